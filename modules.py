@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the project is built from: one name a line, sorted, each a file that exists.
+
+A name is a file without its extension.  After an edit run ./configure.py (ninja does it by
+itself too); it says which name has no file.  Headers and .def files need no entry."""
+
+
+def names(text):
+    return text.split()
+
+
+# Product code, lowest layer first; design: docs/design.md.  Each folder becomes one archive.
+MODULES = {
+    'core': names('''
+    '''),
+    'codec': names('''
+    '''),
+    'link': names('''
+    '''),
+    'dht': names('''
+    '''),
+    'sip': names('''
+    '''),
+    'node': names('''
+    '''),
+    'sim': names('''
+    '''),
+    'core/os': names('''
+    '''),
+    # `main` is the program, the others its archive
+    'cmd': names('''
+    '''),
+}
+
+# Criterion tests of one folder: they link its archive and those of the layers below.
+UNIT_TESTS = {
+    'tests/unit/core': names('''
+    '''),
+    'tests/unit/core/os': names('''
+    '''),
+    'tests/unit/codec': names('''
+    '''),
+    'tests/unit/link': names('''
+    '''),
+    'tests/unit/dht': names('''
+    '''),
+    'tests/unit/sip': names('''
+    '''),
+    'tests/unit/node': names('''
+    '''),
+    'tests/unit/sim': names('''
+    '''),
+    'tests/unit/cmd': names('''
+    '''),
+}
+
+# Criterion tests across folders: they link everything up to sim/.
+WIDE_TESTS = {
+    'tests/vector': names('''
+    '''),
+    'tests/model': names('''
+    '''),
+    'tests/scenario': names('''
+    '''),
+}
+
+# C code that several tests share, linked into each of the tests above.
+TEST_SUPPORT = names('''
+''')
+
+# Programs with a main of their own, which also run under ThreadSanitizer; they link everything.
+STRESS_TESTS = names('''
+''')
+
+# Python programs tests/<folder>/<name>.py that run the real binary (its path is in $CHORDIAL).
+SCRIPT_TESTS = {
+    'tests/sim': names('''
+    '''),
+    'tests/live': names('''
+    '''),
+}
+
+# fuzz/<name>.c: one libFuzzer entry point each.  bench/<name>.c: functions for Google Benchmark.
+FUZZ_TARGETS = names('''
+''')
+BENCHMARKS = names('''
+''')
