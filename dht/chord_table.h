@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* chord_table.h - whom we know: connected nodes with their state, and the ring as seen from here.
+ *
+ * One sorted array of connected nodes.  Neighbor Table, Routing Table and finger table of RFC 6940
+ * 10.3-10.7 are views of it, so they cannot contradict each other: a neighbor whose link dies is gone
+ * from all of them and the next one has moved up before the same turn ends.  A node counts as a peer
+ * (may be routed through, is a neighbor) once it has sent an Update (A-03, A-54) and while its link
+ * is not suspect.
+ *
+ * Owner:   one for each overlay; plain data, no clock, no output.
+ * Limits:  `nodes` connected nodes.
+ * RFC:     6940 10.1 (responsibility), 10.3 (next hop), 10.7 (Neighbor Table). */
+#pragma once
+#include "codec/ids.h"
+#include "core/arena.h"
+#include "core/err.h"
+#include "core/handle.h"
+
+enum {
+    CHORD_TABLE_NEIGHBORS = 8, /* kept on each side where there are so many (design.md 1) */
+    CHORD_TABLE_FINGERS = 128,
+};
+
+/* What state a connected node is in. */
+enum chord_table_state {
+    CHORD_TABLE_ATTACHED, /* client, or joining: reached by Node-ID only */
+    CHORD_TABLE_PEER,     /* has sent an Update: in the ring */
+};
+
+struct chord_table_node {
+    struct node_id id;
+    struct ring_id at;
+    handle link;
+    uint64_t host;   /* equal numbers: certificates with one user name, one machine */
+    bool is_suspect; /* link does not acknowledge: not routed through */
+    bool is_local;   /* sibling in this process */
+    enum chord_table_state state;
+    uint64_t up_since_us;
+    uint64_t updated_us; /* last Update from it */
+};
+
+struct chord_table {
+    struct ring_id self;
+    struct node_id self_id;
+    uint64_t self_host;
+    bool is_member; /* we are in the ring; else responsible for nothing */
+    struct chord_table_node *nodes; /* sorted by `at` */
+    uint32_t count;
+    uint32_t cap;
+    /* Derived by each change: indices into nodes, nearest first. */
+    uint32_t successors[CHORD_TABLE_NEIGHBORS];
+    uint32_t predecessors[CHORD_TABLE_NEIGHBORS];
+    uint32_t successor_count;
+    uint32_t predecessor_count;
+    uint64_t version; /* +1 whenever the neighbors changed */
+};
+
+size_t chord_table_bytes(uint32_t nodes);
+void chord_table_init(struct chord_table *ct, struct arena *arena, uint32_t nodes,
+                      const struct node_id *self, uint64_t self_host);
+
+/* Views: for dht/store, dht/replicate and status. */
+
+static inline const struct chord_table_node *chord_table_successor(const struct chord_table *ct,
+                                                                   uint32_t index)
+{
+    return index < ct->successor_count ? &ct->nodes[ct->successors[index]] : NULL;
+}
+static inline const struct chord_table_node *chord_table_predecessor(const struct chord_table *ct,
+                                                                     uint32_t index)
+{
+    return index < ct->predecessor_count ? &ct->nodes[ct->predecessors[index]] : NULL;
+}
+const struct chord_table_node *chord_table_find(const struct chord_table *ct,
+                                                const struct node_id *id);
+/* In the ring and pred < k <= own; the whole ring without a predecessor (CH-2). */
+bool chord_table_is_responsible(const struct chord_table *ct, struct ring_id k);
+/* (*from, own] is ours: our predecessor, or ourselves when alone. */
+struct ring_id chord_table_range_from(const struct chord_table *ct);
+/* Hosts among ourselves and the neighbors, each counted once. */
+uint32_t chord_table_hosts(const struct chord_table *ct);
+
+/* Changes, by dht/chord.  Each says whether the neighbors changed. */
+enum err chord_table_add(struct chord_table *ct, const struct chord_table_node *node) MUST_USE;
+bool chord_table_remove(struct chord_table *ct, const struct node_id *id);
+bool chord_table_set_state(struct chord_table *ct, const struct node_id *id,
+                           enum chord_table_state state);
+bool chord_table_set_suspect(struct chord_table *ct, const struct node_id *id, bool is_suspect);
+/* Would `at` be among the neighbors, were it a peer? */
+bool chord_table_is_wanted(const struct chord_table *ct, struct ring_id at);
+/* FW-7: the peer to send towards k, NULL when there is none; `avoid` (may be 0) is a link not to be
+ * taken: where the message came from, or one that has just failed. */
+const struct chord_table_node *chord_table_next_hop(const struct chord_table *ct, struct ring_id k,
+                                                    handle avoid);
+uint32_t chord_table_peers(const struct chord_table *ct);

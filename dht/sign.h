@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* sign.h - who signed that?  Signatures of messages and stored values, and the certificates behind
+ * them (RFC 6940 6.3.4, 7.1; catalogue SG-1..SG-7, ID-1..ID-4).
+ *
+ * A certificate is judged once (crypto->certificate) and then known by its hash; only its validity
+ * period is looked at again each time.  The table evicts what was used longest ago.
+ *
+ * Owner:   one for each overlay.  Pointers to a sign_certificate are good until the turn ends.
+ * Limits:  `certificates` entries; a DER certificate beyond SIGN_DER_CAP bytes is judged, but not kept
+ *          in DER; buckets of more than SIGN_BUCKET_CAP certificates are refused. */
+#pragma once
+#include "codec/secblock.h"
+#include "core/table.h"
+#include "core/turn.h"
+#include "dht/ident.h"
+
+enum {
+    SIGN_DER_CAP = 1536,
+    SIGN_BUCKET_CAP = 16,
+    SIGN_INPUT_CAP = 64 * 1024, /* longest text under one signature */
+};
+
+struct sign_certificate {
+    uint8_t sha256[CRYPTO_SHA256_BYTES];
+    struct crypto_certificate parsed;
+    struct node_id node_id;  /* the first of parsed.node_ids */
+    uint64_t host;           /* hash of the user name: equal numbers, one user, one machine */
+    uint32_t newer, older;   /* order of use: index + 1 */
+    uint16_t der_len;        /* 0: too long to be kept */
+    uint8_t der[SIGN_DER_CAP];
+};
+
+struct sign;
+
+size_t sign_bytes(uint32_t certificates);
+struct sign *sign_init(struct turn *t, struct arena *arena, uint32_t certificates,
+                       const struct rl_params *params, const struct crypto_trust *trust);
+
+/* The certificate with this DER, judged now or before.  ERR_BAD_CERTIFICATE, ERR_EXPIRED (also when
+ * only the validity period is over or not yet begun), ERR_MALFORMED. */
+enum err sign_learn(struct turn *t, struct sign *s, struct slice der,
+                    const struct sign_certificate **out) MUST_USE;
+/* A known certificate by SHA-256 of its DER, NULL when not known; validity is not looked at. */
+const struct sign_certificate *sign_find(struct sign *s, const uint8_t sha256[CRYPTO_SHA256_BYTES]);
+
+/* Who is meant by a SignerIdentity: first what is known, then the certificates of the bucket
+ * (encoded list as in struct secblock).  Gives the certificate and the Node-ID of it that is meant.
+ * ERR_UNAUTHENTICATED (identity none, or no such certificate), or an error of sign_learn. */
+enum err sign_signer(struct turn *t, struct sign *s, const struct secblock_identity *identity,
+                     struct slice bucket, const struct sign_certificate **certificate,
+                     struct node_id *node_id) MUST_USE;
+
+/* Is `signature` by the key of `certificate` over `input` (which ends in the SignerIdentity)?
+ * ERR_BAD_SIGNATURE otherwise. */
+enum err sign_verify(struct turn *t, const struct sign_certificate *certificate,
+                     const struct secblock_signature *signature, struct slice input) MUST_USE;
+
+/* Both together for a stored value: finds the signer, builds the input of 7.1, verifies. */
+struct stored_data;
+enum err sign_verify_value(struct turn *t, struct sign *s, struct slice resource, uint32_t kind,
+                           const struct stored_data *value, struct slice bucket,
+                           const struct sign_certificate **certificate,
+                           struct node_id *node_id) MUST_USE;
+
+/* The SignerIdentity of one of our own (cert_hash: it has one Node-ID, SG-3); borrows from `who`. */
+struct secblock_identity sign_identity(const struct ident *who);
+/* Signs `input`; `out` (CRYPTO_SIGNATURE_CAP bytes) receives the signature value. */
+enum err sign_make(struct turn *t, const struct ident *who, struct slice input, uint8_t *out,
+                   size_t *out_len) MUST_USE;
+/* Fills value->signature for one of our own; `out` as above, must live as long as the signature. */
+enum err sign_make_value(struct turn *t, struct sign *s, const struct ident *who,
+                         struct slice resource, uint32_t kind, struct stored_data *value,
+                         uint8_t *out) MUST_USE;
+/* Writes SecurityBlock behind `contents` of a message of ours: the signer's certificate, its
+ * intermediates, and `certificates` besides. */
+enum err sign_seal(struct turn *t, struct sign *s, struct wr *w, const struct ident *who,
+                   uint64_t transaction_id, struct slice contents,
+                   const struct slice *certificates, size_t certificate_count) MUST_USE;
+
+/* A user name as a host number (struct sign_certificate). */
+uint64_t sign_host(struct turn *t, struct slice user);
+
+uint32_t sign_count(const struct sign *s);
