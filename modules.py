@@ -68,6 +68,11 @@ WIDE_TESTS = {
 TEST_SUPPORT = names('''
 ''')
 
+# Programs beside chordial, each linking everything: tests/vector/vector_test is built as
+# build/MODE/vector_test.
+PROGRAMS = names('''
+''')
+
 # Programs with a main of their own, which also run under ThreadSanitizer; they link everything.
 STRESS_TESTS = names('''
 ''')

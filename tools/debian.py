@@ -5,18 +5,26 @@ import shutil
 import subprocess
 import sys
 
-INSTALL_SCRIPT = '''set -eu
+import packages
+
+BUILD = '''build-essential clang clang-format clang-tidy git libclang-rt-14-dev llvm ninja-build
+    pkg-config python3'''.split() + [packages.BORINGSSL_DEBIAN]
+BUILD += [t.debian for t in packages.TOOLS] + [p.debian for p in packages.PACKAGES]
+TEST = '''baresip-core iproute2 openssl procps sip-tester sipsak tshark valgrind'''.split()
+BENCH = '''gnuplot-nox kamailio linux-perf redis-server redis-tools'''.split()
+
+# Run by root as `sh -c SCRIPT sh PACKAGE...`.  A policy-rc.d that says 101 forbids every start.
+SCRIPT = '''set -eu
 export DEBIAN_FRONTEND=noninteractive
 policy=/usr/sbin/policy-rc.d
-saved=$(mktemp -d)
+saved=$policy.chordial-saved
 restore() {
     rm -f "$policy"
-    if [ -e "$saved/policy" ] || [ -L "$saved/policy" ]; then mv "$saved/policy" "$policy"; fi
-    rmdir "$saved"
+    if [ -e "$saved" ]; then mv "$saved" "$policy"; fi
 }
 trap restore EXIT
 trap 'exit 1' HUP INT TERM
-if [ -e "$policy" ] || [ -L "$policy" ]; then mv "$policy" "$saved/policy"; fi
+if [ -e "$policy" ] && [ ! -e "$saved" ]; then mv "$policy" "$saved"; fi
 printf '#!/bin/sh\\nexit 101\\n' > "$policy"
 chmod 755 "$policy"
 apt-get update
@@ -24,23 +32,27 @@ apt-get install --yes --no-install-recommends "$@"
 '''
 
 
-def install(wanted):
-    """Installs the Debian packages of `wanted` that are missing, starting no service."""
-    if not shutil.which('dpkg-query') or not shutil.which('apt-get'):
-        sys.exit('configure.py: --deps knows Debian only; install what stands for: ' + ' '.join(wanted))
+def missing(wanted):
     listing = subprocess.run(['dpkg-query', '-W', '-f', '${Package} ${db:Status-Status}\\n'],
                              capture_output=True, text=True, check=True).stdout
-    present = {line.split()[0] for line in listing.splitlines() if line.endswith(' installed')}
-    missing = sorted(set(wanted) - present)
-    if not missing:
-        print('--deps: everything is installed already (%d packages)' % len(set(wanted)))
+    there = {line.split()[0] for line in listing.splitlines() if line.endswith(' installed')}
+    return sorted(set(wanted) - there)
+
+
+def install(what):
+    """Installs what build and tests need (`what` is 'build'), and the rivals ('bench')."""
+    wanted = BUILD + TEST + (BENCH if what == 'bench' else [])
+    if not shutil.which('dpkg-query') or not shutil.which('apt-get'):
+        sys.exit('configure.py: --deps knows Debian only; install what stands for: '
+                 + ' '.join(sorted(set(wanted))))
+    todo = missing(wanted)
+    if not todo:
+        print('--deps: all %d packages are installed' % len(set(wanted)))
         return
-    print('--deps: installing ' + ' '.join(missing), flush=True)
-    become = []
-    if os.geteuid() != 0:
-        become = ['sudo']
-        if not shutil.which('sudo'):
-            sys.exit('configure.py: --deps needs root: run it as root, or install sudo, or: apt-get install '
-                + ' '.join(missing))
-    if subprocess.run(become + ['sh', '-c', INSTALL_SCRIPT, 'sh'] + missing).returncode:
-        sys.exit('configure.py: --deps: apt-get failed, its words stand above')
+    become = [] if os.geteuid() == 0 else ['sudo']
+    if become and not shutil.which('sudo'):
+        sys.exit('configure.py: --deps: not root, and no sudo: as root do: apt-get install '
+                 + ' '.join(todo))
+    print('--deps: installing ' + ' '.join(todo), flush=True)
+    if subprocess.run(become + ['sh', '-c', SCRIPT, 'sh'] + todo).returncode:
+        sys.exit('configure.py: --deps: apt-get failed; what it said stands above')
