@@ -12,6 +12,22 @@ def names(text):
 # Product code, lowest layer first; design: docs/design.md.  Each folder becomes one archive.
 MODULES = {
     'core': names('''
+        address
+        arena
+        bucket
+        check
+        err
+        io
+        limits
+        log
+        metric
+        msgbuf
+        pool
+        rng
+        spsc
+        table
+        trace
+        wheel
     '''),
     'codec': names('''
     '''),

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* address.h - an IP address and a port, as plain data (no socket headers above core/os). */
+#pragma once
+#include "core/err.h"
+#include "core/slice.h"
+
+enum { ADDRESS_TEXT_CAP = 64 };
+
+struct address {
+    uint8_t family; /* 4 or 6; 0 = no address */
+    uint8_t zero;   /* keeps the struct free of padding: it is hashed and compared as bytes */
+    uint16_t port;  /* host order */
+    uint8_t ip[16]; /* network order; IPv4 in the first four bytes, the rest zero */
+};
+STATIC_CHECK(sizeof(struct address) == 20);
+
+static inline bool address_is_equal(const struct address *a, const struct address *b)
+{
+    return memcmp(a, b, sizeof(*a)) == 0;
+}
+
+static inline bool address_is_same_host(const struct address *a, const struct address *b)
+{
+    return a->family == b->family && memcmp(a->ip, b->ip, sizeof(a->ip)) == 0;
+}
+
+/* What an address is good for; design.md section 6, "An Attach makes us dial". */
+enum address_range {
+    ADDRESS_GLOBAL,
+    ADDRESS_PRIVATE,     /* RFC 1918, unique local */
+    ADDRESS_LINK_LOCAL,
+    ADDRESS_LOOPBACK,
+    ADDRESS_NEVER        /* unspecified, multicast, broadcast, reserved */
+};
+
+enum address_range address_range_of(const struct address *a);
+
+/* Parses "192.0.2.1", "192.0.2.1:5060", "2001:db8::1" or "[2001:db8::1]:5060".  The port is
+ * `default_port` where the text has none.  Returns ERR_MALFORMED otherwise; names are not looked
+ * up. */
+enum err address_parse(struct slice text, uint16_t default_port, struct address *out) MUST_USE;
+
+/* Writes "192.0.2.1:5060" or "[2001:db8::1]:5060" and a NUL into `out` (ADDRESS_TEXT_CAP bytes)
+ * and returns `out`.  address_host_text leaves the port out and has no brackets. */
+const char *address_text(const struct address *a, char *out);
+const char *address_host_text(const struct address *a, char *out);

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* arena.c - see arena.h. */
+#include "core/arena.h"
+#include <string.h>
+
+void arena_init(struct arena *a, void *block, size_t cap)
+{
+    CHECK(block != NULL || cap == 0);
+    a->base = block;
+    a->cap = cap;
+    a->used = 0;
+}
+
+void *arena_take(struct arena *a, size_t count, size_t size, size_t align)
+{
+    CHECK(align != 0 && (align & (align - 1)) == 0);
+    size_t bytes = 0;
+    CHECK(!__builtin_mul_overflow(count, size, &bytes));
+    /* The address is aligned, not the offset: the block itself may stand anywhere. */
+    uintptr_t at = (uintptr_t)a->base + a->used;
+    size_t gap = (size_t)(-at & (align - 1));
+    CHECK(a->cap - a->used >= gap);
+    CHECK(a->cap - a->used - gap >= bytes);
+    uint8_t *taken = a->base + a->used + gap;
+    a->used += gap + bytes;
+    if (bytes != 0) {
+        memset(taken, 0, bytes);
+    }
+    return taken;
+}

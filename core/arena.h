@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* arena.h - memory that is taken once, at start, and given back as a whole.
+ *
+ * Owner:  whoever called arena_init with a block (core/os/mem in the daemon, sim/world in the
+ *         simulator).  Everything an arena hands out is zeroed and lives as long as the block. */
+#pragma once
+#include "core/base.h"
+
+struct arena {
+    uint8_t *base;
+    size_t cap;
+    size_t used;
+};
+
+void arena_init(struct arena *a, void *block, size_t cap);
+
+/* `count` * `size` zeroed bytes aligned to `align` (a power of two).  Too small an arena is our own
+ * mistake (the budget in core/limits is a sum): CHECK. */
+void *arena_take(struct arena *a, size_t count, size_t size, size_t align);
+
+#define ARENA_ARRAY(a, type, count) ((type *)arena_take((a), (count), sizeof(type), _Alignof(type)))

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* msgbuf.c - see msgbuf.h. */
+#include "core/msgbuf.h"
+
+enum { POISON = 0xdb, POISON_BYTES = 512, LINE = 64 };
+
+static const uint32_t payload_caps[2] = {MSGBUF_SMALL_BYTES, MSGBUF_LARGE_BYTES};
+
+void msgbuf_pool_init(struct msgbuf_pool *p, struct arena *arena, uint32_t small_count,
+                      uint32_t large_count)
+{
+    *p = (struct msgbuf_pool){.cap = {small_count, large_count}, .fail_after = UINT32_MAX};
+    for (size_t large = 0; large < 2; large++) {
+        uint32_t bytes = MSGBUF_HEADROOM + payload_caps[large];
+        uint8_t *storage = arena_take(arena, p->cap[large], bytes, LINE);
+        p->headers[large] = ARENA_ARRAY(arena, struct msgbuf, p->cap[large]);
+        for (uint32_t i = p->cap[large]; i-- > 0;) {
+            struct msgbuf *b = &p->headers[large][i];
+            b->storage = storage + (size_t)i * bytes;
+            b->cap = bytes;
+            b->is_large = (uint8_t)large;
+            b->next = p->first_free[large];
+            p->first_free[large] = b;
+        }
+    }
+}
+
+struct msgbuf *msgbuf_acquire(struct msgbuf_pool *p, size_t payload_bytes)
+{
+    size_t large = payload_bytes > MSGBUF_SMALL_BYTES;
+    struct msgbuf *b = p->first_free[large];
+    if (b == NULL || payload_bytes > MSGBUF_LARGE_BYTES) {
+        return NULL;
+    }
+    if (p->fail_after != UINT32_MAX) {
+        if (p->fail_after == 0) {
+            return NULL;
+        }
+        p->fail_after--;
+    }
+    CHECK(b->refs == 0);
+    p->first_free[large] = b->next;
+    p->in_use[large]++;
+    p->peak[large] = p->in_use[large] > p->peak[large] ? p->in_use[large] : p->peak[large];
+    b->next = NULL;
+    b->start = MSGBUF_HEADROOM;
+    b->len = 0;
+    b->refs = 1;
+    return b;
+}
+
+struct msgbuf *msgbuf_ref(struct msgbuf *b)
+{
+    CHECK(b->refs > 0);
+    CHECK(b->refs < UINT16_MAX);
+    b->refs++;
+    return b;
+}
+
+void msgbuf_release(struct msgbuf_pool *p, struct msgbuf *b)
+{
+    size_t large = b->is_large;
+    CHECK(b->refs > 0);
+    /* A buffer of another shard must go home through the mailbox. */
+    CHECK((uintptr_t)b >= (uintptr_t)p->headers[large]);
+    CHECK((uintptr_t)b < (uintptr_t)(p->headers[large] + p->cap[large]));
+    b->refs--;
+    if (b->refs > 0) {
+        return;
+    }
+#ifdef CHORDIAL_DEBUG
+    memset(b->storage + MSGBUF_HEADROOM, POISON, POISON_BYTES);
+#endif
+    CHECK(p->in_use[large] > 0);
+    p->in_use[large]--;
+    b->next = p->first_free[large];
+    p->first_free[large] = b;
+}
+
+enum err msgbuf_append(struct msgbuf *b, struct slice bytes)
+{
+    if (bytes.len > msgbuf_tailroom(b)) {
+        return ERR_TOO_LARGE;
+    }
+    if (bytes.len != 0) {
+        memcpy(b->storage + b->start + b->len, bytes.data, bytes.len);
+        b->len += (uint32_t)bytes.len;
+    }
+    return ERR_OK;
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* msgbuf.h - message buffers with headroom, counted by plain (not atomic) references.
+ *
+ * Two sizes, so that a SIP datagram does not hold 18 KiB.  A shard owns its pool; a buffer that was
+ * mailed to another shard goes home through the mailbox (core/os/mailbox), never straight into
+ * this pool. */
+#pragma once
+#include "core/arena.h"
+#include "core/err.h"
+#include "core/slice.h"
+
+enum {
+    MSGBUF_HEADROOM = 256,          /* room in front for via entries and framing */
+    MSGBUF_SMALL_BYTES = 2048,      /* payload of a small buffer, headroom apart */
+    MSGBUF_LARGE_BYTES = 18 * 1024, /* one full TLS record and its overhead */
+};
+
+struct msgbuf {
+    struct msgbuf *next; /* for whoever holds it in a queue */
+    uint8_t *storage;    /* headroom starts here */
+    uint32_t cap;        /* of storage, headroom included */
+    uint32_t start;      /* payload = storage[start .. start+len) */
+    uint32_t len;
+    uint16_t refs;
+    uint8_t is_large;
+    uint8_t zero;
+};
+
+struct msgbuf_pool {
+    struct msgbuf *headers[2]; /* small, large */
+    struct msgbuf *first_free[2];
+    uint32_t cap[2];
+    uint32_t in_use[2];
+    uint32_t peak[2];
+    uint32_t fail_after; /* tests: see pool_fail_after */
+};
+
+void msgbuf_pool_init(struct msgbuf_pool *p, struct arena *arena, uint32_t small_count,
+                      uint32_t large_count);
+/* A buffer with room for at least `payload_bytes`, len 0, one reference; NULL when there is none
+ * (or none so large). */
+struct msgbuf *msgbuf_acquire(struct msgbuf_pool *p, size_t payload_bytes);
+struct msgbuf *msgbuf_ref(struct msgbuf *b);
+void msgbuf_release(struct msgbuf_pool *p, struct msgbuf *b);
+
+static inline uint8_t *msgbuf_data(const struct msgbuf *b)
+{
+    return b->storage + b->start;
+}
+static inline struct slice msgbuf_slice(const struct msgbuf *b)
+{
+    return slice_of(b->storage + b->start, b->len);
+}
+/* Free bytes behind the payload. */
+static inline size_t msgbuf_tailroom(const struct msgbuf *b)
+{
+    return b->cap - b->start - b->len;
+}
+/* Appends; ERR_TOO_LARGE, and nothing changed, when there is no room. */
+enum err msgbuf_append(struct msgbuf *b, struct slice bytes) MUST_USE;

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* pool.c - see pool.h. */
+#include "core/pool.h"
+#include <string.h>
+
+enum { ALIGNMENT = 16, POISON = 0xdb };
+
+void pool_init(struct pool *p, struct arena *arena, const char *name, uint8_t kind, uint32_t cap,
+               size_t object_size)
+{
+    CHECK(object_size > 0);
+    CHECK(object_size <= UINT32_MAX - ALIGNMENT);
+    size_t stride = (object_size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    *p = (struct pool){.object_size = (uint32_t)stride,
+                       .cap = cap,
+                       .fail_after = UINT32_MAX,
+                       .kind = kind,
+                       .name = name};
+    p->objects = arena_take(arena, cap, stride, ALIGNMENT);
+    p->generations = ARENA_ARRAY(arena, uint32_t, cap);
+    p->next_free = ARENA_ARRAY(arena, uint32_t, cap);
+}
+
+static uint8_t *object_at(const struct pool *p, uint32_t index)
+{
+    return p->objects + (size_t)index * p->object_size;
+}
+
+static uint32_t index_of(const struct pool *p, const void *object)
+{
+    CHECK((uintptr_t)object >= (uintptr_t)p->objects);
+    size_t offset = (uintptr_t)object - (uintptr_t)p->objects;
+    size_t index = offset / p->object_size;
+    CHECK(index < p->cap);
+    CHECK(offset % p->object_size == 0);
+    return (uint32_t)index;
+}
+
+static bool is_in_use(const struct pool *p, uint32_t index)
+{
+    return (p->generations[index] & 1) != 0;
+}
+
+void *pool_acquire(struct pool *p)
+{
+    if (p->fail_after != UINT32_MAX) {
+        if (p->fail_after == 0) {
+            return NULL;
+        }
+        p->fail_after--;
+    }
+    uint32_t index = 0;
+    if (p->first_free != 0) {
+        index = p->first_free - 1;
+        p->first_free = p->next_free[index];
+    } else if (p->never_used < p->cap) {
+        index = p->never_used++;
+    } else {
+        return NULL;
+    }
+    CHECK(!is_in_use(p, index));
+    p->generations[index]++;
+    p->in_use++;
+    p->peak = p->in_use > p->peak ? p->in_use : p->peak;
+    return memset(object_at(p, index), 0, p->object_size);
+}
+
+void pool_release(struct pool *p, void *object)
+{
+    uint32_t index = index_of(p, object);
+    CHECK(is_in_use(p, index));
+    CHECK(p->in_use > 0);
+#ifdef CHORDIAL_DEBUG
+    memset(object, POISON, p->object_size);
+#endif
+    p->generations[index]++;
+    p->next_free[index] = p->first_free;
+    p->first_free = index + 1;
+    p->in_use--;
+}
+
+handle pool_handle(const struct pool *p, const void *object)
+{
+    uint32_t index = index_of(p, object);
+    CHECK(is_in_use(p, index));
+    return handle_make(p->kind, p->generations[index], index);
+}
+
+void *pool_get(const struct pool *p, handle h)
+{
+    uint32_t index = handle_index(h);
+    if (h == 0 || handle_kind(h) != p->kind || index >= p->cap) {
+        return NULL;
+    }
+    uint32_t generation = p->generations[index] & 0xffffffu;
+    if ((generation & 1) == 0 || generation != handle_generation(h)) {
+        return NULL;
+    }
+    return object_at(p, index);
+}
+
+void *pool_next(const struct pool *p, uint32_t *index)
+{
+    while (*index < p->never_used) {
+        uint32_t at = (*index)++;
+        if (is_in_use(p, at)) {
+            return object_at(p, at);
+        }
+    }
+    return NULL;
+}
+
+void pool_fail_after(struct pool *p, uint32_t acquisitions)
+{
+    p->fail_after = acquisitions;
+}

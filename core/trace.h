@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* trace.h - the last 64 things that this thread did, printed when a CHECK fails.
+ *
+ * Owner: each thread has a ring of its own; nobody else reads it.  Costs four stores an event, so it
+ * stays on in release builds.  Names must be string literals. */
+#pragma once
+#include "core/base.h"
+
+enum { TRACE_EVENTS = 64, TRACE_NO_SHARD = 0xffffffff };
+
+struct trace_event {
+    uint64_t now_us;
+    const char *name;
+    uint64_t a;
+    uint64_t b;
+};
+
+void trace_note(uint64_t now_us, const char *name, uint64_t a, uint64_t b);
+/* What this thread is: said by check_failed.  core/os/shard and sim/world call it each turn. */
+void trace_where(uint32_t shard, uint64_t turn);
+uint32_t trace_shard(void); /* TRACE_NO_SHARD when never said */
+uint64_t trace_turn(void);
+/* The events of this thread, `back` 0 being the newest; NULL behind the oldest. */
+const struct trace_event *trace_back(uint32_t back);

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* wheel.c - see wheel.h.
+ *
+ * A tick is a number of WHEEL_LEVELS digits to the base 64.  A timer stands in the level of the
+ * highest digit in which its tick differs from now, in the slot of that digit.  When now enters a
+ * slot of a higher level, its timers are put in again and land lower.  So timers of one tick always
+ * stand in one list, in arming order.  Ticks beyond the six digits (2.2 years) wait in the last slot
+ * of the range and are put in again from there. */
+#include "core/wheel.h"
+
+enum {
+    US_PER_TICK = 1000,
+    DIGIT_BITS = 6,
+    DIGIT_MASK = WHEEL_SLOTS - 1,
+    READY_SLOT = WHEEL_LEVELS * WHEEL_SLOTS, /* behind all real ones */
+};
+#define RANGE_MASK ((UINT64_C(1) << (DIGIT_BITS * WHEEL_LEVELS)) - 1)
+
+STATIC_CHECK(WHEEL_SLOTS == 1 << DIGIT_BITS);
+
+static void list_init(struct wheel_timer *head)
+{
+    head->next = head;
+    head->prev = head;
+}
+
+static bool list_is_empty(const struct wheel_timer *head)
+{
+    return head->next == head;
+}
+
+static void list_append(struct wheel_timer *head, struct wheel_timer *timer)
+{
+    timer->prev = head->prev;
+    timer->next = head;
+    head->prev->next = timer;
+    head->prev = timer;
+}
+
+static void list_remove(struct wheel_timer *timer)
+{
+    timer->prev->next = timer->next;
+    timer->next->prev = timer->prev;
+    timer->next = NULL;
+    timer->prev = NULL;
+}
+
+static uint32_t digit(uint64_t tick, uint32_t level)
+{
+    return (uint32_t)(tick >> (DIGIT_BITS * level)) & DIGIT_MASK;
+}
+
+/* Rounded up: a timer never fires early. */
+static uint64_t tick_of(uint64_t due_us)
+{
+    return due_us / US_PER_TICK + (due_us % US_PER_TICK != 0);
+}
+
+void wheel_init(struct wheel *w, uint64_t now_us)
+{
+    w->now_tick = now_us / US_PER_TICK;
+    w->armed = 0;
+    list_init(&w->ready);
+    for (uint32_t level = 0; level < WHEEL_LEVELS; level++) {
+        w->occupied[level] = 0;
+        for (uint32_t slot = 0; slot < WHEEL_SLOTS; slot++) {
+            list_init(&w->slots[level][slot]);
+        }
+    }
+}
+
+/* Puts the timer where it belongs as seen from now. */
+static void place(struct wheel *w, struct wheel_timer *timer)
+{
+    uint64_t tick = tick_of(timer->due_us);
+    if (tick < w->now_tick) {
+        timer->slot = READY_SLOT;
+        list_append(&w->ready, timer);
+        return;
+    }
+    if ((tick ^ w->now_tick) > RANGE_MASK) {
+        tick = w->now_tick | RANGE_MASK;
+    }
+    uint64_t differing = tick ^ w->now_tick;
+    uint32_t level =
+        differing == 0 ? 0 : (uint32_t)(63 - __builtin_clzll(differing)) / DIGIT_BITS;
+    uint32_t at = digit(tick, level);
+    timer->slot = level * WHEEL_SLOTS + at;
+    list_append(&w->slots[level][at], timer);
+    w->occupied[level] |= UINT64_C(1) << at;
+}
+
+void wheel_arm(struct wheel *w, struct wheel_timer *timer, uint64_t due_us)
+{
+    wheel_cancel(w, timer);
+    timer->due_us = due_us;
+    place(w, timer);
+    w->armed++;
+}
+
+void wheel_cancel(struct wheel *w, struct wheel_timer *timer)
+{
+    if (!wheel_is_armed(timer)) {
+        return;
+    }
+    CHECK(w->armed > 0);
+    uint32_t slot = timer->slot;
+    list_remove(timer);
+    w->armed--;
+    if (slot != READY_SLOT) {
+        uint32_t level = slot / WHEEL_SLOTS;
+        uint32_t at = slot % WHEEL_SLOTS;
+        CHECK(level < WHEEL_LEVELS);
+        if (list_is_empty(&w->slots[level][at])) {
+            w->occupied[level] &= ~(UINT64_C(1) << at);
+        }
+    }
+}
+
+/* Takes the whole list of a slot and places each timer anew, in order. */
+static void replace_slot(struct wheel *w, uint32_t level, uint32_t at)
+{
+    struct wheel_timer *head = &w->slots[level][at];
+    if (list_is_empty(head)) {
+        return;
+    }
+    struct wheel_timer moved = {.next = head->next, .prev = head->prev};
+    moved.next->prev = &moved;
+    moved.prev->next = &moved;
+    list_init(head);
+    w->occupied[level] &= ~(UINT64_C(1) << at);
+    while (!list_is_empty(&moved)) {
+        struct wheel_timer *timer = moved.next;
+        list_remove(timer);
+        place(w, timer);
+    }
+}
+
+/* Lets now be `tick`; the slots of the higher levels that begin there come down. */
+static void enter(struct wheel *w, uint64_t tick)
+{
+    w->now_tick = tick;
+    for (uint32_t level = WHEEL_LEVELS - 1; level > 0; level--) {
+        if ((w->occupied[level] >> digit(tick, level) & 1) != 0) {
+            replace_slot(w, level, digit(tick, level));
+        }
+    }
+}
+
+/* The first tick at which something happens: a timer of level 0, or a slot to enter. */
+static uint64_t next_tick(const struct wheel *w)
+{
+    for (uint32_t level = 0; level < WHEEL_LEVELS; level++) {
+        if (w->occupied[level] != 0) {
+            uint32_t at = (uint32_t)__builtin_ctzll(w->occupied[level]);
+            DCHECK(at >= digit(w->now_tick, level));
+            uint32_t shift = DIGIT_BITS * level;
+            uint64_t above = w->now_tick >> shift >> DIGIT_BITS << DIGIT_BITS << shift;
+            return above | (uint64_t)at << shift;
+        }
+    }
+    return UINT64_MAX;
+}
+
+struct wheel_timer *wheel_take(struct wheel *w, uint64_t now_us)
+{
+    uint64_t target = now_us / US_PER_TICK;
+    while (list_is_empty(&w->ready) && w->now_tick <= target) {
+        uint64_t tick = next_tick(w);
+        if (tick > target) {
+            enter(w, target + 1);
+            break;
+        }
+        enter(w, tick);
+        uint32_t at = digit(tick, 0);
+        bool is_due = (w->occupied[0] >> at & 1) != 0;
+        if (is_due) {
+            enter(w, tick + 1);
+            replace_slot(w, 0, at); /* all are due before now: to the ready list */
+        }
+    }
+    if (list_is_empty(&w->ready)) {
+        return NULL;
+    }
+    struct wheel_timer *timer = w->ready.next;
+    wheel_cancel(w, timer);
+    return timer;
+}
+
+uint64_t wheel_next_us(const struct wheel *w)
+{
+    if (!list_is_empty(&w->ready)) {
+        return w->ready.next->due_us;
+    }
+    uint64_t tick = next_tick(w);
+    return tick >= UINT64_MAX / US_PER_TICK ? UINT64_MAX : tick * US_PER_TICK;
+}
