@@ -1,0 +1,387 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The words of SIP.  One table of character classes decides everything; each function walks its
+ * slice once and leaves at the first byte that does not fit. */
+#include "codec/sip_lex.h"
+
+/* Bytes from 0x80 on are of no class: they may stand in quoted strings and free text only. */
+const uint8_t sip_lex_class[256] = {
+    0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0x02, 0x00, 0x00, 0x02, 0x00, 0x00,
+    0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
+    0x02, 0xe1, 0x00, 0x80, 0xe0, 0x81, 0xe0, 0xe1, 0xe0, 0xe0, 0xe1, 0xe1, 0x20, 0xf1, 0xf1, 0xe0,
+    0xfd, 0xfd, 0xfd, 0xfd, 0xfd, 0xfd, 0xfd, 0xfd, 0xfd, 0xfd, 0xc0, 0x20, 0x00, 0x20, 0x00, 0xa0,
+    0x80, 0xf9, 0xf9, 0xf9, 0xf9, 0xf9, 0xf9, 0xf1, 0xf1, 0xf1, 0xf1, 0xf1, 0xf1, 0xf1, 0xf1, 0xf1,
+    0xf1, 0xf1, 0xf1, 0xf1, 0xf1, 0xf1, 0xf1, 0xf1, 0xf1, 0xf1, 0xf1, 0xc0, 0x80, 0xc0, 0x80, 0xf1,
+    0x81, 0xf9, 0xf9, 0xf9, 0xf9, 0xf9, 0xf9, 0xf1, 0xf1, 0xf1, 0xf1, 0xf1, 0xf1, 0xf1, 0xf1, 0xf1,
+    0xf1, 0xf1, 0xf1, 0xf1, 0xf1, 0xf1, 0xf1, 0xf1, 0xf1, 0xf1, 0xf1, 0x80, 0x80, 0x80, 0xe1, 0x00,
+};
+
+struct slice sip_lex_trim(struct slice s)
+{
+    while (s.len > 0 && sip_lex_is_space(s.data[0])) {
+        s.data++;
+        s.len--;
+    }
+    while (s.len > 0 && sip_lex_is_space(s.data[s.len - 1])) {
+        s.len--;
+    }
+    return s;
+}
+
+bool sip_lex_is_all(struct slice s, uint8_t classes)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        if ((sip_lex_class[s.data[i]] & classes) == 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool sip_lex_is_token(struct slice s)
+{
+    return s.len > 0 && sip_lex_is_all(s, SIP_LEX_TOKEN);
+}
+
+bool sip_lex_is_word(struct slice a, struct slice lower)
+{
+    if (a.len != lower.len) {
+        return false;
+    }
+    for (size_t i = 0; i < a.len; i++) {
+        if (slice_lower(a.data[i]) != lower.data[i]) {
+            return false;
+        }
+    }
+    return true;
+}
+
+enum err sip_lex_u32(struct slice text, uint32_t max, uint32_t *out)
+{
+    if (text.len == 0 || !sip_lex_is_all(text, SIP_LEX_DIGIT)) {
+        return ERR_MALFORMED;
+    }
+    uint64_t value = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        value = value * 10 + (uint64_t)(text.data[i] - '0');
+        if (value > max) {
+            return ERR_TOO_LARGE;
+        }
+    }
+    *out = (uint32_t)value;
+    return ERR_OK;
+}
+
+enum err sip_lex_quoted(struct slice s, size_t *len)
+{
+    if (s.len == 0 || s.data[0] != '"') {
+        return ERR_MALFORMED;
+    }
+    for (size_t i = 1; i < s.len; i++) {
+        if (s.data[i] == '"') {
+            *len = i + 1;
+            return ERR_OK;
+        }
+        i += s.data[i] == '\\';
+    }
+    return ERR_MALFORMED;
+}
+
+/* Where the item at the start of `s` ends: at a comma outside of quotes and <>, or with `s`. */
+static size_t item_len(struct slice s)
+{
+    bool in_brackets = false;
+    for (size_t i = 0; i < s.len; i++) {
+        size_t quoted;
+        switch (s.data[i]) {
+        case ',':
+            if (!in_brackets) {
+                return i;
+            }
+            break;
+        case '<':
+            in_brackets = true;
+            break;
+        case '>':
+            in_brackets = false;
+            break;
+        case '"':
+            if (!in_brackets) {
+                if (sip_lex_quoted(slice_from(s, i), &quoted) != ERR_OK) {
+                    return s.len;
+                }
+                i += quoted - 1;
+            }
+            break;
+        default:
+            break;
+        }
+    }
+    return s.len;
+}
+
+enum err sip_lex_item(struct slice *rest, struct slice *item)
+{
+    if (rest->data == NULL) {
+        return ERR_NOT_FOUND;
+    }
+    size_t len = rest->len;
+    if (len > 0 && memchr(rest->data, ',', len) != NULL) {
+        len = item_len(*rest);
+    }
+    *item = sip_lex_trim(slice_of(rest->data, len));
+    if (len == rest->len) {
+        *rest = SLICE_EMPTY;
+    } else {
+        *rest = slice_of(rest->data + len + 1, rest->len - len - 1);
+    }
+    return item->len == 0 ? ERR_MALFORMED : ERR_OK;
+}
+
+static size_t skip_space(struct slice s, size_t i)
+{
+    while (i < s.len && sip_lex_is_space(s.data[i])) {
+        i++;
+    }
+    return i;
+}
+
+static size_t skip_word(struct slice s, size_t i)
+{
+    while (i < s.len && (sip_lex_class[s.data[i]] & SIP_LEX_WORD) != 0) {
+        i++;
+    }
+    return i;
+}
+
+/* The value behind "name =" at offset *at. */
+static enum err take_value(struct slice s, size_t *at, struct sip_lex_param *out)
+{
+    size_t i = skip_space(s, *at);
+    out->has_value = true;
+    if (i < s.len && s.data[i] == '"') {
+        size_t len;
+        if (sip_lex_quoted(slice_from(s, i), &len) != ERR_OK) {
+            return ERR_MALFORMED;
+        }
+        out->is_quoted = true;
+        out->value = slice_of(s.data + i + 1, len - 2);
+        *at = i + len;
+        return ERR_OK;
+    }
+    size_t end = skip_word(s, i);
+    while (end < s.len && s.data[end] == '=') {
+        end = skip_word(s, end + 1);
+    }
+    out->value = slice_of(s.data + i, end - i);
+    *at = end;
+    return end == i ? ERR_MALFORMED : ERR_OK;
+}
+
+enum err sip_lex_param(struct slice *rest, struct sip_lex_param *out)
+{
+    struct slice s = *rest;
+    size_t i = skip_space(s, 0);
+    if (i == s.len) {
+        *rest = SLICE_EMPTY;
+        return ERR_NOT_FOUND;
+    }
+    if (s.data[i] != ';') {
+        return ERR_MALFORMED;
+    }
+    i = skip_space(s, i + 1);
+    size_t end = skip_word(s, i);
+    if (end == i) {
+        return ERR_MALFORMED;
+    }
+    *out = (struct sip_lex_param){.name = slice_of(s.data + i, end - i)};
+    i = skip_space(s, end);
+    if (i < s.len && s.data[i] == '=') {
+        i++;
+        if (take_value(s, &i, out) != ERR_OK) {
+            return ERR_MALFORMED;
+        }
+        i = skip_space(s, i);
+    }
+    if (i < s.len && s.data[i] != ';') {
+        return ERR_MALFORMED;
+    }
+    *rest = slice_of(s.data + i, s.len - i);
+    return ERR_OK;
+}
+
+bool sip_lex_param_find(struct slice params, struct slice lower_name, struct sip_lex_param *out)
+{
+    while (sip_lex_param(&params, out) == ERR_OK) {
+        if (sip_lex_is_word(out->name, lower_name)) {
+            return true;
+        }
+    }
+    *out = (struct sip_lex_param){0};
+    return false;
+}
+
+static uint8_t hex_value(uint8_t c)
+{
+    return (uint8_t)(c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10);
+}
+
+enum err sip_lex_unescape(struct slice in, uint8_t *out, size_t cap, size_t *out_len)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < in.len; i++) {
+        uint8_t c = in.data[i];
+        if (c == '%') {
+            if (in.len - i < 3 || !sip_lex_is_all(slice_of(in.data + i + 1, 2), SIP_LEX_HEX)) {
+                return ERR_MALFORMED;
+            }
+            c = (uint8_t)(hex_value(in.data[i + 1]) << 4 | hex_value(in.data[i + 2]));
+            i += 2;
+        }
+        if (n == cap) {
+            return ERR_TOO_LARGE;
+        }
+        out[n++] = c;
+    }
+    *out_len = n;
+    return ERR_OK;
+}
+
+enum err sip_lex_unquote(struct slice in, uint8_t *out, size_t cap, size_t *out_len)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < in.len; i++) {
+        if (in.data[i] == '\\' && ++i == in.len) {
+            return ERR_MALFORMED;
+        }
+        if (n == cap) {
+            return ERR_TOO_LARGE;
+        }
+        out[n++] = in.data[i];
+    }
+    *out_len = n;
+    return ERR_OK;
+}
+
+static bool is_ipv4(struct slice s)
+{
+    unsigned dots = 0, digits = 0, value = 0;
+    for (size_t i = 0; i < s.len; i++) {
+        uint8_t c = s.data[i];
+        if (c == '.' && digits > 0 && dots < 3) {
+            dots++;
+            digits = 0;
+            value = 0;
+        } else if (c >= '0' && c <= '9' && digits < 3) {
+            digits++;
+            value = value * 10 + (unsigned)(c - '0');
+            if (value > 255) {
+                return false;
+            }
+        } else {
+            return false;
+        }
+    }
+    return dots == 3 && digits > 0;
+}
+
+/* `s` is what stands inside the brackets.  ":::" counts as "::" (RFC 5118 4.10). */
+static bool is_ipv6(struct slice s)
+{
+    unsigned groups = 0;
+    bool has_gap = false;
+    size_t i = 0;
+    while (i < s.len) {
+        size_t digits = 0;
+        while (i + digits < s.len && (sip_lex_class[s.data[i + digits]] & SIP_LEX_HEX) != 0) {
+            digits++;
+        }
+        if (i + digits < s.len && s.data[i + digits] == '.') {
+            groups += 2;
+            return is_ipv4(slice_from(s, i)) && (has_gap ? groups < 8 : groups == 8);
+        }
+        size_t colons = i + digits;
+        while (colons < s.len && s.data[colons] == ':') {
+            colons++;
+        }
+        colons -= i + digits;
+        bool is_last = i + digits + colons == s.len;
+        bool is_gap = colons == 2 || colons == 3;
+        if (digits > 4 || colons > 3 || (digits == 0 && (i > 0 || !is_gap)) ||
+            (colons == 0 && !is_last) || (is_last && colons == 1) || (is_gap && has_gap)) {
+            return false;
+        }
+        groups += digits > 0;
+        has_gap = has_gap || is_gap;
+        i += digits + colons;
+    }
+    return has_gap ? groups < 8 : groups == 8;
+}
+
+/* hostname of 25.1, except that labels may hold '_' and the last may start with a digit (names of
+ * containers do), as long as it is not a number. */
+static bool is_name(struct slice s)
+{
+    bool is_number = true;
+    if (s.len > 1 && s.data[s.len - 1] == '.') {
+        s.len--;
+    }
+    for (size_t i = 0; i < s.len; i++) {
+        uint8_t c = s.data[i];
+        bool at_start = i == 0 || s.data[i - 1] == '.';
+        bool at_end = i + 1 == s.len || s.data[i + 1] == '.';
+        if ((sip_lex_class[c] & SIP_LEX_HOST) == 0 || ((at_start || at_end) && c == '-') ||
+            (at_start && c == '.')) {
+            return false;
+        }
+        if (c == '.') {
+            is_number = true;
+        } else if (c < '0' || c > '9') {
+            is_number = false;
+        }
+    }
+    return s.len > 0 && s.data[s.len - 1] != '.' && !is_number;
+}
+
+enum sip_lex_host sip_lex_host(struct slice host)
+{
+    if (host.len == 0) {
+        return SIP_LEX_HOST_BAD;
+    }
+    if (host.data[0] == '[') {
+        return host.len > 2 && host.data[host.len - 1] == ']' &&
+                       is_ipv6(slice_of(host.data + 1, host.len - 2))
+                   ? SIP_LEX_HOST_IPV6
+                   : SIP_LEX_HOST_BAD;
+    }
+    uint8_t last = host.data[host.len - 1];
+    if (last >= '0' && last <= '9' && is_ipv4(host)) {
+        return SIP_LEX_HOST_IPV4;
+    }
+    return is_name(host) ? SIP_LEX_HOST_NAME : SIP_LEX_HOST_BAD;
+}
+
+enum err sip_lex_hostport(struct slice text, bool spaces, struct sip_lex_hostport *out)
+{
+    size_t end = 0;
+    bool in_brackets = text.len > 0 && text.data[0] == '[';
+    while (end < text.len && (in_brackets || text.data[end] != ':') &&
+           !sip_lex_is_space(text.data[end])) {
+        in_brackets = in_brackets && text.data[end] != ']';
+        end++;
+    }
+    out->host = slice_of(text.data, end);
+    out->kind = sip_lex_host(out->host);
+    out->port = 0;
+    size_t i = spaces ? skip_space(text, end) : end;
+    if (i < text.len && text.data[i] == ':') {
+        uint32_t port = 0;
+        i++;
+        i = spaces ? skip_space(text, i) : i;
+        if (sip_lex_u32(slice_from(text, i), 65535, &port) != ERR_OK || port == 0) {
+            return ERR_MALFORMED;
+        }
+        out->port = (uint16_t)port;
+        i = text.len;
+    }
+    return out->kind == SIP_LEX_HOST_BAD || i != text.len ? ERR_MALFORMED : ERR_OK;
+}
