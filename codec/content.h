@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* content.h - MessageContents: code, body, extensions; and error answers (RFC 6940 6.3.3).
+ *
+ * Owner: slices are borrowed from the message. */
+#pragma once
+#include "codec/rw.h"
+#include "core/err.h"
+
+enum content_code {
+#define CONTENT(name, code, text) CONTENT_##name = (code),
+#include "codec/content.def"
+#undef CONTENT
+};
+
+enum content_error_code {
+#define CONTENT_ERR(name, code, meaning, text) CONTENT_ERROR_##name = (code),
+#include "codec/content.def"
+#undef CONTENT_ERR
+};
+
+struct content {
+    uint16_t code;           /* enum content_code, or one that we do not know */
+    bool has_critical;       /* an extension is marked critical; we understand none (6.3.3) */
+    struct slice body;
+    struct slice extensions; /* walk with content_extension_next */
+    struct slice bytes;      /* all of it as received: what a signature covers */
+};
+
+struct content_extension {
+    uint16_t type;
+    bool critical;
+    struct slice contents;
+};
+
+struct content_error {
+    uint16_t code; /* enum content_error_code, or one that we do not know */
+    struct slice info;
+};
+
+static inline bool content_is_request(uint16_t code)
+{
+    return code < 0x8000 && (code & 1) != 0;
+}
+
+/* A positive answer (even code) or an error. */
+static inline bool content_is_answer(uint16_t code)
+{
+    return code == CONTENT_ERROR || (code < 0x8000 && code != 0 && (code & 1) == 0);
+}
+
+/* Decodes the front of a whole payload; `rest` is what follows: the SecurityBlock.
+ * ERR_MALFORMED: lengths, a Boolean, code 0 or a reserved code, extension type 0. */
+enum err content_decode(struct slice payload, struct content *out, struct slice *rest) MUST_USE;
+
+/* Walks `extensions`; false at the end or at a fault, see rd_ok. */
+bool content_extension_next(struct rd *r, struct content_extension *out);
+
+/* A MessageContents without extensions, the body written in between:
+ *     size_t mark = content_begin(&w, CONTENT_PING_REQ);  ...  content_end(&w, mark); */
+size_t content_begin(struct wr *w, uint16_t code);
+void content_end(struct wr *w, size_t mark);
+/* One with a ready body and encoded extensions. */
+void content_wr(struct wr *w, uint16_t code, struct slice body, struct slice extensions);
+void content_wr_extension(struct wr *w, const struct content_extension *e);
+
+/* ErrorResponse, the body of CONTENT_ERROR. */
+enum err content_error_decode(struct slice body, struct content_error *out) MUST_USE;
+void content_wr_error(struct wr *w, uint16_t error_code, struct slice info);
+
+/* What a received error code means to us; ERR_REMOTE where nothing fits. */
+enum err content_err_of(uint16_t error_code);
+/* The code to send for `e`; Invalid_Message where nothing fits.  Not for ERR_OK: CHECK. */
+uint16_t content_error_code_of(enum err e);
+
+/* "ping_req"; "unknown" for codes not in the table. */
+const char *content_name(uint16_t code);
+const char *content_error_name(uint16_t error_code);

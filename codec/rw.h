@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* rw.h - reading and writing wire formats: cursors with a sticky error.
+ *
+ * A decoder is straight-line code: read field after field, ask once at the end.  After the first
+ * fault every read gives zeros and empty slices, every write does nothing, and rd_ok / wr_ok stay
+ * false.  Big-endian; length prefixes count bytes (RFC 6940 6.3.1).
+ *
+ * Owner:   the caller; a cursor is a few words on the stack and borrows its bytes.
+ * Limits:  a write that does not fit its buffer, or a region too long for its length prefix, is
+ *          refused as a whole: never is a length cut short. */
+#pragma once
+#include "core/slice.h"
+
+struct rd {
+    const uint8_t *at;
+    const uint8_t *end;
+    bool failed;
+};
+
+struct wr {
+    uint8_t *start;
+    uint8_t *at;
+    uint8_t *end;
+    bool failed;
+};
+
+static inline struct rd rd_init(struct slice bytes)
+{
+    /* A NULL slice has length 0; adding 0 to NULL is not for C17, hence the test. */
+    const uint8_t *end = bytes.len == 0 ? bytes.data : bytes.data + bytes.len;
+    return (struct rd){bytes.data, end, false};
+}
+
+/* Nothing was wrong so far. */
+static inline bool rd_ok(const struct rd *r)
+{
+    return !r->failed;
+}
+
+/* Nothing was wrong and every byte was read: what a strict decoder asks last. */
+static inline bool rd_is_done(const struct rd *r)
+{
+    return !r->failed && r->at == r->end;
+}
+
+static inline size_t rd_left(const struct rd *r)
+{
+    return r->at == r->end ? 0 : (size_t)(r->end - r->at);
+}
+
+/* The caller found something wrong. */
+static inline void rd_fail(struct rd *r)
+{
+    r->failed = true;
+    r->at = r->end;
+}
+
+static inline const uint8_t *rd_take(struct rd *r, size_t len)
+{
+    if (UNLIKELY(rd_left(r) < len)) {
+        rd_fail(r);
+        return NULL;
+    }
+    const uint8_t *taken = r->at;
+    if (len > 0) {
+        r->at += len;
+    }
+    return taken;
+}
+
+static inline uint8_t rd_u8(struct rd *r)
+{
+    const uint8_t *p = rd_take(r, 1);
+    return p == NULL ? 0 : *p;
+}
+
+static inline uint16_t rd_u16(struct rd *r)
+{
+    uint16_t v = 0;
+    const uint8_t *p = rd_take(r, sizeof(v));
+    if (p == NULL) {
+        return 0;
+    }
+    memcpy(&v, p, sizeof(v));
+    return __builtin_bswap16(v);
+}
+
+static inline uint32_t rd_u24(struct rd *r)
+{
+    const uint8_t *p = rd_take(r, 3);
+    return p == NULL ? 0 : (uint32_t)p[0] << 16 | (uint32_t)p[1] << 8 | p[2];
+}
+
+static inline uint32_t rd_u32(struct rd *r)
+{
+    uint32_t v = 0;
+    const uint8_t *p = rd_take(r, sizeof(v));
+    if (p == NULL) {
+        return 0;
+    }
+    memcpy(&v, p, sizeof(v));
+    return __builtin_bswap32(v);
+}
+
+static inline uint64_t rd_u64(struct rd *r)
+{
+    uint64_t v = 0;
+    const uint8_t *p = rd_take(r, sizeof(v));
+    if (p == NULL) {
+        return 0;
+    }
+    memcpy(&v, p, sizeof(v));
+    return __builtin_bswap64(v);
+}
+
+/* RFC 6940 6.3.1: a Boolean is 0 or 1 and nothing else. */
+static inline bool rd_bool(struct rd *r)
+{
+    uint8_t v = rd_u8(r);
+    if (v > 1) {
+        rd_fail(r);
+    }
+    return v == 1;
+}
+
+/* The next `len` bytes, borrowed. */
+static inline struct slice rd_bytes(struct rd *r, size_t len)
+{
+    const uint8_t *p = rd_take(r, len);
+    return p == NULL ? SLICE_EMPTY : slice_of(p, len);
+}
+
+/* All that is left, borrowed. */
+static inline struct slice rd_rest(struct rd *r)
+{
+    return rd_bytes(r, rd_left(r));
+}
+
+/* opaque x<0..2^N-1>: a length prefix of N bits and the bytes, borrowed. */
+static inline struct slice rd_opaque8(struct rd *r)
+{
+    size_t len = rd_u8(r);
+    return rd_bytes(r, len);
+}
+
+static inline struct slice rd_opaque16(struct rd *r)
+{
+    size_t len = rd_u16(r);
+    return rd_bytes(r, len);
+}
+
+static inline struct slice rd_opaque24(struct rd *r)
+{
+    size_t len = rd_u24(r);
+    return rd_bytes(r, len);
+}
+
+static inline struct slice rd_opaque32(struct rd *r)
+{
+    size_t len = rd_u32(r);
+    return rd_bytes(r, len);
+}
+
+/* A cursor over the next `len` bytes, for a list or an inner structure.  Born failed when there
+ * are not so many. */
+static inline struct rd rd_sub(struct rd *r, size_t len)
+{
+    struct rd sub = rd_init(rd_bytes(r, len));
+    sub.failed = r->failed;
+    return sub;
+}
+
+static inline struct wr wr_init(void *buffer, size_t cap)
+{
+    uint8_t *p = buffer;
+    return (struct wr){p, p, cap == 0 ? p : p + cap, false};
+}
+
+static inline bool wr_ok(const struct wr *w)
+{
+    return !w->failed;
+}
+
+static inline void wr_fail(struct wr *w)
+{
+    w->failed = true;
+    w->end = w->at; /* so that nothing fits any more */
+}
+
+/* Bytes written so far. */
+static inline size_t wr_len(const struct wr *w)
+{
+    return w->at == w->start ? 0 : (size_t)(w->at - w->start);
+}
+
+static inline size_t wr_left(const struct wr *w)
+{
+    return w->at == w->end ? 0 : (size_t)(w->end - w->at);
+}
+
+/* What was written, borrowed from the buffer; empty after a fault. */
+static inline struct slice wr_slice(const struct wr *w)
+{
+    return w->failed ? SLICE_EMPTY : slice_of(w->start, wr_len(w));
+}
+
+/* Claims `len` bytes to be filled in by the caller; NULL when they do not fit. */
+static inline uint8_t *wr_claim(struct wr *w, size_t len)
+{
+    if (UNLIKELY(w->failed || wr_left(w) < len)) {
+        wr_fail(w);
+        return NULL;
+    }
+    uint8_t *claimed = w->at;
+    if (len > 0) {
+        w->at += len;
+    }
+    return claimed;
+}
+
+static inline void wr_u8(struct wr *w, uint8_t v)
+{
+    uint8_t *p = wr_claim(w, 1);
+    if (p != NULL) {
+        *p = v;
+    }
+}
+
+static inline void wr_u16(struct wr *w, uint16_t v)
+{
+    uint8_t *p = wr_claim(w, sizeof(v));
+    if (p != NULL) {
+        v = __builtin_bswap16(v);
+        memcpy(p, &v, sizeof(v));
+    }
+}
+
+/* Refuses a value of more than 24 bits. */
+static inline void wr_u24(struct wr *w, uint32_t v)
+{
+    uint8_t *p = v > 0xffffffu ? NULL : wr_claim(w, 3);
+    if (p == NULL) {
+        wr_fail(w);
+        return;
+    }
+    p[0] = (uint8_t)(v >> 16);
+    p[1] = (uint8_t)(v >> 8);
+    p[2] = (uint8_t)v;
+}
+
+static inline void wr_u32(struct wr *w, uint32_t v)
+{
+    uint8_t *p = wr_claim(w, sizeof(v));
+    if (p != NULL) {
+        v = __builtin_bswap32(v);
+        memcpy(p, &v, sizeof(v));
+    }
+}
+
+static inline void wr_u64(struct wr *w, uint64_t v)
+{
+    uint8_t *p = wr_claim(w, sizeof(v));
+    if (p != NULL) {
+        v = __builtin_bswap64(v);
+        memcpy(p, &v, sizeof(v));
+    }
+}
+
+static inline void wr_bool(struct wr *w, bool v)
+{
+    wr_u8(w, v ? 1 : 0);
+}
+
+static inline void wr_bytes(struct wr *w, struct slice bytes)
+{
+    uint8_t *p = wr_claim(w, bytes.len);
+    if (p != NULL && bytes.len > 0) {
+        memcpy(p, bytes.data, bytes.len);
+    }
+}
+
+/* opaque x<0..2^N-1>; a slice longer than the prefix can say is refused. */
+static inline void wr_opaque8(struct wr *w, struct slice bytes)
+{
+    if (bytes.len > UINT8_MAX) {
+        wr_fail(w);
+    }
+    wr_u8(w, (uint8_t)bytes.len);
+    wr_bytes(w, bytes);
+}
+
+static inline void wr_opaque16(struct wr *w, struct slice bytes)
+{
+    if (bytes.len > UINT16_MAX) {
+        wr_fail(w);
+    }
+    wr_u16(w, (uint16_t)bytes.len);
+    wr_bytes(w, bytes);
+}
+
+static inline void wr_opaque24(struct wr *w, struct slice bytes)
+{
+    wr_u24(w, bytes.len > 0xffffffu ? UINT32_MAX : (uint32_t)bytes.len);
+    wr_bytes(w, bytes);
+}
+
+static inline void wr_opaque32(struct wr *w, struct slice bytes)
+{
+    if (bytes.len > UINT32_MAX) {
+        wr_fail(w);
+    }
+    wr_u32(w, (uint32_t)bytes.len);
+    wr_bytes(w, bytes);
+}
+
+/* Regions whose length is known only at their end:
+ *     size_t mark = wr_begin(&w, 2);  ... write ...  wr_end(&w, 2, mark);
+ * `width` is the length prefix in bytes, 1 to 4; the same in both calls. */
+static inline size_t wr_begin(struct wr *w, unsigned width)
+{
+    size_t mark = wr_len(w);
+    (void)wr_claim(w, width);
+    return mark;
+}
+
+static inline void wr_end(struct wr *w, unsigned width, size_t mark)
+{
+    if (w->failed) {
+        return;
+    }
+    uint64_t len = wr_len(w) - mark - width;
+    if (len >> (8 * width) != 0) {
+        wr_fail(w);
+        return;
+    }
+    for (unsigned i = 0; i < width; i++) {
+        w->start[mark + i] = (uint8_t)(len >> (8 * (width - 1 - i)));
+    }
+}

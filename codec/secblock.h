@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* secblock.h - the SecurityBlock at the end of a message, and Signature (RFC 6940 6.3.4).
+ *
+ * Says who signed and how; whether it is true is link/crypto's and dht/sign's business.
+ * Owner: slices are borrowed. */
+#pragma once
+#include "codec/ids.h"
+
+enum { SECBLOCK_CERTIFICATE_X509 = 0 };
+
+enum secblock_identity_type {
+    SECBLOCK_IDENTITY_CERT_HASH = 1,         /* H(certificate): it has one Node-ID */
+    SECBLOCK_IDENTITY_CERT_HASH_NODE_ID = 2, /* H(Node-ID ‖ certificate): it has several */
+    SECBLOCK_IDENTITY_NONE = 3,              /* synthetic values only */
+};
+
+/* HashAlgorithm of TLS 1.2 */
+enum { SECBLOCK_HASH_NONE = 0, SECBLOCK_HASH_SHA1 = 2, SECBLOCK_HASH_SHA256 = 4 };
+
+enum { SECBLOCK_IDENTITY_BYTES_MAX = 3 + 2 + 255 };
+
+struct secblock_identity {
+    uint8_t type;           /* enum secblock_identity_type, no other passes a decoder */
+    uint8_t hash_algorithm; /* 0 for NONE */
+    struct slice hash;      /* empty for NONE */
+};
+
+struct secblock_signature {
+    uint16_t algorithm; /* hash << 8 | signature, the numbers of enum crypto_algorithm */
+    struct secblock_identity identity;
+    struct slice value;
+};
+
+struct secblock_certificate {
+    uint8_t type; /* SECBLOCK_CERTIFICATE_X509, or one that we do not know */
+    struct slice der;
+};
+
+struct secblock {
+    struct slice certificates; /* walk with secblock_certificate_next */
+    uint16_t certificate_count;
+    struct secblock_signature signature;
+};
+
+/* A SecurityBlock that fills `in` exactly. */
+enum err secblock_decode(struct slice in, struct secblock *out) MUST_USE;
+
+/* Walks `certificates`; false at the end or at a fault, see rd_ok. */
+bool secblock_certificate_next(struct rd *r, struct secblock_certificate *out);
+
+/* As fields of other structures. */
+void secblock_rd_identity(struct rd *r, struct secblock_identity *out);
+void secblock_rd_signature(struct rd *r, struct secblock_signature *out);
+
+void secblock_wr_identity(struct wr *w, const struct secblock_identity *in);
+void secblock_wr_signature(struct wr *w, const struct secblock_signature *in);
+void secblock_wr_certificate(struct wr *w, uint8_t type, struct slice der);
+/* `certificates` is the encoded list (see secblock_wr_certificate), without its length. */
+void secblock_wr(struct wr *w, struct slice certificates, const struct secblock_signature *in);
+/* Usual case: X.509 certificates given as DER, `count` of them. */
+void secblock_wr_x509(struct wr *w, const struct slice *der, size_t count,
+                      const struct secblock_signature *in);
+
+/* What a message's signature is over: overlay, transaction id, MessageContents (content.bytes) and
+ * SignerIdentity (6.3.4).  At most 12 + contents.len + SECBLOCK_IDENTITY_BYTES_MAX bytes. */
+void secblock_wr_message_input(struct wr *w, uint32_t overlay, uint64_t transaction_id,
+                               struct slice contents, const struct secblock_identity *signer);
+
+/* What a SignerIdentity's hash is over (6.3.4): H(certificate), or H(Node-ID ‖ certificate). */
+void secblock_wr_identity_input(struct wr *w, const struct rl_params *p,
+                                enum secblock_identity_type type, const struct node_id *id,
+                                struct slice der);
