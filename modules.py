@@ -51,6 +51,14 @@ MODULES = {
 # Criterion tests of one folder: they link its archive and those of the layers below.
 UNIT_TESTS = {
     'tests/unit/core': names('''
+        test_address
+        test_core
+        test_io
+        test_log
+        test_msgbuf
+        test_pool
+        test_table
+        test_wheel
     '''),
     'tests/unit/core/os': names('''
     '''),
@@ -91,6 +99,7 @@ PROGRAMS = names('''
 
 # Programs with a main of their own, which also run under ThreadSanitizer; they link everything.
 STRESS_TESTS = names('''
+    stress_spsc
 ''')
 
 # Python programs tests/<folder>/<name>.py that run the real binary (its path is in $CHORDIAL).

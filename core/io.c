@@ -2,7 +2,7 @@
 /* io.c - filling the outbox of a turn; see io.h. */
 #include "core/io.h"
 
-enum { RESERVE_FACTOR = 3 }; /* ordinary operations, closes, proofs */
+enum { RESERVE_FACTOR = 4 }; /* ordinary operations, closes, aborts, proofs */
 
 size_t io_outbox_bytes(uint32_t cap)
 {

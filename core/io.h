@@ -81,7 +81,7 @@ struct io_op {
 /* The operations of one turn, in order.  Grows never: a full outbox refuses (ERR_LIMIT) and the
  * caller treats it like a lost packet or a failed dial. */
 struct io_outbox {
-    struct io_op *ops; /* 3 * cap: the rest is the reserve of close, abort and proved */
+    struct io_op *ops; /* 4 * cap: the rest is the reserve of close, abort and proved */
     uint32_t cap;      /* of the operations that may be refused */
     uint32_t taken;    /* of cap */
     uint32_t count;
@@ -101,8 +101,8 @@ enum err io_datagram(struct io_outbox *o, struct msgbuf_pool *pool, uint16_t lis
 enum err io_mail(struct io_outbox *o, struct msgbuf_pool *pool, uint16_t shard, uint16_t mail,
                  uint64_t tag, struct msgbuf *buf) MUST_USE;
 enum err io_connect(struct io_outbox *o, const struct address *remote, uint64_t tag) MUST_USE;
-/* These must not fail: the outbox keeps a reserve of slots for them (one close and one proof a
- * connection), so `cap` has to be at least the number of connections allowed. */
+/* These must not fail: the outbox keeps a reserve of slots for them (one close, one abort and one
+ * proof a connection), so `cap` has to be at least the number of connections allowed. */
 void io_proved(struct io_outbox *o, handle conn);
 void io_close(struct io_outbox *o, handle conn);
 void io_abort(struct io_outbox *o, handle conn);

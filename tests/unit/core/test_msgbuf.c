@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* test_msgbuf.c - message buffers: sizes, references, exhaustion. */
+#include "core/msgbuf.h"
+#include <criterion/criterion.h>
+#include <signal.h>
+
+static uint8_t block[1 << 17];
+
+static void make(struct msgbuf_pool *p)
+{
+    struct arena arena;
+    arena_init(&arena, block, sizeof(block));
+    msgbuf_pool_init(p, &arena, 3, 2);
+}
+
+Test(msgbuf, sizes_and_references)
+{
+    struct msgbuf_pool p;
+    make(&p);
+    struct msgbuf *s = msgbuf_acquire(&p, MSGBUF_SMALL_BYTES);
+    struct msgbuf *l = msgbuf_acquire(&p, MSGBUF_SMALL_BYTES + 1);
+    cr_assert_eq(msgbuf_tailroom(s), MSGBUF_SMALL_BYTES);
+    cr_assert_eq(msgbuf_tailroom(l), MSGBUF_LARGE_BYTES);
+    cr_assert_null(msgbuf_acquire(&p, MSGBUF_LARGE_BYTES + 1));
+    cr_assert_eq(msgbuf_append(s, SLICE_LITERAL("hello")), ERR_OK);
+    cr_assert(slice_is_equal(msgbuf_slice(s), SLICE_LITERAL("hello")));
+    static uint8_t big[MSGBUF_SMALL_BYTES];
+    cr_assert_eq(msgbuf_append(s, slice_of(big, sizeof(big))), ERR_TOO_LARGE);
+    cr_assert_eq(s->len, 5);
+    cr_assert_eq(msgbuf_append(s, slice_of(big, sizeof(big) - 5)), ERR_OK);
+    cr_assert_eq(msgbuf_tailroom(s), 0);
+    cr_assert_eq(msgbuf_append(s, SLICE_EMPTY), ERR_OK);
+    s->start -= 10; /* the headroom is the user's */
+    s->len += 10;
+    cr_assert_eq(msgbuf_ref(s), s);
+    msgbuf_release(&p, s);
+    cr_assert_eq(p.in_use[0], 1);
+    msgbuf_release(&p, s);
+    msgbuf_release(&p, l);
+    cr_assert_eq(p.in_use[0] + p.in_use[1], 0);
+}
+
+Test(msgbuf, exhaustion)
+{
+    struct msgbuf_pool p;
+    make(&p);
+    struct msgbuf *held[3];
+    for (size_t i = 0; i < 3; i++) {
+        held[i] = msgbuf_acquire(&p, 1);
+        cr_assert_not_null(held[i]);
+    }
+    cr_assert_null(msgbuf_acquire(&p, 1));
+    struct msgbuf *l = msgbuf_acquire(&p, 4000);
+    cr_assert_not_null(l, "the sizes do not starve each other");
+    msgbuf_release(&p, l);
+    for (size_t i = 0; i < 3; i++) {
+        msgbuf_release(&p, held[i]);
+    }
+    p.fail_after = 1;
+    held[0] = msgbuf_acquire(&p, 1);
+    cr_assert_null(msgbuf_acquire(&p, 1));
+    msgbuf_release(&p, held[0]);
+    cr_assert_eq(p.in_use[0] + p.in_use[1], 0);
+    cr_assert_eq(p.peak[0], 3);
+}
+
+Test(msgbuf, foreign_release, .signal = SIGABRT)
+{
+    struct msgbuf_pool p;
+    make(&p);
+    struct msgbuf other = {.refs = 1};
+    msgbuf_release(&p, &other);
+}
