@@ -34,6 +34,9 @@ MODULES = {
     'link': names('''
     '''),
     'dht': names('''
+        chord_table
+        sign
+        topo
     '''),
     'sip': names('''
     '''),

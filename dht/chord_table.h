@@ -86,10 +86,16 @@ bool chord_table_remove(struct chord_table *ct, const struct node_id *id);
 bool chord_table_set_state(struct chord_table *ct, const struct node_id *id,
                            enum chord_table_state state);
 bool chord_table_set_suspect(struct chord_table *ct, const struct node_id *id, bool is_suspect);
+/* Another link to a node that is known already (AT-18). */
+void chord_table_set_link(struct chord_table *ct, const struct node_id *id, handle link);
+void chord_table_note_update(struct chord_table *ct, const struct node_id *id, uint64_t now_us);
 /* Would `at` be among the neighbors, were it a peer? */
 bool chord_table_is_wanted(const struct chord_table *ct, struct ring_id at);
 /* FW-7: the peer to send towards k, NULL when there is none; `avoid` (may be 0) is a link not to be
  * taken: where the message came from, or one that has just failed. */
 const struct chord_table_node *chord_table_next_hop(const struct chord_table *ct, struct ring_id k,
                                                     handle avoid);
+/* Is there a peer in the clockwise interval [first, last]?  For fingers (CH-4). */
+bool chord_table_has_peer_between(const struct chord_table *ct, struct ring_id first,
+                                  struct ring_id last);
 uint32_t chord_table_peers(const struct chord_table *ct);

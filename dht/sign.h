@@ -9,7 +9,8 @@
  * Limits:  `certificates` entries; a DER certificate beyond SIGN_DER_CAP bytes is judged, but not kept
  *          in DER; buckets of more than SIGN_BUCKET_CAP certificates are refused. */
 #pragma once
-#include "codec/secblock.h"
+#include "codec/stored.h"
+#include "core/limits.h"
 #include "core/table.h"
 #include "core/turn.h"
 #include "dht/ident.h"
@@ -17,7 +18,6 @@
 enum {
     SIGN_DER_CAP = 1536,
     SIGN_BUCKET_CAP = 16,
-    SIGN_INPUT_CAP = 64 * 1024, /* longest text under one signature */
 };
 
 struct sign_certificate {
@@ -32,9 +32,11 @@ struct sign_certificate {
 
 struct sign;
 
-size_t sign_bytes(uint32_t certificates);
+/* `max_message_bytes`: no signature is over more than that and a little. */
+size_t sign_bytes(uint32_t certificates, uint32_t max_message_bytes);
 struct sign *sign_init(struct turn *t, struct arena *arena, uint32_t certificates,
-                       const struct rl_params *params, const struct crypto_trust *trust);
+                       uint32_t max_message_bytes, const struct rl_params *params,
+                       const struct crypto_trust *trust);
 
 /* The certificate with this DER, judged now or before.  ERR_BAD_CERTIFICATE, ERR_EXPIRED (also when
  * only the validity period is over or not yet begun), ERR_MALFORMED. */
@@ -56,11 +58,15 @@ enum err sign_verify(struct turn *t, const struct sign_certificate *certificate,
                      const struct secblock_signature *signature, struct slice input) MUST_USE;
 
 /* Both together for a stored value: finds the signer, builds the input of 7.1, verifies. */
-struct stored_data;
 enum err sign_verify_value(struct turn *t, struct sign *s, struct slice resource, uint32_t kind,
                            const struct stored_data *value, struct slice bucket,
                            const struct sign_certificate **certificate,
                            struct node_id *node_id) MUST_USE;
+
+/* The same for a message: the input of 6.3.4. */
+enum err sign_verify_message(struct turn *t, struct sign *s, uint64_t transaction_id,
+                             struct slice contents, const struct sign_certificate *certificate,
+                             const struct secblock_signature *signature) MUST_USE;
 
 /* The SignerIdentity of one of our own (cert_hash: it has one Node-ID, SG-3); borrows from `who`. */
 struct secblock_identity sign_identity(const struct ident *who);

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* overlay.h - one peer of a RELOAD overlay, as sip/ and node/ see it.
+ *
+ * Input:  events of the link table (overlay_on_link), timers (overlay_on_timer), and the requests
+ *         below, each with a tag of the caller's.
+ * Output: messages through the link table, and events taken with overlay_next.  Every request that
+ *         returned ERR_OK ends in exactly one event with its tag; no event comes from inside the call.
+ * Owner:  one shard.  Time and randomness: struct turn. */
+#pragma once
+#include "core/limits.h"
+#include "core/turn.h"
+#include "dht/ident.h"
+#include "link/link.h"
+
+enum {
+    OVERLAY_KIND_SIP_REGISTRATION = 0x1,
+    OVERLAY_KIND_CERTIFICATE_BY_NODE = 0x3,
+    OVERLAY_KIND_CERTIFICATE_BY_USER = 0x10,
+    OVERLAY_APPLICATION_SIP = 5060,
+    OVERLAY_APPLICATION_SIPS = 5061,
+    OVERLAY_CANDIDATES_CAP = 4,
+    OVERLAY_BOOTSTRAP_CAP = 16,
+    OVERLAY_SHARDS_CAP = 64,
+    OVERLAY_KINDS_CAP = 16,
+    OVERLAY_VALUES_CAP = 64,   /* most values in one fetch event */
+    OVERLAY_RESOURCE_BYTES = 16,
+};
+
+enum overlay_found_ring { OVERLAY_FOUND_NO, OVERLAY_FOUND_IF_ALONE, OVERLAY_FOUND_NOW };
+enum overlay_storage_ack { OVERLAY_ACK_MEMORY, OVERLAY_ACK_REPLICA };
+
+struct overlay_resource {
+    uint8_t bytes[OVERLAY_RESOURCE_BYTES];
+};
+
+enum overlay_data_model { OVERLAY_SINGLE, OVERLAY_ARRAY, OVERLAY_DICTIONARY };
+enum overlay_access {
+    OVERLAY_USER_MATCH,
+    OVERLAY_NODE_MATCH,
+    OVERLAY_USER_NODE_MATCH,
+    OVERLAY_NODE_MULTIPLE
+};
+
+struct overlay_kind {
+    uint32_t id;
+    enum overlay_data_model data_model;
+    enum overlay_access access;
+    uint32_t max_count;
+    uint32_t max_size_bytes;
+    uint32_t max_node_multiple;
+};
+
+/* The overlay configuration document as far as a peer acts on it (RFC 6940 11.1), parsed by
+ * node/overlay_doc. */
+struct overlay_config {
+    char name[CRYPTO_OVERLAY_CAP + 1]; /* instance-name */
+    uint16_t sequence;
+    uint8_t node_id_length; /* 16: CHORD-RELOAD takes no other */
+    uint8_t initial_ttl;
+    uint32_t max_message_bytes;
+    uint32_t reliability_timer_ms;
+    uint32_t chord_update_interval_s;
+    uint32_t chord_ping_interval_s;
+    bool chord_reactive;
+    bool no_ice;
+    uint32_t replica_min_hosts; /* ours: copies stand on so many hosts (design.md 1) */
+    struct overlay_kind kinds[OVERLAY_KINDS_CAP];
+    size_t kind_count;
+};
+
+struct overlay_settings {
+    struct overlay_config config;
+    struct crypto_trust trust;
+    const struct ident *self;
+    const struct limits *limits;
+    uint16_t shard;            /* peer i of this process */
+    uint16_t shards;
+    struct node_id siblings[OVERLAY_SHARDS_CAP]; /* Node-IDs of all peers of this process, by shard */
+    enum overlay_found_ring found_ring;          /* only shard 0 may found */
+    struct address bootstrap[OVERLAY_BOOTSTRAP_CAP];
+    size_t bootstrap_count;
+    struct address candidates[OVERLAY_CANDIDATES_CAP];     /* where our overlay listener is reached */
+    size_t candidate_count;
+    struct address sip_candidates[OVERLAY_CANDIDATES_CAP]; /* where our overlay SIP listener is */
+    size_t sip_candidate_count;
+    enum overlay_storage_ack storage_ack;
+    /* Certificates that this peer keeps published under Kinds 0x3 and 0x10: its own and those of the
+     * accounts whose home shard it is (US-1). Borrowed for the life of the overlay. */
+    const struct ident *const *publish;
+    size_t publish_count;
+};
+
+enum overlay_event_kind {
+    OVERLAY_READY,          /* joined (or founded): requests are served from now on */
+    OVERLAY_LOST,           /* no neighbor left; rejoining */
+    OVERLAY_LEFT,           /* overlay_leave is done */
+    OVERLAY_STORED,         /* tag, error, reload_error */
+    OVERLAY_FETCHED,        /* tag, error, values, hops */
+    OVERLAY_PONG,           /* tag, error, node_id of who answered, hops, elapsed_us */
+    OVERLAY_APPATTACHED,    /* tag, error, node_id: the answerer now dials our SIP listener */
+    OVERLAY_APPATTACH_DIAL, /* dial one of candidates for application and expect node_id (6.5.2) */
+};
+
+struct overlay_value {
+    struct slice key;   /* dictionary key, else empty */
+    uint32_t index;     /* array index, else 0 */
+    struct slice value;
+    uint64_t storage_time_ms;
+    uint32_t lifetime_s; /* remaining */
+    struct node_id signer;
+    struct slice signer_user;
+};
+
+struct overlay_event {
+    enum overlay_event_kind kind;
+    uint64_t tag;
+    enum err error;        /* ERR_TIMEOUT nobody answered; ERR_REMOTE see reload_error */
+    uint16_t reload_error; /* RFC 6940 14.9 code, 0 when none */
+    uint32_t hops;         /* transmissions from us to the responder */
+    uint64_t elapsed_us;
+    struct node_id node_id;
+    struct address candidates[OVERLAY_CANDIDATES_CAP];
+    size_t candidate_count;
+    uint16_t application;
+    const struct overlay_value *values; /* verified, existing values only; borrowed until the next call */
+    size_t value_count;
+};
+
+struct overlay;
+
+size_t overlay_bytes(const struct overlay_settings *s);
+/* `links` must outlive the overlay; it is used for sending and dialling. */
+struct overlay *overlay_init(struct turn *t, struct arena *arena, const struct overlay_settings *s,
+                             struct link_table *links);
+/* Begins to join (or to found). OVERLAY_READY follows. */
+void overlay_start(struct turn *t, struct overlay *o);
+/* Hands data over, sends Leave to every neighbor (RFC 6940 6.4.2.2, 10.9), then OVERLAY_LEFT. */
+void overlay_leave(struct turn *t, struct overlay *o);
+
+void overlay_on_link(struct turn *t, struct overlay *o, const struct link_event *event);
+void overlay_on_timer(struct turn *t, struct overlay *o, struct wheel_timer *timer);
+/* End of turn: the verification queue is drained within its budget.  True when work is left and the
+ * next turn should not wait. */
+bool overlay_work(struct turn *t, struct overlay *o);
+bool overlay_next(struct turn *t, struct overlay *o, struct overlay_event *event);
+
+/* Resource-ID of a Resource Name under the overlay's hash (SHA-1, first 128 bits). */
+void overlay_resource_of(struct turn *t, struct slice name, struct overlay_resource *out);
+
+/* What to store: one value of `kind` at `resource`, signed by `signer`, who also signs the request. */
+struct overlay_store {
+    struct overlay_resource resource;
+    uint32_t kind;
+    const struct ident *signer;
+    struct slice key; /* dictionary Kinds; others ignore it */
+    uint32_t index;   /* array Kinds; 0xffffffff appends */
+    bool exists;      /* false: remove (RFC 6940 7.4.1.3); `value` must be empty */
+    struct slice value;
+    uint32_t lifetime_s;
+};
+
+/* Each: ERR_LIMIT (too many outstanding), ERR_STATE (not joined), ERR_TOO_LARGE. */
+enum err overlay_store(struct turn *t, struct overlay *o, const struct overlay_store *what,
+                       uint64_t tag) MUST_USE;
+/* All values of one Kind at `resource`. */
+enum err overlay_fetch(struct turn *t, struct overlay *o, const struct overlay_resource *resource,
+                       uint32_t kind, uint64_t tag) MUST_USE;
+enum err overlay_appattach(struct turn *t, struct overlay *o, const struct node_id *node_id,
+                           uint16_t application, uint64_t tag) MUST_USE;
+enum err overlay_ping_node(struct turn *t, struct overlay *o, const struct node_id *node_id,
+                           uint64_t tag) MUST_USE;
+enum err overlay_ping_resource(struct turn *t, struct overlay *o,
+                               const struct overlay_resource *resource, uint64_t tag) MUST_USE;
+
+bool overlay_is_ready(const struct overlay *o);
+bool overlay_is_responsible(const struct overlay *o, const struct overlay_resource *resource);
+
+struct overlay_status {
+    bool is_ready;
+    struct node_id self;
+    struct node_id successors[16];
+    size_t successor_count;
+    struct node_id predecessors[16];
+    size_t predecessor_count;
+    uint32_t fingers;
+    uint32_t routing_table; /* peers we may route through */
+    uint32_t resources, values_owned, values_replica;
+    uint64_t stored_bytes;
+    uint32_t requests_open;
+    uint32_t verify_queue;
+};
+void overlay_status(const struct overlay *o, struct overlay_status *out);
+
+/* For checkers and admin: walks what is stored here; start with *index = 0. */
+struct overlay_stored {
+    struct overlay_resource resource;
+    uint32_t kind;
+    struct slice key;
+    uint64_t storage_time_ms;
+    bool exists;
+    bool is_owned; /* we are responsible; else a replica */
+};
+bool overlay_walk_stored(const struct overlay *o, uint32_t *index, struct overlay_stored *out);

@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* sign.c - certificates are found by the hash that a SignerIdentity carries anyway, so the usual
+ * message costs one table look-up and one signature check.  Order of use is a doubly linked list of
+ * indices; the end of it is evicted. */
+#include "dht/sign.h"
+
+#include "dht/budget.h"
+
+STATIC_CHECK(sizeof(struct sign_certificate) <= LIMITS_COST_certificates);
+
+enum { SCRATCH_EXTRA = 1024 }; /* ids, kind, times and the SignerIdentity around what is signed */
+
+struct sign {
+    struct sign_certificate *entries;
+    struct table by_hash;
+    const struct rl_params *params;
+    const struct crypto_trust *trust;
+    uint32_t cap;
+    uint32_t count;
+    uint32_t newest, oldest; /* index + 1 */
+    uint32_t scratch_bytes;
+    uint8_t *scratch; /* signature inputs */
+};
+
+size_t sign_bytes(uint32_t certificates, uint32_t max_message_bytes)
+{
+    return sizeof(struct sign) + (size_t)certificates * sizeof(struct sign_certificate) +
+           budget_table(certificates, CRYPTO_SHA256_BYTES) + max_message_bytes + SCRATCH_EXTRA +
+           BUDGET_SLACK;
+}
+
+struct sign *sign_init(struct turn *t, struct arena *arena, uint32_t certificates,
+                       uint32_t max_message_bytes, const struct rl_params *params,
+                       const struct crypto_trust *trust)
+{
+    CHECK(certificates >= 4);
+    struct sign *s = ARENA_ARRAY(arena, struct sign, 1);
+    s->entries = ARENA_ARRAY(arena, struct sign_certificate, certificates);
+    table_init(&s->by_hash, arena, certificates, CRYPTO_SHA256_BYTES, rng_next(t->rng));
+    s->scratch_bytes = max_message_bytes + SCRATCH_EXTRA;
+    s->scratch = ARENA_ARRAY(arena, uint8_t, s->scratch_bytes);
+    s->cap = certificates;
+    s->params = params;
+    s->trust = trust;
+    return s;
+}
+
+static void unlink_entry(struct sign *s, uint32_t index)
+{
+    struct sign_certificate *c = &s->entries[index];
+    *(c->newer == 0 ? &s->newest : &s->entries[c->newer - 1].older) = c->older;
+    *(c->older == 0 ? &s->oldest : &s->entries[c->older - 1].newer) = c->newer;
+}
+
+static void link_newest(struct sign *s, uint32_t index)
+{
+    struct sign_certificate *c = &s->entries[index];
+    c->newer = 0;
+    c->older = s->newest;
+    if (s->newest != 0) {
+        s->entries[s->newest - 1].newer = index + 1;
+    }
+    s->newest = index + 1;
+    if (s->oldest == 0) {
+        s->oldest = index + 1;
+    }
+}
+
+static struct sign_certificate *touch(struct sign *s, const uint8_t *sha256)
+{
+    uint32_t index = 0;
+    if (!table_find(&s->by_hash, sha256, &index)) {
+        return NULL;
+    }
+    if (s->newest != index + 1) {
+        unlink_entry(s, index);
+        link_newest(s, index);
+    }
+    return &s->entries[index];
+}
+
+const struct sign_certificate *sign_find(struct sign *s, const uint8_t sha256[CRYPTO_SHA256_BYTES])
+{
+    return touch(s, sha256);
+}
+
+static uint32_t claim(struct turn *t, struct sign *s)
+{
+    if (s->count < s->cap) {
+        return s->count++;
+    }
+    uint32_t index = s->oldest - 1;
+    bool was_there = table_remove(&s->by_hash, s->entries[index].sha256);
+    CHECK(was_there);
+    unlink_entry(s, index);
+    metric_add(t->metrics, METRIC_certificates_evicted, 1);
+    return index;
+}
+
+static const struct sign_certificate *enter(struct turn *t, struct sign *s, struct slice der,
+                                            const uint8_t *sha256,
+                                            const struct crypto_certificate *parsed)
+{
+    uint32_t index = claim(t, s);
+    struct sign_certificate *c = &s->entries[index];
+    memset(c, 0, sizeof(*c));
+    memcpy(c->sha256, sha256, sizeof(c->sha256));
+    c->parsed = *parsed;
+    memcpy(c->node_id.bytes, parsed->node_ids[0], sizeof(c->node_id.bytes));
+    c->host = sign_host(t, slice_of(parsed->user, parsed->user_len));
+    if (der.len <= SIGN_DER_CAP) {
+        memcpy(c->der, der.data, der.len);
+        c->der_len = (uint16_t)der.len;
+    }
+    enum err e = table_insert(&s->by_hash, sha256, index);
+    CHECK(e == ERR_OK);
+    link_newest(s, index);
+    metric_add(t->metrics, METRIC_certificates_judged, 1);
+    return c;
+}
+
+static bool is_in_time(const struct turn *t, const struct sign_certificate *c)
+{
+    return c->parsed.not_before_ms <= t->wall_ms && t->wall_ms <= c->parsed.not_after_ms;
+}
+
+static enum err check_period(const struct turn *t, const struct sign_certificate *c,
+                             const struct sign_certificate **out)
+{
+    if (!is_in_time(t, c)) {
+        return ERR_EXPIRED; /* ID-3: looked at each time */
+    }
+    *out = c;
+    return ERR_OK;
+}
+
+enum err sign_learn(struct turn *t, struct sign *s, struct slice der,
+                    const struct sign_certificate **out)
+{
+    uint8_t sha256[CRYPTO_SHA256_BYTES];
+    t->crypto->sha256(der, sha256);
+    const struct sign_certificate *known = touch(s, sha256);
+    if (known != NULL) {
+        return check_period(t, known, out);
+    }
+    struct crypto_certificate parsed;
+    enum err e = t->crypto->certificate(der, NULL, 0, s->trust, t->wall_ms, &parsed, NULL);
+    if (e != ERR_OK) {
+        metric_add(t->metrics, METRIC_certificates_refused, 1);
+        return e;
+    }
+    if (parsed.node_id_count == 0) {
+        metric_add(t->metrics, METRIC_certificates_refused, 1);
+        return ERR_BAD_CERTIFICATE;
+    }
+    return check_period(t, enter(t, s, der, sha256, &parsed), out);
+}
+
+uint64_t sign_host(struct turn *t, struct slice user)
+{
+    uint8_t sha256[CRYPTO_SHA256_BYTES];
+    uint64_t host = 0;
+    t->crypto->sha256(user, sha256);
+    memcpy(&host, sha256, sizeof(host));
+    return host;
+}
+
+/* Is this the certificate that the identity names?  With cert_hash_node_id each of its Node-IDs is
+ * tried; SG-3: the type must fit the number of Node-IDs. */
+static bool is_named(struct turn *t, struct sign *s, const struct secblock_identity *identity,
+                     const struct crypto_certificate *parsed, struct slice der,
+                     struct node_id *node_id)
+{
+    bool has_one = parsed->node_id_count == 1;
+    if (has_one != (identity->type == SECBLOCK_IDENTITY_CERT_HASH)) {
+        return false;
+    }
+    for (size_t i = 0; i < parsed->node_id_count; i++) {
+        uint8_t sha256[CRYPTO_SHA256_BYTES];
+        struct wr w = wr_init(s->scratch, s->scratch_bytes);
+        memcpy(node_id->bytes, parsed->node_ids[i], sizeof(node_id->bytes));
+        secblock_wr_identity_input(&w, s->params, (enum secblock_identity_type)identity->type,
+                                   node_id, der);
+        if (!wr_ok(&w)) {
+            return false;
+        }
+        t->crypto->sha256(wr_slice(&w), sha256);
+        if (slice_is_equal(identity->hash, slice_of(sha256, sizeof(sha256)))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The certificate in the bucket whose hash the identity names: it alone is judged, so that a bucket
+ * full of strangers costs hashes and no more. */
+static enum err signer_in_bucket(struct turn *t, struct sign *s,
+                                 const struct secblock_identity *identity, struct slice bucket,
+                                 const struct sign_certificate **certificate,
+                                 struct node_id *node_id)
+{
+    struct rd r = rd_init(bucket);
+    struct secblock_certificate c;
+    uint32_t looked_at = 0;
+    while (secblock_certificate_next(&r, &c)) {
+        if (++looked_at > SIGN_BUCKET_CAP) {
+            return ERR_LIMIT;
+        }
+        if (c.type != SECBLOCK_CERTIFICATE_X509) {
+            continue;
+        }
+        uint8_t sha256[CRYPTO_SHA256_BYTES];
+        t->crypto->sha256(c.der, sha256);
+        bool is_single = identity->type == SECBLOCK_IDENTITY_CERT_HASH;
+        if (is_single && !slice_is_equal(identity->hash, slice_of(sha256, sizeof(sha256)))) {
+            continue;
+        }
+        enum err e = sign_learn(t, s, c.der, certificate);
+        if (e != ERR_OK) {
+            if (is_single) {
+                return e;
+            }
+            continue;
+        }
+        if (is_named(t, s, identity, &(*certificate)->parsed, c.der, node_id)) {
+            return ERR_OK;
+        }
+    }
+    return ERR_UNAUTHENTICATED;
+}
+
+enum err sign_signer(struct turn *t, struct sign *s, const struct secblock_identity *identity,
+                     struct slice bucket, const struct sign_certificate **certificate,
+                     struct node_id *node_id)
+{
+    *certificate = NULL;
+    if (identity->type == SECBLOCK_IDENTITY_NONE ||
+        identity->hash_algorithm != SECBLOCK_HASH_SHA256 ||
+        identity->hash.len != CRYPTO_SHA256_BYTES) {
+        return ERR_UNAUTHENTICATED; /* SG-4, SG-5 */
+    }
+    if (identity->type == SECBLOCK_IDENTITY_CERT_HASH) {
+        const struct sign_certificate *known = touch(s, identity->hash.data);
+        if (known != NULL) {
+            if (known->parsed.node_id_count != 1) {
+                return ERR_UNAUTHENTICATED; /* SG-3 */
+            }
+            *node_id = known->node_id;
+            return check_period(t, known, certificate);
+        }
+    }
+    return signer_in_bucket(t, s, identity, bucket, certificate, node_id);
+}
+
+enum err sign_verify(struct turn *t, const struct sign_certificate *certificate,
+                     const struct secblock_signature *signature, struct slice input)
+{
+    if (signature->algorithm != (uint16_t)certificate->parsed.algorithm) {
+        return ERR_BAD_SIGNATURE; /* RFC 6940 6.3.4: the algorithm belongs to the key */
+    }
+    metric_add(t->metrics, METRIC_signatures_checked, 1);
+    return t->crypto->verify(
+        slice_of(certificate->parsed.public_key, certificate->parsed.public_key_len),
+        certificate->parsed.algorithm, input, signature->value);
+}
+
+enum err sign_verify_value(struct turn *t, struct sign *s, struct slice resource, uint32_t kind,
+                           const struct stored_data *value, struct slice bucket,
+                           const struct sign_certificate **certificate, struct node_id *node_id)
+{
+    enum err e = sign_signer(t, s, &value->signature.identity, bucket, certificate, node_id);
+    if (e != ERR_OK) {
+        return e;
+    }
+    struct wr w = wr_init(s->scratch, s->scratch_bytes);
+    stored_wr_signature_input(&w, resource, kind, value);
+    if (!wr_ok(&w)) {
+        return ERR_TOO_LARGE;
+    }
+    return sign_verify(t, *certificate, &value->signature, wr_slice(&w));
+}
+
+enum err sign_verify_message(struct turn *t, struct sign *s, uint64_t transaction_id,
+                             struct slice contents, const struct sign_certificate *certificate,
+                             const struct secblock_signature *signature)
+{
+    struct wr w = wr_init(s->scratch, s->scratch_bytes);
+    secblock_wr_message_input(&w, s->params->overlay, transaction_id, contents,
+                              &signature->identity);
+    if (!wr_ok(&w)) {
+        return ERR_TOO_LARGE;
+    }
+    return sign_verify(t, certificate, signature, wr_slice(&w));
+}
+
+struct secblock_identity sign_identity(const struct ident *who)
+{
+    return (struct secblock_identity){
+        .type = SECBLOCK_IDENTITY_CERT_HASH,
+        .hash_algorithm = SECBLOCK_HASH_SHA256,
+        .hash = slice_of(who->certificate_sha256, sizeof(who->certificate_sha256))};
+}
+
+enum err sign_make(struct turn *t, const struct ident *who, struct slice input, uint8_t *out,
+                   size_t *out_len)
+{
+    metric_add(t->metrics, METRIC_signatures_made, 1);
+    return t->crypto->sign(who->key, input, out, out_len);
+}
+
+enum err sign_make_value(struct turn *t, struct sign *s, const struct ident *who,
+                         struct slice resource, uint32_t kind, struct stored_data *value,
+                         uint8_t *out)
+{
+    value->signature.algorithm = (uint16_t)who->algorithm;
+    value->signature.identity = sign_identity(who);
+    struct wr w = wr_init(s->scratch, s->scratch_bytes);
+    stored_wr_signature_input(&w, resource, kind, value);
+    if (!wr_ok(&w)) {
+        return ERR_TOO_LARGE;
+    }
+    size_t len = 0;
+    enum err e = sign_make(t, who, wr_slice(&w), out, &len);
+    value->signature.value = slice_of(out, e == ERR_OK ? len : 0);
+    return e;
+}
+
+enum err sign_seal(struct turn *t, struct sign *s, struct wr *w, const struct ident *who,
+                   uint64_t transaction_id, struct slice contents, const struct slice *certificates,
+                   size_t certificate_count)
+{
+    struct slice bucket[SIGN_BUCKET_CAP];
+    size_t count = 0;
+    bucket[count++] = who->certificate;
+    for (size_t i = 0; i < who->intermediate_count && count < SIGN_BUCKET_CAP; i++) {
+        bucket[count++] = who->intermediates[i];
+    }
+    for (size_t i = 0; i < certificate_count && count < SIGN_BUCKET_CAP; i++) {
+        if (!slice_is_equal(certificates[i], who->certificate)) {
+            bucket[count++] = certificates[i];
+        }
+    }
+    struct secblock_signature signature = {.algorithm = (uint16_t)who->algorithm,
+                                           .identity = sign_identity(who)};
+    struct wr input = wr_init(s->scratch, s->scratch_bytes);
+    secblock_wr_message_input(&input, s->params->overlay, transaction_id, contents,
+                              &signature.identity);
+    if (!wr_ok(&input)) {
+        return ERR_TOO_LARGE;
+    }
+    uint8_t value[CRYPTO_SIGNATURE_CAP];
+    size_t len = 0;
+    enum err e = sign_make(t, who, wr_slice(&input), value, &len);
+    if (e != ERR_OK) {
+        return e;
+    }
+    signature.value = slice_of(value, len);
+    secblock_wr_x509(w, bucket, count, &signature);
+    return wr_ok(w) ? ERR_OK : ERR_TOO_LARGE;
+}
+
+uint32_t sign_count(const struct sign *s)
+{
+    return s->count;
+}
