@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* kind.h - what may be stored: Kinds of the overlay document over those of kind.def.
+ *
+ * Data model and policy of a registered Kind never come from the document (spec A1.2), its limits do.
+ * Owner: plain values.  RFC 6940 7.3, 11.1. */
+#pragma once
+#include "dht/overlay.h"
+
+/* False: not supported here (Error_Unknown_Kind). */
+bool kind_find(const struct overlay_config *config, uint32_t id, struct overlay_kind *out);

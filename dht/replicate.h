@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* replicate.h - copies: where values must stand, and getting them there.
+ *
+ * One idea: each set knows which *members* (peers that we place copies on) have all of it.  Whatever
+ * happens - a Store, a join, a failure, a new range - only changes who should have it; a paced walk
+ * over the sets sends what is missing until nothing is.  So nothing has to be remembered of an event,
+ * and what got lost on the way is sent again.
+ *
+ *   owner of R:      all of topo_replicas() have R's sets (CH-6, CH-25, design.md 1)
+ *   owner no more:   the new owner has them (ST-18)
+ *   not even replica, for 60 s: offered to the owner once more, then dropped (CH-26)
+ *   joiner (AP):     has all sets that it will own before it is told so (CH-12)
+ *   leaving:         the sets that we own stand on another host
+ *
+ * After a failure new members wait 30 s for their copies (CH-19); values stored meanwhile go there at
+ * once.  A copy that is newer elsewhere (0x5, 0x9) is fetched (ST-16).
+ *
+ * StoreAns (settings.ack): leaves when a replica on another host has answered (any replica where the
+ * neighbor table shows no other host), when all have failed, when there is none, or after 500 ms.
+ *
+ * Owner:  one for each overlay.  Requests go out as TRANSACT_REPLICATE.
+ * Limits: `ops` requests under way, REPLICATE_PER_MEMBER to one member; `acks` answers that wait. */
+#pragma once
+#include "dht/store.h"
+#include "dht/topo.h"
+#include "dht/transact.h"
+
+enum {
+    REPLICATE_PER_MEMBER = 8,
+    REPLICATE_ACK_MS = 500,
+    REPLICATE_HOLD_DOWN_S = 30,
+    REPLICATE_UNWANTED_S = 60,
+    REPLICATE_HAND_OVER_S = 20, /* a joiner waits no longer */
+    REPLICATE_LEAVE_S = 10,
+};
+
+struct replicate_settings {
+    const struct rl_params *params;
+    const struct overlay_config *config; /* max_message_bytes */
+    struct store *store;
+    struct sign *sign;
+    struct transact *transact;
+    const struct topo *topo;
+    enum overlay_storage_ack ack;
+    uint32_t ops;
+    uint32_t acks;
+};
+
+enum replicate_event_kind {
+    REPLICATE_HANDED_OVER, /* node_id has what it will own (error: as far as possible) */
+    REPLICATE_LEFT,        /* our sets stand elsewhere: Leave may be sent */
+};
+
+struct replicate_event {
+    enum replicate_event_kind kind;
+    enum err error; /* ERR_TIMEOUT: some of it may be missing */
+    struct node_id node_id;
+};
+
+struct replicate;
+
+size_t replicate_bytes(const struct replicate_settings *s);
+struct replicate *replicate_init(struct turn *t, struct arena *arena,
+                                 const struct replicate_settings *s);
+
+/* Verified requests for us; each is answered here, at once or later. */
+void replicate_on_store(struct turn *t, struct replicate *r, const struct message *m);
+void replicate_on_fetch(struct turn *t, struct replicate *r, const struct message *m); /* and Stat */
+void replicate_on_find(struct turn *t, struct replicate *r, const struct message *m);
+
+/* What ended with owner TRANSACT_REPLICATE. */
+void replicate_on_result(struct turn *t, struct replicate *r, const struct transact_result *result);
+/* STORE_TIMER_REPLICATE and STORE_TIMER_REPLICATE_ACK. */
+void replicate_on_timer(struct turn *t, struct replicate *r, struct wheel_timer *timer);
+/* The topology has settled into something else. */
+void replicate_on_change(struct turn *t, struct replicate *r, const struct topo_change *change);
+
+/* As admitting peer: sends `joiner` all it will own, then REPLICATE_HANDED_OVER.  ERR_LIMIT: too many
+ * join at once. */
+enum err replicate_hand_over(struct turn *t, struct replicate *r,
+                             const struct node_id *joiner) MUST_USE;
+/* Makes sure of our sets elsewhere, then REPLICATE_LEFT. */
+void replicate_leave(struct turn *t, struct replicate *r);
+bool replicate_next(struct replicate *r, struct replicate_event *event);
+
+/* Nothing under way and nothing missing as far as known, for checkers. */
+bool replicate_is_settled(const struct replicate *r);

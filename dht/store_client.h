@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* store_client.h - storing and fetching as a user of the overlay: overlay_store, overlay_fetch.
+ *
+ * A Store signs the value and the request; when the owner has a newer value (0x9) it is looked at,
+ * and the Store repeated once with a later storage_time.  A Fetch gives out only what was proved:
+ * signature, certificate and its period, policy (FT-5); the rest is dropped and counted.
+ *
+ * Owner:  one for each overlay.  Requests go out as TRANSACT_STORE and TRANSACT_FETCH; their results
+ *         come back through store_client_on_result, whoever started them.
+ * Limits: `ops` under way, each holds one small message buffer while it stores. */
+#pragma once
+#include "dht/store.h"
+#include "dht/transact.h"
+
+enum store_client_user { STORE_CLIENT_OVERLAY, STORE_CLIENT_CERT_USAGE };
+
+struct store_client_settings {
+    const struct rl_params *params;
+    const struct overlay_config *config;
+    struct sign *sign;
+    struct transact *transact;
+    uint32_t ops;
+};
+
+/* How a request ended. */
+struct store_client_done {
+    enum store_client_user user; /* who is to be told */
+    uint64_t tag;
+    bool is_fetch;
+    enum err error;        /* ERR_TIMEOUT; ERR_REMOTE see reload_error; ... */
+    uint16_t reload_error;
+    uint32_t hops;
+    uint64_t elapsed_us;
+    struct node_id node_id; /* who answered; zeros when nobody did */
+    const struct overlay_value *values; /* fetch: borrowed until the next call */
+    size_t value_count;
+    uint32_t dropped;      /* values that did not prove themselves: the result is partial */
+};
+
+struct store_client;
+
+size_t store_client_bytes(const struct store_client_settings *s);
+struct store_client *store_client_init(struct turn *t, struct arena *arena,
+                                       const struct store_client_settings *s);
+
+/* ERR_UNSUPPORTED (Kind), ERR_TOO_LARGE, ERR_LIMIT, ERR_NO_MEMORY.  Otherwise exactly one done. */
+enum err store_client_store(struct turn *t, struct store_client *c,
+                            const struct overlay_store *what, enum store_client_user user,
+                            uint64_t tag) MUST_USE;
+enum err store_client_fetch(struct turn *t, struct store_client *c,
+                            const struct overlay_resource *resource, uint32_t kind,
+                            enum store_client_user user, uint64_t tag) MUST_USE;
+
+/* A result of owner TRANSACT_STORE or TRANSACT_FETCH.  True: *done says how it ended; false: it goes
+ * on (or the request is none of ours). */
+bool store_client_on_result(struct turn *t, struct store_client *c,
+                            const struct transact_result *result, struct store_client_done *done);
+uint32_t store_client_open(const struct store_client *c);
