@@ -41,6 +41,12 @@ MODULES = {
     'sip': names('''
     '''),
     'node': names('''
+        answer
+        node
+        overlay_doc
+        overlay_doc_verify
+        overlay_xml
+        path
     '''),
     'sim': names('''
     '''),

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tls.h - the seam behind which TLS stands: bytes in, bytes out, no sockets.
+ *
+ * link/tls_boring fills it with BoringSSL; the simulator with a plain stand-in that exchanges
+ * certificates and keeps bytes readable (sim/tls_fake).  Certificates are NOT judged here: the
+ * handshake only proves possession of the key, demands a certificate from both sides, and
+ * link/peer_auth judges it before one byte is delivered. */
+#pragma once
+#include "core/err.h"
+#include "core/slice.h"
+
+enum tls_role { TLS_CLIENT, TLS_SERVER };
+
+enum {
+    TLS_RECORD_BYTES = 16 * 1024, /* largest plaintext of one record */
+    TLS_CHAIN_CAP = 4,            /* certificates looked at in what the peer presents */
+};
+
+struct tls; /* one connection */
+
+struct tls_ops {
+    /* A new connection with the credential in `context`; NULL when there is no memory for one. */
+    struct tls *(*open)(void *context, enum tls_role role);
+    void (*close)(struct tls *tls);
+    /* Feeds received bytes (copied or consumed before it returns) and drives the handshake.
+     * ERR_OK, or ERR_IO / ERR_MALFORMED when the connection must be closed (an alert may be
+     * waiting in pull). */
+    enum err (*feed)(struct tls *tls, struct slice received);
+    /* Starts (client) or continues the handshake; ERR_OK when it is done, ERR_MORE while not. */
+    enum err (*handshake)(struct tls *tls);
+    /* One chunk of plaintext: ERR_OK with *len > 0, ERR_MORE when there is none now, ERR_CLOSED
+     * after close_notify, else failure. */
+    enum err (*read)(struct tls *tls, uint8_t *out, size_t cap, size_t *len);
+    /* Seals `plaintext` (at most TLS_RECORD_BYTES) as one record. */
+    enum err (*write)(struct tls *tls, struct slice plaintext);
+    /* Moves bytes to be sent into `out`; returns how many, 0 when there are none. */
+    size_t (*pull)(struct tls *tls, uint8_t *out, size_t cap);
+    /* What the peer presented, leaf first, DER, borrowed while the connection lives; the count. */
+    size_t (*peer_chain)(struct tls *tls, struct slice chain[TLS_CHAIN_CAP]);
+    void (*shutdown)(struct tls *tls); /* close_notify into pull */
+};

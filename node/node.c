@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Builds a node out of its layers and ends it again; the journeys are in path.c. */
+#include "node/node.h"
+#include "node/node_impl.h"
+
+/* Streams to other peers may come and go in bursts when a machine dies: one for each neighbor that
+ * phones talk to, not one for each call. */
+static struct link_settings link_settings_of(const struct node_settings *s)
+{
+    return (struct link_settings){
+        .tls = s->tls,
+        .tls_context = s->tls_context,
+        .trust = &s->overlay.trust,
+        .self = s->overlay.self->node_id,
+        .shard = s->overlay.shard,
+        .max_message_bytes = s->overlay.config.max_message_bytes,
+        .links = s->limits->links,
+        .handshaking = s->limits->links_handshaking,
+        .handshaking_per_host = s->limits->links_handshaking_per_host,
+        .handshake_timeout_us = 5000000,
+        .retain_us = 8000000,
+        .queue_bytes = s->limits->link_queue_bytes,
+        .retained_bytes = s->limits->link_retained_bytes,
+    };
+}
+
+static struct stream_tls_settings stream_settings_of(const struct node_settings *s)
+{
+    return (struct stream_tls_settings){
+        .tls = s->tls,
+        .tls_context = s->tls_context,
+        .trust = &s->overlay.trust,
+        .self = s->overlay.self->node_id,
+        .streams = s->limits->sip_peers,
+    };
+}
+
+static bool has_sip(const struct node_settings *s)
+{
+    return s->sip.advertised.family != 0;
+}
+
+/* What pools and arrays of this file take, alignment included. */
+static size_t own_bytes(const struct node_settings *s)
+{
+    return sizeof(struct node) + s->limits->conns * sizeof(struct node_conn) +
+           s->limits->sip_peers * (sizeof(struct node_peer) + 2 * sizeof(uint32_t)) + 256;
+}
+
+size_t node_bytes(const struct node_settings *s)
+{
+    struct link_settings links = link_settings_of(s);
+    struct stream_tls_settings streams = stream_settings_of(s);
+    size_t sip = has_sip(s) ? sip_bytes(&s->sip) + stream_tls_table_bytes(&streams) : 0;
+    return own_bytes(s) + link_table_bytes(&links) + overlay_bytes(&s->overlay) + sip;
+}
+
+struct node *node_init(struct turn *t, struct arena *arena, const struct node_settings *settings)
+{
+    struct node *n = ARENA_ARRAY(arena, struct node, 1);
+    n->settings = *settings;
+    const struct node_settings *s = &n->settings; /* borrowed below for the life of the node */
+    struct link_settings links = link_settings_of(s);
+    n->conn_cap = s->limits->conns;
+    n->conns = ARENA_ARRAY(arena, struct node_conn, n->conn_cap);
+    n->links = link_table_init(arena, &links);
+    n->overlay = overlay_init(t, arena, &s->overlay, n->links);
+    pool_init(&n->peers, arena, "sip_peers", HANDLE_PATH, s->limits->sip_peers,
+              sizeof(struct node_peer));
+    if (has_sip(s)) {
+        struct stream_tls_settings streams = stream_settings_of(s);
+        n->streams = stream_tls_table_init(arena, &streams);
+        n->sip = sip_init(t, arena, &s->sip, n->overlay);
+    }
+    n->drain.tag = handle_make(HANDLE_NODE, 1, 0);
+    return n;
+}
+
+void node_start(struct turn *t, struct node *n)
+{
+    const struct overlay_settings *o = &n->settings.overlay;
+    for (uint16_t i = 0; i < o->shards; i++) {
+        if (i != o->shard) {
+            link_add_sibling(t, n->links, i, &o->siblings[i], slice_text(o->self->user));
+        }
+    }
+    overlay_start(t, n->overlay);
+    path_pump(t, n);
+}
+
+static void leave(struct turn *t, struct node *n)
+{
+    wheel_cancel(t->wheel, &n->drain);
+    n->phase = NODE_LEAVING;
+    overlay_leave(t, n->overlay);
+}
+
+void node_stop(struct turn *t, struct node *n, uint64_t drain_us)
+{
+    if (n->phase != NODE_RUNNING) {
+        return;
+    }
+    n->phase = NODE_DRAINING;
+    if (n->sip != NULL) {
+        sip_drain(t, n->sip);
+    }
+    wheel_arm(t->wheel, &n->drain, t->now_us + drain_us);
+    path_pump(t, n);
+}
+
+bool node_is_stopped(const struct node *n)
+{
+    return n->phase == NODE_STOPPED;
+}
+
+void node_on_event(struct turn *t, struct node *n, const struct io_event *event)
+{
+    path_on_event(t, n, event);
+    path_pump(t, n);
+}
+
+static void dispatch_timer(struct turn *t, struct node *n, struct wheel_timer *timer)
+{
+    enum handle_of owner = (enum handle_of)handle_kind(timer->tag);
+    switch (owner) {
+    case HANDLE_LINK:
+        link_on_timer(t, n->links, timer);
+        break;
+    case HANDLE_TRANSACT:
+    case HANDLE_CHORD:
+    case HANDLE_STORE:
+    case HANDLE_ATTACH:
+    case HANDLE_OVERLAY:
+        overlay_on_timer(t, n->overlay, timer);
+        break;
+    case HANDLE_SIP_TX:
+    case HANDLE_SIP_PROXY:
+    case HANDLE_SIP_FLOW:
+    case HANDLE_SIP_REG:
+    case HANDLE_SIP_LOC:
+        sip_on_timer(t, n->sip, timer);
+        break;
+    case HANDLE_PATH:
+        path_on_deadline(t, n, timer);
+        break;
+    case HANDLE_NODE:
+        leave(t, n); /* the only one: the drain took as long as it may */
+        break;
+    case HANDLE_NONE:
+    case HANDLE_CONN:
+        UNREACHABLE("nobody arms timers under this tag");
+    }
+}
+
+void node_on_timers(struct turn *t, struct node *n)
+{
+    struct wheel_timer *timer;
+    while ((timer = wheel_take(t->wheel, t->now_us)) != NULL) {
+        dispatch_timer(t, n, timer);
+        path_pump(t, n);
+    }
+}
+
+bool node_on_flush(struct turn *t, struct node *n)
+{
+    if (n->phase == NODE_DRAINING && (n->sip == NULL || sip_is_idle(n->sip))) {
+        leave(t, n);
+    }
+    bool has_work = overlay_work(t, n->overlay);
+    path_pump(t, n);
+    link_flush(t, n->links);
+    metric_add(t->metrics, METRIC_turns, 1);
+    return has_work;
+}
+
+struct overlay *node_overlay(struct node *n)
+{
+    return n->overlay;
+}
+
+struct sip *node_sip(struct node *n)
+{
+    return n->sip;
+}
+
+struct link_table *node_links(struct node *n)
+{
+    return n->links;
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* node_impl.h - the inside of struct node, shared by node.c, path.c and answer.c only. */
+#pragma once
+#include "core/pool.h"
+#include "link/stream_tls.h"
+#include "node/node.h"
+
+/* Who a connection belongs to; the record stands at the index of its handle. */
+enum node_owner { NODE_OWNER_NONE, NODE_OWNER_LINK, NODE_OWNER_PEER, NODE_OWNER_PHONE };
+
+struct node_conn {
+    handle conn;
+    handle user; /* of link, node_peer or SIP flow */
+    enum node_owner owner;
+};
+
+/* A TLS connection that carries SIP to or from another peer (AppAttach, RFC 7904 5.1). */
+struct node_peer {
+    struct stream_tls *tls; /* NULL while a dial is not connected */
+    handle conn;
+    handle flow; /* of sip/, once authenticated */
+    bool is_dialled;
+    struct node_id expect; /* dialled: who must answer */
+    struct address candidates[OVERLAY_CANDIDATES_CAP];
+    size_t candidate_count;
+    size_t candidate_next;
+    uint32_t queued_bytes; /* given to the connection, not yet taken by the kernel */
+    struct wheel_timer deadline;
+};
+
+struct node_answer_slot {
+    struct node_answer answer;
+    bool is_open;     /* waits for its event */
+    bool is_finished; /* not yet taken */
+};
+
+enum node_phase { NODE_RUNNING, NODE_DRAINING, NODE_LEAVING, NODE_STOPPED };
+
+struct node {
+    struct node_settings settings;
+    struct link_table *links;
+    struct overlay *overlay;
+    struct sip *sip; /* NULL: storage-only peer */
+    struct stream_tls_table *streams;
+    struct node_conn *conns;
+    uint32_t conn_cap;
+    struct pool peers;
+    enum node_phase phase;
+    struct wheel_timer drain;
+    struct node_answer_slot answers[NODE_ANSWERS];
+};
+
+/* path.c */
+void path_on_event(struct turn *t, struct node *n, const struct io_event *event);
+void path_on_deadline(struct turn *t, struct node *n, struct wheel_timer *timer);
+/* Lets everything that waits in one layer for another go there, until nothing moves. */
+void path_pump(struct turn *t, struct node *n);
+
+/* answer.c: true when the event was an answer's. */
+bool answer_on_overlay(struct node *n, const struct overlay_event *event);

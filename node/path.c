@@ -1,0 +1,435 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Read this first: every journey through a super-peer, as ordinary calls.
+ *
+ *   A message in transit
+ *     IO_STREAM -> on_stream -> link_on_stream (decrypt, frame) -> path_pump: link_next ->
+ *     overlay_on_link (decode the forwarding header, decide, rewrite it) -> link_send (queued with the
+ *     neighbor) -> node_on_flush: link_flush (one TLS record) -> IO_OP_SEND
+ *   A lookup for us
+ *     as above until overlay_on_link finds it LOCAL and queues it -> node_on_flush: overlay_work
+ *     (verify, decode, access, store, sign) -> link_send on the way back
+ *   A REGISTER
+ *     IO_DATAGRAM or IO_STREAM -> sip_on_datagram / sip_on_stream (parse, digest, registrar) ->
+ *     overlay_store(tag) ... some turns later path_pump: overlay_next -> sip_on_overlay(tag) ->
+ *     200 OK with the bindings
+ *   An INVITE
+ *     ... -> sip (100 Trying, proxy, location) -> overlay_fetch(tag) ... sip_on_overlay ->
+ *     overlay_appattach(tag) ... the other node gets OVERLAY_APPATTACH_DIAL -> dial -> TLS ->
+ *     peer_up at both ends -> sip forwards over that flow; responses come back the same way
+ *   A link that dies
+ *     IO_CLOSED -> link_on_closed -> path_pump: LINK_UNACKED for each message that was under way, then
+ *     LINK_DOWN -> overlay_on_link routes them once more and repairs the ring
+ *
+ * Layers never call each other upward: path_pump carries what one has for the other. */
+#include "node/node_impl.h"
+
+enum {
+    PEER_DEADLINE_US = 10 * 1000 * 1000, /* connect and handshake of one candidate */
+    PEER_QUEUE_BYTES = 512 * 1024,       /* a peer that reads slower than this is let go */
+    PEER_READ_BYTES = 2048,
+};
+
+/* ---- connections to other peers that carry SIP ---- */
+
+static struct node_conn *record_of(struct node *n, handle conn)
+{
+    uint32_t index = handle_index(conn);
+    CHECK(index < n->conn_cap); /* io.h promises it */
+    return n->conns[index].conn == conn ? &n->conns[index] : NULL;
+}
+
+static void record(struct node *n, handle conn, enum node_owner owner, handle user)
+{
+    CHECK(handle_index(conn) < n->conn_cap);
+    n->conns[handle_index(conn)] = (struct node_conn){.conn = conn, .user = user, .owner = owner};
+}
+
+static void forget(struct node *n, handle conn)
+{
+    struct node_conn *c = conn == 0 ? NULL : record_of(n, conn);
+    if (c != NULL) {
+        *c = (struct node_conn){0};
+    }
+}
+
+static void peer_free(struct turn *t, struct node *n, struct node_peer *p)
+{
+    wheel_cancel(t->wheel, &p->deadline);
+    if (p->tls != NULL) {
+        stream_tls_close(t, n->streams, p->tls, false);
+    }
+    if (p->flow != 0) {
+        sip_flow_closed(t, n->sip, p->flow);
+    }
+    forget(n, p->conn);
+    pool_release(&n->peers, p);
+}
+
+static struct node_peer *peer_acquire(struct turn *t, struct node *n)
+{
+    struct node_peer *p = pool_acquire(&n->peers);
+    if (p == NULL) {
+        metric_add(t->metrics, METRIC_sip_peers_refused, 1);
+        return NULL;
+    }
+    p->deadline.tag = pool_handle(&n->peers, p);
+    return p;
+}
+
+/* Dials the next candidate of an AppAttach that we answered; gives up after the last. */
+static void peer_dial_next(struct turn *t, struct node *n, struct node_peer *p)
+{
+    while (p->candidate_next < p->candidate_count) {
+        const struct address *to = &p->candidates[p->candidate_next++];
+        if (io_connect(t->out, to, pool_handle(&n->peers, p)) == ERR_OK) {
+            wheel_arm(t->wheel, &p->deadline, t->now_us + PEER_DEADLINE_US);
+            return;
+        }
+    }
+    metric_add(t->metrics, METRIC_sip_peer_dials_failed, 1);
+    peer_free(t, n, p);
+}
+
+static void peer_dial(struct turn *t, struct node *n, const struct overlay_event *event)
+{
+    struct node_peer *p = n->sip == NULL ? NULL : peer_acquire(t, n);
+    if (p == NULL) {
+        return;
+    }
+    p->is_dialled = true;
+    p->expect = event->node_id;
+    p->candidate_count = event->candidate_count;
+    memcpy(p->candidates, event->candidates, sizeof(p->candidates));
+    peer_dial_next(t, n, p);
+}
+
+/* The connection is there: TLS begins, the one who dialled being the client (AT-13). */
+static void peer_begin(struct turn *t, struct node *n, struct node_peer *p, handle conn)
+{
+    p->conn = conn;
+    record(n, conn, NODE_OWNER_PEER, pool_handle(&n->peers, p));
+    p->tls = stream_tls_open(t, n->streams, p->is_dialled ? TLS_CLIENT : TLS_SERVER, conn,
+                             p->is_dialled ? &p->expect : NULL);
+    if (p->tls == NULL) {
+        io_abort(t->out, conn);
+        peer_free(t, n, p);
+        return;
+    }
+    wheel_arm(t->wheel, &p->deadline, t->now_us + PEER_DEADLINE_US);
+}
+
+static void peer_accepted(struct turn *t, struct node *n, handle conn)
+{
+    struct node_peer *p = n->sip == NULL ? NULL : peer_acquire(t, n);
+    if (p == NULL) {
+        io_abort(t->out, conn);
+        return;
+    }
+    peer_begin(t, n, p, conn);
+}
+
+static void peer_connected(struct turn *t, struct node *n, const struct io_event *event)
+{
+    struct node_peer *p = pool_get(&n->peers, event->tag);
+    if (p == NULL) { /* its deadline has passed meanwhile */
+        if (event->error == ERR_OK) {
+            io_abort(t->out, event->conn);
+        }
+        return;
+    }
+    if (event->error != ERR_OK) {
+        peer_dial_next(t, n, p);
+        return;
+    }
+    peer_begin(t, n, p, event->conn);
+}
+
+/* Authenticated: sip/ may use it from now on. */
+static bool peer_up(struct turn *t, struct node *n, struct node_peer *p)
+{
+    wheel_cancel(t->wheel, &p->deadline);
+    io_proved(t->out, p->conn);
+    p->flow = sip_peer_up(t, n->sip, p->conn, stream_tls_node_id(p->tls), stream_tls_user(p->tls),
+                          p->is_dialled);
+    return p->flow != 0;
+}
+
+static void peer_end(struct turn *t, struct node *n, struct node_peer *p)
+{
+    io_abort(t->out, p->conn);
+    peer_free(t, n, p);
+}
+
+static void peer_stream(struct turn *t, struct node *n, struct node_peer *p, struct slice received)
+{
+    uint8_t plain[PEER_READ_BYTES];
+    size_t len = 0;
+    handle self = pool_handle(&n->peers, p);
+    enum err e = stream_tls_recv(t, p->tls, received);
+    while (e == ERR_OK && stream_tls_is_up(p->tls)) {
+        if (p->flow == 0 && !peer_up(t, n, p)) {
+            break;
+        }
+        e = stream_tls_read(t, p->tls, plain, sizeof(plain), &len);
+        if (e == ERR_OK) {
+            sip_on_stream(t, n->sip, p->flow, plain, len);
+            path_pump(t, n); /* answers leave before the next read; sip/ may close the flow */
+            if (pool_get(&n->peers, self) == NULL) {
+                return;
+            }
+        }
+    }
+    bool refused = stream_tls_is_up(p->tls) && p->flow == 0;
+    if ((e != ERR_OK && e != ERR_MORE) || refused) {
+        peer_end(t, n, p);
+    }
+}
+
+static void peer_write(struct turn *t, struct node *n, struct node_peer *p, struct slice plain)
+{
+    size_t sent = 0;
+    enum err e = stream_tls_write(t, p->tls, plain, &sent);
+    p->queued_bytes += (uint32_t)sent;
+    if (e != ERR_OK || p->queued_bytes > PEER_QUEUE_BYTES) {
+        metric_add(t->metrics, METRIC_sip_peers_too_slow, 1);
+        peer_end(t, n, p);
+    }
+}
+
+void path_on_deadline(struct turn *t, struct node *n, struct wheel_timer *timer)
+{
+    struct node_peer *p = pool_get(&n->peers, timer->tag);
+    CHECK(p != NULL);
+    if (p->conn != 0) {
+        io_abort(t->out, p->conn);
+    }
+    metric_add(t->metrics, METRIC_sip_peer_handshakes_timed_out, 1);
+    peer_free(t, n, p);
+}
+
+/* ---- io events ---- */
+
+static void on_accepted(struct turn *t, struct node *n, const struct io_event *event)
+{
+    handle user = 0;
+    switch ((enum io_listener)event->listener) {
+    case IO_LISTEN_OVERLAY:
+        if (link_on_accepted(t, n->links, event->conn, &event->remote, &user) == ERR_OK) {
+            record(n, event->conn, NODE_OWNER_LINK, user);
+        }
+        return;
+    case IO_LISTEN_OVERLAY_SIP:
+        peer_accepted(t, n, event->conn);
+        return;
+    case IO_LISTEN_SIP_TCP:
+        user = n->sip == NULL ? 0
+                              : sip_flow_accepted(t, n->sip, SIP_TCP, event->conn, &event->remote);
+        if (user == 0) {
+            io_abort(t->out, event->conn);
+            return;
+        }
+        record(n, event->conn, NODE_OWNER_PHONE, user);
+        return;
+    case IO_LISTEN_SIP_UDP:
+    case IO_LISTENER_COUNT:
+        break;
+    }
+    UNREACHABLE("nothing is accepted there");
+}
+
+static void on_connected(struct turn *t, struct node *n, const struct io_event *event)
+{
+    if (handle_kind(event->tag) == HANDLE_PATH) {
+        peer_connected(t, n, event);
+        return;
+    }
+    if (event->error == ERR_OK) {
+        record(n, event->conn, NODE_OWNER_LINK, event->tag);
+    }
+    link_on_connected(t, n->links, event->tag, event->conn, event->error);
+}
+
+static void on_stream(struct turn *t, struct node *n, const struct io_event *event)
+{
+    struct node_conn *c = record_of(n, event->conn);
+    if (c == NULL) {
+        return; /* we have aborted it in this turn */
+    }
+    switch (c->owner) {
+    case NODE_OWNER_LINK:
+        link_on_stream(t, n->links, c->user, event->data, event->data_len);
+        return;
+    case NODE_OWNER_PEER:
+        peer_stream(t, n, pool_get(&n->peers, c->user), slice_of(event->data, event->data_len));
+        return;
+    case NODE_OWNER_PHONE:
+        sip_on_stream(t, n->sip, c->user, event->data, event->data_len);
+        return;
+    case NODE_OWNER_NONE:
+        break;
+    }
+    UNREACHABLE("a record without an owner");
+}
+
+static void on_sent(struct turn *t, struct node *n, const struct io_event *event)
+{
+    struct node_conn *c = record_of(n, event->conn);
+    if (c == NULL) {
+        return;
+    }
+    if (c->owner == NODE_OWNER_LINK) {
+        link_on_sent(t, n->links, c->user, event->data_len);
+    } else if (c->owner == NODE_OWNER_PEER) {
+        struct node_peer *p = pool_get(&n->peers, c->user);
+        p->queued_bytes -= (uint32_t)min_size(p->queued_bytes, event->data_len);
+    }
+}
+
+static void on_closed(struct turn *t, struct node *n, const struct io_event *event)
+{
+    struct node_conn *c = record_of(n, event->conn);
+    if (c == NULL) {
+        return;
+    }
+    struct node_conn was = *c;
+    *c = (struct node_conn){0};
+    if (was.owner == NODE_OWNER_LINK) {
+        link_on_closed(t, n->links, was.user, event->error);
+    } else if (was.owner == NODE_OWNER_PEER) {
+        struct node_peer *p = pool_get(&n->peers, was.user);
+        p->conn = 0;
+        peer_free(t, n, p);
+    } else {
+        sip_flow_closed(t, n->sip, was.user);
+    }
+}
+
+static void on_mail(struct turn *t, struct node *n, const struct io_event *event)
+{
+    switch ((enum io_mail)event->mail) {
+    case IO_MAIL_LINK:
+        link_on_mail(t, n->links, event->shard, event->data, event->data_len);
+        return;
+    case IO_MAIL_SIP:
+    case IO_MAIL_SIP_SEND:
+    case IO_MAIL_SIP_PEER:
+        if (n->sip != NULL) {
+            sip_on_mail(t, n->sip, event->shard, event->mail, event->tag, event->data,
+                        event->data_len);
+        }
+        return;
+    case IO_MAIL_CONTROL:
+        return; /* cmd/ has looked at it before it came here */
+    }
+}
+
+void path_on_event(struct turn *t, struct node *n, const struct io_event *event)
+{
+    switch (event->kind) {
+    case IO_ACCEPTED:
+        on_accepted(t, n, event);
+        return;
+    case IO_CONNECTED:
+        on_connected(t, n, event);
+        return;
+    case IO_STREAM:
+        on_stream(t, n, event);
+        return;
+    case IO_SENT:
+        on_sent(t, n, event);
+        return;
+    case IO_CLOSED:
+        on_closed(t, n, event);
+        return;
+    case IO_DATAGRAM:
+        if (n->sip != NULL) {
+            sip_on_datagram(t, n->sip, &event->remote, event->data, event->data_len);
+        }
+        return;
+    case IO_MAIL:
+        on_mail(t, n, event);
+        return;
+    }
+}
+
+/* ---- between the layers ---- */
+
+static void overlay_event(struct turn *t, struct node *n, const struct overlay_event *event)
+{
+    switch (event->kind) {
+    case OVERLAY_LEFT:
+        n->phase = NODE_STOPPED;
+        return;
+    case OVERLAY_APPATTACH_DIAL:
+        peer_dial(t, n, event);
+        return;
+    case OVERLAY_STORED:
+    case OVERLAY_FETCHED:
+    case OVERLAY_PONG:
+    case OVERLAY_APPATTACHED:
+        if (answer_on_overlay(n, event)) {
+            return;
+        }
+        break;
+    case OVERLAY_READY:
+    case OVERLAY_LOST:
+        break;
+    }
+    if (n->sip != NULL) {
+        sip_on_overlay(t, n->sip, event);
+    }
+}
+
+static void sip_output(struct turn *t, struct node *n, const struct sip_event *event)
+{
+    struct node_conn *c = record_of(n, event->conn);
+    struct node_peer *p =
+        c != NULL && c->owner == NODE_OWNER_PEER ? pool_get(&n->peers, c->user) : NULL;
+    if (event->kind == SIP_SEND) {
+        if (p != NULL) {
+            peer_write(t, n, p, msgbuf_slice(event->buf));
+        }
+        if (p != NULL || c == NULL) {
+            msgbuf_release(t->buffers, event->buf);
+        } else if (io_send(t->out, t->buffers, event->conn, event->buf) != ERR_OK) {
+            metric_add(t->metrics, METRIC_sip_sends_refused, 1);
+        }
+        return;
+    }
+    if (c == NULL) {
+        return;
+    }
+    if (p != NULL) { /* sip/ has closed the flow: it must not hear of it again */
+        p->flow = 0;
+        stream_tls_close(t, n->streams, p->tls, true);
+        p->tls = NULL;
+        io_close(t->out, p->conn);
+        peer_free(t, n, p);
+        return;
+    }
+    io_close(t->out, event->conn);
+    forget(n, event->conn);
+}
+
+void path_pump(struct turn *t, struct node *n)
+{
+    struct link_event link;
+    struct overlay_event overlay;
+    struct sip_event sip;
+    bool moved = true;
+    while (moved) {
+        moved = false;
+        while (link_next(t, n->links, &link)) {
+            overlay_on_link(t, n->overlay, &link);
+            moved = true;
+        }
+        while (overlay_next(t, n->overlay, &overlay)) {
+            overlay_event(t, n, &overlay);
+            moved = true;
+        }
+        while (n->sip != NULL && sip_next(t, n->sip, &sip)) {
+            sip_output(t, n, &sip);
+            moved = true;
+        }
+    }
+}
