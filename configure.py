@@ -50,7 +50,8 @@ JEMALLOC_MODES = ('release', 'debug')  # a sanitizer brings an allocator of its 
 HEADERS = [
     ('core/*', 'xxhash'),
     ('core/os/*', 'liburing'),
-    ('link/*_boring', 'boringssl'),
+    ('link/crypto_*', 'boringssl'),
+    ('link/tls_*', 'boringssl'),
     ('node/*', 'xml2'),
     ('cmd/*', 'confuse'),
     ('cmd/*', 'jansson'),
@@ -58,6 +59,8 @@ HEADERS = [
     ('tests/*', 'criterion'),
     ('tests/*', 'jansson'),
     ('tests/*_boring', 'boringssl'),
+    ('tests/unit/link/test_crypto_*', 'boringssl'),
+    ('tests/unit/link/test_tls_*', 'boringssl'),
 ]
 LIBRARIES = {
     'core': ['xxhash'],
@@ -163,11 +166,12 @@ def write_rules(n):
     n.rule('run', '$command', pool='console', description='$out')
     n.lines += ['', 'pool lto', '  depth = 1']
     for m in MODES:
-        compile_rule = f'{m.compiler} $cflags_{m.name} $package_flags -MMD -MF $out.d -c $in -o $out'
+        compiler = f'{m.compiler} $cflags_{m.name} $package_flags'
         lto = {'pool': 'lto'} if '-flto' in m.cflags else {}  # it compiles again, on all cores
         flags = f'$cflags_{m.name} $ldflags_{m.name}' if lto else f'$ldflags_{m.name}'
         n.lines += ['', f'cflags_{m.name} = {m.cflags}', f'ldflags_{m.name} = {m.ldflags}']
-        n.rule('cc_' + m.name, compile_rule, depfile='$out.d', deps='gcc', description='cc $out')
+        n.rule('cc_' + m.name, compiler + ' -MMD -MF $out.d -c $in -o $out', depfile='$out.d',
+               deps='gcc', description='cc $out')
         n.rule('link_' + m.name, f'{m.compiler} {flags} -o $out $in $libs',
                description='link $out', **lto)
     n.rule('cxx_release', 'g++ -std=c++17 -O3 -g -I. -Wall -Wextra -Werror $package_flags'

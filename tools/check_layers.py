@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Checks that the layers of docs/design.md are what the code does: which folder includes which,
+"""Checks that the layers in README.md are what the code does: which folder includes which,
 and which symbols the objects of the debug build leave to others.  Include downward only."""
 import os
 import re
@@ -14,7 +14,7 @@ import tree  # noqa: E402
 MAY_INCLUDE = {
     'core': ['core/*'],
     'core/os': ['core/*', 'core/os/*'],
-    'codec': ['codec/*', 'core/base.h', 'core/err.h', 'core/err.def', 'core/slice.h', 'core/address.h'],
+    'codec': ['codec/*', 'core/base.h', 'core/err.h', 'core/slice.h', 'core/address.h'],
     'link': ['link/*', 'codec/*', 'core/*'],
     'dht': ['dht/*', 'link/link.h', 'codec/*', 'core/*'],
     'sip': ['sip/*', 'dht/overlay.h', 'codec/*', 'core/*'],
@@ -26,12 +26,14 @@ MAY_INCLUDE = {
 MAY_USE = {
     'core': [('core/*', '*')],
     'core/os': [('core/*', '*')],
-    'codec': [('codec/*', '*'), ('core/check', '*'), ('core/err', '*'), ('core/slice', '*'), ('core/address', '*')],
+    'codec': [('codec/*', '*'), ('core/check', '*'), ('core/err', '*'), ('core/slice', '*'),
+              ('core/address', '*')],
     'link': [('link/*', '*'), ('codec/*', '*'), ('core/*', '*')],
     'dht': [('dht/*', '*'), ('link/*', 'link_*'), ('codec/*', '*'), ('core/*', '*')],
     'sip': [('sip/*', '*'), ('dht/*', 'overlay_*'), ('codec/*', '*'), ('core/*', '*')],
     'node': [(folder + '/*', '*') for folder in ('node', 'sip', 'dht', 'link', 'codec', 'core')],
-    'sim': [(folder + '/*', '*') for folder in ('sim', 'node', 'sip', 'dht', 'link', 'codec', 'core')],
+    'sim': [(folder + '/*', '*')
+            for folder in ('sim', 'node', 'sip', 'dht', 'link', 'codec', 'core')],
     'cmd': [('*', '*')],
 }
 # What it may not even reach through the headers it includes.
@@ -53,32 +55,38 @@ SYSTEM_HEADERS = [
     ('core/os/*', ['<liburing.h>', '<liburing/*', '<jemalloc/*']),
     ('core/os/mailbox.c', ['<stdatomic.h>']),
     ('link/*', ['<stdio.h>']),
-    ('link/*_boring.[ch]', ['<openssl/*', '<stdlib.h>']),
+    ('link/tls_*', ['<openssl/*', '<stdlib.h>']),
+    ('link/crypto_*', ['<openssl/*', '<stdlib.h>']),
     ('dht/*', ['<stdio.h>']),
     ('sip/*', ['<stdio.h>']),
     ('node/*', ['<stdio.h>', '<stdlib.h>', '<libxml/*']),
     ('sim/*', ['<stdio.h>', '<stdlib.h>']),
-    ('cmd/*', ['<confuse.h>', '<jansson.h>', '<microhttpd.h>', '<lmdb.h>', '<ares.h>', '<pcap*']),
+    ('cmd/*', ['<confuse.h>', '<jansson.h>', '<microhttpd.h>', '<lmdb.h>', '<ares.h>',
+               '<pcap*']),
     ('cmd/x509*', ['<openssl/*']),
 ]
-LIBRARY_HEADER = re.compile(r'<(openssl|liburing|jemalloc|libxml|xxhash|confuse|jansson|microhttpd|lmdb'
-                            r'|ares|pcap|stdatomic|criterion|benchmark|gnutls|curl)\b')
+LIBRARY_HEADER = re.compile(
+    r'<(openssl|liburing|jemalloc|libxml|xxhash|confuse|jansson|microhttpd|lmdb|ares|pcap'
+    r'|stdatomic|criterion|benchmark|gnutls|curl)\b')
 
 # Undefined symbols that are nobody's in this project.  gcc may call the first line from any code.
-COMPILER = r'mem(cpy|move|set|cmp)|__(memcpy|memmove|memset)_chk|__stack_chk_fail|_GLOBAL_OFFSET_TABLE_' \
-           r'|__(popcount|clz|ctz|ffs|bswap|udiv|umod|div|mod|mul)[sdt]i[2-4]|__tls_get_addr'
+COMPILER = (r'mem(cpy|move|set|cmp)|__(memcpy|memmove|memset)_chk|__stack_chk_fail'
+            r'|_GLOBAL_OFFSET_TABLE_|__tls_get_addr'
+            r'|__(popcount|clz|ctz|ffs|bswap|udiv|umod|div|mod|mul)[sdt]i[2-4]')
 STRINGS = COMPILER + r'|memchr|memrchr|memmem|str(len|nlen|cmp|ncmp|chr|rchr|spn|cspn|str)'
 TEXT = STRINGS + r'|v?snprintf|__v?snprintf_chk'
 ANYTHING = r'.*'
+# It has no prefix of its own: capitals, and the ASN.1 converters.  It may allocate.
+BORINGSSL = (r'[A-Z][A-Za-z0-9]*_\w+|(d2i|i2d|sk)_\w+|SHA(1|224|256|384|512)|MD5|HMAC'
+             r'|malloc|calloc|realloc|free')
 MAY_LEAVE_UNDEFINED = [
     ('core/*', TEXT + r'|XXH\w+'),
     ('core/check', r'abort|stderr|fputc|fputs|fflush|fprintf|vfprintf|fwrite'),
     ('core/os/*', ANYTHING),
     ('codec/*', COMPILER + r'|memchr|strlen'),
     ('link/*', TEXT),
-    # BoringSSL has no prefix of its own: capitals and the ASN.1 converters
-    ('link/*_boring', r'[A-Z][A-Za-z0-9]*_\w+|(d2i|i2d|sk)_\w+|SHA(1|224|256|384|512)|MD5|HMAC'
-                      r'|malloc|calloc|realloc|free'),
+    ('link/tls_*', BORINGSSL),
+    ('link/crypto_*', BORINGSSL),
     ('dht/*', TEXT),
     ('sip/*', TEXT),
     ('node/*', TEXT + r'|xml[A-Z]\w+'),
@@ -92,10 +100,11 @@ WHY = [
      'reads a clock: time arrives in struct turn'),
     (r'rand\w*|random|srand\w*|getrandom|getentropy|arc4random\w*',
      'is ambient randomness: it arrives in struct turn (core/rng.h)'),
-    (r'read|write|send\w*|recv\w*|socket|open\w*|close|connect|bind|listen|accept\w*|epoll_\w+|poll|ioctl'
-     r'|io_uring_\w+|mmap|munmap|pthread_\w+|syscall|fopen\w*|fread|fwrite|fclose',
+    (r'read|write|send\w*|recv\w*|socket|open\w*|close|connect|bind|listen|accept\w*|epoll_\w+'
+     r'|poll|ioctl|io_uring_\w+|mmap|munmap|pthread_\w+|syscall|fopen\w*|fread|fwrite|fclose',
      'talks to the system: only core/os and cmd do'),
-    (r'printf|fprintf|puts|fputs|putchar|stderr|stdout|perror|fflush', 'prints: log through core/log.h'),
+    (r'printf|fprintf|puts|fputs|putchar|stderr|stdout|perror|fflush',
+     'prints: log through core/log.h'),
     (r'__errno_location', 'reads errno: core/os turns it into enum err'),
     (r'__assert_fail', 'is assert: use CHECK'),
     (r'__ctype_\w+|toupper|tolower|strcasecmp|strncasecmp|strtod\w*',
@@ -104,7 +113,7 @@ WHY = [
 
 
 def check_includes(top, paths):
-    """Sentences about include edges that the table forbids."""
+    """Sentences about include edges that the tables forbid."""
     wrong = []
     edges = {p: list(tree.includes(tree.read(top, p))) for p in paths}
     for path in paths:
@@ -112,24 +121,34 @@ def check_includes(top, paths):
         if folder is None:
             continue
         for line, target in edges[path]:
-            here = '%s:%d: includes %s: ' % (path, line, target)
-            if target.startswith('<'):
-                allowed = [h for pattern, headers in SYSTEM_HEADERS if fnmatch(path, pattern) for h in headers]
-                free = folder in ('core/os', 'cmd') and not LIBRARY_HEADER.match(target)
-                if not free and not any(fnmatch(target, h) for h in allowed):
-                    wrong.append(here + 'this file may not (SYSTEM_HEADERS in tools/check_layers.py)')
-                continue
-            if '/' not in target or target.startswith(('.', '/')):
-                wrong.append(here + 'write the path from the top, "folder/file.h"')
-                continue
-            below_os = target.startswith('core/os/') and folder not in ('core/os', 'cmd')
-            if below_os or not any(fnmatch(target, p) for p in MAY_INCLUDE[folder]):
-                wrong.append(here + '%s/ may include only %s' % (folder, ' '.join(MAY_INCLUDE[folder])))
+            why = forbidden(path, folder, target)
+            if why:
+                wrong.append('%s:%d: includes %s: %s' % (path, line, target, why))
         for pattern in MUST_NOT_REACH.get(folder, []):
             chain = reach(path, pattern, edges)
             if len(chain) > 2:  # a direct edge is reported above
-                wrong.append('%s: reaches %s, which %s/ must not see' % (path, ' -> '.join(chain[1:]), folder))
+                wrong.append('%s: reaches %s, which %s/ must not see'
+                             % (path, ' -> '.join(chain[1:]), folder))
     return wrong
+
+
+def forbidden(path, folder, target):
+    """Why `path` may not include `target`, None if it may."""
+    if target.startswith('<'):
+        if folder in ('core/os', 'cmd') and not LIBRARY_HEADER.match(target):
+            return None
+        allowed = [h for pattern, headers in SYSTEM_HEADERS if fnmatch(path, pattern)
+                   for h in headers]
+        if any(fnmatch(target, h) for h in allowed):
+            return None
+        return 'this file may not (SYSTEM_HEADERS in tools/check_layers.py)'
+    if '/' not in target or target.startswith(('.', '/')):
+        return 'write the path from the top, "folder/file.h"'
+    if target.startswith('core/os/') and folder not in ('core/os', 'cmd'):
+        return 'core/os/ is for cmd/ alone'
+    if not any(fnmatch(target, p) for p in MAY_INCLUDE[folder]):
+        return '%s/ may include only %s' % (folder, ' '.join(MAY_INCLUDE[folder]))
+    return None
 
 
 def reach(start, pattern, edges):
@@ -155,20 +174,22 @@ def may_use(user, definer, symbol):
 
 
 def check_symbols(objects):
-    """`objects`: {source path without extension: object file}.  Sentences about forbidden symbols."""
+    """`objects`: {source without extension: object}.  Sentences about forbidden symbols."""
     wrong = []
     table = tree.symbols(list(objects.values()))
-    definer = {s: source for source, o in objects.items() for s in table[o][1]}
+    definer = {symbol: source for source, o in objects.items() for symbol in table[o][1]}
     for source, o in sorted(objects.items()):
         patterns = [p for where, p in MAY_LEAVE_UNDEFINED if fnmatch(source, where)]
         for symbol in sorted(table[o][0]):
             if symbol in definer:
                 if not may_use(source, definer[symbol], symbol):
-                    wrong.append('%s.c: uses %s of %s.c, which its layer may not know' % (source, symbol, definer[symbol]))
+                    wrong.append('%s.c: uses %s of %s.c, which its layer may not know'
+                                 % (source, symbol, definer[symbol]))
             elif not any(re.fullmatch(p, symbol) for p in patterns):
                 plain = re.sub(r'^__(\w+)_chk$', r'\1', symbol)
                 why = next((w for p, w in WHY if re.fullmatch(p, plain)),
-                           'is neither defined in the project nor allowed by tools/check_layers.py')
+                           'is neither defined in the project nor allowed by the tables of'
+                           ' tools/check_layers.py')
                 wrong.append('%s.c: calls %s, which %s' % (source, symbol, why))
     return wrong
 
@@ -176,16 +197,17 @@ def check_symbols(objects):
 def main():
     sys.path.insert(0, tree.TOP)
     import modules
-    paths = [p for p in tree.files(tree.TOP, '.c', '.h', '.def', '.cc')]
-    sources = [folder + '/' + name for folder, entries in modules.MODULES.items() for name in entries]
+    paths = tree.files(tree.TOP, '.c', '.h', '.def', '.cc')
+    sources = [f + '/' + name for f, listed in modules.MODULES.items() for name in listed]
     objects = {s: os.path.join(tree.TOP, 'build/debug', s + '.o') for s in sources}
     unbuilt = [s for s, o in objects.items() if not os.path.exists(o)]
     if unbuilt:
-        sys.exit('check_layers: no debug object of %s: run `ninja debug` first' % ', '.join(unbuilt))
+        sys.exit('check_layers: not built, run `ninja debug` first: ' + ' '.join(unbuilt))
     wrong = check_includes(tree.TOP, paths) + check_symbols(objects)
     for sentence in wrong:
         print(sentence)
-    print('check_layers: %d files, %d objects, %d broken rules' % (len(paths), len(objects), len(wrong)))
+    print('check_layers: %d files, %d objects, %d broken rules'
+          % (len(paths), len(objects), len(wrong)))
     sys.exit(1 if wrong else 0)
 
 

@@ -23,17 +23,18 @@ TESTS = ['tests/*', 'bench/*', 'fuzz/*']
 SYSTEM = ['core/os/*', 'cmd/*'] + TESTS
 # (calls, what to use instead, files that may): everything else is an error.
 BANNED = [
-    ('strcpy stpcpy strcat strncpy strncat', 'memcpy with a checked length, or a codec/rw.h cursor', []),
+    ('strcpy stpcpy strcat strncpy strncat',
+     'memcpy with a checked length, or a cursor (codec/rw.h)', []),
     ('sprintf vsprintf', 'snprintf with the size and a look at its result', []),
     ('gets scanf sscanf fscanf', 'a parser that reports where the fault is', []),
     ('atoi atol atoll atof', 'strtoul with its end pointer, or a parser of codec/', []),
     ('strtok strtok_r', 'a cursor on a struct slice', []),
-    ('malloc calloc realloc reallocarray free strdup strndup asprintf vasprintf', 'core/arena or core/pool',
-     ['core/os/mem.c', 'link/*_boring.c'] + SYSTEM),
+    ('malloc calloc realloc reallocarray free strdup strndup asprintf vasprintf',
+     'core/arena or core/pool', ['link/tls_*', 'link/crypto_*'] + SYSTEM),
     ('alloca', 'a fixed array or a pool', []),
     ('assert', 'CHECK or DCHECK (core/base.h)', []),
-    ('rand srand random srandom drand48 rand_r', 'core/rng.h with the generator of struct turn', []),
-    ('time gettimeofday clock_gettime clock localtime gmtime ctime asctime', 'the time in struct turn', SYSTEM),
+    ('rand srand random srandom drand48 rand_r', 'core/rng.h, the generator of struct turn', []),
+    ('time gettimeofday clock_gettime clock', 'the time in struct turn', SYSTEM),
     ('localtime gmtime ctime asctime strerror inet_ntoa gethostbyname getpwnam readdir_r',
      'the re-entrant form (_r, or inet_ntop, getaddrinfo)', []),
     ('signal', 'sigaction', []),
@@ -50,7 +51,9 @@ UNFINISHED = re.compile(r'\b(TO' r'DO|FIX' r'ME|XX' r'X|HA' r'CK)\b')
 # Paths that exist on the machine of one developer only.
 MACHINE_PATH = re.compile(r'(?<![\w.~/-])/(wo' r'rk|ro' r'ot|ho' r'me)/[\w.]')
 TEXT = ('.c', '.h', '.def', '.cc', '.py', '.md', '.txt', '.conf', '.ninja', '.scenario')
+TEXT_NAMES = ('.gitignore', '.clang-format', '.clang-tidy', '.editorconfig', 'run')
 GOLDEN = ['tests/vectors/*', 'fuzz/corpus/*']
+LICENCE = 'SPDX-License-Identifier: Apache-2.0'
 NEEDS_LICENCE = ('.c', '.h', '.def', '.cc', '.py')
 
 
@@ -62,16 +65,18 @@ def functions(code):
         if line.rstrip() == '{':
             start = number
         elif start is not None and line.startswith('}'):
-            head = number_head(lines, start)
+            head = first_line(lines, start)
             signature = ' '.join(lines[head:start])
             match = re.search(r'(\w+)\s*\(', re.sub(r'__attribute__\s*\(\(.*?\)\)', '', signature))
-            if match and not re.match(r'\s*(struct|enum|union)\s+\w*\s*$', signature):
+            if match:
                 body = '\n'.join(lines[start:number + 1])
-                yield match.group(1), head + 1, number + 1 - head, nesting(body), parameters(signature, match)
+                yield (match.group(1), head + 1, number + 1 - head, nesting(body),
+                       parameters(signature[match.end():]))
             start = None
 
 
-def number_head(lines, start):
+def first_line(lines, start):
+    """Where the signature begins whose body opens on line `start`."""
     head = start
     while head > 0 and lines[head - 1].strip() and not lines[head - 1].startswith(('#', '}', '{')) \
             and not lines[head - 1].rstrip().endswith(';'):
@@ -79,19 +84,21 @@ def number_head(lines, start):
     return head
 
 
-def parameters(signature, match):
-    depth, count = 0, 0
-    inside = signature[signature.index('(', match.start()):]
+def parameters(inside):
+    """How many there are, from the text behind a signature's opening parenthesis."""
+    if re.match(r'\s*(void\s*)?\)', inside):
+        return 0
+    depth, count = 1, 1
     for c in inside:
         depth += (c == '(') - (c == ')')
         if depth == 0:
             break
         count += depth == 1 and c == ','
-    return count + (inside[1:].lstrip()[:5] not in ('void)', ')') and not inside[1:].lstrip().startswith(')'))
+    return count
 
 
 def nesting(body):
-    """The deepest stack of if, for, while, do and switch; initialisers and literals do not count."""
+    """The deepest stack of if, for, while, do and switch; braces of values do not count."""
     deepest, stack = 0, []
     for match in re.finditer(r'[{}]', body):
         if match.group() == '}':
@@ -132,23 +139,25 @@ def check_calls(path, code):
     for calls, instead, allowed in BANNED:
         if any(fnmatch(path, p) for p in allowed):
             continue
-        # a call, not a member (x.free, x->free), a declaration of ours (foo_free) or a macro argument
+        # a call, not a member (x.free, x->free) or a name of ours (pool_free)
         for match in re.finditer(r'(?<![\w.>#])(%s)\s*\(' % calls.replace(' ', '|'), code):
             line = code.count('\n', 0, match.start()) + 1
             yield '%s:%d: %s() is banned here: use %s' % (path, line, match.group(1), instead)
     if not any(fnmatch(path, p) for p in ATOMIC_FILES):
         for match in ATOMIC.finditer(code):
             line = code.count('\n', 0, match.start()) + 1
-            yield '%s:%d: %s outside of %s: hand it over by mailbox' % (path, line, match.group(), ' '.join(ATOMIC_FILES[:3]))
+            yield '%s:%d: %s outside of %s: hand it over by mailbox' % (
+                path, line, match.group(), ' '.join(ATOMIC_FILES[:3]))
     match = re.search(r'#\s*if(def|\s.*defined).*\b(UNIT_?)?TEST\b', code)
     if match:
-        yield '%s:%d: code that knows it is tested: inject through a seam' % (path, code.count('\n', 0, match.start()) + 1)
+        line = code.count('\n', 0, match.start()) + 1
+        yield '%s:%d: code that knows it is tested: inject through a seam' % (path, line)
 
 
 def check_text(path, text):
     """What holds for every text file of the project."""
-    if path.endswith(NEEDS_LICENCE) and 'SPDX-License-Identifier: Apache-2.0' not in '\n'.join(text.split('\n')[:2]):
-        yield path + ':1: no SPDX-License-Identifier: Apache-2.0 in the first two lines'
+    if path.endswith(NEEDS_LICENCE) and LICENCE not in '\n'.join(text.split('\n')[:2]):
+        yield '%s:1: no %s in the first two lines' % (path, LICENCE)
     if text and not text.endswith('\n'):
         yield path + ': the last line does not end'
     for number, line in enumerate(text.split('\n'), 1):
@@ -170,16 +179,18 @@ def check_header(path, text):
         yield path + ':1: a header without #pragma once'
 
 
+def listed_sources(modules):
+    """Every C file that modules.py names."""
+    tables = [modules.MODULES, modules.UNIT_TESTS, modules.WIDE_TESTS,
+              {'tests/stress': modules.STRESS_TESTS, 'tests/support': modules.TEST_SUPPORT,
+               'fuzz': modules.FUZZ_TARGETS, 'bench': modules.BENCHMARKS}]
+    paths = {d + '/' + name for table in tables for d, listed in table.items() for name in listed}
+    return {path + '.c' for path in paths | set(modules.PROGRAMS)}
+
+
 def check_orphans(top, modules):
-    """Sources that nothing builds, headers and lists that nothing includes, tests that nobody runs."""
-    listed = {d + '/' + n + '.c' for table in (modules.MODULES, modules.UNIT_TESTS, modules.WIDE_TESTS)
-              for d, entries in table.items() for n in entries}
-    listed |= {'tests/stress/' + n + '.c' for n in modules.STRESS_TESTS}
-    listed |= {'tests/support/' + n + '.c' for n in modules.TEST_SUPPORT}
-    listed |= {'fuzz/' + n + '.c' for n in modules.FUZZ_TARGETS} | {'bench/' + n + '.c' for n in modules.BENCHMARKS}
-    scripts = {d + '/' + n + '.py' for d, entries in modules.SCRIPT_TESTS.items() for n in entries}
-    python = tree.files(top, '.py')
-    imported = {m for p in python for m in re.findall(r'^\s*(?:import|from)\s+(\w+)', tree.read(top, p), re.M)}
+    """C files that nothing builds, headers that nothing includes, tests that nobody runs."""
+    listed = listed_sources(modules)
     sources = tree.files(top, '.c', '.h', '.def', '.cc')
     included = {t for p in sources for _, t in tree.includes(tree.read(top, p))}
     for path in sources:
@@ -187,6 +198,10 @@ def check_orphans(top, modules):
             yield path + ': not in modules.py, so nothing builds it'
         if path.endswith(('.h', '.def')) and path not in included:
             yield path + ': nothing includes it'
+    scripts = {d + '/' + n + '.py' for d, listed in modules.SCRIPT_TESTS.items() for n in listed}
+    python = tree.files(top, '.py')
+    importing = re.compile(r'^\s*(?:import|from)\s+(\w+)', re.M)
+    imported = {m for p in python for m in importing.findall(tree.read(top, p))}
     for path in python:
         stem = os.path.basename(path)[:-3]
         if path.startswith('tests/') and path not in scripts and stem not in imported:
@@ -194,12 +209,12 @@ def check_orphans(top, modules):
 
 
 def check_symbols(top, modules):
-    """('symbol', 'core/a.c:name', 1, 1) for each exported name that does not start with its stem."""
+    """A measure for each exported name that does not start with the stem of its file."""
     sources = [d + '/' + n for d, entries in modules.MODULES.items() for n in entries]
     objects = {s: os.path.join(top, 'build/debug', s + '.o') for s in sources}
     unbuilt = [s for s, o in objects.items() if not os.path.exists(o)]
     if unbuilt:
-        sys.exit('check_style: no debug object of %s: run `ninja debug` first' % ', '.join(unbuilt))
+        sys.exit('check_style: not built, run `ninja debug` first: ' + ' '.join(unbuilt))
     table = tree.symbols(list(objects.values()))
     for source, o in objects.items():
         stem = os.path.basename(source)
@@ -212,14 +227,18 @@ def check_headers_alone(top, headers):
     """Compiles each header by itself, with the flags its folder gets."""
     sys.path.insert(0, top)
     import configure
-    values = dict(line.split(' = ', 1) for line in tree.read(top, 'build/config.ninja').splitlines() if ' = ' in line)
+    found = tree.read(top, 'build/config.ninja')
+    values = dict(re.findall(r'^(\w+) = (.*)$', found, re.M))
+
+    debug = next(m.cflags for m in configure.MODES if m.name == 'debug')
 
     def compile_one(path):
         stem = os.path.splitext(path)[0]
         flags = [f for pattern, p in configure.HEADERS if fnmatch(stem, pattern)
                  for f in values.get(p + '_cflags', '').split()]
-        command = ['gcc', *configure.CHECKED.split(), '-fsyntax-only', *flags, '-x', 'c', '-']
-        ran = subprocess.run(command, cwd=top, input='#include "%s"\n' % path, capture_output=True, text=True)
+        command = ['gcc', *debug.split(), '-fsyntax-only', *flags, '-x', 'c', '-']
+        ran = subprocess.run(command, cwd=top, input='#include "%s"\n' % path, text=True,
+                             capture_output=True)
         return path + ': does not compile alone\n' + ran.stderr if ran.returncode else None
     with ThreadPoolExecutor(2) as pool:
         return [w for w in pool.map(compile_one, headers) if w]
@@ -228,8 +247,12 @@ def check_headers_alone(top, headers):
 def check_format(top, paths):
     if not paths:
         return
-    ran = subprocess.run(['clang-format', '--dry-run', *paths], cwd=top, capture_output=True, text=True)
-    for path in sorted(set(re.findall(r'^(\S+?):\d+:\d+: warning: code should', ran.stderr, re.M))):
+    ran = subprocess.run(['clang-format', '--dry-run', *paths], cwd=top, capture_output=True,
+                         text=True)
+    if ran.returncode:
+        yield 'clang-format failed: ' + ran.stderr
+    where = re.findall(r'^(\S+?):\d+:\d+: warning: code should', ran.stderr, re.M)
+    for path in sorted(set(where)):
         yield path + ': layout differs from .clang-format: run `ninja format`'
 
 
@@ -241,7 +264,8 @@ def read_allowed(text):
             continue
         words = line.split(None, 3)
         if len(words) < 4 or words[0] not in CEILINGS or not words[2].isdigit():
-            wrong.append('%s:%d: want `kind where value reason`, kind one of %s' % (ALLOW, number, ' '.join(CEILINGS)))
+            wrong.append('%s:%d: want `kind where value reason`, kind one of %s'
+                         % (ALLOW, number, ' '.join(CEILINGS)))
         else:
             allowed[words[0], words[1]] = int(words[2])
     return allowed, wrong
@@ -255,14 +279,17 @@ def ratchet(measures, allowed):
         if key in allowed:
             used.add(key)
             if value > allowed[key]:
-                yield '%s: %s is %d, above the %d that %s allows' % (where, kind, value, allowed[key], ALLOW)
+                yield '%s: %s is %d, above the %d that %s allows' % (
+                    where, kind, value, allowed[key], ALLOW)
             elif value <= CEILINGS[kind]:
-                yield '%s: %s is %d now, within the rule: take its line out of %s' % (where, kind, value, ALLOW)
+                yield '%s: %s is %d now, within the rule: take its line out of %s' % (
+                    where, kind, value, ALLOW)
             elif value < allowed[key]:
                 yield '%s: %s is %d now: lower its line in %s' % (where, kind, value, ALLOW)
         elif value > CEILINGS[kind]:
-            what = 'is exported but does not start with the file\'s name' if kind == 'symbol' else \
-                '%s is %d, at most %d (line %d)' % (kind, value, CEILINGS[kind], line)
+            what = '%s is %d, at most %d (line %d)' % (kind, value, CEILINGS[kind], line)
+            if kind == 'symbol':
+                what = 'exported, but its name does not start with that of the file'
             yield '%s: %s' % (where, what)
     for key in sorted(set(allowed) - used):
         yield '%s: the line `%s %s` is about nothing: take it out' % (ALLOW, *key)
@@ -272,8 +299,8 @@ def check_sources(top):
     """Everything that needs only the text; returns (sentences, measures)."""
     wrong, measures = [], []
     for path in tree.files(top):
-        plain = os.path.basename(path) in ('.gitignore', '.clang-format', '.clang-tidy', '.editorconfig', 'run')
-        if not path.endswith(TEXT) and not plain or any(fnmatch(path, g) for g in GOLDEN):
+        is_text = path.endswith(TEXT) or os.path.basename(path) in TEXT_NAMES
+        if not is_text or any(fnmatch(path, g) for g in GOLDEN):
             continue
         text = tree.read(top, path)
         wrong += check_text(path, text)
@@ -293,13 +320,13 @@ def main():
     import modules
     formatted = tree.files(top, '.c', '.h', '.cc')
     if '--format' in sys.argv:
-        sys.exit(subprocess.run(['clang-format', '-i', *formatted], cwd=top).returncode if formatted else 0)
+        sys.exit(subprocess.run(['clang-format', '-i', *formatted], cwd=top).returncode)
     if '--tidy' in sys.argv:
         sources = [d + '/' + n + '.c' for d, entries in modules.MODULES.items() for n in entries]
         command = ['clang-tidy', '-p', '.', '--quiet', '--extra-arg=-Wno-unknown-warning-option']
         with ThreadPoolExecutor(2) as pool:
-            codes = list(pool.map(lambda s: subprocess.run(command + [s], cwd=top).returncode, sources))
-        sys.exit(1 if any(codes) else 0)
+            ran = list(pool.map(lambda s: subprocess.run(command + [s], cwd=top), sources))
+        sys.exit(1 if any(r.returncode for r in ran) else 0)
     wrong, measures = check_sources(top)
     measures += check_symbols(top, modules)
     allowed, bad = read_allowed(tree.read(top, ALLOW))

@@ -34,7 +34,10 @@ NOISE = re.compile(r'//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*
 
 def code_only(text):
     """C text with comments and the insides of literals blanked; every line keeps its number."""
-    return NOISE.sub(lambda m: re.sub(r'[^\n]', ' ', m.group()) if m.group()[0] == '/' else '""', text)
+    def blank(match):
+        word = match.group()
+        return re.sub(r'[^\n]', ' ', word) if word[0] == '/' else '""'
+    return NOISE.sub(blank, text)
 
 
 def includes(text):
@@ -46,7 +49,7 @@ def includes(text):
 
 
 def folder_of(path):
-    """The product folder a path or symbol's source belongs to, None outside of the product."""
+    """The product folder of a path, None outside of the product."""
     directory = os.path.dirname(path)
     return directory if directory in PRODUCT else None
 
@@ -56,8 +59,9 @@ def symbols(objects):
     table = {o: (set(), set()) for o in objects}
     if not objects:
         return table
-    listing = subprocess.run(['nm', '-A', '-g', '-P', *objects], capture_output=True, text=True, check=True).stdout
-    for line in listing.splitlines():
+    listing = subprocess.run(['nm', '-A', '-g', '-P', *objects], stdout=subprocess.PIPE, text=True,
+                             check=True)
+    for line in listing.stdout.splitlines():
         where, rest = line.split(': ', 1)
         name, kind = rest.split()[:2]
         table[where][0 if kind in 'Uwv' else 1].add(name)
