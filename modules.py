@@ -9,7 +9,7 @@ def names(text):
     return text.split()
 
 
-# Product code, lowest layer first; design: docs/design.md.  Each folder becomes one archive.
+# Product code, lowest layer first, as README.md draws it.  Each folder becomes one archive.
 MODULES = {
     'core': names('''
         address
@@ -30,6 +30,15 @@ MODULES = {
         wheel
     '''),
     'codec': names('''
+        candidate
+        content
+        frame
+        fwd
+        ids
+        kind_sip
+        msgs
+        secblock
+        stored
     '''),
     'link': names('''
     '''),

@@ -13,9 +13,9 @@ enum candidate_type {
 };
 
 enum candidate_link { /* OverlayLinkType, 14.10 */
-    CANDIDATE_DTLS_UDP_SR = 1,
-    CANDIDATE_DTLS_UDP_SR_NO_ICE = 3,
-    CANDIDATE_TLS_TCP_FH_NO_ICE = 4,
+                      CANDIDATE_DTLS_UDP_SR = 1,
+                      CANDIDATE_DTLS_UDP_SR_NO_ICE = 3,
+                      CANDIDATE_TLS_TCP_FH_NO_ICE = 4,
 };
 
 /* An address, or what stands in place of one in a later version of the protocol. */

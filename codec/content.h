@@ -19,8 +19,8 @@ enum content_error_code {
 };
 
 struct content {
-    uint16_t code;           /* enum content_code, or one that we do not know */
-    bool has_critical;       /* an extension is marked critical; we understand none (6.3.3) */
+    uint16_t code;     /* enum content_code, or one that we do not know */
+    bool has_critical; /* an extension is marked critical; we understand none (6.3.3) */
     struct slice body;
     struct slice extensions; /* walk with content_extension_next */
     struct slice bytes;      /* all of it as received: what a signature covers */

@@ -16,8 +16,8 @@ enum { FRAME_DATA_HEADER = 8, FRAME_ACK_BYTES = 9, FRAME_MESSAGE_MAX = 0xffffff 
 
 struct frame {
     enum frame_type type;
-    uint32_t sequence; /* data: of this transmission; ack: the one acknowledged */
-    uint32_t received; /* ack: bit k = sequence - k was received too */
+    uint32_t sequence;    /* data: of this transmission; ack: the one acknowledged */
+    uint32_t received;    /* ack: bit k = sequence - k was received too */
     struct slice message; /* data: borrowed */
 };
 

@@ -15,8 +15,8 @@ enum {
     FWD_VERSION = 0x0a, /* 1.0 */
     FWD_ENTRIES_MAX = 160,
     FWD_NODE_BYTES_MAX = 2 + IDS_NODE_MAX,
-    FWD_OPAQUE_MAX = 254,           /* bytes in an opaque id: its length byte counts too */
-    FWD_SEQUENCE_UPDATE = 0xffff,   /* configuration_sequence of a ConfigUpdate (CU-3) */
+    FWD_OPAQUE_MAX = 254,         /* bytes in an opaque id: its length byte counts too */
+    FWD_SEQUENCE_UPDATE = 0xffff, /* configuration_sequence of a ConfigUpdate (CU-3) */
 };
 
 #define FWD_TOKEN 0xd2454c4fu           /* "RELO" with the top bit set */
@@ -72,16 +72,15 @@ struct fwd {
     uint32_t header_bytes;
     uint16_t via_count;
     uint16_t destination_count;
-    uint8_t option_flags;  /* flags of all options together */
-    struct slice payload;  /* behind the header: MessageContents and SecurityBlock, or a fragment */
+    uint8_t option_flags; /* flags of all options together */
+    struct slice payload; /* behind the header: MessageContents and SecurityBlock, or a fragment */
 };
 
 /* Decodes and checks the header of a received message.
  * ERR_MALFORMED: drop (0x14 where an answer is due); ERR_UNSUPPORTED: other version, drop silently;
  * ERR_WRONG_OVERLAY: drop silently (A-02); ERR_LIMIT: too many list entries.
  * Left to the caller: ttl against initial-ttl, sizes against max-message-size. */
-HOT enum err fwd_decode(struct slice message, const struct rl_params *p,
-                        struct fwd *out) MUST_USE;
+HOT enum err fwd_decode(struct slice message, const struct rl_params *p, struct fwd *out) MUST_USE;
 
 /* The same without comparing overlay and length, for printers and captures: `message` may be a
  * header alone. */
@@ -150,9 +149,9 @@ void fwd_put_length(uint8_t *message, uint32_t length);
 
 /* What the next hop's header has other than the received one. */
 struct fwd_rewrite {
-    uint16_t strip_bytes; /* off the front of the Destination List: first.wire.len, or 0 */
-    bool drop_via;        /* the received Via List goes (it is inside `via_append`) */
-    struct slice via_append;          /* encoded entries behind the Via List; may be empty */
+    uint16_t strip_bytes;    /* off the front of the Destination List: first.wire.len, or 0 */
+    bool drop_via;           /* the received Via List goes (it is inside `via_append`) */
+    struct slice via_append; /* encoded entries behind the Via List; may be empty */
     struct slice destination_prepend; /* encoded entries in front of what is left; may be empty */
 };
 

@@ -2,9 +2,9 @@
 /* ids.h - the names of things in an overlay: Node-IDs, Resource-IDs, ring positions, reload URIs.
  *
  * A Node-ID has 16 to 20 bytes; how many is a parameter of the overlay (RFC 6940 11.1), so
- * decoders take a struct rl_params.  In memory it is always 20 bytes with zeros behind, so that it can be
- * compared and hashed as bytes.  A Resource-ID is a slice (0 to 255 bytes); with CHORD-RELOAD it has
- * exactly 16 and both are points of one ring of 2^128, struct ring_id.
+ * decoders take a struct rl_params.  In memory it is always 20 bytes with zeros behind, so that it
+ * can be compared and hashed as bytes.  A Resource-ID is a slice (0 to 255 bytes); with
+ * CHORD-RELOAD it has exactly 16 and both are points of one ring of 2^128, struct ring_id.
  *
  * Owner: plain values.  RFC 6940 6.3.1, 10.1, 14.15. */
 #pragma once

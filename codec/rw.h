@@ -45,7 +45,7 @@ static inline bool rd_is_done(const struct rd *r)
 
 static inline size_t rd_left(const struct rd *r)
 {
-    return r->at == r->end ? 0 : (size_t)(r->end - r->at);
+    return (size_t)(r->end - r->at);
 }
 
 /* The caller found something wrong. */
@@ -190,12 +190,12 @@ static inline void wr_fail(struct wr *w)
 /* Bytes written so far. */
 static inline size_t wr_len(const struct wr *w)
 {
-    return w->at == w->start ? 0 : (size_t)(w->at - w->start);
+    return (size_t)(w->at - w->start);
 }
 
 static inline size_t wr_left(const struct wr *w)
 {
-    return w->at == w->end ? 0 : (size_t)(w->end - w->at);
+    return (size_t)(w->end - w->at);
 }
 
 /* What was written, borrowed from the buffer; empty after a fault. */

@@ -9,16 +9,16 @@
 
 enum stored_model { STORED_SINGLE, STORED_ARRAY, STORED_DICTIONARY };
 
-enum { STORED_SYNTHETIC_BYTES = 28 }; /* a synthetic single value, length included (7.4.2.2) */
+enum { STORED_SYNTHETIC_BYTES = 28 };   /* a synthetic single value, length included (7.4.2.2) */
 #define STORED_INDEX_APPEND 0xffffffffu /* array index of a Store: behind the last (7.4.1.1) */
 
 /* StoredDataValue: the place (index or key) and the DataValue. */
 struct stored_value {
     enum stored_model model;
     bool exists;
-    uint32_t index;    /* ARRAY */
-    struct slice key;  /* DICTIONARY */
-    struct slice bytes; /* should be empty where exists is false; the wire may differ */
+    uint32_t index;     /* ARRAY */
+    struct slice key;   /* DICTIONARY */
+    struct slice bytes; /* the value itself; nothing says it is empty where exists is false */
 };
 
 struct stored_data {
@@ -48,7 +48,8 @@ void stored_wr_synthetic(struct wr *w, enum stored_model model, uint32_t index, 
 bool stored_is_synthetic(const struct stored_data *d);
 
 /* What a value's signature is over (7.1): resource id (raw bytes), kind, storage_time,
- * StoredDataValue with array index 0, SignerIdentity.  At most 16 + resource.len + wire.len bytes. */
+ * StoredDataValue with array index 0, SignerIdentity.  Never more than resource.len + wire.len + 16
+ * bytes. */
 void stored_wr_signature_input(struct wr *w, struct slice resource, uint32_t kind,
                                const struct stored_data *d);
 

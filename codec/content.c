@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* content.c - see content.h. */
+#include "codec/content.h"
+
+enum { CODE_RESERVED_FIRST = 0x8000 };
+
+bool content_extension_next(struct rd *r, struct content_extension *out)
+{
+    if (rd_left(r) == 0) {
+        return false;
+    }
+    out->type = rd_u16(r);
+    out->critical = rd_bool(r);
+    out->contents = rd_opaque32(r);
+    if (out->type == 0) {
+        rd_fail(r);
+    }
+    return rd_ok(r);
+}
+
+enum err content_decode(struct slice payload, struct content *out, struct slice *rest)
+{
+    struct rd r = rd_init(payload);
+    memset(out, 0, sizeof(*out));
+    out->code = rd_u16(&r);
+    out->body = rd_opaque32(&r);
+    out->extensions = rd_opaque32(&r);
+    size_t len = payload.len - rd_left(&r);
+    *rest = rd_rest(&r);
+    bool is_reserved = out->code >= CODE_RESERVED_FIRST && out->code != CONTENT_ERROR;
+    if (!rd_ok(&r) || out->code == 0 || is_reserved) {
+        return ERR_MALFORMED;
+    }
+    out->bytes = slice_sub(payload, 0, len);
+    struct rd extensions = rd_init(out->extensions);
+    struct content_extension e;
+    while (content_extension_next(&extensions, &e)) {
+        out->has_critical |= e.critical;
+    }
+    return rd_ok(&extensions) ? ERR_OK : ERR_MALFORMED;
+}
+
+size_t content_begin(struct wr *w, uint16_t code)
+{
+    wr_u16(w, code);
+    return wr_begin(w, 4);
+}
+
+void content_end(struct wr *w, size_t mark)
+{
+    wr_end(w, 4, mark);
+    wr_u32(w, 0); /* no extensions */
+}
+
+void content_wr(struct wr *w, uint16_t code, struct slice body, struct slice extensions)
+{
+    wr_u16(w, code);
+    wr_opaque32(w, body);
+    wr_opaque32(w, extensions);
+}
+
+void content_wr_extension(struct wr *w, const struct content_extension *e)
+{
+    wr_u16(w, e->type);
+    wr_bool(w, e->critical);
+    wr_opaque32(w, e->contents);
+}
+
+enum err content_error_decode(struct slice body, struct content_error *out)
+{
+    struct rd r = rd_init(body);
+    out->code = rd_u16(&r);
+    out->info = rd_opaque16(&r);
+    return rd_is_done(&r) ? ERR_OK : ERR_MALFORMED;
+}
+
+void content_wr_error(struct wr *w, uint16_t error_code, struct slice info)
+{
+    wr_u16(w, error_code);
+    wr_opaque16(w, info);
+}
+
+enum err content_err_of(uint16_t error_code)
+{
+    switch (error_code) {
+#define CONTENT_ERR(name, code, meaning, text)                                                     \
+    case (code):                                                                                   \
+        return ERR_##meaning;
+#include "codec/content.def"
+#undef CONTENT_ERR
+    default:
+        return ERR_REMOTE;
+    }
+}
+
+uint16_t content_error_code_of(enum err e)
+{
+    static const struct {
+        enum err meaning;
+        uint16_t code;
+    } map[] = {
+#define CONTENT_ERR(name, code, meaning, text) {ERR_##meaning, (code)},
+#include "codec/content.def"
+#undef CONTENT_ERR
+    };
+    CHECK(e != ERR_OK);
+    for (size_t i = 0; i < ARRAY_COUNT(map); i++) {
+        if (map[i].meaning == e && e != ERR_REMOTE) {
+            return map[i].code;
+        }
+    }
+    /* Ways of saying "you may not" that the wire has one word for (6.3.3.1). */
+    bool is_forbidden = e == ERR_BAD_SIGNATURE || e == ERR_BAD_CERTIFICATE ||
+                        e == ERR_UNAUTHENTICATED || e == ERR_EXPIRED || e == ERR_REFUSED;
+    return is_forbidden ? CONTENT_ERROR_FORBIDDEN : CONTENT_ERROR_INVALID_MESSAGE;
+}
+
+const char *content_name(uint16_t code)
+{
+    switch (code) {
+#define CONTENT(name, code, text)                                                                  \
+    case (code):                                                                                   \
+        return text;
+#include "codec/content.def"
+#undef CONTENT
+    default:
+        return "unknown";
+    }
+}
+
+const char *content_error_name(uint16_t error_code)
+{
+    switch (error_code) {
+#define CONTENT_ERR(name, code, meaning, text)                                                     \
+    case (code):                                                                                   \
+        return text;
+#include "codec/content.def"
+#undef CONTENT_ERR
+    default:
+        return "unknown";
+    }
+}
