@@ -153,9 +153,9 @@ def write_criterion(n, mode):
             for directory, folder, tests in suites for name in tests]
 
 
-def write_own_main(n, mode, directory, names, folder):
-    return [link(n, mode, 'build/%s/%s/%s' % (mode, directory, name),
-                 [compile_c(n, mode, directory + '/' + name)], folder) for name in names]
+def write_own_main(n, mode, directory, names, folder, out):
+    return [link(n, mode, out + '/' + name, [compile_c(n, mode, directory + '/' + name)], folder)
+            for name in names]
 
 
 def write_rules(n):
@@ -191,9 +191,10 @@ def generate():
         if mode in CRITERION_MODES:
             criterion[mode] = write_criterion(n, mode)
         if mode in STRESS_MODES:
-            stress[mode] = write_own_main(n, mode, 'tests/stress', modules.STRESS_TESTS, 'cmd')
+            stress[mode] = write_own_main(n, mode, 'tests/stress', modules.STRESS_TESTS, 'cmd',
+                                          'build/%s/tests/stress' % mode)
         if mode == 'fuzz':
-            fuzz = write_own_main(n, mode, 'fuzz', modules.FUZZ_TARGETS, 'sim')
+            fuzz = write_own_main(n, mode, 'fuzz', modules.FUZZ_TARGETS, 'sim', 'build/fuzz')
         n.build(mode, 'phony', product[mode] + (fuzz if mode == 'fuzz' else []))
     n.lines += ['', '# ---- what people type']
     write_targets(n, product, criterion, stress['debug'] + stress['tsan'], fuzz)

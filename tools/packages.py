@@ -127,8 +127,10 @@ def find_package(package, found):
     libs = say(['pkg-config', '--libs', package.pc])[1]
     source = PROBES.get(package.name) or '#include <stddef.h>\n#include <%s>\nint main(void) ' \
         '{ return !(%s); }' % (package.header, package.expression)
-    language = 'c++' if package.name == 'benchmark' else 'c'
-    ok, said = probe(source, cflags.split() + libs.split(), language)
+    if package.name == 'benchmark':  # the one C++ library, linked by gcc
+        libs += ' -lstdc++'
+    ok, said = probe(source, cflags.split() + libs.split(),
+                     'c++' if package.name == 'benchmark' else 'c')
     if not ok:
         return lacking(package.name + ' does not work', need, have, looked, package.debian, said)
     found[package.name] = (cflags, libs)

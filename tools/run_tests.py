@@ -217,7 +217,8 @@ def group_jobs(modules, full):
 
     stress = ['build/%s/tests/stress/%s' % (mode, name) for name in modules.STRESS_TESTS
               for mode in ('debug', 'tsan')]
-    seconds = max(5, FUZZ_SECONDS[full] * WORKERS // max(1, len(modules.FUZZ_TARGETS)))
+    rounds = -(-len(modules.FUZZ_TARGETS) // WORKERS)
+    seconds = max(5, FUZZ_SECONDS[full] // max(1, rounds))
     return {
         'style': (WORKERS, style_jobs()),
         'unit': (WORKERS, criterion(modules.UNIT_TESTS, modules.UNIT_TESTS)),
