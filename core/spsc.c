@@ -56,3 +56,10 @@ bool spsc_pop(struct spsc *q, void *item)
     atomic_store_explicit(&q->head, head + 1, memory_order_release);
     return true;
 }
+
+bool spsc_is_empty(struct spsc *q)
+{
+    uint32_t head = atomic_load_explicit(&q->head, memory_order_relaxed); /* own index */
+    /* acquire: pairs with the release of tail in spsc_push */
+    return head == atomic_load_explicit(&q->tail, memory_order_acquire);
+}

@@ -24,3 +24,4 @@ struct spsc {
 void spsc_init(struct spsc *q, struct arena *arena, uint32_t cap, size_t item_bytes);
 bool spsc_push(struct spsc *q, const void *item); /* false = full */
 bool spsc_pop(struct spsc *q, void *item);        /* false = empty */
+bool spsc_is_empty(struct spsc *q);               /* asked by the consumer */
