@@ -11,7 +11,7 @@
 
 enum sip_hdr_id {
     SIP_HDR_OTHER, /* a name we do not know */
-#define SIP_HDR(id, name, first, middle, last, compact, shape) SIP_HDR_##id,
+#define SIP_HDR(id, name, first, middle, last, shape) SIP_HDR_##id,
 #include "codec/sip_hdr.def"
 #undef SIP_HDR
     SIP_HDR_COUNT
@@ -19,9 +19,9 @@ enum sip_hdr_id {
 
 enum sip_hdr_shape { SIP_HDR_SHAPE_ONE, SIP_HDR_SHAPE_LIST, SIP_HDR_SHAPE_PLAIN };
 
-enum sip_hdr_id sip_hdr_find(struct slice name);        /* long or compact, any case */
-struct slice sip_hdr_name(enum sip_hdr_id id);          /* the long form; empty for OTHER */
-enum sip_hdr_shape sip_hdr_shape(enum sip_hdr_id id);   /* OTHER: PLAIN */
+enum sip_hdr_id sip_hdr_find(struct slice name);      /* long or compact, any case */
+struct slice sip_hdr_name(enum sip_hdr_id id);        /* the long form; empty for OTHER */
+enum sip_hdr_shape sip_hdr_shape(enum sip_hdr_id id); /* OTHER: PLAIN */
 
 enum sip_method {
     SIP_METHOD_OTHER,
@@ -31,7 +31,7 @@ enum sip_method {
     SIP_METHOD_COUNT
 };
 
-enum sip_method sip_hdr_method(struct slice token); /* OTHER when unknown; case matters */
+enum sip_method sip_hdr_method(struct slice token);       /* OTHER when unknown; case matters */
 struct slice sip_hdr_method_name(enum sip_method method); /* empty for OTHER */
 
 enum sip_transport {
@@ -44,25 +44,25 @@ enum sip_transport {
     SIP_TRANSPORT_SCTP
 };
 
-enum sip_transport sip_hdr_transport(struct slice token);       /* any case */
+enum sip_transport sip_hdr_transport(struct slice token);          /* any case */
 struct slice sip_hdr_transport_name(enum sip_transport transport); /* "UDP"; empty for OTHER */
 
 /* One via-parm.  Absent texts are empty. */
 struct sip_hdr_via {
     enum sip_transport transport;
     enum sip_lex_host host_kind;
-    uint16_t port;      /* 0 = none given */
-    uint16_t rport;     /* its value, 0 = none */
+    uint16_t port;  /* 0 = none given */
+    uint16_t rport; /* its value, 0 = none */
     uint8_t ttl;
-    bool has_rport;     /* ;rport stands there, with or without a value (RFC 3581) */
+    bool has_rport; /* ;rport stands there, with or without a value (RFC 3581) */
     bool has_branch;
-    bool has_magic;     /* branch starts with z9hG4bK (RFC 3261 8.1.1.7), any case */
-    struct slice text;  /* all of it */
+    bool has_magic;    /* branch starts with z9hG4bK (RFC 3261 8.1.1.7), any case */
+    struct slice text; /* all of it */
     struct slice transport_text;
-    struct slice sent_by;    /* host and port as they stand */
-    struct slice host;       /* an IPv6 address has its brackets */
+    struct slice sent_by; /* host and port as they stand */
+    struct slice host;    /* an IPv6 address has its brackets */
     struct slice branch;
-    struct slice received;   /* with or without brackets (RFC 5118 4.5) */
+    struct slice received; /* with or without brackets (RFC 5118 4.5) */
     struct slice maddr;
     struct slice rport_name; /* where ";rport" stands, for putting "=port" behind it */
     struct slice params;     /* from the first ';' on */
@@ -73,17 +73,17 @@ enum err sip_hdr_via_decode(struct slice item, struct sip_hdr_via *out) MUST_USE
 /* name-addr or addr-spec with header parameters: From, To, Contact, Route, Record-Route, Path,
  * Service-Route, Refer-To, Reply-To, P-Asserted-Identity. */
 struct sip_hdr_address {
-    bool is_star;        /* Contact: * */
-    bool has_brackets;   /* uri stood in <> */
+    bool is_star;      /* Contact: * */
+    bool has_brackets; /* uri stood in <> */
     bool has_tag;
     bool has_expires;
     bool has_q;
-    uint16_t q_milli;    /* 0..1000; 1000 when absent */
-    uint32_t expires_s;  /* UINT32_MAX where larger; see has_expires */
+    uint16_t q_milli;     /* 0..1000; 1000 when absent */
+    uint32_t expires_s;   /* UINT32_MAX where larger; see has_expires */
     struct slice display; /* trimmed; a quoted string keeps its quotes */
     struct slice uri;     /* inside <>, or the addr-spec */
     struct slice tag;
-    struct slice params;  /* header parameters, from the first ';' on */
+    struct slice params; /* header parameters, from the first ';' on */
 };
 /* A malformed `expires` value counts as absent (10.2.1.1: treated as 3600); a malformed q too. */
 enum err sip_hdr_address_decode(struct slice item, struct sip_hdr_address *out) MUST_USE;

@@ -18,7 +18,7 @@ enum {
     SIP_LEX_HOST = 16,  /* alphanumeric - . _ : what a host name may hold (underscore: tolerated) */
     SIP_LEX_USER = 32,  /* unreserved / user-unreserved; escapes apart */
     SIP_LEX_PARAM = 64, /* paramchar of a URI parameter; escapes apart */
-    SIP_LEX_WORD = 128  /* what may stand in an unquoted parameter value: token and []:/@&$=?|{}()\^# */
+    SIP_LEX_WORD = 128  /* may stand in an unquoted parameter: token and []:/@&$?|{}()\^# */
 };
 extern const uint8_t sip_lex_class[256];
 
@@ -47,7 +47,8 @@ enum err sip_lex_u32(struct slice text, uint32_t max, uint32_t *out) MUST_USE;
 enum err sip_lex_quoted(struct slice s, size_t *len) MUST_USE;
 
 /* Takes the next item of a comma-separated list off `rest`, trimmed; commas within quotes or <> do
- * not separate.  ERR_NOT_FOUND at the end, ERR_MALFORMED for an empty item, an open quote or <. */
+ * not separate.  ERR_NOT_FOUND at the end, ERR_MALFORMED for an empty item; an open quote or < is
+ * left to the decoder of the item. */
 enum err sip_lex_item(struct slice *rest, struct slice *item) MUST_USE;
 
 struct sip_lex_param {

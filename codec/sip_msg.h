@@ -1,15 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* sip_msg.h - a SIP message as an index into its own bytes, and the parser that makes it.
+/* sip_msg.h - a SIP message as an index into its own bytes, and the first judgement of it.
  *
- * The parser reads each byte once.  A stream is fed as one growing contiguous buffer that starts at
- * the first byte not yet consumed; the buffer may move between calls, for everything is kept as
- * offsets.  What comes out is the same however the bytes were cut.
- *
- * Owner:   the caller's struct sip_parser (one a connection; for datagrams one a shard).
- * Limits:  SIP_MSG_*_CAP below; a message beyond one is PARSE_BAD with status 513 or 400.
- * Strict:  lines end in CRLF; a bare CR or LF, or another control character that is not escaped by
- *          a backslash, is malformed (a proxy that guesses here lets messages be smuggled).
- * RFC:     3261 7, 18.3, 25; 5626 3.5.1 (keep-alive); 4475, 5118 (torture). */
+ * Owner:   the struct sip_parser that made it (codec/sip_parser.h); slices borrow from the bytes
+ *          that were fed.
+ * Limits:  SIP_MSG_*_CAP below.
+ * RFC:     3261 7, 8.2, 16.3, 18; 4475, 5118 (torture). */
 #pragma once
 #include "codec/sip_hdr.h"
 #include "codec/sip_uri.h"
@@ -34,14 +29,14 @@ struct sip_msg_header {
 
 struct sip_msg {
     bool is_request;
-    enum sip_method method;    /* requests; responses: look at CSeq */
-    uint16_t status;           /* responses: 100..699 */
+    enum sip_method method; /* requests; responses: look at CSeq */
+    uint16_t status;        /* responses: 100..699 */
     uint16_t header_count;
-    struct slice bytes;        /* the whole message as framed */
+    struct slice bytes; /* the whole message as framed */
     struct slice body;
-    struct slice method_text;  /* requests */
-    struct slice request_uri;  /* requests, as it stands */
-    struct slice reason;       /* responses; may be empty */
+    struct slice method_text;     /* requests */
+    struct slice request_uri;     /* requests, as it stands */
+    struct slice reason;          /* responses; may be empty */
     uint8_t first[SIP_HDR_COUNT]; /* index + 1 of the first header of an id, 0 = none */
     struct sip_msg_header headers[SIP_MSG_HEADERS_CAP];
 };
@@ -81,7 +76,6 @@ struct sip_msg_items {
     uint8_t index; /* of the header that the last item came from */
     uint8_t next;  /* index + 1 of the next occurrence */
     bool is_list;
-    bool is_inside; /* `rest` is still to be read */
 };
 struct sip_msg_items sip_msg_items(const struct sip_msg *m, enum sip_hdr_id id);
 enum err sip_msg_items_next(struct sip_msg_items *it, struct slice *item) MUST_USE;
@@ -96,67 +90,32 @@ struct sip_fault {
     const char *why; /* short, static; fit for a reason phrase */
 };
 
-/* What every element needs of a message; filled by sip_msg_check so that nothing is parsed twice. */
+/* What every element needs of a message; filled by sip_msg_check so that nothing is parsed twice.
+ */
 struct sip_msg_core {
-    struct sip_uri uri;      /* requests: the Request-URI */
-    struct sip_hdr_via via;  /* the topmost */
+    struct sip_uri uri;     /* requests: the Request-URI */
+    struct sip_hdr_via via; /* the topmost */
     struct sip_hdr_address from;
     struct sip_hdr_address to;
     struct sip_hdr_cseq cseq;
     struct slice call_id;
-    bool has_max_forwards;   /* a missing one is tolerated: 70 is assumed */
+    bool has_max_forwards; /* a missing one is tolerated: 70 is assumed */
     uint8_t max_forwards;
-    bool has_from, has_to, has_cseq, has_via; /* decoded well, also where ERR_MALFORMED came back */
+    bool has_via; /* decoded well, also where ERR_MALFORMED came back; so the next */
+    bool has_from;
+    bool has_to;
+    bool has_cseq;
+    bool has_call_id;
 };
 
 /* Judges the message as RFC 3261 8.2, 16.3 and 18 ask before anything else is done: mandatory
- * headers (Via, From, To, Call-ID, CSeq) present, once, well-formed; CSeq's method is the request's;
- * URI schemes known (416 for the Request-URI's); all Via, Contact, Route and Record-Route values,
- * Max-Forwards, Expires and Content-Length well-formed.  ERR_MALFORMED, with *fault filled; a request
- * may then be answered when has_via, has_from, has_to, has_cseq are all true, a response is dropped.
- * Unknown methods, missing features, Require are no matter of this. */
+ * headers (Via, From, To, Call-ID, CSeq) present, well-formed, and no single-valued header twice;
+ * CSeq's method is the request's; all Via, Contact, Route, Record-Route and Path values and
+ * Max-Forwards well-formed.  A missing branch or From tag (RFC 2543) and a nonsensical Expires or
+ * Date are tolerated.
+ * ERR_MALFORMED with *fault: a request may be answered with fault->status when the five has_ fields
+ * are all true; a response is dropped.  ERR_UNSUPPORTED with status 416: all is
+ * well but for the Request-URI's scheme.  *core holds what could be decoded in any case.  Unknown
+ * methods, Require and the like are no matter of this. */
 enum err sip_msg_check(const struct sip_msg *m, struct sip_msg_core *core,
                        struct sip_fault *fault) MUST_USE;
-
-enum sip_parse {
-    SIP_PARSE_OK,   /* see `event`; the caller takes `consumed` bytes off and feeds the rest */
-    SIP_PARSE_MORE, /* all right so far; feed the same bytes and more behind them */
-    SIP_PARSE_BAD   /* see `fault`; consumed > 0: the message is framed, take it off and go on;
-                       0: framing is lost, close the connection (or drop the datagram) */
-};
-
-enum sip_event {
-    SIP_EVENT_MESSAGE,
-    SIP_EVENT_CRLF, /* one CRLF between messages: a pong, or noise; nothing to be done */
-    SIP_EVENT_PING  /* the second CRLF in a row: answer with one CRLF (RFC 5626 3.5.1) */
-};
-
-struct sip_parser {
-    /* results */
-    struct sip_msg msg; /* after OK + MESSAGE; partly after BAD: what was read before the fault */
-    struct sip_fault fault;
-    enum sip_event event;
-    uint32_t consumed;
-    /* the parser's own */
-    bool is_stream;
-    bool is_after_crlf;
-    uint8_t state;
-    uint8_t last[SIP_HDR_COUNT];
-    uint32_t scan;       /* bytes before this one are done with */
-    uint32_t line;       /* where the line stands that is being read */
-    uint32_t head_end;   /* where the body starts */
-    uint32_t body_len;
-    struct sip_fault pending; /* the first fault of a head whose end is still looked for */
-};
-
-/* Once a connection (or shard).  `is_stream`: Content-Length must be there and frames the messages. */
-void sip_parser_init(struct sip_parser *p, bool is_stream);
-
-/* `bytes` starts at the first byte not consumed and holds all that has arrived.  After OK or BAD
- * with consumed > 0 the next call starts on the next message.  Results borrow from `bytes`. */
-enum sip_parse sip_parser_feed(struct sip_parser *p, struct slice bytes) MUST_USE;
-
-/* A datagram: OK or BAD.  Without Content-Length the body reaches to the end; bytes behind
- * Content-Length are ignored; fewer than it are a fault (18.3).  A datagram of nothing but CRLF is a
- * keep-alive: event PING for a double one, else CRLF. */
-enum sip_parse sip_parser_datagram(struct sip_parser *p, struct slice bytes) MUST_USE;

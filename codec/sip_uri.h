@@ -23,12 +23,12 @@ struct sip_uri {
     bool has_user;
     bool has_password; /* which may be empty */
     bool has_headers;
-    bool has_lr;         /* ;lr, the hop is a loose router */
-    struct slice text;   /* all of it */
-    struct slice user;   /* as it stands, escapes and all; tel: the subscriber's number */
+    bool has_lr;       /* ;lr, the hop is a loose router */
+    struct slice text; /* all of it */
+    struct slice user; /* as it stands, escapes and all; tel: the subscriber's number */
     struct slice password;
-    struct slice host;   /* an IPv6 address has its brackets */
-    struct slice params; /* from the first ';' on (as sip_lex_param wants it), or empty */
+    struct slice host;    /* an IPv6 address has its brackets */
+    struct slice params;  /* from the first ';' on (as sip_lex_param wants it), or empty */
     struct slice headers; /* behind the '?' */
 };
 

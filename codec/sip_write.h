@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* sip_write.h - makes SIP messages from nothing, or from a message they answer or accompany.
  *
- * Owner:   the caller's buffer.  Errors stick: write everything, ask sip_write_finish once.
- *          ERR_TOO_LARGE: did not fit.  ERR_MALFORMED: a text held a CR or LF that would have ended
- *          its line, a NUL, or a token was none (nobody's input can inject a header).
+ * Owner:   the caller's buffer.
+ * Errors:  stick: write everything, ask sip_write_finish once.  ERR_TOO_LARGE: did not fit.
+ *          ERR_MALFORMED: a text held a CR or LF that would have ended its line (nobody's input can
+ *          inject a header), or a name or method was no token.
  * RFC:     3261 7, 8.2.6 (responses), 9.1 (CANCEL), 17.1.1.3 (ACK), 3581 4 (received, rport). */
 #pragma once
 #include "codec/sip_msg.h"
@@ -15,6 +16,9 @@ struct sip_writer {
     enum err error;
 };
 
+/* Can stand on one (perhaps folded) line: each CR and LF is part of a CRLF with space behind it. */
+bool sip_write_is_line(struct slice s);
+
 void sip_write_init(struct sip_writer *w, uint8_t *buffer, size_t cap);
 void sip_write_slice(struct sip_writer *w, struct slice s); /* no check of the bytes */
 void sip_write_text(struct sip_writer *w, const char *text);
@@ -22,6 +26,11 @@ void sip_write_u32(struct sip_writer *w, uint32_t number);
 
 void sip_write_request_line(struct sip_writer *w, struct slice method, struct slice uri);
 void sip_write_status_line(struct sip_writer *w, unsigned status, struct slice reason);
+
+/* A Via value with ";received=" (unless `received` is empty) and the value of ";rport" (where it
+ * was asked for, unless `rport` is 0) filled in; what the sender had put there is replaced. */
+void sip_write_via(struct sip_writer *w, const struct sip_hdr_via *via, struct slice received,
+                   uint16_t rport);
 
 /* "Name: value CRLF". */
 void sip_write_header(struct sip_writer *w, enum sip_hdr_id id, struct slice value);

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Digest credentials and challenges (RFC 3261 20.7, 20.44; 7616): a scheme and name=value pairs
+ * parted by commas.  Which parameters go where is one table. */
+#include "codec/sip_hdr.h"
+
+struct field {
+    struct slice name;
+    size_t offset; /* of the struct slice in struct sip_hdr_digest */
+};
+
+#define FIELD(text, member)                                                                        \
+    {                                                                                              \
+        {(const uint8_t *)(text), sizeof(text) - 1}, offsetof(struct sip_hdr_digest, member)       \
+    }
+
+static const struct field fields[] = {
+    FIELD("username", username),
+    FIELD("realm", realm),
+    FIELD("nonce", nonce),
+    FIELD("uri", uri),
+    FIELD("response", response),
+    FIELD("algorithm", algorithm),
+    FIELD("cnonce", cnonce),
+    FIELD("opaque", opaque),
+    FIELD("qop", qop),
+    FIELD("nc", nc),
+    FIELD("username*", username_star),
+};
+
+struct pair {
+    struct slice name;
+    struct slice value;
+};
+
+static size_t skip_space(struct slice s, size_t i)
+{
+    while (i < s.len && sip_lex_is_space(s.data[i])) {
+        i++;
+    }
+    return i;
+}
+
+static size_t skip_class(struct slice s, size_t i, uint8_t classes)
+{
+    while (i < s.len && (sip_lex_class[s.data[i]] & classes) != 0) {
+        i++;
+    }
+    return i;
+}
+
+/* name EQUAL (token / quoted-string) at *at, and the comma behind it. */
+static enum err take_pair(struct slice s, size_t *at, struct pair *out, bool *has_escapes)
+{
+    size_t start = skip_space(s, *at);
+    size_t i = skip_class(s, start, SIP_LEX_TOKEN);
+    out->name = slice_sub(s, start, i - start);
+    i = skip_space(s, i);
+    if (out->name.len == 0 || i == s.len || s.data[i] != '=') {
+        return ERR_MALFORMED;
+    }
+    start = skip_space(s, i + 1);
+    size_t len;
+    if (start < s.len && s.data[start] == '"') {
+        if (sip_lex_quoted(slice_from(s, start), &len) != ERR_OK) {
+            return ERR_MALFORMED;
+        }
+        out->value = slice_sub(s, start + 1, len - 2);
+        *has_escapes = *has_escapes || (len > 2 && memchr(out->value.data, '\\', len - 2) != NULL);
+        i = start + len;
+    } else {
+        i = skip_class(s, start, SIP_LEX_WORD);
+        while (i < s.len && s.data[i] == '=') { /* base64 without quotes */
+            i++;
+        }
+        out->value = slice_sub(s, start, i - start);
+        if (out->value.len == 0) {
+            return ERR_MALFORMED;
+        }
+    }
+    i = skip_space(s, i);
+    if (i < s.len && s.data[i++] != ',') {
+        return ERR_MALFORMED;
+    }
+    *at = i;
+    return ERR_OK;
+}
+
+static enum err set_field(struct sip_hdr_digest *out, const struct pair *pair)
+{
+    for (size_t i = 0; i < ARRAY_COUNT(fields); i++) {
+        if (sip_lex_is_word(pair->name, fields[i].name)) {
+            struct slice *slot = (struct slice *)(void *)((char *)out + fields[i].offset);
+            if (slot->data != NULL) {
+                return ERR_MALFORMED;
+            }
+            *slot = pair->value;
+            return ERR_OK;
+        }
+    }
+    if (sip_lex_is_word(pair->name, SLICE_LITERAL("stale"))) {
+        out->is_stale = sip_lex_is_word(pair->value, SLICE_LITERAL("true"));
+    } else if (sip_lex_is_word(pair->name, SLICE_LITERAL("userhash"))) {
+        out->is_userhash = sip_lex_is_word(pair->value, SLICE_LITERAL("true"));
+    }
+    return ERR_OK;
+}
+
+enum err sip_hdr_digest_decode(struct slice value, struct sip_hdr_digest *out)
+{
+    value = sip_lex_trim(value);
+    size_t at = skip_class(value, 0, SIP_LEX_TOKEN);
+    *out = (struct sip_hdr_digest){.scheme = slice_sub(value, 0, at)};
+    if (out->scheme.len == 0 || at == value.len || !sip_lex_is_space(value.data[at])) {
+        return ERR_MALFORMED;
+    }
+    out->is_digest = sip_lex_is_word(out->scheme, SLICE_LITERAL("digest"));
+    bool is_open = out->is_digest;
+    while (is_open) {
+        struct pair pair;
+        if (take_pair(value, &at, &pair, &out->has_escapes) != ERR_OK ||
+            set_field(out, &pair) != ERR_OK) {
+            return ERR_MALFORMED;
+        }
+        /* a comma must be followed by another pair */
+        is_open = at < value.len || value.data[value.len - 1] == ',';
+    }
+    out->has_qop = out->qop.len > 0;
+    return ERR_OK;
+}

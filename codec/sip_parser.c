@@ -1,0 +1,408 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Finding messages.  One machine for streams and datagrams:
+ *
+ *     IDLE --CRLF--> event            START --line--> HEADERS --empty line--> BODY --> message
+ *       \--other byte--> START          any state --framing lost--> LOST
+ *
+ * The only inner loop looks for the next control character, eight bytes at a time; a CR ends the
+ * line, anything else is a fault.  A line is complete once the byte behind its CRLF shows that it
+ * does not go on (folding).  A fault that leaves the framing intact is noted in `pending` and the
+ * message read to its end, so that a stream survives it and a request can be answered. */
+#include "codec/sip_parser.h"
+
+enum state { IDLE, START, HEADERS, BODY, LOST };
+enum line { LINE_FOUND, LINE_MORE, LINE_LOST };
+
+/* Starts on the next message; what belongs to the connection stays. */
+static void reset(struct sip_parser *p)
+{
+    memset(p->msg.first, 0, sizeof(p->msg.first));
+    memset(p->last, 0, sizeof(p->last));
+    p->msg.is_request = false;
+    p->msg.method = SIP_METHOD_OTHER;
+    p->msg.status = 0;
+    p->msg.header_count = 0;
+    p->msg.body = SLICE_EMPTY;
+    p->msg.method_text = SLICE_EMPTY;
+    p->msg.request_uri = SLICE_EMPTY;
+    p->msg.reason = SLICE_EMPTY;
+    p->fault = p->pending = (struct sip_fault){0};
+    p->event = SIP_EVENT_MESSAGE;
+    p->consumed = p->scan = p->line = p->head_end = p->body_len = 0;
+    p->has_length = false;
+    p->method_len = p->part = p->part_len = 0;
+    p->state = IDLE;
+}
+
+void sip_parser_init(struct sip_parser *p, bool is_stream)
+{
+    p->is_stream = is_stream;
+    p->is_after_crlf = false;
+    p->msg.bytes = SLICE_EMPTY;
+    reset(p);
+}
+
+/* The first fault counts. */
+static void note(struct sip_parser *p, uint16_t status, size_t offset, const char *why)
+{
+    if (p->pending.why == NULL) {
+        p->pending = (struct sip_fault){status, (uint32_t)offset, why};
+    }
+}
+
+/* Offset of the first byte below 0x20 in data[i..end), or `end`. */
+HOT static size_t find_control(const uint8_t *data, size_t i, size_t end)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101);
+    while (end - i >= 8) {
+        uint64_t x;
+        memcpy(&x, data + i, 8);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+        x = __builtin_bswap64(x);
+#endif
+        /* the lowest bit set marks the first byte below 0x20; borrows spoil only those above it */
+        uint64_t low = (x - ones * 0x20) & ~x & ones * 0x80;
+        if (low != 0) {
+            return i + (size_t)(__builtin_ctzll(low) >> 3);
+        }
+        i += 8;
+    }
+    while (i < end && data[i] >= 0x20) {
+        i++;
+    }
+    return i;
+}
+
+/* Looks for the CRLF of the line (or of its next fold) from p->scan on. */
+HOT static enum line find_line_end(struct sip_parser *p, struct slice bytes, size_t *eol)
+{
+    size_t limit = min_size(SIP_MSG_HEAD_CAP, (size_t)p->line + SIP_MSG_LINE_CAP);
+    size_t end = min_size(bytes.len, limit);
+    size_t i = p->scan;
+    for (;;) {
+        i = find_control(bytes.data, i, end);
+        if (i >= end || (bytes.data[i] == '\r' && i + 1 == end)) {
+            p->scan = (uint32_t)min_size(i, end);
+            if (end < limit) {
+                return LINE_MORE;
+            }
+            note(p, 513, p->line, "Header Too Large");
+            return LINE_LOST;
+        }
+        uint8_t c = bytes.data[i];
+        if (c == '\r' && bytes.data[i + 1] == '\n') {
+            *eol = i;
+            return LINE_FOUND;
+        }
+        if (c == '\r' || c == '\n') {
+            note(p, 400, i, "Bare CR Or LF");
+            return LINE_LOST;
+        }
+        if (c != '\t' && (i == p->line || bytes.data[i - 1] != '\\')) {
+            note(p, 400, i, "Control Character");
+        }
+        i++;
+    }
+}
+
+/* "SIP/2.0", any case: 0; another version: 505; anything else: 400. */
+static uint16_t judge_version(struct slice s)
+{
+    if (slice_is_equal_nocase(s, SLICE_LITERAL("SIP/2.0"))) {
+        return 0;
+    }
+    if (s.len < 7 || !slice_is_equal_nocase(slice_sub(s, 0, 4), SLICE_LITERAL("SIP/"))) {
+        return 400;
+    }
+    unsigned dots = 0;
+    for (size_t i = 4; i < s.len; i++) {
+        bool is_inner = i > 4 && i + 1 < s.len;
+        if (s.data[i] == '.' && is_inner) {
+            dots++;
+        } else if ((sip_lex_class[s.data[i]] & SIP_LEX_DIGIT) == 0) {
+            return 400;
+        }
+    }
+    return dots == 1 ? 505 : 400;
+}
+
+static size_t find_space(struct slice s, size_t i)
+{
+    while (i < s.len && s.data[i] != ' ') {
+        i++;
+    }
+    return i;
+}
+
+/* SIP-Version SP 3DIGIT SP Reason; the last SP may lack when the reason is empty. */
+static void read_status_line(struct sip_parser *p, struct slice line)
+{
+    size_t version_len = find_space(line, 0);
+    uint16_t version = judge_version(slice_sub(line, 0, version_len));
+    if (version != 0) {
+        note(p, version, 0, version == 505 ? "Version Not Supported" : "Bad Status-Line");
+        return;
+    }
+    uint32_t status = 0;
+    struct slice rest = slice_from(line, version_len + 1);
+    if (rest.len < 3 || (rest.len > 3 && rest.data[3] != ' ') ||
+        sip_lex_u32(slice_sub(rest, 0, 3), 699, &status) != ERR_OK || status < 100) {
+        note(p, 400, version_len, "Bad Status-Code");
+        return;
+    }
+    p->msg.status = (uint16_t)status;
+    p->part = (uint16_t)min_size(version_len + 5, line.len);
+    p->part_len = (uint16_t)(line.len - p->part);
+}
+
+/* Method SP Request-URI SP SIP-Version, one SP each (RFC 3261 7.1). */
+static void read_request_line(struct sip_parser *p, struct slice line)
+{
+    size_t method_len = find_space(line, 0);
+    size_t uri = min_size(method_len + 1, line.len);
+    size_t uri_end = find_space(line, uri);
+    struct slice method = slice_sub(line, 0, method_len);
+    uint16_t version = judge_version(slice_from(line, uri_end + 1));
+    p->msg.is_request = true;
+    if (!sip_lex_is_token(method) || uri_end == uri || version == 400) {
+        note(p, 400, 0, "Bad Request-Line");
+        return;
+    }
+    if (version != 0) {
+        note(p, version, uri_end + 1, "Version Not Supported");
+    }
+    p->msg.method = sip_hdr_method(method);
+    p->method_len = (uint16_t)method_len;
+    p->part = (uint16_t)uri;
+    p->part_len = (uint16_t)(uri_end - uri);
+}
+
+static void read_start_line(struct sip_parser *p, struct slice line)
+{
+    if (line.len >= 4 && slice_is_equal_nocase(slice_sub(line, 0, 4), SLICE_LITERAL("SIP/"))) {
+        read_status_line(p, line);
+    } else {
+        read_request_line(p, line);
+    }
+}
+
+/* Content-Length frames, so it is read at once.  False: no telling where the message ends. */
+static bool read_length(struct sip_parser *p, struct slice value, size_t offset)
+{
+    uint32_t length = 0;
+    if (sip_hdr_number_decode(value, INT32_MAX, &length) != ERR_OK) {
+        note(p, 400, offset, "Bad Content-Length");
+        return false;
+    }
+    if (p->has_length && length != p->body_len) {
+        note(p, 400, offset, "Conflicting Content-Length");
+        return false;
+    }
+    p->has_length = true;
+    p->body_len = length;
+    return true;
+}
+
+static void add_header(struct sip_parser *p, const struct sip_msg_header *h)
+{
+    struct sip_msg *m = &p->msg;
+    if (m->header_count == SIP_MSG_HEADERS_CAP) {
+        note(p, 513, h->start, "Too Many Headers");
+        return;
+    }
+    m->headers[m->header_count++] = *h;
+    uint8_t number = (uint8_t)m->header_count; /* index + 1 */
+    uint8_t *link = p->last[h->id] == 0 ? &m->first[h->id] : &m->headers[p->last[h->id] - 1].next;
+    *link = number;
+    p->last[h->id] = number;
+}
+
+/* field-name HCOLON field-value in [p->line, eol).  False: framing is lost. */
+HOT static bool read_header(struct sip_parser *p, struct slice bytes, size_t eol)
+{
+    const uint8_t *data = bytes.data;
+    size_t start = p->line;
+    size_t name_end = start;
+    while (name_end < eol && (sip_lex_class[data[name_end]] & SIP_LEX_TOKEN) != 0) {
+        name_end++;
+    }
+    size_t value = name_end;
+    while (value < eol && (data[value] == ' ' || data[value] == '\t')) {
+        value++;
+    }
+    if (name_end == start || value == eol || data[value] != ':') {
+        note(p, 400, start, "Bad Header Name");
+        return true;
+    }
+    value++;
+    while (value < eol && sip_lex_is_space(data[value])) {
+        value++;
+    }
+    size_t value_end = eol;
+    while (value_end > value && sip_lex_is_space(data[value_end - 1])) {
+        value_end--;
+    }
+    enum sip_hdr_id id = sip_hdr_find(slice_of(data + start, name_end - start));
+    add_header(p, &(struct sip_msg_header){
+                      .id = (uint8_t)id,
+                      .start = (uint16_t)start,
+                      .name_len = (uint16_t)(name_end - start),
+                      .value = (uint16_t)value,
+                      .value_len = (uint16_t)(value_end - value),
+                      .end = (uint16_t)(eol + 2),
+                  });
+    return id != SIP_HDR_CONTENT_LENGTH ||
+           read_length(p, slice_of(data + value, value_end - value), value);
+}
+
+/* The slices of the result, now that it is known where the bytes stand. */
+static void set_slices(struct sip_parser *p, struct slice bytes)
+{
+    struct sip_msg *m = &p->msg;
+    m->bytes = bytes;
+    m->method_text = slice_of(bytes.data, p->method_len);
+    struct slice part = slice_of(bytes.data + p->part, p->part_len);
+    if (m->is_request) {
+        m->request_uri = part;
+    } else {
+        m->reason = part;
+    }
+}
+
+static enum sip_parse lose(struct sip_parser *p, struct slice bytes)
+{
+    set_slices(p, bytes);
+    p->fault = p->pending;
+    p->consumed = 0;
+    p->state = LOST;
+    return SIP_PARSE_BAD;
+}
+
+/* The message is whole: [0, head_end + body_len). */
+static enum sip_parse finish(struct sip_parser *p, struct slice bytes)
+{
+    set_slices(p, slice_sub(bytes, 0, (size_t)p->head_end + p->body_len));
+    p->msg.body = slice_of(bytes.data + p->head_end, p->body_len);
+    p->consumed = p->head_end + p->body_len;
+    p->fault = p->pending;
+    p->state = IDLE;
+    return p->fault.why == NULL ? SIP_PARSE_OK : SIP_PARSE_BAD;
+}
+
+static enum sip_parse read_body(struct sip_parser *p, struct slice bytes)
+{
+    if (!p->has_length) {
+        if (p->is_stream) {
+            note(p, 400, 0, "Content-Length Missing");
+            return lose(p, bytes);
+        }
+        p->body_len = (uint32_t)min_size(bytes.len - p->head_end, UINT32_MAX);
+    }
+    if (p->body_len > SIP_MSG_BYTES_CAP - p->head_end) {
+        note(p, 513, p->head_end, "Message Too Large");
+        return lose(p, bytes);
+    }
+    if (bytes.len - p->head_end < p->body_len) {
+        return SIP_PARSE_MORE;
+    }
+    return finish(p, bytes);
+}
+
+/* Reads lines until the empty one.  OK: go on with the body. */
+HOT static enum sip_parse read_head(struct sip_parser *p, struct slice bytes)
+{
+    for (;;) {
+        size_t eol = 0;
+        enum line found = find_line_end(p, bytes, &eol);
+        if (found != LINE_FOUND) {
+            return found == LINE_MORE ? SIP_PARSE_MORE : lose(p, bytes);
+        }
+        if (p->state == START) {
+            read_start_line(p, slice_of(bytes.data, eol));
+            p->state = HEADERS;
+        } else if (eol == p->line) {
+            p->head_end = (uint32_t)eol + 2;
+            p->state = BODY;
+            return SIP_PARSE_OK;
+        } else if (eol + 2 == bytes.len) {
+            p->scan = (uint32_t)eol; /* a fold may follow */
+            return SIP_PARSE_MORE;
+        } else if (bytes.data[eol + 2] == ' ' || bytes.data[eol + 2] == '\t') {
+            p->scan = (uint32_t)eol + 2;
+            continue;
+        } else if (!read_header(p, bytes, eol)) {
+            return lose(p, bytes);
+        }
+        p->scan = p->line = (uint32_t)eol + 2;
+    }
+}
+
+/* Between messages: CRLFs are events, a token starts a message. */
+static enum sip_parse read_idle(struct sip_parser *p, struct slice bytes)
+{
+    reset(p);
+    if (bytes.len == 0) {
+        return SIP_PARSE_MORE;
+    }
+    if (bytes.data[0] == '\r') {
+        if (bytes.len == 1) {
+            return SIP_PARSE_MORE;
+        }
+        if (bytes.data[1] == '\n') {
+            p->event = p->is_after_crlf ? SIP_EVENT_PING : SIP_EVENT_CRLF;
+            p->is_after_crlf = !p->is_after_crlf;
+            p->consumed = 2;
+            return SIP_PARSE_OK;
+        }
+    }
+    if ((sip_lex_class[bytes.data[0]] & SIP_LEX_TOKEN) == 0) {
+        note(p, 400, 0, "Not SIP");
+        return lose(p, bytes);
+    }
+    p->is_after_crlf = false;
+    p->state = START;
+    return read_head(p, bytes);
+}
+
+enum sip_parse sip_parser_feed(struct sip_parser *p, struct slice bytes)
+{
+    enum sip_parse result = SIP_PARSE_BAD;
+    switch ((enum state)p->state) {
+    case IDLE:
+        result = read_idle(p, bytes);
+        break;
+    case START:
+    case HEADERS:
+        result = read_head(p, bytes);
+        break;
+    case BODY:
+        result = SIP_PARSE_OK;
+        break;
+    case LOST:
+        break;
+    }
+    return result == SIP_PARSE_OK && p->state == BODY ? read_body(p, bytes) : result;
+}
+
+enum sip_parse sip_parser_datagram(struct sip_parser *p, struct slice bytes)
+{
+    p->is_stream = false;
+    p->is_after_crlf = false;
+    p->state = IDLE;
+    size_t pings = 0;
+    while (bytes.len - pings >= 2 && memcmp(bytes.data + pings, "\r\n", 2) == 0) {
+        pings += 2;
+    }
+    if (pings > 0 && pings == bytes.len) {
+        reset(p);
+        p->event = pings >= 4 ? SIP_EVENT_PING : SIP_EVENT_CRLF;
+        p->consumed = (uint32_t)min_size(pings, UINT32_MAX);
+        return SIP_PARSE_OK;
+    }
+    enum sip_parse result = sip_parser_feed(p, slice_from(bytes, pings));
+    if (result != SIP_PARSE_MORE) {
+        return result;
+    }
+    note(p, 400, p->head_end, p->state == BODY ? "Body Cut Short" : "Head Cut Short");
+    return lose(p, slice_from(bytes, pings));
+}
