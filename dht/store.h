@@ -9,6 +9,8 @@
  * Who may send what here (responsible, replica) is dht/replicate's business; this file judges the
  * values: Kind, signature, policy, generation, storage_time, sizes (ST-4).
  *
+ * Putting values in is dht/store_put, giving them out dht/store_fetch.
+ *
  * Owner:  one for each overlay, in memory only.
  * Limits: sets, values, bytes, certificates, values of one signer; all refuse with 0x8.
  * Time:   lifetimes run from receipt; what is over is not seen, and swept a piece at a time.
@@ -51,10 +53,10 @@ struct store_settings {
 struct store_set {
     uint8_t resource[OVERLAY_RESOURCE_BYTES];
     uint32_t kind;
-    uint32_t first; /* value: index + 1; arrays ascending by index, else as they came */
+    handle first;   /* value; arrays ascending by index, dictionaries as they came */
     uint32_t count; /* values, among them those that are over and not yet swept */
     enum overlay_data_model model;
-    uint64_t generation;
+    uint64_t generation; /* 0: nothing was ever stored */
     uint64_t keep_until_us; /* the counter outlives the values by a lifetime */
     /* dht/replicate's own: */
     uint64_t unwanted_since_us; /* 0 = we are owner or replica */
@@ -69,51 +71,12 @@ struct store;
 size_t store_bytes(const struct store_settings *s);
 struct store *store_init(struct turn *t, struct arena *arena, const struct store_settings *s);
 
-/* A StoreReq whose sender may send it. */
-struct store_put {
-    struct slice resource;
-    uint8_t replica_number;   /* 0: original */
-    struct slice kind_data;   /* list of StoreKindData */
-    struct slice bucket;      /* certificates that came along */
-    const struct sign_certificate *signer; /* of the request: judged if replica_number is 0 */
-    struct node_id signer_id;
-    bool only_newer;          /* skip values that are not newer than ours, instead of 0x9 (ST-16) */
-};
-
-struct store_outcome {
-    uint16_t error;    /* enum content_error_code, 0 = done */
-    struct slice info; /* body of the error, borrowed until the next call */
-    bool has_changed;
-    uint64_t stamp;    /* values changed by this put have it */
-    uint32_t verified; /* signatures that had to be verified */
-    uint32_t set_count;
-    handle sets[STORE_KINDS_CAP]; /* the sets named in the request */
-};
-
-void store_put(struct turn *t, struct store *s, const struct store_put *put,
-               struct store_outcome *out);
-
-/* Writes the StoreAns for what a put named. `replicas`: Node-IDs, without lengths. */
-void store_wr_answer(const struct store *s, const struct store_outcome *outcome,
-                     struct slice replicas, struct wr *w);
-
-/* Certificates that have to travel: filled by the functions below, each once. */
+/* Signers' certificates that have to travel with values, each once. */
 struct store_certificates {
     struct slice der[STORE_CERTIFICATES_CAP]; /* borrowed from the store until it changes */
-    uint32_t ids[STORE_CERTIFICATES_CAP];
     size_t count;
-    bool is_full; /* one more did not fit */
+    size_t bytes; /* of them all in a SecurityBlock */
 };
-
-/* Answers FetchReq, StatReq and FindReq bodies: writes the answer's body.  Returns 0 or an error code
- * (enum content_error_code) with *info as its body.  A body that does not fit `w`: 0xE. */
-uint16_t store_fetch(struct turn *t, struct store *s, struct slice body, struct wr *w,
-                     struct store_certificates *certificates, struct slice *info);
-uint16_t store_stat(struct turn *t, struct store *s, struct slice body, struct wr *w,
-                    struct slice *info);
-/* Responsibility (0x3) is the caller's to check. */
-uint16_t store_find(struct turn *t, struct store *s, struct slice body, struct wr *w,
-                    struct slice *info);
 
 /* Sets, for dht/replicate: NULL when it is gone. */
 struct store_set *store_set_get(const struct store *s, handle h);
@@ -123,15 +86,8 @@ struct store_set *store_set_next(const struct store *s, uint32_t *index);
 struct store_set *store_set_find(const struct store *s, struct slice resource, uint32_t kind);
 /* Forgets a set and its values. */
 void store_set_drop(struct store *s, struct store_set *set);
-/* Values of `set` that live. */
-uint32_t store_set_live(const struct turn *t, const struct store *s, const struct store_set *set);
-
-/* Writes a StoreKindData with the living values of `set` whose stamp is at least `since`, beginning
- * with the `*from`th of these (0 first), as many as fit into `budget` bytes together with their
- * certificates; *from becomes where to go on, and 0 when all were written.  Returns how many. */
-uint32_t store_wr_set(struct turn *t, struct store *s, const struct store_set *set,
-                      uint64_t since, uint32_t *from, size_t budget, struct wr *w,
-                      struct store_certificates *certificates);
+/* Has `set` a value that lives? */
+bool store_set_is_alive(const struct turn *t, const struct store *s, const struct store_set *set);
 
 /* Sweeps up to STORE_SWEEP_STEP sets; true when a whole round is done. */
 bool store_sweep(struct turn *t, struct store *s);

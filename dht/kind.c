@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The built-in list and the document's, one over the other. */
+#include "dht/kind.h"
+
+static const struct overlay_kind built_in[] = {
+#define KIND(name, id, model, policy, count, size, multiple)                                       \
+    {id, OVERLAY_##model, OVERLAY_##policy, count, size, multiple},
+#include "dht/kind.def"
+#undef KIND
+};
+
+static const struct overlay_kind *find_in(const struct overlay_kind *kinds, size_t count,
+                                          uint32_t id)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (kinds[i].id == id) {
+            return &kinds[i];
+        }
+    }
+    return NULL;
+}
+
+bool kind_find(const struct overlay_config *config, uint32_t id, struct overlay_kind *out)
+{
+    const struct overlay_kind *ours = find_in(built_in, ARRAY_COUNT(built_in), id);
+    const struct overlay_kind *theirs = find_in(config->kinds, config->kind_count, id);
+    if (ours == NULL && theirs == NULL) {
+        return false;
+    }
+    *out = ours != NULL ? *ours : *theirs;
+    if (theirs != NULL) {
+        out->max_count = theirs->max_count;
+        out->max_size_bytes = theirs->max_size_bytes;
+    }
+    if (theirs != NULL && theirs->max_node_multiple != 0) {
+        out->max_node_multiple = theirs->max_node_multiple;
+    }
+    return true;
+}

@@ -1,0 +1,385 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Sets in a pool, found by a keyed table; values in a list of their set; bytes in a buddy heap.
+ * A value that is over is skipped by everybody and freed by the sweep, or when its set is next
+ * written to. */
+#include "dht/store.h"
+
+#include "dht/budget.h"
+#include "dht/store_inside.h"
+
+STATIC_CHECK(sizeof(struct store_set) + sizeof(struct store_inside_key) * 2 <=
+             LIMITS_COST_stored_sets);
+STATIC_CHECK(sizeof(struct store_value) + 16 <= LIMITS_COST_stored_values);
+STATIC_CHECK(sizeof(struct store_inside_key) == OVERLAY_RESOURCE_BYTES + 4); /* no padding */
+
+size_t store_bytes(const struct store_settings *s)
+{
+    return sizeof(struct store) + budget_pool(s->sets, sizeof(struct store_set)) +
+           budget_pool(s->values, sizeof(struct store_value)) +
+           budget_pool(s->certificates, sizeof(struct store_certificate)) +
+           budget_table(s->sets, sizeof(struct store_inside_key)) +
+           budget_table(s->certificates, CRYPTO_SHA256_BYTES) + value_heap_bytes(s->bytes) +
+           BUDGET_SLACK;
+}
+
+struct store *store_init(struct turn *t, struct arena *arena, const struct store_settings *s)
+{
+    struct store *store = ARENA_ARRAY(arena, struct store, 1);
+    store->settings = *s;
+    pool_init(&store->sets, arena, "stored_sets", HANDLE_STORE, s->sets, sizeof(struct store_set));
+    pool_init(&store->values, arena, "stored_values", HANDLE_STORE, s->values,
+              sizeof(struct store_value));
+    pool_init(&store->certificates, arena, "stored_certificates", HANDLE_STORE, s->certificates,
+              sizeof(struct store_certificate));
+    table_init(&store->by_key, arena, s->sets, sizeof(struct store_inside_key), rng_next(t->rng));
+    table_init(&store->by_certificate, arena, s->certificates, CRYPTO_SHA256_BYTES,
+               rng_next(t->rng));
+    value_heap_init(&store->heap, arena, s->bytes);
+    return store;
+}
+
+static struct store_inside_key key_of(const uint8_t *resource, uint32_t kind)
+{
+    struct store_inside_key key = {.kind = kind};
+    memcpy(key.resource, resource, sizeof(key.resource));
+    return key;
+}
+
+/* certificates */
+
+static struct store_certificate *certificate_at(const struct store *s, handle h)
+{
+    struct store_certificate *c = pool_get(&s->certificates, h);
+    CHECK(c != NULL);
+    return c;
+}
+
+static struct store_certificate *certificate_find(const struct store *s, const uint8_t *sha256)
+{
+    uint32_t index = 0;
+    if (!table_find(&s->by_certificate, sha256, &index)) {
+        return NULL;
+    }
+    return (struct store_certificate *)(void *)(s->certificates.objects +
+                                                (size_t)index * s->certificates.object_size);
+}
+
+static void certificate_release(struct store *s, struct store_certificate *c)
+{
+    CHECK(c->values > 0);
+    if (--c->values > 0) {
+        return;
+    }
+    bool was_there = table_remove(&s->by_certificate, c->sha256);
+    CHECK(was_there);
+    value_release(&s->heap, c->piece, c->len);
+    pool_release(&s->certificates, c);
+}
+
+static struct store_certificate *certificate_new(struct store *s, const uint8_t *sha256,
+                                                 struct slice der)
+{
+    struct store_certificate *c = pool_acquire(&s->certificates);
+    if (c == NULL) {
+        return NULL;
+    }
+    c->piece = value_acquire(&s->heap, der.len);
+    if (c->piece == VALUE_NONE) {
+        pool_release(&s->certificates, c);
+        return NULL;
+    }
+    memcpy(c->sha256, sha256, sizeof(c->sha256));
+    c->len = (uint32_t)der.len;
+    memcpy(value_at(&s->heap, c->piece), der.data, der.len);
+    enum err e =
+        table_insert(&s->by_certificate, sha256, handle_index(pool_handle(&s->certificates, c)));
+    CHECK(e == ERR_OK); /* the table is as large as the pool */
+    return c;
+}
+
+struct store_certificate *store_inside_certificate_hold(struct turn *t, struct store *s,
+                                                        const uint8_t *sha256, struct slice der,
+                                                        bool is_replacing)
+{
+    struct store_certificate *c = certificate_find(s, sha256);
+    if (c == NULL && der.len > 0) {
+        c = certificate_new(s, sha256, der);
+    }
+    if (c == NULL) {
+        metric_add(t->metrics, METRIC_stores_full, 1);
+        return NULL;
+    }
+    if (c->values >= s->settings.values_per_signer && !is_replacing) {
+        metric_add(t->metrics, METRIC_stores_over_quota, 1);
+        return NULL;
+    }
+    c->values++;
+    return c;
+}
+
+enum err store_inside_certificate_add(const struct store *s, const struct store_value *v,
+                                      struct store_certificates *list)
+{
+    const struct store_certificate *c = certificate_at(s, v->certificate);
+    const uint8_t *der = value_at(&s->heap, c->piece);
+    for (size_t i = 0; i < list->count; i++) {
+        if (list->der[i].data == der) {
+            return ERR_OK;
+        }
+    }
+    if (list->count == STORE_CERTIFICATES_CAP) {
+        return ERR_LIMIT;
+    }
+    list->der[list->count++] = slice_of(der, c->len);
+    list->bytes += c->len + 3; /* GenericCertificate: type, length */
+    return ERR_OK;
+}
+
+/* values */
+
+struct store_value *store_inside_value(const struct store *s, handle h)
+{
+    return pool_get(&s->values, h);
+}
+
+void store_inside_value_release(struct store *s, struct store_value *v)
+{
+    if (v->certificate != 0) {
+        certificate_release(s, certificate_at(s, v->certificate));
+    }
+    if (v->piece != VALUE_NONE) {
+        value_release(&s->heap, v->piece, v->len);
+    }
+    pool_release(&s->values, v);
+}
+
+struct slice store_inside_wire(const struct store *s, const struct store_value *v)
+{
+    return slice_of(value_at(&s->heap, v->piece), v->len);
+}
+
+struct slice store_inside_key_of(const struct store *s, const struct store_set *set,
+                                 const struct store_value *v)
+{
+    if (set->model != OVERLAY_DICTIONARY) {
+        return SLICE_EMPTY;
+    }
+    struct rd r = rd_init(slice_from(store_inside_wire(s, v), STORE_INSIDE_OFFSET_PLACE));
+    return rd_opaque16(&r);
+}
+
+uint32_t store_inside_remaining_s(const struct turn *t, const struct store_value *v)
+{
+    if (!store_inside_is_alive(t, v)) {
+        return 0;
+    }
+    uint64_t left_s = (v->expires_us - t->now_us) / 1000000;
+    return (uint32_t)min_u64(max_u64(left_s, 1), UINT32_MAX); /* */
+}
+
+void store_inside_link(struct store *s, struct store_set *set, struct store_value *v)
+{
+    handle *at = &set->first;
+    while (*at != 0) {
+        struct store_value *other = pool_get(&s->values, *at);
+        CHECK(other != NULL);
+        if (set->model == OVERLAY_ARRAY && other->index > v->index) {
+            break;
+        }
+        at = &other->next;
+    }
+    v->next = *at;
+    *at = pool_handle(&s->values, v);
+    set->count++;
+}
+
+void store_inside_unlink(struct store *s, struct store_set *set, struct store_value *v)
+{
+    handle *at = &set->first;
+    for (;;) {
+        struct store_value *other = pool_get(&s->values, *at);
+        CHECK(other != NULL);
+        if (other == v) {
+            break;
+        }
+        at = &other->next;
+    }
+    *at = v->next;
+    set->count--;
+}
+
+void store_inside_expire(struct turn *t, struct store *s, struct store_set *set)
+{
+    handle *at = &set->first;
+    while (*at != 0) {
+        struct store_value *v = pool_get(&s->values, *at);
+        CHECK(v != NULL);
+        if (store_inside_is_alive(t, v)) {
+            at = &v->next;
+            continue;
+        }
+        *at = v->next;
+        set->count--;
+        store_inside_value_release(s, v);
+        metric_add(t->metrics, METRIC_values_expired, 1);
+    }
+}
+
+/* sets */
+
+struct store_set *store_inside_set(const struct store *s, uint32_t index)
+{
+    CHECK(index < s->sets.cap);
+    return (struct store_set *)(void *)(s->sets.objects + (size_t)index * s->sets.object_size);
+}
+
+struct store_set *store_set_get(const struct store *s, handle h)
+{
+    return pool_get(&s->sets, h);
+}
+
+handle store_set_handle(const struct store *s, const struct store_set *set)
+{
+    return pool_handle(&s->sets, set);
+}
+
+struct store_set *store_set_next(const struct store *s, uint32_t *index)
+{
+    return pool_next(&s->sets, index);
+}
+
+struct store_set *store_set_find(const struct store *s, struct slice resource, uint32_t kind)
+{
+    if (resource.len != OVERLAY_RESOURCE_BYTES) {
+        return NULL;
+    }
+    struct store_inside_key key = key_of(resource.data, kind);
+    uint32_t index = 0;
+    return table_find(&s->by_key, &key, &index) ? store_inside_set(s, index) : NULL;
+}
+
+/* Sets that are kept for their counter alone go first when room is needed. */
+static bool drop_empty(struct turn *t, struct store *s, struct slice except)
+{
+    for (uint32_t i = 0; i < STORE_SWEEP_STEP; i++) {
+        struct store_set *set = pool_next(&s->sets, &s->sweep_at);
+        if (set == NULL) {
+            s->sweep_at = 0;
+            continue;
+        }
+        if (slice_is_equal(except, slice_of(set->resource, sizeof(set->resource)))) {
+            continue; /* the same request may be about to fill it */
+        }
+        store_inside_expire(t, s, set);
+        if (set->count == 0) {
+            store_set_drop(s, set);
+            return true;
+        }
+    }
+    return false;
+}
+
+struct store_set *store_inside_set_acquire(struct turn *t, struct store *s, struct slice resource,
+                                           const struct overlay_kind *kind)
+{
+    CHECK(resource.len == OVERLAY_RESOURCE_BYTES);
+    struct store_set *set = pool_acquire(&s->sets);
+    if (set == NULL && drop_empty(t, s, resource)) {
+        set = pool_acquire(&s->sets);
+    }
+    if (set == NULL) {
+        metric_add(t->metrics, METRIC_stores_full, 1);
+        return NULL;
+    }
+    memcpy(set->resource, resource.data, sizeof(set->resource));
+    set->kind = kind->id;
+    set->model = kind->data_model;
+    struct store_inside_key key = key_of(set->resource, set->kind);
+    enum err e = table_insert(&s->by_key, &key, handle_index(pool_handle(&s->sets, set)));
+    CHECK(e == ERR_OK);
+    return set;
+}
+
+void store_set_drop(struct store *s, struct store_set *set)
+{
+    handle at = set->first;
+    while (at != 0) {
+        struct store_value *v = pool_get(&s->values, at);
+        CHECK(v != NULL);
+        at = v->next;
+        store_inside_value_release(s, v);
+    }
+    struct store_inside_key key = key_of(set->resource, set->kind);
+    bool was_there = table_remove(&s->by_key, &key);
+    CHECK(was_there);
+    pool_release(&s->sets, set);
+}
+
+bool store_set_is_alive(const struct turn *t, const struct store *s, const struct store_set *set)
+{
+    for (handle at = set->first; at != 0;) {
+        const struct store_value *v = pool_get(&s->values, at);
+        CHECK(v != NULL);
+        if (store_inside_is_alive(t, v)) {
+            return true;
+        }
+        at = v->next;
+    }
+    return false;
+}
+
+bool store_sweep(struct turn *t, struct store *s)
+{
+    for (uint32_t i = 0; i < STORE_SWEEP_STEP; i++) {
+        struct store_set *set = pool_next(&s->sets, &s->sweep_at);
+        if (set == NULL) {
+            s->sweep_at = 0;
+            return true;
+        }
+        store_inside_expire(t, s, set);
+        if (set->count == 0 && set->keep_until_us <= t->now_us) {
+            store_set_drop(s, set);
+        }
+    }
+    return false;
+}
+
+void store_totals(const struct store *s, struct store_totals *out)
+{
+    *out = (struct store_totals){.sets = s->sets.in_use,
+                                 .values = s->values.in_use,
+                                 .certificates = s->certificates.in_use,
+                                 .stored_bytes = s->heap.used_bytes};
+}
+
+bool store_walk(const struct turn *t, const struct store *s, uint32_t *index,
+                struct overlay_stored *out)
+{
+    /* The position is that of a value; its set is known to the value's list only, hence two steps:
+     * 24 bits the set, 8 bits how many of its values were passed. */
+    for (;;) {
+        uint32_t at = *index >> 8;
+        uint32_t skip = *index & 0xff;
+        const struct store_set *set = pool_next(&s->sets, &at);
+        if (set == NULL) {
+            return false;
+        }
+        const struct store_value *v = store_inside_value(s, set->first);
+        for (uint32_t i = 0; v != NULL && (i < skip || !store_inside_is_alive(t, v)); i++) {
+            skip += i >= skip ? 1 : 0; /* one that is over */
+            v = store_inside_value(s, v->next);
+        }
+        if (v == NULL || skip >= 0xff) {
+            *index = at << 8;
+            continue;
+        }
+        *index = (*index & ~0xffu) | (skip + 1);
+        memcpy(out->resource.bytes, set->resource, sizeof(out->resource.bytes));
+        out->kind = set->kind;
+        out->key = store_inside_key_of(s, set, v);
+        out->storage_time_ms = v->storage_time_ms;
+        out->exists = v->exists;
+        out->is_owned = false;
+        return true;
+    }
+}

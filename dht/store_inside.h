@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* store_inside.h - what store.c, store_put.c and store_fetch.c share. Nobody else includes it.
+ *
+ * Owner: the store. */
+#pragma once
+#include "dht/store.h"
+
+enum {
+    STORE_INSIDE_OFFSET_LIFETIME = 12, /* in StoredData: length, storage_time, lifetime, ... */
+    STORE_INSIDE_OFFSET_PLACE = 16,    /* ... then array index, or dictionary key */
+    STORE_INSIDE_INFO_CAP = 1024,
+};
+
+struct store_inside_key {
+    uint8_t resource[OVERLAY_RESOURCE_BYTES];
+    uint32_t kind;
+};
+
+struct store_value {
+    handle next;
+    handle certificate;
+    uint64_t storage_time_ms;
+    uint64_t expires_us;
+    uint64_t stamp;
+    uint32_t piece; /* in the heap: StoredData as received, its array index resolved */
+    uint32_t len;
+    uint32_t index;
+    bool exists;
+};
+
+struct store_certificate {
+    uint8_t sha256[CRYPTO_SHA256_BYTES];
+    uint32_t piece;
+    uint32_t len;
+    uint32_t values; /* that need it */
+};
+
+/* One value of a StoreReq on its way in. */
+struct store_plan {
+    struct stored_data data;
+    uint8_t certificate_sha256[CRYPTO_SHA256_BYTES];
+    uint32_t kind_at; /* in outcome.kinds */
+    uint32_t index;   /* resolved */
+    uint32_t lifetime_s;
+    handle replaced;
+    handle value;     /* reserved */
+};
+
+struct store {
+    struct store_settings settings;
+    struct pool sets;
+    struct pool values;
+    struct pool certificates;
+    struct table by_key;         /* struct store_inside_key to the set's index */
+    struct table by_certificate; /* SHA-256 to the certificate's index */
+    struct value_heap heap;
+    uint64_t stamp;
+    uint32_t sweep_at;
+    uint32_t plan_count;
+    struct store_plan plan[STORE_PLAN_CAP];
+    uint8_t info[STORE_INSIDE_INFO_CAP];
+};
+
+struct store_set *store_inside_set(const struct store *s, uint32_t index);
+struct store_set *store_inside_set_acquire(struct turn *t, struct store *s, struct slice resource,
+                                           const struct overlay_kind *kind);
+struct store_value *store_inside_value(const struct store *s, handle h);
+void store_inside_value_release(struct store *s, struct store_value *v);
+static inline bool store_inside_is_alive(const struct turn *t, const struct store_value *v)
+{
+    return v->expires_us > t->now_us;
+}
+struct slice store_inside_wire(const struct store *s, const struct store_value *v);
+/* Puts `v` into the list of its set. */
+void store_inside_link(struct store *s, struct store_set *set, struct store_value *v);
+void store_inside_unlink(struct store *s, struct store_set *set, struct store_value *v);
+/* Takes out what is over. */
+void store_inside_expire(struct turn *t, struct store *s, struct store_set *set);
+/* The certificate with one more user; NULL: no room, or its signer has too many values, which
+ * one that is about to lose another may not mind. */
+struct store_certificate *store_inside_certificate_hold(struct turn *t, struct store *s,
+                                                        const uint8_t *sha256, struct slice der,
+                                                        bool is_replacing);
+/* ERR_LIMIT when one more kind of certificate does not fit. */
+enum err store_inside_certificate_add(const struct store *s, const struct store_value *v,
+                                      struct store_certificates *list) MUST_USE;
+/* Dictionary key of a stored value. */
+struct slice store_inside_key_of(const struct store *s, const struct store_set *set,
+                                 const struct store_value *v);
+uint32_t store_inside_remaining_s(const struct turn *t, const struct store_value *v);

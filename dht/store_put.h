@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* store_put.h - a StoreReq against the store: all of it or nothing (RFC 6940 7.4.1; ST-1..ST-20).
+ *
+ * Three steps: judge every value, reserve all that is needed, then change the store; only the first
+ * two can fail.  Cheap tests come first; a signature is verified only for a value that would change
+ * something, so the refresh of a copy costs none.
+ *
+ * Owner: works on a store; no state of its own. */
+#pragma once
+#include "dht/store.h"
+
+/* A StoreReq whose sender may send it here: that is dht/replicate's to say. */
+struct store_put {
+    struct slice resource;
+    uint8_t replica_number;   /* 0: original */
+    struct slice kind_data;   /* list of StoreKindData */
+    struct slice bucket;      /* certificates that came along, as in struct secblock */
+    struct slice signer_user; /* who signed the request: judged if replica_number is 0 */
+    struct node_id signer;
+    bool only_newer;          /* skip what is not newer than ours, instead of 0x9 (ST-16) */
+};
+
+struct store_put_kind {
+    uint32_t kind;
+    handle set; /* 0: nothing is stored there */
+};
+
+struct store_put_outcome {
+    uint16_t error;    /* enum content_error_code, 0 = done */
+    struct slice info; /* error_info, borrowed from the store until the next put */
+    uint64_t stamp;    /* values changed by this put have it */
+    uint32_t changed;  /* how many */
+    uint32_t verified; /* signatures that had to be looked at */
+    uint32_t kind_count;
+    struct store_put_kind kinds[STORE_KINDS_CAP]; /* as named in the request */
+};
+
+void store_put(struct turn *t, struct store *s, const struct store_put *put,
+               struct store_put_outcome *out);
+
+/* The StoreAns to `outcome`; `replicas` are Node-IDs without lengths. */
+void store_put_wr_answer(const struct store *s, const struct store_put_outcome *outcome,
+                         struct slice replicas, struct wr *w);
