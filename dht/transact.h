@@ -13,6 +13,7 @@
 #pragma once
 #include "core/pool.h"
 #include "core/turn.h"
+#include "dht/chord_table.h"
 #include "dht/message.h"
 
 enum transact_owner {
@@ -86,7 +87,8 @@ void transact_error(struct turn *t, struct transact *tr, const struct message *m
 
 /* Keeps what answering `m` takes beyond this turn; 0 when the table is full: answer now. */
 handle transact_defer(struct turn *t, struct transact *tr, const struct message *m);
-/* As above; the handle is over afterwards.  ERR_NOT_FOUND when it was before. */
+/* As above, but an answer that is too large becomes error 0xE by itself; the handle is over
+ * afterwards.  ERR_NOT_FOUND when it was before. */
 enum err transact_answer_later(struct turn *t, struct transact *tr, handle deferred,
                                struct slice body, const struct slice *certificates,
                                size_t certificate_count) MUST_USE;
@@ -98,8 +100,8 @@ uint32_t transact_open(const struct transact *tr);
 
 /* The rest is for dht/overlay. */
 
-struct route;
 struct answer_cache;
+struct outgoing;
 struct transact_settings {
     uint32_t requests;
     uint32_t deferred;
@@ -110,7 +112,8 @@ struct transact_settings {
     const struct ident *self;
     const struct rl_params *params;
     struct sign *sign;
-    struct route *route;
+    const struct chord_table *table;
+    struct outgoing *out;
     struct answer_cache *answers;
 };
 
@@ -124,5 +127,10 @@ bool transact_on_answer(struct turn *t, struct transact *tr, const struct messag
 /* True when a request has failed for good. */
 bool transact_on_timer(struct turn *t, struct transact *tr, struct wheel_timer *timer,
                        struct transact_result *result);
+/* Answers a retransmission with what was answered before. */
+void transact_repeat(struct turn *t, struct transact *tr, const struct message *m,
+                     struct slice payload);
+/* Forgets all requests and deferred answers. */
+void transact_clear(struct turn *t, struct transact *tr);
 /* Is one of ours waiting for this? Asked before an answer's signature is looked at. */
 bool transact_is_expected(const struct transact *tr, uint64_t transaction_id);

@@ -1,0 +1,379 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* attach.c - see attach.h for the picture. */
+#include "dht/attach.h"
+
+#include "codec/msgs.h"
+#include "core/limits.h"
+#include "dht/budget.h"
+
+/* How long the other side may take to dial and shake hands, for each of its candidates. */
+enum { AWAIT_US = 8000000, DIAL_US = 4000000 };
+
+enum exchange_state { ASKED, AWAITING, DIALLING, DONE };
+
+struct exchange {
+    struct wheel_timer timer;
+    enum exchange_state state;
+    enum attach_why why;
+    enum err error;
+    uint64_t tag;
+    handle request;
+    struct transact_target target; /* ours */
+    struct node_id node_id;        /* zeros until it is known */
+    struct address dials[ATTACH_POLICY_DIALS];
+    size_t dial_count;
+    size_t dialled;
+    handle link; /* theirs: being dialled */
+    bool wants_update;
+};
+STATIC_CHECK(sizeof(struct exchange) <= LIMITS_COST_attaches);
+
+struct attach {
+    struct attach_settings s;
+    struct pool exchanges;
+    struct attach_policy policy;
+};
+
+size_t attach_bytes(const struct attach_settings *s)
+{
+    return sizeof(struct attach) + budget_pool(s->exchanges, sizeof(struct exchange)) +
+           attach_policy_bytes(s->exchanges) + BUDGET_SLACK;
+}
+
+struct attach *attach_init(struct arena *arena, const struct attach_settings *s)
+{
+    struct attach *a = ARENA_ARRAY(arena, struct attach, 1);
+    a->s = *s;
+    pool_init(&a->exchanges, arena, "attaches", HANDLE_ATTACH, s->exchanges,
+              sizeof(struct exchange));
+    attach_policy_init(&a->policy, arena, s->exchanges, s->dials_per_minute);
+    return a;
+}
+
+static bool is_ours(const struct exchange *x)
+{
+    return x->state == ASKED || x->state == AWAITING;
+}
+
+static void done(struct turn *t, struct attach *a, struct exchange *x, enum err error)
+{
+    wheel_cancel(t->wheel, &x->timer);
+    if (x->request != 0) {
+        transact_cancel(t, a->s.transact, x->request);
+        x->request = 0;
+    }
+    if (error != ERR_OK && x->why != ATTACH_ANSWERED) {
+        metric_add(t->metrics, METRIC_attach_failed, 1);
+    }
+    x->state = DONE;
+    x->error = error;
+}
+
+static void await(struct turn *t, struct exchange *x)
+{
+    x->state = AWAITING;
+    wheel_arm(t->wheel, &x->timer, t->now_us + AWAIT_US);
+}
+
+static bool is_linked(const struct attach *a, const struct node_id *id)
+{
+    return chord_table_find(a->s.table, id) != NULL;
+}
+
+/* Ours towards a Node-ID, or theirs that we are dialling. */
+static struct exchange *find(struct attach *a, const struct node_id *id, bool ours)
+{
+    uint32_t index = 0;
+    for (struct exchange *x; (x = pool_next(&a->exchanges, &index)) != NULL;) {
+        if (x->state != DONE && is_ours(x) == ours && ids_node_is_equal(&x->node_id, id)) {
+            return x;
+        }
+    }
+    return NULL;
+}
+
+static struct exchange *acquire(struct turn *t, struct attach *a)
+{
+    struct exchange *x = pool_acquire(&a->exchanges);
+    if (x == NULL) {
+        metric_add(t->metrics, METRIC_pool_exhausted, 1);
+        return NULL;
+    }
+    x->timer.tag = pool_handle(&a->exchanges, x);
+    return x;
+}
+
+/* The body of AttachReq and AttachAns. */
+static struct slice wr_body(const struct attach *a, bool is_request, uint8_t *out, size_t cap)
+{
+    uint8_t list[512];
+    struct wr candidates = wr_init(list, sizeof(list));
+    for (size_t i = 0; i < a->s.candidate_count; i++) {
+        candidate_wr_host(&candidates, &a->s.candidates[i], CANDIDATE_TLS_TCP_FH_NO_ICE,
+                          (uint32_t)(0x7effffff - i));
+    }
+    CHECK(wr_ok(&candidates));
+    /* ufrag and password have no meaning without ICE, yet may not be empty for some decoders. */
+    struct msgs_attach body = {.ufrag = SLICE_LITERAL("none"),
+                               .password = SLICE_LITERAL("none"),
+                               .role = is_request ? SLICE_LITERAL("passive")
+                                                  : SLICE_LITERAL("active"),
+                               .candidates = wr_slice(&candidates),
+                               .send_update = is_request};
+    struct wr w = wr_init(out, cap);
+    msgs_attach_wr(&w, a->s.params, &body);
+    CHECK(wr_ok(&w));
+    return wr_slice(&w);
+}
+
+enum err attach_begin(struct turn *t, struct attach *a, const struct attach_request *what)
+{
+    bool is_node = what->target.type == TRANSACT_NODE;
+    if (is_node &&
+        (is_linked(a, &what->target.node) || find(a, &what->target.node, true) != NULL ||
+         find(a, &what->target.node, false) != NULL)) {
+        return ERR_EXISTS;
+    }
+    struct exchange *x = acquire(t, a);
+    if (x == NULL) {
+        return ERR_LIMIT;
+    }
+    x->state = ASKED;
+    x->why = what->why;
+    x->tag = what->tag;
+    x->target = what->target;
+    if (is_node) {
+        x->node_id = what->target.node;
+    }
+    uint8_t body[1024];
+    struct transact_request request = {.owner = TRANSACT_ATTACH,
+                                       .tag = x->timer.tag,
+                                       .target = what->target,
+                                       .through = what->through,
+                                       .link = what->link,
+                                       .code = CONTENT_ATTACH_REQ,
+                                       .body = wr_body(a, true, body, sizeof(body)),
+                                       .transmissions = what->transmissions};
+    enum err e = transact_request(t, a->s.transact, &request, &x->request);
+    if (e != ERR_OK) {
+        pool_release(&a->exchanges, x);
+    }
+    return e;
+}
+
+uint32_t attach_pending(const struct attach *a, enum attach_why why)
+{
+    uint32_t pending = 0;
+    uint32_t index = 0;
+    for (const struct exchange *x; (x = pool_next(&a->exchanges, &index)) != NULL;) {
+        pending += x->why == why && x->state != DONE ? 1 : 0;
+    }
+    return pending;
+}
+
+bool attach_next(struct turn *t, struct attach *a, struct attach_event *event)
+{
+    (void)t;
+    uint32_t index = 0;
+    for (struct exchange *x; (x = pool_next(&a->exchanges, &index)) != NULL;) {
+        if (x->state == DONE) {
+            *event = (struct attach_event){
+                .why = x->why, .tag = x->tag, .error = x->error, .node_id = x->node_id};
+            pool_release(&a->exchanges, x);
+            return true;
+        }
+    }
+    return false;
+}
+
+void attach_clear(struct turn *t, struct attach *a)
+{
+    uint32_t index = 0;
+    for (struct exchange *x; (x = pool_next(&a->exchanges, &index)) != NULL;) {
+        done(t, a, x, ERR_CLOSED);
+        pool_release(&a->exchanges, x);
+    }
+}
+
+/* Theirs */
+
+static void dial_next(struct turn *t, struct attach *a, struct exchange *x)
+{
+    while (x->dialled < x->dial_count) {
+        const struct address *remote = &x->dials[x->dialled++];
+        if (link_dial(t, a->s.links, remote, &x->node_id, x->timer.tag, &x->link) == ERR_OK) {
+            metric_add(t->metrics, METRIC_attach_dials, 1);
+            x->state = DIALLING;
+            wheel_arm(t->wheel, &x->timer, t->now_us + DIAL_US);
+            return;
+        }
+    }
+    done(t, a, x, ERR_UNREACHABLE_PEER);
+}
+
+/* An Update is due to somebody: said as an exchange that has ended. */
+static void note_update_wanted(struct turn *t, struct attach *a, const struct node_id *id)
+{
+    struct exchange *x = acquire(t, a);
+    if (x != NULL) {
+        x->why = ATTACH_ANSWERED;
+        x->node_id = *id;
+        x->state = DONE;
+    }
+}
+
+static void refuse(struct turn *t, struct attach *a, const struct message *m, uint16_t error_code)
+{
+    metric_add(t->metrics, METRIC_attach_refused, 1);
+    transact_error(t, a->s.transact, m, error_code, SLICE_EMPTY);
+}
+
+static void say_yes(struct turn *t, struct attach *a, const struct message *m)
+{
+    uint8_t body[1024];
+    if (transact_answer(t, a->s.transact, m, wr_body(a, false, body, sizeof(body)), NULL, 0) !=
+        ERR_OK) {
+        metric_add(t->metrics, METRIC_attach_refused, 1);
+    }
+}
+
+/* AT-5: both ask at once.  True when theirs is to be refused with In_Progress. */
+static bool loses_glare(struct turn *t, struct attach *a, const struct node_id *requester)
+{
+    struct exchange *x = find(a, requester, true);
+    if (x == NULL) {
+        return false;
+    }
+    if (x->state == AWAITING) {
+        return true;
+    }
+    if (ids_ring_is_less(ids_ring_of_node(requester), ids_ring_of_node(&a->s.self->node_id))) {
+        return true; /* the larger goes on with its own */
+    }
+    transact_cancel(t, a->s.transact, x->request);
+    x->request = 0;
+    await(t, x); /* for the link that we are about to dial */
+    return false;
+}
+
+static void answer_new(struct turn *t, struct attach *a, const struct message *m,
+                       const struct msgs_attach *body)
+{
+    struct address dials[ATTACH_POLICY_DIALS];
+    size_t count = 0;
+    if (attach_policy_pick(body->candidates, a->s.candidates, a->s.candidate_count, dials,
+                           &count) != ERR_OK) {
+        refuse(t, a, m, CONTENT_ERROR_INVALID_MESSAGE);
+        return;
+    }
+    if (count == 0 || !attach_policy_take(t, &a->policy, &m->signer)) {
+        refuse(t, a, m, CONTENT_ERROR_FORBIDDEN);
+        return;
+    }
+    struct exchange *x = acquire(t, a);
+    if (x == NULL) {
+        refuse(t, a, m, CONTENT_ERROR_IN_PROGRESS);
+        return;
+    }
+    x->why = ATTACH_ANSWERED;
+    x->node_id = m->signer;
+    x->wants_update = body->send_update;
+    memcpy(x->dials, dials, sizeof(dials));
+    x->dial_count = count;
+    say_yes(t, a, m);
+    dial_next(t, a, x);
+}
+
+void attach_on_request(struct turn *t, struct attach *a, const struct message *m)
+{
+    struct msgs_attach body;
+    if (msgs_attach_decode(m->body, a->s.params, &body) != ERR_OK || body.candidates.len == 0 ||
+        !slice_is_equal(body.role, SLICE_LITERAL("passive"))) {
+        refuse(t, a, m, CONTENT_ERROR_INVALID_MESSAGE);
+        return;
+    }
+    bool is_self = ids_node_is_equal(&m->signer, &a->s.self->node_id);
+    if (is_self || is_linked(a, &m->signer)) {
+        say_yes(t, a, m); /* the link is there: siblings, bootstrap links, ourselves */
+        if (body.send_update && !is_self) {
+            note_update_wanted(t, a, &m->signer);
+        }
+        return;
+    }
+    struct exchange *theirs = find(a, &m->signer, false);
+    if (theirs != NULL) {
+        theirs->wants_update |= body.send_update;
+        say_yes(t, a, m); /* asked once more while we dial already */
+        return;
+    }
+    if (loses_glare(t, a, &m->signer)) {
+        refuse(t, a, m, CONTENT_ERROR_IN_PROGRESS);
+        return;
+    }
+    answer_new(t, a, m, &body);
+}
+
+/* Ours */
+
+void attach_on_result(struct turn *t, struct attach *a, const struct transact_result *result)
+{
+    struct exchange *x = pool_get(&a->exchanges, result->tag);
+    if (x == NULL || x->state != ASKED) {
+        return;
+    }
+    x->request = 0;
+    bool is_in_progress =
+        result->error != ERR_OK && result->reload_error == CONTENT_ERROR_IN_PROGRESS;
+    if (result->error != ERR_OK && !is_in_progress) {
+        done(t, a, x, result->error);
+        return;
+    }
+    x->node_id = result->answer->signer;
+    if (is_linked(a, &x->node_id) || ids_node_is_equal(&x->node_id, &a->s.self->node_id)) {
+        done(t, a, x, ERR_OK);
+        return;
+    }
+    await(t, x);
+}
+
+void attach_on_timer(struct turn *t, struct attach *a, struct wheel_timer *timer)
+{
+    struct exchange *x = pool_get(&a->exchanges, timer->tag);
+    CHECK(x != NULL);
+    switch (x->state) {
+    case DIALLING:
+        link_close(t, a->s.links, x->link); /* its end is of no interest: the tag moves on */
+        dial_next(t, a, x);
+        break;
+    case AWAITING:
+        done(t, a, x, ERR_TIMEOUT);
+        break;
+    case ASKED:
+    case DONE:
+        UNREACHABLE("no timer runs in this state");
+    }
+}
+
+void attach_on_link_up(struct turn *t, struct attach *a, const struct node_id *id)
+{
+    uint32_t index = 0;
+    for (struct exchange *x; (x = pool_next(&a->exchanges, &index)) != NULL;) {
+        if (x->state == DONE || !ids_node_is_equal(&x->node_id, id)) {
+            continue;
+        }
+        if (x->state != DIALLING || x->wants_update) {
+            done(t, a, x, ERR_OK);
+            continue;
+        }
+        wheel_cancel(t->wheel, &x->timer);
+        pool_release(&a->exchanges, x);
+    }
+}
+
+void attach_on_link_failed(struct turn *t, struct attach *a, uint64_t tag, handle link)
+{
+    struct exchange *x = pool_get(&a->exchanges, tag);
+    if (x != NULL && x->state == DIALLING && x->link == link) {
+        dial_next(t, a, x);
+    }
+}

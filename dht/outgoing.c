@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* outgoing.c - see outgoing.h. */
+#include "dht/outgoing.h"
+
+static void hand_to_link(struct turn *t, struct outgoing *og, handle link, struct slice message)
+{
+    if (link_send(t, og->links, link, message, SLICE_EMPTY) != ERR_OK) {
+        metric_add(t->metrics, METRIC_dht_drop_link, 1);
+    }
+}
+
+void outgoing_send(struct turn *t, struct outgoing *og, struct msgbuf *buf, handle link,
+                   handle avoid)
+{
+    struct slice message = msgbuf_slice(buf);
+    if (link != 0) {
+        hand_to_link(t, og, link, message);
+        return;
+    }
+    struct fwd h;
+    enum err e = fwd_decode(message, og->route->params, &h);
+    CHECK(e == ERR_OK);
+    struct route_from from = {.link = avoid, .is_own = true};
+    struct route_decision d;
+    route_decide(og->route, &h, &from, &d);
+    switch (d.verdict) {
+    case ROUTE_LOCAL:
+        inbox_push_own(t, og->inbox, buf, &h, &og->route->self->node_id);
+        break;
+    case ROUTE_FORWARD:
+        hand_to_link(t, og, d.link, message);
+        break;
+    case ROUTE_DROP:
+        metric_add(t->metrics, d.why, 1);
+        break;
+    }
+}
+
+void outgoing_send_again(struct turn *t, struct outgoing *og, struct slice message,
+                         handle dead_link)
+{
+    struct fwd h;
+    if (fwd_decode(message, og->route->params, &h) != ERR_OK) {
+        metric_add(t->metrics, METRIC_dht_drop_malformed, 1);
+        return;
+    }
+    struct route_from from = {.link = dead_link, .is_own = true};
+    struct route_decision d;
+    route_decide(og->route, &h, &from, &d);
+    switch (d.verdict) {
+    case ROUTE_LOCAL: /* we have become responsible: the dead peer was our predecessor */
+        inbox_push(t, og->inbox, message, &h, dead_link, &og->route->self->node_id);
+        break;
+    case ROUTE_FORWARD:
+        metric_add(t->metrics, METRIC_dht_rerouted, 1);
+        hand_to_link(t, og, d.link, message);
+        break;
+    case ROUTE_DROP:
+        metric_add(t->metrics, d.why, 1);
+        break;
+    }
+}
+
+void outgoing_wr_return(struct wr *w, const struct rl_params *p, const struct node_id *self,
+                        const struct node_id *previous_hop, struct slice via_list)
+{
+    if (via_list.len == 0 || !ids_node_is_equal(self, previous_hop)) {
+        fwd_wr_node(w, p, previous_hop);
+    }
+    fwd_wr_reversed(w, p, via_list);
+}

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* route.c - the rules of 6.1 in the order in which they are tried; each dead end names its metric. */
+#include "dht/route.h"
+
+static void drop(struct route_decision *out, enum metric why)
+{
+    out->verdict = ROUTE_DROP;
+    out->why = why;
+}
+
+static void local(struct route_decision *out, const struct ident *to)
+{
+    out->verdict = ROUTE_LOCAL;
+    out->to = to;
+}
+
+static void forward(struct route_decision *out, const struct chord_table_node *n)
+{
+    out->verdict = ROUTE_FORWARD;
+    out->link = n->link;
+    out->next_hop = n->id;
+}
+
+static const struct ident *account_of(const struct route *r, const struct node_id *id)
+{
+    for (size_t i = 0; i < r->account_count; i++) {
+        if (ids_node_is_equal(&r->accounts[i]->node_id, id)) {
+            return r->accounts[i];
+        }
+    }
+    return NULL;
+}
+
+/* FW-6, FW-7: by the topology.  Never straight back: two peers whose tables differ for a moment
+ * would play ball with the message until its ttl is used up. */
+static void towards(const struct route *r, struct ring_id k, const struct route_from *from,
+                    struct route_decision *out)
+{
+    if (!r->table->is_member) {
+        if (from->is_own && r->way_in != 0) {
+            out->verdict = ROUTE_FORWARD;
+            out->link = r->way_in;
+            return;
+        }
+        if (!from->is_own) {
+            drop(out, METRIC_dht_drop_not_member); /* FW-15 */
+            return;
+        }
+    }
+    const struct chord_table_node *n = chord_table_next_hop(r->table, k, from->link);
+    if (n == NULL) {
+        drop(out, METRIC_dht_drop_no_route);
+        return;
+    }
+    forward(out, n);
+}
+
+static void to_resource(const struct route *r, const struct fwd_destination *d, bool is_sole,
+                        const struct route_from *from, struct route_decision *out)
+{
+    struct ring_id k;
+    if (ids_ring_of_resource(d->id, &k) != ERR_OK) {
+        drop(out, METRIC_dht_drop_malformed);
+        return;
+    }
+    if (!chord_table_is_responsible(r->table, k)) {
+        towards(r, k, from, out);
+        return;
+    }
+    if (!is_sole) {
+        drop(out, METRIC_dht_drop_not_sole); /* FW-1 */
+        return;
+    }
+    local(out, r->self);
+    out->to_resource = true;
+    out->resource = k;
+}
+
+/* A Node-ID that is not ours. */
+static void to_node(const struct route *r, const struct node_id *id, bool is_sole,
+                    const struct route_from *from, struct route_decision *out)
+{
+    const struct chord_table_node *n = chord_table_find(r->table, id);
+    if (n != NULL) {
+        forward(out, n); /* FW-6, FW-8: a link to it comes before any table */
+        return;
+    }
+    const struct ident *account = account_of(r, id);
+    if (account != NULL && is_sole) {
+        local(out, account);
+        return;
+    }
+    struct ring_id k = ids_ring_of_node(id);
+    if (chord_table_is_responsible(r->table, k)) {
+        drop(out, METRIC_dht_drop_nobody); /* FW-4 */
+        return;
+    }
+    towards(r, k, from, out);
+}
+
+HOT void route_decide(const struct route *r, const struct fwd *h, const struct route_from *from,
+                      struct route_decision *out)
+{
+    struct rd rest = rd_init(h->destination_list);
+    struct fwd_destination d;
+    uint16_t left = h->destination_count;
+    *out = (struct route_decision){.verdict = ROUTE_DROP, .why = METRIC_dht_drop_malformed};
+    while (left > 0 && fwd_next(&rest, r->params, &d)) {
+        bool is_sole = --left == 0;
+        struct node_id id;
+        if (d.type == FWD_DESTINATION_RESOURCE) {
+            to_resource(r, &d, is_sole, from, out);
+            return;
+        }
+        if (d.type != FWD_DESTINATION_NODE) {
+            drop(out, METRIC_dht_drop_opaque);
+            return;
+        }
+        if (fwd_destination_node(&d, r->params, &id) != ERR_OK) {
+            return;
+        }
+        if (ids_node_is_wildcard(&id, r->params)) {
+            local(out, r->self); /* FW-3, A-60 */
+            return;
+        }
+        if (!ids_node_is_equal(&id, &r->self->node_id)) {
+            to_node(r, &id, is_sole, from, out);
+            return;
+        }
+        if (is_sole) {
+            local(out, r->self);
+            return;
+        }
+        out->strip_bytes = (uint16_t)(out->strip_bytes + d.wire.len); /* FW-2 */
+    }
+}

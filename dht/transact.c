@@ -1,0 +1,592 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* transact.c - a request is one message buffer, sent again as it stands, and one timer.
+ *
+ * Building a message is the same for requests and answers: header, contents, security block, one
+ * after the other into one buffer, then the header's length is put right. */
+#include "dht/transact.h"
+
+#include "core/limits.h"
+#include "dht/answer_cache.h"
+#include "dht/budget.h"
+#include "dht/outgoing.h"
+
+enum { TRANSMISSIONS = 5, VIA_CAP = 1024, OPTIONS_CAP = 64, DEFERRED_US = 15000000 };
+enum { TIMER_REQUEST, TIMER_DEFERRED };
+enum { SECBLOCK_ROOM = 64 + CRYPTO_SIGNATURE_CAP, HEADER_ROOM = FWD_FIXED_BYTES + 64 };
+
+struct request {
+    struct wheel_timer timer;
+    struct msgbuf *buf;
+    uint64_t transaction_id;
+    uint64_t tag;
+    uint64_t begun_us;
+    handle link;
+    struct transact_target target;
+    enum transact_owner owner;
+    uint16_t code;
+    uint8_t transmissions; /* made */
+    uint8_t allowed;
+    bool any_signer;
+};
+STATIC_CHECK(sizeof(struct request) <= LIMITS_COST_requests);
+
+/* What answering takes. */
+struct way_back {
+    uint64_t transaction_id;
+    const struct ident *by; /* who of ours was asked */
+    struct node_id signer;  /* who asked */
+    struct node_id previous_hop;
+    struct slice via_list;
+    struct slice options;
+    uint32_t max_response_length;
+    uint16_t code; /* of the request; 0: of a message whose contents we have not looked at */
+};
+
+struct deferred {
+    struct wheel_timer timer;
+    struct way_back back; /* slices point into the arrays below */
+    uint8_t via[VIA_CAP];
+    uint8_t options[OPTIONS_CAP];
+};
+STATIC_CHECK(sizeof(struct deferred) <= LIMITS_COST_answers_deferred);
+
+struct transact {
+    struct transact_settings s;
+    struct pool requests;
+    struct pool deferred;
+    struct table by_id; /* transaction id -> index of request */
+};
+
+size_t transact_bytes(const struct transact_settings *s)
+{
+    return sizeof(struct transact) + budget_pool(s->requests, sizeof(struct request)) +
+           budget_pool(s->deferred, sizeof(struct deferred)) +
+           budget_table(s->requests, sizeof(uint64_t)) + BUDGET_SLACK;
+}
+
+struct transact *transact_init(struct turn *t, struct arena *arena,
+                               const struct transact_settings *s)
+{
+    struct transact *tr = ARENA_ARRAY(arena, struct transact, 1);
+    tr->s = *s;
+    pool_init(&tr->requests, arena, "requests", HANDLE_TRANSACT, s->requests,
+              sizeof(struct request));
+    pool_init(&tr->deferred, arena, "deferred", HANDLE_TRANSACT, s->deferred,
+              sizeof(struct deferred));
+    table_init(&tr->by_id, arena, s->requests, sizeof(uint64_t), rng_next(t->rng));
+    return tr;
+}
+
+/* Building */
+
+struct build {
+    const struct ident *signer;
+    struct fwd header; /* transaction id, options, max_response_length */
+    uint16_t code;
+    struct slice body;
+    const struct slice *certificates;
+    size_t certificate_count;
+};
+
+static size_t room_for(const struct build *b)
+{
+    size_t room = HEADER_ROOM + 16 + b->header.destination_list.len + b->header.options.len +
+                  b->body.len + b->signer->certificate.len + 3 + SECBLOCK_ROOM;
+    for (size_t i = 0; i < b->signer->intermediate_count; i++) {
+        room += b->signer->intermediates[i].len + 3;
+    }
+    for (size_t i = 0; i < b->certificate_count; i++) {
+        room += b->certificates[i].len + 3;
+    }
+    return room;
+}
+
+/* The whole message in a buffer of its own. */
+static enum err build_message(struct turn *t, struct transact *tr, struct build *b,
+                              struct msgbuf **out)
+{
+    size_t room = room_for(b);
+    struct msgbuf *buf = msgbuf_acquire(t->buffers, room);
+    if (buf == NULL) {
+        return room > MSGBUF_LARGE_BYTES ? ERR_TOO_LARGE : ERR_NO_MEMORY;
+    }
+    b->header.overlay = tr->s.params->overlay;
+    b->header.configuration_sequence = tr->s.configuration_sequence;
+    b->header.ttl = tr->s.initial_ttl; /* only those who pass it on count down */
+    b->header.fragment = FWD_FRAGMENT_WHOLE;
+    struct wr w = wr_init(msgbuf_data(buf), msgbuf_tailroom(buf));
+    fwd_wr(&w, &b->header);
+    size_t contents = wr_len(&w);
+    content_wr(&w, b->code, b->body, SLICE_EMPTY);
+    enum err e = wr_ok(&w) ? ERR_OK : ERR_TOO_LARGE;
+    if (e == ERR_OK) {
+        struct slice signed_part = slice_of(w.start + contents, wr_len(&w) - contents);
+        e = sign_seal(t, tr->s.sign, &w, b->signer, b->header.transaction_id, signed_part,
+                      b->certificates, b->certificate_count);
+    }
+    if (e == ERR_OK && wr_len(&w) > tr->s.max_message_bytes) {
+        e = ERR_TOO_LARGE;
+    }
+    if (e != ERR_OK) {
+        msgbuf_release(t->buffers, buf);
+        return e;
+    }
+    fwd_put_length(w.start, (uint32_t)wr_len(&w));
+    buf->len = (uint32_t)wr_len(&w);
+    *out = buf;
+    return ERR_OK;
+}
+
+/* Requests */
+
+/* The topology's own requests may use the last quarter: load from above cannot starve them. */
+static bool has_room(const struct transact *tr, enum transact_owner owner)
+{
+    uint32_t in_use = tr->requests.in_use;
+    switch (owner) {
+    case TRANSACT_JOIN:
+    case TRANSACT_STABILIZE:
+    case TRANSACT_ATTACH:
+    case TRANSACT_NOBODY:
+        return in_use < tr->requests.cap;
+    case TRANSACT_APPATTACH:
+    case TRANSACT_PING:
+    case TRANSACT_STORE:
+    case TRANSACT_FETCH:
+    case TRANSACT_REPLICATE:
+    case TRANSACT_CERT_USAGE:
+        return in_use < tr->requests.cap - tr->requests.cap / 4;
+    case TRANSACT_OWNER_COUNT:
+        break;
+    }
+    UNREACHABLE("owner of a request");
+}
+
+static void wr_target(struct wr *w, const struct transact *tr, const struct transact_request *what)
+{
+    uint8_t resource[IDS_RING_BYTES];
+    if (!ids_node_is_invalid(&what->through)) {
+        fwd_wr_node(w, tr->s.params, &what->through);
+    }
+    switch (what->target.type) {
+    case TRANSACT_NODE:
+        fwd_wr_node(w, tr->s.params, &what->target.node);
+        break;
+    case TRANSACT_RESOURCE:
+        ids_ring_bytes(what->target.resource, resource);
+        fwd_wr_resource(w, slice_of(resource, sizeof(resource)));
+        break;
+    }
+}
+
+static uint64_t fresh_id(struct turn *t, const struct transact *tr)
+{
+    uint64_t id = 0;
+    do {
+        t->crypto->random(t->crypto, &id, sizeof(id));
+    } while (transact_is_expected(tr, id));
+    return id;
+}
+
+static void transmit(struct turn *t, struct transact *tr, struct request *r)
+{
+    r->transmissions++;
+    outgoing_send(t, tr->s.out, r->buf, r->link, 0);
+    wheel_arm(t->wheel, &r->timer, t->now_us + tr->s.reliability_timer_us);
+}
+
+enum err transact_request(struct turn *t, struct transact *tr, const struct transact_request *what,
+                          handle *request)
+{
+    CHECK(content_is_request(what->code));
+    struct request *r = has_room(tr, what->owner) ? pool_acquire(&tr->requests) : NULL;
+    if (r == NULL) {
+        metric_add(t->metrics, METRIC_requests_refused, 1);
+        return ERR_LIMIT;
+    }
+    uint8_t list[2 * FWD_NODE_BYTES_MAX + 8];
+    struct wr w = wr_init(list, sizeof(list));
+    wr_target(&w, tr, what);
+    CHECK(wr_ok(&w));
+    struct build b = {.signer = what->signer == NULL ? tr->s.self : what->signer,
+                      .header.transaction_id = fresh_id(t, tr),
+                      .header.destination_list = wr_slice(&w),
+                      .code = what->code,
+                      .body = what->body,
+                      .certificates = what->certificates,
+                      .certificate_count = what->certificate_count};
+    enum err e = build_message(t, tr, &b, &r->buf);
+    if (e != ERR_OK) {
+        pool_release(&tr->requests, r);
+        return e;
+    }
+    r->transaction_id = b.header.transaction_id;
+    r->tag = what->tag;
+    r->owner = what->owner;
+    r->target = what->target;
+    r->link = what->link;
+    r->code = what->code;
+    r->any_signer = what->any_signer;
+    r->allowed = what->transmissions == 0 ? TRANSMISSIONS : what->transmissions;
+    r->begun_us = t->now_us;
+    r->timer.tag = pool_handle(&tr->requests, r);
+    r->timer.what = TIMER_REQUEST;
+    e = table_insert(&tr->by_id, &r->transaction_id, handle_index(r->timer.tag));
+    CHECK(e == ERR_OK);
+    if (request != NULL) {
+        *request = r->timer.tag;
+    }
+    metric_add(t->metrics, METRIC_requests_sent, 1);
+    transmit(t, tr, r);
+    return ERR_OK;
+}
+
+static void end_request(struct turn *t, struct transact *tr, struct request *r)
+{
+    bool was_there = table_remove(&tr->by_id, &r->transaction_id);
+    CHECK(was_there);
+    wheel_cancel(t->wheel, &r->timer);
+    msgbuf_release(t->buffers, r->buf);
+    pool_release(&tr->requests, r);
+}
+
+void transact_cancel(struct turn *t, struct transact *tr, handle request)
+{
+    struct request *r = pool_get(&tr->requests, request);
+    if (r != NULL) {
+        end_request(t, tr, r);
+    }
+}
+
+bool transact_is_expected(const struct transact *tr, uint64_t transaction_id)
+{
+    uint32_t index = 0;
+    return table_find(&tr->by_id, &transaction_id, &index);
+}
+
+static struct request *request_of(struct transact *tr, uint64_t transaction_id)
+{
+    uint32_t index = 0;
+    if (!table_find(&tr->by_id, &transaction_id, &index)) {
+        return NULL;
+    }
+    return pool_next(&tr->requests, &index); /* the table holds requests in use only */
+}
+
+/* TX-5: is the signer at least as close to the resource as all our neighbors? */
+static bool is_closest(const struct chord_table *ct, struct ring_id resource,
+                       const struct node_id *signer)
+{
+    struct ring_id far = ids_ring_minus(ids_ring_of_node(signer), resource);
+    for (uint32_t i = 0; i < ct->successor_count + ct->predecessor_count; i++) {
+        const struct chord_table_node *n =
+            i < ct->successor_count ? chord_table_successor(ct, i)
+                                    : chord_table_predecessor(ct, i - ct->successor_count);
+        if (ids_ring_is_less(ids_ring_minus(n->at, resource), far)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool is_entitled(const struct transact *tr, const struct request *r,
+                        const struct message *answer)
+{
+    if (r->any_signer) {
+        return true;
+    }
+    switch (r->target.type) {
+    case TRANSACT_NODE:
+        return ids_node_is_equal(&r->target.node, &answer->signer);
+    case TRANSACT_RESOURCE:
+        return answer->is_own || is_closest(tr->s.table, r->target.resource, &answer->signer);
+    }
+    UNREACHABLE("target type");
+}
+
+/* what peers on the way say of the message itself ends the attempt at once. */
+static bool is_said_on_the_way(uint16_t error_code)
+{
+    return error_code == CONTENT_ERROR_UNSUPPORTED_FORWARDING_OPTION ||
+           error_code == CONTENT_ERROR_TTL_EXCEEDED || error_code == CONTENT_ERROR_MESSAGE_TOO_LARGE;
+}
+
+static void fill_result(const struct turn *t, const struct request *r,
+                        struct transact_result *result)
+{
+    *result = (struct transact_result){.owner = r->owner,
+                                       .tag = r->tag,
+                                       .request = r->timer.tag,
+                                       .code = r->code,
+                                       .elapsed_us = t->now_us - r->begun_us};
+}
+
+bool transact_on_answer(struct turn *t, struct transact *tr, const struct message *answer,
+                        struct transact_result *result)
+{
+    struct request *r = request_of(tr, answer->transaction_id);
+    if (r == NULL) {
+        metric_add(t->metrics, METRIC_dht_drop_unexpected, 1);
+        return false;
+    }
+    struct content_error error = {0};
+    bool is_error = answer->code == CONTENT_ERROR;
+    if (is_error ? content_error_decode(answer->body, &error) != ERR_OK
+                 : answer->code != r->code + 1) {
+        metric_add(t->metrics, METRIC_dht_drop_contents, 1);
+        return false;
+    }
+    if (!is_entitled(tr, r, answer) && !(is_error && is_said_on_the_way(error.code))) {
+        metric_add(t->metrics, METRIC_dht_drop_signer, 1);
+        return false; /* as if not received: retransmission goes on */
+    }
+    fill_result(t, r, result);
+    result->answer = answer;
+    result->error = is_error ? content_err_of(error.code) : ERR_OK;
+    result->reload_error = error.code;
+    result->error_info = error.info;
+    if (!answer->is_own && answer->ttl <= tr->s.initial_ttl) {
+        result->hops = 1u + tr->s.initial_ttl - answer->ttl;
+    }
+    metric_add(t->metrics, METRIC_requests_answered, 1);
+    end_request(t, tr, r);
+    return true;
+}
+
+bool transact_on_timer(struct turn *t, struct transact *tr, struct wheel_timer *timer,
+                       struct transact_result *result)
+{
+    if (timer->what == TIMER_DEFERRED) {
+        struct deferred *d = pool_get(&tr->deferred, timer->tag);
+        CHECK(d != NULL);
+        pool_release(&tr->deferred, d);
+        return false;
+    }
+    struct request *r = pool_get(&tr->requests, timer->tag);
+    CHECK(r != NULL);
+    if (r->transmissions < r->allowed) {
+        metric_add(t->metrics, METRIC_requests_repeated, 1);
+        transmit(t, tr, r);
+        return false;
+    }
+    fill_result(t, r, result);
+    result->error = ERR_TIMEOUT;
+    metric_add(t->metrics, METRIC_requests_failed, 1);
+    end_request(t, tr, r);
+    return true;
+}
+
+/* Answers */
+
+static struct way_back way_back_of(const struct message *m)
+{
+    return (struct way_back){.transaction_id = m->transaction_id,
+                             .by = m->to,
+                             .signer = m->signer,
+                             .previous_hop = m->previous_hop,
+                             .via_list = m->via_list,
+                             .options = m->options,
+                             .max_response_length = m->max_response_length,
+                             .code = m->code};
+}
+
+/* The header of an answer: `list` has room for its lists. */
+static enum err wr_way_back(const struct transact *tr, const struct way_back *back, struct wr *list,
+                            struct fwd *h)
+{
+    outgoing_wr_return(list, tr->s.params, &tr->s.self->node_id, &back->previous_hop,
+                       back->via_list);
+    size_t destination_len = wr_len(list);
+    fwd_wr_response_options(list, back->options);
+    if (!wr_ok(list)) {
+        return ERR_TOO_LARGE;
+    }
+    h->transaction_id = back->transaction_id;
+    h->destination_list = slice_of(list->start, destination_len);
+    h->options = slice_of(list->start + destination_len, wr_len(list) - destination_len);
+    return ERR_OK;
+}
+
+enum { LISTS_CAP = FWD_FIXED_BYTES + (FWD_ENTRIES_MAX + 1) * FWD_NODE_BYTES_MAX / 2 };
+
+static enum err answer(struct turn *t, struct transact *tr, const struct way_back *back,
+                       struct build *b)
+{
+    uint8_t list[LISTS_CAP];
+    struct wr w = wr_init(list, sizeof(list));
+    enum err e = wr_way_back(tr, back, &w, &b->header);
+    if (e != ERR_OK) {
+        return e;
+    }
+    b->signer = back->by;
+    struct msgbuf *buf = NULL;
+    e = build_message(t, tr, b, &buf);
+    if (e != ERR_OK) {
+        return e;
+    }
+    if (back->max_response_length != 0 && buf->len > back->max_response_length &&
+        b->code != CONTENT_ERROR) {
+        msgbuf_release(t->buffers, buf);
+        return ERR_TOO_LARGE; /* TX-9 */
+    }
+    struct slice payload =
+        slice_from(msgbuf_slice(buf), FWD_FIXED_BYTES + b->header.destination_list.len +
+                                          b->header.options.len);
+    if (answer_cache_is_for(back->code)) {
+        struct answer_cache_key key = answer_cache_signer_key(back->transaction_id, &back->signer);
+        answer_cache_keep(t, tr->s.answers, &key, payload);
+    }
+    outgoing_send(t, tr->s.out, buf, 0, 0);
+    msgbuf_release(t->buffers, buf);
+    return ERR_OK;
+}
+
+static enum err answer_well(struct turn *t, struct transact *tr, const struct way_back *back,
+                            struct slice body, const struct slice *certificates,
+                            size_t certificate_count)
+{
+    struct build b = {.code = (uint16_t)(back->code + 1),
+                      .body = body,
+                      .certificates = certificates,
+                      .certificate_count = certificate_count};
+    enum err e = answer(t, tr, back, &b);
+    if (e == ERR_OK) {
+        metric_add(t->metrics, METRIC_answers_sent, 1);
+    }
+    return e;
+}
+
+static void answer_badly(struct turn *t, struct transact *tr, const struct way_back *back,
+                         uint16_t error_code, struct slice info)
+{
+    uint8_t body[1024];
+    struct wr w = wr_init(body, sizeof(body));
+    content_wr_error(&w, error_code, info);
+    if (!wr_ok(&w)) {
+        w = wr_init(body, sizeof(body));
+        content_wr_error(&w, error_code, SLICE_EMPTY);
+    }
+    struct build b = {.code = CONTENT_ERROR, .body = wr_slice(&w)};
+    if (answer(t, tr, back, &b) == ERR_OK) {
+        metric_add(t->metrics, METRIC_errors_sent, 1);
+    }
+}
+
+enum err transact_answer(struct turn *t, struct transact *tr, const struct message *m,
+                         struct slice body, const struct slice *certificates,
+                         size_t certificate_count)
+{
+    CHECK(content_is_request(m->code));
+    struct way_back back = way_back_of(m);
+    return answer_well(t, tr, &back, body, certificates, certificate_count);
+}
+
+void transact_error(struct turn *t, struct transact *tr, const struct message *m,
+                    uint16_t error_code, struct slice info)
+{
+    struct way_back back = way_back_of(m);
+    answer_badly(t, tr, &back, error_code, info);
+}
+
+handle transact_defer(struct turn *t, struct transact *tr, const struct message *m)
+{
+    if (m->via_list.len > VIA_CAP || m->options.len > OPTIONS_CAP) {
+        return 0;
+    }
+    struct deferred *d = pool_acquire(&tr->deferred);
+    if (d == NULL) {
+        metric_add(t->metrics, METRIC_pool_exhausted, 1);
+        return 0;
+    }
+    d->back = way_back_of(m);
+    if (m->via_list.len > 0) {
+        memcpy(d->via, m->via_list.data, m->via_list.len);
+    }
+    if (m->options.len > 0) {
+        memcpy(d->options, m->options.data, m->options.len);
+    }
+    d->back.via_list = slice_of(d->via, m->via_list.len);
+    d->back.options = slice_of(d->options, m->options.len);
+    d->timer.tag = pool_handle(&tr->deferred, d);
+    d->timer.what = TIMER_DEFERRED;
+    wheel_arm(t->wheel, &d->timer, t->now_us + DEFERRED_US);
+    return d->timer.tag;
+}
+
+static void end_deferred(struct turn *t, struct transact *tr, struct deferred *d)
+{
+    wheel_cancel(t->wheel, &d->timer);
+    pool_release(&tr->deferred, d);
+}
+
+enum err transact_answer_later(struct turn *t, struct transact *tr, handle deferred,
+                               struct slice body, const struct slice *certificates,
+                               size_t certificate_count)
+{
+    struct deferred *d = pool_get(&tr->deferred, deferred);
+    if (d == NULL) {
+        return ERR_NOT_FOUND;
+    }
+    enum err e = answer_well(t, tr, &d->back, body, certificates, certificate_count);
+    if (e == ERR_TOO_LARGE) {
+        answer_badly(t, tr, &d->back, CONTENT_ERROR_RESPONSE_TOO_LARGE, SLICE_EMPTY);
+    }
+    end_deferred(t, tr, d);
+    return e;
+}
+
+void transact_error_later(struct turn *t, struct transact *tr, handle deferred,
+                          uint16_t error_code, struct slice info)
+{
+    struct deferred *d = pool_get(&tr->deferred, deferred);
+    if (d != NULL) {
+        answer_badly(t, tr, &d->back, error_code, info);
+        end_deferred(t, tr, d);
+    }
+}
+
+void transact_repeat(struct turn *t, struct transact *tr, const struct message *m,
+                     struct slice payload)
+{
+    uint8_t list[LISTS_CAP];
+    struct wr w = wr_init(list, sizeof(list));
+    struct way_back back = way_back_of(m);
+    struct fwd h = {.overlay = tr->s.params->overlay,
+                    .configuration_sequence = tr->s.configuration_sequence,
+                    .ttl = tr->s.initial_ttl,
+                    .fragment = FWD_FRAGMENT_WHOLE};
+    if (wr_way_back(tr, &back, &w, &h) != ERR_OK) {
+        return;
+    }
+    size_t room = FWD_FIXED_BYTES + wr_len(&w) + payload.len;
+    struct msgbuf *buf = msgbuf_acquire(t->buffers, room);
+    if (buf == NULL) {
+        return;
+    }
+    h.length = (uint32_t)room;
+    struct wr out = wr_init(msgbuf_data(buf), msgbuf_tailroom(buf));
+    fwd_wr(&out, &h);
+    wr_bytes(&out, payload);
+    CHECK(wr_ok(&out));
+    buf->len = (uint32_t)wr_len(&out);
+    metric_add(t->metrics, METRIC_answers_repeated, 1);
+    outgoing_send(t, tr->s.out, buf, 0, 0);
+    msgbuf_release(t->buffers, buf);
+}
+
+uint32_t transact_open(const struct transact *tr)
+{
+    return tr->requests.in_use;
+}
+
+void transact_clear(struct turn *t, struct transact *tr)
+{
+    uint32_t index = 0;
+    for (struct request *r; (r = pool_next(&tr->requests, &index)) != NULL;) {
+        end_request(t, tr, r);
+    }
+    index = 0;
+    for (struct deferred *d; (d = pool_next(&tr->deferred, &index)) != NULL;) {
+        end_deferred(t, tr, d);
+    }
+}
