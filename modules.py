@@ -58,6 +58,15 @@ MODULES = {
         path
     '''),
     'sim': names('''
+        checker
+        crypto_fake
+        net
+        queue
+        scenario
+        tls_fake
+        workload
+        world
+        world_limits
     '''),
     'core/os': names('''
     '''),

@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Each pair of nodes has a delay of its own, drawn from the seed by hashing the pair, so that no
+ * matrix is kept.  A stream never loses bytes: a lost segment costs one retransmission time.  Bytes
+ * of one stream arrive in order. */
+#include "sim/net.h"
+#include "sim/world_impl.h"
+#include <xxhash.h>
+
+enum {
+    RETRANSMIT_US = 200 * 1000, /* what a lost TCP segment costs */
+    LOCAL_US = 20,              /* mail between shards of one machine */
+    SILENCE_US = 8 * 1000 * 1000, /* until keep-alive gives a silent connection up */
+};
+
+uint32_t net_conns_cap(uint32_t nodes)
+{
+    /* Most nodes have some tens of links; only the bootstrap nodes come near their cap. */
+    return nodes * 48 + NET_CONNS_PER_NODE;
+}
+
+size_t net_bytes(uint32_t nodes)
+{
+    return (size_t)nodes * NET_CONNS_PER_NODE * sizeof(struct net_end) + 64;
+}
+
+void net_init(struct net *net, struct arena *arena, uint32_t nodes, uint64_t seed)
+{
+    *net = (struct net){.pair_seed = seed ^ 0x9a125};
+    net->ends = ARENA_ARRAY(arena, struct net_end, (size_t)nodes * NET_CONNS_PER_NODE);
+    rng_init(&net->rng, seed ^ 0x2e7);
+}
+
+struct address net_address(uint32_t node)
+{
+    struct address a = {.family = 4, .port = NET_PORT};
+    a.ip[0] = 10;
+    a.ip[1] = (uint8_t)(node >> 16);
+    a.ip[2] = (uint8_t)(node >> 8);
+    a.ip[3] = (uint8_t)node;
+    return a;
+}
+
+static bool node_of(const struct world *w, const struct address *a, uint32_t *node)
+{
+    *node = (uint32_t)a->ip[1] << 16 | (uint32_t)a->ip[2] << 8 | a->ip[3];
+    return a->family == 4 && a->ip[0] == 10 && *node < w->settings.nodes;
+}
+
+static struct net_end *end_at(struct world *w, uint32_t node, uint32_t index)
+{
+    return &w->net.ends[(size_t)node * NET_CONNS_PER_NODE + index];
+}
+
+static handle handle_of(struct world *w, uint32_t node, uint32_t index)
+{
+    return handle_make(HANDLE_CONN, end_at(w, node, index)->generation, index);
+}
+
+static struct net_end *end_of(struct world *w, uint32_t node, handle conn)
+{
+    uint32_t index = handle_index(conn);
+    if (conn == 0 || index >= NET_CONNS_PER_NODE || handle_of(w, node, index) != conn) {
+        return NULL;
+    }
+    struct net_end *end = end_at(w, node, index);
+    return (end->generation & 1) != 0 ? end : NULL;
+}
+
+/* A free end of `node`, taken; UINT32_MAX when it has none left. */
+static uint32_t take_end(struct world *w, uint32_t node)
+{
+    for (uint32_t i = 0; i < w->limits.conns && i < NET_CONNS_PER_NODE; i++) {
+        struct net_end *end = end_at(w, node, i);
+        if ((end->generation & 1) == 0) {
+            *end = (struct net_end){.generation = (end->generation + 1) & 0xffffff};
+            return i;
+        }
+    }
+    return UINT32_MAX;
+}
+
+static void drop_end(struct net_end *end)
+{
+    end->generation = (end->generation + 1) & 0xffffff;
+}
+
+static uint64_t delay_us(struct world *w, uint32_t from, uint32_t to)
+{
+    const struct world_settings *s = &w->settings;
+    uint32_t pair[2] = {from < to ? from : to, from < to ? to : from};
+    if (from / s->shards == to / s->shards) {
+        return LOCAL_US;
+    }
+    uint64_t spread = XXH3_64bits_withSeed(pair, sizeof(pair), w->net.pair_seed);
+    return s->latency_us + spread % (s->latency_us + 1) + rng_below(&w->net.rng, s->jitter_us + 1);
+}
+
+static bool is_lost(struct world *w)
+{
+    return w->settings.loss_ppm > 0 && rng_below(&w->net.rng, 1000000) < w->settings.loss_ppm;
+}
+
+static void post(struct world *w, uint32_t node, uint64_t at_us, const struct io_event *io,
+                 struct msgbuf *buf)
+{
+    struct queue_event e = {.at_us = at_us,
+                            .node = node,
+                            .incarnation = w->nodes[node].incarnation,
+                            .what = QUEUE_IO,
+                            .io = *io,
+                            .buf = buf};
+    if (buf != NULL) {
+        e.io.data = msgbuf_data(buf);
+        e.io.data_len = buf->len;
+    }
+    queue_put(&w->queue, &e);
+}
+
+/* When something sent now on this stream arrives: not before what was sent earlier. */
+static uint64_t arrival(struct world *w, uint32_t node, struct net_end *end)
+{
+    uint64_t at = w->now_us + delay_us(w, node, end->far_node) + (is_lost(w) ? RETRANSMIT_US : 0);
+    end->arrives_us = max_u64(at, end->arrives_us);
+    return end->arrives_us;
+}
+
+static void fail_connect(struct world *w, uint32_t node, uint64_t after_us, uint64_t tag)
+{
+    struct io_event failed = {.kind = IO_CONNECTED, .error = ERR_REFUSED, .tag = tag};
+    post(w, node, w->now_us + after_us, &failed, NULL);
+}
+
+static void connect_to(struct world *w, uint32_t node, const struct io_op *op)
+{
+    uint32_t far = 0;
+    if (!node_of(w, &op->remote, &far) || far == node) {
+        fail_connect(w, node, 1000, op->tag);
+        return;
+    }
+    uint64_t delay = delay_us(w, node, far);
+    uint32_t mine = UINT32_MAX;
+    uint32_t theirs = UINT32_MAX;
+    if (w->nodes[far].is_alive) {
+        mine = take_end(w, node);
+        theirs = mine == UINT32_MAX ? UINT32_MAX : take_end(w, far);
+    }
+    if (theirs == UINT32_MAX) {
+        if (mine != UINT32_MAX) {
+            drop_end(end_at(w, node, mine));
+        }
+        fail_connect(w, node, 2 * delay, op->tag);
+        return;
+    }
+    struct net_end *a = end_at(w, node, mine);
+    struct net_end *b = end_at(w, far, theirs);
+    a->far_node = far;
+    a->far_index = theirs;
+    a->arrives_us = w->now_us + delay;
+    b->far_node = node;
+    b->far_index = mine;
+    b->arrives_us = w->now_us + 2 * delay;
+    struct io_event accepted = {
+        .kind = IO_ACCEPTED,
+        .conn = handle_of(w, far, theirs),
+        .listener = op->remote.port == NET_PORT_SIP ? IO_LISTEN_OVERLAY_SIP : IO_LISTEN_OVERLAY,
+        .local = op->remote,
+        .remote = net_address(node),
+    };
+    struct io_event connected = {.kind = IO_CONNECTED,
+                                 .conn = handle_of(w, node, mine),
+                                 .tag = op->tag,
+                                 .local = net_address(node),
+                                 .remote = op->remote};
+    post(w, far, w->now_us + delay, &accepted, NULL);
+    post(w, node, w->now_us + 2 * delay, &connected, NULL);
+}
+
+static void send_on(struct world *w, uint32_t node, const struct io_op *op)
+{
+    struct net_end *end = end_of(w, node, op->conn);
+    if (end == NULL) {
+        msgbuf_release(&w->buffers, op->buf);
+        return;
+    }
+    struct io_event sent = {.kind = IO_SENT, .conn = op->conn, .data_len = op->buf->len};
+    w->net.stream_bytes += op->buf->len;
+    post(w, node, w->now_us, &sent, NULL);
+    uint64_t at = arrival(w, node, end);
+    if (!w->nodes[end->far_node].is_alive) { /* into the void */
+        msgbuf_release(&w->buffers, op->buf);
+        return;
+    }
+    struct io_event stream = {.kind = IO_STREAM, .conn = handle_of(w, end->far_node, end->far_index)};
+    post(w, end->far_node, at, &stream, op->buf);
+}
+
+/* The far end hears of it at `at_us`; its end stays in use until then (net_admit). */
+static void tell_far_end(struct world *w, const struct net_end *end, uint64_t at_us, enum err why)
+{
+    struct io_event closed = {.kind = IO_CLOSED,
+                              .conn = handle_of(w, end->far_node, end->far_index),
+                              .error = why};
+    if (w->nodes[end->far_node].is_alive) {
+        post(w, end->far_node, at_us, &closed, NULL);
+    }
+}
+
+static void close_end(struct world *w, uint32_t node, handle conn)
+{
+    struct net_end *end = end_of(w, node, conn);
+    if (end != NULL) {
+        tell_far_end(w, end, arrival(w, node, end), ERR_CLOSED);
+        drop_end(end);
+    }
+}
+
+static void mail_to(struct world *w, uint32_t node, const struct io_op *op)
+{
+    uint32_t first = node - node % w->settings.shards;
+    uint32_t far = first + op->shard;
+    if (op->shard >= w->settings.shards || !w->nodes[far].is_alive) {
+        if (op->buf != NULL) {
+            msgbuf_release(&w->buffers, op->buf);
+        }
+        return;
+    }
+    struct io_event mail = {.kind = IO_MAIL,
+                            .tag = op->tag,
+                            .shard = (uint16_t)(node - first),
+                            .mail = op->mail};
+    post(w, far, w->now_us + LOCAL_US, &mail, op->buf);
+}
+
+void net_carry_out(struct world *w, uint32_t i)
+{
+    for (uint32_t k = 0; k < w->outbox.count; k++) {
+        const struct io_op *op = &w->outbox.ops[k];
+        switch (op->kind) {
+        case IO_OP_CONNECT:
+            connect_to(w, i, op);
+            break;
+        case IO_OP_SEND:
+            send_on(w, i, op);
+            break;
+        case IO_OP_CLOSE:
+        case IO_OP_ABORT:
+            close_end(w, i, op->conn);
+            break;
+        case IO_OP_DATAGRAM: /* no phones in this world yet */
+            w->net.datagrams_lost++;
+            msgbuf_release(&w->buffers, op->buf);
+            break;
+        case IO_OP_MAIL:
+            mail_to(w, i, op);
+            break;
+        case IO_OP_PROVED:
+            break;
+        }
+    }
+    io_outbox_clear(&w->outbox);
+}
+
+void net_bury(struct world *w, uint32_t i, bool is_told)
+{
+    for (uint32_t k = 0; k < NET_CONNS_PER_NODE; k++) {
+        struct net_end *end = end_at(w, i, k);
+        if ((end->generation & 1) == 0) {
+            continue;
+        }
+        uint64_t heard = is_told ? arrival(w, i, end) : w->now_us + SILENCE_US;
+        tell_far_end(w, end, heard, is_told ? ERR_CLOSED : ERR_TIMEOUT);
+        drop_end(end);
+    }
+}
+
+bool net_admit(struct world *w, struct queue_event *e)
+{
+    enum io_event_kind kind = e->io.kind;
+    if (kind == IO_MAIL || kind == IO_DATAGRAM || (kind == IO_CONNECTED && e->io.conn == 0)) {
+        return true;
+    }
+    struct net_end *end = end_of(w, e->node, e->io.conn);
+    if (end == NULL) {
+        if (kind == IO_CONNECTED) { /* accepted and closed again before we heard of it */
+            e->io.conn = 0;
+            e->io.error = ERR_REFUSED;
+            return true;
+        }
+        return false;
+    }
+    if (kind == IO_CLOSED) {
+        drop_end(end);
+    }
+    return true;
+}

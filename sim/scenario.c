@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* join -> settle -> store -> count copies -> leave or kill -> repair -> fetch -> end. */
+#include "sim/scenario.h"
+
+enum {
+    COPIES_WANTED = 3,
+    CHECK_US = 250000,
+    WAVE_US = 600 * 1000 * 1000,
+    COPIES_PER_RECORD = 16,
+};
+
+struct run {
+    const struct scenario *s;
+    struct world *world;
+    struct checker checker;
+    struct workload load;
+    struct scenario_result *out;
+};
+
+void scenario_defaults(struct scenario *s)
+{
+    *s = (struct scenario){
+#define SCENARIO(name, value, help) .name = (value),
+#include "sim/scenario.def"
+#undef SCENARIO
+    };
+}
+
+static bool number_of(struct slice text, uint64_t *out)
+{
+    *out = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.data[i] < '0' || text.data[i] > '9' || *out > 1000000000000ULL) {
+            return false;
+        }
+        *out = *out * 10 + (uint64_t)(text.data[i] - '0');
+    }
+    return text.len > 0;
+}
+
+enum err scenario_set(struct scenario *s, struct slice key, struct slice value)
+{
+    uint64_t number = 0;
+    bool ok = number_of(value, &number);
+#define SCENARIO(name, default_value, help)                                                        \
+    if (slice_is_equal(key, SLICE_LITERAL(#name))) {                                               \
+        s->name = number;                                                                          \
+        return ok ? ERR_OK : ERR_MALFORMED;                                                        \
+    }
+#include "sim/scenario.def"
+#undef SCENARIO
+    return ERR_NOT_FOUND;
+}
+
+static struct slice trim(struct slice s)
+{
+    while (s.len > 0 && (s.data[0] == ' ' || s.data[0] == '\t')) {
+        s = slice_from(s, 1);
+    }
+    while (s.len > 0 && (s.data[s.len - 1] == ' ' || s.data[s.len - 1] == '\t' ||
+                         s.data[s.len - 1] == '\r')) {
+        s.len--;
+    }
+    return s;
+}
+
+/* The part of `s` before `c` (all of it when there is none); `rest` is what follows. */
+static struct slice cut(struct slice s, uint8_t c, struct slice *rest)
+{
+    const uint8_t *at = s.len == 0 ? NULL : memchr(s.data, c, s.len);
+    size_t len = at == NULL ? s.len : (size_t)(at - s.data);
+    *rest = slice_from(s, len + 1);
+    return slice_of(s.data, len);
+}
+
+enum err scenario_parse(struct scenario *s, struct slice text, uint32_t *line)
+{
+    for (*line = 1; text.len > 0; (*line)++) {
+        struct slice comment;
+        struct slice value;
+        struct slice content = trim(cut(cut(text, '\n', &text), '#', &comment));
+        if (content.len == 0) {
+            continue;
+        }
+        struct slice key = trim(cut(content, '=', &value));
+        enum err e = scenario_set(s, key, trim(value));
+        if (e != ERR_OK) {
+            return e;
+        }
+    }
+    return ERR_OK;
+}
+
+void scenario_world(const struct scenario *s, uint64_t seed, struct world_settings *out)
+{
+    world_defaults(out);
+    out->seed = seed;
+    out->nodes = (uint32_t)s->nodes;
+    out->shards = (uint32_t)s->shards;
+    out->accounts = (uint32_t)s->records;
+    out->latency_us = s->latency_ms * 1000;
+    out->jitter_us = s->jitter_ms * 1000;
+    out->loss_ppm = (uint32_t)s->loss_ppm;
+    out->config.replica_min_hosts = (uint32_t)s->replica_min_hosts;
+    out->is_publishing = s->publish != 0;
+}
+
+size_t scenario_bytes(const struct scenario *s)
+{
+    struct world_settings world;
+    scenario_world(s, 1, &world);
+    return world_bytes(&world) + workload_bytes((uint32_t)s->records) +
+           checker_bytes((uint32_t)s->nodes, (uint32_t)s->records * COPIES_PER_RECORD + 1024) + 4096;
+}
+
+static bool is_ring_right(struct run *r)
+{
+    struct checker_ring ring = checker_ring(&r->checker, r->world);
+    r->out->ring = ring;
+    return ring.ready == ring.nodes && ring.broken == 0 && ring.thin == 0;
+}
+
+static struct checker_copies copies_of(struct run *r)
+{
+    return checker_copies(&r->checker, r->world, OVERLAY_KIND_SIP_REGISTRATION, COPIES_WANTED);
+}
+
+/* Runs until the ring is right, at most limit_us; how long it took, 0 = never. */
+static uint64_t run_until_right(struct run *r, uint64_t limit_us)
+{
+    uint64_t start = world_now_us(r->world);
+    while (world_now_us(r->world) < start + limit_us) {
+        world_run_until(r->world, world_now_us(r->world) + CHECK_US);
+        if (is_ring_right(r)) {
+            return world_now_us(r->world) - start;
+        }
+    }
+    return 0;
+}
+
+static uint64_t run_until_copied(struct run *r, uint64_t start_us, uint64_t limit_us)
+{
+    for (;;) {
+        r->out->copies_after = copies_of(r);
+        if (r->out->copies_after.under == 0) {
+            return world_now_us(r->world) - start_us;
+        }
+        if (world_now_us(r->world) >= start_us + limit_us) {
+            return 0;
+        }
+        world_run_until(r->world, world_now_us(r->world) + CHECK_US);
+    }
+}
+
+static void invariant(struct run *r, bool holds)
+{
+    r->out->checked++;
+    r->out->broken += holds ? 0 : 1;
+}
+
+static void join_all(struct run *r)
+{
+    uint64_t start = world_now_us(r->world);
+    for (uint32_t i = 0; i < r->s->nodes; i++) {
+        world_start(r->world, i);
+        world_run_until(r->world, world_now_us(r->world) + r->s->join_interval_ms * 1000);
+    }
+    bool joined = run_until_right(r, r->s->settle_s * 1000000) != 0;
+    r->out->join_us = joined ? world_now_us(r->world) - start : 0;
+    invariant(r, joined);
+}
+
+static uint32_t random_live_node(struct run *r)
+{
+    for (;;) {
+        uint32_t i = (uint32_t)rng_below(world_rng(r->world), r->s->nodes);
+        if (world_is_alive(r->world, i)) {
+            return i;
+        }
+    }
+}
+
+static void kill_some(struct run *r)
+{
+    uint64_t start = world_now_us(r->world);
+    r->out->killed = (uint32_t)(r->s->nodes * r->s->kill_percent / 100);
+    for (uint32_t k = 0; k < r->out->killed; k++) {
+        uint32_t i = random_live_node(r);
+        if (r->s->kill_silent != 0) {
+            world_vanish(r->world, i);
+        } else {
+            world_kill(r->world, i);
+        }
+    }
+    r->out->lost = r->out->copies_before.records - copies_of(r).records;
+    r->out->repair_us = run_until_right(r, r->s->repair_s * 1000000);
+    r->out->copies_repair_us = run_until_copied(r, start, r->s->repair_s * 1000000);
+    invariant(r, r->out->repair_us != 0);
+    invariant(r, r->out->copies_repair_us != 0);
+}
+
+static void leave_some(struct run *r)
+{
+    uint32_t leavers = (uint32_t)(r->s->nodes * r->s->leave_percent / 100);
+    for (uint32_t k = 0; k < leavers; k++) {
+        world_stop(r->world, random_live_node(r));
+        world_run_until(r->world, world_now_us(r->world) + 3000000);
+    }
+    uint64_t start = world_now_us(r->world);
+    invariant(r, run_until_right(r, r->s->repair_s * 1000000) != 0);
+    invariant(r, run_until_copied(r, start, r->s->repair_s * 1000000) != 0);
+    invariant(r, r->out->copies_after.records == r->out->copies_before.records);
+}
+
+static void end_world(struct run *r)
+{
+    r->out->simulated_us = world_now_us(r->world);
+    r->out->events = world_events(r->world);
+    r->out->fingerprint = world_fingerprint(r->world);
+    r->out->stream_bytes = world_stream_bytes(r->world);
+    for (uint32_t i = 0; i < r->s->nodes; i++) {
+        if (world_is_alive(r->world, i)) {
+            world_kill(r->world, i);
+        }
+    }
+    world_run_until(r->world, world_now_us(r->world) + 60000000);
+    r->out->buffers_left = world_buffers_in_use(r->world);
+    r->out->metrics = *world_metrics(r->world);
+}
+
+void scenario_run(const struct scenario *s, struct arena *arena, uint64_t seed,
+                  struct scenario_result *out)
+{
+    struct world_settings settings;
+    struct run r = {.s = s, .out = out};
+    memset(out, 0, sizeof(*out));
+    scenario_world(s, seed, &settings);
+    r.world = world_init(arena, &settings);
+    checker_init(&r.checker, arena, (uint32_t)s->nodes,
+                 (uint32_t)s->records * COPIES_PER_RECORD + 1024);
+    workload_init(&r.load, arena, (uint32_t)s->records);
+    join_all(&r);
+    workload_run(&r.load, r.world, WORKLOAD_STORE, 0, (uint32_t)s->records, WAVE_US);
+    run_until_copied(&r, world_now_us(r.world), 10000000);
+    out->copies_before = copies_of(&r);
+    invariant(&r, out->copies_before.under == 0);
+    if (s->leave_percent > 0) {
+        leave_some(&r);
+    }
+    if (s->kill_percent > 0) {
+        kill_some(&r);
+    }
+    workload_run(&r.load, r.world, WORKLOAD_FETCH, 0, (uint32_t)s->records, WAVE_US);
+    out->copies_after = copies_of(&r);
+    out->stores = r.load.stores;
+    out->fetches = r.load.fetches;
+    invariant(&r, out->fetches.wrong == 0);
+    invariant(&r, out->fetches.failed <= out->lost);
+    end_world(&r);
+    invariant(&r, out->buffers_left == 0);
+}

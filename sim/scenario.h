@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* scenario.h - what is done to a world, as a small text of key = value lines, and what came of it.
+ *
+ *   nodes = 200              # peers that join, one after another
+ *   join_interval_ms = 100
+ *   records = 2000           # SIP-REGISTRATIONs stored, then fetched back
+ *   kill_percent = 10        # of the peers, all at once (kill -9); kill_silent = 1: power failure
+ *   repair_s = 60            # virtual time given to the survivors before copies are counted
+ *
+ * Unknown keys are errors.  The command line overrides single keys. */
+#pragma once
+#include "sim/checker.h"
+#include "sim/workload.h"
+
+struct scenario {
+#define SCENARIO(name, value, help) uint64_t name;
+#include "sim/scenario.def"
+#undef SCENARIO
+};
+
+void scenario_defaults(struct scenario *s);
+/* One "key = value".  ERR_NOT_FOUND for an unknown key, ERR_MALFORMED for a bad number. */
+enum err scenario_set(struct scenario *s, struct slice key, struct slice value) MUST_USE;
+/* A whole file; '#' begins a comment.  *line is the number of the line at fault. */
+enum err scenario_parse(struct scenario *s, struct slice text, uint32_t *line) MUST_USE;
+
+struct scenario_result {
+    uint64_t simulated_us;
+    uint64_t events;
+    uint64_t fingerprint;
+    uint64_t join_us;            /* until the ring of all peers was right; 0 = never */
+    uint64_t repair_us;          /* after the kill, until the ring was right again; 0 = never */
+    uint64_t copies_repair_us;   /* ... until each record had its copies again; 0 = never */
+    uint32_t killed;
+    uint32_t lost;               /* acknowledged, but no copy is left anywhere */
+    struct checker_ring ring;
+    struct checker_copies copies_before;
+    struct checker_copies copies_after;
+    struct workload_result stores;
+    struct workload_result fetches;
+    uint64_t stream_bytes;
+    uint32_t checked, broken;    /* invariants */
+    uint32_t buffers_left;       /* after all nodes were gone: must be 0 */
+    struct metrics metrics;
+};
+
+/* The settings of the world that `s` asks for. */
+void scenario_world(const struct scenario *s, uint64_t seed, struct world_settings *out);
+size_t scenario_bytes(const struct scenario *s);
+/* Runs it from nothing to the end. */
+void scenario_run(const struct scenario *s, struct arena *arena, uint64_t seed,
+                  struct scenario_result *out);

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tls_fake.h - what stands in for TLS in a made-up world: certificates are exchanged, bytes stay
+ * readable, records keep their lengths.
+ *
+ * A connection is a small object; bytes that wait in it stand in chunks that all connections of a
+ * world share, so that a thousand idle links cost nothing.
+ * Owner: the world.  One context for each node (its certificate), one table for all. */
+#pragma once
+#include "core/pool.h"
+#include "link/tls.h"
+
+struct tls_fake_table {
+    struct pool connections;
+    struct pool chunks;
+};
+
+struct tls_fake_context {
+    struct tls_fake_table *table;
+    struct slice certificate;
+};
+
+void tls_fake_table_init(struct tls_fake_table *table, struct arena *arena, uint32_t connections,
+                         uint32_t chunks);
+size_t tls_fake_table_bytes(uint32_t connections, uint32_t chunks);
+/* Its contexts are struct tls_fake_context. */
+const struct tls_ops *tls_fake_ops(void);
+/* Frees all connections of a node that is gone. */
+void tls_fake_bury(struct tls_fake_table *table, const struct tls_fake_context *context);

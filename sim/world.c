@@ -1,0 +1,439 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Time jumps from event to event.  A node's turn is one event, its due timers, and its flush; what it
+ * asked for becomes later events of others.  See sim/net.c for what the network does to them. */
+#include "sim/world.h"
+#include "sim/crypto_fake.h"
+#include "sim/net.h"
+#include "sim/world_impl.h"
+#include <stdio.h>
+#include <xxhash.h>
+
+enum {
+    BUFFERS_SMALL_PER_NODE = 24,
+    BUFFERS_LARGE_PER_NODE = 24,
+    BUFFERS_EXTRA = 4096,
+    EVENTS_PER_NODE = 256,
+    EVENTS_EXTRA = 65536,
+    TLS_CHUNKS = 512,
+};
+#define LIFE_MS (365ULL * 24 * 3600 * 1000)
+
+/* ---- settings and memory ---- */
+
+void world_defaults(struct world_settings *s)
+{
+    memset(s, 0, sizeof(*s));
+    s->seed = 1;
+    s->nodes = 16;
+    s->shards = 1;
+    s->latency_us = 20000;
+    s->jitter_us = 2000;
+    s->start_wall_ms = 1800000000000ULL;
+    struct overlay_config *c = &s->config;
+    snprintf(c->name, sizeof(c->name), "sim.example");
+    c->sequence = 1;
+    c->node_id_length = 16;
+    c->initial_ttl = 100;
+    c->max_message_bytes = 5000;
+    c->reliability_timer_ms = 3000;
+    c->chord_update_interval_s = 600;
+    c->chord_ping_interval_s = 3600;
+    c->chord_reactive = true;
+    c->no_ice = true;
+    c->replica_min_hosts = 2;
+    c->kinds[0] = (struct overlay_kind){OVERLAY_KIND_SIP_REGISTRATION, OVERLAY_DICTIONARY,
+                                        OVERLAY_USER_NODE_MATCH, 32, 512, 0};
+    c->kinds[1] = (struct overlay_kind){OVERLAY_KIND_CERTIFICATE_BY_NODE, OVERLAY_ARRAY,
+                                        OVERLAY_NODE_MATCH, 4, 2048, 0};
+    c->kinds[2] = (struct overlay_kind){OVERLAY_KIND_CERTIFICATE_BY_USER, OVERLAY_ARRAY,
+                                        OVERLAY_USER_MATCH, 64, 2048, 0};
+    c->kind_count = 3;
+}
+
+static uint32_t buffers_small(const struct world_settings *s)
+{
+    return s->nodes * BUFFERS_SMALL_PER_NODE + BUFFERS_EXTRA;
+}
+
+static uint32_t buffers_large(const struct world_settings *s)
+{
+    return s->nodes * BUFFERS_LARGE_PER_NODE + BUFFERS_EXTRA;
+}
+
+static uint32_t events_cap(const struct world_settings *s)
+{
+    return s->nodes * EVENTS_PER_NODE + EVENTS_EXTRA;
+}
+
+static uint32_t tls_cap(const struct world_settings *s)
+{
+    return 2 * net_conns_cap(s->nodes);
+}
+
+/* A node's memory depends on limits alone; settings without names are enough to ask.  Not inlined:
+ * struct node_settings alone nearly fills a frame. */
+static __attribute__((noinline)) size_t bytes_of_node(const struct world_settings *s,
+                                                      const struct limits *limits,
+                                                      const struct ident *nobody)
+{
+    struct node_settings node;
+    memset(&node, 0, sizeof(node));
+    node.overlay.config = s->config;
+    node.overlay.self = nobody;
+    node.overlay.limits = limits;
+    node.overlay.shards = 1;
+    node.limits = limits;
+    return node_bytes(&node);
+}
+
+size_t world_bytes(const struct world_settings *s)
+{
+    struct limits limits;
+    struct ident nobody = {0};
+    world_limits(&limits);
+    size_t each = bytes_of_node(s, &limits, &nobody) + 4096 + sizeof(struct world_node);
+    size_t idents = (s->nodes + s->accounts) * (sizeof(struct world_ident) + 64);
+    return s->nodes * each + idents + sizeof(struct world) + net_bytes(s->nodes) +
+           events_cap(s) * sizeof(struct queue_event) +
+           buffers_small(s) *
+               (MSGBUF_SMALL_BYTES + MSGBUF_HEADROOM + sizeof(struct msgbuf) + 64ULL) +
+           buffers_large(s) *
+               (MSGBUF_LARGE_BYTES + MSGBUF_HEADROOM + sizeof(struct msgbuf) + 64ULL) +
+           io_outbox_bytes(WORLD_OUTBOX) + tls_fake_table_bytes(tls_cap(s), TLS_CHUNKS) + 65536;
+}
+
+/* ---- identities ---- */
+
+static void make_ident(struct world *w, struct world_ident *out, const char *user)
+{
+    struct crypto_fake_names names = {
+        .user = slice_text(user),
+        .node_id = out->ident.node_id.bytes,
+        .not_before_ms = w->settings.start_wall_ms - 3600000,
+        .not_after_ms = w->settings.start_wall_ms + LIFE_MS,
+    };
+    crypto_fake_key_make(&out->key, &w->identity_rng);
+    rng_fill(&w->identity_rng, out->ident.node_id.bytes, 16);
+    crypto_fake_issue(w->root, &out->key, &names, out->certificate);
+    struct ident *id = &out->ident;
+    snprintf(id->user, sizeof(id->user), "%s", user);
+    id->user_len = strlen(id->user);
+    id->certificate = slice_of(out->certificate, sizeof(out->certificate));
+    w->crypto.sha256(id->certificate, id->certificate_sha256);
+    id->key = (const struct crypto_key *)(const void *)&out->key;
+    id->algorithm = CRYPTO_ED25519;
+    id->not_before_ms = names.not_before_ms;
+    id->not_after_ms = names.not_after_ms;
+}
+
+static void make_idents(struct world *w, struct arena *arena)
+{
+    char user[WORLD_USER_CAP];
+    const struct world_settings *s = &w->settings;
+    w->idents = ARENA_ARRAY(arena, struct world_ident, s->nodes);
+    w->accounts = s->accounts == 0 ? NULL : ARENA_ARRAY(arena, struct world_ident, s->accounts);
+    for (uint32_t i = 0; i < s->nodes; i++) {
+        snprintf(user, sizeof(user), "host%u@sim.example", i / s->shards);
+        make_ident(w, &w->idents[i], user);
+    }
+    for (uint32_t i = 0; i < s->accounts; i++) {
+        snprintf(user, sizeof(user), "u%u@sim.example", i);
+        make_ident(w, &w->accounts[i], user);
+    }
+}
+
+/* ---- nodes ---- */
+
+static void node_settings_of(struct world *w, uint32_t i, struct node_settings *out)
+{
+    const struct world_settings *s = &w->settings;
+    struct world_node *n = &w->nodes[i];
+    memset(out, 0, sizeof(*out));
+    struct overlay_settings *o = &out->overlay;
+    o->config = s->config;
+    o->trust = (struct crypto_trust){.roots = &w->root,
+                                     .root_count = 1,
+                                     .overlay_name = slice_text(w->settings.config.name),
+                                     .node_id_length = 16};
+    o->self = &w->idents[i].ident;
+    o->limits = &w->limits;
+    o->shard = (uint16_t)(i % s->shards);
+    o->shards = (uint16_t)s->shards;
+    for (uint32_t k = 0; k < s->shards; k++) {
+        o->siblings[k] = w->idents[i - i % s->shards + k].ident.node_id;
+    }
+    o->found_ring = i == 0 ? OVERLAY_FOUND_NOW : OVERLAY_FOUND_NO;
+    o->bootstrap_count = min_size(4, s->nodes);
+    for (uint32_t k = 0; k < o->bootstrap_count; k++) {
+        o->bootstrap[k] = net_address(k);
+    }
+    o->candidates[0] = net_address(i);
+    o->candidate_count = 1;
+    o->sip_candidates[0] = net_address(i);
+    o->sip_candidates[0].port = NET_PORT_SIP;
+    o->sip_candidate_count = 1;
+    o->storage_ack = OVERLAY_ACK_REPLICA;
+    n->publish = &w->idents[i].ident;
+    o->publish = &n->publish;
+    o->publish_count = s->is_publishing ? 1 : 0;
+    n->tls = (struct tls_fake_context){.table = &w->tls,
+                                       .certificate = w->idents[i].ident.certificate};
+    out->tls = tls_fake_ops();
+    out->tls_context = &n->tls;
+    out->limits = &w->limits;
+}
+
+static void drop_log(void *context, enum log_level level, const char *line, size_t len)
+{
+    (void)context;
+    (void)level;
+    (void)line;
+    (void)len;
+}
+
+static __attribute__((noinline)) void make_room(struct world *w, uint32_t i, struct arena *arena)
+{
+    struct node_settings node;
+    node_settings_of(w, i, &node);
+    size_t bytes = node_bytes(&node) + 1024;
+    arena_init(&w->nodes[i].arena, arena_take(arena, bytes, 1, 64), bytes);
+    rng_init(&w->nodes[i].rng, w->settings.seed * 0x9e3779b97f4a7c15ULL + i);
+}
+
+struct world *world_init(struct arena *arena, const struct world_settings *s)
+{
+    CHECK(s->nodes > 0 && s->nodes <= WORLD_NODES_CAP && s->shards > 0 &&
+          s->shards <= OVERLAY_SHARDS_CAP && s->nodes % s->shards == 0);
+    struct world *w = ARENA_ARRAY(arena, struct world, 1);
+    w->settings = *s;
+    w->root = SLICE_LITERAL("the root of sim.example");
+    rng_init(&w->identity_rng, s->seed ^ 0x1de27);
+    rng_init(&w->crypto_rng, s->seed ^ 0xc2217);
+    rng_init(&w->scenario_rng, s->seed ^ 0x5ce7a);
+    crypto_fake_init(&w->crypto, &w->crypto_rng);
+    world_limits(&w->limits);
+    msgbuf_pool_init(&w->buffers, arena, buffers_small(s), buffers_large(s));
+    io_outbox_init(&w->outbox, arena, WORLD_OUTBOX);
+    log_init(&w->log, drop_log, NULL, LOG_ERROR, 0);
+    queue_init(&w->queue, arena, events_cap(s));
+    tls_fake_table_init(&w->tls, arena, tls_cap(s), TLS_CHUNKS);
+    net_init(&w->net, arena, s->nodes, s->seed);
+    make_idents(w, arena);
+    w->nodes = ARENA_ARRAY(arena, struct world_node, s->nodes);
+    for (uint32_t i = 0; i < s->nodes; i++) {
+        make_room(w, i, arena);
+    }
+    return w;
+}
+
+/* ---- turns ---- */
+
+struct turn *world_begin_turn(struct world *w, uint32_t i)
+{
+    struct world_node *n = &w->nodes[i];
+    w->turn = (struct turn){
+        .now_us = w->now_us,
+        .wall_ms = w->settings.start_wall_ms + w->now_us / 1000,
+        .rng = &n->rng,
+        .crypto = &w->crypto,
+        .wheel = &n->wheel,
+        .buffers = &w->buffers,
+        .out = &w->outbox,
+        .metrics = &w->metrics,
+        .log = &w->log,
+    };
+    return &w->turn;
+}
+
+static void schedule_wake(struct world *w, uint32_t i, uint64_t at_us)
+{
+    struct world_node *n = &w->nodes[i];
+    if (at_us == UINT64_MAX || (n->wake_us != 0 && n->wake_us <= at_us)) {
+        return;
+    }
+    n->wake_us = max_u64(at_us, w->now_us);
+    struct queue_event e = {
+        .at_us = n->wake_us, .node = i, .incarnation = n->incarnation, .what = QUEUE_WAKE};
+    queue_put(&w->queue, &e);
+}
+
+void world_end_turn(struct world *w, uint32_t i)
+{
+    struct world_node *n = &w->nodes[i];
+    bool has_work = node_on_flush(&w->turn, n->node);
+    net_carry_out(w, i);
+    schedule_wake(w, i, has_work ? w->now_us : wheel_next_us(&n->wheel));
+    if (node_is_stopped(n->node)) {
+        world_bury(w, i, true);
+    }
+}
+
+void world_start(struct world *w, uint32_t i)
+{
+    struct world_node *n = &w->nodes[i];
+    CHECK(!n->is_alive);
+    struct node_settings settings;
+    node_settings_of(w, i, &settings);
+    if (n->incarnation > 0 && i == 0) {
+        settings.overlay.found_ring = OVERLAY_FOUND_NO;
+    }
+    memset(n->arena.base, 0, n->arena.used);
+    n->arena.used = 0;
+    n->incarnation++;
+    n->wake_us = 0;
+    n->is_alive = true;
+    wheel_init(&n->wheel, w->now_us);
+    struct turn *t = world_begin_turn(w, i);
+    n->node = node_init(t, &n->arena, &settings);
+    node_start(t, n->node);
+    world_end_turn(w, i);
+}
+
+void world_bury(struct world *w, uint32_t i, bool is_told)
+{
+    struct world_node *n = &w->nodes[i];
+    n->is_alive = false;
+    n->incarnation++;
+    net_bury(w, i, is_told);
+    tls_fake_bury(&w->tls, &n->tls);
+}
+
+void world_kill(struct world *w, uint32_t i)
+{
+    CHECK(w->nodes[i].is_alive);
+    world_bury(w, i, true);
+}
+
+void world_vanish(struct world *w, uint32_t i)
+{
+    CHECK(w->nodes[i].is_alive);
+    world_bury(w, i, false);
+}
+
+void world_stop(struct world *w, uint32_t i)
+{
+    CHECK(w->nodes[i].is_alive);
+    struct turn *t = world_begin_turn(w, i);
+    node_stop(t, w->nodes[i].node, 1000000);
+    world_end_turn(w, i);
+}
+
+/* ---- the loop ---- */
+
+static void fingerprint(struct world *w, const struct queue_event *e)
+{
+    uint64_t seen[4] = {e->at_us, (uint64_t)e->node << 32 | (uint32_t)e->io.kind, e->io.data_len,
+                        w->fingerprint};
+    w->fingerprint = XXH3_64bits_withSeed(seen, sizeof(seen),
+                                          e->buf == NULL || e->io.data_len == 0
+                                              ? 0
+                                              : XXH3_64bits(e->io.data, e->io.data_len));
+    w->events++;
+}
+
+static void deliver(struct world *w, struct queue_event *e)
+{
+    struct world_node *n = &w->nodes[e->node];
+    bool is_meant = n->is_alive && n->incarnation == e->incarnation;
+    if (is_meant && e->what == QUEUE_WAKE) {
+        n->wake_us = 0;
+    }
+    if (is_meant && (e->what == QUEUE_WAKE || net_admit(w, e))) {
+        struct turn *t = world_begin_turn(w, e->node);
+        if (e->what == QUEUE_IO) {
+            fingerprint(w, e);
+            node_on_event(t, n->node, &e->io);
+        }
+        node_on_timers(t, n->node);
+        world_end_turn(w, e->node);
+    }
+    if (e->buf != NULL) {
+        msgbuf_release(&w->buffers, e->buf);
+    }
+}
+
+void world_run_until(struct world *w, uint64_t at_us)
+{
+    const struct queue_event *first;
+    while ((first = queue_first(&w->queue)) != NULL && first->at_us <= at_us) {
+        struct queue_event e;
+        queue_take(&w->queue, &e);
+        w->now_us = e.at_us;
+        deliver(w, &e);
+    }
+    w->now_us = max_u64(w->now_us, at_us);
+}
+
+/* ---- asking ---- */
+
+uint64_t world_now_us(const struct world *w)
+{
+    return w->now_us;
+}
+
+bool world_is_alive(const struct world *w, uint32_t i)
+{
+    return w->nodes[i].is_alive;
+}
+
+uint32_t world_alive_count(const struct world *w)
+{
+    uint32_t alive = 0;
+    for (uint32_t i = 0; i < w->settings.nodes; i++) {
+        alive += w->nodes[i].is_alive ? 1 : 0;
+    }
+    return alive;
+}
+
+struct node *world_node(struct world *w, uint32_t i)
+{
+    CHECK(w->nodes[i].is_alive);
+    return w->nodes[i].node;
+}
+
+const struct world_settings *world_settings_of(const struct world *w)
+{
+    return &w->settings;
+}
+
+const struct ident *world_ident(const struct world *w, uint32_t i)
+{
+    return &w->idents[i].ident;
+}
+
+const struct ident *world_account(const struct world *w, uint32_t i)
+{
+    CHECK(i < w->settings.accounts);
+    return &w->accounts[i].ident;
+}
+
+struct rng *world_rng(struct world *w)
+{
+    return &w->scenario_rng;
+}
+
+uint64_t world_fingerprint(const struct world *w)
+{
+    return w->fingerprint;
+}
+
+uint64_t world_events(const struct world *w)
+{
+    return w->events;
+}
+
+const struct metrics *world_metrics(const struct world *w)
+{
+    return &w->metrics;
+}
+
+uint32_t world_buffers_in_use(const struct world *w)
+{
+    return w->buffers.in_use[0] + w->buffers.in_use[1] + w->tls.connections.in_use +
+           w->tls.chunks.in_use;
+}
+
+uint64_t world_stream_bytes(const struct world *w)
+{
+    return w->net.stream_bytes;
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* world.h - many nodes on a virtual clock and a virtual network, out of one seed.
+ *
+ * The nodes are the daemon's own object files; what stands in for the world is core/io.h (sim/net),
+ * core/crypto.h (sim/crypto_fake) and link/tls.h (sim/tls_fake).  Integer arithmetic only, events in
+ * (time, sequence) order: the same seed and the same build give the same run, which
+ * world_fingerprint proves.
+ *
+ * Owner: one thread.  Memory: one arena, world_bytes tells how much. */
+#pragma once
+#include "node/node.h"
+
+enum { WORLD_NODES_CAP = 100000, WORLD_USER_CAP = 48 };
+
+struct world_settings {
+    uint64_t seed;
+    uint32_t nodes;
+    uint32_t shards;        /* peers of one machine: nodes i*shards .. share a host name */
+    uint32_t accounts;      /* user identities beside the nodes' own, for records */
+    uint64_t latency_us;    /* one way, of a pair: latency_us .. 2 * latency_us */
+    uint64_t jitter_us;     /* added to each transmission: 0 .. jitter_us */
+    uint32_t loss_ppm;      /* of transmissions: a datagram is gone, a stream waits one retransmission */
+    uint64_t start_wall_ms; /* wall clock at time 0 */
+    struct overlay_config config;
+    bool is_publishing;     /* nodes publish their certificates (Kinds 0x3 and 0x10) */
+};
+
+/* A ring of `nodes` with the daemon's defaults and an overlay called "sim.example". */
+void world_defaults(struct world_settings *s);
+
+struct world;
+
+size_t world_bytes(const struct world_settings *s);
+struct world *world_init(struct arena *arena, const struct world_settings *s);
+
+/* Starts node i: it joins (node 0 founds).  Again after it was killed: a new life with an empty
+ * store and the same identity. */
+void world_start(struct world *w, uint32_t i);
+/* kill -9: its connections are reset by its kernel, all else is gone. */
+void world_kill(struct world *w, uint32_t i);
+/* The power fails: nobody is told; the others notice by their own timers. */
+void world_vanish(struct world *w, uint32_t i);
+/* Leaves in good order. */
+void world_stop(struct world *w, uint32_t i);
+
+/* Lets everything happen until `at_us`. */
+void world_run_until(struct world *w, uint64_t at_us);
+uint64_t world_now_us(const struct world *w);
+
+bool world_is_alive(const struct world *w, uint32_t i);
+uint32_t world_alive_count(const struct world *w);
+struct node *world_node(struct world *w, uint32_t i);
+const struct world_settings *world_settings_of(const struct world *w);
+const struct ident *world_ident(const struct world *w, uint32_t i);   /* the node's */
+const struct ident *world_account(const struct world *w, uint32_t i); /* user "u<i>@sim.example" */
+/* A turn of node i for calls from outside (node_fetch, node_store); world_end_turn carries out what
+ * the node asked for. */
+struct turn *world_begin_turn(struct world *w, uint32_t i);
+void world_end_turn(struct world *w, uint32_t i);
+/* Where choices of the scenario come from: a stream of its own. */
+struct rng *world_rng(struct world *w);
+
+uint64_t world_fingerprint(const struct world *w); /* over all events delivered so far */
+uint64_t world_events(const struct world *w);
+const struct metrics *world_metrics(const struct world *w); /* of all nodes together */
+/* Buffers, TLS connections and chunks that are in use: back to nothing once all nodes are gone. */
+uint32_t world_buffers_in_use(const struct world *w);
+uint64_t world_stream_bytes(const struct world *w); /* carried, all nodes together */

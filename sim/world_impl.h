@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* world_impl.h - the inside of struct world, shared by world.c, net.c and world_limits.c only. */
+#pragma once
+#include "sim/crypto_fake.h"
+#include "sim/net.h"
+#include "sim/tls_fake.h"
+#include "sim/world.h"
+
+enum { WORLD_OUTBOX = 2048 };
+
+struct world_ident {
+    struct ident ident;
+    struct crypto_fake_key key;
+    uint8_t certificate[CRYPTO_FAKE_CERTIFICATE_BYTES];
+};
+
+struct world_node {
+    struct node *node;
+    struct arena arena;
+    struct wheel wheel;
+    struct rng rng;
+    struct tls_fake_context tls;
+    const struct ident *publish;
+    uint64_t wake_us;     /* when its next wake-up is in the queue; 0 = none */
+    uint32_t incarnation; /* counts lives and deaths */
+    bool is_alive;
+};
+
+struct world {
+    struct world_settings settings;
+    uint64_t now_us;
+    uint64_t events;
+    uint64_t fingerprint;
+    struct turn turn;
+    struct queue queue;
+    struct net net;
+    struct world_node *nodes;
+    struct world_ident *idents;
+    struct world_ident *accounts;
+    struct slice root;
+    struct crypto crypto;
+    struct rng identity_rng, crypto_rng, scenario_rng;
+    struct limits limits;
+    struct msgbuf_pool buffers;
+    struct io_outbox outbox;
+    struct tls_fake_table tls;
+    struct metrics metrics;
+    struct log log;
+};
+
+/* The limits of a simulated node: those of a small peer, so that many fit into one memory. */
+void world_limits(struct limits *l);
+/* The node is no more: its connections, buffers and TLS objects go. */
+void world_bury(struct world *w, uint32_t i, bool is_told);
