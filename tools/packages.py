@@ -99,9 +99,9 @@ def find_tool(tool):
     return None
 
 
-def probe(source, flags, language='c'):
+def probe(source, flags, compiler='gcc'):
     """Compiles, links and runs a program; returns (worked, what it and ldd said)."""
-    compiler = 'g++' if language == 'c++' else 'gcc'
+    language = 'c++' if compiler == 'g++' else 'c'
     with tempfile.TemporaryDirectory() as scratch:
         program = os.path.join(scratch, 'probe')
         ok, said = say([compiler, '-x', language, '-', '-x', 'none', '-o', program] + flags,
@@ -110,6 +110,15 @@ def probe(source, flags, language='c'):
             return False, said
         ok, said = say([program])
         return ok, said + '\n' + say(['ldd', program])[1]
+
+
+def find_sanitizers():
+    """clang's runtime libraries are a package of their own.  None, or what is lacking."""
+    ok, said = probe('int main(void) { return 0; }', ['-fsanitize=address,undefined'], 'clang')
+    if not ok:
+        return lacking('sanitizers', 'clang -fsanitize=address,undefined', 'clang without them',
+                       say(['clang', '-print-resource-dir'])[1], 'libclang-rt-14-dev', said)
+    return None
 
 
 def find_package(package, found):
@@ -130,7 +139,7 @@ def find_package(package, found):
     if package.name == 'benchmark':  # the one C++ library, linked by gcc
         libs += ' -lstdc++'
     ok, said = probe(source, cflags.split() + libs.split(),
-                     'c++' if package.name == 'benchmark' else 'c')
+                     'g++' if package.name == 'benchmark' else 'gcc')
     if not ok:
         return lacking(package.name + ' does not work', need, have, looked, package.debian, said)
     found[package.name] = (cflags, libs)
@@ -174,5 +183,5 @@ def find_all(prefix):
     wrong = [w for w in map(find_tool, TOOLS) if w]
     if not wrong:
         wrong = [find_package(p, found) for p in PACKAGES if p.used]
-        wrong.append(find_boringssl(prefix, found))
+        wrong += [find_boringssl(prefix, found), find_sanitizers()]
     return found, [w for w in wrong if w]
