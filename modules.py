@@ -108,6 +108,7 @@ UNIT_TESTS = {
 # Criterion tests across folders: they link everything up to sim/.
 WIDE_TESTS = {
     'tests/vector': names('''
+        test_vectors
     '''),
     'tests/model': names('''
     '''),

@@ -26,6 +26,20 @@ PLAIN(opaque8, struct slice, rd_opaque8, wr_opaque8)
 PLAIN(opaque16, struct slice, rd_opaque16, wr_opaque16)
 #undef PLAIN
 
+/* One-byte enumerations of which 0 is invalid. */
+static void read_types8(struct rd *r, const struct rl_params *p, struct slice *out)
+{
+    read_opaque8(r, p, out);
+    if (out->len > 0 && memchr(out->data, 0, out->len) != NULL) {
+        rd_fail(r);
+    }
+}
+
+static void write_types8(struct wr *w, const struct rl_params *p, const struct slice *in)
+{
+    write_opaque8(w, p, in);
+}
+
 static void read_node(struct rd *r, const struct rl_params *p, struct node_id *out)
 {
     ids_rd_node(r, p, out);

@@ -26,6 +26,7 @@
 #define MSGS_TYPE_address struct candidate_address
 #define MSGS_TYPE_opaque8 struct slice
 #define MSGS_TYPE_opaque16 struct slice
+#define MSGS_TYPE_types8 struct slice       /* one byte each, none 0 */
 #define MSGS_TYPE_kinds8 struct slice       /* msgs_kind_next */
 #define MSGS_TYPE_candidates16 struct slice /* candidate_next */
 #define MSGS_TYPE_probes16 struct slice     /* msgs_probe_next */

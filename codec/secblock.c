@@ -16,15 +16,15 @@ void secblock_rd_identity(struct rd *r, struct secblock_identity *out)
 {
     *out = (struct secblock_identity){.type = rd_u8(r)};
     size_t len = rd_u16(r);
-    struct rd value = rd_sub(r, len);
+    struct rd value = rd_sub(r, len); /* told by its length, so that new types can be skipped */
     if (out->type == SECBLOCK_IDENTITY_CERT_HASH ||
         out->type == SECBLOCK_IDENTITY_CERT_HASH_NODE_ID) {
         out->hash_algorithm = rd_u8(&value);
         out->hash = rd_opaque8(&value);
     } else if (out->type != SECBLOCK_IDENTITY_NONE) {
-        rd_fail(r); /* 6.3.1.1: an arm that we do not know */
+        out->hash = rd_rest(&value);
     }
-    if (!rd_is_done(&value)) {
+    if (!rd_is_done(&value) || out->type == 0) {
         rd_fail(r);
     }
 }
@@ -54,9 +54,12 @@ void secblock_wr_identity(struct wr *w, const struct secblock_identity *in)
 {
     wr_u8(w, in->type);
     size_t mark = wr_begin(w, 2);
-    if (in->type != SECBLOCK_IDENTITY_NONE) {
+    if (in->type == SECBLOCK_IDENTITY_CERT_HASH ||
+        in->type == SECBLOCK_IDENTITY_CERT_HASH_NODE_ID) {
         wr_u8(w, in->hash_algorithm);
         wr_opaque8(w, in->hash);
+    } else {
+        wr_bytes(w, in->hash);
     }
     wr_end(w, 2, mark);
 }

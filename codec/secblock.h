@@ -20,9 +20,9 @@ enum { SECBLOCK_HASH_NONE = 0, SECBLOCK_HASH_SHA1 = 2, SECBLOCK_HASH_SHA256 = 4 
 enum { SECBLOCK_IDENTITY_BYTES_MAX = 3 + 2 + 255 };
 
 struct secblock_identity {
-    uint8_t type;           /* enum secblock_identity_type, no other passes a decoder */
-    uint8_t hash_algorithm; /* 0 for NONE */
-    struct slice hash;      /* empty for NONE */
+    uint8_t type;           /* enum secblock_identity_type, or one that we do not know */
+    uint8_t hash_algorithm; /* 0 for NONE and unknown types */
+    struct slice hash;      /* empty for NONE; the whole value of an unknown type */
 };
 
 struct secblock_signature {
