@@ -17,6 +17,7 @@ MODULES = {
         bucket
         check
         err
+        hash
         io
         limits
         log

@@ -10,7 +10,6 @@
 #include "core/limits.h"
 #include "core/turn.h"
 #include "dht/ident.h"
-#include "link/link.h"
 
 enum {
     OVERLAY_KIND_SIP_REGISTRATION = 0x1,
@@ -127,6 +126,8 @@ struct overlay_event {
 };
 
 struct overlay;
+struct link_table; /* link/link.h */
+struct link_event;
 
 size_t overlay_bytes(const struct overlay_settings *s);
 /* `links` must outlive the overlay; it is used for sending and dialling. */

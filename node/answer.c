@@ -3,10 +3,10 @@
  * call only, so an answer copies what fits of them. */
 #include "node/node_impl.h"
 
-static struct node_answer_slot *open_slot(struct node *n, uint32_t tag, uint64_t *overlay_tag)
+static struct answer_slot *open_slot(struct node *n, uint32_t tag, uint64_t *overlay_tag)
 {
-    for (uint32_t i = 0; i < NODE_ANSWERS; i++) {
-        struct node_answer_slot *slot = &n->answers[i];
+    for (uint32_t i = 0; i < ANSWER_CAP; i++) {
+        struct answer_slot *slot = &n->answers[i];
         if (!slot->is_open && !slot->is_finished) {
             memset(slot, 0, sizeof(*slot));
             slot->answer.tag = tag;
@@ -19,55 +19,57 @@ static struct node_answer_slot *open_slot(struct node *n, uint32_t tag, uint64_t
 }
 
 /* The request was refused at once: there will be no event. */
-static enum err settle(struct node_answer_slot *slot, enum err e)
+static enum err settle(struct answer_slot *slot, enum err e)
 {
     slot->is_open = e == ERR_OK;
     return e;
 }
 
-enum err node_fetch(struct turn *t, struct node *n, const struct overlay_resource *resource,
-                    uint32_t kind, uint32_t tag)
+enum err answer_fetch(struct turn *t, struct node *n, const struct overlay_resource *resource,
+                      uint32_t kind, uint32_t tag)
 {
     uint64_t overlay_tag = 0;
-    struct node_answer_slot *slot = open_slot(n, tag, &overlay_tag);
+    struct answer_slot *slot = open_slot(n, tag, &overlay_tag);
     if (slot == NULL) {
         return ERR_LIMIT;
     }
     return settle(slot, overlay_fetch(t, n->overlay, resource, kind, overlay_tag));
 }
 
-enum err node_store(struct turn *t, struct node *n, const struct overlay_store *what, uint32_t tag)
+enum err answer_store(struct turn *t, struct node *n, const struct overlay_store *what,
+                      uint32_t tag)
 {
     uint64_t overlay_tag = 0;
-    struct node_answer_slot *slot = open_slot(n, tag, &overlay_tag);
+    struct answer_slot *slot = open_slot(n, tag, &overlay_tag);
     if (slot == NULL) {
         return ERR_LIMIT;
     }
     return settle(slot, overlay_store(t, n->overlay, what, overlay_tag));
 }
 
-enum err node_ping(struct turn *t, struct node *n, const struct overlay_resource *resource,
-                   uint32_t tag)
+enum err answer_ping(struct turn *t, struct node *n, const struct overlay_resource *resource,
+                     uint32_t tag)
 {
     uint64_t overlay_tag = 0;
-    struct node_answer_slot *slot = open_slot(n, tag, &overlay_tag);
+    struct answer_slot *slot = open_slot(n, tag, &overlay_tag);
     if (slot == NULL) {
         return ERR_LIMIT;
     }
     return settle(slot, overlay_ping_resource(t, n->overlay, resource, overlay_tag));
 }
 
-enum err node_ping_node(struct turn *t, struct node *n, const struct node_id *node_id, uint32_t tag)
+enum err answer_ping_node(struct turn *t, struct node *n, const struct node_id *node_id,
+                          uint32_t tag)
 {
     uint64_t overlay_tag = 0;
-    struct node_answer_slot *slot = open_slot(n, tag, &overlay_tag);
+    struct answer_slot *slot = open_slot(n, tag, &overlay_tag);
     if (slot == NULL) {
         return ERR_LIMIT;
     }
     return settle(slot, overlay_ping_node(t, n->overlay, node_id, overlay_tag));
 }
 
-static struct slice keep(struct node_answer *a, struct slice bytes)
+static struct slice keep(struct answer *a, struct slice bytes)
 {
     uint8_t *at = a->bytes + a->bytes_used;
     if (bytes.len > 0) {
@@ -77,10 +79,10 @@ static struct slice keep(struct node_answer *a, struct slice bytes)
     return slice_of(at, bytes.len);
 }
 
-static void keep_values(struct node_answer *a, const struct overlay_event *event)
+static void keep_values(struct answer *a, const struct overlay_event *event)
 {
     a->value_total = event->value_count;
-    for (size_t i = 0; i < event->value_count && a->value_count < NODE_ANSWER_VALUES; i++) {
+    for (size_t i = 0; i < event->value_count && a->value_count < ANSWER_VALUES; i++) {
         const struct overlay_value *from = &event->values[i];
         struct overlay_value *to = &a->values[a->value_count];
         size_t wanted = from->key.len + from->value.len + from->signer_user.len;
@@ -97,12 +99,12 @@ static void keep_values(struct node_answer *a, const struct overlay_event *event
 
 bool answer_on_overlay(struct node *n, const struct overlay_event *event)
 {
-    if (handle_kind(event->tag) != HANDLE_NODE || handle_index(event->tag) >= NODE_ANSWERS) {
+    if (handle_kind(event->tag) != HANDLE_NODE || handle_index(event->tag) >= ANSWER_CAP) {
         return false;
     }
-    struct node_answer_slot *slot = &n->answers[handle_index(event->tag)];
+    struct answer_slot *slot = &n->answers[handle_index(event->tag)];
     CHECK(slot->is_open);
-    struct node_answer *a = &slot->answer;
+    struct answer *a = &slot->answer;
     a->kind = event->kind;
     a->error = event->error;
     a->reload_error = event->reload_error;
@@ -117,9 +119,9 @@ bool answer_on_overlay(struct node *n, const struct overlay_event *event)
     return true;
 }
 
-const struct node_answer *node_next_answer(struct node *n)
+const struct answer *answer_next(struct node *n)
 {
-    for (uint32_t i = 0; i < NODE_ANSWERS; i++) {
+    for (uint32_t i = 0; i < ANSWER_CAP; i++) {
         if (n->answers[i].is_finished) {
             n->answers[i].is_finished = false;
             return &n->answers[i].answer;

@@ -3,7 +3,7 @@
 #pragma once
 #include "core/pool.h"
 #include "link/stream_tls.h"
-#include "node/node.h"
+#include "node/answer.h"
 
 /* Who a connection belongs to; the record stands at the index of its handle. */
 enum node_owner { NODE_OWNER_NONE, NODE_OWNER_LINK, NODE_OWNER_PEER, NODE_OWNER_PHONE };
@@ -16,7 +16,7 @@ struct node_conn {
 
 /* A TLS connection that carries SIP to or from another peer (AppAttach, RFC 7904 5.1). */
 struct node_peer {
-    struct stream_tls *tls; /* NULL while a dial is not connected */
+    struct stream_tls tls; /* idle while a dial is not connected */
     handle conn;
     handle flow; /* of sip/, once authenticated */
     bool is_dialled;
@@ -24,12 +24,11 @@ struct node_peer {
     struct address candidates[OVERLAY_CANDIDATES_CAP];
     size_t candidate_count;
     size_t candidate_next;
-    uint32_t queued_bytes; /* given to the connection, not yet taken by the kernel */
     struct wheel_timer deadline;
 };
 
-struct node_answer_slot {
-    struct node_answer answer;
+struct answer_slot {
+    struct answer answer;
     bool is_open;     /* waits for its event */
     bool is_finished; /* not yet taken */
 };
@@ -41,13 +40,12 @@ struct node {
     struct link_table *links;
     struct overlay *overlay;
     struct sip *sip; /* NULL: storage-only peer */
-    struct stream_tls_table *streams;
     struct node_conn *conns;
     uint32_t conn_cap;
     struct pool peers;
     enum node_phase phase;
     struct wheel_timer drain;
-    struct node_answer_slot answers[NODE_ANSWERS];
+    struct answer_slot answers[ANSWER_CAP];
 };
 
 /* path.c */

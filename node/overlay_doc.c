@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The document is read twice: once by libxml2, for its meaning, and once by a scanner of tags that
- * finds where the bytes of each <configuration> begin and end, because its signature is over exactly
- * those (CF-1) and a re-serialised copy would not verify.
+ * finds where the bytes of each <configuration> begin and end, because its signature is over
+ * exactly those (CF-1) and a re-serialised copy would not verify.
  *
- * Elements of other namespaces are passed over, except where mandatory-extension names one that we do
- * not know: then the overlay must not be joined (11.1). */
+ * Elements of other namespaces are passed over, except where mandatory-extension names one that we
+ * do not know: then the overlay must not be joined (11.1). */
 #include "node/overlay_doc.h"
 #include "node/overlay_xml.h"
 #include <libxml/parser.h>
@@ -142,8 +142,7 @@ static bool read_extension(struct reading *r, xmlNode *e)
         return complain(r, "is empty or too long", "mandatory-extension");
     }
     if (strcmp(uri, CHORD_NS) != 0 && strcmp(uri, OWN_NS) != 0) {
-        snprintf(r->why, OVERLAY_DOC_WHY_CAP,
-                 "<mandatory-extension>: %.110s is not supported",
+        snprintf(r->why, OVERLAY_DOC_WHY_CAP, "<mandatory-extension>: %.110s is not supported",
                  uri);
         return false;
     }
@@ -171,7 +170,8 @@ static bool read_kind(struct reading *r, xmlNode *e)
         return complain(r, "lacks data-model, access-control, max-count or max-size", "kind");
     }
     char policy[32];
-    if (!overlay_xml_text(m, model, sizeof(model)) || !overlay_xml_text(a, policy, sizeof(policy))) {
+    if (!overlay_xml_text(m, model, sizeof(model)) ||
+        !overlay_xml_text(a, policy, sizeof(policy))) {
         return complain(r, "data-model or access-control is empty or too long", "kind");
     }
     if (!number_of(r, c, 0, UINT32_MAX, &count) || !number_of(r, s, 0, UINT32_MAX, &size) ||

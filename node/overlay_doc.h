@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* overlay_doc.h - the overlay configuration document (RFC 6940 11.1; catalogue CF-1..CF-5).
  *
- * Parsed with libxml2: no network, no entities, no DTD, bounded in size and depth.  The bytes of the
- * <configuration> element are kept as they stood, since the signature covers exactly them (CF-1).
- * Cold path: runs at start and when a new document arrives.
- * Private Kinds (<kind id=...>) are not taken over yet; their Store is answered Unknown_Kind. */
+ * Parsed with libxml2: no network, no entities, no DTD, bounded in size and depth.  The bytes of
+ * the <configuration> element are kept as they stood, since the signature covers exactly them
+ * (CF-1). Cold path: runs at start and when a new document arrives. Private Kinds (<kind id=...>)
+ * are not taken over yet; their Store is answered Unknown_Kind. */
 #pragma once
 #include "core/arena.h"
 #include "dht/overlay.h"
@@ -34,9 +34,9 @@ struct overlay_doc {
     size_t bootstrap_count;
     bool clients_permitted;
     bool has_expiration;
-    uint64_t expiration_ms;      /* since 1970 UTC */
-    struct slice configuration;  /* exact bytes of the element, in `xml` */
-    struct slice signature;      /* decoded SecurityBlock, in the arena; empty when there is none */
+    uint64_t expiration_ms;     /* since 1970 UTC */
+    struct slice configuration; /* exact bytes of the element, in `xml` */
+    struct slice signature;     /* decoded SecurityBlock, in the arena; empty when there is none */
 };
 
 /* Parses `xml` and fills `out` with the first <configuration> (or the one called `instance_name`

@@ -225,21 +225,21 @@ bool overlay_xml_time(struct slice s, uint64_t *out_ms)
     if (!ok || !take_offset(&s, &offset_s) || s.len != 0) {
         return false;
     }
-    int64_t at_s = days_of(year, month, day) * 86400 + hour * 3600 + minute * 60 + second - offset_s;
+    int64_t at_s =
+        days_of(year, month, day) * 86400 + hour * 3600 + minute * 60 + second - offset_s;
     *out_ms = at_s < 0 ? 0 : (uint64_t)at_s * 1000;
     return true;
 }
 
-/* One markup item that begins at `at` (a '<'): where it ends, and whether it is a start or end tag of
- * `name` whatever its prefix. */
+/* One markup item that begins at `at` (a '<'): where it ends, and whether it is a start or end tag
+ * of `name` whatever its prefix. */
 enum markup { MARKUP_OTHER, MARKUP_START, MARKUP_EMPTY, MARKUP_END };
 
 static size_t skip_to(struct slice xml, size_t from, const char *terminator)
 {
     struct slice rest = slice_from(xml, from);
-    const uint8_t *hit = rest.len == 0
-                             ? NULL
-                             : memmem(rest.data, rest.len, terminator, strlen(terminator));
+    const uint8_t *hit =
+        rest.len == 0 ? NULL : memmem(rest.data, rest.len, terminator, strlen(terminator));
     return hit == NULL ? xml.len : (size_t)(hit - xml.data) + strlen(terminator);
 }
 

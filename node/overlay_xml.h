@@ -21,7 +21,7 @@ bool overlay_xml_number(struct slice text, uint64_t max, uint64_t *out);
 bool overlay_xml_boolean(struct slice text, bool *out);
 /* RFC 3339, UTC or with an offset, to ms since 1970. */
 bool overlay_xml_time(struct slice text, uint64_t *out_ms);
-/* The bytes from the first '<' of the start tag to the last '>' of the end tag of the element called
- * `name` that stands at `position` (from 0) among those of that name, outside of comments, CDATA and
- * processing instructions.  Elements of that name must not be nested. */
+/* The bytes from the first '<' of the start tag to the last '>' of the end tag of the element
+ * called `name` that stands at `position` (from 0) among those of that name, outside of comments,
+ * CDATA and processing instructions.  Elements of that name must not be nested. */
 bool overlay_xml_span(struct slice xml, const char *name, size_t position, struct slice *out);

@@ -3,22 +3,18 @@
  *
  *   A message in transit
  *     IO_STREAM -> on_stream -> link_on_stream (decrypt, frame) -> path_pump: link_next ->
- *     overlay_on_link (decode the forwarding header, decide, rewrite it) -> link_send (queued with the
- *     neighbor) -> node_on_flush: link_flush (one TLS record) -> IO_OP_SEND
- *   A lookup for us
- *     as above until overlay_on_link finds it LOCAL and queues it -> node_on_flush: overlay_work
- *     (verify, decode, access, store, sign) -> link_send on the way back
- *   A REGISTER
- *     IO_DATAGRAM or IO_STREAM -> sip_on_datagram / sip_on_stream (parse, digest, registrar) ->
- *     overlay_store(tag) ... some turns later path_pump: overlay_next -> sip_on_overlay(tag) ->
- *     200 OK with the bindings
- *   An INVITE
+ *     overlay_on_link (decode the forwarding header, decide, rewrite it) -> link_send (queued with
+ * the neighbor) -> node_on_flush: link_flush (one TLS record) -> IO_OP_SEND A lookup for us as
+ * above until overlay_on_link finds it LOCAL and queues it -> node_on_flush: overlay_work (verify,
+ * decode, access, store, sign) -> link_send on the way back A REGISTER IO_DATAGRAM or IO_STREAM ->
+ * sip_on_datagram / sip_on_stream (parse, digest, registrar) -> overlay_store(tag) ... some turns
+ * later path_pump: overlay_next -> sip_on_overlay(tag) -> 200 OK with the bindings An INVITE
  *     ... -> sip (100 Trying, proxy, location) -> overlay_fetch(tag) ... sip_on_overlay ->
  *     overlay_appattach(tag) ... the other node gets OVERLAY_APPATTACH_DIAL -> dial -> TLS ->
  *     peer_up at both ends -> sip forwards over that flow; responses come back the same way
  *   A link that dies
- *     IO_CLOSED -> link_on_closed -> path_pump: LINK_UNACKED for each message that was under way, then
- *     LINK_DOWN -> overlay_on_link routes them once more and repairs the ring
+ *     IO_CLOSED -> link_on_closed -> path_pump: LINK_UNACKED for each message that was under way,
+ * then LINK_DOWN -> overlay_on_link routes them once more and repairs the ring
  *
  * Layers never call each other upward: path_pump carries what one has for the other. */
 #include "node/node_impl.h"
@@ -55,9 +51,7 @@ static void forget(struct node *n, handle conn)
 static void peer_free(struct turn *t, struct node *n, struct node_peer *p)
 {
     wheel_cancel(t->wheel, &p->deadline);
-    if (p->tls != NULL) {
-        stream_tls_close(t, n->streams, p->tls, false);
-    }
+    stream_tls_fini(&p->tls);
     if (p->flow != 0) {
         sip_flow_closed(t, n->sip, p->flow);
     }
@@ -108,9 +102,10 @@ static void peer_begin(struct turn *t, struct node *n, struct node_peer *p, hand
 {
     p->conn = conn;
     record(n, conn, NODE_OWNER_PEER, pool_handle(&n->peers, p));
-    p->tls = stream_tls_open(t, n->streams, p->is_dialled ? TLS_CLIENT : TLS_SERVER, conn,
-                             p->is_dialled ? &p->expect : NULL);
-    if (p->tls == NULL) {
+    enum err e = stream_tls_open(
+        t, &p->tls, n->settings.tls, n->settings.tls_context, &n->settings.overlay.trust,
+        p->is_dialled ? TLS_CLIENT : TLS_SERVER, p->is_dialled ? &p->expect : NULL, conn);
+    if (e != ERR_OK) {
         io_abort(t->out, conn);
         peer_free(t, n, p);
         return;
@@ -149,8 +144,8 @@ static bool peer_up(struct turn *t, struct node *n, struct node_peer *p)
 {
     wheel_cancel(t->wheel, &p->deadline);
     io_proved(t->out, p->conn);
-    p->flow = sip_peer_up(t, n->sip, p->conn, stream_tls_node_id(p->tls), stream_tls_user(p->tls),
-                          p->is_dialled);
+    p->flow = sip_peer_up(t, n->sip, p->conn, &p->tls.node_id,
+                          slice_of(p->tls.user, p->tls.user_len), p->is_dialled);
     return p->flow != 0;
 }
 
@@ -160,17 +155,22 @@ static void peer_end(struct turn *t, struct node *n, struct node_peer *p)
     peer_free(t, n, p);
 }
 
+static bool is_up(const struct node_peer *p)
+{
+    return p->tls.state == STREAM_TLS_READY;
+}
+
 static void peer_stream(struct turn *t, struct node *n, struct node_peer *p, struct slice received)
 {
     uint8_t plain[PEER_READ_BYTES];
     size_t len = 0;
     handle self = pool_handle(&n->peers, p);
-    enum err e = stream_tls_recv(t, p->tls, received);
-    while (e == ERR_OK && stream_tls_is_up(p->tls)) {
+    enum err e = stream_tls_feed(t, &p->tls, received);
+    while (e == ERR_OK && is_up(p)) {
         if (p->flow == 0 && !peer_up(t, n, p)) {
             break;
         }
-        e = stream_tls_read(t, p->tls, plain, sizeof(plain), &len);
+        e = stream_tls_read(t, &p->tls, plain, sizeof(plain), &len);
         if (e == ERR_OK) {
             sip_on_stream(t, n->sip, p->flow, plain, len);
             path_pump(t, n); /* answers leave before the next read; sip/ may close the flow */
@@ -179,7 +179,7 @@ static void peer_stream(struct turn *t, struct node *n, struct node_peer *p, str
             }
         }
     }
-    bool refused = stream_tls_is_up(p->tls) && p->flow == 0;
+    bool refused = is_up(p) && p->flow == 0;
     if ((e != ERR_OK && e != ERR_MORE) || refused) {
         peer_end(t, n, p);
     }
@@ -187,10 +187,8 @@ static void peer_stream(struct turn *t, struct node *n, struct node_peer *p, str
 
 static void peer_write(struct turn *t, struct node *n, struct node_peer *p, struct slice plain)
 {
-    size_t sent = 0;
-    enum err e = stream_tls_write(t, p->tls, plain, &sent);
-    p->queued_bytes += (uint32_t)sent;
-    if (e != ERR_OK || p->queued_bytes > PEER_QUEUE_BYTES) {
+    enum err e = stream_tls_write(t, &p->tls, plain);
+    if (e != ERR_OK || p->tls.queued > PEER_QUEUE_BYTES) {
         metric_add(t->metrics, METRIC_sip_peers_too_slow, 1);
         peer_end(t, n, p);
     }
@@ -222,8 +220,8 @@ static void on_accepted(struct turn *t, struct node *n, const struct io_event *e
         peer_accepted(t, n, event->conn);
         return;
     case IO_LISTEN_SIP_TCP:
-        user = n->sip == NULL ? 0
-                              : sip_flow_accepted(t, n->sip, SIP_TCP, event->conn, &event->remote);
+        user =
+            n->sip == NULL ? 0 : sip_flow_accepted(t, n->sip, SIP_TCP, event->conn, &event->remote);
         if (user == 0) {
             io_abort(t->out, event->conn);
             return;
@@ -281,7 +279,7 @@ static void on_sent(struct turn *t, struct node *n, const struct io_event *event
         link_on_sent(t, n->links, c->user, event->data_len);
     } else if (c->owner == NODE_OWNER_PEER) {
         struct node_peer *p = pool_get(&n->peers, c->user);
-        p->queued_bytes -= (uint32_t)min_size(p->queued_bytes, event->data_len);
+        p->tls.queued -= (uint32_t)min_size(p->tls.queued, event->data_len);
     }
 }
 
@@ -401,8 +399,7 @@ static void sip_output(struct turn *t, struct node *n, const struct sip_event *e
     }
     if (p != NULL) { /* sip/ has closed the flow: it must not hear of it again */
         p->flow = 0;
-        stream_tls_close(t, n->streams, p->tls, true);
-        p->tls = NULL;
+        stream_tls_close(t, &p->tls);
         io_close(t->out, p->conn);
         peer_free(t, n, p);
         return;

@@ -50,8 +50,7 @@ static uint32_t collect_ring(struct checker *c, struct world *w)
 static bool is_right_neighbor(const struct node_id *has, size_t has_count,
                               const struct checker_node *want, uint32_t nodes)
 {
-    return nodes == 1 ? has_count == 0
-                      : has_count > 0 && ids_node_is_equal(&has[0], &want->id);
+    return nodes == 1 ? has_count == 0 : has_count > 0 && ids_node_is_equal(&has[0], &want->id);
 }
 
 struct checker_ring checker_ring(struct checker *c, struct world *w)
@@ -150,7 +149,8 @@ struct checker_copies checker_copies(struct checker *c, struct world *w, uint32_
     struct checker_copies out = {0};
     uint32_t count = collect_copies(c, w, kind);
     uint32_t alive = world_alive_count(w);
-    uint32_t hosts = (uint32_t)min_size(hosts_alive(w), world_settings_of(w)->config.replica_min_hosts);
+    uint32_t hosts =
+        (uint32_t)min_size(hosts_alive(w), world_settings_of(w)->config.replica_min_hosts);
     for (uint32_t first = 0; first < count;) {
         uint32_t last = first + 1;
         while (last < count && by_record(&c->copies[first], &c->copies[last]) == 0) {

@@ -13,19 +13,19 @@ struct checker {
 };
 
 struct checker_ring {
-    uint32_t nodes;     /* alive */
+    uint32_t nodes; /* alive */
     uint32_t ready;
-    uint32_t broken;    /* first successor or first predecessor is not the right one */
-    uint32_t thin;      /* fewer than min(3, nodes - 1) successors or predecessors */
+    uint32_t broken; /* first successor or first predecessor is not the right one */
+    uint32_t thin;   /* fewer than min(3, nodes - 1) successors or predecessors */
 };
 
 struct checker_copies {
-    uint32_t records;      /* different (resource, kind, key) with at least one copy */
-    uint32_t under;        /* of them with fewer than the wanted number of copies */
-    uint32_t min, max;     /* copies of one record */
+    uint32_t records;  /* different (resource, kind, key) with at least one copy */
+    uint32_t under;    /* of them with fewer than the wanted number of copies */
+    uint32_t min, max; /* copies of one record */
     uint64_t total;
-    uint32_t unowned;      /* no live node that is responsible for it has it */
-    uint32_t one_host;     /* fewer hosts than replica_min_hosts, though there are so many */
+    uint32_t unowned;  /* no live node that is responsible for it has it */
+    uint32_t one_host; /* fewer hosts than replica_min_hosts, though there are so many */
 };
 
 size_t checker_bytes(uint32_t nodes, uint32_t copies);

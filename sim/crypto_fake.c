@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sim/crypto_fake.h"
-#include <xxhash.h>
+#include "core/hash.h"
 
 /* Layout of a certificate: mark, issuer's seal over all that follows, key, Node-ID, validity, user
  * name with its length, zeros. */
@@ -18,13 +18,14 @@ STATIC_CHECK(AT_USER + CRYPTO_USER_CAP <= CRYPTO_FAKE_CERTIFICATE_BYTES);
 
 static const char mark[AT_SEAL] = {'S', 'I', 'M', 'C', 'E', 'R', 'T', '1'};
 
-/* Fills `out` with a digest of any length: one XXH3-128 for each 16 bytes, each with its own seed. */
+/* Fills `out` with a digest of any length: one XXH3-128 for each 16 bytes, each with its own seed.
+ */
 static void digest(struct slice bytes, uint64_t seed, uint8_t *out, size_t len)
 {
     for (size_t done = 0; done < len; done += 16) {
-        XXH128_canonical_t block;
-        XXH128_canonicalFromHash(&block, XXH3_128bits_withSeed(bytes.data, bytes.len, seed + done));
-        memcpy(out + done, block.digest, min_size(16, len - done));
+        uint8_t block[16];
+        hash128(bytes, seed + done, block);
+        memcpy(out + done, block, min_size(16, len - done));
     }
 }
 
@@ -45,7 +46,7 @@ static void fake_md5(struct slice bytes, uint8_t out[CRYPTO_MD5_BYTES])
 
 static void fake_hmac(struct slice key, struct slice bytes, uint8_t out[CRYPTO_SHA256_BYTES])
 {
-    digest(bytes, XXH3_64bits(key.data, key.len), out, CRYPTO_SHA256_BYTES);
+    digest(bytes, hash64(key, 0), out, CRYPTO_SHA256_BYTES);
 }
 
 static void fake_random(const struct crypto *self, void *out, size_t len)
@@ -55,7 +56,7 @@ static void fake_random(const struct crypto *self, void *out, size_t len)
 
 static void signature_of(struct slice public_key, struct slice message, uint8_t *out)
 {
-    digest(message, XXH3_64bits(public_key.data, public_key.len), out, SIGNATURE_BYTES);
+    digest(message, hash64(public_key, 0), out, SIGNATURE_BYTES);
 }
 
 static enum err fake_sign(const struct crypto_key *key, struct slice message, uint8_t *out,
@@ -86,7 +87,7 @@ static enum err fake_verify(struct slice public_key, enum crypto_algorithm algor
 static void seal(struct slice root, const uint8_t *certificate, uint8_t out[16])
 {
     struct slice rest = slice_of(certificate + AT_KEY, CRYPTO_FAKE_CERTIFICATE_BYTES - AT_KEY);
-    digest(rest, XXH3_64bits(root.data, root.len), out, 16);
+    digest(rest, hash64(root, 0), out, 16);
 }
 
 static bool is_issued(struct slice der, const struct crypto_trust *trust)

@@ -3,12 +3,12 @@
  * matrix is kept.  A stream never loses bytes: a lost segment costs one retransmission time.  Bytes
  * of one stream arrive in order. */
 #include "sim/net.h"
+#include "core/hash.h"
 #include "sim/world_impl.h"
-#include <xxhash.h>
 
 enum {
-    RETRANSMIT_US = 200 * 1000, /* what a lost TCP segment costs */
-    LOCAL_US = 20,              /* mail between shards of one machine */
+    RETRANSMIT_US = 200 * 1000,   /* what a lost TCP segment costs */
+    LOCAL_US = 20,                /* mail between shards of one machine */
     SILENCE_US = 8 * 1000 * 1000, /* until keep-alive gives a silent connection up */
 };
 
@@ -91,7 +91,7 @@ static uint64_t delay_us(struct world *w, uint32_t from, uint32_t to)
     if (from / s->shards == to / s->shards) {
         return LOCAL_US;
     }
-    uint64_t spread = XXH3_64bits_withSeed(pair, sizeof(pair), w->net.pair_seed);
+    uint64_t spread = hash64(slice_of(pair, sizeof(pair)), w->net.pair_seed);
     return s->latency_us + spread % (s->latency_us + 1) + rng_below(&w->net.rng, s->jitter_us + 1);
 }
 
@@ -190,16 +190,16 @@ static void send_on(struct world *w, uint32_t node, const struct io_op *op)
         msgbuf_release(&w->buffers, op->buf);
         return;
     }
-    struct io_event stream = {.kind = IO_STREAM, .conn = handle_of(w, end->far_node, end->far_index)};
+    struct io_event stream = {.kind = IO_STREAM,
+                              .conn = handle_of(w, end->far_node, end->far_index)};
     post(w, end->far_node, at, &stream, op->buf);
 }
 
 /* The far end hears of it at `at_us`; its end stays in use until then (net_admit). */
 static void tell_far_end(struct world *w, const struct net_end *end, uint64_t at_us, enum err why)
 {
-    struct io_event closed = {.kind = IO_CLOSED,
-                              .conn = handle_of(w, end->far_node, end->far_index),
-                              .error = why};
+    struct io_event closed = {
+        .kind = IO_CLOSED, .conn = handle_of(w, end->far_node, end->far_index), .error = why};
     if (w->nodes[end->far_node].is_alive) {
         post(w, end->far_node, at_us, &closed, NULL);
     }
@@ -224,10 +224,8 @@ static void mail_to(struct world *w, uint32_t node, const struct io_op *op)
         }
         return;
     }
-    struct io_event mail = {.kind = IO_MAIL,
-                            .tag = op->tag,
-                            .shard = (uint16_t)(node - first),
-                            .mail = op->mail};
+    struct io_event mail = {
+        .kind = IO_MAIL, .tag = op->tag, .shard = (uint16_t)(node - first), .mail = op->mail};
     post(w, far, w->now_us + LOCAL_US, &mail, op->buf);
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* net.h - the network of a made-up world: connections, delays, losses.
  *
- * Fulfils the promises of core/io.h.  Node i has the address 10.a.b.c with i in the last three bytes;
- * its overlay listener is NET_PORT, its SIP listener for peers NET_PORT_SIP. */
+ * Fulfils the promises of core/io.h.  Node i has the address 10.a.b.c with i in the last three
+ * bytes; its overlay listener is NET_PORT, its SIP listener for peers NET_PORT_SIP. */
 #pragma once
 #include "core/rng.h"
 #include "sim/queue.h"
@@ -33,8 +33,8 @@ void net_init(struct net *net, struct arena *arena, uint32_t nodes, uint64_t see
 struct address net_address(uint32_t node);
 /* The turn of node i is over: what it asked for goes on its way. */
 void net_carry_out(struct world *w, uint32_t i);
-/* Node i is gone.  is_told: its kernel closes the connections; else the far ends find out when their
- * keep-alive has failed (design.md section 5: 8 s). */
+/* Node i is gone.  is_told: its kernel closes the connections; else the far ends find out when
+ * their keep-alive has failed (design.md section 5: 8 s). */
 void net_bury(struct world *w, uint32_t i, bool is_told);
 /* Just before delivery: is the connection still there?  Also follows IO_CLOSED. */
 bool net_admit(struct world *w, struct queue_event *e);

@@ -57,8 +57,8 @@ static struct slice trim(struct slice s)
     while (s.len > 0 && (s.data[0] == ' ' || s.data[0] == '\t')) {
         s = slice_from(s, 1);
     }
-    while (s.len > 0 && (s.data[s.len - 1] == ' ' || s.data[s.len - 1] == '\t' ||
-                         s.data[s.len - 1] == '\r')) {
+    while (s.len > 0 &&
+           (s.data[s.len - 1] == ' ' || s.data[s.len - 1] == '\t' || s.data[s.len - 1] == '\r')) {
         s.len--;
     }
     return s;
@@ -110,7 +110,8 @@ size_t scenario_bytes(const struct scenario *s)
     struct world_settings world;
     scenario_world(s, 1, &world);
     return world_bytes(&world) + workload_bytes((uint32_t)s->records) +
-           checker_bytes((uint32_t)s->nodes, (uint32_t)s->records * COPIES_PER_RECORD + 1024) + 4096;
+           checker_bytes((uint32_t)s->nodes, (uint32_t)s->records * COPIES_PER_RECORD + 1024) +
+           4096;
 }
 
 static bool is_ring_right(struct run *r)

@@ -28,19 +28,19 @@ struct scenario_result {
     uint64_t simulated_us;
     uint64_t events;
     uint64_t fingerprint;
-    uint64_t join_us;            /* until the ring of all peers was right; 0 = never */
-    uint64_t repair_us;          /* after the kill, until the ring was right again; 0 = never */
-    uint64_t copies_repair_us;   /* ... until each record had its copies again; 0 = never */
+    uint64_t join_us;          /* until the ring of all peers was right; 0 = never */
+    uint64_t repair_us;        /* after the kill, until the ring was right again; 0 = never */
+    uint64_t copies_repair_us; /* ... until each record had its copies again; 0 = never */
     uint32_t killed;
-    uint32_t lost;               /* acknowledged, but no copy is left anywhere */
+    uint32_t lost; /* acknowledged, but no copy is left anywhere */
     struct checker_ring ring;
     struct checker_copies copies_before;
     struct checker_copies copies_after;
     struct workload_result stores;
     struct workload_result fetches;
     uint64_t stream_bytes;
-    uint32_t checked, broken;    /* invariants */
-    uint32_t buffers_left;       /* after all nodes were gone: must be 0 */
+    uint32_t checked, broken; /* invariants */
+    uint32_t buffers_left;    /* after all nodes were gone: must be 0 */
     struct metrics metrics;
 };
 

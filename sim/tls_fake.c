@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Record: type, length (u16), bytes.  A connection begins with one record from each side that carries
- * its certificate; the server answers the client's, as in TLS, so that set-up costs a round trip. */
+/* Record: type, length (u16), bytes.  A connection begins with one record from each side that
+ * carries its certificate; the server answers the client's, as in TLS, so that set-up costs a round
+ * trip. */
 #include "sim/tls_fake.h"
 
 enum {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A request is known by its record number, which is the tag; the value of record k says k, so that a
- * wrong answer shows. */
+/* A request is known by its record number, which is the tag; the value of record k says k, so that
+ * a wrong answer shows. */
 #include "sim/workload.h"
 #include "codec/kind_sip.h"
+#include "node/answer.h"
 
 enum { STEP_US = 5000 };
 
@@ -25,7 +26,8 @@ void workload_init(struct workload *l, struct arena *arena, uint32_t records)
     *l = (struct workload){.records = records, .acked = ARENA_ARRAY(arena, bool, records)};
 }
 
-/* The record's value: a SipRegistration of type 2 whose destination is the account's own Node-ID. */
+/* The record's value: a SipRegistration of type 2 whose destination is the account's own Node-ID.
+ */
 static struct slice value_of(const struct ident *account, uint8_t *out, size_t cap)
 {
     struct wr w = wr_init(out, cap);
@@ -67,9 +69,10 @@ static enum err ask(struct wave *v, uint32_t node, uint32_t record)
         .lifetime_s = 86400,
     };
     overlay_resource_of(t, slice_text(account->user), &what.resource);
-    enum err e = v->kind == WORKLOAD_STORE
-                     ? node_store(t, world_node(v->world, node), &what, record)
-                     : node_fetch(t, world_node(v->world, node), &what.resource, what.kind, record);
+    enum err e =
+        v->kind == WORKLOAD_STORE
+            ? answer_store(t, world_node(v->world, node), &what, record)
+            : answer_fetch(t, world_node(v->world, node), &what.resource, what.kind, record);
     world_end_turn(v->world, node);
     return e;
 }
@@ -91,14 +94,14 @@ static void fill(struct wave *v)
     }
 }
 
-static bool is_right(struct wave *v, const struct node_answer *a)
+static bool is_right(struct wave *v, const struct answer *a)
 {
     uint8_t bytes[128];
     struct slice expected = value_of(world_account(v->world, a->tag), bytes, sizeof(bytes));
     return a->value_count == 1 && slice_is_equal(a->values[0].value, expected);
 }
 
-static void settle(struct wave *v, const struct node_answer *a)
+static void settle(struct wave *v, const struct answer *a)
 {
     struct workload_result *r = v->result;
     v->open--;
@@ -123,10 +126,9 @@ static void settle(struct wave *v, const struct node_answer *a)
 static void collect(struct wave *v)
 {
     uint32_t nodes = world_settings_of(v->world)->nodes;
-    const struct node_answer *a;
+    const struct answer *a;
     for (uint32_t i = 0; i < nodes; i++) {
-        while (world_is_alive(v->world, i) &&
-               (a = node_next_answer(world_node(v->world, i))) != NULL) {
+        while (world_is_alive(v->world, i) && (a = answer_next(world_node(v->world, i))) != NULL) {
             settle(v, a);
         }
     }

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Time jumps from event to event.  A node's turn is one event, its due timers, and its flush; what it
- * asked for becomes later events of others.  See sim/net.c for what the network does to them. */
+/* Time jumps from event to event.  A node's turn is one event, its due timers, and its flush; what
+ * it asked for becomes later events of others.  See sim/net.c for what the network does to them. */
 #include "sim/world.h"
+#include "core/hash.h"
 #include "sim/crypto_fake.h"
 #include "sim/net.h"
 #include "sim/world_impl.h"
 #include <stdio.h>
-#include <xxhash.h>
 
 enum {
     BUFFERS_SMALL_PER_NODE = 24,
@@ -41,12 +41,12 @@ void world_defaults(struct world_settings *s)
     c->chord_reactive = true;
     c->no_ice = true;
     c->replica_min_hosts = 2;
-    c->kinds[0] = (struct overlay_kind){OVERLAY_KIND_SIP_REGISTRATION, OVERLAY_DICTIONARY,
-                                        OVERLAY_USER_NODE_MATCH, 32, 512, 0};
-    c->kinds[1] = (struct overlay_kind){OVERLAY_KIND_CERTIFICATE_BY_NODE, OVERLAY_ARRAY,
-                                        OVERLAY_NODE_MATCH, 4, 2048, 0};
-    c->kinds[2] = (struct overlay_kind){OVERLAY_KIND_CERTIFICATE_BY_USER, OVERLAY_ARRAY,
-                                        OVERLAY_USER_MATCH, 64, 2048, 0};
+    c->kinds[0] = (struct overlay_kind){
+        OVERLAY_KIND_SIP_REGISTRATION, OVERLAY_DICTIONARY, OVERLAY_USER_NODE_MATCH, 32, 512, 0};
+    c->kinds[1] = (struct overlay_kind){
+        OVERLAY_KIND_CERTIFICATE_BY_NODE, OVERLAY_ARRAY, OVERLAY_NODE_MATCH, 4, 2048, 0};
+    c->kinds[2] = (struct overlay_kind){
+        OVERLAY_KIND_CERTIFICATE_BY_USER, OVERLAY_ARRAY, OVERLAY_USER_MATCH, 64, 2048, 0};
     c->kind_count = 3;
 }
 
@@ -176,8 +176,8 @@ static void node_settings_of(struct world *w, uint32_t i, struct node_settings *
     n->publish = &w->idents[i].ident;
     o->publish = &n->publish;
     o->publish_count = s->is_publishing ? 1 : 0;
-    n->tls = (struct tls_fake_context){.table = &w->tls,
-                                       .certificate = w->idents[i].ident.certificate};
+    n->tls =
+        (struct tls_fake_context){.table = &w->tls, .certificate = w->idents[i].ident.certificate};
     out->tls = tls_fake_ops();
     out->tls_context = &n->tls;
     out->limits = &w->limits;
@@ -324,10 +324,8 @@ static void fingerprint(struct world *w, const struct queue_event *e)
 {
     uint64_t seen[4] = {e->at_us, (uint64_t)e->node << 32 | (uint32_t)e->io.kind, e->io.data_len,
                         w->fingerprint};
-    w->fingerprint = XXH3_64bits_withSeed(seen, sizeof(seen),
-                                          e->buf == NULL || e->io.data_len == 0
-                                              ? 0
-                                              : XXH3_64bits(e->io.data, e->io.data_len));
+    uint64_t bytes = e->buf == NULL ? 0 : hash64(slice_of(e->io.data, e->io.data_len), 0);
+    w->fingerprint = hash64(slice_of(seen, sizeof(seen)), bytes);
     w->events++;
 }
 

@@ -2,8 +2,8 @@
 /* world.h - many nodes on a virtual clock and a virtual network, out of one seed.
  *
  * The nodes are the daemon's own object files; what stands in for the world is core/io.h (sim/net),
- * core/crypto.h (sim/crypto_fake) and link/tls.h (sim/tls_fake).  Integer arithmetic only, events in
- * (time, sequence) order: the same seed and the same build give the same run, which
+ * core/crypto.h (sim/crypto_fake) and link/tls.h (sim/tls_fake).  Integer arithmetic only, events
+ * in (time, sequence) order: the same seed and the same build give the same run, which
  * world_fingerprint proves.
  *
  * Owner: one thread.  Memory: one arena, world_bytes tells how much. */
@@ -15,14 +15,14 @@ enum { WORLD_NODES_CAP = 100000, WORLD_USER_CAP = 48 };
 struct world_settings {
     uint64_t seed;
     uint32_t nodes;
-    uint32_t shards;        /* peers of one machine: nodes i*shards .. share a host name */
-    uint32_t accounts;      /* user identities beside the nodes' own, for records */
-    uint64_t latency_us;    /* one way, of a pair: latency_us .. 2 * latency_us */
-    uint64_t jitter_us;     /* added to each transmission: 0 .. jitter_us */
-    uint32_t loss_ppm;      /* of transmissions: a datagram is gone, a stream waits one retransmission */
+    uint32_t shards;     /* peers of one machine: nodes i*shards .. share a host name */
+    uint32_t accounts;   /* user identities beside the nodes' own, for records */
+    uint64_t latency_us; /* one way, of a pair: latency_us .. 2 * latency_us */
+    uint64_t jitter_us;  /* added to each transmission: 0 .. jitter_us */
+    uint32_t loss_ppm; /* of transmissions: a datagram is gone, a stream waits one retransmission */
     uint64_t start_wall_ms; /* wall clock at time 0 */
     struct overlay_config config;
-    bool is_publishing;     /* nodes publish their certificates (Kinds 0x3 and 0x10) */
+    bool is_publishing; /* nodes publish their certificates (Kinds 0x3 and 0x10) */
 };
 
 /* A ring of `nodes` with the daemon's defaults and an overlay called "sim.example". */
@@ -53,8 +53,8 @@ struct node *world_node(struct world *w, uint32_t i);
 const struct world_settings *world_settings_of(const struct world *w);
 const struct ident *world_ident(const struct world *w, uint32_t i);   /* the node's */
 const struct ident *world_account(const struct world *w, uint32_t i); /* user "u<i>@sim.example" */
-/* A turn of node i for calls from outside (node_fetch, node_store); world_end_turn carries out what
- * the node asked for. */
+/* A turn of node i for calls from outside (answer_fetch, answer_store); world_end_turn carries out
+ * what the node asked for. */
 struct turn *world_begin_turn(struct world *w, uint32_t i);
 void world_end_turn(struct world *w, uint32_t i);
 /* Where choices of the scenario come from: a stream of its own. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* design.md gives a simulated node 160 KiB.  Buffers, outbox and connections belong to the world. */
+/* design.md gives a simulated node 160 KiB.  Buffers, outbox and connections belong to the world.
+ */
 #include "sim/world_impl.h"
 
 void world_limits(struct limits *l)

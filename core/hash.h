@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* hash.h - fast hashing of bytes (XXH3) for tables, fingerprints and made-up worlds.
+ *
+ * Not for protocol or security: there crypto->sha1 and crypto->sha256 are meant.  Keys that a
+ * stranger chooses need a secret seed. */
+#pragma once
+#include "core/slice.h"
+
+uint64_t hash64(struct slice bytes, uint64_t seed);
+/* The canonical (big-endian) form of the 128-bit variant. */
+void hash128(struct slice bytes, uint64_t seed, uint8_t out[16]);

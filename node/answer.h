@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* answer.h - overlay operations for people (ctl, resolve, fetch, ping) and for the simulator's
+ * checks.
+ *
+ * Each that returned ERR_OK ends in one answer with its tag; ERR_LIMIT: ANSWER_CAP are open.
+ * Values of an overlay event are borrowed for one call only, so an answer copies what fits. */
+#pragma once
+#include "node/node.h"
+
+enum { ANSWER_CAP = 8, ANSWER_VALUES = 16, ANSWER_BYTES = 2048 };
+
+struct answer {
+    uint32_t tag;
+    enum overlay_event_kind kind; /* OVERLAY_FETCHED, OVERLAY_PONG or OVERLAY_STORED */
+    enum err error;
+    uint16_t reload_error;
+    uint32_t hops;
+    uint64_t elapsed_us;
+    struct node_id node_id;
+    size_t value_count;                         /* of `values`: those that fitted */
+    size_t value_total;                         /* that there were */
+    struct overlay_value values[ANSWER_VALUES]; /* slices into `bytes` */
+    uint8_t bytes[ANSWER_BYTES];
+    size_t bytes_used;
+};
+
+enum err answer_fetch(struct turn *t, struct node *n, const struct overlay_resource *resource,
+                      uint32_t kind, uint32_t tag) MUST_USE;
+enum err answer_store(struct turn *t, struct node *n, const struct overlay_store *what,
+                      uint32_t tag) MUST_USE;
+enum err answer_ping(struct turn *t, struct node *n, const struct overlay_resource *resource,
+                     uint32_t tag) MUST_USE;
+enum err answer_ping_node(struct turn *t, struct node *n, const struct node_id *node_id,
+                          uint32_t tag) MUST_USE;
+/* The next finished answer, valid until the next node call; NULL when there is none. */
+const struct answer *answer_next(struct node *n);
