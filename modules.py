@@ -42,11 +42,29 @@ MODULES = {
         stored
     '''),
     'link': names('''
+        crypto_boring
+        crypto_issue
+        crypto_names_boring
+        frame_io
+        link
+        link_table
+        local
+        peer_auth
+        stream_tls
+        tls_boring
+        tls_pump
+        trunk
     '''),
     'dht': names('''
+        access
         chord_table
+        kind
         sign
+        store
+        store_fetch
+        store_put
         topo
+        value
     '''),
     'sip': names('''
     '''),
@@ -95,6 +113,9 @@ UNIT_TESTS = {
     'tests/unit/link': names('''
     '''),
     'tests/unit/dht': names('''
+        test_access
+        test_store
+        test_value
     '''),
     'tests/unit/sip': names('''
     '''),

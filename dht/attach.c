@@ -80,6 +80,12 @@ static bool is_linked(const struct attach *a, const struct node_id *id)
     return chord_table_find(a->s.table, id) != NULL;
 }
 
+static bool is_peer(const struct attach *a, const struct node_id *id)
+{
+    const struct chord_table_node *n = chord_table_find(a->s.table, id);
+    return n != NULL && n->state == CHORD_TABLE_PEER;
+}
+
 /* Ours towards a Node-ID, or theirs that we are dialling. */
 static struct exchange *find(struct attach *a, const struct node_id *id, bool ours)
 {
@@ -130,7 +136,7 @@ enum err attach_begin(struct turn *t, struct attach *a, const struct attach_requ
 {
     bool is_node = what->target.type == TRANSACT_NODE;
     if (is_node &&
-        (is_linked(a, &what->target.node) || find(a, &what->target.node, true) != NULL ||
+        (is_peer(a, &what->target.node) || find(a, &what->target.node, true) != NULL ||
          find(a, &what->target.node, false) != NULL)) {
         return ERR_EXISTS;
     }

@@ -55,7 +55,8 @@ struct attach;
 size_t attach_bytes(const struct attach_settings *s);
 struct attach *attach_init(struct arena *arena, const struct attach_settings *s);
 
-/* ERR_EXISTS: under way, or the link is there already; ERR_LIMIT. */
+/* ERR_EXISTS: under way, or it is a peer of ours already; ERR_LIMIT.  To a node that is connected but
+ * has sent no Update it asks for one. */
 enum err attach_begin(struct turn *t, struct attach *a, const struct attach_request *what) MUST_USE;
 uint32_t attach_pending(const struct attach *a, enum attach_why why);
 bool attach_next(struct turn *t, struct attach *a, struct attach_event *event);
@@ -65,6 +66,6 @@ void attach_clear(struct turn *t, struct attach *a);
 void attach_on_request(struct turn *t, struct attach *a, const struct message *m);
 void attach_on_result(struct turn *t, struct attach *a, const struct transact_result *result);
 void attach_on_timer(struct turn *t, struct attach *a, struct wheel_timer *timer);
-/* Any link that is up; `tag` as in struct link_event. */
+/* Any link that is up, and one that we dialled with `tag` and that is not. */
 void attach_on_link_up(struct turn *t, struct attach *a, const struct node_id *id);
 void attach_on_link_failed(struct turn *t, struct attach *a, uint64_t tag, handle link);

@@ -173,21 +173,23 @@ bool chord_table_set_suspect(struct chord_table *ct, const struct node_id *id, b
     return settle(ct, &b);
 }
 
-void chord_table_set_link(struct chord_table *ct, const struct node_id *id, handle link)
+void chord_table_set_link(struct chord_table *ct, const struct node_id *id, handle link,
+                          bool is_dialled)
 {
     uint32_t i = 0;
     if (find(ct, id, &i)) {
         ct->nodes[i].link = link;
+        ct->nodes[i].is_dialled = is_dialled;
         ct->nodes[i].is_suspect = false;
         derive(ct);
     }
 }
 
-void chord_table_note_update(struct chord_table *ct, const struct node_id *id, uint64_t now_us)
+void chord_table_note_asked(struct chord_table *ct, const struct node_id *id, uint64_t now_us)
 {
     uint32_t i = 0;
     if (find(ct, id, &i)) {
-        ct->nodes[i].updated_us = now_us;
+        ct->nodes[i].asked_us = now_us;
     }
 }
 
