@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* link.h - authenticated links to other peers: messages in, messages out (RFC 6940 6.6).
  *
- * A link is a TLS connection over TCP that carries framed RELOAD messages (TLS-TCP-FH-NO-ICE), or the
- * in-process connection to a sibling peer.  Whoever is above sees messages and link states, never
- * bytes of a connection; whoever is below (node/path) hands in io events.
+ * A link is a TLS connection over TCP that carries framed RELOAD messages (TLS-TCP-FH-NO-ICE), or
+ * the in-process connection to a sibling peer.  Whoever is above sees messages and link states,
+ * never bytes of a connection; whoever is below (node/path) hands in io events.
  *
  * Owner:  one link_table for each peer.  Threads: shard-local.
- * Events: nothing is called back; after each call that takes input, take events with link_next until
- *         it returns false.
- * Limits: settings.links in total, settings.handshaking of them not yet authenticated, of those
- *         settings.handshaking_per_host from one address; each bounded in bytes queued.
+ * Events: nothing is called back; after each call that takes input, take events with link_next
+ * until it returns false. Limits: settings.links in total, settings.handshaking of them not yet
+ * authenticated, of those settings.handshaking_per_host from one address; each bounded in bytes
+ * queued.
  *
  * Names in the RFC: the set of links that are up is the Connection Table. */
 #pragma once
@@ -18,12 +18,15 @@
 #include "link/tls.h"
 
 enum link_event_kind {
-    LINK_UP,        /* authenticated; node_id, user, is_ours */
-    LINK_MESSAGE,   /* message: one RELOAD message, borrowed and writable until the next link call */
-    LINK_SUSPECT,   /* a frame is unacknowledged for one RTO: take it out of the Routing Table */
-    LINK_RESTORED,  /* acknowledgements came back */
-    LINK_UNACKED,   /* message: was sent, never acknowledged, and its link is gone (before LINK_DOWN) */
-    LINK_DOWN,      /* gone, also when it never came up: error says why, node_id as far as known */
+    LINK_UP,       /* authenticated; node_id, user, is_ours */
+    LINK_MESSAGE,  /* message: one RELOAD message, borrowed and writable until the next link call */
+    LINK_SUSPECT,  /* a frame is unacknowledged for one RTO: take it out of the Routing Table */
+    LINK_RESTORED, /* acknowledgements came back */
+    LINK_UNACKED,  /* message: was sent, never acknowledged, and its link is gone (before LINK_DOWN)
+                    */
+    LINK_DOWN,     /* gone, also when it never came up: error says why, node_id as far as known.
+                      ERR_EXISTS: another link to the node is kept (AT-18), link_find names it;
+                      ERR_DUPLICATE: the other end is ourselves */
 };
 
 struct link_event {
@@ -31,28 +34,28 @@ struct link_event {
     handle link;
     struct node_id node_id;
     enum err error;
-    uint64_t tag;         /* of link_dial, in LINK_UP and LINK_DOWN */
+    uint64_t tag; /* of link_dial, in LINK_UP and LINK_DOWN */
     uint8_t *message;
     size_t message_len;
-    struct slice user;    /* certificate user name (host name for replica placement) */
-    bool is_local;        /* sibling in this process */
-    bool was_up;          /* LINK_DOWN: there was a LINK_UP before */
+    struct slice user; /* certificate user name (host name for replica placement) */
+    bool is_local;     /* sibling in this process */
+    bool was_up;       /* LINK_DOWN: there was a LINK_UP before */
 };
 
 struct link_settings {
     const struct tls_ops *tls;
-    void *tls_context;                  /* our certificate and key, for both roles */
-    const struct crypto_trust *trust;   /* borrowed for the life of the table */
+    void *tls_context;                /* our certificate and key, for both roles */
+    const struct crypto_trust *trust; /* borrowed for the life of the table */
     struct node_id self;
-    uint16_t shard;                     /* of this peer, for mail to siblings */
-    uint32_t max_message_bytes;         /* LK-9 */
+    uint16_t shard;             /* of this peer, for mail to siblings */
+    uint32_t max_message_bytes; /* LK-9 */
     uint32_t links;
     uint32_t handshaking;
-    uint32_t handshaking_per_host;      /* 0 = no such cap */
-    uint64_t handshake_timeout_us;      /* accepted or dialled, until authenticated: default 5 s */
-    uint64_t retain_us;                 /* how long a suspect link may recover: 8 s (design.md 5) */
-    uint32_t queue_bytes;               /* per link, not yet taken by the kernel: default 256 KiB */
-    uint32_t retained_bytes;            /* per link, sent and not yet acknowledged: default 64 KiB */
+    uint32_t handshaking_per_host; /* 0 = no such cap */
+    uint64_t handshake_timeout_us; /* accepted or dialled, until authenticated: default 5 s */
+    uint64_t retain_us;            /* how long a suspect link may recover: 8 s (design.md 5) */
+    uint32_t queue_bytes;          /* per link, not yet taken by the kernel: default 256 KiB */
+    uint32_t retained_bytes;       /* per link, sent and not yet acknowledged: default 64 KiB */
 };
 
 struct link_table;
@@ -73,8 +76,9 @@ void link_add_sibling(struct turn *t, struct link_table *lt, uint16_t shard,
 /* The sibling's peer has left. */
 void link_remove_sibling(struct turn *t, struct link_table *lt, uint16_t shard);
 
-/* From node/path: a connection was accepted for us; an error means it has been aborted (and counted).
- * *link is what the other link_on_ functions and the user's record of the connection want. */
+/* From node/path: a connection was accepted for us; an error means it has been aborted (and
+ * counted). *link is what the other link_on_ functions and the user's record of the connection
+ * want. */
 enum err link_on_accepted(struct turn *t, struct link_table *lt, handle conn,
                           const struct address *remote, handle *link) MUST_USE;
 /* tag of IO_OP_CONNECT is the link's handle. */
@@ -94,7 +98,8 @@ bool link_next(struct turn *t, struct link_table *lt, struct link_event *event);
  * max_message_bytes), ERR_LIMIT (its queue is full: counted, the message is lost). */
 enum err link_send(struct turn *t, struct link_table *lt, handle link, struct slice head,
                    struct slice body) MUST_USE;
-/* End of the turn: everything gathered leaves, many frames in one TLS record; then one ACK. */
+/* End of the turn: everything gathered leaves, many frames in one TLS record; then one ACK.  It may
+ * find a link dead: take events afterwards, or with those of the next turn. */
 void link_flush(struct turn *t, struct link_table *lt);
 /* Sends what is queued, then closes; LINK_DOWN(ERR_CLOSED) follows. */
 void link_close(struct turn *t, struct link_table *lt, handle link);

@@ -1,51 +1,56 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* stream_tls.h - an authenticated stream of bytes to another peer, without framing.
+/* stream_tls.h - TLS byte streams between two nodes of the overlay, without framing: what AppAttach
+ * sets up, for SIP between peers (RFC 6940 6.5.2, RFC 7904 5).
  *
- * What an AppAttach connection runs over (RFC 6940 6.5.2, RFC 7904 5.1): node/path keeps one between
- * the connection and sip/.  Nothing is delivered before the peer's certificate has been judged.
- *
- * Owner:   one stream_tls_table for each peer, its streams in a pool.  Threads: shard-local.
- * Time:    deadlines (handshake, idle) are the caller's. */
+ * Owner:  one table for each peer; a stream belongs to whoever opened it (node/path), who also owns
+ *         the connection: it closes or aborts it, and tells io that it has been proved (io_proved).
+ * Time:   none; how long a handshake may take is the user's business.
+ * Limits: settings.streams in total, one TLS object each; plaintext is read chunk by chunk when the
+ *         user asks. */
 #pragma once
-#include "codec/ids.h"
-#include "core/turn.h"
-#include "link/tls.h"
-
-struct stream_tls;
-struct stream_tls_table;
+#include "link/peer_auth.h"
 
 struct stream_tls_settings {
     const struct tls_ops *tls;
-    void *tls_context;
+    void *tls_context;                /* our certificate and key, for both roles */
     const struct crypto_trust *trust; /* borrowed for the life of the table */
-    struct node_id self;
+    struct node_id self;              /* a stream to ourselves is refused */
     uint32_t streams;
 };
 
+struct stream_tls_table;
+struct stream_tls; /* valid until stream_tls_close */
+
+/* Bytes of arena that stream_tls_table_init takes. */
 size_t stream_tls_table_bytes(const struct stream_tls_settings *s);
 struct stream_tls_table *stream_tls_table_init(struct arena *arena,
                                                const struct stream_tls_settings *s);
+uint32_t stream_tls_count(const struct stream_tls_table *table);
 
-/* A stream over `conn`, which is connected; a client sends its first flight at once (io_send).
- * `expect` NULL: anybody with a good certificate.  NULL when the table is full. */
+/* Begins TLS on `conn`; the AppAttach requester is TLS_SERVER, the answerer dials and is
+ * TLS_CLIENT. `expect` NULL: any Node-ID of the overlay.  NULL (counted) when the table is full or
+ * there is no memory. */
 struct stream_tls *stream_tls_open(struct turn *t, struct stream_tls_table *table,
                                    enum tls_role role, handle conn, const struct node_id *expect);
-/* Frees it; the connection itself is the caller's to close.  `notify`: send close_notify first. */
-void stream_tls_close(struct turn *t, struct stream_tls_table *table, struct stream_tls *s,
-                      bool notify);
-
-/* Feeds received bytes; handshake answers are sent with io_send.  ERR_OK, or the reason for which the
- * caller must close it: ERR_CLOSED (close_notify), ERR_BAD_CERTIFICATE, ERR_MALFORMED ... (counted). */
+/* Received bytes.  ERR_OK: ask stream_tls_is_up and read on.  Anything else is its end, counted by
+ * reason. */
 enum err stream_tls_recv(struct turn *t, struct stream_tls *s, struct slice received) MUST_USE;
-/* True once the peer is authenticated; then node_id and user tell who it is. */
+/* Authenticated; then these tell who it is. */
 bool stream_tls_is_up(const struct stream_tls *s);
 const struct node_id *stream_tls_node_id(const struct stream_tls *s);
 struct slice stream_tls_user(const struct stream_tls *s);
-/* The next plaintext, copied into `out`: ERR_OK with *len > 0, ERR_MORE when there is none now,
- * ERR_CLOSED or another error as from stream_tls_recv. */
+uint64_t stream_tls_not_after_ms(const struct stream_tls *s);
+/* After a failure: a static text for people. */
+const char *stream_tls_why(const struct stream_tls *s);
+/* A chunk of plaintext into `out`: ERR_OK, ERR_MORE (none now), ERR_CLOSED (the other side is
+ * done), or a failure. */
 enum err stream_tls_read(struct turn *t, struct stream_tls *s, uint8_t *out, size_t cap,
                          size_t *len) MUST_USE;
-/* Seals `plaintext` (any length) and sends it with io_send; *sent is how many bytes went out.
- * ERR_STATE before it is up, ERR_NO_MEMORY, ERR_LIMIT (outbox full). */
+/* Seals and sends all of `plaintext`; *sent is how many bytes that gave the connection (io tells
+ * with IO_SENT when the kernel has taken them).  ERR_STATE before it is up; anything else but
+ * ERR_OK is its end. */
 enum err stream_tls_write(struct turn *t, struct stream_tls *s, struct slice plaintext,
                           size_t *sent) MUST_USE;
+/* Gives the stream back; `graceful`: says goodbye (close_notify) first. */
+void stream_tls_close(struct turn *t, struct stream_tls_table *table, struct stream_tls *s,
+                      bool graceful);

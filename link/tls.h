@@ -24,7 +24,7 @@ struct tls_ops {
     void (*close)(struct tls *tls);
     /* Feeds received bytes (copied or consumed before it returns) and drives the handshake.
      * ERR_OK, or ERR_IO / ERR_MALFORMED when the connection must be closed (an alert may be
-     * waiting in pull). */
+     * waiting in pull); ERR_UNAUTHENTICATED when the peer has presented no certificate. */
     enum err (*feed)(struct tls *tls, struct slice received);
     /* Starts (client) or continues the handshake; ERR_OK when it is done, ERR_MORE while not. */
     enum err (*handshake)(struct tls *tls);

@@ -1,0 +1,561 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* crypto_boring.c - signatures and hashes are one-line affairs; a certificate is judged in steps:
+ * its key, its signer (a chain to a root, or itself where the overlay permits that), its names.
+ * Sizes are checked before anything expensive is done with what a stranger sent. */
+#include "link/crypto_boring.h"
+#include "link/crypto_names_boring.h"
+
+#include <openssl/bio.h>
+#include <openssl/bytestring.h>
+#include <openssl/digest.h>
+#include <openssl/ec.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <openssl/md5.h>
+#include <openssl/mem.h>
+#include <openssl/pem.h>
+#include <openssl/rand.h>
+#include <openssl/rsa.h>
+#include <openssl/sha.h>
+#include <openssl/x509v3.h>
+
+struct crypto_key {
+    EVP_PKEY *object;
+    enum crypto_algorithm algorithm;
+};
+
+enum { INTERMEDIATES_CAP = 4, RSA_BITS_MIN = 2048, RSA_BITS_MAX = 4096 };
+
+/* ---- hashes ---- */
+
+static void hash_sha1(struct slice bytes, uint8_t out[CRYPTO_SHA1_BYTES])
+{
+    SHA1(bytes.data, bytes.len, out);
+}
+
+static void hash_sha256(struct slice bytes, uint8_t out[CRYPTO_SHA256_BYTES])
+{
+    SHA256(bytes.data, bytes.len, out);
+}
+
+static void hash_md5(struct slice bytes, uint8_t out[CRYPTO_MD5_BYTES])
+{
+    MD5(bytes.data, bytes.len, out);
+}
+
+static void mac_sha256(struct slice key, struct slice bytes, uint8_t out[CRYPTO_SHA256_BYTES])
+{
+    unsigned len = 0;
+    /* A NULL key would mean "the key of before" to HMAC. */
+    const void *secret = key.len > 0 ? (const void *)key.data : (const void *)"";
+    const uint8_t *made = HMAC(EVP_sha256(), secret, key.len, bytes.data, bytes.len, out, &len);
+    CHECK(made != NULL && len == CRYPTO_SHA256_BYTES);
+}
+
+static void fill_random(const struct crypto *self, void *out, size_t len)
+{
+    (void)self;
+    int filled = RAND_bytes(out, len);
+    CHECK(filled == 1);
+}
+
+/* ---- keys ---- */
+
+/* What signatures a key makes; NONE for types and sizes that are not accepted. */
+static enum crypto_algorithm algorithm_of(const EVP_PKEY *key)
+{
+    switch (EVP_PKEY_id(key)) {
+    case EVP_PKEY_ED25519:
+        return CRYPTO_ED25519;
+    case EVP_PKEY_RSA: {
+        int bits = EVP_PKEY_bits(key);
+        return bits >= RSA_BITS_MIN && bits <= RSA_BITS_MAX ? CRYPTO_RSA_SHA256
+                                                            : CRYPTO_ALGORITHM_NONE;
+    }
+    case EVP_PKEY_EC: {
+        int curve = EC_GROUP_get_curve_name(EC_KEY_get0_group(EVP_PKEY_get0_EC_KEY(key)));
+        return curve == NID_X9_62_prime256v1 || curve == NID_secp384r1 ? CRYPTO_ECDSA_SHA256
+                                                                       : CRYPTO_ALGORITHM_NONE;
+    }
+    default:
+        return CRYPTO_ALGORITHM_NONE;
+    }
+}
+
+/* Takes over `object`. */
+static enum err wrap_key(EVP_PKEY *object, struct crypto_key **key)
+{
+    enum crypto_algorithm algorithm = algorithm_of(object);
+    if (algorithm == CRYPTO_ALGORITHM_NONE) {
+        EVP_PKEY_free(object);
+        return ERR_UNSUPPORTED;
+    }
+    struct crypto_key *made = OPENSSL_malloc(sizeof(*made));
+    if (made == NULL) {
+        EVP_PKEY_free(object);
+        return ERR_NO_MEMORY;
+    }
+    made->object = object;
+    made->algorithm = algorithm;
+    *key = made;
+    return ERR_OK;
+}
+
+/* An encrypted key has no password here; without this BoringSSL would ask the terminal. */
+static int refuse_password(char *buf, int size, int rwflag, void *context)
+{
+    (void)buf;
+    (void)size;
+    (void)rwflag;
+    (void)context;
+    return 0;
+}
+
+enum err crypto_boring_key_load(struct slice text, struct crypto_key **key)
+{
+    *key = NULL;
+    CBS der;
+    CBS_init(&der, text.data, text.len);
+    EVP_PKEY *object = EVP_parse_private_key(&der);
+    if (object != NULL && CBS_len(&der) != 0) {
+        EVP_PKEY_free(object);
+        object = NULL;
+    }
+    if (object == NULL && text.len > 0 && text.len < INT32_MAX) {
+        BIO *bio = BIO_new_mem_buf(text.data, (int)text.len);
+        if (bio != NULL) {
+            object = PEM_read_bio_PrivateKey(bio, NULL, refuse_password, NULL);
+            BIO_free(bio);
+        }
+    }
+    ERR_clear_error();
+    return object == NULL ? ERR_MALFORMED : wrap_key(object, key);
+}
+
+enum err crypto_boring_key_make(enum crypto_algorithm algorithm, struct crypto_key **key)
+{
+    *key = NULL;
+    int type = algorithm == CRYPTO_ED25519        ? EVP_PKEY_ED25519
+               : algorithm == CRYPTO_ECDSA_SHA256 ? EVP_PKEY_EC
+                                                  : EVP_PKEY_RSA;
+    CHECK(algorithm == CRYPTO_ED25519 || algorithm == CRYPTO_ECDSA_SHA256 ||
+          algorithm == CRYPTO_RSA_SHA256);
+    EVP_PKEY *object = NULL;
+    EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_id(type, NULL);
+    bool made = context != NULL && EVP_PKEY_keygen_init(context) == 1;
+    if (made && type == EVP_PKEY_EC) {
+        made = EVP_PKEY_CTX_set_ec_paramgen_curve_nid(context, NID_X9_62_prime256v1) == 1;
+    } else if (made && type == EVP_PKEY_RSA) {
+        made = EVP_PKEY_CTX_set_rsa_keygen_bits(context, RSA_BITS_MIN) == 1;
+    }
+    made = made && EVP_PKEY_keygen(context, &object) == 1;
+    EVP_PKEY_CTX_free(context);
+    ERR_clear_error();
+    return made ? wrap_key(object, key) : ERR_NO_MEMORY;
+}
+
+void crypto_boring_key_free(struct crypto_key *key)
+{
+    if (key != NULL) {
+        EVP_PKEY_free(key->object);
+        OPENSSL_free(key);
+    }
+}
+
+void *crypto_boring_key_object(const struct crypto_key *key)
+{
+    return key->object;
+}
+
+/* Moves what `cbb` holds to `out` and ends it; `made` tells whether it holds anything good. */
+static enum err take_cbb(CBB *cbb, bool made, uint8_t *out, size_t cap, size_t *len)
+{
+    uint8_t *bytes = NULL;
+    size_t bytes_len = 0;
+    *len = 0;
+    if (!made || !CBB_finish(cbb, &bytes, &bytes_len)) {
+        CBB_cleanup(cbb);
+        ERR_clear_error();
+        return ERR_NO_MEMORY;
+    }
+    enum err error = ERR_TOO_LARGE;
+    if (bytes_len <= cap) {
+        memcpy(out, bytes, bytes_len);
+        *len = bytes_len;
+        error = ERR_OK;
+    }
+    OPENSSL_cleanse(bytes, bytes_len);
+    OPENSSL_free(bytes);
+    return error;
+}
+
+enum err crypto_boring_key_pem(const struct crypto_key *key, uint8_t *out, size_t cap, size_t *len)
+{
+    uint8_t der[CRYPTO_BORING_KEY_PEM_CAP - 1024];
+    size_t der_len = 0;
+    CBB cbb;
+    bool made = CBB_init(&cbb, 512) && EVP_marshal_private_key(&cbb, key->object);
+    enum err error = take_cbb(&cbb, made, der, sizeof(der), &der_len);
+    if (error == ERR_OK) {
+        error = crypto_boring_pem_encode(slice_of(der, der_len), "PRIVATE KEY", out, cap, len);
+    }
+    OPENSSL_cleanse(der, sizeof(der));
+    return error;
+}
+
+static enum err put_public(const EVP_PKEY *object, uint8_t *out, size_t cap, size_t *len)
+{
+    CBB cbb;
+    bool made = CBB_init(&cbb, 128) && EVP_marshal_public_key(&cbb, object);
+    return take_cbb(&cbb, made, out, cap, len);
+}
+
+enum err crypto_boring_key_public(const struct crypto_key *key, uint8_t *out, size_t cap,
+                                  size_t *len)
+{
+    return put_public(key->object, out, cap, len);
+}
+
+static enum crypto_algorithm algorithm_of_key(const struct crypto_key *key)
+{
+    return key->algorithm;
+}
+
+/* ---- PEM ---- */
+
+enum err crypto_boring_pem_decode(struct slice text, const char *label, size_t index, uint8_t *out,
+                                  size_t cap, size_t *len)
+{
+    *len = 0;
+    if (text.len > 0 && text.data[0] == 0x30) { /* an ASN.1 SEQUENCE, no PEM text begins with '0' */
+        if (index > 0 || text.len > cap) {
+            return index > 0 ? ERR_NOT_FOUND : ERR_TOO_LARGE;
+        }
+        memcpy(out, text.data, text.len);
+        *len = text.len;
+        return ERR_OK;
+    }
+    BIO *bio =
+        text.len > 0 && text.len < INT32_MAX ? BIO_new_mem_buf(text.data, (int)text.len) : NULL;
+    enum err error = ERR_NOT_FOUND;
+    size_t seen = 0;
+    bool done = bio == NULL;
+    while (!done) {
+        char *name = NULL;
+        char *header = NULL;
+        uint8_t *bytes = NULL;
+        long bytes_len = 0;
+        if (PEM_read_bio(bio, &name, &header, &bytes, &bytes_len) != 1) {
+            break;
+        }
+        if (strcmp(name, label) == 0 && seen++ == index) {
+            done = true;
+            error = (size_t)bytes_len > cap ? ERR_TOO_LARGE : ERR_OK;
+            if (error == ERR_OK) {
+                memcpy(out, bytes, (size_t)bytes_len);
+                *len = (size_t)bytes_len;
+            }
+        }
+        OPENSSL_free(name);
+        OPENSSL_free(header);
+        OPENSSL_free(bytes);
+    }
+    BIO_free(bio);
+    ERR_clear_error();
+    return error;
+}
+
+enum err crypto_boring_pem_encode(struct slice der, const char *label, uint8_t *out, size_t cap,
+                                  size_t *len)
+{
+    *len = 0;
+    enum err error = ERR_NO_MEMORY;
+    BIO *bio = BIO_new(BIO_s_mem());
+    if (bio != NULL && PEM_write_bio(bio, label, "", der.data, (long)der.len) > 0) {
+        const uint8_t *text = NULL;
+        size_t text_len = 0;
+        if (BIO_mem_contents(bio, &text, &text_len) == 1) {
+            error = text_len > cap ? ERR_TOO_LARGE : ERR_OK;
+        }
+        if (error == ERR_OK) {
+            memcpy(out, text, text_len);
+            *len = text_len;
+        }
+    }
+    BIO_free(bio);
+    ERR_clear_error();
+    return error;
+}
+
+/* ---- signatures ---- */
+
+static const EVP_MD *digest_of(enum crypto_algorithm algorithm)
+{
+    return algorithm == CRYPTO_ED25519 ? NULL : EVP_sha256();
+}
+
+static enum err sign_message(const struct crypto_key *key, struct slice message, uint8_t *out,
+                             size_t *out_len)
+{
+    EVP_MD_CTX context;
+    EVP_MD_CTX_init(&context);
+    size_t len = CRYPTO_SIGNATURE_CAP;
+    bool made = EVP_DigestSignInit(&context, NULL, digest_of(key->algorithm), NULL, key->object) &&
+                EVP_DigestSign(&context, out, &len, message.data, message.len);
+    EVP_MD_CTX_cleanup(&context);
+    ERR_clear_error();
+    *out_len = made ? len : 0;
+    return made ? ERR_OK : ERR_NO_MEMORY;
+}
+
+static enum err verify_message(struct slice public_key, enum crypto_algorithm algorithm,
+                               struct slice message, struct slice signature)
+{
+    CBS der;
+    CBS_init(&der, public_key.data, public_key.len);
+    EVP_PKEY *object = EVP_parse_public_key(&der);
+    bool good = object != NULL && CBS_len(&der) == 0 && algorithm != CRYPTO_ALGORITHM_NONE &&
+                algorithm_of(object) == algorithm && signature.len <= CRYPTO_SIGNATURE_CAP;
+    if (good) {
+        EVP_MD_CTX context;
+        EVP_MD_CTX_init(&context);
+        good = EVP_DigestVerifyInit(&context, NULL, digest_of(algorithm), NULL, object) &&
+               EVP_DigestVerify(&context, signature.data, signature.len, message.data, message.len);
+        EVP_MD_CTX_cleanup(&context);
+    }
+    EVP_PKEY_free(object);
+    ERR_clear_error();
+    return good ? ERR_OK : ERR_BAD_SIGNATURE;
+}
+
+/* ---- certificates ---- */
+
+static X509 *parse_certificate(struct slice der)
+{
+    if (der.len == 0 || der.len > CRYPTO_BORING_CERTIFICATE_CAP) {
+        return NULL;
+    }
+    const uint8_t *at = der.data;
+    X509 *made = d2i_X509(NULL, &at, (long)der.len);
+    if (made != NULL && at != der.data + der.len) { /* bytes behind it: not what was hashed */
+        X509_free(made);
+        made = NULL;
+    }
+    return made;
+}
+
+/* SHA-2 only, for links, messages and values alike (SG-4). */
+static bool is_good_signature_type(const X509 *certificate)
+{
+    switch (X509_get_signature_nid(certificate)) {
+    case NID_sha256WithRSAEncryption:
+    case NID_sha384WithRSAEncryption:
+    case NID_sha512WithRSAEncryption:
+    case NID_ecdsa_with_SHA256:
+    case NID_ecdsa_with_SHA384:
+    case NID_ecdsa_with_SHA512:
+    case NID_ED25519:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static bool add_certificates(const struct slice *ders, size_t count, STACK_OF(X509) * stack)
+{
+    for (size_t i = 0; i < count; i++) {
+        X509 *one = parse_certificate(ders[i]);
+        if (one == NULL) {
+            continue; /* it cannot help; the chain is judged without it */
+        }
+        if (sk_X509_push(stack, one) == 0) {
+            X509_free(one);
+            return false;
+        }
+    }
+    return true;
+}
+
+static enum err chain_error(int code, const char **why)
+{
+    if (code == X509_V_ERR_CERT_HAS_EXPIRED || code == X509_V_ERR_CERT_NOT_YET_VALID) {
+        *why = code == X509_V_ERR_CERT_HAS_EXPIRED ? "expired" : "not yet valid";
+        return ERR_EXPIRED;
+    }
+    *why = X509_verify_cert_error_string(code);
+    return ERR_BAD_CERTIFICATE;
+}
+
+/* Everything between the certificate and its root: a CA by its own BasicConstraints, signed with a
+ * hash that is still good. */
+static enum err judge_issuers(X509_STORE_CTX *context, const char **why)
+{
+    STACK_OF(X509) *chain = X509_STORE_CTX_get0_chain(context);
+    size_t count = chain == NULL ? 0 : sk_X509_num(chain);
+    for (size_t i = 1; i < count; i++) {
+        X509 *issuer = sk_X509_value(chain, i);
+        if (X509_check_ca(issuer) != 1) {
+            *why = "an issuer is no certification authority";
+            return ERR_BAD_CERTIFICATE;
+        }
+        if (i + 1 < count && !is_good_signature_type(issuer)) {
+            *why = "an issuer is signed with an unaccepted algorithm";
+            return ERR_BAD_CERTIFICATE;
+        }
+    }
+    if (count < 2) {
+        *why = "it is a root itself";
+        return ERR_BAD_CERTIFICATE;
+    }
+    return ERR_OK;
+}
+
+static enum err judge_chain(X509 *leaf, const struct slice *intermediates, size_t count,
+                            const struct crypto_trust *trust, uint64_t at_ms, const char **why)
+{
+    enum err error = ERR_NO_MEMORY;
+    X509_STORE *store = X509_STORE_new();
+    X509_STORE_CTX *context = X509_STORE_CTX_new();
+    STACK_OF(X509) *roots = sk_X509_new_null();
+    STACK_OF(X509) *others = sk_X509_new_null();
+    *why = "no memory";
+    if (store == NULL || context == NULL || roots == NULL || others == NULL ||
+        !add_certificates(trust->roots, trust->root_count, roots) ||
+        !add_certificates(intermediates, min_size(count, INTERMEDIATES_CAP), others) ||
+        !X509_STORE_CTX_init(context, store, leaf, others)) {
+        goto out;
+    }
+    X509_STORE_CTX_trusted_stack(context, roots);
+    X509_STORE_CTX_set_time(context, 0, (time_t)(at_ms / 1000));
+    X509_STORE_CTX_set_depth(context, INTERMEDIATES_CAP);
+    if (X509_verify_cert(context) == 1) {
+        error = judge_issuers(context, why);
+    } else {
+        error = chain_error(X509_STORE_CTX_get_error(context), why);
+    }
+out:
+    X509_STORE_CTX_free(context);
+    X509_STORE_free(store);
+    sk_X509_pop_free(roots, X509_free);
+    sk_X509_pop_free(others, X509_free);
+    return error;
+}
+
+static bool is_self_signed(X509 *leaf, EVP_PKEY *key)
+{
+    return X509_NAME_cmp(X509_get_subject_name(leaf), X509_get_issuer_name(leaf)) == 0 &&
+           X509_verify(leaf, key) == 1;
+}
+
+/* 11.3.1: each Node-ID is the beginning of digest(SPKI), or, where there are several, of
+ * digest(index from 1 || SPKI). */
+static bool is_own_node_id(const struct crypto_certificate *c, unsigned which, bool sha256)
+{
+    uint8_t input[4 + CRYPTO_PUBLIC_KEY_CAP] = {0, 0, 0, (uint8_t)(which + 1)};
+    uint8_t digest[CRYPTO_SHA256_BYTES];
+    memcpy(input + 4, c->public_key, c->public_key_len);
+    size_t skip = c->node_id_count == 1 ? 4 : 0;
+    struct slice bytes = slice_of(input + skip, 4 - skip + c->public_key_len);
+    if (sha256) {
+        hash_sha256(bytes, digest);
+    } else {
+        hash_sha1(bytes, digest);
+    }
+    return memcmp(digest, c->node_ids[which], c->node_id_length) == 0;
+}
+
+static enum err judge_self_signed(const struct crypto_certificate *c,
+                                  const struct crypto_trust *trust, uint64_t at_ms,
+                                  const char **why)
+{
+    for (unsigned i = 0; i < c->node_id_count; i++) {
+        if (!is_own_node_id(c, i, trust->self_signed_sha256)) {
+            *why = "the Node-ID is not the digest of the key";
+            return ERR_BAD_CERTIFICATE;
+        }
+    }
+    if (at_ms < c->not_before_ms || at_ms > c->not_after_ms) {
+        *why = at_ms < c->not_before_ms ? "not yet valid" : "expired";
+        return ERR_EXPIRED;
+    }
+    return ERR_OK;
+}
+
+static enum err judge_key(EVP_PKEY *key, struct crypto_certificate *out, const char **why)
+{
+    out->algorithm = key == NULL ? CRYPTO_ALGORITHM_NONE : algorithm_of(key);
+    size_t len = 0;
+    if (out->algorithm == CRYPTO_ALGORITHM_NONE ||
+        put_public(key, out->public_key, sizeof(out->public_key), &len) != ERR_OK) {
+        *why = "unaccepted type or size of key";
+        return ERR_BAD_CERTIFICATE;
+    }
+    out->public_key_len = (uint16_t)len;
+    return ERR_OK;
+}
+
+static enum err judge_certificate(struct slice der, const struct slice *intermediates,
+                                  size_t intermediate_count, const struct crypto_trust *trust,
+                                  uint64_t at_ms, struct crypto_certificate *out, const char **why)
+{
+    const char *reason = "not a certificate";
+    memset(out, 0, sizeof(*out));
+    X509 *leaf = parse_certificate(der);
+    EVP_PKEY *key = leaf == NULL ? NULL : X509_get_pubkey(leaf);
+    enum err error = leaf == NULL ? ERR_MALFORMED : judge_key(key, out, &reason);
+    if (error == ERR_OK && !is_good_signature_type(leaf)) {
+        reason = "signed with an unaccepted algorithm";
+        error = ERR_BAD_CERTIFICATE;
+    }
+    if (error == ERR_OK) {
+        error = crypto_names_boring(leaf, trust, out, &reason);
+    }
+    if (error == ERR_OK && trust->self_signed_permitted && is_self_signed(leaf, key)) {
+        error = judge_self_signed(out, trust, at_ms, &reason);
+    } else if (error == ERR_OK) {
+        error = judge_chain(leaf, intermediates, intermediate_count, trust, at_ms, &reason);
+    }
+    EVP_PKEY_free(key);
+    X509_free(leaf);
+    ERR_clear_error();
+    if (why != NULL) {
+        *why = error == ERR_OK ? "ok" : reason;
+    }
+    return error;
+}
+
+enum err crypto_boring_certificate_key(struct slice der, uint8_t *out, size_t cap, size_t *len,
+                                       enum crypto_algorithm *algorithm)
+{
+    *len = 0;
+    *algorithm = CRYPTO_ALGORITHM_NONE;
+    X509 *certificate = parse_certificate(der);
+    EVP_PKEY *key = certificate == NULL ? NULL : X509_get_pubkey(certificate);
+    enum err error = ERR_MALFORMED;
+    if (key != NULL) {
+        *algorithm = algorithm_of(key);
+        error =
+            *algorithm == CRYPTO_ALGORITHM_NONE ? ERR_UNSUPPORTED : put_public(key, out, cap, len);
+    }
+    EVP_PKEY_free(key);
+    X509_free(certificate);
+    ERR_clear_error();
+    return error;
+}
+
+const struct crypto *crypto_boring(void)
+{
+    static const struct crypto table = {
+        .sha1 = hash_sha1,
+        .sha256 = hash_sha256,
+        .md5 = hash_md5,
+        .hmac_sha256 = mac_sha256,
+        .random = fill_random,
+        .sign = sign_message,
+        .key_algorithm = algorithm_of_key,
+        .verify = verify_message,
+        .certificate = judge_certificate,
+    };
+    return &table;
+}

@@ -1,0 +1,388 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* link.c - the door of link/: requests and input go to the link they concern, events come out.
+ *
+ * A link with something to say stands in the list `ready`; what it has to say is read off its state
+ * when link_next gets to it (LINK_UP, then messages, then changes, then the end), so there is no
+ * queue of events that could run full. */
+#include "link/local.h"
+#include "link/trunk.h"
+
+/* ---- input ---- */
+
+enum err link_dial(struct turn *t, struct link_table *lt, const struct address *remote,
+                   const struct node_id *expect, uint64_t tag, handle *link)
+{
+    *link = 0;
+    struct link *l = lt->dialling_count >= lt->settings.handshaking
+                         ? NULL
+                         : link_table_add(lt, LINK_STATE_DIALLING);
+    if (l == NULL) {
+        metric_add(t->metrics, METRIC_link_dial_refused, 1);
+        return ERR_LIMIT;
+    }
+    l->is_dialled = true;
+    l->remote = *remote;
+    l->tag = tag;
+    l->opened_us = t->now_us;
+    if (expect != NULL) {
+        l->has_expect = true;
+        l->node_id = *expect;
+    }
+    lt->dialling_count++;
+    metric_add(t->metrics, METRIC_links_handshaking, 1);
+    metric_add(t->metrics, METRIC_link_dials, 1);
+    trunk_arm_handshake(t, lt, l);
+    *link = link_table_handle(lt, l);
+    if (io_connect(t->out, remote, *link) != ERR_OK) {
+        trunk_fail(t, lt, l, ERR_LIMIT, METRIC_link_outbox_full, "outbox full");
+    }
+    return ERR_OK;
+}
+
+void link_add_sibling(struct turn *t, struct link_table *lt, uint16_t shard,
+                      const struct node_id *node_id, struct slice user)
+{
+    if (local_add(t, lt, shard, node_id, user) == NULL) {
+        metric_add(t->metrics, METRIC_link_dial_refused, 1);
+    }
+}
+
+void link_remove_sibling(struct turn *t, struct link_table *lt, uint16_t shard)
+{
+    CHECK(shard < LINK_TABLE_SIBLINGS);
+    if (lt->siblings[shard] != NULL) {
+        local_remove(t, lt, lt->siblings[shard], ERR_CLOSED);
+    }
+}
+
+enum err link_on_accepted(struct turn *t, struct link_table *lt, handle conn,
+                          const struct address *remote, handle *link)
+{
+    *link = 0;
+    struct link *l =
+        link_table_admit(t, lt, remote) ? link_table_add(lt, LINK_STATE_HANDSHAKE) : NULL;
+    if (l == NULL) {
+        io_abort(t->out, conn);
+        return ERR_LIMIT;
+    }
+    l->remote = *remote;
+    l->opened_us = t->now_us;
+    lt->handshaking_count++;
+    l->handshaking.next = &lt->handshaking; /* at the end: the list is in order of age */
+    l->handshaking.prev = lt->handshaking.prev;
+    lt->handshaking.prev->next = &l->handshaking;
+    lt->handshaking.prev = &l->handshaking;
+    metric_add(t->metrics, METRIC_links_handshaking, 1);
+    metric_add(t->metrics, METRIC_link_accepts, 1);
+    trunk_arm_handshake(t, lt, l);
+    trunk_start(t, lt, l, conn);
+    *link = link_table_handle(lt, l);
+    return ERR_OK;
+}
+
+void link_on_connected(struct turn *t, struct link_table *lt, handle link, handle conn,
+                       enum err error)
+{
+    struct link *l = link_table_get(lt, link);
+    if (l == NULL || l->state != LINK_STATE_DIALLING) {
+        if (error == ERR_OK) {
+            io_abort(t->out, conn); /* nobody waits for it any more */
+        }
+        return;
+    }
+    if (error != ERR_OK) {
+        trunk_fail(t, lt, l, error, METRIC_link_dial_failed, "no connection");
+        return;
+    }
+    trunk_start(t, lt, l, conn);
+}
+
+HOT void link_on_stream(struct turn *t, struct link_table *lt, handle link, uint8_t *data,
+                        size_t len)
+{
+    struct link *l = link_table_get(lt, link);
+    if (l != NULL) {
+        trunk_on_stream(t, lt, l, data, len);
+    }
+}
+
+void link_on_sent(struct turn *t, struct link_table *lt, handle link, size_t len)
+{
+    struct link *l = link_table_get(lt, link);
+    (void)t;
+    if (l != NULL) {
+        l->outstanding -= (uint32_t)min_size(len, l->outstanding);
+    }
+}
+
+void link_on_closed(struct turn *t, struct link_table *lt, handle link, enum err error)
+{
+    struct link *l = link_table_get(lt, link);
+    if (l == NULL || l->conn == 0) {
+        return;
+    }
+    l->conn = 0; /* its handle is over */
+    bool is_early = l->state == LINK_STATE_HANDSHAKE;
+    trunk_fail(t, lt, l, error == ERR_OK ? ERR_CLOSED : error,
+               is_early ? METRIC_link_handshake_failed : METRIC_link_closed_by_peer,
+               "connection closed");
+}
+
+void link_on_mail(struct turn *t, struct link_table *lt, uint16_t shard, uint8_t *data, size_t len)
+{
+    local_on_mail(t, lt, shard, data, len);
+}
+
+void link_on_timer(struct turn *t, struct link_table *lt, struct wheel_timer *timer)
+{
+    struct link *l = link_table_get(lt, timer->tag);
+    CHECK(l != NULL); /* a link that ends cancels its timer */
+    trunk_on_timer(t, lt, l);
+}
+
+/* ---- events ---- */
+
+static void fill_event(struct link_table *lt, const struct link *l, enum link_event_kind kind,
+                       struct link_event *event)
+{
+    *event = (struct link_event){.kind = kind,
+                                 .link = link_table_handle(lt, l),
+                                 .node_id = l->node_id,
+                                 .tag = l->tag,
+                                 .is_local = l->is_local,
+                                 .was_up = l->told_up};
+    memcpy(lt->user, l->user, l->user_len); /* the link may be over when the event is looked at */
+    event->user = slice_of(lt->user, l->user_len);
+}
+
+/* Messages of the loser of a glare are given out as if they had come over the link that is kept,
+ * and so are those that it never got through.  False: there is none. */
+static bool attribute(struct turn *t, struct link_table *lt, const struct link *l,
+                      struct link_event *event)
+{
+    if (!l->told_down) {
+        return true;
+    }
+    const struct link *kept = link_table_find(lt, &l->node_id);
+    if (kept == NULL) {
+        metric_add(t->metrics, METRIC_link_message_late, 1);
+        return false;
+    }
+    event->link = link_table_handle(lt, kept);
+    event->tag = kept->tag;
+    event->is_local = kept->is_local;
+    return true;
+}
+
+static HOT bool next_message(struct turn *t, struct link_table *lt, struct link *l,
+                             struct link_event *event)
+{
+    uint8_t *message = NULL;
+    size_t len = 0;
+    if (lt->mail_from == l) {
+        message = lt->mail;
+        len = lt->mail_len;
+        lt->mail_from = NULL;
+    } else if (!trunk_read(t, lt, l, &message, &len)) {
+        return false;
+    }
+    fill_event(lt, l, LINK_MESSAGE, event);
+    event->message = message;
+    event->message_len = len;
+    return true;
+}
+
+static bool next_unacked(struct turn *t, struct link_table *lt, struct link *l,
+                         struct link_event *event)
+{
+    if (!l->gives_back) {
+        return false;
+    }
+    if (l->gather != NULL && l->gather_has_data) { /* gathered, never sealed */
+        struct msgbuf *gather = l->gather;
+        l->gather = NULL;
+        frame_io_on_sent(&l->frames, t->buffers, t->now_us, l->gather_first,
+                         l->frames.next_sequence - 1, gather, UINT32_MAX / 2);
+    }
+    uint8_t *message = NULL;
+    size_t len = 0;
+    if (!frame_io_give(&l->frames, t->buffers, &message, &len)) {
+        return false;
+    }
+    fill_event(lt, l, LINK_UNACKED, event);
+    event->message = message;
+    event->message_len = len;
+    metric_add(t->metrics, METRIC_link_unacked, 1);
+    return true;
+}
+
+/* The next event of a link that is not down. */
+static bool next_alive(struct turn *t, struct link_table *lt, struct link *l,
+                       struct link_event *event)
+{
+    if (l->was_up && !l->told_up && !l->owes_down) {
+        l->told_up = true;
+        fill_event(lt, l, LINK_UP, event);
+        return true;
+    }
+    if (l->owes_down && !l->told_down) {
+        fill_event(lt, l, LINK_DOWN, event);
+        event->error = l->error;
+        l->told_down = true;
+        return true;
+    }
+    while (next_message(t, lt, l, event)) {
+        if (attribute(t, lt, l, event)) {
+            return true;
+        }
+    }
+    if (l->told_up && !l->told_down && l->state != LINK_STATE_DOWN &&
+        l->told_suspect != (l->state == LINK_STATE_SUSPECT)) {
+        l->told_suspect = l->state == LINK_STATE_SUSPECT;
+        fill_event(lt, l, l->told_suspect ? LINK_SUSPECT : LINK_RESTORED, event);
+        return true;
+    }
+    return false;
+}
+
+/* The next event of a link that is down, NULL-like false after its last. */
+static bool next_down(struct turn *t, struct link_table *lt, struct link *l,
+                      struct link_event *event)
+{
+    while (next_unacked(t, lt, l, event)) {
+        if (attribute(t, lt, l, event)) {
+            return true;
+        }
+    }
+    if (l->told_down) {
+        return false;
+    }
+    l->told_down = true;
+    fill_event(lt, l, LINK_DOWN, event);
+    event->error = l->error;
+    return true;
+}
+
+HOT bool link_next(struct turn *t, struct link_table *lt, struct link_event *event)
+{
+    if (lt->spent != NULL) {
+        msgbuf_release(t->buffers, lt->spent);
+        lt->spent = NULL;
+    }
+    while (lt->ready.next != &lt->ready) {
+        struct link *l = CONTAINER_OF(lt->ready.next, struct link, ready);
+        if (l->state != LINK_STATE_DOWN && next_alive(t, lt, l, event)) {
+            return true;
+        }
+        /* Reading may just have found its end. */
+        if (l->state == LINK_STATE_DOWN) {
+            if (next_down(t, lt, l, event)) {
+                return true;
+            }
+            link_table_remove(t, lt, l);
+            continue;
+        }
+        l->ready.prev->next = l->ready.next;
+        l->ready.next->prev = l->ready.prev;
+        l->ready.next = NULL;
+        l->ready.prev = NULL;
+    }
+    return false;
+}
+
+/* ---- output ---- */
+
+static bool is_sendable(const struct link *l)
+{
+    return l != NULL && (l->state == LINK_STATE_UP || l->state == LINK_STATE_SUSPECT);
+}
+
+HOT enum err link_send(struct turn *t, struct link_table *lt, handle link, struct slice head,
+                       struct slice body)
+{
+    struct link *l = link_table_get(lt, link);
+    if (!is_sendable(l)) {
+        return ERR_CLOSED;
+    }
+    if (head.len > lt->message_cap || body.len > lt->message_cap - head.len) {
+        return ERR_TOO_LARGE;
+    }
+    return l->is_local ? local_send(t, l, head, body) : trunk_send(t, lt, l, head, body);
+}
+
+void link_flush(struct turn *t, struct link_table *lt)
+{
+    /* Whoever cannot be flushed now comes to the end of the list: one round is enough. */
+    struct link_node *last = lt->dirty.prev;
+    struct link_node *node = lt->dirty.next;
+    while (node != &lt->dirty) {
+        struct link_node *next = node->next;
+        struct link *l = CONTAINER_OF(node, struct link, dirty);
+        bool is_last = node == last;
+        if (trunk_flush(t, lt, l)) {
+            node->prev->next = node->next;
+            node->next->prev = node->prev;
+            node->next = NULL;
+            node->prev = NULL;
+        }
+        if (is_last) {
+            break;
+        }
+        node = next;
+    }
+}
+
+void link_close(struct turn *t, struct link_table *lt, handle link)
+{
+    struct link *l = link_table_get(lt, link);
+    if (l == NULL) {
+        return;
+    }
+    if (l->is_local) {
+        local_remove(t, lt, l, ERR_CLOSED);
+    } else {
+        trunk_close(t, lt, l, ERR_CLOSED);
+    }
+}
+
+/* ---- questions ---- */
+
+handle link_find(const struct link_table *lt, const struct node_id *node_id)
+{
+    const struct link *l = link_table_find(lt, node_id);
+    return l == NULL ? 0 : link_table_handle(lt, l);
+}
+
+uint32_t link_count_up(const struct link_table *lt)
+{
+    return lt->up_count;
+}
+
+bool link_walk(const struct link_table *lt, uint32_t *index, struct link_info *out)
+{
+    const struct link *l = pool_next(&lt->pool, index);
+    if (l == NULL) {
+        return false;
+    }
+    *out = (struct link_info){
+        .link = link_table_handle(lt, l),
+        .node_id = l->node_id,
+        .remote = l->remote,
+        .is_up = is_sendable(l),
+        .is_local = l->is_local,
+        .is_suspect = l->state == LINK_STATE_SUSPECT,
+        .is_dialled = l->is_dialled,
+        .up_since_us = l->up_since_us,
+        .srtt_us = l->frames.srtt_us,
+        .rto_us = l->frames.rto_us,
+        .messages_in = l->messages_in,
+        .messages_out = l->messages_out,
+        .bytes_in = l->bytes_in,
+        .bytes_out = l->bytes_out,
+        .queued_bytes = trunk_queued(l),
+        .unacked_frames = frame_io_unacked(&l->frames),
+        .certificate_not_after_ms = l->not_after_ms,
+    };
+    memcpy(out->user, l->user, sizeof(out->user));
+    return true;
+}

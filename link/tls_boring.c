@@ -1,0 +1,440 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tls_boring.c - one SSL object and two byte queues per connection.
+ *
+ * BoringSSL reads from `in` and writes to `out` through a BIO of our own.  Both queues take memory
+ * when bytes wait in them and give it back when they are empty, so an idle link costs its SSL
+ * object alone.  BoringSSL asks for a whole record at a time, so after a read that found nothing
+ * more `in` is always empty: what waits for the rest of its record waits inside BoringSSL. */
+#include "link/tls_boring.h"
+
+#include <openssl/bio.h>
+#include <openssl/err.h>
+#include <openssl/mem.h>
+#include <openssl/pool.h>
+#include <openssl/ssl.h>
+
+struct bytes_queue {
+    uint8_t *data;
+    size_t cap;
+    size_t start;
+    size_t end;
+};
+
+struct tls_boring {
+    SSL_CTX *ssl;
+    BIO_METHOD *bio;
+    tls_boring_keylog_sink sink;
+    void *sink_user;
+    struct tls_boring_counters counters;
+};
+
+struct tls {
+    SSL *ssl;
+    struct tls_boring *context;
+    struct bytes_queue in;
+    struct bytes_queue out;
+    bool failed; /* the only thing left is to pull the alert */
+};
+
+/* Best first; Ed25519 must be named to be used at all. */
+static const uint16_t signature_algorithms[] = {
+    SSL_SIGN_ED25519,
+    SSL_SIGN_ECDSA_SECP256R1_SHA256,
+    SSL_SIGN_ECDSA_SECP384R1_SHA384,
+    SSL_SIGN_RSA_PSS_RSAE_SHA256,
+    SSL_SIGN_RSA_PKCS1_SHA256,
+};
+
+/* ---- queues ---- */
+
+static void count_bytes(struct tls_boring *context, size_t more, size_t less)
+{
+    struct tls_boring_counters *c = &context->counters;
+    c->buffer_bytes = c->buffer_bytes + more - less;
+    c->buffer_peak = max_u64(c->buffer_peak, c->buffer_bytes);
+}
+
+static void drop_queue(struct tls *tls, struct bytes_queue *q)
+{
+    count_bytes(tls->context, 0, q->cap);
+    OPENSSL_free(q->data);
+    *q = (struct bytes_queue){NULL, 0, 0, 0};
+}
+
+static bool make_room(struct tls *tls, struct bytes_queue *q, size_t len)
+{
+    size_t used = q->end - q->start;
+    if (q->cap - q->end >= len) {
+        return true;
+    }
+    if (used + len > TLS_BORING_BUFFER_CAP) {
+        return false;
+    }
+    if (used + len > q->cap) {
+        size_t cap = max_size(used + len, min_size(2 * q->cap, TLS_BORING_BUFFER_CAP));
+        uint8_t *data = OPENSSL_malloc(cap);
+        if (data == NULL) {
+            return false;
+        }
+        if (used > 0) {
+            memcpy(data, q->data + q->start, used);
+        }
+        count_bytes(tls->context, cap, q->cap);
+        OPENSSL_free(q->data);
+        q->data = data;
+        q->cap = cap;
+    } else {
+        memmove(q->data, q->data + q->start, used);
+    }
+    q->start = 0;
+    q->end = used;
+    return true;
+}
+
+static bool push_bytes(struct tls *tls, struct bytes_queue *q, const void *bytes, size_t len)
+{
+    if (len == 0) {
+        return true;
+    }
+    if (!make_room(tls, q, len)) {
+        return false;
+    }
+    memcpy(q->data + q->end, bytes, len);
+    q->end += len;
+    return true;
+}
+
+static size_t shift_bytes(struct tls *tls, struct bytes_queue *q, uint8_t *out, size_t cap)
+{
+    size_t len = min_size(q->end - q->start, cap);
+    if (len == 0) {
+        return 0;
+    }
+    memcpy(out, q->data + q->start, len);
+    q->start += len;
+    if (q->start == q->end) {
+        drop_queue(tls, q);
+    }
+    return len;
+}
+
+static int read_bio(BIO *bio, char *out, int cap)
+{
+    struct tls *tls = BIO_get_data(bio);
+    BIO_clear_retry_flags(bio);
+    size_t len = cap > 0 ? shift_bytes(tls, &tls->in, (uint8_t *)out, (size_t)cap) : 0;
+    if (len == 0) {
+        BIO_set_retry_read(bio);
+        return -1;
+    }
+    return (int)len;
+}
+
+static int write_bio(BIO *bio, const char *bytes, int len)
+{
+    struct tls *tls = BIO_get_data(bio);
+    BIO_clear_retry_flags(bio);
+    return len > 0 && push_bytes(tls, &tls->out, bytes, (size_t)len) ? len : -1;
+}
+
+static long control_bio(BIO *bio, int what, long number, void *pointer)
+{
+    (void)bio;
+    (void)number;
+    (void)pointer;
+    return what == BIO_CTRL_FLUSH ? 1 : 0;
+}
+
+/* ---- contexts ---- */
+
+/* Whoever proves possession of a key gets in here; link/peer_auth judges the certificate. */
+static enum ssl_verify_result_t accept_any(SSL *ssl, uint8_t *alert)
+{
+    (void)ssl;
+    (void)alert;
+    return ssl_verify_ok;
+}
+
+static void log_key(const SSL *ssl, const char *line)
+{
+    struct tls *tls = SSL_get_app_data(ssl);
+    struct tls_boring *context = tls->context;
+    if (context->sink != NULL) {
+        context->sink(context->sink_user, line);
+    }
+}
+
+static bool set_credential(SSL_CTX *ssl, struct slice certificate,
+                           const struct slice *intermediates, size_t count,
+                           const struct crypto_key *key)
+{
+    CRYPTO_BUFFER *chain[TLS_CHAIN_CAP] = {NULL};
+    bool good = count + 1 <= TLS_CHAIN_CAP;
+    for (size_t i = 0; good && i < count + 1; i++) {
+        struct slice der = i == 0 ? certificate : intermediates[i - 1];
+        chain[i] = CRYPTO_BUFFER_new(der.data, der.len, NULL);
+        good = chain[i] != NULL;
+    }
+    /* It also compares the key with the certificate. */
+    good = good && SSL_CTX_set_chain_and_key(ssl, chain, count + 1, crypto_boring_key_object(key),
+                                             NULL) == 1;
+    for (size_t i = 0; i < TLS_CHAIN_CAP; i++) {
+        CRYPTO_BUFFER_free(chain[i]);
+    }
+    return good;
+}
+
+static bool set_rules(SSL_CTX *ssl)
+{
+    size_t count = ARRAY_COUNT(signature_algorithms);
+    SSL_CTX_set_custom_verify(ssl, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, accept_any);
+    SSL_CTX_set_options(ssl, SSL_OP_NO_TICKET);
+    SSL_CTX_set_session_cache_mode(ssl, SSL_SESS_CACHE_OFF);
+    SSL_CTX_set_max_cert_list(ssl, TLS_BORING_CHAIN_BYTES);
+    SSL_CTX_set_keylog_callback(ssl, log_key);
+    return SSL_CTX_set_min_proto_version(ssl, TLS1_2_VERSION) == 1 &&
+           SSL_CTX_set_max_proto_version(ssl, TLS1_3_VERSION) == 1 &&
+           SSL_CTX_set_verify_algorithm_prefs(ssl, signature_algorithms, count) == 1 &&
+           SSL_CTX_set_signing_algorithm_prefs(ssl, signature_algorithms, count) == 1;
+}
+
+static BIO_METHOD *make_bio_method(void)
+{
+    BIO_METHOD *made = BIO_meth_new(BIO_TYPE_MEM, "chordial");
+    if (made != NULL) {
+        BIO_meth_set_read(made, read_bio);
+        BIO_meth_set_write(made, write_bio);
+        BIO_meth_set_ctrl(made, control_bio);
+    }
+    return made;
+}
+
+enum err tls_boring_context_new(struct slice certificate, const struct slice *intermediates,
+                                size_t intermediate_count, const struct crypto_key *key,
+                                struct tls_boring **context)
+{
+    *context = NULL;
+    struct tls_boring *made = OPENSSL_malloc(sizeof(*made));
+    if (made == NULL) {
+        return ERR_NO_MEMORY;
+    }
+    memset(made, 0, sizeof(*made));
+    made->ssl = SSL_CTX_new(TLS_with_buffers_method());
+    made->bio = make_bio_method();
+    enum err error = ERR_OK;
+    if (made->ssl == NULL || made->bio == NULL || !set_rules(made->ssl)) {
+        error = ERR_NO_MEMORY;
+    } else if (!set_credential(made->ssl, certificate, intermediates, intermediate_count, key)) {
+        error = ERR_BAD_CERTIFICATE;
+    }
+    ERR_clear_error();
+    if (error != ERR_OK) {
+        tls_boring_context_free(made);
+        return error;
+    }
+    *context = made;
+    return ERR_OK;
+}
+
+void tls_boring_context_free(struct tls_boring *context)
+{
+    if (context == NULL) {
+        return;
+    }
+    CHECK(context->counters.open == 0);
+    SSL_CTX_free(context->ssl);
+    BIO_meth_free(context->bio);
+    OPENSSL_free(context);
+}
+
+void tls_boring_keylog(struct tls_boring *context, tls_boring_keylog_sink sink, void *user)
+{
+    context->sink = sink;
+    context->sink_user = user;
+}
+
+struct tls_boring_counters tls_boring_counters(const struct tls_boring *context)
+{
+    return context->counters;
+}
+
+/* ---- connections ---- */
+
+static struct tls *open_tls(void *context, enum tls_role role)
+{
+    struct tls_boring *owner = context;
+    struct tls *tls = OPENSSL_malloc(sizeof(*tls));
+    if (tls == NULL) {
+        return NULL;
+    }
+    memset(tls, 0, sizeof(*tls));
+    tls->context = owner;
+    tls->ssl = SSL_new(owner->ssl);
+    BIO *bio = BIO_new(owner->bio);
+    if (tls->ssl == NULL || bio == NULL) {
+        SSL_free(tls->ssl);
+        BIO_free(bio);
+        OPENSSL_free(tls);
+        ERR_clear_error();
+        return NULL;
+    }
+    BIO_set_data(bio, tls);
+    BIO_set_init(bio, 1);
+    SSL_set_bio(tls->ssl, bio, bio); /* owns it from here on */
+    SSL_set_app_data(tls->ssl, tls);
+    if (role == TLS_CLIENT) {
+        SSL_set_connect_state(tls->ssl);
+    } else {
+        SSL_set_accept_state(tls->ssl);
+    }
+    owner->counters.opened++;
+    owner->counters.open++;
+    return tls;
+}
+
+static void close_tls(struct tls *tls)
+{
+    if (tls == NULL) {
+        return;
+    }
+    CHECK(tls->context->counters.open > 0);
+    SSL_free(tls->ssl);
+    drop_queue(tls, &tls->in);
+    drop_queue(tls, &tls->out);
+    tls->context->counters.open--;
+    OPENSSL_free(tls);
+}
+
+/* Turns the outcome of an SSL call into an error; ERR_MORE: it waits for the other side. */
+static enum err outcome(struct tls *tls, int result)
+{
+    switch (SSL_get_error(tls->ssl, result)) {
+    case SSL_ERROR_NONE:
+        return ERR_OK;
+    case SSL_ERROR_WANT_READ:
+        return ERR_MORE;
+    case SSL_ERROR_ZERO_RETURN:
+        return ERR_CLOSED;
+    case SSL_ERROR_SSL: {
+        tls->failed = true;
+        uint32_t code = ERR_peek_error();
+        bool is_alert =
+            ERR_GET_LIB(code) == ERR_LIB_SSL && ERR_GET_REASON(code) >= SSL_AD_REASON_OFFSET;
+        bool is_bare = ERR_GET_LIB(code) == ERR_LIB_SSL &&
+                       ERR_GET_REASON(code) == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE;
+        ERR_clear_error();
+        if (is_bare) {
+            return ERR_UNAUTHENTICATED;
+        }
+        return is_alert ? ERR_IO : ERR_MALFORMED;
+    }
+    default: /* our BIO refused: a bound was reached */
+        tls->failed = true;
+        ERR_clear_error();
+        return ERR_IO;
+    }
+}
+
+static enum err do_handshake(struct tls *tls)
+{
+    if (tls->failed) {
+        return ERR_IO;
+    }
+    ERR_clear_error();
+    int result = SSL_do_handshake(tls->ssl);
+    enum err error = outcome(tls, result);
+    /* A peer that says goodbye before it has introduced itself. */
+    return error == ERR_CLOSED ? ERR_IO : error;
+}
+
+static enum err feed_tls(struct tls *tls, struct slice received)
+{
+    if (tls->failed || !push_bytes(tls, &tls->in, received.data, received.len)) {
+        tls->failed = true;
+        return ERR_IO;
+    }
+    if (!SSL_in_init(tls->ssl)) {
+        return ERR_OK;
+    }
+    enum err error = do_handshake(tls);
+    return error == ERR_MORE ? ERR_OK : error;
+}
+
+static enum err read_tls(struct tls *tls, uint8_t *out, size_t cap, size_t *len)
+{
+    *len = 0;
+    if (tls->failed) {
+        return ERR_IO;
+    }
+    CHECK(cap > 0);
+    ERR_clear_error();
+    int got = SSL_read(tls->ssl, out, (int)min_size(cap, INT32_MAX));
+    if (got > 0) {
+        *len = (size_t)got;
+        return ERR_OK;
+    }
+    enum err error = outcome(tls, got);
+    return error == ERR_OK ? ERR_IO : error;
+}
+
+static enum err write_tls(struct tls *tls, struct slice plaintext)
+{
+    CHECK(plaintext.len <= TLS_RECORD_BYTES);
+    if (tls->failed) {
+        return ERR_IO;
+    }
+    if (SSL_in_init(tls->ssl)) {
+        return ERR_STATE;
+    }
+    if (plaintext.len == 0) {
+        return ERR_OK;
+    }
+    ERR_clear_error();
+    int put = SSL_write(tls->ssl, plaintext.data, (int)plaintext.len);
+    if (put == (int)plaintext.len) {
+        return ERR_OK;
+    }
+    enum err error = outcome(tls, put);
+    tls->failed = true;
+    return error == ERR_OK || error == ERR_MORE ? ERR_IO : error;
+}
+
+static size_t pull_tls(struct tls *tls, uint8_t *out, size_t cap)
+{
+    return shift_bytes(tls, &tls->out, out, cap);
+}
+
+static size_t list_chain(struct tls *tls, struct slice chain[TLS_CHAIN_CAP])
+{
+    const STACK_OF(CRYPTO_BUFFER) *presented = SSL_get0_peer_certificates(tls->ssl);
+    size_t count = presented == NULL ? 0 : min_size(sk_CRYPTO_BUFFER_num(presented), TLS_CHAIN_CAP);
+    for (size_t i = 0; i < count; i++) {
+        const CRYPTO_BUFFER *one = sk_CRYPTO_BUFFER_value(presented, i);
+        chain[i] = slice_of(CRYPTO_BUFFER_data(one), CRYPTO_BUFFER_len(one));
+    }
+    return count;
+}
+
+static void shutdown_tls(struct tls *tls)
+{
+    if (!tls->failed && !SSL_in_init(tls->ssl)) {
+        SSL_shutdown(tls->ssl);
+    }
+    ERR_clear_error();
+}
+
+const struct tls_ops *tls_boring_ops(void)
+{
+    static const struct tls_ops table = {
+        .open = open_tls,
+        .close = close_tls,
+        .feed = feed_tls,
+        .handshake = do_handshake,
+        .read = read_tls,
+        .write = write_tls,
+        .pull = pull_tls,
+        .peer_chain = list_chain,
+        .shutdown = shutdown_tls,
+    };
+    return &table;
+}

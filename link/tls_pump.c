@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tls_pump.c - straight into the buffer that the kernel will read from. */
+#include "link/tls_pump.h"
+
+enum { RECORD_OVERHEAD = 64 };
+
+HOT enum err tls_pump(struct turn *t, const struct tls_ops *ops, struct tls *tls, handle conn,
+                      size_t expected, uint32_t *queued)
+{
+    size_t want = min_size(expected + RECORD_OVERHEAD, MSGBUF_LARGE_BYTES);
+    for (;;) {
+        struct msgbuf *buf = msgbuf_acquire(t->buffers, want);
+        if (buf == NULL) {
+            return ERR_NO_MEMORY;
+        }
+        size_t len = ops->pull(tls, msgbuf_data(buf), msgbuf_tailroom(buf));
+        if (len == 0) {
+            msgbuf_release(t->buffers, buf);
+            return ERR_OK;
+        }
+        buf->len = (uint32_t)len;
+        bool is_last = msgbuf_tailroom(buf) > 0;
+        enum err error = io_send(t->out, t->buffers, conn, buf);
+        if (error != ERR_OK) {
+            return error;
+        }
+        *queued += (uint32_t)len;
+        if (is_last) {
+            return ERR_OK;
+        }
+    }
+}
