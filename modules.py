@@ -39,6 +39,16 @@ MODULES = {
         kind_sip
         msgs
         secblock
+        sip_edit
+        sip_hdr
+        sip_hdr_address
+        sip_hdr_digest
+        sip_hdr_via
+        sip_lex
+        sip_msg
+        sip_parser
+        sip_uri
+        sip_write
         stored
     '''),
     'link': names('''
@@ -109,8 +119,23 @@ UNIT_TESTS = {
     'tests/unit/core/os': names('''
     '''),
     'tests/unit/codec': names('''
+        test_content
+        test_frame
+        test_fwd
+        test_ids
+        test_msgs
+        test_rw
+        test_sip_edit
+        test_sip_hdr
+        test_sip_lex
+        test_sip_msg
+        test_sip_parser
+        test_sip_uri
+        test_sip_write
+        test_stored
     '''),
     'tests/unit/link': names('''
+        test_crypto_boring
     '''),
     'tests/unit/dht': names('''
         test_access

@@ -61,8 +61,11 @@ static bool decode_q(struct slice s, uint16_t *milli)
         value += (unsigned)(s.data[i] - '0') * unit;
         unit /= 10;
     }
+    if (value > 1000) {
+        return false;
+    }
     *milli = (uint16_t)value;
-    return value <= 1000;
+    return true;
 }
 
 static void set_param(struct sip_hdr_address *out, const struct sip_lex_param *param)

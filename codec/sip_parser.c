@@ -259,6 +259,9 @@ HOT static bool read_header(struct sip_parser *p, struct slice bytes, size_t eol
 static void set_slices(struct sip_parser *p, struct slice bytes)
 {
     struct sip_msg *m = &p->msg;
+    if (bytes.len == 0) {
+        bytes = SLICE_LITERAL(""); /* offsets may be added to it */
+    }
     m->bytes = bytes;
     m->method_text = slice_of(bytes.data, p->method_len);
     struct slice part = slice_of(bytes.data + p->part, p->part_len);

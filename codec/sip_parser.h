@@ -20,7 +20,7 @@ enum sip_parse {
                        0: framing is lost, close the connection (or drop the datagram) */
 };
 
-enum sip_event {
+enum sip_parser_event {
     SIP_EVENT_MESSAGE,
     SIP_EVENT_CRLF, /* one CRLF between messages: a pong, or noise; nothing to be done */
     SIP_EVENT_PING  /* the second CRLF in a row: answer with one CRLF (RFC 5626 3.5.1) */
@@ -30,7 +30,7 @@ struct sip_parser {
     /* results */
     struct sip_msg msg; /* after OK + MESSAGE; partly after BAD: what was read before the fault */
     struct sip_fault fault;
-    enum sip_event event;
+    enum sip_parser_event event;
     uint32_t consumed;
     /* the parser's own */
     bool is_stream;

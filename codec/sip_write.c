@@ -201,19 +201,18 @@ void sip_write_via(struct sip_writer *w, const struct sip_hdr_via *via, struct s
 static void write_vias(struct sip_writer *w, const struct sip_msg *request,
                        const struct sip_msg_core *core, const struct sip_write_reply *reply)
 {
+    bool is_marking = core->has_via && (reply->received.len > 0 || reply->rport != 0);
     unsigned next = request->first[SIP_HDR_VIA];
-    if (core->has_via && next != 0 && (reply->received.len > 0 || reply->rport != 0)) {
+    for (; next != 0; next = request->headers[next - 1].next) {
         struct slice value = sip_msg_value(request, next - 1);
-        size_t top_len = core->via.text.len; /* a trimmed item starts where the value does */
-        CHECK(core->via.text.data == value.data);
+        if (!is_marking || core->via.text.data != value.data) {
+            sip_write_header(w, SIP_HDR_VIA, value);
+            continue;
+        }
         sip_write_header_begin(w, SIP_HDR_VIA);
         sip_write_via(w, &core->via, reply->received, reply->rport);
-        write_line_text(w, slice_from(value, top_len));
+        write_line_text(w, slice_from(value, core->via.text.len));
         write_crlf(w);
-        next = request->headers[next - 1].next;
-    }
-    for (; next != 0; next = request->headers[next - 1].next) {
-        sip_write_header(w, SIP_HDR_VIA, sip_msg_value(request, next - 1));
     }
 }
 
