@@ -1,0 +1,385 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* test_fwd.c - the forwarding header: golden bytes, what is refused, the rewrite of a hop
+ * (RFC 6940 6.3.2; catalogue 1.15, RX, T2, T3). */
+#include "codec/fwd.h"
+
+#include "core/rng.h"
+
+#include <criterion/criterion.h>
+
+static const struct rl_params params = {.overlay = 0x9aa32b8d, .node_id_length = 16};
+
+#define RESOURCE_HEX "45a6b241a242c97f0492d382c390dfa3"
+#define GOLDEN                                                                                     \
+    "d2454c4f9aa32b8d00160a1ec0000000000000390123456789abcdef000000000000001300000211"             \
+    "10" RESOURCE_HEX
+#define GOLDEN_NEXT                                                                                \
+    "d2454c4f9aa32b8d00160a1dc00000000000004b0123456789abcdef000000000012001300000110"             \
+    "000102030405060708090a0b0c0d0e0f021110" RESOURCE_HEX
+
+static size_t unhex(const char *text, uint8_t *out, size_t cap)
+{
+    size_t len = 0;
+    cr_assert_eq(ids_unhex(slice_text(text), out, cap, &len), ERR_OK);
+    return len;
+}
+
+Test(fwd, golden_header)
+{
+    uint8_t bytes[128];
+    uint8_t again[128];
+    size_t len = unhex(GOLDEN, bytes, sizeof(bytes));
+    struct fwd h;
+    cr_assert_eq(fwd_decode(slice_of(bytes, len), &params, &h), ERR_OK);
+    cr_assert_eq(h.configuration_sequence, 22);
+    cr_assert_eq(h.ttl, 30);
+    cr_assert_eq(h.transaction_id, 0x0123456789abcdefu);
+    cr_assert_eq(h.first.type, FWD_DESTINATION_RESOURCE);
+    cr_assert_eq(h.first.id.len, 16);
+    cr_assert_eq(h.first.wire.len, 19);
+    cr_assert_eq(h.destination_count, 1);
+    cr_assert_eq(h.via_count, 0);
+    cr_assert_eq(h.header_bytes, 57);
+    cr_assert(fwd_is_whole(&h));
+    cr_assert(fwd_is_last(&h));
+    struct wr w = wr_init(again, sizeof(again));
+    fwd_wr(&w, &h);
+    cr_assert(slice_is_equal(wr_slice(&w), slice_of(bytes, len)));
+}
+
+Test(fwd, golden_hop)
+{
+    uint8_t buffer[256];
+    uint8_t want[128];
+    uint8_t via[FWD_NODE_BYTES_MAX];
+    size_t want_len = unhex(GOLDEN_NEXT, want, sizeof(want));
+    size_t len = unhex(GOLDEN, buffer + 64, 128);
+    struct node_id previous = {{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}};
+    struct wr w = wr_init(via, sizeof(via));
+    fwd_wr_node(&w, &params, &previous);
+    struct fwd h;
+    cr_assert_eq(fwd_decode(slice_of(buffer + 64, len), &params, &h), ERR_OK);
+    struct fwd_rewrite how = {.via_append = wr_slice(&w)};
+    uint8_t *start = NULL;
+    size_t new_len = 0;
+    cr_assert_eq(fwd_rewrite(buffer + 64, 64, &h, &how, &start, &new_len), ERR_OK);
+    cr_assert_eq(start, buffer + 64 - 18);
+    cr_assert(slice_is_equal(slice_of(start, new_len), slice_of(want, want_len)));
+}
+
+/* Writes entries and a payload behind a header; gives the message's length. */
+static size_t build(uint8_t *out, size_t cap, struct slice via, struct slice destinations,
+                    struct slice options, struct slice payload)
+{
+    struct fwd h = {.overlay = params.overlay,
+                    .ttl = 9,
+                    .fragment = FWD_FRAGMENT_WHOLE,
+                    .via_list = via,
+                    .destination_list = destinations,
+                    .options = options};
+    struct wr w = wr_init(out, cap);
+    fwd_wr(&w, &h);
+    wr_bytes(&w, payload);
+    cr_assert(wr_ok(&w));
+    fwd_put_length(out, (uint32_t)wr_len(&w));
+    return wr_len(&w);
+}
+
+static struct slice random_list(struct rng *rng, uint8_t *out, size_t cap, unsigned count)
+{
+    struct wr w = wr_init(out, cap);
+    for (unsigned i = 0; i < count; i++) {
+        struct node_id id = {{0}};
+        rng_fill(rng, id.bytes, 16);
+        switch (rng_below(rng, 3)) {
+        case 0:
+            fwd_wr_node(&w, &params, &id);
+            break;
+        case 1:
+            fwd_wr_opaque(&w, slice_of(id.bytes, rng_below(rng, 16)));
+            break;
+        default:
+            fwd_wr_compact(&w, (uint16_t)(rng_next(rng) | 0x8000));
+            break;
+        }
+    }
+    cr_assert(wr_ok(&w));
+    return wr_slice(&w);
+}
+
+/* FW-13: in place, against a header built from nothing */
+Test(fwd, rewrite_equals_building_anew)
+{
+    struct rng rng;
+    rng_init(&rng, 1);
+    for (unsigned round = 0; round < 3000; round++) {
+        static uint8_t via[512], destinations[512], appended[64], prepended[256], message[2048];
+        static uint8_t want_via[1024], want_destinations[1024], want[2048];
+        struct slice v = random_list(&rng, via, sizeof(via), (unsigned)rng_below(&rng, 6));
+        struct slice d =
+            random_list(&rng, destinations, sizeof(destinations), 2 + (unsigned)rng_below(&rng, 5));
+        struct slice a =
+            random_list(&rng, appended, sizeof(appended), (unsigned)rng_below(&rng, 3));
+        struct slice b =
+            random_list(&rng, prepended, sizeof(prepended), (unsigned)rng_below(&rng, 4));
+        struct slice payload = slice_of(want, rng_below(&rng, 100));
+        struct slice options =
+            rng_below(&rng, 2) == 0 ? SLICE_EMPTY : SLICE_LITERAL("\x80\x00\x00\x01z");
+        memset(want, (int)round, sizeof(want));
+        const size_t room = 600;
+        size_t len = build(message + room, sizeof(message) - room, v, d, options, payload);
+        struct fwd h;
+        cr_assert_eq(fwd_decode(slice_of(message + room, len), &params, &h), ERR_OK);
+        struct fwd_rewrite how = {.via_append = a, .destination_prepend = b};
+        how.drop_via = rng_below(&rng, 3) == 0;
+        how.strip_bytes = rng_below(&rng, 2) == 0 ? 0 : (uint16_t)h.first.wire.len;
+
+        struct wr w = wr_init(want_via, sizeof(want_via));
+        wr_bytes(&w, how.drop_via ? SLICE_EMPTY : v);
+        wr_bytes(&w, a);
+        struct slice new_via = wr_slice(&w);
+        w = wr_init(want_destinations, sizeof(want_destinations));
+        wr_bytes(&w, b);
+        wr_bytes(&w, slice_from(d, how.strip_bytes));
+        struct slice new_destinations = wr_slice(&w);
+        uint8_t saved[128];
+        memcpy(saved, payload.data, payload.len);
+        payload.data = saved;
+        size_t want_len = build(want, sizeof(want), new_via, new_destinations, options, payload);
+        want[11] = 8; /* ttl */
+
+        uint8_t *start = NULL;
+        size_t new_len = 0;
+        cr_assert_eq(fwd_rewrite(message + room, room, &h, &how, &start, &new_len), ERR_OK);
+        cr_assert(slice_is_equal(slice_of(start, new_len), slice_of(want, want_len)));
+    }
+}
+
+Test(fwd, rewrite_refuses_and_changes_nothing)
+{
+    uint8_t buffer[256];
+    uint8_t before[256];
+    uint8_t *start = NULL;
+    size_t new_len = 0;
+    struct fwd h;
+    size_t len = unhex(GOLDEN, buffer + 17, 128);
+    memcpy(before, buffer, sizeof(before));
+    cr_assert_eq(fwd_decode(slice_of(buffer + 17, len), &params, &h), ERR_OK);
+    static const uint8_t via[18] = {1, 16};
+    struct fwd_rewrite how = {.via_append = slice_of(via, sizeof(via))};
+    cr_assert_eq(fwd_rewrite(buffer + 17, 17, &h, &how, &start, &new_len), ERR_TOO_LARGE);
+    struct fwd_rewrite strip = {.strip_bytes = 19};
+    cr_assert_eq(fwd_rewrite(buffer + 17, 17, &h, &strip, &start, &new_len), ERR_MALFORMED);
+    h.ttl = 0;
+    struct fwd_rewrite nothing = {0};
+    cr_assert_eq(fwd_rewrite(buffer + 17, 17, &h, &nothing, &start, &new_len), ERR_TTL);
+    cr_assert_eq(memcmp(before, buffer, sizeof(before)), 0);
+}
+
+/* T2: one field wrong at a time */
+Test(fwd, headers_that_are_refused)
+{
+    static const struct {
+        size_t offset;
+        uint8_t value;
+        enum err want;
+    } cases[] = {
+        {0, 0x52, ERR_MALFORMED},
+        {3, 0x4e, ERR_MALFORMED},
+        {4, 0x9b, ERR_WRONG_OVERLAY},
+        {10, 0x01, ERR_UNSUPPORTED},
+        {10, 0x0b, ERR_UNSUPPORTED},
+        {12, 0x40, ERR_MALFORMED},
+        {12, 0x00, ERR_MALFORMED},
+        {12, 0xff, ERR_OK},
+        {19, 56, ERR_MALFORMED},
+        {19, 58, ERR_MALFORMED},
+        {33, 1, ERR_MALFORMED},
+        {35, 0x12, ERR_MALFORMED},
+        {35, 0, ERR_MALFORMED},
+        {37, 1, ERR_MALFORMED},
+        {38, 0, ERR_MALFORMED},
+        {38, 1, ERR_MALFORMED},
+        {38, 3, ERR_OK},
+        {38, 4, ERR_OK},
+        {39, 0x10, ERR_MALFORMED},
+        {40, 0x0f, ERR_MALFORMED},
+        {40, 0x11, ERR_MALFORMED},
+        {11, 0, ERR_OK},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        uint8_t bytes[128];
+        struct fwd h;
+        size_t len = unhex(GOLDEN, bytes, sizeof(bytes));
+        bytes[cases[i].offset] = cases[i].value;
+        enum err got = fwd_decode(slice_of(bytes, len), &params, &h);
+        cr_assert_eq(got, cases[i].want, "case %zu: %d", i, (int)got);
+    }
+    struct fwd h;
+    cr_assert_eq(fwd_decode(SLICE_EMPTY, &params, &h), ERR_MALFORMED);
+}
+
+/* RX-5, T3.3: where a resource may stand */
+Test(fwd, a_resource_stands_last_or_nowhere)
+{
+    uint8_t node[32], resource[32], both[64], message[256];
+    struct node_id id = {{7}};
+    struct fwd h;
+    struct wr w = wr_init(node, sizeof(node));
+    fwd_wr_node(&w, &params, &id);
+    struct slice n = wr_slice(&w);
+    w = wr_init(resource, sizeof(resource));
+    fwd_wr_resource(&w, SLICE_LITERAL("FOO"));
+    struct slice r = wr_slice(&w);
+    cr_assert(slice_is_equal(r, SLICE_LITERAL("\x02\x04\x03"
+                                              "FOO")));
+    const struct {
+        struct slice via, first, second;
+        enum err want;
+    } cases[] = {
+        {SLICE_EMPTY, n, r, ERR_OK},        {SLICE_EMPTY, r, n, ERR_MALFORMED},
+        {SLICE_EMPTY, r, r, ERR_MALFORMED}, {n, n, n, ERR_OK},
+        {r, n, SLICE_EMPTY, ERR_MALFORMED}, {n, SLICE_EMPTY, SLICE_EMPTY, ERR_MALFORMED},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        w = wr_init(both, sizeof(both));
+        wr_bytes(&w, cases[i].first);
+        wr_bytes(&w, cases[i].second);
+        size_t len =
+            build(message, sizeof(message), cases[i].via, wr_slice(&w), SLICE_EMPTY, SLICE_EMPTY);
+        cr_assert_eq(fwd_decode(slice_of(message, len), &params, &h), cases[i].want, "%zu", i);
+    }
+}
+
+/* T3.4 */
+Test(fwd, lists_are_capped)
+{
+    uint8_t list[2 * (FWD_ENTRIES_MAX + 1)], message[1024];
+    struct fwd h;
+    memset(list, 0x80, sizeof(list));
+    struct slice most = slice_of(list, 2 * FWD_ENTRIES_MAX);
+    struct slice more = slice_of(list, sizeof(list));
+    struct slice one = slice_of(list, 2);
+    size_t len = build(message, sizeof(message), most, most, SLICE_EMPTY, SLICE_EMPTY);
+    cr_assert_eq(fwd_decode(slice_of(message, len), &params, &h), ERR_OK);
+    cr_assert_eq(h.via_count, FWD_ENTRIES_MAX);
+    len = build(message, sizeof(message), more, one, SLICE_EMPTY, SLICE_EMPTY);
+    cr_assert_eq(fwd_decode(slice_of(message, len), &params, &h), ERR_LIMIT);
+    len = build(message, sizeof(message), SLICE_EMPTY, more, SLICE_EMPTY, SLICE_EMPTY);
+    cr_assert_eq(fwd_decode(slice_of(message, len), &params, &h), ERR_LIMIT);
+    cr_assert_eq(fwd_decode_header(slice_of(message, len), &params, &h), ERR_LIMIT);
+}
+
+static struct fwd_destination destination_of(const char *hex, uint8_t *bytes, size_t cap)
+{
+    struct rd r = rd_init(slice_of(bytes, unhex(hex, bytes, cap)));
+    struct fwd_destination d;
+    fwd_rd_destination(&r, &params, &d);
+    cr_assert(rd_is_done(&r));
+    return d;
+}
+
+/* T3.1 */
+Test(fwd, destinations_are_compared_by_meaning)
+{
+    uint8_t a[32], b[32], c[32];
+    struct fwd_destination compact = destination_of("8001", a, sizeof(a));
+    struct fwd_destination opaque = destination_of("0303028001", b, sizeof(b));
+    struct fwd_destination other = destination_of("0303028002", c, sizeof(c));
+    cr_assert(fwd_destination_is_equal(&compact, &opaque));
+    cr_assert_not(fwd_destination_is_equal(&opaque, &other));
+    uint8_t out[64];
+    struct wr w = wr_init(out, sizeof(out));
+    fwd_wr_destination(&w, &compact);
+    fwd_wr_destination(&w, &other);
+    cr_assert_not(fwd_has_duplicate(wr_slice(&w), &params));
+    fwd_wr_destination(&w, &opaque);
+    cr_assert(fwd_has_duplicate(wr_slice(&w), &params));
+    struct node_id id;
+    cr_assert_eq(fwd_destination_node(&opaque, &params, &id), ERR_MALFORMED);
+    struct fwd_destination node = destination_of("0110" RESOURCE_HEX, a, sizeof(a));
+    cr_assert_eq(fwd_destination_node(&node, &params, &id), ERR_OK);
+    cr_assert_eq(id.bytes[0], 0x45);
+}
+
+Test(fwd, opaque_ids_have_at_most_254_bytes)
+{
+    uint8_t id[255] = {0}, out[300];
+    struct wr w = wr_init(out, sizeof(out));
+    fwd_wr_opaque(&w, slice_of(id, FWD_OPAQUE_MAX));
+    cr_assert(wr_ok(&w));
+    fwd_wr_opaque(&w, slice_of(id, FWD_OPAQUE_MAX + 1));
+    cr_assert_not(wr_ok(&w));
+}
+
+/* VL-3, VL-4 */
+Test(fwd, a_via_list_reversed)
+{
+    struct rng rng;
+    rng_init(&rng, 2);
+    for (unsigned count = 0; count < 20; count++) {
+        uint8_t list[512], back[512], again[512];
+        struct slice l = random_list(&rng, list, sizeof(list), count);
+        struct wr w = wr_init(back, l.len);
+        fwd_wr_reversed(&w, &params, l);
+        cr_assert(wr_ok(&w));
+        struct slice b = wr_slice(&w);
+        cr_assert_eq(b.len, l.len);
+        w = wr_init(again, l.len);
+        fwd_wr_reversed(&w, &params, b);
+        cr_assert(slice_is_equal(wr_slice(&w), l), "twice is once");
+    }
+    uint8_t back[8];
+    struct wr w = wr_init(back, sizeof(back));
+    fwd_wr_reversed(&w, &params, SLICE_LITERAL("\x80\x01\x80\x02"));
+    cr_assert(slice_is_equal(wr_slice(&w), SLICE_LITERAL("\x80\x02\x80\x01")));
+    fwd_wr_reversed(&w, &params, SLICE_LITERAL("\x80\x01\x01"));
+    cr_assert_not(wr_ok(&w));
+}
+
+/* FW-14 */
+Test(fwd, options_of_the_answer)
+{
+    uint8_t list[64], out[64], want[64];
+    struct wr w = wr_init(list, sizeof(list));
+    fwd_wr_option(&w, 200, FWD_OPTION_RESPONSE_COPY | FWD_OPTION_FORWARD_CRITICAL,
+                  SLICE_LITERAL("a"));
+    fwd_wr_option(&w, 201, FWD_OPTION_DESTINATION_CRITICAL, SLICE_LITERAL("b"));
+    fwd_wr_option(&w, 202, FWD_OPTION_RESPONSE_COPY, SLICE_EMPTY);
+    struct slice options = wr_slice(&w);
+    w = wr_init(out, sizeof(out));
+    fwd_wr_response_options(&w, options);
+    struct slice got = wr_slice(&w);
+    w = wr_init(want, sizeof(want));
+    fwd_wr_option(&w, 200, 0, SLICE_LITERAL("a"));
+    fwd_wr_option(&w, 202, 0, SLICE_EMPTY);
+    cr_assert(slice_is_equal(got, wr_slice(&w)));
+
+    uint8_t message[128];
+    struct fwd h;
+    size_t len = build(message, sizeof(message), SLICE_EMPTY, SLICE_LITERAL("\x80\x01"), options,
+                       SLICE_EMPTY);
+    cr_assert_eq(fwd_decode(slice_of(message, len), &params, &h), ERR_OK);
+    cr_assert_eq(h.option_flags, FWD_OPTION_FLAGS);
+    struct rd r = rd_init(h.options);
+    struct fwd_option o;
+    unsigned count = 0;
+    while (fwd_option_next(&r, &o)) {
+        count++;
+    }
+    cr_assert_eq(count, 3);
+    cr_assert(rd_is_done(&r));
+}
+
+Test(fwd, fragments)
+{
+    struct fwd h = {.fragment = FWD_FRAGMENT_ALWAYS | 1234};
+    cr_assert_not(fwd_is_whole(&h));
+    cr_assert_not(fwd_is_last(&h));
+    cr_assert_eq(fwd_offset(&h), 1234);
+    h.fragment |= FWD_FRAGMENT_LAST;
+    cr_assert_not(fwd_is_whole(&h));
+    cr_assert(fwd_is_last(&h));
+    h.fragment = FWD_FRAGMENT_WHOLE | 0x3f000000; /* reserved bits are not looked at */
+    cr_assert(fwd_is_whole(&h));
+}
