@@ -227,7 +227,7 @@ static unsigned next_char(struct slice *s)
         size_t len = 0;
         if (sip_lex_unescape(slice_of(s->data, 3), &c, 1, &len) == ERR_OK) {
             used = 3;
-            result = c != 0 && strchr(";/?:@&=+$,", c) != NULL ? 0x100u + c : c;
+            result = memchr(";/?:@&=+$,", c, 10) != NULL ? 0x100u + c : c;
         }
     }
     s->data += used;

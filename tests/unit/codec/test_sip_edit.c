@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Forwarding by copied ranges: RFC 3261 16.6, 16.7, 18.2.1; RFC 3581 4. */
 #include "codec/sip_edit.h"
-#include "sip_fixture.h"
+#include "tests/unit/codec/sip_fixture.h"
 #include <criterion/criterion.h>
 
 static uint8_t out[4096];

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Header names and values: RFC 3261 20, 3581, 5118, 7616, 6665. */
-#include "sip_fixture.h"
+#include "tests/unit/codec/sip_fixture.h"
 #include <criterion/criterion.h>
 
 Test(sip_hdr, every_name_is_found_in_any_case_and_nothing_else)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The first judgement of a message: RFC 3261 8.2 and 16.3, the torture messages of RFC 4475 and RFC
  * 5118 with the verdict that the RFC gives each of them. */
-#include "sip_fixture.h"
+#include "tests/unit/codec/sip_fixture.h"
 #include <criterion/criterion.h>
 
 /* status 0: accepted. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Framing and indexing: RFC 3261 7, 18.3; RFC 5626 3.5.1; and that the cuts in a stream do not
  * matter. */
-#include "sip_fixture.h"
+#include "tests/unit/codec/sip_fixture.h"
 #include <criterion/criterion.h>
 
 static const char *const good[] = {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* URIs: RFC 3261 19.1, RFC 3966, RFC 5118. */
-#include "sip_fixture.h"
+#include "tests/unit/codec/sip_fixture.h"
 #include <criterion/criterion.h>
 
 static struct sip_uri decode(const char *text)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Writing: RFC 3261 7, 8.2.6, 9.1, 17.1.1.3; RFC 3581 4. */
 #include "codec/sip_write.h"
-#include "sip_fixture.h"
+#include "tests/unit/codec/sip_fixture.h"
 #include <criterion/criterion.h>
 
 static uint8_t buffer[2048];
