@@ -31,13 +31,12 @@ STATIC_CHECK(sizeof(struct exchange) <= LIMITS_COST_attaches);
 struct attach {
     struct attach_settings s;
     struct pool exchanges;
-    struct attach_policy policy;
 };
 
 size_t attach_bytes(const struct attach_settings *s)
 {
     return sizeof(struct attach) + budget_pool(s->exchanges, sizeof(struct exchange)) +
-           attach_policy_bytes(s->exchanges) + BUDGET_SLACK;
+           BUDGET_SLACK;
 }
 
 struct attach *attach_init(struct arena *arena, const struct attach_settings *s)
@@ -46,7 +45,6 @@ struct attach *attach_init(struct arena *arena, const struct attach_settings *s)
     a->s = *s;
     pool_init(&a->exchanges, arena, "attaches", HANDLE_ATTACH, s->exchanges,
               sizeof(struct exchange));
-    attach_policy_init(&a->policy, arena, s->exchanges, s->dials_per_minute);
     return a;
 }
 
@@ -272,7 +270,7 @@ static void answer_new(struct turn *t, struct attach *a, const struct message *m
         refuse(t, a, m, CONTENT_ERROR_INVALID_MESSAGE);
         return;
     }
-    if (count == 0 || !attach_policy_take(t, &a->policy, &m->signer)) {
+    if (count == 0 || !attach_policy_take(t, a->s.policy, &m->signer)) {
         refuse(t, a, m, CONTENT_ERROR_FORBIDDEN);
         return;
     }

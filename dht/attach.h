@@ -40,12 +40,12 @@ struct attach_event {
 
 struct attach_settings {
     uint32_t exchanges;
-    uint32_t dials_per_minute;
     const struct rl_params *params;
     const struct ident *self;
     const struct chord_table *table;
     struct link_table *links;
     struct transact *transact;
+    struct attach_policy *policy; /* shared with AppAttach */
     const struct address *candidates; /* where our overlay listener is reached */
     size_t candidate_count;
 };

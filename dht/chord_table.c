@@ -173,13 +173,11 @@ bool chord_table_set_suspect(struct chord_table *ct, const struct node_id *id, b
     return settle(ct, &b);
 }
 
-void chord_table_set_link(struct chord_table *ct, const struct node_id *id, handle link,
-                          bool is_dialled)
+void chord_table_set_link(struct chord_table *ct, const struct node_id *id, handle link)
 {
     uint32_t i = 0;
     if (find(ct, id, &i)) {
         ct->nodes[i].link = link;
-        ct->nodes[i].is_dialled = is_dialled;
         ct->nodes[i].is_suspect = false;
         derive(ct);
     }

@@ -34,7 +34,6 @@ struct chord_table_node {
     uint64_t host;   /* equal numbers: certificates with one user name, one machine */
     bool is_suspect; /* link does not acknowledge: not routed through */
     bool is_local;   /* sibling in this process */
-    bool is_dialled; /* by us (AT-18) */
     enum chord_table_state state;
     uint64_t up_since_us;
     uint64_t asked_us;   /* when we last asked it for an Update */
@@ -87,9 +86,8 @@ bool chord_table_remove(struct chord_table *ct, const struct node_id *id);
 bool chord_table_set_state(struct chord_table *ct, const struct node_id *id,
                            enum chord_table_state state);
 bool chord_table_set_suspect(struct chord_table *ct, const struct node_id *id, bool is_suspect);
-/* Another link to a node that is known already (AT-18). */
-void chord_table_set_link(struct chord_table *ct, const struct node_id *id, handle link,
-                          bool is_dialled);
+/* Another link to a node that is known already: link/ has decided which is kept (AT-18). */
+void chord_table_set_link(struct chord_table *ct, const struct node_id *id, handle link);
 void chord_table_note_asked(struct chord_table *ct, const struct node_id *id, uint64_t now_us);
 /* Would `at` be among the neighbors, were it a peer? */
 bool chord_table_is_wanted(const struct chord_table *ct, struct ring_id at);

@@ -1,0 +1,454 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* chord_stabilize.c - see chord_stabilize.h. */
+#include "dht/chord_stabilize.h"
+
+#include "codec/msgs.h"
+#include "dht/chord_join.h"
+
+enum {
+    LOST_WAIT_US = 2000000,  /* before the first try to reach a lost neighbor again, then doubled */
+    LOST_TRIES = 4,
+    LEFT_WAIT_US = 60000000, /* who left in good order is not called back */
+    FINGER_WAIT_US = 10000000,
+    FINGERS_AT_ONCE = 2,
+    PARTITION_WAIT_US = 30000000,
+    PEER_LIST_CAP = CHORD_TABLE_NEIGHBORS * IDS_NODE_MAX,
+    FINGER_LIST_CAP = 48 * IDS_NODE_MAX, /* named in a full Update */
+};
+
+/* Lost neighbors (CH-20) */
+
+static struct chord_lost *find_lost(struct chord *c, const struct node_id *id)
+{
+    for (size_t i = 0; i < CHORD_LOST_CAP; i++) {
+        if (c->lost[i].until_us != 0 && ids_node_is_equal(&c->lost[i].id, id)) {
+            return &c->lost[i];
+        }
+    }
+    return NULL;
+}
+
+/* Timers */
+
+static void arm_periodic(struct turn *t, struct chord *c)
+{
+    uint64_t interval = (uint64_t)c->s.overlay->config.chord_update_interval_s * 1000000;
+    wheel_arm(t->wheel, &c->periodic, t->now_us + rng_jitter(t->rng, interval, 25)); /* CH-28 */
+}
+
+void chord_stabilize_start(struct turn *t, struct chord *c)
+{
+    arm_periodic(t, c);
+    wheel_arm(t->wheel, &c->tick,
+              t->now_us + rng_jitter(t->rng, CHORD_STABILIZE_TICK_MS * 1000u, 20));
+    c->partition_next_us = t->now_us + rng_jitter(t->rng, PARTITION_WAIT_US, 50);
+}
+
+void chord_stabilize_stop(struct turn *t, struct chord *c)
+{
+    wheel_cancel(t->wheel, &c->periodic);
+    wheel_cancel(t->wheel, &c->tick);
+    wheel_cancel(t->wheel, &c->update);
+    c->scope = CHORD_NOBODY;
+}
+
+/* Updates */
+
+static struct slice wr_neighbors(const struct chord *c, bool successors, uint8_t *out)
+{
+    const struct chord_table *ct = c->s.table;
+    uint32_t count = successors ? ct->successor_count : ct->predecessor_count;
+    struct wr w = wr_init(out, PEER_LIST_CAP);
+    for (uint32_t i = 0; i < count; i++) { /* nearest first */
+        ids_wr_node(&w, c->s.params,
+                    successors ? &chord_table_successor(ct, i)->id
+                               : &chord_table_predecessor(ct, i)->id);
+    }
+    CHECK(wr_ok(&w));
+    return wr_slice(&w);
+}
+
+/* All other peers, in numeric order: the array goes clockwise from ourselves, so it begins where
+ * numbers wrap. */
+static struct slice wr_fingers(const struct chord *c, uint8_t *out)
+{
+    const struct chord_table *ct = c->s.table;
+    uint32_t start = 0;
+    while (start < ct->count && !ids_ring_is_less(ct->nodes[start].at, ct->self)) {
+        start++;
+    }
+    struct wr w = wr_init(out, FINGER_LIST_CAP);
+    for (uint32_t i = 0; i < ct->count && wr_left(&w) >= IDS_NODE_MAX; i++) {
+        const struct chord_table_node *n = &ct->nodes[(start + i) % ct->count];
+        if (n->state == CHORD_TABLE_PEER && !n->is_suspect) {
+            ids_wr_node(&w, c->s.params, &n->id);
+        }
+    }
+    return wr_slice(&w);
+}
+
+void chord_stabilize_update(struct turn *t, struct chord *c, const struct node_id *to, bool is_full)
+{
+    uint8_t predecessors[PEER_LIST_CAP];
+    uint8_t successors[PEER_LIST_CAP];
+    uint8_t fingers[FINGER_LIST_CAP];
+    uint8_t out[2 * PEER_LIST_CAP + sizeof(fingers) + 64];
+    struct msgs_chord_update body = {
+        .uptime_s = (uint32_t)((t->now_us - c->started_us) / 1000000),
+        .type = is_full ? MSGS_CHORD_FULL : MSGS_CHORD_NEIGHBORS,
+        .predecessors = wr_neighbors(c, false, predecessors),
+        .successors = wr_neighbors(c, true, successors),
+    };
+    if (is_full) {
+        body.fingers = wr_fingers(c, fingers);
+    }
+    struct wr w = wr_init(out, sizeof(out));
+    msgs_chord_update_wr(&w, &body);
+    CHECK(wr_ok(&w));
+    struct transact_request request = {.owner = TRANSACT_NOBODY,
+                                       .target = {.type = TRANSACT_NODE, .node = *to},
+                                       .code = CONTENT_UPDATE_REQ,
+                                       .body = wr_slice(&w),
+                                       .transmissions = 3};
+    if (transact_request(t, c->s.transact, &request, NULL) == ERR_OK) {
+        metric_add(t->metrics, METRIC_updates_sent, 1);
+    }
+}
+
+void chord_stabilize_mark(struct turn *t, struct chord *c, enum chord_scope scope)
+{
+    if (c->state != CHORD_MEMBER) {
+        return;
+    }
+    c->scope = scope > c->scope ? scope : c->scope;
+    if (!wheel_is_armed(&c->update)) {
+        wheel_arm(t->wheel, &c->update, t->now_us + CHORD_STABILIZE_UPDATE_MS * 1000u);
+    }
+}
+
+static bool is_neighbor(const struct chord_table *ct, uint32_t index)
+{
+    for (uint32_t i = 0; i < ct->successor_count; i++) {
+        if (ct->successors[i] == index || ct->predecessors[i] == index) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void send_updates(struct turn *t, struct chord *c)
+{
+    const struct chord_table *ct = c->s.table;
+    bool everybody = c->scope == CHORD_EVERYBODY;
+    c->scope = CHORD_NOBODY;
+    for (uint32_t i = 0; i < ct->count; i++) {
+        if (everybody || is_neighbor(ct, i)) {
+            chord_stabilize_update(t, c, &ct->nodes[i].id, false);
+        }
+    }
+}
+
+void chord_stabilize_on_update(struct turn *t, struct chord *c, const struct message *m)
+{
+    struct msgs_chord_update body;
+    if (msgs_chord_update_decode(m->body, c->s.params, &body) != ERR_OK) {
+        transact_error(t, c->s.transact, m, CONTENT_ERROR_INVALID_MESSAGE, SLICE_EMPTY);
+        return;
+    }
+    if (chord_table_find(c->s.table, &m->signer) == NULL) {
+        /* Nothing is known here of who is not connected; it will attach first. */
+        transact_error(t, c->s.transact, m, CONTENT_ERROR_FORBIDDEN, SLICE_EMPTY);
+        return;
+    }
+    metric_add(t->metrics, METRIC_updates_received, 1);
+    (void)!transact_answer(t, c->s.transact, m, SLICE_EMPTY, NULL, 0); /* */
+    if (c->state == CHORD_LEAVING || c->state == CHORD_LEFT) {
+        return;
+    }
+    const struct chord_lost *l = find_lost(c, &m->signer);
+    if (l != NULL && l->has_left) {
+        return; /* sent before its Leave, come after it */
+    }
+    (void)chord_table_set_state(c->s.table, &m->signer, CHORD_TABLE_PEER); /* */
+    chord_join_forget(c, &m->signer);
+    chord_consider_list(t, c, body.predecessors, &m->signer);
+    chord_consider_list(t, c, body.successors, &m->signer);
+    chord_consider_list(t, c, body.fingers, &m->signer);
+    chord_join_on_update(t, c, &m->signer, body.predecessors);
+}
+
+bool chord_stabilize_is_lost(const struct turn *t, const struct chord *c, const struct node_id *id)
+{
+    for (size_t i = 0; i < CHORD_LOST_CAP; i++) {
+        const struct chord_lost *l = &c->lost[i];
+        if (l->until_us > t->now_us && ids_node_is_equal(&l->id, id)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void chord_stabilize_lose(struct turn *t, struct chord *c, const struct node_id *id, bool has_left)
+{
+    struct chord_lost *l = find_lost(c, id);
+    if (l == NULL) {
+        l = &c->lost[0];
+        for (size_t i = 1; i < CHORD_LOST_CAP; i++) {
+            l = c->lost[i].until_us < l->until_us ? &c->lost[i] : l;
+        }
+        *l = (struct chord_lost){.id = *id};
+    }
+    if (l->has_left && l->until_us > t->now_us) {
+        return;
+    }
+    uint64_t wait = has_left ? LEFT_WAIT_US : (uint64_t)LOST_WAIT_US << l->tries;
+    l->has_left = has_left;
+    l->until_us = t->now_us + rng_jitter(t->rng, wait, 25);
+    l->tries = l->tries < LOST_TRIES ? l->tries + 1 : l->tries;
+}
+
+void chord_stabilize_found_again(struct chord *c, const struct node_id *id)
+{
+    struct chord_lost *l = find_lost(c, id);
+    if (l != NULL) {
+        *l = (struct chord_lost){0};
+    }
+}
+
+/* A lost link need not mean a lost peer: it is tried a few times, later and later. */
+static void try_lost(struct turn *t, struct chord *c)
+{
+    for (size_t i = 0; i < CHORD_LOST_CAP; i++) {
+        struct chord_lost *l = &c->lost[i];
+        if (l->until_us == 0 || l->until_us > t->now_us) {
+            continue;
+        }
+        if (l->has_left || l->tries >= LOST_TRIES) {
+            *l = (struct chord_lost){0};
+            continue;
+        }
+        struct node_id id = l->id;
+        l->tries++;
+        chord_consider(t, c, &id, NULL);
+        l->until_us = t->now_us + ((uint64_t)LOST_WAIT_US << l->tries);
+    }
+}
+
+/* Fingers (CH-4, CH-29, CH-30) */
+
+static struct ring_id power(uint32_t bit)
+{
+    return bit >= 64 ? (struct ring_id){1ull << (bit - 64), 0} : (struct ring_id){0, 1ull << bit};
+}
+
+/* The range of finger i, 1 to 128: [own + 2^(128-i), own + 2^(129-i) - 1]. */
+static void finger_range(const struct chord *c, uint32_t i, struct ring_id *first,
+                         struct ring_id *last)
+{
+    struct ring_id width = power(CHORD_TABLE_FINGERS - i);
+    *first = ids_ring_plus(c->s.table->self, width);
+    *last = ids_ring_minus(ids_ring_plus(*first, width), (struct ring_id){0, 1});
+}
+
+/* The neighbor table covers this and all shorter fingers. */
+static bool is_near(const struct chord *c, struct ring_id first)
+{
+    const struct chord_table *ct = c->s.table;
+    if (ct->successor_count < CHORD_TABLE_NEIGHBORS) {
+        return true; /* we know the whole ring */
+    }
+    struct ring_id far = chord_table_successor(ct, CHORD_TABLE_NEIGHBORS - 1)->at;
+    return ids_ring_is_less(ids_ring_minus(first, ct->self), ids_ring_minus(far, ct->self));
+}
+
+static void schedule_finger(struct turn *t, struct chord *c, uint32_t finger)
+{
+    uint64_t limit = (uint64_t)c->s.overlay->config.chord_ping_interval_s * 1000000;
+    uint8_t *tries = &c->finger_tries[finger - 1];
+    uint64_t wait = min_u64((uint64_t)FINGER_WAIT_US << *tries, limit);
+    *tries = *tries < 10 ? (uint8_t)(*tries + 1) : *tries;
+    c->finger_next_us[finger - 1] = t->now_us + rng_jitter(t->rng, wait, 25);
+}
+
+static void seek_fingers(struct turn *t, struct chord *c)
+{
+    uint32_t begun = attach_pending(c->s.attach, ATTACH_FINGER);
+    for (uint32_t i = 1; i <= CHORD_TABLE_FINGERS && begun < FINGERS_AT_ONCE; i++) {
+        struct ring_id first;
+        struct ring_id last;
+        finger_range(c, i, &first, &last);
+        if (is_near(c, first)) {
+            return;
+        }
+        if (c->finger_next_us[i - 1] > t->now_us ||
+            chord_table_has_peer_between(c->s.table, first, last)) {
+            continue;
+        }
+        struct attach_request request = {.why = ATTACH_FINGER,
+                                         .tag = i,
+                                         .target = {.type = TRANSACT_RESOURCE, .resource = first},
+                                         .transmissions = 2}; /* CH-16 */
+        if (attach_begin(t, c->s.attach, &request) == ERR_OK) {
+            begun++;
+        }
+        schedule_finger(t, c, i);
+    }
+}
+
+void chord_stabilize_on_finger(struct turn *t, struct chord *c, const struct attach_event *event)
+{
+    (void)t;
+    CHECK(event->tag >= 1);
+    CHECK(event->tag <= CHORD_TABLE_FINGERS);
+    if (event->error == ERR_OK) {
+        struct ring_id first;
+        struct ring_id last;
+        finger_range(c, (uint32_t)event->tag, &first, &last);
+        if (ids_ring_is_between(ids_ring_of_node(&event->node_id),
+                                ids_ring_minus(first, (struct ring_id){0, 1}), last)) {
+            c->finger_tries[event->tag - 1] = 0; /* when it is lost, it is sought at once (CH-22) */
+            c->finger_next_us[event->tag - 1] = t->now_us + FINGER_WAIT_US;
+        }
+    }
+}
+
+uint32_t chord_fingers(const struct chord *c)
+{
+    uint32_t fingers = 0;
+    for (uint32_t i = 1; i <= CHORD_TABLE_FINGERS; i++) {
+        struct ring_id first;
+        struct ring_id last;
+        finger_range(c, i, &first, &last);
+        fingers += chord_table_has_peer_between(c->s.table, first, last) ? 1 : 0;
+    }
+    return fingers;
+}
+
+/* The partition check (CH-31, A-09) */
+
+void chord_stabilize_check_partition(struct turn *t, struct chord *c, handle link,
+                                     const struct node_id *bootstrap)
+{
+    struct transact_request request = {
+        .owner = TRANSACT_STABILIZE,
+        .tag = link,
+        .target = {.type = TRANSACT_RESOURCE,
+                   .resource = ids_ring_plus(c->s.table->self, (struct ring_id){0, 1})},
+        .through = *bootstrap,
+        .link = link,
+        .code = CONTENT_PING_REQ,
+        .any_signer = true,
+        .transmissions = 1};
+    struct msgs_ping_req body = {0};
+    uint8_t out[8];
+    struct wr w = wr_init(out, sizeof(out));
+    msgs_ping_req_wr(&w, c->s.params, &body);
+    request.body = wr_slice(&w);
+    if (transact_request(t, c->s.transact, &request, NULL) != ERR_OK) {
+        link_close(t, c->s.links, link);
+    }
+}
+
+void chord_stabilize_on_partition(struct turn *t, struct chord *c,
+                                  const struct transact_result *result)
+{
+    if (c->state != CHORD_MEMBER || result->error != ERR_OK) {
+        return;
+    }
+    const struct node_id *other = &result->answer->signer;
+    const struct chord_table_node *n = chord_table_find(c->s.table, other);
+    bool is_self = ids_node_is_equal(other, &c->s.table->self_id);
+    if (is_self || (n != NULL && n->state == CHORD_TABLE_PEER)) {
+        return; /* one ring */
+    }
+    log_write(t->log, t->now_us, LOG_WARNING, "ring_partition", "peers=%u",
+              chord_table_peers(c->s.table));
+    struct attach_request request = {.why = ATTACH_NEIGHBOR,
+                                     .tag = 1, /* an Update follows, wanted or not */
+                                     .target = {.type = TRANSACT_NODE, .node = *other},
+                                     .transmissions = 2};
+    for (size_t i = 0; i < OVERLAY_BOOTSTRAP_CAP; i++) {
+        const struct chord_table_node *b = chord_table_find(c->s.table, &c->bootstrap_ids[i]);
+        if (b != NULL && b->link == result->tag && !ids_node_is_equal(&b->id, other)) {
+            request.through = b->id;
+        }
+    }
+    if (attach_begin(t, c->s.attach, &request) == ERR_EXISTS) {
+        chord_stabilize_update(t, c, other, false);
+    }
+}
+
+/* Once a second */
+
+static void tick(struct turn *t, struct chord *c)
+{
+    try_lost(t, c);
+    seek_fingers(t, c);
+    if (t->now_us >= c->partition_next_us && c->dial == 0) {
+        bool is_alone = c->s.table->successor_count == 0;
+        (void)chord_join_dial(t, c);
+        c->partition_next_us =
+            t->now_us + rng_jitter(t->rng, is_alone ? PARTITION_WAIT_US / 6 : PARTITION_WAIT_US, 50);
+    }
+    wheel_arm(t->wheel, &c->tick,
+              t->now_us + rng_jitter(t->rng, CHORD_STABILIZE_TICK_MS * 1000u, 20));
+}
+
+void chord_stabilize_on_timer(struct turn *t, struct chord *c, enum chord_timer what)
+{
+    switch (what) {
+    case CHORD_TIMER_UPDATE:
+        send_updates(t, c);
+        break;
+    case CHORD_TIMER_PERIODIC:
+        chord_stabilize_mark(t, c, CHORD_NEIGHBORS);
+        arm_periodic(t, c);
+        break;
+    case CHORD_TIMER_TICK:
+        tick(t, c);
+        break;
+    case CHORD_TIMER_STEP:
+        UNREACHABLE("chord.c keeps this one");
+    }
+}
+
+/* Leaving (CH-33) */
+
+static void send_leave(struct turn *t, struct chord *c, const struct chord_table_node *to,
+                       bool is_predecessor)
+{
+    uint8_t list[PEER_LIST_CAP];
+    uint8_t data_bytes[PEER_LIST_CAP + 8];
+    uint8_t out[PEER_LIST_CAP + 64];
+    struct msgs_chord_leave data = {
+        .type = is_predecessor ? MSGS_CHORD_FROM_SUCCESSOR : MSGS_CHORD_FROM_PREDECESSOR,
+        .peers = wr_neighbors(c, is_predecessor, list)};
+    struct wr w = wr_init(data_bytes, sizeof(data_bytes));
+    msgs_chord_leave_wr(&w, &data);
+    struct msgs_leave_req body = {.leaving_peer_id = c->s.table->self_id,
+                                  .overlay_specific_data = wr_slice(&w)};
+    struct wr all = wr_init(out, sizeof(out));
+    msgs_leave_req_wr(&all, c->s.params, &body);
+    CHECK(wr_ok(&all));
+    struct transact_request request = {.owner = TRANSACT_STABILIZE,
+                                       .target = {.type = TRANSACT_NODE, .node = to->id},
+                                       .link = to->link,
+                                       .code = CONTENT_LEAVE_REQ,
+                                       .body = wr_slice(&all),
+                                       .transmissions = 1};
+    if (transact_request(t, c->s.transact, &request, NULL) == ERR_OK) {
+        c->leaves_open++;
+    }
+}
+
+void chord_stabilize_send_leaves(struct turn *t, struct chord *c)
+{
+    const struct chord_table *ct = c->s.table;
+    for (uint32_t i = 0; i < ct->count; i++) {
+        bool is_predecessor = false;
+        for (uint32_t j = 0; j < ct->predecessor_count; j++) {
+            is_predecessor |= ct->predecessors[j] == i;
+        }
+        send_leave(t, c, &ct->nodes[i], is_predecessor);
+    }
+}

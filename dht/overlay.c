@@ -1,0 +1,610 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* overlay.c - the object: puts the parts together, hands timers and results to their owners, and
+ * takes requests from above.  What comes from links: overlay_receive.c and overlay_serve.c. */
+#include "dht/overlay_impl.h"
+
+#include "codec/msgs.h"
+
+enum { TRANSIT_ERRORS_PER_S = 10, TRANSIT_ERRORS_AT_ONCE = 20, MESSAGE_SLACK = 1024 };
+
+static struct chord_settings chord_settings_of(struct overlay *o)
+{
+    return (struct chord_settings){.overlay = &o->s,
+                                   .params = &o->params,
+                                   .table = &o->table,
+                                   .route = &o->route,
+                                   .attach = o->attach,
+                                   .transact = o->transact,
+                                   .links = o->links};
+}
+
+/* These make the settings of a part from ours; `o` may be NULL when only sizes are asked for. */
+
+static struct transact_settings transact_settings_of(const struct overlay_settings *s,
+                                                     struct overlay *o)
+{
+    struct transact_settings ts = {
+        .requests = s->limits->requests,
+        .deferred = s->limits->answers_deferred,
+        .max_message_bytes = s->config.max_message_bytes,
+        .reliability_timer_us = (uint64_t)s->config.reliability_timer_ms * 1000,
+        .configuration_sequence = s->config.sequence,
+        .initial_ttl = s->config.initial_ttl,
+        .self = s->self,
+    };
+    if (o != NULL) {
+        ts.params = &o->params;
+        ts.sign = o->sign;
+        ts.table = &o->table;
+        ts.out = &o->out;
+        ts.answers = &o->answers;
+    }
+    return ts;
+}
+
+static struct attach_settings attach_settings_of(const struct overlay_settings *s,
+                                                 struct overlay *o)
+{
+    struct attach_settings as = {.exchanges = s->limits->attaches, .self = s->self};
+    if (o != NULL) {
+        as.params = &o->params;
+        as.table = &o->table;
+        as.links = o->links;
+        as.transact = o->transact;
+        as.policy = &o->policy;
+        as.candidates = o->s.candidates;
+        as.candidate_count = o->s.candidate_count;
+    }
+    return as;
+}
+
+static struct store_settings store_settings_of(const struct overlay_settings *s, struct overlay *o)
+{
+    struct store_settings ss = {
+        .sets = s->limits->stored_sets,
+        .values = s->limits->stored_values,
+        .bytes = s->limits->stored_bytes,
+        .certificates = s->limits->stored_certificates,
+        .values_per_signer = s->limits->stored_per_signer,
+        .lifetime_max_s = s->limits->stored_lifetime_max_s,
+    };
+    if (o != NULL) {
+        ss.config = &o->s.config;
+        ss.params = &o->params;
+        ss.sign = o->sign;
+    }
+    return ss;
+}
+
+static struct replicate_settings replicate_settings_of(const struct overlay_settings *s,
+                                                       struct overlay *o)
+{
+    struct replicate_settings rs = {.ack = s->storage_ack,
+                                    .ops = s->limits->replica_requests,
+                                    .acks = s->limits->replica_acks};
+    if (o != NULL) {
+        rs.params = &o->params;
+        rs.store = o->store;
+        rs.sign = o->sign;
+        rs.transact = o->transact;
+        rs.topo = &o->topo;
+    }
+    return rs;
+}
+
+static struct store_client_settings client_settings_of(const struct overlay_settings *s,
+                                                       struct overlay *o)
+{
+    struct store_client_settings cs = {.ops = s->limits->storage_requests};
+    if (o != NULL) {
+        cs.params = &o->params;
+        cs.config = &o->s.config;
+        cs.sign = o->sign;
+        cs.transact = o->transact;
+    }
+    return cs;
+}
+
+static struct cert_usage_settings cert_usage_settings_of(const struct overlay_settings *s,
+                                                         struct overlay *o)
+{
+    struct cert_usage_settings us = {.publish = s->publish, .publish_count = s->publish_count};
+    if (o != NULL) {
+        us.params = &o->params;
+        us.client = o->client;
+    }
+    return us;
+}
+
+/* Every request ends in one event, so this many and a few more can wait to be taken. */
+static uint32_t event_cap(const struct overlay_settings *s)
+{
+    return s->limits->requests + s->limits->storage_requests + OVERLAY_IMPL_EVENTS_SPARE;
+}
+
+static size_t scratch_bytes(const struct overlay_settings *s)
+{
+    return s->config.max_message_bytes + MESSAGE_SLACK + OVERLAY_IMPL_HEADROOM;
+}
+
+size_t overlay_bytes(const struct overlay_settings *s)
+{
+    const struct limits *l = s->limits;
+    struct transact_settings ts = transact_settings_of(s, NULL);
+    struct attach_settings as = attach_settings_of(s, NULL);
+    struct store_settings ss = store_settings_of(s, NULL);
+    struct replicate_settings rs = replicate_settings_of(s, NULL);
+    struct store_client_settings cs = client_settings_of(s, NULL);
+    struct cert_usage_settings us = cert_usage_settings_of(s, NULL);
+    return sizeof(struct overlay) + chord_table_bytes(l->ring_nodes) +
+           inbox_bytes(l->verify_queue) + answer_cache_bytes(l->answers_cached) +
+           attach_policy_bytes(l->attaches) +
+           sign_bytes(l->certificates, s->config.max_message_bytes) + transact_bytes(&ts) +
+           attach_bytes(&as) + store_bytes(&ss) + replicate_bytes(&rs) + store_client_bytes(&cs) +
+           cert_usage_bytes(&us) + event_cap(s) * sizeof(struct overlay_event) +
+           scratch_bytes(s) + 1024;
+}
+
+static void init_params(struct turn *t, struct overlay *o)
+{
+    uint8_t sha1[CRYPTO_SHA1_BYTES];
+    t->crypto->sha1(slice_text(o->s.config.name), sha1);
+    const uint8_t *low = sha1 + sizeof(sha1) - sizeof(uint32_t);
+    o->params = (struct rl_params){
+        .overlay = (uint32_t)low[0] << 24 | (uint32_t)low[1] << 16 | (uint32_t)low[2] << 8 | low[3],
+        .node_id_length = o->s.config.node_id_length};
+}
+
+static void init_storage(struct turn *t, struct arena *arena, struct overlay *o)
+{
+    struct store_settings ss = store_settings_of(&o->s, o);
+    o->store = store_init(t, arena, &ss);
+    struct replicate_settings rs = replicate_settings_of(&o->s, o);
+    o->replicate = replicate_init(t, arena, &rs);
+    struct store_client_settings cs = client_settings_of(&o->s, o);
+    o->client = store_client_init(t, arena, &cs);
+    struct cert_usage_settings us = cert_usage_settings_of(&o->s, o);
+    o->cert_usage = cert_usage_init(t, arena, &us);
+}
+
+struct overlay *overlay_init(struct turn *t, struct arena *arena, const struct overlay_settings *s,
+                             struct link_table *links)
+{
+    CHECK(s->config.node_id_length == IDS_RING_BYTES); /* */
+    const struct limits *l = s->limits;
+    struct overlay *o = ARENA_ARRAY(arena, struct overlay, 1);
+    o->s = *s;
+    o->links = links;
+    init_params(t, o);
+    chord_table_init(&o->table, arena, l->ring_nodes, &s->self->node_id,
+                     sign_host(t, slice_of(s->self->user, s->self->user_len)));
+    o->topo = (struct topo){.table = &o->table, .min_hosts = s->config.replica_min_hosts};
+    o->route = (struct route){.params = &o->params,
+                              .table = &o->table,
+                              .self = s->self,
+                              .accounts = s->publish,
+                              .account_count = s->publish_count};
+    inbox_init(&o->inbox, arena, l->verify_queue);
+    o->out = (struct outgoing){.route = &o->route, .inbox = &o->inbox, .links = links};
+    answer_cache_init(t, &o->answers, arena, l->answers_cached);
+    attach_policy_init(&o->policy, arena, l->attaches, l->dials_per_minute);
+    o->sign = sign_init(t, arena, l->certificates, s->config.max_message_bytes, &o->params,
+                        &o->s.trust);
+    struct transact_settings ts = transact_settings_of(&o->s, o);
+    o->transact = transact_init(t, arena, &ts);
+    struct attach_settings as = attach_settings_of(&o->s, o);
+    o->attach = attach_init(arena, &as);
+    o->appattach = (struct appattach){.params = &o->params,
+                                      .transact = o->transact,
+                                      .policy = &o->policy,
+                                      .candidates = o->s.sip_candidates,
+                                      .candidate_count = o->s.sip_candidate_count};
+    struct chord_settings cs = chord_settings_of(o);
+    chord_init(&o->chord, &cs);
+    init_storage(t, arena, o);
+    o->scratch_bytes = scratch_bytes(s);
+    o->scratch = ARENA_ARRAY(arena, uint8_t, o->scratch_bytes);
+    o->event_cap = event_cap(s);
+    o->events = ARENA_ARRAY(arena, struct overlay_event, o->event_cap);
+    bucket_init(&o->transit_errors, TRANSIT_ERRORS_PER_S * 1000, TRANSIT_ERRORS_AT_ONCE,
+                t->now_us);
+    return o;
+}
+
+void overlay_start(struct turn *t, struct overlay *o)
+{
+    o->started_us = t->now_us;
+    o->seen.now_us = t->now_us;
+    o->seen.wall_ms = t->wall_ms;
+    chord_start(t, &o->chord);
+}
+
+void overlay_leave(struct turn *t, struct overlay *o)
+{
+    if (o->phase != OVERLAY_IMPL_RUNNING) {
+        return;
+    }
+    o->phase = OVERLAY_IMPL_LEAVING;
+    cert_usage_stop(t, o->cert_usage);
+    if (o->is_ready) {
+        replicate_leave(t, o->replicate); /* then REPLICATE_LEFT, then Leave */
+    } else {
+        chord_leave(t, &o->chord);
+    }
+}
+
+/* Events */
+
+void overlay_impl_push(struct turn *t, struct overlay *o, const struct overlay_event *event)
+{
+    if (o->event_count == o->event_cap) {
+        metric_add(t->metrics, METRIC_pool_exhausted, 1);
+        return;
+    }
+    o->events[(o->event_head + o->event_count++) % o->event_cap] = *event;
+}
+
+bool overlay_impl_has_room(const struct overlay *o)
+{
+    return o->event_count + OVERLAY_IMPL_EVENTS_SPARE / 2 <= o->event_cap;
+}
+
+bool overlay_next(struct turn *t, struct overlay *o, struct overlay_event *event)
+{
+    if (o->held != NULL && !o->has_fetched) {
+        msgbuf_release(t->buffers, o->held); /* what was borrowed from it has been used */
+        o->held = NULL;
+    }
+    if (o->event_count > 0) {
+        *event = o->events[o->event_head];
+        o->event_head = (o->event_head + 1) % o->event_cap;
+        o->event_count--;
+        return true;
+    }
+    if (o->has_fetched) {
+        o->has_fetched = false;
+        *event = o->fetched;
+        return true;
+    }
+    return false;
+}
+
+static void push_simple(struct turn *t, struct overlay *o, enum overlay_event_kind kind)
+{
+    struct overlay_event event = {.kind = kind, .node_id = o->s.self->node_id};
+    overlay_impl_push(t, o, &event);
+}
+
+/* Results of our requests */
+
+static void on_stored(struct turn *t, struct overlay *o, const struct store_client_done *done)
+{
+    if (done->user == STORE_CLIENT_CERT_USAGE) {
+        cert_usage_on_done(t, o->cert_usage, done);
+        return;
+    }
+    struct overlay_event event = {.kind = done->is_fetch ? OVERLAY_FETCHED : OVERLAY_STORED,
+                                  .tag = done->tag,
+                                  .error = done->error,
+                                  .reload_error = done->reload_error,
+                                  .hops = done->hops,
+                                  .elapsed_us = done->elapsed_us,
+                                  .node_id = done->node_id,
+                                  .values = done->values,
+                                  .value_count = done->value_count};
+    if (done->value_count == 0) {
+        event.values = NULL;
+        overlay_impl_push(t, o, &event);
+        return;
+    }
+    CHECK(!o->has_fetched);
+    o->fetched = event;
+    o->has_fetched = true;
+}
+
+void overlay_impl_on_result(struct turn *t, struct overlay *o, const struct transact_result *result)
+{
+    struct store_client_done done;
+    struct overlay_event event = {.kind = OVERLAY_PONG,
+                                  .tag = result->tag,
+                                  .error = result->error,
+                                  .reload_error = result->reload_error,
+                                  .hops = result->hops,
+                                  .elapsed_us = result->elapsed_us};
+    if (result->answer != NULL) {
+        event.node_id = result->answer->signer;
+    }
+    switch (result->owner) {
+    case TRANSACT_NOBODY:
+        break;
+    case TRANSACT_JOIN:
+    case TRANSACT_STABILIZE:
+        chord_on_result(t, &o->chord, result);
+        break;
+    case TRANSACT_ATTACH:
+        attach_on_result(t, o->attach, result);
+        break;
+    case TRANSACT_APPATTACH:
+        event.kind = OVERLAY_APPATTACHED;
+        overlay_impl_push(t, o, &event);
+        break;
+    case TRANSACT_PING:
+        overlay_impl_push(t, o, &event);
+        break;
+    case TRANSACT_STORE:
+    case TRANSACT_FETCH:
+    case TRANSACT_CERT_USAGE:
+        if (store_client_on_result(t, o->client, result, &done)) {
+            on_stored(t, o, &done);
+        }
+        break;
+    case TRANSACT_REPLICATE:
+        replicate_on_result(t, o->replicate, result);
+        break;
+    case TRANSACT_OWNER_COUNT:
+        UNREACHABLE("owner of a request");
+    }
+}
+
+/* Input */
+
+void overlay_on_link(struct turn *t, struct overlay *o, const struct link_event *event)
+{
+    switch (event->kind) {
+    case LINK_MESSAGE:
+        overlay_receive(t, o, event);
+        break;
+    case LINK_UNACKED:
+        outgoing_send_again(t, &o->out, slice_of(event->message, event->message_len),
+                            event->link);
+        break;
+    case LINK_UP:
+    case LINK_SUSPECT:
+    case LINK_RESTORED:
+    case LINK_DOWN:
+        if (o->phase != OVERLAY_IMPL_LEFT) {
+            chord_on_link(t, &o->chord, event, sign_host(t, event->user));
+        }
+        break;
+    }
+}
+
+static void on_transact_timer(struct turn *t, struct overlay *o, struct wheel_timer *timer)
+{
+    struct transact_result result;
+    if (transact_on_timer(t, o->transact, timer, &result)) {
+        overlay_impl_on_result(t, o, &result);
+    }
+}
+
+void overlay_on_timer(struct turn *t, struct overlay *o, struct wheel_timer *timer)
+{
+    enum handle_of kind = (enum handle_of)handle_kind(timer->tag);
+    if (kind == HANDLE_TRANSACT) {
+        on_transact_timer(t, o, timer);
+    } else if (kind == HANDLE_CHORD) {
+        chord_on_timer(t, &o->chord, timer);
+    } else if (kind == HANDLE_ATTACH) {
+        attach_on_timer(t, o->attach, timer);
+    } else if (kind == HANDLE_STORE && timer->what == STORE_TIMER_CERT_USAGE) {
+        cert_usage_on_timer(t, o->cert_usage, timer);
+    } else {
+        CHECK(kind == HANDLE_STORE);
+        replicate_on_timer(t, o->replicate, timer);
+    }
+}
+
+/* The end of a turn */
+
+static void finish_leaving(struct turn *t, struct overlay *o)
+{
+    o->phase = OVERLAY_IMPL_LEFT;
+    o->is_ready = false;
+    transact_clear(t, o->transact);
+    attach_clear(t, o->attach);
+    answer_cache_clear(t, &o->answers);
+    chord_clear(t, &o->chord);
+    for (uint32_t i = 0; i < o->table.count; i++) {
+        if (!o->table.nodes[i].is_local) {
+            link_close(t, o->links, o->table.nodes[i].link);
+        }
+    }
+    push_simple(t, o, OVERLAY_LEFT);
+}
+
+static void on_chord(struct turn *t, struct overlay *o, const struct chord_event *event)
+{
+    switch (event->kind) {
+    case CHORD_EVENT_READY:
+        o->is_ready = true;
+        push_simple(t, o, OVERLAY_READY);
+        cert_usage_start(t, o->cert_usage);
+        break;
+    case CHORD_EVENT_LOST:
+        o->is_ready = false;
+        push_simple(t, o, OVERLAY_LOST);
+        cert_usage_stop(t, o->cert_usage);
+        break;
+    case CHORD_EVENT_LEFT:
+        finish_leaving(t, o);
+        break;
+    case CHORD_EVENT_CHANGED:
+        replicate_on_change(t, o->replicate, &event->change);
+        break;
+    case CHORD_EVENT_HAND_OVER:
+        if (replicate_hand_over(t, o->replicate, &event->node_id) != ERR_OK) {
+            chord_handed_over(t, &o->chord, &event->node_id); /* copies follow by and by */
+        }
+        break;
+    }
+}
+
+static void settle(struct turn *t, struct overlay *o)
+{
+    struct attach_event attached;
+    struct chord_event changed;
+    struct replicate_event copied;
+    while (attach_next(t, o->attach, &attached)) {
+        chord_on_attached(t, &o->chord, &attached);
+    }
+    while (replicate_next(o->replicate, &copied)) {
+        if (copied.kind == REPLICATE_HANDED_OVER) {
+            chord_handed_over(t, &o->chord, &copied.node_id);
+        } else if (o->phase == OVERLAY_IMPL_LEAVING) {
+            chord_leave(t, &o->chord);
+        }
+    }
+    chord_settle(t, &o->chord);
+    while (chord_next(&o->chord, &changed)) {
+        on_chord(t, o, &changed);
+    }
+}
+
+static void serve(struct turn *t, struct overlay *o)
+{
+    uint32_t budget = o->s.limits->verify_per_turn;
+    struct inbox_item item;
+    while (budget-- > 0 && !o->has_fetched && overlay_impl_has_room(o) &&
+           inbox_pop(t, &o->inbox, &item)) {
+        overlay_serve(t, o, &item);
+        if (o->has_fetched) {
+            o->held = item.buf; /* until overlay_next has given it out and is called again */
+        } else {
+            msgbuf_release(t->buffers, item.buf);
+        }
+    }
+}
+
+bool overlay_work(struct turn *t, struct overlay *o)
+{
+    o->seen.now_us = t->now_us;
+    o->seen.wall_ms = t->wall_ms;
+    if (o->held != NULL && !o->has_fetched) {
+        msgbuf_release(t->buffers, o->held);
+        o->held = NULL;
+    }
+    serve(t, o);
+    if (o->phase != OVERLAY_IMPL_LEFT) {
+        settle(t, o);
+    }
+    return inbox_count(&o->inbox) > 0;
+}
+
+/* Requests from above */
+
+void overlay_resource_of(struct turn *t, struct slice name, struct overlay_resource *out)
+{
+    uint8_t sha1[CRYPTO_SHA1_BYTES];
+    t->crypto->sha1(name, sha1);
+    memcpy(out->bytes, sha1, sizeof(out->bytes)); /* CH-1 */
+}
+
+static struct ring_id ring_of(const struct overlay_resource *resource)
+{
+    struct ring_id k;
+    enum err e = ids_ring_of_resource(slice_of(resource->bytes, sizeof(resource->bytes)), &k);
+    CHECK(e == ERR_OK);
+    return k;
+}
+
+enum err overlay_store(struct turn *t, struct overlay *o, const struct overlay_store *what,
+                       uint64_t tag)
+{
+    return !o->is_ready ? ERR_STATE
+                        : store_client_store(t, o->client, what, STORE_CLIENT_OVERLAY, tag);
+}
+
+enum err overlay_fetch(struct turn *t, struct overlay *o, const struct overlay_resource *resource,
+                       uint32_t kind, uint64_t tag)
+{
+    return !o->is_ready
+               ? ERR_STATE
+               : store_client_fetch(t, o->client, resource, kind, STORE_CLIENT_OVERLAY, tag);
+}
+
+enum err overlay_appattach(struct turn *t, struct overlay *o, const struct node_id *node_id,
+                           uint16_t application, uint64_t tag)
+{
+    return !o->is_ready ? ERR_STATE
+                        : appattach_request(t, &o->appattach, node_id, application, tag);
+}
+
+static enum err ping(struct turn *t, struct overlay *o, const struct transact_target *target,
+                     uint64_t tag)
+{
+    if (!o->is_ready) {
+        return ERR_STATE;
+    }
+    struct msgs_ping_req body = {0};
+    uint8_t out[8];
+    struct wr w = wr_init(out, sizeof(out));
+    msgs_ping_req_wr(&w, &o->params, &body);
+    struct transact_request request = {.owner = TRANSACT_PING,
+                                       .tag = tag,
+                                       .target = *target,
+                                       .code = CONTENT_PING_REQ,
+                                       .body = wr_slice(&w)};
+    return transact_request(t, o->transact, &request, NULL);
+}
+
+enum err overlay_ping_node(struct turn *t, struct overlay *o, const struct node_id *node_id,
+                           uint64_t tag)
+{
+    struct transact_target target = {.type = TRANSACT_NODE, .node = *node_id};
+    return ping(t, o, &target, tag);
+}
+
+enum err overlay_ping_resource(struct turn *t, struct overlay *o,
+                               const struct overlay_resource *resource, uint64_t tag)
+{
+    struct transact_target target = {.type = TRANSACT_RESOURCE, .resource = ring_of(resource)};
+    return ping(t, o, &target, tag);
+}
+
+/* Views */
+
+bool overlay_is_ready(const struct overlay *o)
+{
+    return o->is_ready;
+}
+
+bool overlay_is_responsible(const struct overlay *o, const struct overlay_resource *resource)
+{
+    return chord_table_is_responsible(&o->table, ring_of(resource));
+}
+
+void overlay_status(const struct overlay *o, struct overlay_status *out)
+{
+    struct store_totals totals;
+    struct overlay_stored stored;
+    uint32_t index = 0;
+    store_totals(o->store, &totals);
+    memset(out, 0, sizeof(*out));
+    out->is_ready = o->is_ready;
+    out->self = o->table.self_id;
+    for (uint32_t i = 0; i < o->table.successor_count; i++) {
+        out->successors[out->successor_count++] = chord_table_successor(&o->table, i)->id;
+    }
+    for (uint32_t i = 0; i < o->table.predecessor_count; i++) {
+        out->predecessors[out->predecessor_count++] = chord_table_predecessor(&o->table, i)->id;
+    }
+    out->fingers = chord_fingers(&o->chord);
+    out->routing_table = chord_table_peers(&o->table);
+    out->resources = totals.sets;
+    while (overlay_walk_stored(o, &index, &stored)) {
+        out->values_owned += stored.is_owned ? 1 : 0;
+        out->values_replica += stored.is_owned ? 0 : 1;
+    }
+    out->stored_bytes = totals.stored_bytes;
+    out->requests_open = transact_open(o->transact);
+    out->verify_queue = inbox_count(&o->inbox);
+}
+
+bool overlay_walk_stored(const struct overlay *o, uint32_t *index, struct overlay_stored *out)
+{
+    if (!store_walk(&o->seen, o->store, index, out)) {
+        return false;
+    }
+    out->is_owned = overlay_is_responsible(o, &out->resource);
+    return true;
+}

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* overlay_impl.h - the inside of struct overlay, shared by overlay.c (state, requests from above),
+ * overlay_receive.c (messages from links: route or queue) and overlay_serve.c (verified messages:
+ * dispatch by method) only. */
+#pragma once
+#include "dht/answer_cache.h"
+#include "dht/appattach.h"
+#include "dht/cert_usage.h"
+#include "dht/chord.h"
+#include "dht/inbox.h"
+#include "dht/outgoing.h"
+#include "dht/overlay.h"
+#include "dht/replicate.h"
+#include "dht/sign.h"
+#include "dht/store.h"
+#include "dht/store_client.h"
+
+enum overlay_impl_phase { OVERLAY_IMPL_RUNNING, OVERLAY_IMPL_LEAVING, OVERLAY_IMPL_LEFT };
+
+enum {
+    OVERLAY_IMPL_HEADROOM = 64,      /* in front of the header that is rewritten */
+    OVERLAY_IMPL_EVENTS_SPARE = 64,  /* events that no request of ours ends in */
+};
+
+struct overlay {
+    struct overlay_settings s;
+    struct rl_params params;
+    struct link_table *links;
+    struct chord_table table;
+    struct route route;
+    struct inbox inbox;
+    struct outgoing out;
+    struct answer_cache answers;
+    struct attach_policy policy;
+    struct appattach appattach;
+    struct sign *sign;
+    struct transact *transact;
+    struct attach *attach;
+    struct chord chord;
+    struct topo topo;
+    struct store *store;
+    struct replicate *replicate;
+    struct store_client *client;
+    struct cert_usage *cert_usage;
+    enum overlay_impl_phase phase;
+    bool is_ready;
+    uint64_t started_us;
+    struct turn seen; /* times of the latest turn only: for views that are given none */
+    struct bucket transit_errors; /* errors that we make for messages in transit (TL-5) */
+    uint8_t *scratch;             /* headroom and header of the message being passed on */
+    size_t scratch_bytes;
+    /* events for overlay_next */
+    struct overlay_event *events;
+    uint32_t event_cap, event_head, event_count;
+    struct overlay_event fetched; /* borrows from `held`; goes before all others */
+    struct msgbuf *held;
+    bool has_fetched;
+};
+
+/* overlay.c */
+void overlay_impl_push(struct turn *t, struct overlay *o, const struct overlay_event *event);
+bool overlay_impl_has_room(const struct overlay *o);
+/* Hands the end of a request to who made it. */
+void overlay_impl_on_result(struct turn *t, struct overlay *o,
+                            const struct transact_result *result);
+
+/* overlay_receive.c */
+void overlay_receive(struct turn *t, struct overlay *o, const struct link_event *event);
+
+/* overlay_serve.c: takes one message from the verification queue. */
+void overlay_serve(struct turn *t, struct overlay *o, const struct inbox_item *item);

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* overlay_receive.c - a message comes in over a link: look at its forwarding header, then pass it on
+ * with a new header and the same bytes behind it, or queue it for verification, or drop it
+ * (RFC 6940 6.1; catalogue RX-1..RX-9, FW-13, FW-14, TL-1..TL-5).  No cryptography happens here. */
+#include "dht/overlay_impl.h"
+
+struct arrival {
+    const struct link_event *event;
+    struct fwd h;
+    uint16_t code; /* 0 where a fragment does not tell */
+};
+
+static void drop(struct turn *t, enum metric why)
+{
+    metric_add(t->metrics, why, 1);
+}
+
+/* A-52: only requests are told; never too many, since this is the one thing that we sign for people
+ * who have proved nothing (TL-5). */
+static void tell(struct turn *t, struct overlay *o, const struct arrival *a, uint16_t error_code)
+{
+    if (!content_is_request(a->code)) {
+        return;
+    }
+    if (!bucket_take(&o->transit_errors, 1, t->now_us)) {
+        metric_add(t->metrics, METRIC_errors_held_back, 1);
+        return;
+    }
+    struct message m = {.transaction_id = a->h.transaction_id,
+                        .code = CONTENT_PING_REQ, /* whatever it was, it is not in the cache */
+                        .to = o->s.self,
+                        .link = a->event->link,
+                        .previous_hop = a->event->node_id,
+                        .via_list = a->h.via_list,
+                        .options = a->h.options};
+    transact_error(t, o->transact, &m, error_code, SLICE_EMPTY);
+}
+
+static enum metric metric_of(enum err e)
+{
+    if (e == ERR_UNSUPPORTED) {
+        return METRIC_dht_drop_version;
+    }
+    return e == ERR_WRONG_OVERLAY ? METRIC_dht_drop_overlay : METRIC_dht_drop_malformed;
+}
+
+static void pass_on(struct turn *t, struct overlay *o, const struct arrival *a,
+                    const struct route_decision *d)
+{
+    const struct fwd *h = &a->h;
+    if ((h->option_flags & FWD_OPTION_FORWARD_CRITICAL) != 0) {
+        drop(t, METRIC_dht_drop_option);
+        tell(t, o, a, CONTENT_ERROR_UNSUPPORTED_FORWARDING_OPTION);
+        return;
+    }
+    if (h->ttl == 0) {
+        drop(t, METRIC_dht_drop_ttl);
+        tell(t, o, a, CONTENT_ERROR_TTL_EXCEEDED);
+        return;
+    }
+    if (h->header_bytes > o->scratch_bytes - OVERLAY_IMPL_HEADROOM) {
+        drop(t, METRIC_dht_drop_too_large);
+        return;
+    }
+    /* VL-2: the node that we have it from.  Answers need no way back. */
+    uint8_t via[FWD_NODE_BYTES_MAX];
+    struct wr w = wr_init(via, sizeof(via));
+    if (!content_is_answer(a->code)) {
+        fwd_wr_node(&w, &o->params, &a->event->node_id);
+    }
+    struct fwd_rewrite how = {.strip_bytes = d->strip_bytes, .via_append = wr_slice(&w)};
+    uint8_t *header = o->scratch + OVERLAY_IMPL_HEADROOM;
+    size_t len = 0;
+    memcpy(header, a->event->message, h->header_bytes);
+    if (fwd_rewrite(header, OVERLAY_IMPL_HEADROOM, h, &how, &header, &len) != ERR_OK) {
+        drop(t, METRIC_dht_drop_too_large);
+        return;
+    }
+    struct slice head = slice_of(header, len - h->payload.len);
+    if (link_send(t, o->links, d->link, head, h->payload) != ERR_OK) {
+        drop(t, METRIC_dht_drop_link);
+        return;
+    }
+    metric_add(t->metrics, METRIC_dht_forwarded, 1);
+}
+
+static void keep(struct turn *t, struct overlay *o, const struct arrival *a)
+{
+    if (!fwd_is_whole(&a->h)) {
+        drop(t, METRIC_dht_drop_fragment);
+        return;
+    }
+    if (content_is_answer(a->code) && !transact_is_expected(o->transact, a->h.transaction_id)) {
+        drop(t, METRIC_dht_drop_unexpected); /* RX-9, before it costs a signature */
+        return;
+    }
+    inbox_push(t, &o->inbox, slice_of(a->event->message, a->event->message_len), &a->h,
+               a->event->link, &a->event->node_id);
+}
+
+HOT void overlay_receive(struct turn *t, struct overlay *o, const struct link_event *event)
+{
+    struct arrival a = {.event = event};
+    struct route_decision d;
+    metric_add(t->metrics, METRIC_dht_received, 1);
+    enum err e = fwd_decode(slice_of(event->message, event->message_len), &o->params, &a.h);
+    if (e != ERR_OK) {
+        drop(t, metric_of(e));
+        return;
+    }
+    a.code = inbox_code(&a.h);
+    if (a.h.ttl > o->s.config.initial_ttl) {
+        drop(t, METRIC_dht_drop_ttl); /* RX-6 */
+        tell(t, o, &a, CONTENT_ERROR_TTL_EXCEEDED);
+        return;
+    }
+    if (content_is_request(a.code) && a.h.destination_count > 1 &&
+        fwd_has_duplicate(a.h.destination_list, &o->params)) {
+        drop(t, METRIC_dht_drop_duplicate); /* TL-4 */
+        tell(t, o, &a, CONTENT_ERROR_INVALID_MESSAGE);
+        return;
+    }
+    struct route_from from = {.link = event->link};
+    route_decide(&o->route, &a.h, &from, &d);
+    switch (d.verdict) {
+    case ROUTE_LOCAL:
+        keep(t, o, &a);
+        break;
+    case ROUTE_FORWARD:
+        pass_on(t, o, &a, &d);
+        break;
+    case ROUTE_DROP:
+        drop(t, d.why);
+        break;
+    }
+}

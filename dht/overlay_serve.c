@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* overlay_serve.c - a message for us leaves the verification queue: contents, signer, signature,
+ * configuration sequence, repetitions, method; in this order (catalogue section 6; SG-1, CU-1, TX-3).
+ *
+ * What fails before the signature is proved is dropped without a word. */
+#include "dht/overlay_impl.h"
+
+#include "codec/msgs.h"
+
+static void drop(struct turn *t, enum metric why)
+{
+    metric_add(t->metrics, why, 1);
+}
+
+/* Ping, TM-8 */
+static void on_ping(struct turn *t, struct overlay *o, const struct message *m)
+{
+    struct msgs_ping_req body;
+    if (msgs_ping_req_decode(m->body, &o->params, &body) != ERR_OK) {
+        transact_error(t, o->transact, m, CONTENT_ERROR_INVALID_MESSAGE, SLICE_EMPTY);
+        return;
+    }
+    struct msgs_ping_ans answer = {.time_ms = t->wall_ms};
+    t->crypto->random(t->crypto, &answer.response_id, sizeof(answer.response_id));
+    uint8_t out[16];
+    struct wr w = wr_init(out, sizeof(out));
+    msgs_ping_ans_wr(&w, &o->params, &answer);
+    (void)!transact_answer(t, o->transact, m, wr_slice(&w), NULL, 0);
+}
+
+static uint32_t responsible_ppb(const struct overlay *o)
+{
+    if (!o->table.is_member) {
+        return 0;
+    }
+    struct ring_id range = ids_ring_minus(o->table.self, chord_table_range_from(&o->table));
+    if (range.hi == 0 && range.lo == 0) {
+        return 1000000000; /* the whole ring */
+    }
+    return (uint32_t)((range.hi >> 32) * 1000000000 >> 32);
+}
+
+/* Probe, TM-7: what was asked for and is known, in that order. */
+static void on_probe(struct turn *t, struct overlay *o, const struct message *m)
+{
+    enum { ASKED_CAP = 16 };
+    struct msgs_probe_req body;
+    if (msgs_probe_req_decode(m->body, &o->params, &body) != ERR_OK ||
+        body.requested_info.len > ASKED_CAP) {
+        transact_error(t, o->transact, m, CONTENT_ERROR_INVALID_MESSAGE, SLICE_EMPTY);
+        return;
+    }
+    uint8_t list[ASKED_CAP * 8];
+    struct wr infos = wr_init(list, sizeof(list));
+    struct store_totals totals;
+    store_totals(o->store, &totals);
+    for (size_t i = 0; i < body.requested_info.len; i++) {
+        struct msgs_probe p = {.type = body.requested_info.data[i]};
+        if (p.type == MSGS_PROBE_RESPONSIBLE_SET) {
+            p.number = responsible_ppb(o);
+        } else if (p.type == MSGS_PROBE_NUM_RESOURCES) {
+            p.number = totals.sets;
+        } else if (p.type == MSGS_PROBE_UPTIME) {
+            p.number = (uint32_t)((t->now_us - o->started_us) / 1000000);
+        } else {
+            continue;
+        }
+        msgs_probe_wr(&infos, &p);
+    }
+    struct msgs_probe_ans answer = {.probe_info = wr_slice(&infos)};
+    uint8_t out[sizeof(list) + 8];
+    struct wr w = wr_init(out, sizeof(out));
+    msgs_probe_ans_wr(&w, &o->params, &answer);
+    (void)!transact_answer(t, o->transact, m, wr_slice(&w), NULL, 0);
+}
+
+/* Updating the configuration comes with node/'s parser; until then it is said honestly (CU-4). */
+static void on_config_update(struct turn *t, struct overlay *o, const struct message *m)
+{
+    struct msgs_config_update body;
+    bool is_good = msgs_config_update_decode(m->body, &body) == ERR_OK;
+    transact_error(t, o->transact, m,
+                   is_good ? CONTENT_ERROR_FORBIDDEN : CONTENT_ERROR_INVALID_MESSAGE, SLICE_EMPTY);
+}
+
+static void on_appattach(struct turn *t, struct overlay *o, const struct message *m)
+{
+    struct overlay_event event;
+    if (appattach_on_request(t, &o->appattach, m, &event)) {
+        overlay_impl_push(t, o, &event);
+    }
+}
+
+static void dispatch(struct turn *t, struct overlay *o, const struct message *m)
+{
+    switch (m->code) {
+    case CONTENT_PING_REQ:
+        on_ping(t, o, m);
+        break;
+    case CONTENT_PROBE_REQ:
+        on_probe(t, o, m);
+        break;
+    case CONTENT_ATTACH_REQ:
+        attach_on_request(t, o->attach, m);
+        break;
+    case CONTENT_APP_ATTACH_REQ:
+        on_appattach(t, o, m);
+        break;
+    case CONTENT_JOIN_REQ:
+    case CONTENT_LEAVE_REQ:
+    case CONTENT_UPDATE_REQ:
+    case CONTENT_ROUTE_QUERY_REQ:
+        chord_on_request(t, &o->chord, m);
+        break;
+    case CONTENT_STORE_REQ:
+        replicate_on_store(t, o->replicate, m);
+        break;
+    case CONTENT_FETCH_REQ:
+    case CONTENT_STAT_REQ:
+        replicate_on_fetch(t, o->replicate, m);
+        break;
+    case CONTENT_FIND_REQ:
+        replicate_on_find(t, o->replicate, m);
+        break;
+    case CONTENT_CONFIG_UPDATE_REQ:
+        on_config_update(t, o, m);
+        break;
+    default:
+        transact_error(t, o->transact, m, CONTENT_ERROR_INVALID_MESSAGE,
+                       SLICE_LITERAL("unknown method")); /* RX-9, A-05 */
+        break;
+    }
+}
+
+/* sequence numbers count modulo 65535. */
+static bool is_newer(uint16_t a, uint16_t b)
+{
+    uint32_t ahead = ((uint32_t)a + 65535 - b) % 65535;
+    return ahead > 0 && ahead <= 32767;
+}
+
+/* What may be wrong with a request whose signature is right; 0: nothing. */
+static uint16_t fault_of(const struct overlay *o, const struct message *m, const struct fwd *h,
+                         bool has_critical)
+{
+    bool is_update = m->code == CONTENT_CONFIG_UPDATE_REQ &&
+                     m->configuration_sequence == FWD_SEQUENCE_UPDATE; /* CU-3 */
+    if (m->configuration_sequence != o->s.config.sequence && !is_update) {
+        return is_newer(m->configuration_sequence, o->s.config.sequence)
+                   ? CONTENT_ERROR_CONFIG_TOO_NEW
+                   : CONTENT_ERROR_CONFIG_TOO_OLD; /* CU-1 */
+    }
+    if ((h->option_flags & FWD_OPTION_DESTINATION_CRITICAL) != 0) {
+        return CONTENT_ERROR_UNSUPPORTED_FORWARDING_OPTION; /* FW-14 */
+    }
+    return has_critical ? CONTENT_ERROR_UNKNOWN_EXTENSION : 0;
+}
+
+/* True when a request with effects has been met before, and what was due to that is done. */
+static bool is_repeated(struct turn *t, struct overlay *o, const struct message *m,
+                        const struct answer_cache_key *key)
+{
+    struct slice payload = SLICE_EMPTY;
+    switch (answer_cache_find(t, &o->answers, key, &payload)) {
+    case ANSWER_CACHE_MISS:
+        return false;
+    case ANSWER_CACHE_PENDING:
+        drop(t, METRIC_dht_drop_repeated);
+        return true;
+    case ANSWER_CACHE_HIT:
+        transact_repeat(t, o->transact, m, payload);
+        return true;
+    }
+    UNREACHABLE("answer cache");
+}
+
+struct opened {
+    struct fwd h;
+    struct content content;
+    struct secblock security;
+    struct message m;
+};
+
+/* Header, contents, security block: everything that can be read without proof. */
+static bool open_message(struct turn *t, struct overlay *o, const struct inbox_item *item,
+                         struct opened *out)
+{
+    struct slice rest;
+    struct route_decision d;
+    struct route_from from = {.link = item->link, .is_own = item->is_own};
+    if (fwd_decode(msgbuf_slice(item->buf), &o->params, &out->h) != ERR_OK ||
+        content_decode(out->h.payload, &out->content, &rest) != ERR_OK ||
+        secblock_decode(rest, &out->security) != ERR_OK) {
+        drop(t, METRIC_dht_drop_contents);
+        return false;
+    }
+    route_decide(&o->route, &out->h, &from, &d);
+    if (d.verdict != ROUTE_LOCAL) {
+        /* The ring has changed since it was queued. */
+        drop(t, d.verdict == ROUTE_DROP ? d.why : METRIC_dht_drop_no_route);
+        return false;
+    }
+    out->m = (struct message){
+        .transaction_id = out->h.transaction_id,
+        .code = out->content.code,
+        .configuration_sequence = out->h.configuration_sequence,
+        .max_response_length = out->h.max_response_length,
+        .ttl = out->h.ttl,
+        .is_own = item->is_own,
+        .is_adjacent = out->h.via_count == 0,
+        .to_resource = d.to_resource,
+        .resource = d.resource,
+        .to = d.to,
+        .link = item->link,
+        .previous_hop = item->previous_hop,
+        .body = out->content.body,
+        .contents = out->content.bytes,
+        .certificates = out->security.certificates,
+        .via_list = out->h.via_list,
+        .options = out->h.options,
+    };
+    return true;
+}
+
+static bool is_proved(struct turn *t, struct overlay *o, struct opened *x)
+{
+    struct message *m = &x->m;
+    if (sign_signer(t, o->sign, &x->security.signature.identity, x->security.certificates,
+                    &m->certificate, &m->signer) != ERR_OK) {
+        drop(t, METRIC_dht_drop_certificate);
+        return false;
+    }
+    /* What we made ourselves a moment ago and what never left this process needs no second look;
+     * everything else does, a message of ours that came back over a link too. */
+    if (!m->is_own && sign_verify_message(t, o->sign, m->transaction_id, m->contents,
+                                          m->certificate, &x->security.signature) != ERR_OK) {
+        drop(t, METRIC_dht_drop_signature);
+        return false;
+    }
+    return true;
+}
+
+static void serve_request(struct turn *t, struct overlay *o, struct opened *x)
+{
+    struct message *m = &x->m;
+    bool has_effects = answer_cache_is_for(m->code);
+    struct answer_cache_key payload_key;
+    struct answer_cache_key signer_key;
+    if (has_effects) {
+        payload_key = answer_cache_payload_key(t, m->transaction_id, x->h.payload);
+        if (is_repeated(t, o, m, &payload_key)) {
+            return;
+        }
+    }
+    if (!is_proved(t, o, x)) {
+        return;
+    }
+    uint16_t fault = fault_of(o, m, &x->h, x->content.has_critical);
+    if (fault != 0) {
+        transact_error(t, o->transact, m, fault, SLICE_EMPTY);
+        return;
+    }
+    if (has_effects) {
+        signer_key = answer_cache_signer_key(m->transaction_id, &m->signer);
+        if (is_repeated(t, o, m, &signer_key)) {
+            return;
+        }
+        answer_cache_begin(t, &o->answers, &payload_key, &signer_key);
+    }
+    dispatch(t, o, m);
+}
+
+static void serve_answer(struct turn *t, struct overlay *o, struct opened *x)
+{
+    struct transact_result result;
+    if (!transact_is_expected(o->transact, x->m.transaction_id)) {
+        drop(t, METRIC_dht_drop_unexpected);
+        return;
+    }
+    if (!is_proved(t, o, x)) {
+        return;
+    }
+    if (x->content.has_critical) {
+        drop(t, METRIC_dht_drop_contents);
+        return;
+    }
+    if (transact_on_answer(t, o->transact, &x->m, &result)) {
+        overlay_impl_on_result(t, o, &result);
+    }
+}
+
+void overlay_serve(struct turn *t, struct overlay *o, const struct inbox_item *item)
+{
+    struct opened x;
+    if (!open_message(t, o, item, &x)) {
+        return;
+    }
+    if (content_is_request(x.content.code)) {
+        serve_request(t, o, &x);
+    } else if (content_is_answer(x.content.code)) {
+        serve_answer(t, o, &x);
+    } else {
+        drop(t, METRIC_dht_drop_contents);
+    }
+}
