@@ -98,6 +98,17 @@ MODULES = {
         world_limits
     '''),
     'core/os': names('''
+        driver
+        epoll
+        host
+        mailbox
+        mem
+        shard
+        shard_turn
+        sock
+        tcp
+        udp
+        uring
     '''),
     # `main` is the program, the others its archive
     'cmd': names('''
@@ -117,6 +128,7 @@ UNIT_TESTS = {
         test_wheel
     '''),
     'tests/unit/core/os': names('''
+        test_shard
     '''),
     'tests/unit/codec': names('''
         test_content
@@ -136,6 +148,8 @@ UNIT_TESTS = {
     '''),
     'tests/unit/link': names('''
         test_crypto_boring
+        test_frame_io
+        test_tls_boring
     '''),
     'tests/unit/dht': names('''
         test_access
@@ -174,6 +188,7 @@ PROGRAMS = names('''
 
 # Programs with a main of their own, which also run under ThreadSanitizer; they link everything.
 STRESS_TESTS = names('''
+    stress_mailbox
     stress_spsc
 ''')
 

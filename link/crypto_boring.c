@@ -411,8 +411,8 @@ static enum err judge_issuers(X509_STORE_CTX *context, const char **why)
     return ERR_OK;
 }
 
-static enum err judge_chain(X509 *leaf, const struct slice *intermediates, size_t count,
-                            const struct crypto_trust *trust, uint64_t at_ms, const char **why)
+static enum err judge_by_root(X509 *leaf, const struct slice *intermediates, size_t count,
+                              const struct slice *root, uint64_t at_ms, const char **why)
 {
     enum err error = ERR_NO_MEMORY;
     X509_STORE *store = X509_STORE_new();
@@ -421,7 +421,7 @@ static enum err judge_chain(X509 *leaf, const struct slice *intermediates, size_
     STACK_OF(X509) *others = sk_X509_new_null();
     *why = "no memory";
     if (store == NULL || context == NULL || roots == NULL || others == NULL ||
-        !add_certificates(trust->roots, trust->root_count, roots) ||
+        !add_certificates(root, 1, roots) ||
         !add_certificates(intermediates, min_size(count, INTERMEDIATES_CAP), others) ||
         !X509_STORE_CTX_init(context, store, leaf, others)) {
         goto out;
@@ -439,6 +439,28 @@ out:
     X509_STORE_free(store);
     sk_X509_pop_free(roots, X509_free);
     sk_X509_pop_free(others, X509_free);
+    return error;
+}
+
+/* One root after the other: BoringSSL goes by names, and a root that renews its key keeps its name.
+ */
+static enum err judge_chain(X509 *leaf, const struct slice *intermediates, size_t count,
+                            const struct crypto_trust *trust, uint64_t at_ms, const char **why)
+{
+    enum err error = ERR_BAD_CERTIFICATE;
+    *why = "no root certificates";
+    for (size_t i = 0; i < trust->root_count; i++) {
+        const char *reason = NULL;
+        enum err found =
+            judge_by_root(leaf, intermediates, count, &trust->roots[i], at_ms, &reason);
+        if (found == ERR_OK) {
+            return ERR_OK;
+        }
+        if (error != ERR_EXPIRED) { /* the root that signed it knows best */
+            error = found;
+            *why = reason;
+        }
+    }
     return error;
 }
 

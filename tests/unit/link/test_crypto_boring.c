@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Keys, signatures and certificates: RFC 6940 6.3.4, 11.3, 11.3.1; catalogue ID-1 to ID-4, SG-4. */
+#include "tests/unit/link/credentials.h"
+
+static const enum crypto_algorithm all[] = {CRYPTO_ED25519, CRYPTO_ECDSA_SHA256, CRYPTO_RSA_SHA256};
+
+static struct crypto_trust trust_in(const struct slice *roots, size_t count)
+{
+    return (struct crypto_trust){
+        .roots = roots, .root_count = count, .overlay_name = OVERLAY, .node_id_length = 16};
+}
+
+static enum err judge(struct slice der, const struct crypto_trust *trust, uint64_t at_ms,
+                      struct crypto_certificate *out)
+{
+    const char *why = NULL;
+    enum err error = crypto_boring()->certificate(der, NULL, 0, trust, at_ms, out, &why);
+    cr_assert_not_null(why);
+    cr_assert((error == ERR_OK) == (strcmp(why, "ok") == 0), "%s", why);
+    return error;
+}
+
+Test(crypto_boring, signs_and_verifies_with_every_algorithm)
+{
+    const struct crypto *c = crypto_boring();
+    struct slice message = SLICE_LITERAL("a message to be signed");
+    for (size_t i = 0; i < ARRAY_COUNT(all); i++) {
+        struct crypto_key *key = NULL;
+        uint8_t spki[CRYPTO_PUBLIC_KEY_CAP], signature[CRYPTO_SIGNATURE_CAP];
+        size_t spki_len = 0, len = 0;
+        cr_assert_eq(crypto_boring_key_make(all[i], &key), ERR_OK);
+        cr_assert_eq(c->key_algorithm(key), all[i]);
+        cr_assert_eq(crypto_boring_key_public(key, spki, sizeof(spki), &spki_len), ERR_OK);
+        cr_assert_eq(c->sign(key, message, signature, &len), ERR_OK);
+        struct slice public_key = slice_of(spki, spki_len);
+        cr_assert_eq(c->verify(public_key, all[i], message, slice_of(signature, len)), ERR_OK);
+        for (size_t other = 0; other < ARRAY_COUNT(all); other++) {
+            enum err expected = other == i ? ERR_OK : ERR_BAD_SIGNATURE;
+            cr_assert_eq(c->verify(public_key, all[other], message, slice_of(signature, len)),
+                         expected);
+        }
+        cr_assert_neq(c->verify(public_key, all[i], SLICE_EMPTY, slice_of(signature, len)), ERR_OK);
+        cr_assert_neq(c->verify(public_key, all[i], message, SLICE_EMPTY), ERR_OK);
+        cr_assert_neq(c->verify(slice_sub(public_key, 0, spki_len - 1), all[i], message,
+                                slice_of(signature, len)),
+                      ERR_OK);
+        signature[len / 2] ^= 1;
+        cr_assert_neq(c->verify(public_key, all[i], message, slice_of(signature, len)), ERR_OK);
+        crypto_boring_key_free(key);
+    }
+}
+
+Test(crypto_boring, keys_survive_pem)
+{
+    for (size_t i = 0; i < ARRAY_COUNT(all); i++) {
+        struct crypto_key *key = NULL, *again = NULL;
+        static uint8_t pem[CRYPTO_BORING_KEY_PEM_CAP], a[CRYPTO_PUBLIC_KEY_CAP],
+            b[CRYPTO_PUBLIC_KEY_CAP];
+        size_t pem_len = 0, a_len = 0, b_len = 0;
+        cr_assert_eq(crypto_boring_key_make(all[i], &key), ERR_OK);
+        cr_assert_eq(crypto_boring_key_pem(key, pem, sizeof(pem), &pem_len), ERR_OK);
+        cr_assert_eq(crypto_boring_key_load(slice_of(pem, pem_len), &again), ERR_OK);
+        cr_assert_eq(crypto_boring_key_public(key, a, sizeof(a), &a_len), ERR_OK);
+        cr_assert_eq(crypto_boring_key_public(again, b, sizeof(b), &b_len), ERR_OK);
+        cr_assert(slice_is_equal(slice_of(a, a_len), slice_of(b, b_len)));
+        crypto_boring_key_free(again);
+        static uint8_t der[2048];
+        size_t der_len = 0;
+        cr_assert_eq(crypto_boring_pem_decode(slice_of(pem, pem_len), "PRIVATE KEY", 0, der,
+                                              sizeof(der), &der_len),
+                     ERR_OK);
+        cr_assert_eq(crypto_boring_key_load(slice_of(der, der_len), &again), ERR_OK);
+        crypto_boring_key_free(again);
+        cr_assert_eq(crypto_boring_key_load(slice_of(der, der_len - 1), &again), ERR_MALFORMED);
+        cr_assert_eq(crypto_boring_key_load(slice_of(pem, pem_len / 2), &again), ERR_MALFORMED);
+        cr_assert_null(again);
+        cr_assert_eq(crypto_boring_key_pem(key, pem, 40, &pem_len), ERR_TOO_LARGE);
+        crypto_boring_key_free(key);
+    }
+    struct crypto_key *none = NULL;
+    cr_assert_eq(crypto_boring_key_load(SLICE_EMPTY, &none), ERR_MALFORMED);
+    crypto_boring_key_free(NULL);
+}
+
+Test(crypto_boring, hashes_known_answers)
+{
+    const struct crypto *c = crypto_boring();
+    uint8_t out[CRYPTO_SHA256_BYTES];
+    c->sha1(SLICE_LITERAL("abc"), out);
+    cr_assert_eq(memcmp(out, "\xa9\x99\x3e\x36\x47\x06\x81\x6a", 8), 0);
+    c->sha256(SLICE_LITERAL("abc"), out);
+    cr_assert_eq(memcmp(out, "\xba\x78\x16\xbf\x8f\x01\xcf\xea", 8), 0);
+    c->md5(SLICE_LITERAL("abc"), out);
+    cr_assert_eq(memcmp(out, "\x90\x01\x50\x98\x3c\xd2\x4f\xb0", 8), 0);
+    c->hmac_sha256(SLICE_LITERAL("Jefe"), SLICE_LITERAL("what do ya want for nothing?"), out);
+    cr_assert_eq(memcmp(out, "\x5b\xdc\xc1\x46\xbf\x60\x75\x4e", 8), 0); /* RFC 4231 4.3 */
+    c->hmac_sha256(SLICE_EMPTY, SLICE_EMPTY, out);
+    cr_assert_eq(memcmp(out, "\xb6\x13\x67\x9a\x08\x14\xd9\xec", 8), 0);
+    uint8_t a[32], b[32];
+    c->random(c, a, sizeof(a));
+    c->random(c, b, sizeof(b));
+    cr_assert_neq(memcmp(a, b, sizeof(a)), 0);
+}
+
+/* ID-1, ID-2, ID-3 */
+Test(crypto_boring, judges_what_it_issued)
+{
+    for (size_t i = 0; i < ARRAY_COUNT(all); i++) {
+        static struct credential ca, other, node;
+        static struct crypto_certificate got;
+        credential_root(&ca, all[i], "test CA");
+        credential_root(&other, CRYPTO_ED25519, "test CA"); /* same name, another key */
+        credential_node(&node, &ca, all[(i + 1) % 3], 7, NOW_MS);
+        struct slice root = credential_der(&ca);
+        struct crypto_trust trust = trust_in(&root, 1);
+        cr_assert_eq(judge(credential_der(&node), &trust, NOW_MS + 1000, &got), ERR_OK);
+        cr_assert_eq(got.algorithm, all[(i + 1) % 3]);
+        cr_assert_eq(got.node_id_count, 1);
+        cr_assert_eq(memcmp(got.node_ids[0], node.node_id, 20), 0);
+        cr_assert_str_eq(got.user, node.user);
+        cr_assert_eq(got.not_before_ms, NOW_MS);
+        cr_assert_eq(got.not_after_ms, NOW_MS + DAY_MS);
+        uint8_t spki[CRYPTO_PUBLIC_KEY_CAP];
+        size_t len = 0;
+        cr_assert_eq(crypto_boring_key_public(node.key, spki, sizeof(spki), &len), ERR_OK);
+        cr_assert(
+            slice_is_equal(slice_of(spki, len), slice_of(got.public_key, got.public_key_len)));
+        cr_assert_eq(judge(credential_der(&node), &trust, NOW_MS - 10000, &got), ERR_EXPIRED);
+        cr_assert_eq(judge(credential_der(&node), &trust, NOW_MS + 2 * DAY_MS, &got), ERR_EXPIRED);
+        cr_assert_eq(judge(credential_der(&ca), &trust, NOW_MS, &got), ERR_BAD_CERTIFICATE);
+        struct slice foreign = credential_der(&other);
+        trust = trust_in(&foreign, 1);
+        cr_assert_eq(judge(credential_der(&node), &trust, NOW_MS + 1, &got), ERR_BAD_CERTIFICATE);
+        trust = trust_in(NULL, 0);
+        cr_assert_eq(judge(credential_der(&node), &trust, NOW_MS + 1, &got), ERR_BAD_CERTIFICATE);
+        struct slice both[2] = {foreign, root};
+        trust = trust_in(both, 2);
+        cr_assert_eq(judge(credential_der(&node), &trust, NOW_MS + 1, &got), ERR_OK);
+        trust.overlay_name = SLICE_LITERAL("overlay.example.com");
+        cr_assert_eq(judge(credential_der(&node), &trust, NOW_MS + 1, &got), ERR_BAD_CERTIFICATE);
+        credential_free(&ca);
+        credential_free(&other);
+        credential_free(&node);
+    }
+}
+
+/* Bytes of strangers: nothing but a refusal comes of them. */
+Test(crypto_boring, refuses_damaged_certificates)
+{
+    static struct credential ca, node;
+    static struct crypto_certificate got;
+    credential_root(&ca, CRYPTO_ED25519, "test CA");
+    credential_node(&node, &ca, CRYPTO_ED25519, 7, NOW_MS);
+    struct slice root = credential_der(&ca);
+    struct crypto_trust trust = trust_in(&root, 1);
+    for (size_t len = 0; len < node.certificate_len; len++) {
+        uint8_t *exact = malloc(len + 1);
+        memcpy(exact, node.certificate, len);
+        cr_assert_neq(judge(slice_of(exact, len), &trust, NOW_MS + 1, &got), ERR_OK);
+        free(exact);
+    }
+    for (size_t bit = 0; bit < 8 * node.certificate_len; bit += 3) {
+        static uint8_t damaged[CRYPTO_BORING_CERTIFICATE_CAP];
+        memcpy(damaged, node.certificate, node.certificate_len);
+        damaged[bit / 8] ^= (uint8_t)(1u << bit % 8);
+        cr_assert_neq(judge(slice_of(damaged, node.certificate_len), &trust, NOW_MS + 1, &got),
+                      ERR_OK, "bit %zu", bit);
+    }
+    static uint8_t longer[CRYPTO_BORING_CERTIFICATE_CAP] = {0};
+    memcpy(longer, node.certificate, node.certificate_len);
+    cr_assert_eq(judge(slice_of(longer, node.certificate_len + 1), &trust, NOW_MS + 1, &got),
+                 ERR_MALFORMED);
+    credential_free(&ca);
+    credential_free(&node);
+}
+
+static enum err issue_below(const struct credential *issuer, struct credential *made, bool is_ca,
+                            const char *name)
+{
+    memset(made, 0, sizeof(*made));
+    cr_assert_eq(crypto_boring_key_make(CRYPTO_ED25519, &made->key), ERR_OK);
+    uint8_t spki[CRYPTO_PUBLIC_KEY_CAP];
+    size_t len = 0;
+    cr_assert_eq(crypto_boring_key_public(made->key, spki, sizeof(spki), &len), ERR_OK);
+    struct crypto_issue what = {.issuer_certificate = credential_der(issuer),
+                                .issuer_key = issuer->key,
+                                .public_key = slice_of(spki, len),
+                                .common_name = slice_text(name),
+                                .not_before_ms = NOW_MS - DAY_MS,
+                                .not_after_ms = NOW_MS + DAY_MS,
+                                .is_ca = is_ca};
+    return crypto_issue_certificate(&what, made->certificate, sizeof(made->certificate),
+                                    &made->certificate_len);
+}
+
+/* ID-1: BasicConstraints of every issuer count. */
+Test(crypto_boring, follows_chains_of_authorities_only)
+{
+    for (int is_ca = 0; is_ca <= 1; is_ca++) {
+        static struct credential ca, middle, node;
+        static struct crypto_certificate got;
+        const char *why = NULL;
+        credential_root(&ca, CRYPTO_ED25519, "root");
+        cr_assert_eq(issue_below(&ca, &middle, is_ca == 1, "middle"), ERR_OK);
+        credential_node(&node, &middle, CRYPTO_ED25519, 9, NOW_MS);
+        struct slice root = credential_der(&ca);
+        struct slice helper = credential_der(&middle);
+        struct crypto_trust trust = trust_in(&root, 1);
+        enum err error = crypto_boring()->certificate(credential_der(&node), &helper, 1, &trust,
+                                                      NOW_MS + 1, &got, &why);
+        cr_assert_eq(error, is_ca == 1 ? ERR_OK : ERR_BAD_CERTIFICATE, "%s", why);
+        cr_assert_eq(judge(credential_der(&node), &trust, NOW_MS + 1, &got), ERR_BAD_CERTIFICATE);
+        credential_free(&ca);
+        credential_free(&middle);
+        credential_free(&node);
+    }
+}
+
+/* 11.3.1, ID-4, EN-12 */
+Test(crypto_boring, self_signed_node_ids_are_digests_of_the_key)
+{
+    for (int round = 0; round < 8; round++) {
+        bool sha256 = (round & 1) != 0, several = (round & 2) != 0, thief = (round & 4) != 0;
+        struct crypto_key *key = NULL;
+        static uint8_t spki[CRYPTO_PUBLIC_KEY_CAP], ids[3][20], der[CRYPTO_BORING_CERTIFICATE_CAP];
+        size_t spki_len = 0, len = 0, count = several ? 3 : 1;
+        cr_assert_eq(crypto_boring_key_make(CRYPTO_ED25519, &key), ERR_OK);
+        cr_assert_eq(crypto_boring_key_public(key, spki, sizeof(spki), &spki_len), ERR_OK);
+        for (size_t i = 0; i < count; i++) {
+            crypto_issue_self_node_id(slice_of(spki, spki_len), i, count, sha256, 16, ids[i]);
+        }
+        ids[count - 1][15] ^= thief ? 1 : 0;
+        struct crypto_issue what = {.issuer_key = key,
+                                    .user = SLICE_LITERAL("self@overlay.example.org"),
+                                    .node_ids = (const uint8_t(*)[20])ids,
+                                    .node_id_count = count,
+                                    .node_id_length = 16,
+                                    .overlay_name = OVERLAY,
+                                    .not_before_ms = NOW_MS,
+                                    .not_after_ms = NOW_MS + DAY_MS};
+        cr_assert_eq(crypto_issue_certificate(&what, der, sizeof(der), &len), ERR_OK);
+        struct crypto_trust trust = trust_in(NULL, 0);
+        static struct crypto_certificate got;
+        cr_assert_eq(judge(slice_of(der, len), &trust, NOW_MS + 1, &got), ERR_BAD_CERTIFICATE);
+        trust.self_signed_permitted = true;
+        trust.self_signed_sha256 = sha256;
+        cr_assert_eq(judge(slice_of(der, len), &trust, NOW_MS + 1, &got),
+                     thief ? ERR_BAD_CERTIFICATE : ERR_OK);
+        cr_assert_eq(got.node_id_count, count);
+        cr_assert_eq(judge(slice_of(der, len), &trust, NOW_MS + 2 * DAY_MS, &got),
+                     thief ? ERR_BAD_CERTIFICATE : ERR_EXPIRED);
+        trust.self_signed_sha256 = !sha256;
+        cr_assert_eq(judge(slice_of(der, len), &trust, NOW_MS + 1, &got), ERR_BAD_CERTIFICATE);
+        crypto_boring_key_free(key);
+    }
+}
+
+Test(crypto_boring, issuing_refuses_what_cannot_work)
+{
+    static struct credential ca, other;
+    static uint8_t out[CRYPTO_BORING_CERTIFICATE_CAP];
+    size_t len = 0;
+    credential_root(&ca, CRYPTO_ED25519, "a");
+    credential_root(&other, CRYPTO_ED25519, "b");
+    struct crypto_issue what = {.issuer_certificate = credential_der(&ca),
+                                .issuer_key = other.key,
+                                .not_before_ms = NOW_MS,
+                                .not_after_ms = NOW_MS + DAY_MS};
+    cr_assert_eq(crypto_issue_certificate(&what, out, sizeof(out), &len), ERR_STATE);
+    what.issuer_key = ca.key;
+    what.issuer_certificate = slice_sub(credential_der(&ca), 0, 20);
+    cr_assert_eq(crypto_issue_certificate(&what, out, sizeof(out), &len), ERR_MALFORMED);
+    what.issuer_certificate = credential_der(&ca);
+    what.public_key = SLICE_LITERAL("no key");
+    cr_assert_eq(crypto_issue_certificate(&what, out, sizeof(out), &len), ERR_MALFORMED);
+    what.public_key = SLICE_EMPTY;
+    cr_assert_eq(crypto_issue_certificate(&what, out, 100, &len), ERR_TOO_LARGE);
+    what.user = slice_of(out, CRYPTO_USER_CAP + 1);
+    cr_assert_eq(crypto_issue_certificate(&what, out, sizeof(out), &len), ERR_TOO_LARGE);
+    credential_free(&ca);
+    credential_free(&other);
+}
+
+Test(crypto_boring, pem_holds_several_blocks)
+{
+    static uint8_t text[2048], out[64];
+    size_t a = 0, b = 0, len = 0;
+    cr_assert_eq(
+        crypto_boring_pem_encode(SLICE_LITERAL("\x01\x02\x03"), "CERTIFICATE", text, 1024, &a),
+        ERR_OK);
+    cr_assert_eq(
+        crypto_boring_pem_encode(SLICE_LITERAL("\x04\x05"), "CERTIFICATE", text + a, 1024, &b),
+        ERR_OK);
+    struct slice all_text = slice_of(text, a + b);
+    cr_assert_eq(crypto_boring_pem_decode(all_text, "CERTIFICATE", 1, out, sizeof(out), &len),
+                 ERR_OK);
+    cr_assert(slice_is_equal(slice_of(out, len), SLICE_LITERAL("\x04\x05")));
+    cr_assert_eq(crypto_boring_pem_decode(all_text, "CERTIFICATE", 2, out, sizeof(out), &len),
+                 ERR_NOT_FOUND);
+    cr_assert_eq(crypto_boring_pem_decode(all_text, "X", 0, out, sizeof(out), &len), ERR_NOT_FOUND);
+    cr_assert_eq(crypto_boring_pem_decode(all_text, "CERTIFICATE", 0, out, 2, &len), ERR_TOO_LARGE);
+    cr_assert_eq(crypto_boring_pem_decode(SLICE_EMPTY, "X", 0, out, sizeof(out), &len),
+                 ERR_NOT_FOUND);
+}
+
+Test(crypto_boring, takes_the_key_of_any_certificate)
+{
+    static struct credential ca;
+    uint8_t a[CRYPTO_PUBLIC_KEY_CAP], b[CRYPTO_PUBLIC_KEY_CAP];
+    size_t a_len = 0, b_len = 0;
+    enum crypto_algorithm algorithm = CRYPTO_ALGORITHM_NONE;
+    credential_root(&ca, CRYPTO_ECDSA_SHA256, "root");
+    cr_assert_eq(
+        crypto_boring_certificate_key(credential_der(&ca), a, sizeof(a), &a_len, &algorithm),
+        ERR_OK);
+    cr_assert_eq(algorithm, CRYPTO_ECDSA_SHA256);
+    cr_assert_eq(crypto_boring_key_public(ca.key, b, sizeof(b), &b_len), ERR_OK);
+    cr_assert(slice_is_equal(slice_of(a, a_len), slice_of(b, b_len)));
+    cr_assert_eq(
+        crypto_boring_certificate_key(SLICE_LITERAL("0"), a, sizeof(a), &a_len, &algorithm),
+        ERR_MALFORMED);
+    credential_free(&ca);
+}
