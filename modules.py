@@ -149,6 +149,7 @@ UNIT_TESTS = {
     'tests/unit/link': names('''
         test_crypto_boring
         test_frame_io
+        test_link
         test_tls_boring
     '''),
     'tests/unit/dht': names('''

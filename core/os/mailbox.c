@@ -29,9 +29,6 @@ struct mailbox {
 static uint32_t ring_cap(uint32_t members, uint32_t from, uint32_t to, uint32_t cap)
 {
     uint32_t control = members - 1;
-    if (from == to) {
-        return 1;
-    }
     return from == control || to == control ? CONTROL_CAP : cap;
 }
 
@@ -94,7 +91,7 @@ bool mailbox_send(struct mailbox *m, uint32_t to, const struct mail *mail)
 {
     CHECK(mail->mail != RETURN_MAIL);
     CHECK(mail->buf == NULL || mail->buf->refs == 1);
-    if (mail->from == to || !spsc_push(ring_of(m, mail->from, to), mail)) {
+    if (!spsc_push(ring_of(m, mail->from, to), mail)) {
         return false;
     }
     m->member[mail->from].is_mailed[to] = true;
@@ -116,7 +113,7 @@ bool mailbox_take(struct mailbox *m, uint32_t self, struct msgbuf_pool *pool, st
     struct member *me = &m->member[self];
     for (uint32_t tried = 0; tried < m->members; tried++) {
         uint32_t from = me->next_from;
-        while (from != self && spsc_pop(ring_of(m, from, self), out)) {
+        while (spsc_pop(ring_of(m, from, self), out)) {
             if (out->mail != RETURN_MAIL) {
                 CHECK(out->from == from);
                 me->next_from = (from + 1) % m->members;
@@ -158,7 +155,7 @@ void mailbox_flush(struct mailbox *m, uint32_t self)
 static bool has_mail(struct mailbox *m, uint32_t self)
 {
     for (uint32_t from = 0; from < m->members; from++) {
-        if (from != self && !spsc_is_empty(ring_of(m, from, self))) {
+        if (!spsc_is_empty(ring_of(m, from, self))) {
             return true;
         }
     }
@@ -190,6 +187,9 @@ bool mailbox_must_wake(struct mailbox *m, uint32_t self, uint32_t to)
         return false;
     }
     m->member[self].is_mailed[to] = false;
+    if (to == m->members - 1) {
+        return true; /* the control thread sleeps in poll(2) and never says so */
+    }
     /* seq_cst: pairs with mailbox_may_sleep */
     atomic_thread_fence(memory_order_seq_cst);
     return atomic_load_explicit(&m->member[to].is_asleep, memory_order_relaxed) &&

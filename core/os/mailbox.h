@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* mailbox.h - mail between shards: one single-producer single-consumer ring for each ordered pair.
+/* mailbox.h - mail between shards: one single-producer single-consumer ring for each ordered pair
+ * (a shard may mail itself: it arrives in its next turn).
  *
  * Members are the shards 0..n-1 and, as n, the control thread.  A mailed buffer stays the sender's:
  * the receiver reads it during one turn and gives it back; what is given back to one home goes there as
@@ -29,7 +30,7 @@ void mailbox_close(struct mailbox *m);
 bool mailbox_send(struct mailbox *m, uint32_t to, const struct mail *mail);
 /* The next mail for `self`, or false.  Own buffers that came home are released into `pool`. */
 bool mailbox_take(struct mailbox *m, uint32_t self, struct msgbuf_pool *pool, struct mail *out);
-/* The receiver is done with the buffer of a mail. */
+/* The receiver is done with the buffer of a mail (not for own mail: release that). */
 void mailbox_give_back(struct mailbox *m, uint32_t self, uint32_t home, struct msgbuf *buf);
 /* Sends home what was given back.  Call at the end of each turn, then mailbox_must_wake. */
 void mailbox_flush(struct mailbox *m, uint32_t self);

@@ -54,6 +54,8 @@ struct shard *shard_at(struct shard_group *group, uint32_t index);
 struct address shard_address(const struct shard *shard, enum io_listener listener);
 /* For setting up the node before shard_run, on whatever thread; later only inside the handler. */
 struct turn *shard_turn(struct shard *shard);
+/* As configured, but conns lowered to what the descriptors of the process allow. */
+const struct limits *shard_limits(const struct shard *shard);
 /* Any thread, with metric_read. */
 const struct metrics *shard_metrics(const struct shard *shard);
 /* "io_uring (multishot recv, deferred task run, msg_ring), kernel 6.1.0" - what is in use. */

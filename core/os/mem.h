@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* mem.h - where memory comes from: one mapping a shard, cut up by an arena.
+ *
+ * The only file that may ask for memory after start-up code is done; what it gives is zeroed and
+ * given back as a whole.  Pages that nobody touches cost nothing, so generous arenas are cheap. */
+#pragma once
+#include "core/arena.h"
+#include "core/err.h"
+
+struct mem {
+    struct arena arena;
+    void *block;
+    size_t bytes;
+};
+
+/* Maps at least `bytes`.  With `is_populated` the pages are there from the start, so that the first
+ * turn does not pay for them. */
+enum err mem_open(struct mem *m, size_t bytes, bool is_populated) MUST_USE;
+void mem_close(struct mem *m);

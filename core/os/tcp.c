@@ -1,0 +1,635 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tcp.c - see tcp.h. */
+#include "core/os/tcp.h"
+#include "core/os/sock.h"
+#include <errno.h>
+#include <unistd.h>
+
+enum {
+    DIAL_US = 8000000,   /* as TCP_USER_TIMEOUT */
+    DRAIN_US = 5000000,  /* io.h: IO_OP_CLOSE */
+    LINGER_US = 1000000, /* for the other side's end, once all is sent */
+    V6_HOST_BYTES = 8,
+};
+
+size_t tcp_bytes(const struct limits *l)
+{
+    size_t conn = sizeof(struct conn) + sizeof(struct tcp_host) + 4 * sizeof(uint32_t) + 64;
+    size_t table = 4 * (sizeof(struct address) + sizeof(uint32_t)); /* slots: a power of two */
+    return (size_t)l->conns * (conn + table) + (size_t)l->outbox * sizeof(struct tcp_failed_dial) +
+           4096;
+}
+
+void tcp_init(struct tcp *t, struct arena *arena, const struct limits *l, struct driver *driver,
+              struct turn *turn, uint64_t table_seed)
+{
+    memset(t, 0, sizeof(*t));
+    t->driver = driver;
+    t->limits = l;
+    t->turn = turn;
+    pool_init(&t->conns, arena, "conns", HANDLE_CONN, l->conns, sizeof(struct conn));
+    pool_init(&t->hosts, arena, "hosts", 0, l->conns, sizeof(struct tcp_host));
+    table_init(&t->host_index, arena, l->conns, sizeof(struct address), table_seed);
+    t->failed = ARENA_ARRAY(arena, struct tcp_failed_dial, l->outbox);
+    wheel_init(&t->wheel, turn->now_us);
+}
+
+static uint32_t index_of(const struct tcp *t, const struct conn *c)
+{
+    return handle_index(pool_handle(&t->conns, c));
+}
+
+/* ---- strangers: accepted and not proved -------------------------------------------------------- */
+
+static struct address host_key(const struct address *remote)
+{
+    struct address key = *remote;
+    key.port = 0;
+    if (key.family == 6) {
+        memset(key.ip + V6_HOST_BYTES, 0, sizeof(key.ip) - V6_HOST_BYTES);
+    }
+    return key;
+}
+
+static struct tcp_host *host_at(struct tcp *t, uint32_t index)
+{
+    CHECK(index < t->hosts.cap);
+    return (struct tcp_host *)(void *)(t->hosts.objects + (size_t)index * t->hosts.object_size);
+}
+
+static uint32_t host_strangers(struct tcp *t, const struct address *remote)
+{
+    struct address key = host_key(remote);
+    uint32_t index = 0;
+    return table_find(&t->host_index, &key, &index) ? host_at(t, index)->strangers : 0;
+}
+
+static void count_stranger(struct tcp *t, struct conn *c)
+{
+    struct address key = host_key(&c->remote);
+    uint32_t index = 0;
+    if (!table_find(&t->host_index, &key, &index)) {
+        struct tcp_host *made = pool_acquire(&t->hosts);
+        CHECK(made != NULL); /* as many as connections */
+        made->host = key;
+        index = handle_index(pool_handle(&t->hosts, made));
+        CHECK(table_insert(&t->host_index, &key, index) == ERR_OK);
+    }
+    host_at(t, index)->strangers++;
+    t->strangers[c->listener]++;
+    c->host = index;
+    c->is_counted = true;
+}
+
+static void uncount_stranger(struct tcp *t, struct conn *c)
+{
+    if (!c->is_counted) {
+        return;
+    }
+    c->is_counted = false;
+    struct tcp_host *host = host_at(t, c->host);
+    CHECK(host->strangers > 0);
+    CHECK(t->strangers[c->listener] > 0);
+    t->strangers[c->listener]--;
+    host->strangers--;
+    if (host->strangers == 0) {
+        CHECK(table_remove(&t->host_index, &host->host));
+        pool_release(&t->hosts, host);
+    }
+}
+
+/* ---- the end of a connection ------------------------------------------------------------------- */
+
+static void list_report(struct tcp *t, struct conn *c)
+{
+    CHECK(!c->is_listed);
+    c->is_listed = true;
+    c->next_report = NULL;
+    if (t->last_report == NULL) {
+        t->first_report = c;
+    } else {
+        t->last_report->next_report = c;
+    }
+    t->last_report = c;
+}
+
+static void drop_queue(struct tcp *t, struct conn *c)
+{
+    while (c->queue_first != NULL) {
+        struct msgbuf *b = c->queue_first;
+        c->queue_first = b->next;
+        b->next = NULL;
+        msgbuf_release(t->turn->buffers, b);
+    }
+    c->queue_last = NULL;
+    c->queue_bytes = 0;
+}
+
+/* Gives the slot back once nobody needs it any more: kernel, list of reports, list of the dirty. */
+static void retire(struct tcp *t, struct conn *c)
+{
+    if (c->state != CONN_DYING || c->in_flight > 0) {
+        return;
+    }
+    if (c->fd >= 0) {
+        drop_queue(t, c);
+        close(c->fd);
+        c->fd = -1;
+    }
+    if (!c->is_listed && !c->is_dirty) {
+        CHECK(c->is_reported);
+        pool_release(&t->conns, c);
+        metric_set(t->turn->metrics, METRIC_conns, t->conns.in_use);
+    }
+}
+
+/* The connection is over; `error` is for its user, who is told unless it was he who closed it.  The
+ * slot stays until tcp_report has seen it, so callers may go on looking at it. */
+static void kill_conn(struct tcp *t, struct conn *c, enum err error)
+{
+    if (c->state == CONN_DYING) {
+        return;
+    }
+    wheel_cancel(&t->wheel, &c->deadline);
+    uncount_stranger(t, c);
+    c->state = CONN_DYING;
+    c->error = error;
+    if (c->in_flight > 0) {
+        driver_cancel(t->driver, index_of(t, c), c->fd);
+    }
+    list_report(t, c);
+}
+
+/* Takes the next conn off the list of reports. */
+static struct conn *unlist(struct tcp *t)
+{
+    struct conn *c = t->first_report;
+    if (c != NULL) {
+        t->first_report = c->next_report;
+        t->last_report = t->first_report == NULL ? NULL : t->last_report;
+        c->next_report = NULL;
+        c->is_listed = false;
+    }
+    return c;
+}
+
+bool tcp_report(struct tcp *t, struct io_event *out)
+{
+    if (t->failed_at < t->failed_count) {
+        const struct tcp_failed_dial *f = &t->failed[t->failed_at++];
+        *out = (struct io_event){.kind = IO_CONNECTED, .error = f->error, .tag = f->tag};
+        return true;
+    }
+    t->failed_at = 0;
+    t->failed_count = 0;
+    struct conn *c = NULL;
+    while ((c = unlist(t)) != NULL) {
+        bool is_news = !c->is_reported;
+        c->is_reported = true;
+        if (is_news) {
+            *out = (struct io_event){.kind = c->is_dialled ? IO_CONNECTED : IO_CLOSED,
+                                     .error = c->error,
+                                     .conn = c->is_dialled ? 0 : pool_handle(&t->conns, c),
+                                     .tag = c->tag,
+                                     .listener = c->listener,
+                                     .local = c->local,
+                                     .remote = c->remote};
+        }
+        retire(t, c);
+        if (is_news) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- sending ------------------------------------------------------------------------------------ */
+
+static void mark_dirty(struct tcp *t, struct conn *c)
+{
+    if (!c->is_dirty) {
+        c->is_dirty = true;
+        c->next_dirty = t->first_dirty;
+        t->first_dirty = c;
+    }
+}
+
+/* One send for as much of the queue as fits into the gather list; one at a time. */
+static void start_send(struct tcp *t, struct conn *c)
+{
+    size_t count = 0;
+    uint32_t skip = c->first_sent;
+    for (struct msgbuf *b = c->queue_first; b != NULL && count < TCP_GATHER; b = b->next) {
+        c->kernel.gather[count++] =
+            (struct iovec){.iov_base = msgbuf_data(b) + skip, .iov_len = b->len - skip};
+        skip = 0;
+    }
+    c->message = (struct msghdr){.msg_iov = c->kernel.gather, .msg_iovlen = count};
+    c->is_sending = true;
+    c->in_flight++;
+    driver_send(t->driver, index_of(t, c), c->fd, &c->message);
+}
+
+/* Draining and nothing left: say that we are done and wait a moment for the other side, since closing
+ * at once could reset the connection under bytes that are still on their way. */
+static void shut(struct tcp *t, struct conn *c)
+{
+    if (c->is_shut) {
+        return;
+    }
+    c->is_shut = true;
+    if (c->has_ended || shutdown(c->fd, SHUT_WR) != 0) {
+        kill_conn(t, c, ERR_CLOSED);
+        return;
+    }
+    uint64_t until_us = min_u64(c->deadline.due_us, t->turn->now_us + LINGER_US);
+    wheel_arm(&t->wheel, &c->deadline, until_us);
+}
+
+static void advance(struct tcp *t, struct conn *c)
+{
+    bool can_send = c->state == CONN_OPEN || c->state == CONN_DRAINING;
+    if (!can_send || c->is_sending) {
+        return;
+    }
+    if (c->queue_first != NULL) {
+        start_send(t, c);
+    } else if (c->state == CONN_DRAINING) {
+        shut(t, c);
+    }
+}
+
+void tcp_flush(struct tcp *t)
+{
+    struct conn *c = t->first_dirty;
+    t->first_dirty = NULL;
+    while (c != NULL) {
+        struct conn *next = c->next_dirty;
+        c->is_dirty = false;
+        advance(t, c);
+        retire(t, c);
+        c = next;
+    }
+}
+
+/* The kernel took `bytes` from the front of the queue. */
+static void consume(struct tcp *t, struct conn *c, uint32_t bytes)
+{
+    CHECK(bytes <= c->queue_bytes);
+    c->queue_bytes -= bytes;
+    c->first_sent += bytes;
+    while (c->queue_first != NULL && c->first_sent >= c->queue_first->len) {
+        struct msgbuf *b = c->queue_first;
+        c->first_sent -= b->len;
+        c->queue_first = b->next;
+        b->next = NULL;
+        msgbuf_release(t->turn->buffers, b);
+    }
+    if (c->queue_first == NULL) {
+        CHECK(c->queue_bytes == 0);
+        c->queue_last = NULL;
+        c->first_sent = 0;
+    }
+}
+
+static struct conn *find(struct tcp *t, handle conn)
+{
+    return pool_get(&t->conns, conn);
+}
+
+void tcp_send(struct tcp *t, handle conn, struct msgbuf *buf)
+{
+    struct conn *c = find(t, conn);
+    if (c == NULL || c->state != CONN_OPEN || buf->len == 0) {
+        msgbuf_release(t->turn->buffers, buf);
+        return;
+    }
+    if ((uint64_t)c->queue_bytes + buf->len > t->limits->conn_queue_bytes) {
+        /* Bytes cannot be left out of a stream: a reader too slow for its queue loses it. */
+        msgbuf_release(t->turn->buffers, buf);
+        metric_add(t->turn->metrics, METRIC_conns_overflowed, 1);
+        sock_reset_on_close(c->fd);
+        kill_conn(t, c, ERR_LIMIT);
+        return;
+    }
+    if (buf->refs > 1) {
+        struct msgbuf *copy = msgbuf_acquire(t->turn->buffers, buf->len);
+        enum err e = copy == NULL ? ERR_NO_MEMORY : msgbuf_append(copy, msgbuf_slice(buf));
+        msgbuf_release(t->turn->buffers, buf);
+        if (e != ERR_OK) {
+            metric_add(t->turn->metrics, METRIC_msgbuf_exhausted, 1);
+            kill_conn(t, c, ERR_NO_MEMORY);
+            return;
+        }
+        buf = copy;
+    }
+    buf->next = NULL;
+    if (c->queue_last == NULL) {
+        c->queue_first = buf;
+    } else {
+        c->queue_last->next = buf;
+    }
+    c->queue_last = buf;
+    c->queue_bytes += buf->len;
+    mark_dirty(t, c);
+}
+
+/* ---- beginning ---------------------------------------------------------------------------------- */
+
+static struct conn *make(struct tcp *t, int fd)
+{
+    struct conn *c = pool_acquire(&t->conns);
+    if (c == NULL) {
+        return NULL;
+    }
+    c->fd = fd;
+    c->deadline.tag = pool_handle(&t->conns, c);
+    metric_set(t->turn->metrics, METRIC_conns, t->conns.in_use);
+    return c;
+}
+
+static void start_receive(struct tcp *t, struct conn *c)
+{
+    c->in_flight++;
+    driver_receive(t->driver, index_of(t, c), c->fd);
+}
+
+/* Which cap forbids one more stranger, METRIC_COUNT for none. */
+static enum metric why_refused(struct tcp *t, uint16_t listener, const struct address *remote)
+{
+    const struct limits *l = t->limits;
+    uint32_t open = l->conns - (uint32_t)min_u64(l->conns_reserved, l->conns);
+    if (t->conns.in_use >= open) {
+        return METRIC_conns_refused_full;
+    }
+    if (l->accepted_per_listener != 0 && t->strangers[listener] >= l->accepted_per_listener) {
+        return METRIC_conns_refused_listener;
+    }
+    if (l->accepted_per_host != 0 && host_strangers(t, remote) >= l->accepted_per_host) {
+        return METRIC_conns_refused_host;
+    }
+    return METRIC_COUNT;
+}
+
+bool tcp_accepted(struct tcp *t, uint16_t listener, int fd, struct io_event *out)
+{
+    CHECK(listener < IO_LISTENER_COUNT);
+    struct address remote = sock_remote(fd);
+    if (remote.family == 0) {
+        close(fd); /* gone before we looked */
+        metric_add(t->turn->metrics, METRIC_conns_refused_gone, 1);
+        return false;
+    }
+    enum metric refused = why_refused(t, listener, &remote);
+    if (refused != METRIC_COUNT) {
+        metric_add(t->turn->metrics, refused, 1);
+        sock_reset_on_close(fd);
+        close(fd);
+        return false;
+    }
+    struct conn *c = make(t, fd);
+    CHECK(c != NULL); /* why_refused looked */
+    sock_tune(fd);
+    c->state = CONN_OPEN;
+    c->listener = listener;
+    c->remote = remote;
+    c->local = sock_local(fd);
+    count_stranger(t, c);
+    start_receive(t, c);
+    metric_add(t->turn->metrics, METRIC_conns_accepted, 1);
+    *out = (struct io_event){.kind = IO_ACCEPTED,
+                             .conn = pool_handle(&t->conns, c),
+                             .listener = listener,
+                             .local = c->local,
+                             .remote = c->remote};
+    return true;
+}
+
+static void fail_dial(struct tcp *t, uint64_t tag, enum err error)
+{
+    metric_add(t->turn->metrics, METRIC_dials_failed, 1);
+    CHECK(t->failed_count < t->limits->outbox); /* one an operation, read every turn */
+    t->failed[t->failed_count++] = (struct tcp_failed_dial){tag, error};
+}
+
+void tcp_connect(struct tcp *t, const struct io_op *op)
+{
+    if (op->remote.family == 0 || op->remote.port == 0) {
+        fail_dial(t, op->tag, ERR_UNREACHABLE_PEER);
+        return;
+    }
+    if (t->conns.in_use >= t->conns.cap) {
+        fail_dial(t, op->tag, ERR_LIMIT);
+        return;
+    }
+    int fd = sock_stream(op->remote.family, &op->local, t->driver->is_uring);
+    if (fd < 0) {
+        fail_dial(t, op->tag, sock_err(-fd));
+        return;
+    }
+    struct conn *c = make(t, fd);
+    CHECK(c != NULL);
+    sock_tune(fd);
+    c->state = CONN_DIALLING;
+    c->is_dialled = true;
+    c->listener = IO_LISTENER_COUNT;
+    c->tag = op->tag;
+    c->remote = op->remote;
+    wheel_arm(&t->wheel, &c->deadline, t->turn->now_us + DIAL_US);
+    socklen_t len = sock_from_address(&op->remote, &c->kernel.to);
+    c->in_flight++;
+    driver_connect(t->driver, index_of(t, c), fd, &c->kernel.to, len);
+}
+
+/* ---- completions -------------------------------------------------------------------------------- */
+
+static bool complete_connect(struct tcp *t, struct conn *c, int result, struct io_event *out)
+{
+    if (c->state != CONN_DIALLING) {
+        return false;
+    }
+    if (result < 0) {
+        metric_add(t->turn->metrics, METRIC_dials_failed, 1);
+        kill_conn(t, c, sock_err(-result));
+        return false;
+    }
+    wheel_cancel(&t->wheel, &c->deadline);
+    c->state = CONN_OPEN;
+    c->is_dialled = false; /* from now on its end is an IO_CLOSED */
+    c->local = sock_local(c->fd);
+    start_receive(t, c);
+    metric_add(t->turn->metrics, METRIC_conns_dialled, 1);
+    *out = (struct io_event){.kind = IO_CONNECTED,
+                             .conn = pool_handle(&t->conns, c),
+                             .tag = c->tag,
+                             .local = c->local,
+                             .remote = c->remote};
+    return true;
+}
+
+static bool complete_receive(struct tcp *t, struct conn *c, const struct driver_event *e,
+                             struct io_event *out)
+{
+    bool is_out_of_buffers = e->result == -ENOBUFS;
+    if (c->state == CONN_DYING) {
+        return false;
+    }
+    if (e->result == 0 && c->state == CONN_DRAINING && c->queue_first != NULL) {
+        c->has_ended = true; /* it still gets what is queued */
+        return false;
+    }
+    if (e->result <= 0 && !is_out_of_buffers && e->result != -EINTR) {
+        kill_conn(t, c, e->result == 0 ? ERR_CLOSED : sock_err(-e->result));
+        return false;
+    }
+    if (e->is_last) {
+        start_receive(t, c);
+    }
+    if (is_out_of_buffers) {
+        metric_add(t->turn->metrics, METRIC_receive_buffers_exhausted, 1);
+    }
+    if (e->result <= 0 || c->state != CONN_OPEN) {
+        return false; /* draining: what still comes is read and forgotten */
+    }
+    *out = (struct io_event){.kind = IO_STREAM,
+                             .conn = pool_handle(&t->conns, c),
+                             .listener = c->listener,
+                             .data = e->data,
+                             .data_len = (size_t)e->result};
+    return true;
+}
+
+static bool complete_send(struct tcp *t, struct conn *c, int result, struct io_event *out)
+{
+    c->is_sending = false;
+    if (c->state == CONN_DYING) {
+        return false;
+    }
+    if (result < 0 && result != -EINTR && result != -EAGAIN) {
+        kill_conn(t, c, sock_err(-result));
+        return false;
+    }
+    uint32_t bytes = result > 0 ? (uint32_t)result : 0;
+    consume(t, c, bytes);
+    advance(t, c);
+    if (bytes == 0 || c->state != CONN_OPEN) {
+        return false;
+    }
+    *out = (struct io_event){
+        .kind = IO_SENT, .conn = pool_handle(&t->conns, c), .data_len = bytes};
+    return true;
+}
+
+bool tcp_complete(struct tcp *t, const struct driver_event *e, struct io_event *out)
+{
+    CHECK(e->index < t->conns.cap);
+    struct conn *c =
+        (struct conn *)(void *)(t->conns.objects + (size_t)e->index * t->conns.object_size);
+    if (e->is_last) {
+        CHECK(c->in_flight > 0);
+        c->in_flight--;
+    }
+    bool is_wanted = false;
+    if (e->kind == DRIVER_CONNECT) {
+        is_wanted = complete_connect(t, c, e->result, out);
+    } else if (e->kind == DRIVER_SEND) {
+        is_wanted = complete_send(t, c, e->result, out);
+    } else {
+        CHECK(e->kind == DRIVER_RECEIVE);
+        is_wanted = complete_receive(t, c, e, out);
+    }
+    if (!is_wanted) {
+        retire(t, c);
+    }
+    return is_wanted;
+}
+
+void tcp_timers(struct tcp *t)
+{
+    struct wheel_timer *timer = NULL;
+    while ((timer = wheel_take(&t->wheel, t->turn->now_us)) != NULL) {
+        struct conn *c = CONTAINER_OF(timer, struct conn, deadline);
+        bool is_dial = c->state == CONN_DIALLING;
+        if (is_dial) {
+            metric_add(t->turn->metrics, METRIC_dials_failed, 1);
+        } else if (!c->is_shut) {
+            metric_add(t->turn->metrics, METRIC_conns_cut, 1);
+            sock_reset_on_close(c->fd);
+        }
+        kill_conn(t, c, ERR_TIMEOUT);
+    }
+}
+
+/* ---- closing ------------------------------------------------------------------------------------ */
+
+void tcp_close(struct tcp *t, handle conn)
+{
+    struct conn *c = find(t, conn);
+    if (c == NULL || c->state == CONN_DIALLING) {
+        return;
+    }
+    c->is_reported = true; /* its user knows */
+    if (c->state != CONN_OPEN) {
+        return;
+    }
+    uncount_stranger(t, c);
+    c->state = CONN_DRAINING;
+    wheel_arm(&t->wheel, &c->deadline, t->turn->now_us + DRAIN_US);
+    mark_dirty(t, c);
+}
+
+static void abort_conn(struct tcp *t, struct conn *c)
+{
+    c->is_reported = true;
+    if (c->state == CONN_DYING) {
+        return;
+    }
+    if (!c->is_shut) {
+        sock_reset_on_close(c->fd);
+    }
+    kill_conn(t, c, ERR_CLOSED);
+}
+
+void tcp_abort(struct tcp *t, handle conn)
+{
+    struct conn *c = find(t, conn);
+    if (c != NULL && c->state != CONN_DIALLING) {
+        abort_conn(t, c);
+    }
+}
+
+void tcp_proved(struct tcp *t, handle conn)
+{
+    struct conn *c = find(t, conn);
+    if (c != NULL) {
+        uncount_stranger(t, c);
+    }
+}
+
+void tcp_close_all(struct tcp *t)
+{
+    uint32_t index = 0;
+    const struct conn *c = NULL;
+    while ((c = pool_next(&t->conns, &index)) != NULL) {
+        tcp_close(t, pool_handle(&t->conns, c));
+    }
+}
+
+bool tcp_has_report(const struct tcp *t)
+{
+    return t->first_report != NULL || t->failed_at < t->failed_count;
+}
+
+void tcp_abort_all(struct tcp *t)
+{
+    uint32_t index = 0;
+    struct conn *c = NULL;
+    while ((c = pool_next(&t->conns, &index)) != NULL) {
+        abort_conn(t, c);
+    }
+}
+
+bool tcp_is_empty(const struct tcp *t)
+{
+    return t->conns.in_use == 0;
+}
