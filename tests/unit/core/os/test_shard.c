@@ -424,6 +424,14 @@ Test(shard, dials)
     }
 }
 
+static void wait_for_metric(const struct shard *s, enum metric which, uint64_t wanted)
+{
+    for (size_t i = 0; i < 4000 && metric_read(shard_metrics(s), which) < wanted; i++) {
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    }
+    cr_assert_eq(metric_read(shard_metrics(s), which), wanted, "%s", metric_name(which));
+}
+
 /* Design section 7: excess strangers are closed at once, counted by reason; proved ones do not count. */
 Test(shard, caps_on_strangers)
 {
@@ -431,52 +439,43 @@ Test(shard, caps_on_strangers)
         uint32_t before = host_descriptors_open();
         struct shard_config c = make_config(backends[b]);
         c.limits.accepted_per_host = 8;
+        c.limits.accepted_per_listener = 10;
         c.limits.conns = 24;
         c.limits.conns_reserved = 4;
         struct shard_group *g = open_or_fail(&c, 1);
         struct seen s = {0};
         start(g, &s, 0);
         struct address at = shard_address(s.shard, IO_LISTEN_OVERLAY);
-        int fds[60];
-        size_t held = 0;
+        int fds[32];
+        size_t count = 0;
         for (size_t round = 0; round < 3; round++) {
-            for (size_t i = 0; i < 20; i++) {
-                int fd = dial(&at, SOCK_STREAM);
-                ssize_t sent = send(fd, "P", 1, MSG_NOSIGNAL);
-                char byte;
-                bool is_in = sent == 1 && round < 1 && held < 4 && receive(fd, &byte, 1) == 1;
-                fds[round * 20 + i] = fd;
-                held += is_in;
+            static const uint32_t accepted[] = {8, 16, 20};
+            static const uint32_t refused[] = {4, 4, 4};
+            static const uint32_t full[] = {0, 0, 4};
+            for (size_t i = 0; i < (round == 0 ? 12u : 8u); i++) {
+                fds[count++] = dial(&at, SOCK_STREAM);
             }
+            wait_for(&s.accepted, accepted[round]);
+            wait_for_metric(s.shard, METRIC_conns_refused_host, refused[round]);
+            wait_for_metric(s.shard, METRIC_conns_refused_full, full[round]);
+            for (size_t i = 0; i < count; i++) {
+                char byte = 'P';
+                bool is_in = send(fds[i], &byte, 1, MSG_NOSIGNAL) == 1 && receive(fds[i], &byte, 1) == 1;
+                fds[i] = is_in ? fds[i] : (close(fds[i]), -1);
+            }
+            size_t held = 0;
+            for (size_t i = 0; i < count; i++) {
+                if (fds[i] >= 0) {
+                    fds[held++] = fds[i];
+                }
+            }
+            count = held;
+            cr_assert_eq(count, accepted[round]);
         }
-        wait_for(&s.accepted, 20);
-        const struct metrics *m = shard_metrics(s.shard);
-        for (size_t i = 0; i < 2000 && metric_read(m, METRIC_conns_accepted) +
-                                               metric_read(m, METRIC_conns_refused_host) +
-                                               metric_read(m, METRIC_conns_refused_gone) +
-                                               metric_read(m, METRIC_conns_refused_full) <
-                                           60;
-             i++) {
-            nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
-        }
-        cr_assert_eq(s.accepted, 20, "conns - conns_reserved");
-        cr_assert(metric_read(m, METRIC_conns_refused_full) > 0);
-        for (size_t i = 0; i < 60; i++) {
+        for (size_t i = 0; i < count; i++) {
             close(fds[i]);
         }
         wait_for(&s.closed, 20);
-        /* Strangers only: the per-host cap. */
-        for (size_t i = 0; i < 20; i++) {
-            fds[i] = dial(&at, SOCK_STREAM);
-        }
-        wait_for(&s.accepted, 28);
-        nanosleep(&(struct timespec){.tv_nsec = 30000000}, NULL);
-        cr_assert_eq(s.accepted, 28);
-        cr_assert(metric_read(m, METRIC_conns_refused_host) >= 12);
-        for (size_t i = 0; i < 20; i++) {
-            close(fds[i]);
-        }
-        wait_for(&s.closed, 28);
         stop(g, &s, 1);
         cr_assert_eq(host_descriptors_open(), before);
     }
