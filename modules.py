@@ -69,6 +69,8 @@ MODULES = {
         access
         chord_table
         kind
+        replicate
+        replicate_walk
         sign
         store
         store_fetch
@@ -106,6 +108,7 @@ MODULES = {
         shard
         shard_turn
         sock
+        stranger
         tcp
         udp
         uring
@@ -154,6 +157,7 @@ UNIT_TESTS = {
     '''),
     'tests/unit/dht': names('''
         test_access
+        test_replicate
         test_store
         test_value
     '''),

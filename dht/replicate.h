@@ -27,6 +27,7 @@
 
 enum {
     REPLICATE_PER_MEMBER = 8,
+    REPLICATE_JOINERS_CAP = 4,
     REPLICATE_ACK_MS = 500,
     REPLICATE_HOLD_DOWN_S = 30,
     REPLICATE_UNWANTED_S = 60,
@@ -36,7 +37,8 @@ enum {
 
 struct replicate_settings {
     const struct rl_params *params;
-    const struct overlay_config *config; /* max_message_bytes */
+    const struct ident *self;
+    uint32_t max_message_bytes;
     struct store *store;
     struct sign *sign;
     struct transact *transact;
@@ -83,5 +85,7 @@ enum err replicate_hand_over(struct turn *t, struct replicate *r,
 void replicate_leave(struct turn *t, struct replicate *r);
 bool replicate_next(struct replicate *r, struct replicate_event *event);
 
+/* Forgets everything under way and answers what waits: the overlay stops. */
+void replicate_clear(struct turn *t, struct replicate *r);
 /* Nothing under way and nothing missing as far as known, for checkers. */
 bool replicate_is_settled(const struct replicate *r);

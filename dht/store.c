@@ -328,6 +328,24 @@ bool store_set_is_alive(const struct turn *t, const struct store *s, const struc
     return false;
 }
 
+uint64_t store_stamp(const struct store *s)
+{
+    return s->stamp;
+}
+
+struct store_stamps store_set_stamps(const struct store *s, const struct store_set *set)
+{
+    struct store_stamps stamps = {UINT64_MAX, 0};
+    for (handle at = set->first; at != 0;) {
+        const struct store_value *v = pool_get(&s->values, at);
+        CHECK(v != NULL);
+        stamps.oldest = min_u64(stamps.oldest, v->stamp);
+        stamps.newest = max_u64(stamps.newest, v->stamp);
+        at = v->next;
+    }
+    return stamps;
+}
+
 bool store_sweep(struct turn *t, struct store *s)
 {
     for (uint32_t i = 0; i < STORE_SWEEP_STEP; i++) {

@@ -89,6 +89,13 @@ void store_set_drop(struct store *s, struct store_set *set);
 /* Has `set` a value that lives? */
 bool store_set_is_alive(const struct turn *t, const struct store *s, const struct store_set *set);
 
+/* A number that grows with each put, and those of a set's values. */
+struct store_stamps {
+    uint64_t oldest, newest;
+};
+uint64_t store_stamp(const struct store *s);
+struct store_stamps store_set_stamps(const struct store *s, const struct store_set *set);
+
 /* Sweeps up to STORE_SWEEP_STEP sets; true when a whole round is done. */
 bool store_sweep(struct turn *t, struct store *s);
 

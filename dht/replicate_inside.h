@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* replicate_inside.h - what replicate.c (requests, answers, events) and replicate_walk.c (who lacks
+ * what) share. Nobody else includes it.
+ *
+ * Owner: the replicator. */
+#pragma once
+#include "dht/replicate.h"
+#include "dht/store_fetch.h"
+#include "dht/store_put.h"
+
+enum {
+    REPLICATE_INSIDE_OVERHEAD = 1400, /* of a message around its values: headers, two signatures */
+    REPLICATE_INSIDE_NO_MEMBER = STORE_MEMBERS_CAP,
+};
+
+/* A peer that we place copies on; its number is a bit in store_set.placed. */
+struct replicate_member {
+    struct node_id id;
+    struct ring_id at;
+    uint64_t host;
+    bool is_used;
+    bool is_target;          /* one of topo_replicas() */
+    bool is_joiner;          /* about to own what lies up to it */
+    bool is_pass_whole;      /* joiner: was there when the walk began its present pass */
+    bool is_missing;         /* joiner: lacked something in this pass */
+    bool is_handed_over;     /* for replicate_next, with `error` */
+    enum err error;
+    uint32_t under_way;      /* requests to it */
+    uint64_t not_before_us;  /* no old copies before (hold-down, or after a failure) */
+    uint64_t deadline_us;    /* joiner */
+    uint64_t kept_until_us;  /* neither target nor joiner: what it has is remembered so long */
+};
+
+enum replicate_what {
+    REPLICATE_FRESH,  /* values just stored, to a target; a StoreAns may wait for it */
+    REPLICATE_COPY,   /* a whole set, to a target or joiner */
+    REPLICATE_RETURN, /* a whole set, to its owner, because we no longer are */
+    REPLICATE_NEWER,  /* Fetch: somebody has newer values than we */
+};
+
+struct replicate_op {
+    enum replicate_what what;
+    uint32_t member; /* or REPLICATE_INSIDE_NO_MEMBER */
+    handle set;
+    handle ack;
+    handle request;
+    uint64_t since;   /* stamp: values from here on are sent */
+    uint64_t stamp;   /* of the store when sent: newer values are not in it */
+    uint32_t from;    /* where the next message goes on, 0 = this is the last */
+    bool was_placed;  /* FRESH: the member had everything else */
+    struct node_id to;
+};
+
+/* A StoreAns that waits. */
+struct replicate_ack {
+    struct wheel_timer timer;
+    handle deferred;
+    struct msgbuf *body;
+    uint32_t waiting; /* ops */
+    bool needs_other_host;
+};
+
+struct replicate {
+    struct replicate_settings s;
+    struct replicate_member members[STORE_MEMBERS_CAP];
+    struct pool ops;
+    struct pool acks;
+    struct wheel_timer timer;
+    uint32_t walk_at;       /* pool index of the next set */
+    bool is_dirty;          /* something may be missing */
+    bool is_missing;        /* something was, in this pass */
+    bool is_again;          /* something changed during this pass */
+    uint64_t next_pass_us;
+    uint64_t return_after_us; /* owners that did not answer are left alone for a while */
+    /* leaving */
+    bool is_leaving;
+    bool is_leave_pass; /* the pass began after we decided to leave */
+    bool is_leave_missing;
+    uint64_t leave_deadline_us;
+    bool is_left; /* for replicate_next */
+    enum err left_error;
+    uint8_t answer[STORE_KINDS_CAP * (4 + 8 + 2 + TOPO_REPLICAS_CAP * IDS_NODE_MAX) + 2];
+    uint32_t scratch_bytes;
+    uint8_t *scratch;
+};
+
+static inline uint16_t replicate_inside_bit(uint32_t member)
+{
+    return (uint16_t)(member < STORE_MEMBERS_CAP ? 1u << member : 0u);
+}
+
+/* Sends what `op` says, from op->from on.  False: not sent; nothing has changed. */
+bool replicate_inside_send(struct turn *t, struct replicate *r, struct replicate_op *op,
+                           uint32_t from);
+struct replicate_op *replicate_inside_op(struct replicate *r, enum replicate_what what,
+                                         uint32_t member, const struct store_set *set);
+void replicate_inside_op_end(struct replicate *r, struct replicate_op *op);
+/* The walk: looks at sets within a budget, sends what is missing. */
+void replicate_walk(struct turn *t, struct replicate *r);
+/* Who are members now? */
+void replicate_walk_members(struct turn *t, struct replicate *r, bool is_failure);
+/* Makes `joiner` a member; REPLICATE_INSIDE_NO_MEMBER when there are too many. */
+uint32_t replicate_walk_joiner(struct turn *t, struct replicate *r, const struct node_id *joiner);
+/* Something may be missing: walk soon, and once more to the end. */
+void replicate_walk_dirty(struct turn *t, struct replicate *r);
+/* Everything that was sent to this member is forgotten. */
+void replicate_inside_cancel(struct turn *t, struct replicate *r, uint32_t member);

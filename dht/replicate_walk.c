@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The walk visits set after set, again and again as long as a pass found something missing.  What a
+ * visit finds depends on the topology as it is now and on the bits of the set, on nothing else. */
+#include "dht/replicate_inside.h"
+
+enum {
+    VISITS_PER_CALL = 256,
+    TICK_BUSY_US = 50000,    /* something is under way */
+    TICK_HELD_US = 500000,   /* something is missing, and has to wait */
+    TICK_IDLE_US = 1000000,
+    PASS_EVERY_US = 20000000, /* also when nothing is known to be missing */
+    RETURN_PAUSE_US = 2000000,
+};
+
+static uint32_t member_find(const struct replicate *r, const struct node_id *id)
+{
+    for (uint32_t i = 0; i < STORE_MEMBERS_CAP; i++) {
+        if (r->members[i].is_used && ids_node_is_equal(&r->members[i].id, id)) {
+            return i;
+        }
+    }
+    return REPLICATE_INSIDE_NO_MEMBER;
+}
+
+/* members */
+
+static void forget_bit(struct replicate *r, uint32_t member)
+{
+    uint32_t index = 0;
+    struct store_set *set;
+    while ((set = store_set_next(r->s.store, &index)) != NULL) {
+        set->placed &= (uint16_t)~replicate_inside_bit(member);
+        set->under_way &= (uint16_t)~replicate_inside_bit(member);
+    }
+}
+
+static void member_end(struct turn *t, struct replicate *r, uint32_t index)
+{
+    replicate_inside_cancel(t, r, index);
+    forget_bit(r, index);
+    r->members[index] = (struct replicate_member){0};
+}
+
+/* A free number, if need be that of a peer which we only remember. */
+static uint32_t member_new(struct turn *t, struct replicate *r, const struct node_id *id,
+                           uint64_t host)
+{
+    uint32_t found = REPLICATE_INSIDE_NO_MEMBER;
+    for (uint32_t i = 0; i < STORE_MEMBERS_CAP; i++) {
+        struct replicate_member *m = &r->members[i];
+        if (!m->is_used) {
+            found = i;
+            break;
+        }
+        if (!m->is_target && !m->is_joiner && !m->is_handed_over) {
+            found = i;
+        }
+    }
+    if (found == REPLICATE_INSIDE_NO_MEMBER) {
+        return found;
+    }
+    if (r->members[found].is_used) {
+        member_end(t, r, found);
+    }
+    r->members[found] = (struct replicate_member){
+        .id = *id, .at = ids_ring_of_node(id), .host = host, .is_used = true};
+    return found;
+}
+
+static bool is_connected(const struct replicate *r, const struct node_id *id)
+{
+    return chord_table_find(r->s.topo->table, id) != NULL;
+}
+
+void replicate_walk_members(struct turn *t, struct replicate *r, bool is_failure)
+{
+    struct topo_peer peers[TOPO_REPLICAS_CAP];
+    bool was_target[STORE_MEMBERS_CAP];
+    size_t count = r->s.topo->table->is_member ? topo_replicas(r->s.topo, peers) : 0;
+    for (uint32_t i = 0; i < STORE_MEMBERS_CAP; i++) {
+        was_target[i] = r->members[i].is_target;
+        r->members[i].is_target = false;
+    }
+    for (size_t k = 0; k < count; k++) {
+        uint32_t i = member_find(r, &peers[k].id);
+        if (i == REPLICATE_INSIDE_NO_MEMBER) {
+            i = member_new(t, r, &peers[k].id, peers[k].host);
+        }
+        if (i == REPLICATE_INSIDE_NO_MEMBER) {
+            continue; /* more joiners than there is room for: the next change sees to it */
+        }
+        struct replicate_member *m = &r->members[i];
+        m->is_target = true;
+        m->host = peers[k].host;
+        if (!was_target[i] && is_failure) { /* CH-19 */
+            m->not_before_us = t->now_us + (uint64_t)REPLICATE_HOLD_DOWN_S * 1000000;
+        }
+    }
+    for (uint32_t i = 0; i < STORE_MEMBERS_CAP; i++) {
+        struct replicate_member *m = &r->members[i];
+        bool is_remembered =
+            m->is_handed_over || (m->kept_until_us > t->now_us && is_connected(r, &m->id));
+        if (m->is_used && !m->is_target && !m->is_joiner && !is_remembered) {
+            member_end(t, r, i); /* should it come back, it may come back empty */
+        }
+    }
+}
+
+uint32_t replicate_walk_joiner(struct turn *t, struct replicate *r, const struct node_id *joiner)
+{
+    uint32_t joiners = 0;
+    for (uint32_t i = 0; i < STORE_MEMBERS_CAP; i++) {
+        joiners += r->members[i].is_joiner || r->members[i].is_handed_over ? 1 : 0;
+    }
+    uint32_t index = member_find(r, joiner);
+    if (index != REPLICATE_INSIDE_NO_MEMBER && !r->members[index].is_joiner) {
+        member_end(t, r, index); /* was here before, and may come back empty */
+        index = REPLICATE_INSIDE_NO_MEMBER;
+    }
+    if (index == REPLICATE_INSIDE_NO_MEMBER && joiners < REPLICATE_JOINERS_CAP) {
+        index = member_new(t, r, joiner, 0);
+    }
+    if (index == REPLICATE_INSIDE_NO_MEMBER) {
+        return index;
+    }
+    struct replicate_member *m = &r->members[index];
+    m->is_joiner = m->is_pass_whole = true;
+    m->is_missing = false;
+    m->deadline_us = t->now_us + (uint64_t)REPLICATE_HAND_OVER_S * 1000000;
+    r->walk_at = 0; /* a pass that sees everything begins here */
+    replicate_walk_dirty(t, r);
+    return index;
+}
+
+/* what a set lacks */
+
+static bool send_copy(struct turn *t, struct replicate *r, struct store_set *set, uint32_t member)
+{
+    struct replicate_member *m = &r->members[member];
+    bool is_held = m->not_before_us > t->now_us && !r->is_leaving;
+    if (is_held || m->under_way >= REPLICATE_PER_MEMBER) {
+        return false;
+    }
+    struct replicate_op *op = replicate_inside_op(r, REPLICATE_COPY, member, set);
+    if (op == NULL) {
+        return false;
+    }
+    if (!replicate_inside_send(t, r, op, 0)) {
+        replicate_inside_op_end(r, op);
+        return false;
+    }
+    set->under_way |= replicate_inside_bit(member);
+    return true;
+}
+
+/* True when `member` has the set; else it is sent if it may be. */
+static bool see_to(struct turn *t, struct replicate *r, struct store_set *set, uint32_t member)
+{
+    if ((set->placed & replicate_inside_bit(member)) != 0) {
+        return true;
+    }
+    if ((set->under_way & replicate_inside_bit(member)) == 0) {
+        (void)send_copy(t, r, set, member);
+    }
+    r->is_missing = true;
+    return false;
+}
+
+/* Leaving: the set should stand on another host, or at any target where there is no other. */
+static void see_to_leave(struct replicate *r, const struct store_set *set)
+{
+    bool has_other = false, is_other = false, has_any = false, is_any = false;
+    for (uint32_t i = 0; i < STORE_MEMBERS_CAP; i++) {
+        const struct replicate_member *m = &r->members[i];
+        if (!m->is_target) {
+            continue;
+        }
+        bool is_placed = (set->placed & replicate_inside_bit(i)) != 0;
+        bool is_elsewhere = m->host != r->s.topo->table->self_host;
+        has_any = true;
+        is_any |= is_placed;
+        has_other |= is_elsewhere;
+        is_other |= is_placed && is_elsewhere;
+    }
+    r->is_leave_missing |= has_other ? !is_other : has_any && !is_any;
+}
+
+static void visit_owned(struct turn *t, struct replicate *r, struct store_set *set,
+                        struct ring_id at)
+{
+    struct ring_id from = chord_table_range_from(r->s.topo->table);
+    set->is_owned = true;
+    set->unwanted_since_us = 0;
+    for (uint32_t i = 0; i < STORE_MEMBERS_CAP; i++) {
+        struct replicate_member *m = &r->members[i];
+        if (m->is_joiner && ids_ring_is_between(at, from, m->at)) {
+            m->is_missing |= !see_to(t, r, set, i);
+        } else if (m->is_target) {
+            (void)see_to(t, r, set, i);
+        }
+    }
+    if (r->is_leaving) {
+        see_to_leave(r, set);
+    }
+}
+
+/* To the owner, who may have it already; on_result goes on. */
+static void give_back(struct turn *t, struct replicate *r, struct store_set *set)
+{
+    r->is_missing = true;
+    if (set->is_pushing || r->return_after_us > t->now_us) {
+        return;
+    }
+    struct replicate_op *op =
+        replicate_inside_op(r, REPLICATE_RETURN, REPLICATE_INSIDE_NO_MEMBER, set);
+    if (op == NULL) {
+        return;
+    }
+    if (!replicate_inside_send(t, r, op, 0)) {
+        replicate_inside_op_end(r, op);
+        r->return_after_us = t->now_us + RETURN_PAUSE_US;
+        return;
+    }
+    set->is_pushing = true;
+}
+
+static void visit_other(struct turn *t, struct replicate *r, struct store_set *set,
+                        struct ring_id at)
+{
+    struct topo_peer owner;
+    if (set->is_owned && topo_owner(r->s.topo, at, &owner)) {
+        uint32_t i = member_find(r, &owner.id);
+        if (i != REPLICATE_INSIDE_NO_MEMBER && (set->placed & replicate_inside_bit(i)) != 0) {
+            set->is_owned = false; /* ST-18: known to have it */
+        }
+    }
+    bool is_wanted = topo_is_replica(r->s.topo, at);
+    if (is_wanted) {
+        set->unwanted_since_us = 0;
+    } else if (set->unwanted_since_us == 0) {
+        set->unwanted_since_us = t->now_us;
+    }
+    uint64_t patience_us = (uint64_t)REPLICATE_UNWANTED_S * 1000000;
+    bool is_unwanted = !is_wanted && t->now_us - set->unwanted_since_us >= patience_us;
+    if (set->is_owned || is_unwanted) {
+        give_back(t, r, set);
+    }
+}
+
+static void visit(struct turn *t, struct replicate *r, struct store_set *set)
+{
+    struct ring_id at = {0, 0};
+    enum err e = ids_ring_of_resource(slice_of(set->resource, sizeof(set->resource)), &at);
+    CHECK(e == ERR_OK);
+    if (!store_set_is_alive(t, r->s.store, set)) {
+        return; /* the sweep takes it */
+    }
+    if (topo_is_responsible(r->s.topo, at)) {
+        visit_owned(t, r, set, at);
+    } else {
+        visit_other(t, r, set, at);
+    }
+}
+
+/* passes */
+
+static void joiner_done(struct replicate_member *m, uint64_t now_us, enum err error)
+{
+    m->is_joiner = false;
+    m->kept_until_us = now_us + (uint64_t)REPLICATE_UNWANTED_S * 1000000;
+    m->is_handed_over = true;
+    m->error = error;
+}
+
+static void leave_done(struct replicate *r, enum err error)
+{
+    r->is_leaving = false;
+    r->is_left = true;
+    r->left_error = error;
+}
+
+static void end_pass(struct turn *t, struct replicate *r)
+{
+    for (uint32_t i = 0; i < STORE_MEMBERS_CAP; i++) {
+        struct replicate_member *m = &r->members[i];
+        if (m->is_joiner && m->is_pass_whole && !m->is_missing) {
+            joiner_done(m, t->now_us, ERR_OK);
+        }
+        m->is_pass_whole = m->is_joiner;
+        m->is_missing = false;
+    }
+    if (r->is_leaving && r->is_leave_pass && !r->is_leave_missing) {
+        leave_done(r, ERR_OK);
+    }
+    r->is_leave_pass = r->is_leaving;
+    r->is_leave_missing = false;
+    r->is_dirty = r->is_missing || r->is_again || r->is_leaving;
+    r->is_missing = r->is_again = false;
+    r->walk_at = 0;
+    r->next_pass_us = t->now_us + PASS_EVERY_US;
+}
+
+static void check_deadlines(struct turn *t, struct replicate *r)
+{
+    for (uint32_t i = 0; i < STORE_MEMBERS_CAP; i++) {
+        struct replicate_member *m = &r->members[i];
+        if (m->is_joiner && m->deadline_us <= t->now_us) {
+            joiner_done(m, t->now_us, ERR_TIMEOUT);
+        }
+    }
+    if (r->is_leaving && r->leave_deadline_us <= t->now_us) {
+        leave_done(r, ERR_TIMEOUT);
+    }
+}
+
+void replicate_walk(struct turn *t, struct replicate *r)
+{
+    bool may_walk = r->s.topo->table->is_member;
+    r->is_dirty |= r->next_pass_us <= t->now_us;
+    for (uint32_t i = 0; may_walk && r->is_dirty && i < VISITS_PER_CALL; i++) {
+        struct store_set *set = store_set_next(r->s.store, &r->walk_at);
+        if (set == NULL) {
+            end_pass(t, r);
+            break; /* the next pass begins at another time, else it could go round and round */
+        }
+        visit(t, r, set);
+    }
+    check_deadlines(t, r);
+    bool is_busy = may_walk && r->is_dirty;
+    uint32_t missing_us = r->ops.in_use > 0 ? TICK_BUSY_US : TICK_HELD_US;
+    uint64_t due_us = t->now_us + (is_busy ? missing_us : TICK_IDLE_US);
+    if (!wheel_is_armed(&r->timer) || due_us < r->timer.due_us) {
+        wheel_arm(t->wheel, &r->timer, due_us);
+    }
+}
+
+void replicate_walk_dirty(struct turn *t, struct replicate *r)
+{
+    r->is_again = true;
+    r->is_dirty = true;
+    uint64_t due_us = t->now_us + 1000;
+    if (!wheel_is_armed(&r->timer) || due_us < r->timer.due_us) {
+        wheel_arm(t->wheel, &r->timer, due_us);
+    }
+}
