@@ -67,15 +67,29 @@ MODULES = {
     '''),
     'dht': names('''
         access
+        answer_cache
+        appattach
+        attach
+        attach_policy
+        chord
+        chord_join
+        chord_stabilize
         chord_table
+        inbox
         kind
+        outgoing
+        overlay
+        overlay_receive
+        overlay_serve
         replicate
         replicate_walk
+        route
         sign
         store
         store_fetch
         store_put
         topo
+        transact
         value
     '''),
     'sip': names('''
@@ -153,7 +167,9 @@ UNIT_TESTS = {
         test_crypto_boring
         test_frame_io
         test_link
+        test_stream_tls
         test_tls_boring
+        test_trunk
     '''),
     'tests/unit/dht': names('''
         test_access

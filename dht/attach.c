@@ -25,6 +25,8 @@ struct exchange {
     size_t dialled;
     handle link; /* theirs: being dialled */
     bool wants_update;
+    bool has_yielded; /* ours, AWAITING: they said In_Progress, so their own Attach is to come */
+    bool is_retry;    /* ours: not known to be there at all */
 };
 STATIC_CHECK(sizeof(struct exchange) <= LIMITS_COST_attaches);
 
@@ -146,6 +148,7 @@ enum err attach_begin(struct turn *t, struct attach *a, const struct attach_requ
     x->why = what->why;
     x->tag = what->tag;
     x->target = what->target;
+    x->is_retry = what->is_retry;
     if (is_node) {
         x->node_id = what->target.node;
     }
@@ -241,17 +244,20 @@ static void say_yes(struct turn *t, struct attach *a, const struct message *m)
     }
 }
 
-/* AT-5: both ask at once.  True when theirs is to be refused with In_Progress. */
-static bool loses_glare(struct turn *t, struct attach *a, const struct node_id *requester)
+/* AT-5: both ask at once.  True when theirs is to be refused with In_Progress.  The tie-break holds
+ * where both address each other; who asks for a Resource-ID (joining, it may not be reachable at all)
+ * or is asked on the off-chance is served, and link/ keeps one of two links in the worst case. */
+static bool loses_glare(struct turn *t, struct attach *a, const struct message *m)
 {
-    struct exchange *x = find(a, requester, true);
+    struct exchange *x = find(a, &m->signer, true);
     if (x == NULL) {
         return false;
     }
     if (x->state == AWAITING) {
-        return true;
+        return !x->has_yielded;
     }
-    if (ids_ring_is_less(ids_ring_of_node(requester), ids_ring_of_node(&a->s.self->node_id))) {
+    if (!m->to_resource && !x->is_retry &&
+        ids_ring_is_less(ids_ring_of_node(&m->signer), ids_ring_of_node(&a->s.self->node_id))) {
         return true; /* the larger goes on with its own */
     }
     transact_cancel(t, a->s.transact, x->request);
@@ -310,7 +316,7 @@ void attach_on_request(struct turn *t, struct attach *a, const struct message *m
         say_yes(t, a, m); /* asked once more while we dial already */
         return;
     }
-    if (loses_glare(t, a, &m->signer)) {
+    if (loses_glare(t, a, m)) {
         refuse(t, a, m, CONTENT_ERROR_IN_PROGRESS);
         return;
     }
@@ -332,6 +338,7 @@ void attach_on_result(struct turn *t, struct attach *a, const struct transact_re
         done(t, a, x, result->error);
         return;
     }
+    x->has_yielded = is_in_progress;
     x->node_id = result->answer->signer;
     if (is_linked(a, &x->node_id) || ids_node_is_equal(&x->node_id, &a->s.self->node_id)) {
         done(t, a, x, ERR_OK);

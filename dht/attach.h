@@ -29,6 +29,7 @@ struct attach_request {
     struct node_id through; /* AT-17; zeros: nobody */
     handle link;            /* first hop, 0: as routed */
     uint8_t transmissions;  /* 0: five */
+    bool is_retry;          /* on the off-chance: yields to an Attach of theirs */
 };
 
 struct attach_event {

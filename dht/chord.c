@@ -326,9 +326,11 @@ void chord_consider(struct turn *t, struct chord *c, const struct node_id *id,
         chord_table_note_asked(c->s.table, id, t->now_us);
         informer = NULL;
     }
+    bool is_blind = informer == NULL && n == NULL;
     struct attach_request request = {.why = ATTACH_NEIGHBOR,
                                      .target = {.type = TRANSACT_NODE, .node = *id},
-                                     .transmissions = 2};
+                                     .transmissions = is_blind ? 1 : 2,
+                                     .is_retry = is_blind};
     if (informer != NULL && !ids_node_is_equal(informer, id)) {
         request.through = *informer;
     }

@@ -90,6 +90,7 @@ struct chord {
     struct wheel_timer step;
     uint64_t seeking_since_us;
     uint32_t attempts;      /* since we were last a member */
+    uint32_t meet_tries;    /* seconds in MEETING, where each attach may take some */
     uint32_t bootstrap_next;
     handle dial;            /* link being dialled or used towards a bootstrap node */
     struct node_id bootstrap_ids[OVERLAY_BOOTSTRAP_CAP]; /* learnt; zeros: not yet */

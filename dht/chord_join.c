@@ -8,7 +8,8 @@
 enum {
     FOUND_AFTER_US = 10000000, /* nobody has answered: found-ring = if-alone */
     SIBLING_PATIENCE_US = 15000000,
-    MEET_US = 5000000,   /* until the admitting peer's Update */
+    MEET_US = 1000000,   /* until the admitting peer's Update; then it is asked for one */
+    MEET_TRIES = 5,
     ADMIT_US = 25000000, /* copies come before its second Update: REPLICATE_HAND_OVER_S and some */
     BACKOFF_FIRST_US = 300000,
     BACKOFF_CAP_US = 5000000,
@@ -198,6 +199,14 @@ void chord_join_on_timer(struct turn *t, struct chord *c)
         seek(t, c);
         return;
     }
+    if (c->state == CHORD_MEETING && ++c->meet_tries < MEET_TRIES) {
+        const struct chord_table_node *n = chord_table_find(c->s.table, &c->admitting);
+        if (n != NULL && n->state == CHORD_TABLE_ATTACHED) {
+            chord_consider(t, c, &c->admitting, NULL);
+        }
+        wheel_arm(t->wheel, &c->step, t->now_us + MEET_US);
+        return;
+    }
     if (c->state == CHORD_MEETING || c->state == CHORD_AWAITING) {
         chord_join_again(t, c);
     }
@@ -255,6 +264,7 @@ void chord_join_on_attached(struct turn *t, struct chord *c, const struct attach
     }
     c->admitting = event->node_id;
     enter(c, CHORD_MEETING);
+    c->meet_tries = 0;
     wheel_arm(t->wheel, &c->step, t->now_us + MEET_US);
 }
 
