@@ -79,7 +79,9 @@ static struct store_settings store_settings_of(const struct overlay_settings *s,
 static struct replicate_settings replicate_settings_of(const struct overlay_settings *s,
                                                        struct overlay *o)
 {
-    struct replicate_settings rs = {.ack = s->storage_ack,
+    struct replicate_settings rs = {.self = s->self,
+                                    .max_message_bytes = s->config.max_message_bytes,
+                                    .ack = s->storage_ack,
                                     .ops = s->limits->replica_requests,
                                     .acks = s->limits->replica_acks};
     if (o != NULL) {
