@@ -93,6 +93,21 @@ MODULES = {
         value
     '''),
     'sip': names('''
+        dial
+        digest
+        flow
+        fork
+        hop
+        location
+        loop
+        proxy
+        registrar
+        relay
+        reply
+        sip
+        tx
+        tx_client
+        tx_server
     '''),
     'node': names('''
         answer
@@ -178,6 +193,7 @@ UNIT_TESTS = {
         test_value
     '''),
     'tests/unit/sip': names('''
+        test_proxy
     '''),
     'tests/unit/node': names('''
     '''),

@@ -9,15 +9,13 @@ enum {
     DIAL_US = 8000000,   /* as TCP_USER_TIMEOUT */
     DRAIN_US = 5000000,  /* io.h: IO_OP_CLOSE */
     LINGER_US = 1000000, /* for the other side's end, once all is sent */
-    V6_HOST_BYTES = 8,
 };
 
 size_t tcp_bytes(const struct limits *l)
 {
-    size_t conn = sizeof(struct conn) + sizeof(struct tcp_host) + 4 * sizeof(uint32_t) + 64;
-    size_t table = 4 * (sizeof(struct address) + sizeof(uint32_t)); /* slots: a power of two */
-    return (size_t)l->conns * (conn + table) + (size_t)l->outbox * sizeof(struct tcp_failed_dial) +
-           4096;
+    size_t conn = sizeof(struct conn) + 2 * sizeof(uint32_t) + 16;
+    return (size_t)l->conns * conn + (size_t)l->outbox * sizeof(struct tcp_failed_dial) +
+           stranger_bytes(l) + 1024;
 }
 
 void tcp_init(struct tcp *t, struct arena *arena, const struct limits *l, struct driver *driver,
@@ -28,8 +26,7 @@ void tcp_init(struct tcp *t, struct arena *arena, const struct limits *l, struct
     t->limits = l;
     t->turn = turn;
     pool_init(&t->conns, arena, "conns", HANDLE_CONN, l->conns, sizeof(struct conn));
-    pool_init(&t->hosts, arena, "hosts", 0, l->conns, sizeof(struct tcp_host));
-    table_init(&t->host_index, arena, l->conns, sizeof(struct address), table_seed);
+    stranger_init(&t->strangers, arena, l, table_seed);
     t->failed = ARENA_ARRAY(arena, struct tcp_failed_dial, l->outbox);
     wheel_init(&t->wheel, turn->now_us);
 }
@@ -37,65 +34,6 @@ void tcp_init(struct tcp *t, struct arena *arena, const struct limits *l, struct
 static uint32_t index_of(const struct tcp *t, const struct conn *c)
 {
     return handle_index(pool_handle(&t->conns, c));
-}
-
-/* ---- strangers: accepted and not proved -------------------------------------------------------- */
-
-static struct address host_key(const struct address *remote)
-{
-    struct address key = *remote;
-    key.port = 0;
-    if (key.family == 6) {
-        memset(key.ip + V6_HOST_BYTES, 0, sizeof(key.ip) - V6_HOST_BYTES);
-    }
-    return key;
-}
-
-static struct tcp_host *host_at(struct tcp *t, uint32_t index)
-{
-    CHECK(index < t->hosts.cap);
-    return (struct tcp_host *)(void *)(t->hosts.objects + (size_t)index * t->hosts.object_size);
-}
-
-static uint32_t host_strangers(struct tcp *t, const struct address *remote)
-{
-    struct address key = host_key(remote);
-    uint32_t index = 0;
-    return table_find(&t->host_index, &key, &index) ? host_at(t, index)->strangers : 0;
-}
-
-static void count_stranger(struct tcp *t, struct conn *c)
-{
-    struct address key = host_key(&c->remote);
-    uint32_t index = 0;
-    if (!table_find(&t->host_index, &key, &index)) {
-        struct tcp_host *made = pool_acquire(&t->hosts);
-        CHECK(made != NULL); /* as many as connections */
-        made->host = key;
-        index = handle_index(pool_handle(&t->hosts, made));
-        CHECK(table_insert(&t->host_index, &key, index) == ERR_OK);
-    }
-    host_at(t, index)->strangers++;
-    t->strangers[c->listener]++;
-    c->host = index;
-    c->is_counted = true;
-}
-
-static void uncount_stranger(struct tcp *t, struct conn *c)
-{
-    if (!c->is_counted) {
-        return;
-    }
-    c->is_counted = false;
-    struct tcp_host *host = host_at(t, c->host);
-    CHECK(host->strangers > 0);
-    CHECK(t->strangers[c->listener] > 0);
-    t->strangers[c->listener]--;
-    host->strangers--;
-    if (host->strangers == 0) {
-        CHECK(table_remove(&t->host_index, &host->host));
-        pool_release(&t->hosts, host);
-    }
 }
 
 /* ---- the end of a connection ------------------------------------------------------------------- */
@@ -151,8 +89,10 @@ static void kill_conn(struct tcp *t, struct conn *c, enum err error)
         return;
     }
     wheel_cancel(&t->wheel, &c->deadline);
-    uncount_stranger(t, c);
+    stranger_remove(&t->strangers, &c->stranger);
     c->state = CONN_DYING;
+    CHECK(t->live > 0);
+    t->live--;
     c->error = error;
     if (c->in_flight > 0) {
         driver_cancel(t->driver, index_of(t, c), c->fd);
@@ -343,6 +283,7 @@ static struct conn *make(struct tcp *t, int fd)
         return NULL;
     }
     c->fd = fd;
+    t->live++;
     c->deadline.tag = pool_handle(&t->conns, c);
     metric_set(t->turn->metrics, METRIC_conns, t->conns.in_use);
     return c;
@@ -354,21 +295,41 @@ static void start_receive(struct tcp *t, struct conn *c)
     driver_receive(t->driver, index_of(t, c), c->fd);
 }
 
-/* Which cap forbids one more stranger, METRIC_COUNT for none. */
-static enum metric why_refused(struct tcp *t, uint16_t listener, const struct address *remote)
+static enum metric metric_of(enum stranger_verdict verdict)
 {
-    const struct limits *l = t->limits;
-    uint32_t open = l->conns - (uint32_t)min_u64(l->conns_reserved, l->conns);
-    if (t->conns.in_use >= open) {
-        return METRIC_conns_refused_full;
-    }
-    if (l->accepted_per_listener != 0 && t->strangers[listener] >= l->accepted_per_listener) {
+    switch (verdict) {
+    case STRANGER_WELCOME:
+        return METRIC_COUNT;
+    case STRANGER_HOST:
+        return METRIC_conns_refused_host;
+    case STRANGER_LISTENER:
         return METRIC_conns_refused_listener;
     }
-    if (l->accepted_per_host != 0 && host_strangers(t, remote) >= l->accepted_per_host) {
-        return METRIC_conns_refused_host;
+    UNREACHABLE("verdict");
+}
+
+/* Makes room for one more stranger; returns the reason to refuse it, or METRIC_COUNT for none. */
+static enum metric make_room(struct tcp *t, uint16_t listener, const struct address *remote)
+{
+    uint32_t reserved = (uint32_t)min_u64(t->limits->conns_reserved, t->conns.cap);
+    struct stranger *evict = NULL;
+    enum metric reason =
+        metric_of(stranger_judge(&t->strangers, listener, remote, t->turn->now_us, &evict));
+    if (reason == METRIC_COUNT && t->live >= t->conns.cap - reserved) {
+        reason = METRIC_conns_refused_full;
+        evict = stranger_oldest(&t->strangers, t->turn->now_us);
     }
-    return METRIC_COUNT;
+    if (t->conns.in_use >= t->conns.cap) {
+        return METRIC_conns_refused_full; /* the slots of the dying are not free yet */
+    }
+    if (evict != NULL) {
+        struct conn *c = CONTAINER_OF(evict, struct conn, stranger);
+        metric_add(t->turn->metrics, METRIC_conns_evicted, 1);
+        sock_reset_on_close(c->fd);
+        kill_conn(t, c, ERR_LIMIT);
+        return METRIC_COUNT;
+    }
+    return reason;
 }
 
 bool tcp_accepted(struct tcp *t, uint16_t listener, int fd, struct io_event *out)
@@ -380,7 +341,7 @@ bool tcp_accepted(struct tcp *t, uint16_t listener, int fd, struct io_event *out
         metric_add(t->turn->metrics, METRIC_conns_refused_gone, 1);
         return false;
     }
-    enum metric refused = why_refused(t, listener, &remote);
+    enum metric refused = make_room(t, listener, &remote);
     if (refused != METRIC_COUNT) {
         metric_add(t->turn->metrics, refused, 1);
         sock_reset_on_close(fd);
@@ -388,13 +349,13 @@ bool tcp_accepted(struct tcp *t, uint16_t listener, int fd, struct io_event *out
         return false;
     }
     struct conn *c = make(t, fd);
-    CHECK(c != NULL); /* why_refused looked */
+    CHECK(c != NULL); /* make_room looked */
     sock_tune(fd);
     c->state = CONN_OPEN;
     c->listener = listener;
     c->remote = remote;
     c->local = sock_local(fd);
-    count_stranger(t, c);
+    stranger_add(&t->strangers, &c->stranger, listener, &remote, t->turn->now_us);
     start_receive(t, c);
     metric_add(t->turn->metrics, METRIC_conns_accepted, 1);
     *out = (struct io_event){.kind = IO_ACCEPTED,
@@ -572,7 +533,7 @@ void tcp_close(struct tcp *t, handle conn)
     if (c->state != CONN_OPEN) {
         return;
     }
-    uncount_stranger(t, c);
+    stranger_remove(&t->strangers, &c->stranger);
     c->state = CONN_DRAINING;
     wheel_arm(&t->wheel, &c->deadline, t->turn->now_us + DRAIN_US);
     mark_dirty(t, c);
@@ -602,7 +563,7 @@ void tcp_proved(struct tcp *t, handle conn)
 {
     struct conn *c = find(t, conn);
     if (c != NULL) {
-        uncount_stranger(t, c);
+        stranger_remove(&t->strangers, &c->stranger);
     }
 }
 

@@ -5,13 +5,12 @@
  * until the kernel has let go of everything that belongs to it and its end has been reported, so no
  * completion is ever stale and no handle is reused under somebody's feet.
  * Owner: the shard's thread.
- * Limits: conns, of which conns_reserved are kept for dialling; accepted connections count against
- * accepted_per_listener and accepted_per_host until they are proved; conn_queue_bytes a connection. */
+ * Limits: conns, of which conns_reserved are kept for dialling; accepted connections are strangers
+ * (core/os/stranger) until they are proved; conn_queue_bytes a connection. */
 #pragma once
 #include "core/limits.h"
 #include "core/os/driver.h"
-#include "core/pool.h"
-#include "core/table.h"
+#include "core/os/stranger.h"
 #include "core/turn.h"
 
 enum conn_state {
@@ -30,7 +29,6 @@ struct conn {
     enum err error;    /* for the report */
     uint8_t in_flight; /* verbs whose last event is still to come */
     bool is_sending;
-    bool is_counted;   /* as a stranger: accepted and not proved */
     bool is_dialled;
     bool is_reported;  /* or needs no report */
     bool is_listed;    /* in the list of reports */
@@ -38,7 +36,7 @@ struct conn {
     bool is_shut;      /* we have said that we are done */
     bool has_ended;    /* the other side has, while we were draining */
     uint16_t listener;
-    uint32_t host;     /* index into hosts, when counted */
+    struct stranger stranger; /* counted while accepted and not proved */
     uint64_t tag;      /* of the dialler */
     struct address local;
     struct address remote;
@@ -57,11 +55,6 @@ struct conn {
 };
 STATIC_CHECK(sizeof(struct conn) <= LIMITS_COST_conns);
 
-struct tcp_host {
-    struct address host; /* port 0; IPv6: the /64 */
-    uint32_t strangers;
-};
-
 struct tcp_failed_dial {
     uint64_t tag;
     enum err error;
@@ -72,8 +65,8 @@ struct tcp {
     const struct limits *limits;
     struct turn *turn;
     struct pool conns;
-    struct pool hosts;
-    struct table host_index;
+    uint32_t live; /* connections that are not dying */
+    struct strangers strangers;
     struct wheel wheel; /* the engine's own; the turn's belongs to the node */
     struct conn *first_report;
     struct conn *last_report;
@@ -81,7 +74,6 @@ struct tcp {
     struct tcp_failed_dial *failed; /* dials that got no connection; one for each operation */
     uint32_t failed_count;
     uint32_t failed_at;
-    uint32_t strangers[IO_LISTENER_COUNT];
 };
 
 size_t tcp_bytes(const struct limits *l);

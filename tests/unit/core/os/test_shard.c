@@ -481,6 +481,45 @@ Test(shard, caps_on_strangers)
     }
 }
 
+/* Idle attackers, then somebody who means it, from the same address: the oldest idler goes. */
+Test(shard, idlers_make_room)
+{
+    for (size_t b = 0; b < ARRAY_COUNT(backends); b++) {
+        uint32_t before = host_descriptors_open();
+        struct shard_config c = make_config(backends[b]);
+        c.limits.accepted_per_host = 6;
+        struct shard_group *g = open_or_fail(&c, 1);
+        struct seen s = {0};
+        start(g, &s, 0);
+        struct address at = shard_address(s.shard, IO_LISTEN_OVERLAY);
+        int idle[10];
+        for (size_t i = 0; i < ARRAY_COUNT(idle); i++) {
+            idle[i] = dial(&at, SOCK_STREAM);
+        }
+        wait_for_metric(s.shard, METRIC_conns_refused_host, 4);
+        nanosleep(&(struct timespec){.tv_sec = 1, .tv_nsec = 50000000}, NULL);
+        int fds[8];
+        for (size_t i = 0; i < ARRAY_COUNT(fds); i++) {
+            fds[i] = dial(&at, SOCK_STREAM);
+            say(fds[i], "P");
+            expect(fds[i], "P");
+        }
+        /* The first stands in the place of an idler till it has proved itself. */
+        cr_assert_eq(metric_read(shard_metrics(s.shard), METRIC_conns_evicted), 1);
+        wait_for(&s.closed, 1);
+        cr_assert_eq(s.last_error, ERR_LIMIT);
+        for (size_t i = 0; i < ARRAY_COUNT(fds); i++) {
+            close(fds[i]);
+        }
+        for (size_t i = 0; i < ARRAY_COUNT(idle); i++) {
+            close(idle[i]);
+        }
+        wait_for(&s.closed, 14);
+        stop(g, &s, 1);
+        cr_assert_eq(host_descriptors_open(), before);
+    }
+}
+
 Test(shard, says_why_it_cannot_open)
 {
     uint32_t before = host_descriptors_open();
