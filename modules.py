@@ -206,6 +206,7 @@ UNIT_TESTS = {
 # Criterion tests across folders: they link everything up to sim/.
 WIDE_TESTS = {
     'tests/vector': names('''
+        test_crypto_vectors
         test_vectors
     '''),
     'tests/model': names('''

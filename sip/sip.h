@@ -44,7 +44,8 @@ struct sip_settings {
     const struct limits *limits;
 };
 
-enum sip_transport { SIP_UDP, SIP_TCP, SIP_TLS, SIP_PEER /* TLS to another peer, AppAttach */ };
+/* What a message came over. */
+enum sip_flow_kind { SIP_UDP, SIP_TCP, SIP_TLS, SIP_PEER /* TLS to another peer, AppAttach */ };
 
 enum sip_event_kind {
     SIP_SEND,  /* conn, buf (one reference is the taker's): plaintext for a stream */
@@ -70,7 +71,7 @@ bool sip_is_idle(const struct sip *s);
 void sip_on_datagram(struct turn *t, struct sip *s, const struct address *remote, uint8_t *data,
                      size_t len);
 /* A phone's connection was accepted.  0 when the table is full: the caller aborts the connection. */
-handle sip_flow_accepted(struct turn *t, struct sip *s, enum sip_transport transport, handle conn,
+handle sip_flow_accepted(struct turn *t, struct sip *s, enum sip_flow_kind kind, handle conn,
                          const struct address *remote);
 /* A TLS connection to another peer is up and its certificate holds `node_id` and `user`; `dialled`:
  * by us (the AppAttach answerer dials). */

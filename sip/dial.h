@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* dial.h - SIP connections to other peers by their Node-ID: one for each pair of peers.
+ *
+ * We ask for one with AppAttach; the answerer dials us (RFC 6940 6.5.2), so what follows is
+ * sip_peer_up.  Glare leaves two connections: both are read, the one opened by the higher Node-ID
+ * is written to.
+ *
+ * Owner:  struct sip.  Limits: sip_dials peers; 10 s from AppAttachAns until the connection is up. */
+#pragma once
+#include "sip/flow.h"
+
+enum dial_state { DIAL_IDLE, DIAL_ATTACHING, DIAL_EXPECTING, DIAL_UP };
+
+struct dial {
+    struct wheel_timer timer;
+    struct node_id node;
+    handle flow; /* UP: the one we write to */
+    uint8_t state;
+};
+STATIC_CHECK(sizeof(struct dial) <= LIMITS_COST_sip_dials);
+
+enum dial_timer { DIAL_TIMER = 100 }; /* `what`; flows use 0 */
+
+/* A way to `node` that can be used at once: ourselves never, siblings always. */
+bool dial_find(const struct sip *s, const struct node_id *node, struct flow_ref *out);
+/* Sets one up.  ERR_PENDING: fork_on_dialled will tell; else it cannot be done now. */
+enum err dial_want(struct turn *t, struct sip *s, const struct node_id *node) MUST_USE;
+/* From OVERLAY_APPATTACHED. */
+void dial_on_attached(struct turn *t, struct sip *s, const struct overlay_event *event);
+void dial_on_timer(struct turn *t, struct sip *s, struct wheel_timer *timer);
+void dial_on_up(struct turn *t, struct sip *s, const struct flow *f);
+/* The connection `flow` to `node` is gone. */
+void dial_on_closed(struct turn *t, struct sip *s, const struct node_id *node, handle flow);

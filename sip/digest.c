@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* digest.c - see digest.h.
+ *
+ * nonce = hex(seconds, 4 bytes | random, 4 bytes | HMAC-SHA256 of both, 16 bytes).
+ * The `uri` of the credentials is hashed but not compared with the Request-URI: RFC 3261 22.4 lets
+ * phones differ there (several name the proxy), and the account is bound to From or To anyway. */
+#include "sip/digest.h"
+
+#define US_PER_S UINT64_C(1000000)
+enum {
+    TIME_BYTES = 4,
+    RANDOM_BYTES = 4,
+    MAC_BYTES = 16,
+    NONCE_BYTES = TIME_BYTES + RANDOM_BYTES + MAC_BYTES,
+    FIELD_CAP = 512,
+    TEXT_CAP = 2048,
+    HASH_HEX_CAP = 2 * CRYPTO_SHA256_BYTES + 1
+};
+
+static void mac_of(struct turn *t, const struct sip *s, const uint8_t *head, uint8_t *out)
+{
+    uint8_t mac[CRYPTO_SHA256_BYTES];
+    t->crypto->hmac_sha256(slice_of(s->settings.nonce_secret, sizeof(s->settings.nonce_secret)),
+                           slice_of(head, TIME_BYTES + RANDOM_BYTES), mac);
+    memcpy(out, mac, MAC_BYTES);
+}
+
+static void make_nonce(struct turn *t, const struct sip *s, char *hex)
+{
+    uint8_t bytes[NONCE_BYTES];
+    struct wr w = wr_init(bytes, sizeof(bytes));
+    wr_u32(&w, (uint32_t)(t->now_us / US_PER_S));
+    CHECK(wr_ok(&w));
+    t->crypto->random(t->crypto, bytes + TIME_BYTES, RANDOM_BYTES);
+    mac_of(t, s, bytes, bytes + TIME_BYTES + RANDOM_BYTES);
+    ids_hex(slice_of(bytes, sizeof(bytes)), hex);
+}
+
+/* Compares without telling by its time where the difference is. */
+static bool is_same(const void *a, const void *b, size_t len)
+{
+    const uint8_t *x = a, *y = b;
+    uint8_t differs = 0;
+    for (size_t i = 0; i < len; i++) {
+        differs |= (uint8_t)(x[i] ^ y[i]);
+    }
+    return differs == 0;
+}
+
+/* Is the nonce ours and young? */
+static bool is_fresh(struct turn *t, const struct sip *s, struct slice text, uint8_t *nonce)
+{
+    uint8_t mac[MAC_BYTES];
+    size_t len = 0;
+    if (ids_unhex(text, nonce, NONCE_BYTES, &len) != ERR_OK || len != NONCE_BYTES) {
+        return false;
+    }
+    mac_of(t, s, nonce, mac);
+    struct rd r = rd_init(slice_of(nonce, TIME_BYTES));
+    uint32_t age = (uint32_t)(t->now_us / US_PER_S) - rd_u32(&r);
+    return is_same(mac, nonce + TIME_BYTES + RANDOM_BYTES, MAC_BYTES) && age <= DIGEST_NONCE_S;
+}
+
+/* Notes the use of a nonce count; false when it was used before. */
+static bool is_first_use(struct sip *s, const uint8_t *nonce, uint32_t count)
+{
+    uint32_t slot = 0;
+    memcpy(&slot, nonce + TIME_BYTES, sizeof(slot));
+    struct digest_seen *seen = &s->seen[slot % DIGEST_SEEN];
+    if (memcmp(seen->nonce, nonce, sizeof(seen->nonce)) != 0) {
+        memcpy(seen->nonce, nonce, sizeof(seen->nonce));
+        seen->bits = 1;
+        seen->highest = count;
+        return true;
+    }
+    if (count > seen->highest) {
+        uint32_t step = count - seen->highest;
+        seen->bits = step < 64 ? seen->bits << step | 1 : 1;
+        seen->highest = count;
+        return true;
+    }
+    uint32_t back = seen->highest - count;
+    if (back >= 64 || (seen->bits >> back & 1) != 0) {
+        return false;
+    }
+    seen->bits |= UINT64_C(1) << back;
+    return true;
+}
+
+static void hash_hex(struct turn *t, bool is_sha256, struct slice text, char *hex)
+{
+    uint8_t hash[CRYPTO_SHA256_BYTES];
+    if (is_sha256) {
+        t->crypto->sha256(text, hash);
+    } else {
+        t->crypto->md5(text, hash);
+    }
+    ids_hex(slice_of(hash, is_sha256 ? CRYPTO_SHA256_BYTES : CRYPTO_MD5_BYTES), hex);
+}
+
+static void colon(struct wr *w, struct slice text)
+{
+    wr_u8(w, ':');
+    wr_bytes(w, text);
+}
+
+/* KD(H(A1), nonce:nc:cnonce:qop:H(A2)), RFC 7616 3.4.1. */
+static bool is_right(struct turn *t, const struct sip_rx *rx, const struct sip_hdr_digest *d,
+                     const char *ha1, bool is_sha256)
+{
+    uint8_t text[TEXT_CAP];
+    char ha2[HASH_HEX_CAP], want[HASH_HEX_CAP];
+    struct wr w = wr_init(text, sizeof(text));
+    wr_bytes(&w, rx->m->method_text);
+    colon(&w, d->uri);
+    if (!wr_ok(&w)) {
+        return false;
+    }
+    hash_hex(t, is_sha256, wr_slice(&w), ha2);
+    w = wr_init(text, sizeof(text));
+    wr_bytes(&w, slice_text(ha1));
+    colon(&w, d->nonce);
+    colon(&w, d->nc);
+    colon(&w, d->cnonce);
+    colon(&w, d->qop);
+    colon(&w, slice_text(ha2));
+    if (!wr_ok(&w)) {
+        return false;
+    }
+    hash_hex(t, is_sha256, wr_slice(&w), want);
+    char got[HASH_HEX_CAP];
+    if (d->response.len != strlen(want)) {
+        return false;
+    }
+    for (size_t i = 0; i < d->response.len; i++) {
+        got[i] = (char)slice_lower(d->response.data[i]);
+    }
+    return is_same(got, want, d->response.len);
+}
+
+/* "alice" or "alice@example.org". */
+static bool is_user(const struct sip_account *account, struct slice name)
+{
+    struct slice whole = slice_text(account->user);
+    size_t local = whole.len;
+    while (local > 0 && whole.data[local - 1] != '@') {
+        local--;
+    }
+    return slice_is_equal(name, whole) ||
+           (local > 0 && slice_is_equal(name, slice_of(whole.data, local - 1)));
+}
+
+static enum digest_result judge(struct turn *t, struct sip *s, const struct sip_rx *rx,
+                                const struct sip_hdr_digest *d, const struct sip_account *account)
+{
+    uint8_t nonce[NONCE_BYTES], number[4], name[FIELD_CAP];
+    struct slice user = d->username;
+    bool is_sha256 = sip_lex_is_word(d->algorithm, SLICE_LITERAL("sha-256"));
+    bool is_md5 = d->algorithm.len == 0 || sip_lex_is_word(d->algorithm, SLICE_LITERAL("md5"));
+    const char *ha1 = is_sha256 ? account->ha1_sha256 : account->ha1_md5;
+    size_t len = 0;
+    if ((!is_sha256 && !is_md5) || ha1[0] == 0 || d->is_userhash ||
+        (is_sha256 && account->digest == SIP_DIGEST_MD5)) {
+        return DIGEST_WRONG;
+    }
+    if (d->has_escapes) {
+        if (sip_lex_unquote(user, name, sizeof(name), &len) != ERR_OK) {
+            return DIGEST_WRONG;
+        }
+        user = slice_of(name, len);
+    }
+    if (!is_user(account, user)) {
+        return DIGEST_OTHER;
+    }
+    if (!d->has_qop ||
+        !sip_lex_is_word(d->qop, SLICE_LITERAL("auth")) || d->nc.len != 2 * sizeof(number) ||
+        ids_unhex(d->nc, number, sizeof(number), &len) != ERR_OK) {
+        return DIGEST_WRONG;
+    }
+    if (!is_right(t, rx, d, ha1, is_sha256)) {
+        return DIGEST_WRONG;
+    }
+    struct rd r = rd_init(slice_of(number, sizeof(number)));
+    if (!is_fresh(t, s, d->nonce, nonce) || !is_first_use(s, nonce, rd_u32(&r))) {
+        return DIGEST_STALE;
+    }
+    return DIGEST_OK;
+}
+
+enum digest_result digest_check(struct turn *t, struct sip *s, const struct sip_rx *rx,
+                                enum sip_hdr_id id, const struct sip_account *account)
+{
+    enum digest_result result = DIGEST_NONE;
+    for (unsigned next = rx->m->first[id]; next != 0; next = rx->m->headers[next - 1].next) {
+        struct sip_hdr_digest d;
+        if (sip_hdr_digest_decode(sip_msg_value(rx->m, next - 1), &d) != ERR_OK || !d.is_digest ||
+            !slice_is_equal_nocase(d.realm, slice_text(s->domain))) {
+            continue;
+        }
+        enum digest_result one = judge(t, s, rx, &d, account);
+        if (one == DIGEST_OK) {
+            return DIGEST_OK;
+        }
+        result = one == DIGEST_STALE || result == DIGEST_NONE ? one : result;
+    }
+    return result;
+}
+
+static void challenge(const struct sip *s, struct sip_writer *w, enum sip_hdr_id id,
+                      const char *nonce, const char *algorithm, bool is_stale)
+{
+    sip_write_header_begin(w, id);
+    sip_write_text(w, "Digest realm=");
+    sip_write_quoted(w, slice_text(s->domain));
+    sip_write_text(w, ", nonce=\"");
+    sip_write_text(w, nonce);
+    sip_write_text(w, "\", algorithm=");
+    sip_write_text(w, algorithm);
+    sip_write_text(w, ", qop=\"auth\"");
+    if (is_stale) {
+        sip_write_text(w, ", stale=true");
+    }
+    sip_write_header_end(w);
+}
+
+void digest_challenge(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx,
+                      const struct sip_account *account, bool is_stale)
+{
+    char nonce[2 * NONCE_BYTES + 1];
+    struct sip_writer w;
+    bool is_register = rx->m->method == SIP_METHOD_REGISTER;
+    unsigned status = is_register ? 401 : 407;
+    enum sip_hdr_id id = is_register ? SIP_HDR_WWW_AUTHENTICATE : SIP_HDR_PROXY_AUTHENTICATE;
+    make_nonce(t, s, nonce);
+    metric_add(t->metrics, METRIC_sip_challenges, 1);
+    reply_begin(t, s, rx, status, &w);
+    if (account->digest == SIP_DIGEST_SHA256_MD5 && account->ha1_sha256[0] != 0) {
+        challenge(s, &w, id, nonce, "SHA-256", is_stale); /* RFC 8760 2.3: the best one first */
+    }
+    if (account->ha1_md5[0] != 0) {
+        challenge(s, &w, id, nonce, "MD5", is_stale);
+    }
+    reply_finish(t, s, rx, tx, status, &w);
+}

@@ -1,0 +1,387 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* fork.c - see fork.h.
+ *
+ *   WAITING (for the connection) -> SENT (client transaction) -> OVER (a final result)
+ *      \___________________________________________________________/
+ *
+ * Branches are released with their proxy, so that results that come late find nobody, which is a
+ * normal miss. */
+#include "sip/fork.h"
+#include "sip/dial.h"
+#include "sip/relay.h"
+#include "sip/reply.h"
+
+#define US_PER_S UINT64_C(1000000)
+
+static const uint8_t edges[FORK_STATE_COUNT] = {
+    [FORK_WAITING] = 1u << FORK_SENT | 1u << FORK_OVER,
+    [FORK_SENT] = 1u << FORK_OVER | 1u << FORK_WAITING, /* back: the connection was lost, once */
+};
+
+static void enter(struct turn *t, struct sip *s, struct fork_branch *b, enum fork_state next)
+{
+    struct proxy *p = pool_get(&s->proxies, b->proxy);
+    CHECK(p != NULL);
+    CHECK(edges[b->state] & 1u << next);
+    b->state = (uint8_t)next;
+    if (next != FORK_SENT) {
+        wheel_cancel(t->wheel, &b->timer_c);
+    }
+    if (next == FORK_OVER) {
+        CHECK(p->open > 0);
+        p->open--;
+    }
+}
+
+/* RFC 3261 16.7 item 6: 6xx, then the lowest class; within 4xx, what the caller can act upon. */
+static unsigned rank(unsigned status)
+{
+    switch (status) {
+    case 401:
+    case 407:
+    case 415:
+    case 420:
+    case 484:
+        return 40;
+    case 503:
+        return 95; /* never better than anything that somebody else said */
+    case 408:
+    case 480:
+        return 60; /* the device was not there; another one may have said more */
+    default:
+        return status >= 600 ? 0 : status < 400 ? 30 : status < 500 ? 50 : 70;
+    }
+}
+
+static bool is_better(const struct proxy *p, unsigned status)
+{
+    return p->best_status == 0 || rank(status) < rank(p->best_status);
+}
+
+void fork_note(struct turn *t, struct sip *s, struct proxy *p, unsigned status, const char *why)
+{
+    (void)s;
+    CHECK(status >= 300);
+    if (!is_better(p, status)) {
+        return;
+    }
+    p->best_status = (uint16_t)status;
+    p->why = why;
+    if (p->best != NULL) {
+        msgbuf_release(t->buffers, p->best);
+        p->best = NULL;
+    }
+}
+
+void fork_settle(struct turn *t, struct sip *s, struct proxy *p)
+{
+    if (p->state == PROXY_FORKING && p->open == 0) {
+        proxy_settle(t, s, p);
+    }
+}
+
+static void over(struct turn *t, struct sip *s, struct fork_branch *b, unsigned status,
+                 const char *why)
+{
+    struct proxy *p = pool_get(&s->proxies, b->proxy);
+    CHECK(p != NULL);
+    enter(t, s, b, FORK_OVER);
+    fork_note(t, s, p, status, why);
+}
+
+/* ---- sending */
+
+static bool makes_dialog(const struct proxy *p)
+{
+    return p->method == SIP_METHOD_INVITE || p->method == SIP_METHOD_SUBSCRIBE ||
+           p->method == SIP_METHOD_REFER;
+}
+
+static struct msgbuf *write_request(struct turn *t, struct sip *s, const struct proxy *p,
+                                    const struct fork_branch *b, const char *branch)
+{
+    struct sip_rx rx;
+    sip_state_reread(s, p->request, &p->from, &rx);
+    struct relay how = {.to = &b->to,
+                        .branch = branch,
+                        .request_uri = slice_of(b->uri, b->uri_len),
+                        .pop_routes = p->pop_routes,
+                        .drop_routes = !p->is_in_dialog,
+                        .record_route = !p->is_in_dialog && makes_dialog(p),
+                        .drop_credentials = !flow_is_peer(&p->from)};
+    return relay_request(t, s, &rx, &how);
+}
+
+static void send_on(struct turn *t, struct sip *s, struct fork_branch *b)
+{
+    char branch[TX_BRANCH_CAP];
+    enum err error = ERR_OK;
+    struct proxy *p = pool_get(&s->proxies, b->proxy);
+    CHECK(p != NULL);
+    tx_branch_make(t, s, p->loop, branch);
+    struct msgbuf *request = write_request(t, s, p, b, branch);
+    if (request == NULL) {
+        over(t, s, b, 513, "The request does not fit");
+        return;
+    }
+    if (p->method == SIP_METHOD_ACK) {
+        enum err e = flow_send(t, s, &b->to, request);
+        (void)e; /* counted; the 2xx will come again */
+        msgbuf_release(t->buffers, request);
+        enter(t, s, b, FORK_OVER);
+        return;
+    }
+    struct tx *tx = tx_client_start(t, s, (enum sip_method)p->method, &b->to, branch, request,
+                                    &error);
+    msgbuf_release(t->buffers, request);
+    if (tx == NULL) {
+        p->has_lost = p->has_lost || (error == ERR_CLOSED && b->to.kind == SIP_PEER);
+        over(t, s, b, error == ERR_CLOSED ? 480 : 503,
+             error == ERR_CLOSED ? "The connection to the callee is gone"
+                                 : "Too many calls at once");
+        return;
+    }
+    tx->user = pool_handle(&s->branches, b);
+    tx->server = p->tx;
+    b->tx = tx_handle(s, tx);
+    enter(t, s, b, FORK_SENT);
+    if (p->method == SIP_METHOD_INVITE) {
+        wheel_arm(t->wheel, &b->timer_c, t->now_us + FORK_TIMER_C_S * US_PER_S);
+    }
+}
+
+/* To a peer: at once when there is a connection, else when there will be. */
+static void send_to_peer(struct turn *t, struct sip *s, struct fork_branch *b)
+{
+    struct node_id node = b->to.node;
+    if (dial_find(s, &node, &b->to)) {
+        send_on(t, s, b);
+        return;
+    }
+    enum err e = dial_want(t, s, &node);
+    if (e != ERR_PENDING) {
+        struct proxy *p = pool_get(&s->proxies, b->proxy);
+        p->has_lost = true;
+        over(t, s, b, e == ERR_LIMIT || e == ERR_STATE ? 503 : 480,
+             "The callee's peer cannot be reached from here now");
+    }
+}
+
+void fork_add(struct turn *t, struct sip *s, struct proxy *p, const struct flow_ref *to,
+              const struct node_id *node, struct slice uri)
+{
+    struct fork_branch *b = uri.len > FORK_URI_CAP ? NULL : pool_acquire(&s->branches);
+    if (b == NULL) {
+        metric_add(t->metrics, METRIC_pool_exhausted, 1);
+        fork_note(t, s, p, 503, "Too many calls at once");
+        return;
+    }
+    handle h = pool_handle(&s->branches, b);
+    b->proxy = pool_handle(&s->proxies, p);
+    b->next = p->first;
+    b->state = FORK_WAITING;
+    b->timer_c.tag = h;
+    b->timer_c.what = FORK_TIMER_C;
+    b->uri_len = (uint16_t)uri.len;
+    if (uri.len > 0) {
+        memcpy(b->uri, uri.data, uri.len);
+    }
+    p->first = h;
+    p->open++;
+    if (to != NULL) {
+        b->to = *to;
+        send_on(t, s, b);
+    } else {
+        b->to.node = *node;
+        send_to_peer(t, s, b);
+    }
+}
+
+/* ---- ending */
+
+void fork_cancel(struct turn *t, struct sip *s, struct proxy *p)
+{
+    struct fork_branch *b = NULL;
+    for (handle h = p->first; (b = pool_get(&s->branches, h)) != NULL; h = b->next) {
+        struct tx *tx = b->state == FORK_SENT ? tx_get(s, b->tx) : NULL;
+        b->is_cancelled = true;
+        if (b->state == FORK_WAITING) {
+            over(t, s, b, 487, NULL);
+        } else if (tx != NULL && tx->kind == TX_INVITE_CLIENT && tx->state == TX_PROCEEDING) {
+            tx_client_cancel(t, s, tx);
+        } /* TRYING: with its first provisional response (9.1) */
+    }
+}
+
+void fork_release_all(struct turn *t, struct sip *s, struct proxy *p)
+{
+    struct fork_branch *b = NULL;
+    while ((b = pool_get(&s->branches, p->first)) != NULL) {
+        p->first = b->next;
+        wheel_cancel(t->wheel, &b->timer_c);
+        pool_release(&s->branches, b);
+    }
+}
+
+/* ---- results */
+
+static void pass_up(struct turn *t, struct sip *s, handle server, const struct sip_msg *m)
+{
+    struct tx *up = tx_get(s, server);
+    if (up == NULL) {
+        metric_add(t->metrics, METRIC_sip_drop_stray, 1);
+        return;
+    }
+    struct msgbuf *buf = relay_response(t, s, m);
+    if (buf != NULL) {
+        tx_server_respond(t, s, up, m->status, buf);
+        msgbuf_release(t->buffers, buf);
+    }
+}
+
+static void on_provisional(struct turn *t, struct sip *s, struct fork_branch *b, struct tx *tx,
+                           const struct sip_msg *m)
+{
+    struct proxy *p = pool_get(&s->proxies, b->proxy);
+    if (tx->kind != TX_INVITE_CLIENT) {
+        return; /* RFC 4320 4.1: no provisional for a non-INVITE */
+    }
+    if (b->is_cancelled) {
+        tx_client_cancel(t, s, tx);
+        return;
+    }
+    wheel_arm(t->wheel, &b->timer_c, t->now_us + FORK_TIMER_C_S * US_PER_S);
+    if (m->status > 100 && !p->is_answered) {
+        pass_up(t, s, p->tx, m);
+    }
+}
+
+static void on_success(struct turn *t, struct sip *s, struct fork_branch *b,
+                       const struct sip_msg *m)
+{
+    struct proxy *p = pool_get(&s->proxies, b->proxy);
+    if (p->method == SIP_METHOD_INVITE) {
+        metric_add(t->metrics, METRIC_sip_calls_answered, p->is_answered ? 0 : 1);
+    }
+    if (!p->is_answered || p->method == SIP_METHOD_INVITE) {
+        pass_up(t, s, p->tx, m);
+    }
+    p->is_answered = true;
+    enter(t, s, b, FORK_OVER);
+    fork_cancel(t, s, p);
+    fork_settle(t, s, p);
+}
+
+static void on_failure(struct turn *t, struct sip *s, struct fork_branch *b,
+                       const struct sip_msg *m)
+{
+    struct proxy *p = pool_get(&s->proxies, b->proxy);
+    enter(t, s, b, FORK_OVER);
+    if (!p->is_answered && is_better(p, m->status)) {
+        struct msgbuf *buf = relay_response(t, s, m);
+        fork_note(t, s, p, m->status, "The callee's answer did not fit");
+        p->best = buf;
+    }
+    if (m->status >= 600) {
+        fork_cancel(t, s, p);
+    }
+    fork_settle(t, s, p);
+}
+
+void fork_on_response(struct turn *t, struct sip *s, struct tx *tx, const struct sip_msg *m)
+{
+    struct fork_branch *b = pool_get(&s->branches, tx->user);
+    if (b == NULL || b->state != FORK_SENT) {
+        /* Later 2xx of an INVITE whose proxy is gone, and answers to our CANCELs. */
+        if (tx->kind == TX_INVITE_CLIENT && m->status >= 200 && m->status < 300) {
+            pass_up(t, s, tx->server, m);
+        }
+        return;
+    }
+    if (m->status < 200) {
+        on_provisional(t, s, b, tx, m);
+    } else if (m->status < 300) {
+        on_success(t, s, b, m);
+    } else {
+        on_failure(t, s, b, m);
+    }
+}
+
+void fork_on_failed(struct turn *t, struct sip *s, handle branch, enum tx_does how)
+{
+    struct fork_branch *b = pool_get(&s->branches, branch);
+    if (b == NULL || b->state != FORK_SENT) {
+        return;
+    }
+    struct proxy *p = pool_get(&s->proxies, b->proxy);
+    CHECK(p != NULL);
+    if (b->is_cancelled) {
+        over(t, s, b, 487, NULL);
+    } else if (how == TX_LOST && b->to.kind == SIP_PEER && !b->is_again) {
+        b->is_again = true; /* the request was perhaps not seen: over a new connection, once */
+        enter(t, s, b, FORK_WAITING);
+        send_to_peer(t, s, b);
+    } else if (how == TX_LOST) {
+        p->has_lost = true;
+        over(t, s, b, 480, "The connection to the callee is gone");
+    } else {
+        over(t, s, b, 408, "The callee's device did not answer");
+    }
+    fork_settle(t, s, p);
+}
+
+void fork_on_timer(struct turn *t, struct sip *s, struct wheel_timer *timer)
+{
+    struct fork_branch *b = pool_get(&s->branches, timer->tag);
+    if (b == NULL || b->state != FORK_SENT) {
+        return;
+    }
+    struct tx *tx = tx_get(s, b->tx);
+    if (tx != NULL && tx->kind == TX_INVITE_CLIENT && tx->state == TX_PROCEEDING) {
+        b->is_cancelled = true; /* 16.8: it did ring; its 487, or 64*T1, ends the branch */
+        tx_client_cancel(t, s, tx);
+        return;
+    }
+    struct proxy *p = pool_get(&s->proxies, b->proxy);
+    over(t, s, b, 408, "The callee's device did not answer");
+    fork_settle(t, s, p);
+}
+
+void fork_on_dialled(struct turn *t, struct sip *s, const struct node_id *node, enum err error)
+{
+    uint32_t index = 0;
+    struct fork_branch *b = NULL;
+    while ((b = pool_next(&s->branches, &index)) != NULL) {
+        if (b->state != FORK_WAITING || !ids_node_is_equal(&b->to.node, node)) {
+            continue;
+        }
+        struct proxy *p = pool_get(&s->proxies, b->proxy);
+        CHECK(p != NULL);
+        if (error == ERR_OK) {
+            send_to_peer(t, s, b);
+        } else {
+            p->has_lost = true;
+            over(t, s, b, 480, "The callee's peer could not be reached");
+        }
+        fork_settle(t, s, p);
+    }
+}
+
+void fork_on_flow_closed(struct turn *t, struct sip *s, handle flow)
+{
+    uint32_t index = 0;
+    struct tx *tx = NULL;
+    while ((tx = pool_next(&s->txs, &index)) != NULL) {
+        if (tx->peer.flow != flow || (tx->kind != TX_INVITE_CLIENT && tx->kind != TX_CLIENT)) {
+            continue;
+        }
+        enum tx_does does = tx_client_step(t, tx, TX_EVENT_BROKEN);
+        handle branch = tx->user;
+        if (tx->state == TX_DONE) {
+            tx_release(t, s, tx);
+        }
+        if (does == TX_LOST) {
+            fork_on_failed(t, s, branch, does);
+        }
+    }
+}

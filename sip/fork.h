@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* fork.h - the branches of a forwarded request (RFC 3261 16.6 to 16.10).
+ *
+ * All targets are tried at once.  A branch waits for a connection to its peer, then has a client
+ * transaction, then a result.  2xx go up as they come and end the others with CANCEL; of failures the
+ * best goes up when all branches are over; 6xx ends the others.
+ *
+ * Owner:  struct sip.  Limits: sip_branches; timer C FORK_TIMER_C_S. */
+#pragma once
+#include "sip/proxy.h"
+
+enum { FORK_TIMER_C_S = 200, FORK_URI_CAP = 255, FORK_TIMER_C = 1 };
+
+enum fork_state { FORK_WAITING, FORK_SENT, FORK_OVER, FORK_STATE_COUNT };
+
+struct fork_branch {
+    struct wheel_timer timer_c;
+    handle next;
+    handle proxy;
+    handle tx;
+    struct flow_ref to; /* WAITING: only `node` */
+    uint8_t state;
+    bool is_cancelled;
+    bool is_again; /* the second connection: there is no third */
+    uint16_t uri_len;
+    char uri[FORK_URI_CAP + 1]; /* the Request-URI; empty = as it came */
+};
+STATIC_CHECK(sizeof(struct fork_branch) <= LIMITS_COST_sip_branches);
+
+/* Adds a branch and tries it: to `to`, or where that is NULL to the peer `node`.  Call fork_settle
+ * (below) when all are added: a branch may be over at once. */
+void fork_add(struct turn *t, struct sip *s, struct proxy *p, const struct flow_ref *to,
+              const struct node_id *node, struct slice uri);
+/* Asks whether all is over, and then settles the proxy. */
+void fork_settle(struct turn *t, struct sip *s, struct proxy *p);
+/* CANCELs every branch that has no final response. */
+void fork_cancel(struct turn *t, struct sip *s, struct proxy *p);
+void fork_release_all(struct turn *t, struct sip *s, struct proxy *p);
+/* A failure of our own making, as if a branch had answered so. */
+void fork_note(struct turn *t, struct sip *s, struct proxy *p, unsigned status, const char *why);
+
+/* A response for a client transaction. */
+void fork_on_response(struct turn *t, struct sip *s, struct tx *tx, const struct sip_msg *m);
+/* A client transaction got no answer (408) or lost its transport (503). */
+void fork_on_failed(struct turn *t, struct sip *s, handle branch, enum tx_does how);
+void fork_on_timer(struct turn *t, struct sip *s, struct wheel_timer *timer);
+/* The connection to `node` is up, or came to nothing. */
+void fork_on_dialled(struct turn *t, struct sip *s, const struct node_id *node, enum err error);
+void fork_on_flow_closed(struct turn *t, struct sip *s, handle flow);

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* hop.c - see hop.h.
+ *
+ * A token is hex of: kind, shard (2), then for UDP family, port (2) and address (4 or 16), for
+ * streams the flow's handle (8), then 8 bytes of HMAC-SHA256. */
+#include "sip/hop.h"
+
+enum { MAC_BYTES = 8, TOKEN_CAP = 3 + 1 + 2 + 16 + MAC_BYTES, SIP_PORT = 5060 };
+
+static void seal(struct turn *t, const struct sip *s, struct slice bytes, uint8_t *out)
+{
+    uint8_t mac[CRYPTO_SHA256_BYTES];
+    t->crypto->hmac_sha256(slice_of(s->settings.nonce_secret, sizeof(s->settings.nonce_secret)),
+                           bytes, mac);
+    memcpy(out, mac, MAC_BYTES);
+}
+
+static void write_token(struct turn *t, const struct sip *s, const struct flow_ref *f,
+                        struct sip_writer *w)
+{
+    uint8_t bytes[TOKEN_CAP], mac[MAC_BYTES];
+    char hex[2 * TOKEN_CAP + 1];
+    struct wr token = wr_init(bytes, sizeof(bytes));
+    wr_u8(&token, f->kind);
+    wr_u16(&token, f->shard);
+    if (f->kind == SIP_UDP) {
+        wr_u8(&token, f->remote.family);
+        wr_u16(&token, f->remote.port);
+        wr_bytes(&token, slice_of(f->remote.ip, f->remote.family == 4 ? 4 : 16));
+    } else {
+        wr_u64(&token, f->flow);
+    }
+    seal(t, s, wr_slice(&token), mac);
+    wr_bytes(&token, slice_of(mac, sizeof(mac)));
+    CHECK(wr_ok(&token));
+    sip_write_text(w, ids_hex(wr_slice(&token), hex));
+}
+
+static bool read_token(struct turn *t, const struct sip *s, struct slice user,
+                       struct flow_ref *out)
+{
+    uint8_t bytes[TOKEN_CAP], mac[MAC_BYTES];
+    size_t len = 0;
+    if (ids_unhex(user, bytes, sizeof(bytes), &len) != ERR_OK || len <= MAC_BYTES) {
+        return false;
+    }
+    seal(t, s, slice_of(bytes, len - MAC_BYTES), mac);
+    if (memcmp(mac, bytes + len - MAC_BYTES, MAC_BYTES) != 0) {
+        return false;
+    }
+    struct rd r = rd_init(slice_of(bytes, len - MAC_BYTES));
+    *out = (struct flow_ref){.kind = rd_u8(&r)};
+    out->shard = rd_u16(&r);
+    if (out->kind == SIP_UDP) {
+        out->remote.family = rd_u8(&r);
+        out->remote.port = rd_u16(&r);
+        struct slice ip = rd_rest(&r);
+        memcpy(out->remote.ip, ip.data, ip.len);
+    } else {
+        out->flow = rd_u64(&r);
+    }
+    return rd_is_done(&r) && out->shard < s->settings.shards;
+}
+
+struct slice hop_record(struct turn *t, const struct sip *s, const struct flow_ref *side,
+                        char *out)
+{
+    struct sip_writer w;
+    struct slice text;
+    sip_write_init(&w, (uint8_t *)out, HOP_URI_CAP);
+    sip_write_text(&w, "<sip:");
+    if (flow_is_peer(side)) {
+        sip_write_text(&w, s->self_host);
+    } else {
+        write_token(t, s, side, &w);
+        sip_write_text(&w, "@");
+        sip_write_text(&w, s->advertised);
+        if (side->kind == SIP_TCP || side->kind == SIP_TLS) {
+            sip_write_text(&w, side->kind == SIP_TCP ? ";transport=tcp" : ";transport=tls");
+        }
+    }
+    sip_write_text(&w, ";lr;s=");
+    sip_write_u32(&w, s->settings.shard);
+    sip_write_text(&w, ">");
+    enum err e = sip_write_finish(&w, &text);
+    CHECK(e == ERR_OK); /* HOP_URI_CAP has room for the longest domain */
+    return text;
+}
+
+/* The phone side's address, whatever the shard. */
+static bool is_phone_side(const struct sip *s, const struct sip_uri *uri)
+{
+    struct address a;
+    return uri->host_kind != SIP_LEX_HOST_NAME &&
+           address_parse(uri->host, SIP_PORT, &a) == ERR_OK &&
+           address_is_same_host(&a, &s->settings.advertised) &&
+           (uri->port == 0 ? SIP_PORT : uri->port) == s->settings.advertised.port;
+}
+
+/* <32 hex digits>.<our domain>: the Node-ID. */
+static bool read_node(const struct sip *s, const struct sip_uri *uri, struct node_id *node)
+{
+    enum { DIGITS = 2 * IDS_RING_BYTES };
+    size_t len = 0;
+    memset(node, 0, sizeof(*node));
+    return uri->host.len > DIGITS + 1 && uri->host.data[DIGITS] == '.' &&
+           slice_is_equal_nocase(slice_from(uri->host, DIGITS + 1), slice_text(s->domain)) &&
+           ids_unhex(slice_sub(uri->host, 0, DIGITS), node->bytes, sizeof(node->bytes), &len) ==
+               ERR_OK;
+}
+
+bool hop_is_us(const struct sip *s, const struct sip_uri *uri)
+{
+    return is_phone_side(s, uri) || slice_is_equal_nocase(uri->host, slice_text(s->domain)) ||
+           slice_is_equal_nocase(uri->host, slice_text(s->self_host));
+}
+
+static bool read_uri(struct slice item, struct sip_uri *uri)
+{
+    struct sip_hdr_address address;
+    return sip_hdr_address_decode(item, &address) == ERR_OK &&
+           sip_uri_decode(address.uri, uri) == ERR_OK && uri->scheme == SIP_URI_SIP;
+}
+
+static bool read_shard(const struct sip *s, const struct sip_uri *uri, uint16_t *shard)
+{
+    struct slice text;
+    uint32_t number = 0;
+    if (!sip_uri_param(uri, SLICE_LITERAL("s"), &text) ||
+        sip_lex_u32(text, UINT16_MAX, &number) != ERR_OK || number >= s->settings.shards) {
+        return false;
+    }
+    *shard = (uint16_t)number;
+    return true;
+}
+
+bool hop_shard(const struct sip *s, const struct sip_rx *rx, uint16_t *shard)
+{
+    struct sip_uri uri;
+    struct slice item;
+    struct sip_msg_items it = sip_msg_items(rx->m, SIP_HDR_ROUTE);
+    return sip_msg_items_next(&it, &item) == ERR_OK && read_uri(item, &uri) &&
+           is_phone_side(s, &uri) && read_shard(s, &uri, shard);
+}
+
+void hop_read(struct turn *t, const struct sip *s, const struct sip_rx *rx, struct hop *out)
+{
+    struct slice item;
+    *out = (struct hop){0};
+    struct sip_msg_items it = sip_msg_items(rx->m, SIP_HDR_ROUTE);
+    while (sip_msg_items_next(&it, &item) == ERR_OK) {
+        struct sip_uri uri;
+        struct flow_ref flow;
+        uint16_t shard = s->settings.shard;
+        bool is_read = read_uri(item, &uri);
+        if (is_read && hop_is_us(s, &uri) &&
+            (!read_shard(s, &uri, &shard) || shard == s->settings.shard)) {
+            out->ours++;
+            if (uri.has_user && read_token(t, s, uri.user, &flow)) {
+                out->has_token = true;
+                out->flow = flow;
+            }
+            continue;
+        }
+        out->has_next = true;
+        if (is_read && is_phone_side(s, &uri)) { /* a sibling, by its phone side */
+            out->is_peer = true;
+            out->node = s->settings.siblings[shard];
+        } else {
+            out->is_peer = is_read && read_node(s, &uri, &out->node);
+        }
+        return;
+    }
+}

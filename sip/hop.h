@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* hop.h - the URIs by which the requests of a dialog find their way back: Record-Route and Route.
+ *
+ * Two forms, both node-scoped (usages B.5.6):
+ *   for phones  <sip:TOKEN@ADDRESS:PORT;lr;s=SHARD>   TOKEN names a phone's flow, sealed with a key
+ *                                                     of this node (RFC 5626 5.2)
+ *   for peers   <sip:NODE-ID.DOMAIN;lr;s=SHARD>       reached over the SIP connection to that peer
+ * Who forwards a request that may make a dialog records one of these for each side, the upstream one
+ * first.  So both parties' route sets end, behind the last of our entries, at the other's flow.
+ *
+ * Owner: nobody.  RFC 3261 16.4, 16.6, 16.12. */
+#pragma once
+#include "sip/sip_state.h"
+
+enum { HOP_URI_CAP = 512 };
+
+/* What the top Route entries of a request say. */
+struct hop {
+    unsigned ours;        /* how many of them are of this shard */
+    bool has_token;       /* one of them at least was sealed by us ... */
+    struct flow_ref flow; /* ... the last of these */
+    bool has_next;        /* more entries follow */
+    bool is_peer;         /* the next one is a peer or sibling: */
+    struct node_id node;
+};
+
+/* Writes the Record-Route value towards `side` and returns it. */
+struct slice hop_record(struct turn *t, const struct sip *s, const struct flow_ref *side,
+                        char *out);
+void hop_read(struct turn *t, const struct sip *s, const struct sip_rx *rx, struct hop *out);
+/* The shard that the topmost Route entry names, if it is one of ours for phones. */
+bool hop_shard(const struct sip *s, const struct sip_rx *rx, uint16_t *shard);
+/* Host of a URI: our phone address, our domain, or ourselves as a peer? */
+bool hop_is_us(const struct sip *s, const struct sip_uri *uri);

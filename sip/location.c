@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* location.c - see location.h. */
+#include "sip/location.h"
+#include "sip/reply.h"
+
+#define US_PER_MS UINT64_C(1000)
+#define US_PER_S UINT64_C(1000000)
+
+static struct location *finish(struct location *l, unsigned status, const char *why)
+{
+    l->is_done = true;
+    l->status = (uint16_t)status;
+    l->why = why;
+    return l;
+}
+
+static void key_of(struct turn *t, struct slice aor, const struct node_id *node, uint8_t key[16])
+{
+    uint8_t text[2 * CRYPTO_SHA256_BYTES] = {0};
+    t->crypto->sha256(aor, text);
+    if (node != NULL) {
+        memcpy(text + CRYPTO_SHA256_BYTES, node->bytes, sizeof(node->bytes));
+    }
+    uint8_t hash[CRYPTO_SHA256_BYTES];
+    t->crypto->sha256(slice_of(text, sizeof(text)), hash);
+    memcpy(key, hash, 16);
+}
+
+static uint32_t slot_of(const uint8_t key[16], uint32_t slots)
+{
+    uint32_t number = 0;
+    memcpy(&number, key, sizeof(number));
+    return number % slots;
+}
+
+/* ---- the two caches */
+
+static bool find_cached(struct turn *t, struct sip *s, struct location *l)
+{
+    uint8_t key[16];
+    key_of(t, location_aor(l, 0), NULL, key);
+    const struct location_cached *c = &s->located[slot_of(key, LOCATION_CACHED)];
+    if (memcmp(c->key, key, sizeof(key)) != 0 || c->until_us <= t->now_us) {
+        return false;
+    }
+    for (unsigned i = 0; i < c->count; i++) {
+        l->targets[i] = (struct location_target){.node = c->nodes[i]};
+    }
+    l->target_count = c->count;
+    l->is_cached = true;
+    metric_add(t->metrics, METRIC_sip_location_cached, 1);
+    return true;
+}
+
+static void remember(struct turn *t, struct sip *s, const struct location *l)
+{
+    uint8_t key[16];
+    if (l->aor_count != 1 || l->target_count > LOCATION_CACHED_NODES) {
+        return;
+    }
+    key_of(t, location_aor(l, 0), NULL, key);
+    struct location_cached *c = &s->located[slot_of(key, LOCATION_CACHED)];
+    memcpy(c->key, key, sizeof(key));
+    c->until_us = t->now_us + LOCATION_CACHE_MS * US_PER_MS;
+    c->count = l->target_count;
+    for (unsigned i = 0; i < c->count; i++) {
+        c->nodes[i] = l->targets[i].node;
+    }
+}
+
+static bool find_right(struct turn *t, const struct sip *s, const struct location *l)
+{
+    uint8_t key[16];
+    key_of(t, location_aor(l, 0), &l->speaker, key);
+    const struct speak_cached *c = &s->spoken[slot_of(key, LOCATION_RIGHTS)];
+    return memcmp(c->key, key, sizeof(key)) == 0 && c->until_us > t->now_us;
+}
+
+static void remember_right(struct turn *t, struct sip *s, const struct location *l,
+                           uint32_t lifetime_s)
+{
+    uint8_t key[16];
+    key_of(t, location_aor(l, 0), &l->speaker, key);
+    struct speak_cached *c = &s->spoken[slot_of(key, LOCATION_RIGHTS)];
+    memcpy(c->key, key, sizeof(key));
+    c->until_us = t->now_us + min_u64(lifetime_s, LOCATION_RIGHT_S) * US_PER_S;
+}
+
+/* ---- asking */
+
+/* Fetches `kind` at the AOR that is on; done (503) when that is not possible. */
+static struct location *ask(struct turn *t, struct sip *s, struct location *l, uint32_t kind)
+{
+    struct overlay_resource resource;
+    overlay_resource_of(t, location_aor(l, l->aor_at), &resource);
+    enum err e = overlay_fetch(t, s->overlay, &resource, kind, pool_handle(&s->lookups, l));
+    return e == ERR_OK ? NULL : finish(l, reply_status_of(e, 0), reply_why_of(e, 0));
+}
+
+struct location *location_start(struct turn *t, struct sip *s, struct slice aor,
+                                const struct node_id *speaker, bool use_cache, handle owner)
+{
+    struct location *l = aor.len > SIP_ACCOUNT_USER_CAP ? NULL : pool_acquire(&s->lookups);
+    if (l == NULL) {
+        metric_add(t->metrics, METRIC_pool_exhausted, 1);
+        return NULL;
+    }
+    l->owner = owner;
+    l->aor_count = 1;
+    l->aor_len[0] = (uint8_t)aor.len;
+    memcpy(l->aors[0], aor.data, aor.len);
+    l->purpose = speaker == NULL ? LOCATION_CALLEE : LOCATION_CALLER;
+    if (speaker != NULL) {
+        l->speaker = *speaker;
+    }
+    if (speaker != NULL ? find_right(t, s, l) : use_cache && find_cached(t, s, l)) {
+        return finish(l, 0, NULL);
+    }
+    (void)ask(t, s, l, OVERLAY_KIND_SIP_REGISTRATION);
+    return l;
+}
+
+void location_release(struct sip *s, struct location *l)
+{
+    pool_release(&s->lookups, l);
+}
+
+/* ---- answers */
+
+/* The Node-ID at the end of a route (RFC 7904 5.1). */
+static bool last_node(const struct sip *s, struct slice list, struct node_id *node)
+{
+    struct fwd_destination d;
+    struct rd r = rd_init(list);
+    bool is_node = false;
+    while (fwd_next(&r, &s->params, &d)) {
+        is_node = fwd_destination_node(&d, &s->params, node) == ERR_OK;
+    }
+    return rd_ok(&r) && is_node;
+}
+
+static void add_target(struct location *l, const struct node_id *node)
+{
+    for (unsigned i = 0; i < l->target_count; i++) {
+        if (ids_node_is_equal(&l->targets[i].node, node) && l->targets[i].aor == l->aor_at) {
+            return;
+        }
+    }
+    if (l->target_count < LOCATION_TARGETS) {
+        l->targets[l->target_count++] = (struct location_target){.node = *node, .aor = l->aor_at};
+    }
+}
+
+/* "sam@example.org", with or without a scheme; another domain or a name seen before is skipped. */
+static void add_aor(const struct sip *s, struct location *l, struct slice text)
+{
+    char uri[SIP_STATE_AOR_CAP], aor[SIP_STATE_AOR_CAP];
+    size_t len = 0;
+    bool has_scheme = text.len > 4 && slice_is_equal_nocase(slice_sub(text, 0, 4),
+                                                            SLICE_LITERAL("sip:"));
+    if (text.len > SIP_ACCOUNT_USER_CAP || l->aor_count == LOCATION_AORS) {
+        return;
+    }
+    memcpy(uri, "sip:", 4);
+    memcpy(uri + 4, text.data, text.len);
+    struct slice whole = has_scheme ? text : slice_of(uri, text.len + 4);
+    if (sip_state_aor_text(s, whole, false, aor, &len) != ERR_OK || len > SIP_ACCOUNT_USER_CAP) {
+        return;
+    }
+    for (unsigned i = 0; i < l->aor_count; i++) {
+        if (slice_is_equal(location_aor(l, i), slice_of(aor, len))) {
+            return;
+        }
+    }
+    memcpy(l->aors[l->aor_count], aor, len);
+    l->aor_len[l->aor_count] = (uint8_t)len;
+    l->aor_count++;
+}
+
+static void take_values(const struct sip *s, struct location *l, const struct overlay_event *event)
+{
+    for (size_t i = 0; i < event->value_count; i++) {
+        struct kind_sip value;
+        struct node_id node;
+        if (kind_sip_decode(event->values[i].value, &s->params, &value) != ERR_OK) {
+            continue; /* RFC 7904 and S11: that record only */
+        }
+        if (value.type == KIND_SIP_ROUTE && last_node(s, value.destination_list, &node)) {
+            add_target(l, &node);
+        } else if (value.type == KIND_SIP_URI) {
+            add_aor(s, l, value.uri);
+        }
+    }
+}
+
+static struct location *judge_caller(struct turn *t, struct sip *s, struct location *l,
+                                     const struct overlay_event *event)
+{
+    for (size_t i = 0; i < event->value_count; i++) {
+        struct kind_sip value;
+        struct node_id node;
+        if (kind_sip_decode(event->values[i].value, &s->params, &value) == ERR_OK &&
+            value.type == KIND_SIP_ROUTE && last_node(s, value.destination_list, &node) &&
+            ids_node_is_equal(&node, &l->speaker)) {
+            remember_right(t, s, l, event->values[i].lifetime_s);
+            return finish(l, 0, NULL);
+        }
+    }
+    return finish(l, 403, "This peer may not speak for the From of the request");
+}
+
+static struct location *next_step(struct turn *t, struct sip *s, struct location *l)
+{
+    if (l->aor_at + 1u < l->aor_count) {
+        l->aor_at++;
+        return ask(t, s, l, OVERLAY_KIND_SIP_REGISTRATION);
+    }
+    if (l->target_count > 0) {
+        remember(t, s, l);
+        return finish(l, 0, NULL);
+    }
+    l->is_known = true;
+    l->aor_at = 0;
+    return ask(t, s, l, OVERLAY_KIND_CERTIFICATE_BY_USER);
+}
+
+struct location *location_on_fetched(struct turn *t, struct sip *s,
+                                     const struct overlay_event *event)
+{
+    struct location *l = pool_get(&s->lookups, event->tag);
+    if (l == NULL) {
+        return NULL;
+    }
+    CHECK(!l->is_done);
+    bool is_absent = event->error == ERR_NOT_FOUND ||
+                     (event->error == ERR_REMOTE && event->reload_error == 3); /* Not_Found */
+    if (event->error != ERR_OK && !is_absent) {
+        if (l->target_count > 0) {
+            return finish(l, 0, NULL); /* a forward did not answer, others did */
+        }
+        return event->error == ERR_TIMEOUT
+                   ? finish(l, 504, "The overlay did not answer")
+                   : finish(l, reply_status_of(event->error, event->reload_error),
+                            reply_why_of(event->error, event->reload_error));
+    }
+    if (l->is_known) {
+        return event->value_count > 0 && !is_absent
+                   ? finish(l, 480, "Known, but not registered anywhere now")
+                   : finish(l, 404, "Nobody by that name in this overlay");
+    }
+    if (l->purpose == LOCATION_CALLER) {
+        return judge_caller(t, s, l, event);
+    }
+    if (!is_absent) {
+        take_values(s, l, event);
+    }
+    return next_step(t, s, l);
+}

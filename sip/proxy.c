@@ -1,0 +1,505 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* proxy.c - what happens to a request (RFC 3261 16.3 to 16.7), from top to bottom.
+ *
+ * Outside a dialog.  From a phone: digest, its own AOR in From, a live registration here; then the
+ * overlay says where the Request-URI's AOR is, one branch for each peer (this one included).  From
+ * another peer: its right to speak for From (location.h), then the contacts that are registered here
+ * and nothing else: never back into the overlay (no loop, no open relay).
+ *
+ * How a dialog finds its way.  Caller A at node 1, callee B at node 2.  Each node that forwards the
+ * INVITE records two entries, one for each of its sides (sip/hop):
+ *
+ *   node 1:  <sip:TOKEN-OF-A@node1;lr;s=0>  <sip:ID1.domain;lr;s=0>
+ *   node 2:  <sip:ID2.domain;lr;s=1>        <sip:TOKEN-OF-B@node2;lr;s=1>
+ *
+ * B's BYE has the route set B-token, ID2, ID1, A-token.  B's phone sends it to node 2 (whichever
+ * shard; ;s=1 steers).  Node 2 takes off the two that are its own; the next one names peer ID1, whose
+ * connection is used, or set up again by AppAttach.  Node 1 takes off its two; nothing is left, so the
+ * last token taken off says the flow: A's.  The other direction is the mirror image.  With both
+ * phones on one shard there is one pair of tokens and no peer entry; siblings are peers of each other.
+ * A request counts as inside a dialog only with a To tag and a token that this node has sealed, so
+ * nobody else can make us forward anything.  ACK for 2xx goes the same way, without a transaction. */
+#include "sip/proxy.h"
+#include "sip/digest.h"
+#include "sip/fork.h"
+#include "sip/loop.h"
+#include "sip/registrar.h"
+#include "sip/relay.h"
+
+static struct proxy *open_proxy(struct turn *t, struct sip *s, const struct sip_rx *rx,
+                                struct tx *tx)
+{
+    struct proxy *p = pool_acquire(&s->proxies);
+    struct msgbuf *request = p == NULL ? NULL : sip_state_buffer(t, rx->m->bytes);
+    if (request == NULL) {
+        if (p != NULL) {
+            pool_release(&s->proxies, p);
+        }
+        metric_add(t->metrics, METRIC_pool_exhausted, 1);
+        reply_send(t, s, rx, tx, 503, "Too many calls at once");
+        return NULL;
+    }
+    p->request = request;
+    p->from = rx->from;
+    p->method = (uint8_t)rx->m->method;
+    if (tx != NULL) {
+        p->tx = tx_handle(s, tx);
+        tx->user = pool_handle(&s->proxies, p);
+    }
+    return p;
+}
+
+static void close_proxy(struct turn *t, struct sip *s, struct proxy *p)
+{
+    fork_release_all(t, s, p);
+    msgbuf_release(t->buffers, p->request);
+    if (p->best != NULL) {
+        msgbuf_release(t->buffers, p->best);
+    }
+    pool_release(&s->proxies, p);
+}
+
+/* A final answer of our own to a forwarded request. */
+static void answer(struct turn *t, struct sip *s, struct proxy *p, unsigned status,
+                   const char *why)
+{
+    struct sip_rx rx;
+    struct tx *tx = tx_get(s, p->tx);
+    p->is_answered = true;
+    if (tx == NULL) {
+        return;
+    }
+    sip_state_reread(s, p->request, &p->from, &rx);
+    reply_send(t, s, &rx, tx, status, why);
+}
+
+/* ---- targets */
+
+/* The contacts registered here, for AOR `account`. */
+static void fork_to_bindings(struct turn *t, struct sip *s, struct proxy *p, uint32_t account)
+{
+    handle at = 0;
+    const struct registrar_binding *b = NULL;
+    while ((b = registrar_next(t, s, account, &at)) != NULL) {
+        fork_add(t, s, p, &b->flow, NULL, slice_of(b->uri, b->uri_len));
+    }
+}
+
+static void fork_to_aor(struct turn *t, struct sip *s, struct proxy *p, struct slice aor)
+{
+    uint32_t account = registrar_find(s, aor);
+    if (account == REGISTRAR_NONE) {
+        fork_note(t, s, p, 404, "Nobody by that name is served here");
+    } else if (!registrar_is_live(t, s, account)) {
+        fork_note(t, s, p, 480, "Known, but not registered here now");
+    } else {
+        fork_to_bindings(t, s, p, account);
+    }
+}
+
+static void fork_to_targets(struct turn *t, struct sip *s, struct proxy *p,
+                            const struct location *l)
+{
+    p->state = PROXY_FORKING;
+    for (unsigned i = 0; i < l->target_count; i++) {
+        char uri[FORK_URI_CAP];
+        struct slice text = SLICE_EMPTY, aor = location_aor(l, l->targets[i].aor);
+        if (ids_node_is_equal(&l->targets[i].node, &s->settings.self)) {
+            fork_to_aor(t, s, p, aor);
+            continue;
+        }
+        if (l->targets[i].aor != 0) { /* forwarded to another AOR: that is what the peer serves */
+            memcpy(uri, "sip:", 4);
+            memcpy(uri + 4, aor.data, aor.len);
+            text = slice_of(uri, aor.len + 4);
+        }
+        fork_add(t, s, p, NULL, &l->targets[i].node, text);
+    }
+    fork_settle(t, s, p);
+}
+
+static void located(struct turn *t, struct sip *s, struct proxy *p, struct location *l)
+{
+    CHECK(l->is_done);
+    if (l->status == 0 && !p->is_cancelled) {
+        p->is_cached = l->is_cached;
+        fork_to_targets(t, s, p, l);
+    } else {
+        uint32_t account = registrar_find(s, slice_of(p->aor, p->aor_len));
+        p->state = PROXY_FORKING;
+        if (!p->is_cancelled && l->status != 404 && l->status != 480 && account != REGISTRAR_NONE &&
+            registrar_is_live(t, s, account)) {
+            fork_to_bindings(t, s, p, account); /* the overlay is silent, but we know better */
+        } else {
+            fork_note(t, s, p, p->is_cancelled ? 487 : l->status, l->why);
+        }
+        fork_settle(t, s, p);
+    }
+    location_release(s, l);
+}
+
+static void locate(struct turn *t, struct sip *s, struct proxy *p)
+{
+    p->state = PROXY_LOCATING;
+    struct location *l = location_start(t, s, slice_of(p->aor, p->aor_len), NULL,
+                                        !p->is_refetched, pool_handle(&s->proxies, p));
+    if (l == NULL) {
+        p->state = PROXY_FORKING;
+        fork_note(t, s, p, 503, "Too many calls at once");
+        fork_settle(t, s, p);
+    } else if (l->is_done) {
+        located(t, s, p, l);
+    }
+}
+
+void proxy_settle(struct turn *t, struct sip *s, struct proxy *p)
+{
+    CHECK(p->open == 0);
+    bool is_stale = p->has_lost || (p->is_cached && (p->best_status == 404 ||
+                                                     p->best_status == 480 ||
+                                                     p->best_status == 503));
+    if (is_stale && !p->is_answered && !p->is_cancelled && !p->is_refetched && p->aor_len > 0 &&
+        !flow_is_peer(&p->from)) {
+        p->is_refetched = true; /* the record may have moved: look once more, past the cache */
+        p->has_lost = false;
+        p->best_status = 0;
+        if (p->best != NULL) {
+            msgbuf_release(t->buffers, p->best);
+            p->best = NULL;
+        }
+        fork_release_all(t, s, p);
+        locate(t, s, p);
+        return;
+    }
+    struct tx *tx = tx_get(s, p->tx);
+    if (!p->is_answered && tx != NULL) {
+        if (p->best_status == 408 && p->method != SIP_METHOD_INVITE && p->best == NULL) {
+            (void)tx_server_step(t, tx, TX_EVENT_BROKEN); /* RFC 4320 4.2: silence, not 408 */
+            tx_release(t, s, tx);
+        } else if (p->best != NULL) {
+            tx_server_respond(t, s, tx, p->best_status, p->best);
+        } else {
+            unsigned status = p->is_cancelled ? 487 : p->best_status == 0 ? 480 : p->best_status;
+            answer(t, s, p, status, p->is_cancelled ? NULL : p->why);
+        }
+    }
+    close_proxy(t, s, p);
+}
+
+/* ---- outside a dialog */
+
+/* The request may go on: 100 at once, then look for the callee. */
+static void go_on(struct turn *t, struct sip *s, struct proxy *p)
+{
+    if (flow_is_peer(&p->from)) {
+        p->state = PROXY_FORKING;
+        fork_to_aor(t, s, p, slice_of(p->aor, p->aor_len));
+        fork_settle(t, s, p);
+    } else {
+        locate(t, s, p);
+    }
+}
+
+void proxy_on_fetched(struct turn *t, struct sip *s, const struct overlay_event *event)
+{
+    struct location *l = location_on_fetched(t, s, event);
+    if (l == NULL) {
+        return;
+    }
+    struct proxy *p = pool_get(&s->proxies, l->owner);
+    if (p == NULL) {
+        location_release(s, l);
+        return;
+    }
+    if (l->purpose == LOCATION_CALLEE) {
+        CHECK(p->state == PROXY_LOCATING);
+        located(t, s, p, l);
+        return;
+    }
+    CHECK(p->state == PROXY_ASKING);
+    unsigned status = l->status;
+    const char *why = l->why;
+    location_release(s, l);
+    if (status == 0 && !p->is_cancelled) {
+        go_on(t, s, p);
+        return;
+    }
+    metric_add(t->metrics, METRIC_sip_refused_from, status == 403 ? 1 : 0);
+    p->state = PROXY_FORKING;
+    fork_note(t, s, p, status == 0 ? 487 : status, why);
+    fork_settle(t, s, p);
+}
+
+/* From a phone: who is it?  False: was answered. */
+static bool is_known_phone(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx)
+{
+    char from[SIP_STATE_AOR_CAP];
+    size_t len = 0;
+    uint32_t account = REGISTRAR_NONE;
+    if (sip_state_aor_text(s, rx->core.from.uri, false, from, &len) == ERR_OK) {
+        account = registrar_find(s, slice_of(from, len));
+    }
+    if (account == REGISTRAR_NONE) {
+        metric_add(t->metrics, METRIC_sip_refused_auth, 1);
+        reply_send(t, s, rx, tx, 403, "No credential of the From account on this node");
+        return false;
+    }
+    const struct sip_account *who = &s->settings.accounts[account];
+    enum digest_result result = digest_check(t, s, rx, SIP_HDR_PROXY_AUTHORIZATION, who);
+    if (result == DIGEST_OTHER) {
+        metric_add(t->metrics, METRIC_sip_refused_auth, 1);
+        reply_send(t, s, rx, tx, 403, "From names somebody else");
+        return false;
+    }
+    if (result != DIGEST_OK) {
+        metric_add(t->metrics, METRIC_sip_refused_auth, result == DIGEST_WRONG ? 1 : 0);
+        digest_challenge(t, s, rx, tx, who, result == DIGEST_STALE);
+        return false;
+    }
+    flow_prove(t, s, &rx->from);
+    if (!registrar_is_live(t, s, account)) {
+        reply_send(t, s, rx, tx, 403, "The From account has no live registration here");
+        return false;
+    }
+    return true;
+}
+
+/* The callee's AOR from the Request-URI; false: was answered. */
+static bool read_callee(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx,
+                        char *aor, size_t *len)
+{
+    enum err e = sip_state_aor(s, &rx->core.uri, true, aor, len);
+    if (rx->core.uri.scheme == SIP_URI_SIPS) {
+        reply_send(t, s, rx, tx, 416, "sips is not offered here, and never downgraded");
+    } else if (e == ERR_UNSUPPORTED) {
+        reply_send(t, s, rx, tx, 416, "Only sip URIs are served here");
+    } else if (e != ERR_OK) {
+        reply_send(t, s, rx, tx, 404, "This domain is not served here");
+    } else if (*len > SIP_ACCOUNT_USER_CAP) {
+        reply_send(t, s, rx, tx, 404, "Nobody by that name in this overlay");
+    } else {
+        return true;
+    }
+    return false;
+}
+
+/* Asks whether the peer may speak for From; PROXY_ASKING until then. */
+static void ask_right(struct turn *t, struct sip *s, const struct sip_rx *rx, struct proxy *p)
+{
+    char from[SIP_STATE_AOR_CAP];
+    size_t len = 0;
+    const struct flow *f = pool_get(&s->flows, rx->from.flow);
+    if (rx->from.kind == FLOW_SIBLING) {
+        go_on(t, s, p); /* one process, one trust: the sibling has asked the phone itself */
+        return;
+    }
+    CHECK(f != NULL);
+    struct location *l = NULL;
+    if (sip_state_aor_text(s, rx->core.from.uri, false, from, &len) == ERR_OK) {
+        if (slice_is_equal(slice_of(from, len), slice_of(f->user, f->user_len))) {
+            go_on(t, s, p);
+            return;
+        }
+        l = location_start(t, s, slice_of(from, len), &rx->from.node, true,
+                           pool_handle(&s->proxies, p));
+    }
+    p->state = PROXY_ASKING;
+    if (l != NULL && !l->is_done) {
+        return;
+    }
+    unsigned status = l == NULL ? len == 0 ? 403 : 503 : l->status;
+    const char *why = l == NULL ? "From cannot be judged" : l->why;
+    if (l != NULL) {
+        location_release(s, l);
+    }
+    if (status == 0) {
+        go_on(t, s, p);
+        return;
+    }
+    metric_add(t->metrics, METRIC_sip_refused_from, status == 403 ? 1 : 0);
+    p->state = PROXY_FORKING;
+    fork_note(t, s, p, status, why);
+    fork_settle(t, s, p);
+}
+
+static void route_new(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx)
+{
+    char aor[SIP_STATE_AOR_CAP];
+    size_t len = 0;
+    bool is_peer = flow_is_peer(&rx->from);
+    if (s->is_draining) {
+        reply_send(t, s, rx, tx, 503, "This node is about to stop");
+        return;
+    }
+    if ((!is_peer && !is_known_phone(t, s, rx, tx)) || !read_callee(t, s, rx, tx, aor, &len)) {
+        return;
+    }
+    struct proxy *p = open_proxy(t, s, rx, tx);
+    if (p == NULL) {
+        return;
+    }
+    p->aor_len = (uint8_t)len;
+    memcpy(p->aor, aor, len);
+    loop_mark(t, s, rx, p->loop);
+    if (rx->m->method == SIP_METHOD_INVITE) {
+        reply_send(t, s, rx, tx, 100, NULL);
+    }
+    if (is_peer) {
+        ask_right(t, s, rx, p);
+    } else {
+        locate(t, s, p);
+    }
+}
+
+/* ---- inside a dialog */
+
+static void route_dialog(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx,
+                         const struct hop *hop)
+{
+    if (hop->has_next && !hop->is_peer) {
+        reply_send(t, s, rx, tx, 404, "The next Route entry is not of this overlay");
+        return;
+    }
+    struct proxy *p = open_proxy(t, s, rx, tx);
+    if (p == NULL) {
+        return;
+    }
+    p->is_in_dialog = true;
+    p->pop_routes = (uint8_t)hop->ours;
+    p->state = PROXY_FORKING;
+    loop_mark(t, s, rx, p->loop);
+    if (rx->m->method == SIP_METHOD_INVITE) {
+        reply_send(t, s, rx, tx, 100, NULL);
+    }
+    if (hop->has_next) {
+        fork_add(t, s, p, NULL, &hop->node, SLICE_EMPTY);
+    } else {
+        fork_add(t, s, p, &hop->flow, NULL, SLICE_EMPTY);
+    }
+    fork_settle(t, s, p);
+}
+
+/* ---- requests to us, CANCEL, ACK */
+
+static void on_cancel(struct turn *t, struct sip *s, const struct sip_rx *rx)
+{
+    uint8_t key[TX_KEY_BYTES], own[TX_KEY_BYTES];
+    tx_server_key(t, rx->m, &rx->core, SIP_METHOD_INVITE, key);
+    tx_server_key(t, rx->m, &rx->core, SIP_METHOD_CANCEL, own);
+    struct tx *invite = tx_find(s, key), *tx = tx_find(s, own);
+    if (tx != NULL) {
+        tx_server_recv(t, s, tx, false);
+        return;
+    }
+    struct flow_ref to = tx_server_return(&rx->core, &rx->from);
+    tx = tx_acquire(t, s, TX_SERVER, SIP_METHOD_CANCEL, &to, own); /* NULL: answered statelessly */
+    if (invite == NULL || invite->kind != TX_INVITE_SERVER) {
+        reply_send(t, s, rx, tx, 481, "No such INVITE");
+        return;
+    }
+    handle proxy = invite->user;
+    bool is_open = invite->state == TX_PROCEEDING;
+    reply_send(t, s, rx, tx, 200, NULL);
+    struct proxy *p = is_open ? pool_get(&s->proxies, proxy) : NULL;
+    if (p == NULL || p->is_cancelled) {
+        return;
+    }
+    p->is_cancelled = true;
+    if (p->state == PROXY_FORKING) {
+        fork_cancel(t, s, p);
+        fork_settle(t, s, p);
+    } else { /* nothing went out yet: the look-up finds the proxy cancelled */
+        answer(t, s, p, 487, NULL);
+    }
+}
+
+static void on_options(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx)
+{
+    struct sip_writer w;
+    reply_begin(t, s, rx, 200, &w);
+    sip_write_header(&w, SIP_HDR_ALLOW,
+                     SLICE_LITERAL("INVITE, ACK, CANCEL, BYE, REGISTER, OPTIONS, MESSAGE"));
+    sip_write_header(&w, SIP_HDR_ACCEPT, SLICE_LITERAL("application/sdp"));
+    reply_finish(t, s, rx, tx, 200, &w);
+}
+
+/* False: was answered (or dropped, an ACK). */
+static bool is_sound(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx)
+{
+    uint8_t mark[TX_LOOP_BYTES];
+    if (rx->core.has_max_forwards && rx->core.max_forwards == 0 &&
+        rx->m->method != SIP_METHOD_REGISTER) {
+        metric_add(t->metrics, METRIC_sip_refused_loop, 1);
+        reply_send(t, s, rx, tx, 483, "Too many hops");
+        return false;
+    }
+    loop_mark(t, s, rx, mark);
+    if (loop_is_found(s, rx, mark)) {
+        metric_add(t->metrics, METRIC_sip_refused_loop, 1);
+        reply_send(t, s, rx, tx, 482, "The request has been here before");
+        return false;
+    }
+    if (sip_msg_has(rx->m, SIP_HDR_PROXY_REQUIRE)) {
+        struct sip_writer w;
+        reply_begin(t, s, rx, 420, &w);
+        sip_write_header(&w, SIP_HDR_UNSUPPORTED, sip_msg_first(rx->m, SIP_HDR_PROXY_REQUIRE));
+        if (tx != NULL) {
+            reply_finish(t, s, rx, tx, 420, &w);
+        }
+        return false;
+    }
+    return true;
+}
+
+static void dispatch(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx)
+{
+    struct hop hop;
+    bool is_ack = rx->m->method == SIP_METHOD_ACK;
+    if (!is_sound(t, s, rx, tx)) {
+        metric_add(t->metrics, METRIC_sip_drop_stray, is_ack ? 1 : 0);
+        return;
+    }
+    hop_read(t, s, rx, &hop);
+    if (rx->core.to.has_tag && hop.has_token) {
+        route_dialog(t, s, rx, tx, &hop);
+    } else if (is_ack) {
+        metric_add(t->metrics, METRIC_sip_drop_stray, 1);
+    } else if (rx->m->method == SIP_METHOD_REGISTER) {
+        registrar_on_request(t, s, rx, tx);
+    } else if (rx->m->method == SIP_METHOD_OPTIONS && !rx->core.uri.has_user &&
+               hop_is_us(s, &rx->core.uri)) {
+        on_options(t, s, rx, tx);
+    } else if (rx->core.to.has_tag) {
+        reply_send(t, s, rx, tx, 481, "No Route entry of this node's making");
+    } else {
+        route_new(t, s, rx, tx);
+    }
+}
+
+void proxy_on_request(struct turn *t, struct sip *s, const struct sip_rx *rx)
+{
+    uint8_t key[TX_KEY_BYTES];
+    bool is_ack = rx->m->method == SIP_METHOD_ACK;
+    if (rx->m->method == SIP_METHOD_CANCEL) {
+        on_cancel(t, s, rx);
+        return;
+    }
+    tx_server_key(t, rx->m, &rx->core, is_ack ? SIP_METHOD_INVITE : rx->m->method, key);
+    struct tx *tx = tx_find(s, key);
+    if (tx != NULL && !(is_ack && tx->state == TX_ACCEPTED)) {
+        tx_server_recv(t, s, tx, is_ack);
+        return;
+    }
+    if (is_ack) {
+        dispatch(t, s, rx, NULL);
+        return;
+    }
+    struct flow_ref to = tx_server_return(&rx->core, &rx->from);
+    tx = tx_acquire(t, s, rx->m->method == SIP_METHOD_INVITE ? TX_INVITE_SERVER : TX_SERVER,
+                    rx->m->method, &to, key);
+    if (tx == NULL) {
+        reply_send(t, s, rx, NULL, 503, "Too many transactions at once");
+        return;
+    }
+    dispatch(t, s, rx, tx);
+}

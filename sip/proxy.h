@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* proxy.h - requests on their way: who may ask, where to, what came of it (RFC 3261 16).
+ *
+ * Owner:  struct sip; one struct proxy a forwarded request, until its last branch is over.
+ * Limits: sip_proxies.  proxy.c explains how a dialog's requests find their way. */
+#pragma once
+#include "sip/location.h"
+
+enum proxy_state { PROXY_ASKING, PROXY_LOCATING, PROXY_FORKING, PROXY_STATE_COUNT };
+
+struct proxy {
+    handle tx;              /* the server transaction; 0 for an ACK */
+    struct msgbuf *request; /* as it came */
+    struct msgbuf *best;    /* the best failure so far, ready to be sent; NULL = made by us */
+    const char *why;        /* of a best failure made by us */
+    handle first;           /* branch */
+    struct flow_ref from;
+    uint16_t best_status; /* 0 = none yet */
+    uint16_t open;        /* branches without a final response */
+    uint8_t state;
+    uint8_t method;
+    bool is_in_dialog;
+    bool is_cancelled;
+    bool is_answered;  /* a final response has gone up */
+    bool is_refetched; /* the second and last look-up */
+    bool is_cached;    /* the first came from the cache */
+    bool has_lost;     /* a peer could not be reached */
+    uint8_t loop[TX_LOOP_BYTES];
+    uint8_t pop_routes;
+    uint8_t aor_len; /* the callee */
+    char aor[SIP_ACCOUNT_USER_CAP];
+};
+STATIC_CHECK(sizeof(struct proxy) <= LIMITS_COST_sip_proxies);
+
+/* Any request that is for this shard to handle. */
+void proxy_on_request(struct turn *t, struct sip *s, const struct sip_rx *rx);
+/* From OVERLAY_FETCHED. */
+void proxy_on_fetched(struct turn *t, struct sip *s, const struct overlay_event *event);
+/* All branches are over: sends the best response, or looks once more; then forgets the proxy. */
+void proxy_settle(struct turn *t, struct sip *s, struct proxy *p);

@@ -1,0 +1,646 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* registrar.c - see registrar.h.  The way of a REGISTER: registrar_on_request (whose AOR, digest,
+ * plan, overlay_store) ... registrar_on_stored (apply, 200). */
+#include "sip/registrar.h"
+#include "sip/digest.h"
+
+#define US_PER_S UINT64_C(1000000)
+enum { RETRY_S = 5, READY_SPREAD_MS = 2000, WORTH_REFRESHING_S = 10, ROUTE_CAP = 64 };
+
+/* What a REGISTER would change. */
+struct plan {
+    unsigned status; /* not 0: refused */
+    const char *why;
+    uint32_t longest_s; /* of all contacts afterwards */
+    uint32_t count;     /* contacts afterwards */
+};
+
+/* One contact of a REGISTER. */
+struct contact {
+    struct sip_hdr_address address;
+    struct sip_uri uri;
+    uint32_t expires_s;
+    bool has_instance;
+    uint8_t instance[16];
+};
+
+static struct registrar_binding *get(const struct sip *s, handle h)
+{
+    return pool_get(&s->bindings, h);
+}
+
+static uint32_t remaining_s(const struct turn *t, uint64_t until_us)
+{
+    return until_us <= t->now_us ? 0 : (uint32_t)((until_us - t->now_us + US_PER_S - 1) / US_PER_S);
+}
+
+static void hash16(struct turn *t, struct slice text, uint8_t out[16])
+{
+    uint8_t hash[CRYPTO_SHA256_BYTES];
+    t->crypto->sha256(text, hash);
+    memcpy(out, hash, 16);
+}
+
+void registrar_init(struct sip *s, struct arena *arena, uint64_t seed)
+{
+    size_t count = s->settings.account_count;
+    s->accounts = ARENA_ARRAY(arena, struct registrar_account, count + 1);
+    table_init(&s->account_table, arena, (uint32_t)count + 1, SIP_ACCOUNT_USER_CAP, seed);
+    for (uint32_t i = 0; i < count; i++) {
+        char key[SIP_ACCOUNT_USER_CAP] = {0};
+        struct slice user = slice_text(s->settings.accounts[i].user);
+        CHECK(user.len <= sizeof(key));
+        memcpy(key, user.data, user.len);
+        enum err e = table_insert(&s->account_table, key, i);
+        CHECK(e == ERR_OK); /* the configuration names an account once */
+        s->accounts[i].timer.tag = handle_make(HANDLE_SIP_REG, 0, i);
+        s->accounts[i].timer.what = REGISTRAR_TIMER;
+    }
+}
+
+uint32_t registrar_find(const struct sip *s, struct slice aor)
+{
+    char key[SIP_ACCOUNT_USER_CAP] = {0};
+    uint32_t index = REGISTRAR_NONE;
+    if (aor.len == 0 || aor.len > sizeof(key)) {
+        return REGISTRAR_NONE;
+    }
+    memcpy(key, aor.data, aor.len);
+    return table_find(&s->account_table, key, &index) ? index : REGISTRAR_NONE;
+}
+
+const struct registrar_binding *registrar_next(const struct turn *t, const struct sip *s,
+                                               uint32_t account, handle *at)
+{
+    const struct registrar_binding *b = NULL;
+    CHECK(account < s->settings.account_count);
+    handle next = *at;
+    if (next == 0) {
+        next = s->accounts[account].first;
+    } else {
+        b = get(s, next);
+        next = b == NULL ? 0 : b->next;
+    }
+    while ((b = get(s, next)) != NULL && b->expires_us <= t->now_us) {
+        next = b->next;
+    }
+    *at = next;
+    return b;
+}
+
+bool registrar_is_live(const struct turn *t, const struct sip *s, uint32_t account)
+{
+    handle at = 0;
+    return registrar_next(t, s, account, &at) != NULL;
+}
+
+/* ---- bindings */
+
+static void count_changed(struct turn *t, struct sip *s, uint32_t before, uint32_t after)
+{
+    if (before == 0 && after > 0) {
+        s->registered++;
+    } else if (before > 0 && after == 0) {
+        s->registered--;
+    }
+    metric_set(t->metrics, METRIC_sip_bindings, s->bindings.in_use);
+}
+
+static void drop(struct turn *t, struct sip *s, struct registrar_binding *gone)
+{
+    struct registrar_account *a = &s->accounts[gone->account];
+    handle h = pool_handle(&s->bindings, gone);
+    handle *link = &a->first;
+    while (*link != h) {
+        struct registrar_binding *b = get(s, *link);
+        CHECK(b != NULL);
+        link = &b->next;
+    }
+    *link = gone->next;
+    pool_release(&s->bindings, gone);
+    CHECK(a->count > 0);
+    a->count--;
+    count_changed(t, s, a->count + 1, a->count);
+}
+
+static void drop_expired(struct turn *t, struct sip *s, uint32_t account)
+{
+    handle next = s->accounts[account].first;
+    struct registrar_binding *b = NULL;
+    while ((b = get(s, next)) != NULL) {
+        next = b->next;
+        if (b->expires_us <= t->now_us) {
+            drop(t, s, b);
+        }
+    }
+}
+
+static bool is_same_contact(const struct registrar_binding *b, const struct contact *c)
+{
+    struct sip_uri uri;
+    if (b->has_instance && c->has_instance) {
+        return memcmp(b->instance, c->instance, sizeof(b->instance)) == 0;
+    }
+    return sip_uri_decode(slice_of(b->uri, b->uri_len), &uri) == ERR_OK &&
+           sip_uri_is_equal(&uri, &c->uri);
+}
+
+static struct registrar_binding *find_contact(const struct sip *s, uint32_t account,
+                                              const struct contact *c)
+{
+    struct registrar_binding *b = get(s, s->accounts[account].first);
+    while (b != NULL && !is_same_contact(b, c)) {
+        b = get(s, b->next);
+    }
+    return b;
+}
+
+/* ---- reading a REGISTER */
+
+static uint32_t default_expires(const struct sip *s, const struct sip_rx *rx)
+{
+    uint32_t seconds = 0;
+    struct slice value = sip_msg_first(rx->m, SIP_HDR_EXPIRES);
+    if (value.data == NULL) {
+        return s->settings.default_expires_s;
+    }
+    enum err e = sip_hdr_number_decode(value, UINT32_MAX, &seconds);
+    if (e == ERR_TOO_LARGE) {
+        return UINT32_MAX;
+    }
+    return e == ERR_OK ? seconds : s->settings.default_expires_s;
+}
+
+static enum err read_contact(struct turn *t, const struct sip *s, const struct sip_rx *rx,
+                             struct slice item, struct contact *c)
+{
+    struct sip_lex_param p;
+    *c = (struct contact){0};
+    if (sip_hdr_address_decode(item, &c->address) != ERR_OK || c->address.is_star ||
+        sip_uri_decode(c->address.uri, &c->uri) != ERR_OK || c->uri.scheme != SIP_URI_SIP) {
+        return ERR_MALFORMED;
+    }
+    if (c->address.uri.len > REGISTRAR_URI_CAP) {
+        return ERR_TOO_LARGE;
+    }
+    c->expires_s = c->address.has_expires ? c->address.expires_s : default_expires(s, rx);
+    if (c->expires_s > s->settings.max_expires_s) {
+        c->expires_s = s->settings.max_expires_s;
+    }
+    if (sip_lex_param_find(c->address.params, SLICE_LITERAL("+sip.instance"), &p) &&
+        p.value.len > 0) {
+        uint8_t text[CRYPTO_SHA256_BYTES + 1];
+        t->crypto->sha256(p.value, text);
+        bool has_id = sip_lex_param_find(c->address.params, SLICE_LITERAL("reg-id"), &p);
+        text[CRYPTO_SHA256_BYTES] = has_id && p.value.len > 0 ? p.value.data[0] : 0;
+        hash16(t, slice_of(text, sizeof(text)), c->instance);
+        c->has_instance = true;
+    }
+    return ERR_OK;
+}
+
+static bool refuse(struct plan *p, unsigned status, const char *why)
+{
+    p->status = status;
+    p->why = why;
+    return false;
+}
+
+/* RFC 3261 10.3 step 7: an older request of the same registrar client changes nothing. */
+static bool is_in_order(struct turn *t, const struct sip_rx *rx, const struct registrar_binding *b)
+{
+    uint8_t call_id[16];
+    hash16(t, rx->core.call_id, call_id);
+    return memcmp(call_id, b->call_id, sizeof(call_id)) != 0 || rx->core.cseq.number > b->cseq;
+}
+
+static bool plan_star(struct turn *t, struct sip *s, const struct sip_rx *rx, uint32_t account,
+                      struct plan *p)
+{
+    if (default_expires(s, rx) != 0 || !sip_msg_has(rx->m, SIP_HDR_EXPIRES)) {
+        return refuse(p, 400, "Contact: * needs Expires: 0");
+    }
+    for (struct registrar_binding *b = get(s, s->accounts[account].first); b != NULL;
+         b = get(s, b->next)) {
+        if (!is_in_order(t, rx, b)) {
+            return refuse(p, 400, "CSeq is not higher than that of the binding");
+        }
+    }
+    p->count = 0;
+    p->longest_s = 0;
+    return true;
+}
+
+static bool plan_contact(struct turn *t, struct sip *s, const struct sip_rx *rx, uint32_t account,
+                         const struct contact *c, struct plan *p)
+{
+    if (c->expires_s != 0 && c->expires_s < s->settings.min_expires_s) {
+        return refuse(p, 423, "The registration would be too short");
+    }
+    const struct registrar_binding *b = find_contact(s, account, c);
+    if (b != NULL && !is_in_order(t, rx, b)) {
+        return refuse(p, 400, "CSeq is not higher than that of the binding");
+    }
+    if (c->expires_s == 0) {
+        p->count -= b != NULL && p->count > 0 ? 1 : 0;
+        return true;
+    }
+    p->count += b == NULL ? 1 : 0;
+    p->longest_s = c->expires_s > p->longest_s ? c->expires_s : p->longest_s;
+    return true;
+}
+
+/* Longest of the bindings that the request does not touch. */
+static uint32_t longest_untouched(struct turn *t, struct sip *s, const struct sip_rx *rx,
+                                  uint32_t account)
+{
+    uint32_t longest = 0;
+    for (struct registrar_binding *b = get(s, s->accounts[account].first); b != NULL;
+         b = get(s, b->next)) {
+        bool is_touched = false;
+        struct slice item;
+        struct sip_msg_items it = sip_msg_items(rx->m, SIP_HDR_CONTACT);
+        while (!is_touched && sip_msg_items_next(&it, &item) == ERR_OK) {
+            struct contact c;
+            is_touched = read_contact(t, s, rx, item, &c) == ERR_OK && is_same_contact(b, &c);
+        }
+        uint32_t left = is_touched ? 0 : remaining_s(t, b->expires_us);
+        longest = left > longest ? left : longest;
+    }
+    return longest;
+}
+
+static bool make_plan(struct turn *t, struct sip *s, const struct sip_rx *rx, uint32_t account,
+                      struct plan *p)
+{
+    struct slice item;
+    uint32_t items = 0;
+    bool has_star = false;
+    drop_expired(t, s, account);
+    *p = (struct plan){.count = s->accounts[account].count};
+    struct sip_msg_items it = sip_msg_items(rx->m, SIP_HDR_CONTACT);
+    while (sip_msg_items_next(&it, &item) == ERR_OK) {
+        struct contact c;
+        items++;
+        if (slice_is_equal(sip_lex_trim(item), SLICE_LITERAL("*"))) {
+            has_star = true;
+            continue;
+        }
+        if (items > s->settings.limits->sip_bindings_per_account) {
+            return refuse(p, 403, "Too many contacts");
+        }
+        if (read_contact(t, s, rx, item, &c) != ERR_OK) {
+            return refuse(p, 400, "A Contact that cannot be used");
+        }
+        if (!plan_contact(t, s, rx, account, &c, p)) {
+            return false;
+        }
+    }
+    if (has_star) {
+        return items == 1 ? plan_star(t, s, rx, account, p)
+                          : refuse(p, 400, "Contact: * stands alone");
+    }
+    if (p->count > s->settings.limits->sip_bindings_per_account) {
+        return refuse(p, 403, "Too many contacts of this account");
+    }
+    uint32_t untouched = longest_untouched(t, s, rx, account);
+    p->longest_s = untouched > p->longest_s ? untouched : p->longest_s;
+    return true;
+}
+
+/* Where to reach a contact: see registrar.h. */
+static struct flow_ref flow_of(const struct sip_rx *rx, const struct contact *c)
+{
+    struct flow_ref flow = tx_server_return(&rx->core, &rx->from);
+    struct address via, contact;
+    enum { SIP_PORT = 5060 };
+    if (rx->from.kind == SIP_UDP && address_parse(rx->core.via.host, SIP_PORT, &via) == ERR_OK &&
+        address_parse(c->uri.host, SIP_PORT, &contact) == ERR_OK) {
+        via.port = rx->core.via.port == 0 ? SIP_PORT : rx->core.via.port;
+        contact.port = c->uri.port == 0 ? SIP_PORT : c->uri.port;
+        if (address_is_equal(&via, &rx->from.remote) &&
+            address_is_same_host(&contact, &rx->from.remote)) {
+            flow.remote = contact;
+        }
+    }
+    return flow;
+}
+
+static bool apply_contact(struct turn *t, struct sip *s, const struct sip_rx *rx,
+                          uint32_t account, const struct contact *c)
+{
+    struct registrar_account *a = &s->accounts[account];
+    struct registrar_binding *b = find_contact(s, account, c);
+    if (c->expires_s == 0) {
+        if (b != NULL) {
+            drop(t, s, b);
+        }
+        return true;
+    }
+    if (b == NULL) {
+        b = a->count < s->settings.limits->sip_bindings_per_account ? pool_acquire(&s->bindings)
+                                                                     : NULL;
+        if (b == NULL) {
+            metric_add(t->metrics, METRIC_pool_exhausted, 1);
+            return false;
+        }
+        b->account = account;
+        b->next = a->first;
+        a->first = pool_handle(&s->bindings, b);
+        a->count++;
+        count_changed(t, s, a->count - 1, a->count);
+    }
+    b->flow = flow_of(rx, c);
+    b->expires_us = t->now_us + c->expires_s * US_PER_S;
+    b->cseq = rx->core.cseq.number;
+    b->q_milli = c->address.q_milli;
+    b->uri_len = (uint16_t)c->address.uri.len;
+    memcpy(b->uri, c->address.uri.data, c->address.uri.len);
+    b->uri[b->uri_len] = 0;
+    b->has_instance = c->has_instance;
+    memcpy(b->instance, c->instance, sizeof(b->instance));
+    hash16(t, rx->core.call_id, b->call_id);
+    return true;
+}
+
+static bool apply(struct turn *t, struct sip *s, const struct sip_rx *rx, uint32_t account)
+{
+    struct slice item;
+    struct sip_msg_items it = sip_msg_items(rx->m, SIP_HDR_CONTACT);
+    bool all = true;
+    while (sip_msg_items_next(&it, &item) == ERR_OK) {
+        struct contact c;
+        if (slice_is_equal(sip_lex_trim(item), SLICE_LITERAL("*"))) {
+            struct registrar_binding *b = NULL;
+            while ((b = get(s, s->accounts[account].first)) != NULL) {
+                drop(t, s, b);
+            }
+        } else if (read_contact(t, s, rx, item, &c) == ERR_OK) {
+            all = apply_contact(t, s, rx, account, &c) && all;
+        }
+    }
+    return all;
+}
+
+/* ---- the overlay */
+
+static void arm(struct turn *t, struct sip *s, uint32_t account)
+{
+    struct registrar_account *a = &s->accounts[account];
+    uint64_t due = a->count > 0 && a->waiting == 0 ? a->refresh_us : UINT64_MAX;
+    for (struct registrar_binding *b = get(s, a->first); b != NULL; b = get(s, b->next)) {
+        due = min_u64(due, b->expires_us);
+    }
+    if (due == UINT64_MAX) {
+        wheel_cancel(t->wheel, &a->timer);
+    } else {
+        wheel_arm(t->wheel, &a->timer, due);
+    }
+}
+
+/* Stores the route [self] for `lifetime_s`, or removes it (0; then what is left of the record's life
+ * is how long the removal must stand, RFC 6940 7.4.1.3). */
+static enum err store(struct turn *t, struct sip *s, uint32_t account, uint32_t lifetime_s,
+                      uint64_t tag)
+{
+    const struct sip_account *who = &s->settings.accounts[account];
+    uint8_t list[FWD_NODE_BYTES_MAX], value[ROUTE_CAP];
+    struct wr w = wr_init(list, sizeof(list));
+    fwd_wr_node(&w, &s->params, &s->settings.self);
+    struct kind_sip route = {.type = KIND_SIP_ROUTE, .destination_list = wr_slice(&w)};
+    struct wr v = wr_init(value, sizeof(value));
+    kind_sip_wr(&v, &route);
+    CHECK(wr_ok(&v));
+    uint32_t left = remaining_s(t, s->accounts[account].stored_until_us);
+    struct overlay_store what = {.kind = OVERLAY_KIND_SIP_REGISTRATION,
+                                 .signer = who->ident,
+                                 .key = ids_node_slice(&who->ident->node_id, &s->params),
+                                 .exists = lifetime_s > 0,
+                                 .value = lifetime_s > 0 ? wr_slice(&v) : SLICE_EMPTY,
+                                 .lifetime_s = lifetime_s > 0 ? lifetime_s : left + 1};
+    overlay_resource_of(t, slice_text(who->user), &what.resource);
+    enum err e = overlay_store(t, s->overlay, &what, tag);
+    s->accounts[account].waiting += e == ERR_OK ? 1 : 0;
+    return e;
+}
+
+static void note_stored(struct turn *t, struct sip *s, uint32_t account, uint32_t lifetime_s)
+{
+    struct registrar_account *a = &s->accounts[account];
+    a->stored_until_us = lifetime_s == 0 ? 0 : t->now_us + lifetime_s * US_PER_S;
+    a->refresh_us = t->now_us + rng_jitter(t->rng, lifetime_s * US_PER_S * 45 / 100, 10);
+}
+
+/* The record again, for as long as the longest contact lasts; or away with it. */
+static void refresh(struct turn *t, struct sip *s, uint32_t account)
+{
+    struct registrar_account *a = &s->accounts[account];
+    uint32_t longest = 0;
+    for (struct registrar_binding *b = get(s, a->first); b != NULL; b = get(s, b->next)) {
+        uint32_t left = remaining_s(t, b->expires_us);
+        longest = left > longest ? left : longest;
+    }
+    if (longest < WORTH_REFRESHING_S && (longest > 0 || a->stored_until_us == 0)) {
+        a->refresh_us = UINT64_MAX;
+        return;
+    }
+    if (store(t, s, account, longest, a->timer.tag) != ERR_OK) {
+        metric_add(t->metrics, METRIC_sip_stores_failed, 1);
+        a->refresh_us = t->now_us + RETRY_S * US_PER_S;
+    }
+}
+
+void registrar_on_timer(struct turn *t, struct sip *s, struct wheel_timer *timer)
+{
+    uint32_t account = handle_index(timer->tag);
+    CHECK(account < s->settings.account_count);
+    drop_expired(t, s, account);
+    struct registrar_account *a = &s->accounts[account];
+    if (a->waiting == 0 && a->count > 0 && a->refresh_us <= t->now_us) {
+        refresh(t, s, account);
+    }
+    arm(t, s, account);
+}
+
+void registrar_on_ready(struct turn *t, struct sip *s)
+{
+    for (uint32_t i = 0; i < s->settings.account_count; i++) {
+        if (s->accounts[i].count > 0) {
+            s->accounts[i].refresh_us = t->now_us + rng_below(t->rng, READY_SPREAD_MS) * 1000;
+            arm(t, s, i);
+        }
+    }
+}
+
+/* ---- answers */
+
+static void answer_ok(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx,
+                      uint32_t account)
+{
+    struct sip_writer w;
+    handle at = 0;
+    const struct registrar_binding *b = NULL;
+    reply_begin(t, s, rx, 200, &w);
+    while ((b = registrar_next(t, s, account, &at)) != NULL) {
+        sip_write_header_begin(&w, SIP_HDR_CONTACT);
+        sip_write_text(&w, "<");
+        sip_write_slice(&w, slice_of(b->uri, b->uri_len));
+        sip_write_text(&w, ">;expires=");
+        sip_write_u32(&w, remaining_s(t, b->expires_us));
+        if (b->q_milli != 1000) {
+            const char digits[] = {'0', '.', (char)('0' + b->q_milli / 100 % 10),
+                                   (char)('0' + b->q_milli / 10 % 10),
+                                   (char)('0' + b->q_milli % 10)};
+            sip_write_text(&w, ";q=");
+            sip_write_slice(&w, slice_of(digits, sizeof(digits)));
+        }
+        sip_write_header_end(&w);
+    }
+    metric_add(t->metrics, METRIC_sip_registers_ok, 1);
+    reply_finish(t, s, rx, tx, 200, &w);
+}
+
+static void answer_plan(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx,
+                        const struct plan *p)
+{
+    struct sip_writer w;
+    reply_begin(t, s, rx, p->status, &w);
+    if (p->status == 423) {
+        sip_write_header_u32(&w, SIP_HDR_MIN_EXPIRES, s->settings.min_expires_s);
+    }
+    reply_warning(s, &w, p->why);
+    reply_finish(t, s, rx, tx, p->status, &w);
+}
+
+void registrar_on_stored(struct turn *t, struct sip *s, const struct overlay_event *event)
+{
+    bool is_ok = event->error == ERR_OK;
+    struct registrar_wait *wait = pool_get(&s->registers, event->tag);
+    if (!is_ok) {
+        metric_add(t->metrics, METRIC_sip_stores_failed, 1);
+    }
+    if (wait == NULL) { /* a refresh of our own */
+        uint32_t account = handle_index(event->tag);
+        CHECK(account < s->settings.account_count);
+        struct registrar_account *a = &s->accounts[account];
+        uint32_t longest = 0;
+        CHECK(a->waiting > 0);
+        a->waiting--;
+        for (struct registrar_binding *b = get(s, a->first); b != NULL; b = get(s, b->next)) {
+            uint32_t left = remaining_s(t, b->expires_us);
+            longest = left > longest ? left : longest;
+        }
+        note_stored(t, s, account, is_ok ? longest : 0);
+        a->refresh_us = is_ok ? a->refresh_us : t->now_us + RETRY_S * US_PER_S;
+        arm(t, s, account);
+        return;
+    }
+    struct sip_rx rx;
+    struct registrar_wait w = *wait;
+    struct tx *tx = tx_get(s, w.tx);
+    pool_release(&s->registers, wait);
+    CHECK(s->accounts[w.account].waiting > 0);
+    s->accounts[w.account].waiting--;
+    sip_state_reread(s, w.request, &w.from, &rx);
+    if (!is_ok) {
+        reply_send(t, s, &rx, tx, reply_status_of(event->error, event->reload_error),
+                   reply_why_of(event->error, event->reload_error));
+    } else if (apply(t, s, &rx, w.account)) {
+        note_stored(t, s, w.account, w.lifetime_s);
+        answer_ok(t, s, &rx, tx, w.account);
+    } else {
+        note_stored(t, s, w.account, w.lifetime_s);
+        reply_send(t, s, &rx, tx, 503, "No room for more contacts");
+    }
+    /* Two requests of one account may have crossed: then the record is put right at once. */
+    struct registrar_account *a = &s->accounts[w.account];
+    if (is_ok && a->waiting == 0 && (a->count > 0) != (a->stored_until_us != 0)) {
+        refresh(t, s, w.account);
+    }
+    arm(t, s, w.account);
+    msgbuf_release(t->buffers, w.request);
+}
+
+/* The plan is sound: ask the overlay, then wait. */
+static void commit(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx,
+                   uint32_t account, const struct plan *p)
+{
+    struct registrar_wait *wait = pool_acquire(&s->registers);
+    struct msgbuf *request = wait == NULL ? NULL : sip_state_buffer(t, rx->m->bytes);
+    if (request == NULL) {
+        if (wait != NULL) {
+            pool_release(&s->registers, wait);
+        }
+        reply_send(t, s, rx, tx, 503, "Too many registrations at once");
+        return;
+    }
+    *wait = (struct registrar_wait){.tx = tx_handle(s, tx),
+                                    .request = request,
+                                    .from = rx->from,
+                                    .account = account,
+                                    .lifetime_s = p->count > 0 ? p->longest_s : 0};
+    enum err e = store(t, s, account, wait->lifetime_s, pool_handle(&s->registers, wait));
+    if (e != ERR_OK) {
+        metric_add(t->metrics, METRIC_sip_stores_failed, 1);
+        pool_release(&s->registers, wait);
+        msgbuf_release(t->buffers, request);
+        reply_send(t, s, rx, tx, reply_status_of(e, 0), reply_why_of(e, 0));
+    }
+}
+
+/* Whose registration it is and whether the sender may change it; REGISTRAR_NONE: was answered. */
+static uint32_t authorise(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx)
+{
+    char to[SIP_STATE_AOR_CAP], from[SIP_STATE_AOR_CAP];
+    size_t to_len = 0, from_len = 0;
+    if (sip_state_aor_text(s, rx->core.to.uri, true, to, &to_len) != ERR_OK) {
+        reply_send(t, s, rx, tx, 404, "This domain is not served here");
+        return REGISTRAR_NONE;
+    }
+    uint32_t account = registrar_find(s, slice_of(to, to_len));
+    if (account == REGISTRAR_NONE) {
+        metric_add(t->metrics, METRIC_sip_refused_auth, 1);
+        reply_send(t, s, rx, tx, 403, "No credential of this account on this node");
+        return REGISTRAR_NONE;
+    }
+    const struct sip_account *who = &s->settings.accounts[account];
+    enum digest_result result = digest_check(t, s, rx, SIP_HDR_AUTHORIZATION, who);
+    bool is_third_party = sip_state_aor_text(s, rx->core.from.uri, true, from, &from_len) != ERR_OK ||
+                          !slice_is_equal(slice_of(from, from_len), slice_of(to, to_len));
+    if (result == DIGEST_OTHER || (result == DIGEST_OK && is_third_party)) {
+        metric_add(t->metrics, METRIC_sip_refused_auth, 1);
+        reply_send(t, s, rx, tx, 403, "Only the account itself may register its address");
+        return REGISTRAR_NONE;
+    }
+    if (result != DIGEST_OK) {
+        metric_add(t->metrics, METRIC_sip_refused_auth, result == DIGEST_WRONG ? 1 : 0);
+        digest_challenge(t, s, rx, tx, who, result == DIGEST_STALE);
+        return REGISTRAR_NONE;
+    }
+    flow_prove(t, s, &rx->from);
+    return account;
+}
+
+void registrar_on_request(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx)
+{
+    struct plan p;
+    if (flow_is_peer(&rx->from)) {
+        reply_send(t, s, rx, tx, 403, "Phones register here, peers do not");
+        return;
+    }
+    uint32_t account = authorise(t, s, rx, tx);
+    if (account == REGISTRAR_NONE) {
+        return;
+    }
+    if (!make_plan(t, s, rx, account, &p)) {
+        answer_plan(t, s, rx, tx, &p);
+    } else if (!sip_msg_has(rx->m, SIP_HDR_CONTACT)) {
+        answer_ok(t, s, rx, tx, account);
+    } else if (p.count == 0 && s->accounts[account].stored_until_us == 0) {
+        bool all = apply(t, s, rx, account); /* nothing is stored, nothing to remove */
+        CHECK(all);
+        answer_ok(t, s, rx, tx, account);
+    } else {
+        commit(t, s, rx, tx, account, &p);
+    }
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* registrar.h - the phones' contacts, and the one record that the overlay keeps for each account.
+ *
+ * A REGISTER is planned first, then the overlay is asked to store (or remove) the route, and only
+ * when it said yes are the bindings changed and 200 answered.  A contact's flow is where its
+ * REGISTER came from; for a phone that knows its own UDP address, the Contact itself.
+ *
+ * Owner:  struct sip; accounts whose home shard this is.
+ * Limits: sip_bindings, of one account sip_bindings_per_account; sip_registers waiting.
+ * RFC:    3261 10, 7904 3; design.md section 6 (the stored route). */
+#pragma once
+#include "sip/reply.h"
+
+enum { REGISTRAR_URI_CAP = 255, REGISTRAR_NONE = UINT32_MAX };
+
+struct registrar_binding {
+    handle next;
+    struct flow_ref flow;
+    uint64_t expires_us;
+    uint32_t account;
+    uint32_t cseq;
+    uint16_t q_milli;
+    uint16_t uri_len;
+    bool has_instance;
+    uint8_t call_id[16];  /* of a hash */
+    uint8_t instance[16]; /* of a hash over +sip.instance and reg-id */
+    char uri[REGISTRAR_URI_CAP + 1];
+};
+STATIC_CHECK(sizeof(struct registrar_binding) <= LIMITS_COST_sip_bindings);
+
+struct registrar_account {
+    struct wheel_timer timer;
+    handle first; /* binding */
+    uint32_t count;
+    uint32_t waiting;         /* stores under way, refreshes included */
+    uint64_t stored_until_us; /* 0 = the overlay has no record of ours */
+    uint64_t refresh_us;
+};
+
+/* A REGISTER that waits for the overlay. */
+struct registrar_wait {
+    handle tx;
+    struct msgbuf *request;
+    struct flow_ref from;
+    uint32_t account;
+    uint32_t lifetime_s; /* 0: removal */
+};
+STATIC_CHECK(sizeof(struct registrar_wait) <= LIMITS_COST_sip_registers);
+
+enum registrar_timer { REGISTRAR_TIMER = 1 };
+
+void registrar_init(struct sip *s, struct arena *arena, uint64_t seed);
+/* Index into settings.accounts, or REGISTRAR_NONE. */
+uint32_t registrar_find(const struct sip *s, struct slice aor);
+bool registrar_is_live(const struct turn *t, const struct sip *s, uint32_t account);
+/* Walks the live bindings of an account: *at = 0 to start; NULL at the end. */
+const struct registrar_binding *registrar_next(const struct turn *t, const struct sip *s,
+                                               uint32_t account, handle *at);
+void registrar_on_request(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx);
+void registrar_on_stored(struct turn *t, struct sip *s, const struct overlay_event *event);
+void registrar_on_timer(struct turn *t, struct sip *s, struct wheel_timer *timer);
+/* The overlay is there (again): records are put back soon. */
+void registrar_on_ready(struct turn *t, struct sip *s);

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* relay.c - see relay.h. */
+#include "sip/relay.h"
+#include "codec/sip_edit.h"
+
+enum { MAX_FORWARDS = 70, VIA_CAP = 64 + TX_BRANCH_CAP + SIP_STATE_HOST_CAP };
+
+static const char *transport_name(const struct flow_ref *to)
+{
+    switch (to->kind) {
+    case SIP_UDP:
+        return "SIP/2.0/UDP ";
+    case SIP_TCP:
+        return "SIP/2.0/TCP ";
+    default:
+        return "SIP/2.0/TLS ";
+    }
+}
+
+static struct slice write_via(const struct sip *s, const struct relay *how, char *out)
+{
+    struct sip_writer w;
+    struct slice text;
+    sip_write_init(&w, (uint8_t *)out, VIA_CAP);
+    sip_write_text(&w, transport_name(how->to));
+    sip_write_text(&w, flow_is_peer(how->to) ? s->self_host : s->advertised);
+    sip_write_text(&w, ";branch=");
+    sip_write_slice(&w, slice_of(how->branch, TX_BRANCH_CAP));
+    if (!flow_is_peer(how->to)) {
+        sip_write_text(&w, ";rport");
+    }
+    enum err e = sip_write_finish(&w, &text);
+    CHECK(e == ERR_OK);
+    return text;
+}
+
+static void mark_received(const struct sip_rx *rx, struct sip_edit *edit, char *host)
+{
+    if (flow_is_peer(&rx->from)) {
+        return;
+    }
+    address_host_text(&rx->from.remote, host);
+    bool is_needed =
+        rx->core.via.has_rport || !slice_is_equal(slice_text(host), rx->core.via.host);
+    sip_edit_received(edit, &rx->core.via, is_needed ? slice_text(host) : SLICE_EMPTY,
+                      rx->core.via.has_rport ? rx->from.remote.port : 0);
+}
+
+/* Credentials for our realm end here (RFC 3261 22.3). */
+static void drop_credentials(const struct sip *s, const struct sip_rx *rx, struct sip_edit *edit)
+{
+    const enum sip_hdr_id id = SIP_HDR_PROXY_AUTHORIZATION;
+    for (unsigned next = rx->m->first[id]; next != 0; next = rx->m->headers[next - 1].next) {
+        struct sip_hdr_digest d;
+        if (sip_hdr_digest_decode(sip_msg_value(rx->m, next - 1), &d) == ERR_OK && d.is_digest &&
+            slice_is_equal_nocase(d.realm, slice_text(s->domain))) {
+            sip_edit_remove(edit, next - 1);
+        }
+    }
+}
+
+static struct msgbuf *emit(struct turn *t, struct sip *s, const struct sip_edit *edit)
+{
+    size_t len = 0;
+    if (sip_edit_emit(edit, s->scratch, sizeof(s->scratch), &len) != ERR_OK) {
+        metric_add(t->metrics, METRIC_sip_drop_full, 1);
+        return NULL;
+    }
+    return sip_state_buffer(t, slice_of(s->scratch, len));
+}
+
+struct msgbuf *relay_request(struct turn *t, struct sip *s, const struct sip_rx *rx,
+                             const struct relay *how)
+{
+    char via[VIA_CAP], host[ADDRESS_TEXT_CAP], up[HOP_URI_CAP], down[HOP_URI_CAP];
+    struct sip_edit edit;
+    CHECK(!rx->core.has_max_forwards || rx->core.max_forwards > 0);
+    sip_edit_init(&edit, rx->m);
+    mark_received(rx, &edit, host);
+    sip_edit_push(&edit, SIP_HDR_VIA, write_via(s, how, via));
+    sip_edit_max_forwards(&edit, rx->core.has_max_forwards ? (uint8_t)(rx->core.max_forwards - 1)
+                                                           : MAX_FORWARDS);
+    if (how->request_uri.len > 0) {
+        sip_edit_request_uri(&edit, how->request_uri);
+    }
+    if (how->drop_routes) {
+        sip_edit_remove_all(&edit, SIP_HDR_ROUTE);
+    } else if (how->pop_routes > 0) {
+        sip_edit_pop(&edit, SIP_HDR_ROUTE, how->pop_routes);
+    }
+    if (how->drop_credentials) {
+        drop_credentials(s, rx, &edit);
+    }
+    if (how->record_route) {
+        sip_edit_push(&edit, SIP_HDR_RECORD_ROUTE, hop_record(t, s, &rx->from, up));
+        sip_edit_push(&edit, SIP_HDR_RECORD_ROUTE, hop_record(t, s, how->to, down));
+    }
+    s->requests_out++;
+    metric_add(t->metrics, METRIC_sip_requests_out, 1);
+    return emit(t, s, &edit);
+}
+
+struct msgbuf *relay_response(struct turn *t, struct sip *s, const struct sip_msg *m)
+{
+    struct sip_edit edit;
+    struct slice item;
+    struct sip_msg_items it = sip_msg_items(m, SIP_HDR_VIA);
+    if (sip_msg_items_next(&it, &item) != ERR_OK || sip_msg_items_next(&it, &item) != ERR_OK) {
+        metric_add(t->metrics, METRIC_sip_drop_stray, 1);
+        return NULL;
+    }
+    sip_edit_init(&edit, m);
+    sip_edit_pop(&edit, SIP_HDR_VIA, 1);
+    return emit(t, s, &edit);
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* relay.h - the message that goes out for the one that came in (RFC 3261 16.6, 16.7).
+ *
+ * Requests: Request-URI, Max-Forwards, our Via, Record-Route, our Route entries off, our challenge's
+ * credentials off, the received mark.  Responses: our Via off.  All else stays byte for byte. */
+#pragma once
+#include "sip/hop.h"
+
+struct relay {
+    const struct flow_ref *to;
+    struct slice request_uri; /* empty: as it came */
+    const char *branch;       /* TX_BRANCH_CAP bytes */
+    unsigned pop_routes;
+    bool drop_routes;  /* outside a dialog: all Route headers */
+    bool record_route;
+    bool drop_credentials;
+};
+
+/* NULL: it does not fit, or no buffer (counted). */
+struct msgbuf *relay_request(struct turn *t, struct sip *s, const struct sip_rx *rx,
+                             const struct relay *how);
+/* NULL also when no Via is left: the response was for us alone. */
+struct msgbuf *relay_response(struct turn *t, struct sip *s, const struct sip_msg *m);

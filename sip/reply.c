@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* reply.c - see reply.h. */
+#include "sip/reply.h"
+
+enum { TAG_BYTES = 6, RETRY_AFTER_S = 5 };
+
+/* RFC 6940 14.9 */
+enum {
+    RELOAD_FORBIDDEN = 2,
+    RELOAD_NOT_FOUND = 3,
+    RELOAD_REQUEST_TIMEOUT = 4,
+    RELOAD_DATA_TOO_LARGE = 8,
+    RELOAD_MESSAGE_TOO_LARGE = 11,
+};
+
+/* Our To tag of a call: the same for every response of this shard to it. */
+static struct slice to_tag(struct turn *t, const struct sip *s, const struct sip_rx *rx, char *hex)
+{
+    uint8_t mac[CRYPTO_SHA256_BYTES], text[2 * CRYPTO_SHA256_BYTES];
+    t->crypto->sha256(rx->core.call_id, text);
+    t->crypto->sha256(rx->core.from.tag, text + CRYPTO_SHA256_BYTES);
+    t->crypto->hmac_sha256(slice_of(s->settings.nonce_secret, sizeof(s->settings.nonce_secret)),
+                           slice_of(text, sizeof(text)), mac);
+    return slice_text(ids_hex(slice_of(mac, TAG_BYTES), hex));
+}
+
+void reply_begin(struct turn *t, struct sip *s, const struct sip_rx *rx, unsigned status,
+                 struct sip_writer *w)
+{
+    char hex[2 * TAG_BYTES + 1], host[ADDRESS_TEXT_CAP];
+    struct sip_write_reply how = {.status = status};
+    if (status > 100) {
+        how.to_tag = to_tag(t, s, rx, hex);
+    }
+    if (rx->from.kind == SIP_UDP || rx->from.kind == SIP_TCP || rx->from.kind == SIP_TLS) {
+        address_host_text(&rx->from.remote, host);
+        if (rx->core.via.has_rport || !slice_is_equal(slice_text(host), rx->core.via.host)) {
+            how.received = slice_text(host);
+        }
+        how.rport = rx->core.via.has_rport ? rx->from.remote.port : 0;
+    }
+    sip_write_init(w, s->scratch, sizeof(s->scratch));
+    sip_write_response(w, rx->m, &rx->core, &how);
+    if (status == 503) {
+        sip_write_header_u32(w, SIP_HDR_RETRY_AFTER, RETRY_AFTER_S);
+        metric_add(t->metrics, METRIC_sip_refused_overload, 1);
+    }
+}
+
+void reply_warning(const struct sip *s, struct sip_writer *w, const char *why)
+{
+    sip_write_header_begin(w, SIP_HDR_WARNING);
+    sip_write_text(w, "399 ");
+    sip_write_text(w, s->domain);
+    sip_write_text(w, " ");
+    sip_write_quoted(w, slice_text(why));
+    sip_write_header_end(w);
+}
+
+void reply_finish(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx,
+                  unsigned status, struct sip_writer *w)
+{
+    struct slice text;
+    sip_write_body(w, SLICE_EMPTY, SLICE_EMPTY);
+    struct msgbuf *buf =
+        sip_write_finish(w, &text) == ERR_OK ? sip_state_buffer(t, text) : NULL;
+    if (buf == NULL) {
+        metric_add(t->metrics, METRIC_sip_drop_full, 1);
+        if (tx != NULL && status >= 200) { /* nothing can be said: end it all the same */
+            (void)tx_server_step(t, tx, TX_EVENT_BROKEN);
+            if (tx->state == TX_DONE) {
+                tx_release(t, s, tx);
+            }
+        }
+        return;
+    }
+    if (tx != NULL) {
+        tx_server_respond(t, s, tx, status, buf);
+    } else {
+        struct flow_ref to = tx_server_return(&rx->core, &rx->from);
+        s->responses_out++;
+        metric_add(t->metrics, METRIC_sip_responses_out, 1);
+        enum err e = flow_send(t, s, &to, buf);
+        (void)e; /* counted */
+    }
+    msgbuf_release(t->buffers, buf);
+}
+
+void reply_send(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx,
+                unsigned status, const char *why)
+{
+    struct sip_writer w;
+    if (rx->m->method == SIP_METHOD_ACK) {
+        return; /* never answered */
+    }
+    reply_begin(t, s, rx, status, &w);
+    if (why != NULL) {
+        reply_warning(s, &w, why);
+    }
+    reply_finish(t, s, rx, tx, status, &w);
+}
+
+unsigned reply_status_of(enum err error, uint16_t reload_error)
+{
+    if (error == ERR_TIMEOUT || error == ERR_UNREACHABLE_PEER) {
+        return 504;
+    }
+    if (error == ERR_LIMIT || error == ERR_STATE || error == ERR_NO_MEMORY || error == ERR_CLOSED) {
+        return 503;
+    }
+    if (error == ERR_FORBIDDEN) {
+        return 403;
+    }
+    if (error == ERR_TOO_LARGE) {
+        return 413;
+    }
+    if (error != ERR_REMOTE) {
+        return 500;
+    }
+    switch (reload_error) {
+    case RELOAD_FORBIDDEN:
+        return 403;
+    case RELOAD_REQUEST_TIMEOUT:
+        return 504;
+    case RELOAD_DATA_TOO_LARGE:
+    case RELOAD_MESSAGE_TOO_LARGE:
+        return 413;
+    default:
+        return 500;
+    }
+}
+
+const char *reply_why_of(enum err error, uint16_t reload_error)
+{
+    switch (reply_status_of(error, reload_error)) {
+    case 403:
+        return "The overlay refused the registration";
+    case 413:
+        return "The registration is too large for the overlay";
+    case 503:
+        return "The overlay is not reachable from here now";
+    case 504:
+        return "The overlay did not answer";
+    default:
+        return "The overlay answered with an error";
+    }
+}

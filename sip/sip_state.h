@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* sip_state.h - what the files of sip/ share: the state of one shard's phone side.
+ *
+ * Nobody outside of sip/ includes this.  Each table is owned by the file named beside it. */
+#pragma once
+#include "codec/kind_sip.h"
+#include "codec/sip_write.h"
+#include "core/pool.h"
+#include "core/table.h"
+#include "sip/tx.h"
+
+enum { SIP_STATE_HOST_CAP = 2 * IDS_RING_BYTES + 1 + SIP_DOMAIN_CAP, SIP_STATE_AOR_CAP = 320 };
+
+/* One received message while it is handled. */
+struct sip_rx {
+    const struct sip_msg *m;
+    struct sip_msg_core core;
+    struct flow_ref from;
+};
+
+struct sip {
+    struct sip_settings settings;
+    struct overlay *overlay;
+    struct rl_params params;
+    bool is_draining;
+    char domain[SIP_DOMAIN_CAP + 1];      /* lower case */
+    char self_host[SIP_STATE_HOST_CAP + 1]; /* <Node-ID in hex>.<domain>: us, for other peers */
+    char advertised[ADDRESS_TEXT_CAP];    /* us, for phones */
+    struct sip_parser parser;             /* datagrams and mail */
+    struct sip_parser again;              /* messages of ours that are read once more */
+    uint8_t scratch[MSGBUF_LARGE_BYTES];  /* messages being written */
+
+    struct pool flows; /* flow */
+    struct sip_event *events;
+    uint32_t event_cap, event_first, event_count;
+    struct pool txs; /* tx */
+    struct table tx_table;
+    struct pool dials; /* dial */
+    struct table dial_table;
+    struct pool proxies; /* proxy */
+    struct pool branches; /* fork */
+    struct pool lookups; /* location and speak */
+    struct location_cached *located;
+    struct speak_cached *spoken;
+    struct pool registers; /* registrar */
+    struct pool bindings;
+    struct registrar_account *accounts; /* beside settings.accounts */
+    struct table account_table;
+    struct digest_seen *seen; /* digest */
+    uint32_t registered;      /* accounts with at least one binding */
+    uint64_t requests_in, responses_in, requests_out, responses_out;
+};
+
+/* Reads a message of ours again, into s->again: valid until the next call.  CHECKs that it is sound:
+ * it was when it was kept. */
+void sip_state_reread(struct sip *s, const struct msgbuf *buf, const struct flow_ref *from,
+                      struct sip_rx *rx);
+/* The canonical AOR of a URI that is of this overlay's domain: ERR_NOT_FOUND for another domain or no
+ * user, ERR_UNSUPPORTED for another scheme.  `alias`: our own address as host means the domain. */
+enum err sip_state_aor(const struct sip *s, const struct sip_uri *uri, bool alias, char *out,
+                       size_t *len) MUST_USE;
+/* The same from the text of a URI. */
+enum err sip_state_aor_text(const struct sip *s, struct slice text, bool alias, char *out,
+                            size_t *len) MUST_USE;
+/* A buffer holding `bytes`; NULL (counted) when there is none. */
+struct msgbuf *sip_state_buffer(struct turn *t, struct slice bytes);

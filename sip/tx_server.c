@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tx_server.c - server transactions (RFC 3261 17.2, RFC 6026 7.1, 8.5).
+ *
+ * The last response is kept and sent again for every retransmission of the request, and by timer G
+ * until the ACK comes.  After a 2xx to an INVITE the transaction is ACCEPTED for timer L: it absorbs
+ * retransmissions of the INVITE, and lets further 2xx through. */
+#include "sip/sip_state.h"
+
+enum { PIECE_CAP = 128, KEY_TEXT_CAP = 8 * PIECE_CAP, SIP_PORT = 5060 };
+
+static void complete(struct turn *t, struct tx *tx)
+{
+    tx_enter(t, tx, TX_COMPLETED);
+    if (tx->kind == TX_INVITE_SERVER) {
+        if (!tx->is_reliable) {
+            tx_arm_retry(t, tx, TX_TIMER_G, TX_T1_MS);
+        }
+        tx_arm_end(t, tx, TX_TIMER_H, TX_64_T1_MS);
+    } else {
+        tx_arm_end(t, tx, TX_TIMER_J, tx->is_reliable ? 0 : TX_64_T1_MS);
+    }
+}
+
+static enum tx_does step_open(struct turn *t, struct tx *tx, enum tx_event event)
+{
+    switch (event) {
+    case TX_EVENT_PROVISIONAL:
+        if (tx->state == TX_TRYING) {
+            tx_enter(t, tx, TX_PROCEEDING);
+        }
+        return TX_PASS;
+    case TX_EVENT_SUCCESS:
+        if (tx->kind == TX_INVITE_SERVER) {
+            tx_enter(t, tx, TX_ACCEPTED);
+            tx_arm_end(t, tx, TX_TIMER_L, TX_64_T1_MS);
+        } else {
+            complete(t, tx);
+        }
+        return TX_PASS;
+    case TX_EVENT_FAILURE:
+        complete(t, tx);
+        return TX_PASS;
+    case TX_EVENT_REQUEST:
+        return TX_RESEND;
+    case TX_EVENT_ACK:
+        return TX_IGNORE;
+    case TX_EVENT_BROKEN: /* the user has nothing to say any more */
+        tx_enter(t, tx, TX_DONE);
+        return TX_IGNORE;
+    case TX_EVENT_RETRY:
+    case TX_EVENT_TIMEOUT:
+        break;
+    }
+    UNREACHABLE("no timer runs before the final response");
+}
+
+static enum tx_does step_over(struct turn *t, struct tx *tx, enum tx_event event)
+{
+    switch (event) {
+    case TX_EVENT_PROVISIONAL:
+    case TX_EVENT_FAILURE:
+    case TX_EVENT_BROKEN:
+        return TX_IGNORE;
+    case TX_EVENT_SUCCESS: /* RFC 6026 7.1: each 2xx of a forked INVITE passes */
+        return tx->state == TX_ACCEPTED ? TX_PASS : TX_IGNORE;
+    case TX_EVENT_REQUEST:
+        return tx->state == TX_COMPLETED ? TX_RESEND : TX_IGNORE;
+    case TX_EVENT_ACK:
+        if (tx->kind == TX_INVITE_SERVER && tx->state == TX_COMPLETED) {
+            wheel_cancel(t->wheel, &tx->retry);
+            tx_enter(t, tx, TX_CONFIRMED);
+            tx_arm_end(t, tx, TX_TIMER_I, tx->is_reliable ? 0 : TX_T4_MS);
+        }
+        return TX_IGNORE;
+    case TX_EVENT_RETRY: {
+        uint32_t next = tx->interval_ms * 2;
+        tx_arm_retry(t, tx, TX_TIMER_G, next > TX_T2_MS ? TX_T2_MS : next);
+        return TX_RESEND;
+    }
+    case TX_EVENT_TIMEOUT:
+        tx_enter(t, tx, TX_DONE);
+        return TX_IGNORE;
+    }
+    UNREACHABLE("event");
+}
+
+enum tx_does tx_server_step(struct turn *t, struct tx *tx, enum tx_event event)
+{
+    CHECK(tx->kind == TX_INVITE_SERVER || tx->kind == TX_SERVER);
+    switch ((enum tx_state)tx->state) {
+    case TX_TRYING:
+    case TX_PROCEEDING:
+        return step_open(t, tx, event);
+    case TX_COMPLETED:
+    case TX_CONFIRMED:
+    case TX_ACCEPTED:
+        return step_over(t, tx, event);
+    case TX_DONE:
+    case TX_STATE_COUNT:
+        break;
+    }
+    UNREACHABLE("state of a server transaction");
+}
+
+void tx_server_recv(struct turn *t, struct sip *s, struct tx *tx, bool is_ack)
+{
+    enum tx_does does = tx_server_step(t, tx, is_ack ? TX_EVENT_ACK : TX_EVENT_REQUEST);
+    if (!is_ack) {
+        metric_add(t->metrics, METRIC_sip_duplicates, 1);
+    }
+    if (does == TX_RESEND && tx->message != NULL) {
+        enum err e = flow_send(t, s, &tx->peer, tx->message); /* counted; it will be asked again */
+        (void)e;
+    }
+}
+
+void tx_server_respond(struct turn *t, struct sip *s, struct tx *tx, unsigned status,
+                       struct msgbuf *response)
+{
+    enum tx_event event = status < 200   ? TX_EVENT_PROVISIONAL
+                          : status < 300 ? TX_EVENT_SUCCESS
+                                         : TX_EVENT_FAILURE;
+    if (tx_server_step(t, tx, event) != TX_PASS) {
+        return;
+    }
+    tx->status = (uint16_t)status;
+    s->responses_out++;
+    metric_add(t->metrics, METRIC_sip_responses_out, 1);
+    enum err e = flow_send(t, s, &tx->peer, response); /* lost: sent again when asked */
+    (void)e;
+    tx_keep(t, tx, tx->state == TX_ACCEPTED ? NULL : response);
+}
+
+/* Appends a piece, or the hash of it when it is long, so that no input is cut. */
+static void piece(struct turn *t, struct wr *w, struct slice text)
+{
+    uint8_t hash[CRYPTO_SHA256_BYTES];
+    if (text.len > PIECE_CAP - 2) {
+        t->crypto->sha256(text, hash);
+        text = slice_of(hash, sizeof(hash));
+    }
+    wr_opaque16(w, text);
+}
+
+void tx_server_key(struct turn *t, const struct sip_msg *m, const struct sip_msg_core *core,
+                   enum sip_method method, uint8_t key[TX_KEY_BYTES])
+{
+    uint8_t text[KEY_TEXT_CAP], hash[CRYPTO_SHA256_BYTES];
+    struct wr w = wr_init(text, sizeof(text));
+    if (method == SIP_METHOD_OTHER) {
+        piece(t, &w, m->method_text);
+    } else {
+        wr_u8(&w, (uint8_t)method);
+    }
+    piece(t, &w, core->via.sent_by);
+    if (core->via.has_magic) {
+        piece(t, &w, core->via.branch);
+    } else { /* RFC 2543: 17.2.3's second rule, To tags apart */
+        piece(t, &w, m->request_uri);
+        piece(t, &w, core->from.tag);
+        piece(t, &w, core->call_id);
+        wr_u32(&w, core->cseq.number);
+        piece(t, &w, core->via.text);
+    }
+    CHECK(wr_ok(&w));
+    t->crypto->sha256(wr_slice(&w), hash);
+    memcpy(key, hash, TX_KEY_BYTES);
+    key[0] = 'S';
+}
+
+struct flow_ref tx_server_return(const struct sip_msg_core *core, const struct flow_ref *from)
+{
+    struct flow_ref to = *from;
+    struct address via;
+    if (from->kind != SIP_UDP || core->via.has_rport) {
+        return to;
+    }
+    /* No rport: the port of sent-by, but only where the sender knows its own address. */
+    if (address_parse(core->via.host, SIP_PORT, &via) == ERR_OK &&
+        address_is_same_host(&via, &from->remote)) {
+        to.remote.port = core->via.port == 0 ? SIP_PORT : core->via.port;
+    }
+    return to;
+}

@@ -1,0 +1,755 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* phone_world.h - nodes with the real sip/ on a fake overlay, and phones that speak text.
+ *
+ * Virtual time; a datagram takes no time, an overlay request FAKE_DELAY_US.  Each instance is one
+ * shard (= one peer).  Connections between peers are made when AppAttach was answered.  A phone sends
+ * to one instance of its node (`entry`), which tests choose to exercise steering.
+ * Include in one file of a test program, after criterion. */
+#pragma once
+#include "link/crypto_boring.h"
+#include "sip/sip_state.h"
+#include "tests/unit/sip/fake_overlay.h"
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* Texts stand on the stack here, and no test uses every helper. */
+#pragma GCC diagnostic ignored "-Wframe-larger-than="
+#pragma GCC diagnostic ignored "-Wunused-function"
+
+enum { WORLD_INSTANCES = 8, WORLD_PHONES = 8, WORLD_ACCOUNTS = 6, WORLD_CONNS = 128,
+       PHONE_INBOX = 64, PHONE_TEXT = 6000 };
+
+static const char *const world_users[WORLD_ACCOUNTS] = {"alice@example.org", "bob@example.org",
+                                                        "carol@example.org", "dave@example.org",
+                                                        "erin@example.org", "mallory@example.org"};
+
+struct phone {
+    char name[32]; /* "alice" */
+    struct address address;
+    int entry;    /* instance that gets its datagrams or its connection */
+    handle conn;  /* TCP: its connection; 0 = UDP */
+    handle flow;
+    bool is_closed;
+    char inbox[PHONE_INBOX][PHONE_TEXT];
+    int first, count;
+    char stream[4 * PHONE_TEXT];
+    size_t stream_len;
+    uint32_t cseq;
+    char last_request[PHONE_TEXT]; /* as sent */
+};
+
+struct world_conn {
+    bool is_used;
+    int at;       /* instance */
+    int peer;     /* instance at the other end, or -1 */
+    int phone;    /* or -1 */
+    handle flow;  /* of sip at `at` */
+    int other;    /* index of the other end's conn */
+};
+
+struct world_instance {
+    struct turn turn;
+    struct rng rng;
+    struct wheel wheel;
+    struct msgbuf_pool buffers;
+    struct io_outbox out;
+    struct metrics metrics;
+    struct log log;
+    struct overlay overlay;
+    struct sip *sip;
+    int node;
+    uint16_t shard;
+    bool is_dead;
+    struct sip_account accounts[WORLD_ACCOUNTS];
+    struct ident idents[WORLD_ACCOUNTS];
+    struct limits limits;
+    void *memory;
+};
+
+struct world {
+    uint64_t now_us;
+    struct fake_dht dht;
+    struct world_instance *instances[WORLD_INSTANCES];
+    int count;
+    struct phone phones[WORLD_PHONES];
+    int phone_count;
+    struct world_conn conns[WORLD_CONNS];
+    uint32_t datagrams_lost; /* drop so many of the next datagrams to phones */
+    FILE *trace; /* WORLD_TRACE=FILE: every message */
+};
+
+static struct node_id world_node_id(int instance)
+{
+    struct node_id id = {0};
+    memset(id.bytes, 0x10 + instance, IDS_RING_BYTES);
+    return id;
+}
+
+static void world_quiet(void *context, enum log_level level, const char *line, size_t len)
+{
+    (void)context, (void)level, (void)line, (void)len;
+}
+
+static void world_ha1(const char *user, const char *password, bool is_sha256, char *hex)
+{
+    char text[256];
+    uint8_t hash[CRYPTO_SHA256_BYTES];
+    int len = snprintf(text, sizeof(text), "%.*s:example.org:%s", (int)strcspn(user, "@"), user,
+                       password);
+    if (is_sha256) {
+        crypto_boring()->sha256(slice_of(text, (size_t)len), hash);
+    } else {
+        crypto_boring()->md5(slice_of(text, (size_t)len), hash);
+    }
+    ids_hex(slice_of(hash, is_sha256 ? CRYPTO_SHA256_BYTES : CRYPTO_MD5_BYTES), hex);
+}
+
+/* Adds a node of `shards` instances; returns the index of its first. */
+static int world_add_node(struct world *w, uint16_t shards)
+{
+    int first = w->count;
+    for (uint16_t k = 0; k < shards; k++) {
+        struct world_instance *x = calloc(1, sizeof(*x));
+        int at = w->count++;
+        w->instances[at] = x;
+        x->node = first;
+        x->shard = k;
+        limits_default(&x->limits);
+        x->limits.sip_transactions = 512;
+        x->limits.sip_proxies = x->limits.sip_branches = 256;
+        x->limits.sip_lookups = x->limits.sip_registers = 64;
+        x->limits.sip_bindings = 64;
+        x->limits.sip_flows = 32;
+        x->limits.sip_dials = 16;
+        x->limits.sip_events = 256;
+        struct sip_settings s = {.shard = k,
+                                 .shards = shards,
+                                 .self = world_node_id(at),
+                                 .accounts = x->accounts,
+                                 .account_count = WORLD_ACCOUNTS,
+                                 .default_expires_s = 3600,
+                                 .min_expires_s = 60,
+                                 .max_expires_s = 7200,
+                                 .limits = &x->limits};
+        snprintf(s.domain, sizeof(s.domain), "example.org");
+        memset(s.nonce_secret, 0x55 + first, sizeof(s.nonce_secret));
+        for (uint16_t i = 0; i < shards; i++) {
+            s.siblings[i] = world_node_id(first + i);
+        }
+        char text[ADDRESS_TEXT_CAP];
+        snprintf(text, sizeof(text), "10.0.0.%d:5060", first + 1);
+        cr_assert_eq(address_parse(slice_text(text), 0, &s.advertised), ERR_OK);
+        for (int i = 0; i < WORLD_ACCOUNTS; i++) {
+            snprintf(x->accounts[i].user, sizeof(x->accounts[i].user), "%s", world_users[i]);
+            world_ha1(world_users[i], "secret", false, x->accounts[i].ha1_md5);
+            world_ha1(world_users[i], "secret", true, x->accounts[i].ha1_sha256);
+            x->accounts[i].digest = i % 2 == 0 ? SIP_DIGEST_MD5 : SIP_DIGEST_SHA256_MD5;
+            memset(x->idents[i].node_id.bytes, 0x80 + first * 8 + i, IDS_RING_BYTES);
+            x->accounts[i].ident = &x->idents[i];
+        }
+        size_t bytes = sip_bytes(&s) + io_outbox_bytes(1024) + (size_t)1024 * 2600 + 64 * 19000;
+        x->memory = calloc(1, bytes);
+        struct arena arena;
+        arena_init(&arena, x->memory, bytes);
+        rng_init(&x->rng, (uint64_t)at + 1);
+        wheel_init(&x->wheel, w->now_us);
+        msgbuf_pool_init(&x->buffers, &arena, 1024, 64);
+        io_outbox_init(&x->out, &arena, 1024);
+        log_init(&x->log, world_quiet, NULL, LOG_ERROR, 0);
+        x->turn = (struct turn){.now_us = w->now_us, .wall_ms = 1, .rng = &x->rng,
+                                .crypto = crypto_boring(), .wheel = &x->wheel,
+                                .buffers = &x->buffers, .out = &x->out, .metrics = &x->metrics,
+                                .log = &x->log};
+        x->overlay.dht = &w->dht;
+        x->overlay.self = s.self;
+        x->sip = sip_init(&x->turn, &arena, &s, &x->overlay);
+    }
+    return first;
+}
+
+static struct world *world_make(void)
+{
+    struct world *w = calloc(1, sizeof(*w));
+    w->now_us = 1000000000;
+    w->trace = getenv("WORLD_TRACE") == NULL ? NULL : fopen(getenv("WORLD_TRACE"), "w");
+    return w;
+}
+
+static void world_free(struct world *w)
+{
+    for (int i = 0; i < w->count; i++) {
+        free(w->instances[i]->memory);
+        free(w->instances[i]);
+    }
+    if (w->trace != NULL) {
+        fclose(w->trace);
+    }
+    free(w);
+}
+
+/* A certificate under Kind 0x10: the user is known, registered or not. */
+static void world_know(struct world *w, const char *user)
+{
+    struct overlay_resource resource;
+    uint8_t key[16] = {1};
+    overlay_resource_of(&w->instances[0]->turn, slice_text(user), &resource);
+    fake_put(&w->dht, &resource, OVERLAY_KIND_CERTIFICATE_BY_USER, slice_of(key, 16),
+             SLICE_LITERAL("certificate"), true, UINT64_MAX);
+}
+
+/* ---- phones */
+
+static struct phone *world_add_phone(struct world *w, const char *name, int entry)
+{
+    struct phone *p = &w->phones[w->phone_count];
+    char text[ADDRESS_TEXT_CAP];
+    snprintf(p->name, sizeof(p->name), "%s", name);
+    snprintf(text, sizeof(text), "10.1.0.%d:5060", ++w->phone_count);
+    cr_assert_eq(address_parse(slice_text(text), 0, &p->address), ERR_OK);
+    p->entry = entry;
+    return p;
+}
+
+static handle world_conn_add(struct world *w, int at, int peer, int phone)
+{
+    for (int i = 1; i < WORLD_CONNS; i++) {
+        if (!w->conns[i].is_used) {
+            w->conns[i] = (struct world_conn){.is_used = true, .at = at, .peer = peer,
+                                              .phone = phone};
+            return handle_make(HANDLE_CONN, 1, (uint32_t)i);
+        }
+    }
+    cr_assert_fail("no conn");
+    return 0;
+}
+
+static struct phone *world_add_tcp_phone(struct world *w, const char *name, int entry)
+{
+    struct phone *p = world_add_phone(w, name, entry);
+    struct world_instance *x = w->instances[entry];
+    p->conn = world_conn_add(w, entry, -1, w->phone_count - 1);
+    x->turn.now_us = w->now_us;
+    p->flow = sip_flow_accepted(&x->turn, x->sip, SIP_TCP, p->conn, &p->address);
+    cr_assert_neq(p->flow, 0);
+    w->conns[handle_index(p->conn)].flow = p->flow;
+    return p;
+}
+
+static void phone_deliver(struct world *w, struct phone *p, const void *data, size_t len)
+{
+    cr_assert_lt(p->count, PHONE_INBOX, "inbox of %s is full", p->name);
+    cr_assert_lt(len, (size_t)PHONE_TEXT);
+    char *to = p->inbox[(p->first + p->count++) % PHONE_INBOX];
+    memcpy(to, data, len);
+    to[len] = 0;
+    if (w->trace != NULL) {
+        fprintf(w->trace, "--- %.3f to %s:\n%s\n", (double)w->now_us / 1e6 - 1000, p->name, to);
+        fflush(w->trace);
+    }
+}
+
+/* Cuts a phone's stream into messages (all of them without a body but for Content-Length). */
+static void phone_stream(struct world *w, struct phone *p, const void *data, size_t len)
+{
+    cr_assert_lt(p->stream_len + len, sizeof(p->stream));
+    memcpy(p->stream + p->stream_len, data, len);
+    p->stream_len += len;
+    p->stream[p->stream_len] = 0;
+    for (;;) {
+        char *end = strstr(p->stream, "\r\n\r\n");
+        if (end == NULL) {
+            return;
+        }
+        const char *length = strstr(p->stream, "Content-Length:");
+        size_t total = (size_t)(end - p->stream) + 4 +
+                       (length != NULL && length < end ? strtoul(length + 15, NULL, 10) : 0);
+        if (p->stream_len < total) {
+            return;
+        }
+        phone_deliver(w, p, p->stream, total);
+        memmove(p->stream, p->stream + total, p->stream_len - total + 1);
+        p->stream_len -= total;
+    }
+}
+
+static void world_run(struct world *w, uint64_t us);
+
+/* Sends raw bytes now. */
+static void phone_raw(struct world *w, struct phone *p, const char *text, size_t len)
+{
+    struct world_instance *x = w->instances[p->entry];
+    uint8_t *copy = malloc(len + 1);
+    memcpy(copy, text, len);
+    x->turn.now_us = w->now_us;
+    if (p->conn != 0) {
+        sip_on_stream(&x->turn, x->sip, p->flow, copy, len);
+    } else {
+        sip_on_datagram(&x->turn, x->sip, &p->address, copy, len);
+    }
+    free(copy);
+    world_run(w, 0);
+}
+
+/* Sends text with \n for line ends; adds Content-Length and the empty line. */
+static void PRINTF_LIKE(3, 4) phone_send(struct world *w, struct phone *p, const char *format, ...)
+{
+    char text[PHONE_TEXT], out[PHONE_TEXT];
+    size_t len = 0;
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    for (const char *c = text; *c != 0; c++) {
+        if (*c == '\n') {
+            out[len++] = '\r';
+        }
+        out[len++] = *c;
+    }
+    len += (size_t)snprintf(out + len, sizeof(out) - len, "Content-Length: 0\r\n\r\n");
+    if (strncmp(out, "SIP/2.0", 7) != 0) {
+        memcpy(p->last_request, out, len + 1);
+    }
+    if (w->trace != NULL) {
+        fprintf(w->trace, "--- %.3f from %s:\n%s\n", (double)w->now_us / 1e6 - 1000, p->name, out);
+        fflush(w->trace);
+    }
+    phone_raw(w, p, out, len);
+}
+
+static const char *phone_get(struct phone *p)
+{
+    static char none[] = "(nothing)";
+    if (p->count == 0) {
+        return none;
+    }
+    const char *text = p->inbox[p->first];
+    p->first = (p->first + 1) % PHONE_INBOX;
+    p->count--;
+    return text;
+}
+
+/* The next message must begin so. */
+static const char *phone_expect(struct phone *p, const char *begin)
+{
+    const char *text = phone_get(p);
+    cr_assert(strncmp(text, begin, strlen(begin)) == 0, "%s expected \"%s\" and got:\n%s", p->name,
+              begin, text);
+    return text;
+}
+
+static void phone_expect_nothing(const struct phone *p)
+{
+    cr_assert_eq(p->count, 0, "%s got:\n%s", p->name, p->inbox[p->first]);
+}
+
+/* Lines of header `name` ("Via") of `text`, one after another with CRLF, as they stand. */
+static const char *lines_of(const char *text, const char *name, char *out)
+{
+    size_t len = strlen(name);
+    char *to = out;
+    for (const char *line = strstr(text, "\r\n"); line != NULL && line[2] != '\r';
+         line = strstr(line + 2, "\r\n")) {
+        if (strncmp(line + 2, name, len) == 0 && line[2 + len] == ':') {
+            size_t n = (size_t)(strstr(line + 2, "\r\n") - line);
+            memcpy(to, line + 2, n - 2);
+            memcpy(to + n - 2, "\n", 1);
+            to += n - 1;
+        }
+    }
+    *to = 0;
+    return out;
+}
+
+/* Value of the first header `name`, or "". */
+static const char *value_of(const char *text, const char *name, char *out)
+{
+    char lines[PHONE_TEXT];
+    lines_of(text, name, lines);
+    out[0] = 0;
+    if (lines[0] != 0) {
+        const char *value = lines + strlen(name) + 1;
+        value += strspn(value, " ");
+        snprintf(out, PHONE_TEXT, "%.*s", (int)strcspn(value, "\n"), value);
+    }
+    return out;
+}
+
+/* `name="value"` or name=value inside a header. */
+static const char *param_of(const char *text, const char *name, char *out)
+{
+    const char *at = strstr(text, name);
+    out[0] = 0;
+    if (at != NULL) {
+        at += strlen(name) + 1;
+        at += *at == '"';
+        snprintf(out, 256, "%.*s", (int)strcspn(at, "\",;> \r\n"), at);
+    }
+    return out;
+}
+
+/* Answers a challenge: the credentials' header line. */
+static const char *credentials(const char *challenge_text, const char *user, const char *password,
+                               const char *method, const char *uri, const char *nc, char *out)
+{
+    char value[PHONE_TEXT], nonce[256], algorithm[256], text[1024], ha1[65], ha2[65], response[65];
+    uint8_t hash[32];
+    bool is_proxy = strstr(challenge_text, "Proxy-Authenticate") != NULL;
+    value_of(challenge_text, is_proxy ? "Proxy-Authenticate" : "WWW-Authenticate", value);
+    param_of(value, "nonce", nonce);
+    param_of(value, "algorithm", algorithm);
+    bool sha = strcmp(algorithm, "SHA-256") == 0;
+    size_t size = sha ? 32 : 16;
+    void (*digest)(struct slice, uint8_t *) = sha ? crypto_boring()->sha256 : crypto_boring()->md5;
+    char whole[128];
+    snprintf(whole, sizeof(whole), "%s@example.org", user);
+    world_ha1(whole, password, sha, ha1);
+    snprintf(text, sizeof(text), "%s:%s", method, uri);
+    digest(slice_text(text), hash);
+    ids_hex(slice_of(hash, size), ha2);
+    snprintf(text, sizeof(text), "%s:%s:%s:0a4f:auth:%s", ha1, nonce, nc, ha2);
+    digest(slice_text(text), hash);
+    ids_hex(slice_of(hash, size), response);
+    snprintf(out, PHONE_TEXT,
+             "%s: Digest username=\"%s\", realm=\"example.org\", nonce=\"%s\", uri=\"%s\", "
+             "response=\"%s\", algorithm=%s, cnonce=\"0a4f\", qop=auth, nc=%s\n",
+             is_proxy ? "Proxy-Authorization" : "Authorization", user, nonce, uri, response,
+             algorithm, nc);
+    return out;
+}
+
+static const char *phone_via(const struct phone *p, const char *branch, char *out)
+{
+    char address[ADDRESS_TEXT_CAP];
+    snprintf(out, 256, "SIP/2.0/%s %s;rport;branch=z9hG4bK%s", p->conn != 0 ? "TCP" : "UDP",
+             address_text(&p->address, address), branch);
+    return out;
+}
+
+/* One REGISTER; `more` holds Contact and other lines. */
+static void phone_register_once(struct world *w, struct phone *p, const char *more,
+                                const char *authorization)
+{
+    char via[256], branch[64], address[ADDRESS_TEXT_CAP];
+    p->cseq++;
+    snprintf(branch, sizeof(branch), "reg-%s-%u", p->name, p->cseq);
+    phone_send(w, p,
+               "REGISTER sip:example.org SIP/2.0\nVia: %s\nFrom: <sip:%s@example.org>;tag=r\n"
+               "To: <sip:%s@example.org>\nCall-ID: reg-%s\nCSeq: %u REGISTER\n"
+               "Max-Forwards: 70\n%s%s",
+               phone_via(p, branch, via), p->name, p->name, address_text(&p->address, address),
+               p->cseq, more, authorization);
+}
+
+/* 401, then whatever comes to the second REGISTER. */
+static const char *phone_register(struct world *w, struct phone *p, const char *expires)
+{
+    char more[256], address[ADDRESS_TEXT_CAP], auth[PHONE_TEXT];
+    snprintf(more, sizeof(more), "Contact: <sip:%s@%s%s>\nExpires: %s\n", p->name,
+             address_text(&p->address, address), p->conn != 0 ? ";transport=tcp" : "", expires);
+    phone_register_once(w, p, more, "");
+    const char *challenge = phone_expect(p, "SIP/2.0 401");
+    credentials(challenge, p->name, "secret", "REGISTER", "sip:example.org", "00000001", auth);
+    phone_register_once(w, p, more, auth);
+    world_run(w, 20000);
+    return phone_get(p);
+}
+
+/* An INVITE (or MESSAGE, OPTIONS) to `to` with digest; leaves the answers in the inbox. */
+static void phone_call(struct world *w, struct phone *p, const char *method, const char *to,
+                       const char *call)
+{
+    char via[256], branch[128], auth[PHONE_TEXT], uri[128], address[ADDRESS_TEXT_CAP];
+    char line[PHONE_TEXT];
+    snprintf(uri, sizeof(uri), "sip:%s@example.org", to);
+    address_text(&p->address, address);
+    snprintf(branch, sizeof(branch), "%s-%s-1", method, call);
+    const char *format = "%s %s SIP/2.0\nVia: %s\nFrom: <sip:%s@example.org>;tag=f-%s\nTo: <%s>\n"
+                         "Call-ID: %s\nCSeq: %d %s\nMax-Forwards: 70\nContact: <sip:%s@%s%s>\n%s";
+    const char *tcp = p->conn != 0 ? ";transport=tcp" : "";
+    phone_send(w, p, format, method, uri, phone_via(p, branch, via), p->name, call, uri, call, 1,
+               method, p->name, address, tcp, "");
+    const char *challenge = phone_expect(p, "SIP/2.0 407");
+    credentials(challenge, p->name, "secret", method, uri, "00000001", auth);
+    if (strcmp(method, "INVITE") == 0) {
+        char to_line[PHONE_TEXT];
+        value_of(challenge, "To", to_line);
+        phone_send(w, p, "ACK %s SIP/2.0\nVia: %s\nFrom: <sip:%s@example.org>;tag=f-%s\nTo: %s\n"
+                   "Call-ID: %s\nCSeq: 1 ACK\nMax-Forwards: 70\n", uri, via, p->name, call, to_line,
+                   call);
+    }
+    snprintf(branch, sizeof(branch), "%s-%s-2", method, call);
+    (void)line;
+    phone_send(w, p, format, method, uri, phone_via(p, branch, via), p->name, call, uri, call, 2,
+               method, p->name, address, tcp, auth);
+}
+
+/* Answers `request`: "180 Ringing", "200 OK".  A To tag is added for all but 100. */
+static void phone_answer(struct world *w, struct phone *p, const char *request, const char *status)
+{
+    char via[PHONE_TEXT], rr[PHONE_TEXT], from[PHONE_TEXT], to[PHONE_TEXT], id[PHONE_TEXT],
+        cseq[PHONE_TEXT], address[ADDRESS_TEXT_CAP], copy[PHONE_TEXT];
+    snprintf(copy, sizeof(copy), "%s", request);
+    value_of(copy, "To", to);
+    phone_send(w, p, "SIP/2.0 %s\n%s%sFrom: %s\nTo: %s%s%s\nCall-ID: %s\nCSeq: %s\n"
+               "Contact: <sip:%s@%s>\n", status, lines_of(copy, "Via", via),
+               lines_of(copy, "Record-Route", rr), value_of(copy, "From", from), to,
+               strstr(to, "tag=") == NULL ? ";tag=t-" : "",
+               strstr(to, "tag=") == NULL ? p->name : "", value_of(copy, "Call-ID", id),
+               value_of(copy, "CSeq", cseq), p->name, address_text(&p->address, address));
+}
+
+/* What one side knows of a dialog. */
+struct dialog {
+    char routes[PHONE_TEXT]; /* Route lines */
+    char target[PHONE_TEXT];
+    char local[PHONE_TEXT], remote[PHONE_TEXT]; /* From and To of own requests */
+    char call_id[PHONE_TEXT];
+    uint32_t cseq;
+};
+
+static void dialog_routes(const char *text, bool is_reversed, char *out)
+{
+    char lines[PHONE_TEXT], *line[16];
+    int count = 0;
+    lines_of(text, "Record-Route", lines);
+    for (char *c = strtok(lines, "\n"); c != NULL && count < 16; c = strtok(NULL, "\n")) {
+        line[count++] = c;
+    }
+    size_t len = 0;
+    out[0] = 0;
+    for (int i = 0; i < count; i++) {
+        const char *from = line[is_reversed ? count - 1 - i : i];
+        len += (size_t)snprintf(out + len, PHONE_TEXT - len, "Route:%s\n", strchr(from, ':') + 1);
+    }
+}
+
+static void uri_of(const char *text, const char *name, char *out)
+{
+    char value[PHONE_TEXT];
+    value_of(text, name, value);
+    const char *at = strchr(value, '<');
+    snprintf(out, PHONE_TEXT, "%.*s", (int)strcspn(at + 1, ">"), at + 1);
+}
+
+/* The caller's view, from the 2xx. */
+static void dialog_caller(struct dialog *d, const char *ok)
+{
+    dialog_routes(ok, true, d->routes);
+    uri_of(ok, "Contact", d->target);
+    value_of(ok, "From", d->local);
+    value_of(ok, "To", d->remote);
+    value_of(ok, "Call-ID", d->call_id);
+    d->cseq = 2;
+}
+
+/* The callee's view, from the INVITE, and its own tag. */
+static void dialog_callee(struct dialog *d, const struct phone *p, const char *invite)
+{
+    char to[PHONE_TEXT];
+    dialog_routes(invite, false, d->routes);
+    uri_of(invite, "Contact", d->target);
+    snprintf(d->local, sizeof(d->local), "%.5000s;tag=t-%s", value_of(invite, "To", to), p->name);
+    value_of(invite, "From", d->remote);
+    value_of(invite, "Call-ID", d->call_id);
+    d->cseq = 100;
+}
+
+static void phone_in_dialog(struct world *w, struct phone *p, struct dialog *d, const char *method)
+{
+    char via[256], branch[128];
+    static unsigned unique;
+    bool is_ack = strcmp(method, "ACK") == 0;
+    d->cseq += is_ack ? 0 : 1;
+    snprintf(branch, sizeof(branch), "in-%s-%u", method, unique++);
+    phone_send(w, p, "%s %s SIP/2.0\nVia: %s\nFrom: %s\nTo: %s\nCall-ID: %.200s\nCSeq: %u %s\n"
+               "Max-Forwards: 70\n%s%s%s>\n", method, d->target, phone_via(p, branch, via),
+               d->local, d->remote, d->call_id, d->cseq, method, d->routes, "Contact: <sip:x@x.invalid",
+               "");
+}
+
+/* ---- running */
+
+static void world_join_peers(struct world *w, int dialler, int answerer)
+{
+    struct world_instance *a = w->instances[dialler], *b = w->instances[answerer];
+    handle ca = world_conn_add(w, dialler, answerer, -1);
+    handle cb = world_conn_add(w, answerer, dialler, -1);
+    struct node_id ida = world_node_id(dialler), idb = world_node_id(answerer);
+    char user[32];
+    w->conns[handle_index(ca)].other = (int)handle_index(cb);
+    w->conns[handle_index(cb)].other = (int)handle_index(ca);
+    a->turn.now_us = b->turn.now_us = w->now_us;
+    snprintf(user, sizeof(user), "node%d@example.org", b->node);
+    w->conns[handle_index(ca)].flow =
+        sip_peer_up(&a->turn, a->sip, ca, &idb, slice_text(user), true);
+    snprintf(user, sizeof(user), "node%d@example.org", a->node);
+    w->conns[handle_index(cb)].flow =
+        sip_peer_up(&b->turn, b->sip, cb, &ida, slice_text(user), false);
+}
+
+static void world_close_conn(struct world *w, int index, bool tell_both)
+{
+    struct world_conn *c = &w->conns[index];
+    if (!c->is_used) {
+        return;
+    }
+    c->is_used = false;
+    struct world_instance *x = w->instances[c->at];
+    if (tell_both) {
+        x->turn.now_us = w->now_us;
+        sip_flow_closed(&x->turn, x->sip, c->flow);
+    }
+    if (c->phone >= 0) {
+        w->phones[c->phone].is_closed = true;
+    } else {
+        world_close_conn(w, c->other, true);
+    }
+}
+
+static bool world_output(struct world *w, int at)
+{
+    struct world_instance *x = w->instances[at];
+    struct sip_event e;
+    bool any = false;
+    while (sip_next(&x->turn, x->sip, &e)) {
+        any = true;
+        struct world_conn *c = &w->conns[handle_index(e.conn)];
+        if (e.kind == SIP_CLOSE) {
+            world_close_conn(w, (int)handle_index(e.conn), false);
+            continue;
+        }
+        if (c->is_used && c->phone >= 0) {
+            phone_stream(w, &w->phones[c->phone], msgbuf_data(e.buf), e.buf->len);
+        } else if (c->is_used) {
+            struct world_conn *o = &w->conns[c->other];
+            struct world_instance *y = w->instances[o->at];
+            uint8_t copy[MSGBUF_LARGE_BYTES];
+            size_t len = e.buf->len;
+            memcpy(copy, msgbuf_data(e.buf), len);
+            y->turn.now_us = w->now_us;
+            if (!y->is_dead) {
+                sip_on_stream(&y->turn, y->sip, o->flow, copy, len);
+            }
+        }
+        msgbuf_release(&x->buffers, e.buf);
+    }
+    for (uint32_t i = 0; i < x->out.count; i++) {
+        struct io_op op = x->out.ops[i];
+        any = true;
+        if (op.kind == IO_OP_DATAGRAM) {
+            for (int k = 0; k < w->phone_count; k++) {
+                if (address_is_equal(&w->phones[k].address, &op.remote) &&
+                    w->phones[k].conn == 0) {
+                    if (w->datagrams_lost > 0) {
+                        w->datagrams_lost--;
+                    } else {
+                        phone_deliver(w, &w->phones[k], msgbuf_data(op.buf), op.buf->len);
+                    }
+                }
+            }
+        } else if (op.kind == IO_OP_MAIL) {
+            struct world_instance *y = w->instances[x->node + op.shard];
+            uint8_t copy[MSGBUF_LARGE_BYTES];
+            size_t len = op.buf->len;
+            memcpy(copy, msgbuf_data(op.buf), len);
+            y->turn.now_us = w->now_us;
+            sip_on_mail(&y->turn, y->sip, x->shard, op.mail, op.tag, copy, len);
+        }
+        if (op.buf != NULL) {
+            msgbuf_release(&x->buffers, op.buf);
+        }
+    }
+    io_outbox_clear(&x->out);
+    return any;
+}
+
+static bool world_overlay(struct world *w, int at)
+{
+    struct world_instance *x = w->instances[at];
+    struct overlay_event e;
+    bool any = false;
+    x->turn.now_us = w->now_us;
+    while (fake_next(&x->turn, &x->overlay, &e)) {
+        any = true;
+        sip_on_overlay(&x->turn, x->sip, &e);
+        for (int i = 0; e.kind == OVERLAY_APPATTACHED && e.error == ERR_OK && i < w->count; i++) {
+            struct node_id id = world_node_id(i);
+            if (ids_node_is_equal(&id, &e.node_id) && !w->instances[i]->is_dead) {
+                world_join_peers(w, i, at); /* the answerer dials */
+            }
+        }
+    }
+    return any;
+}
+
+static void world_settle(struct world *w)
+{
+    for (bool any = true; any;) {
+        any = false;
+        for (int i = 0; i < w->count; i++) {
+            struct world_instance *x = w->instances[i];
+            struct wheel_timer *timer = NULL;
+            x->turn.now_us = w->now_us;
+            while ((timer = wheel_take(&x->wheel, w->now_us)) != NULL) {
+                if (!x->is_dead) {
+                    sip_on_timer(&x->turn, x->sip, timer);
+                }
+                any = true;
+            }
+            any = world_overlay(w, i) || any;
+            any = world_output(w, i) || any;
+        }
+    }
+}
+
+/* Lets `us` pass. */
+static void world_run(struct world *w, uint64_t us)
+{
+    uint64_t until = w->now_us + us;
+    for (;;) {
+        world_settle(w);
+        uint64_t next = UINT64_MAX;
+        for (int i = 0; i < w->count; i++) {
+            next = min_u64(next, wheel_next_us(&w->instances[i]->wheel));
+            next = min_u64(next, fake_due(&w->instances[i]->overlay));
+        }
+        if (next > until) {
+            break;
+        }
+        w->now_us = next > w->now_us ? next : w->now_us + 1000;
+        if (w->now_us > until) {
+            break;
+        }
+    }
+    w->now_us = until;
+    world_settle(w);
+}
+
+static uint64_t world_metric(const struct world *w, enum metric which)
+{
+    uint64_t sum = 0;
+    for (int i = 0; i < w->count; i++) {
+        sum += metric_read(&w->instances[i]->metrics, which);
+    }
+    return sum;
+}
+
+/* Long after the last message nothing is held but bindings and connections. */
+static void world_expect_empty(struct world *w)
+{
+    world_run(w, UINT64_C(300) * 1000000);
+    for (int i = 0; i < w->count; i++) {
+        struct sip *s = w->instances[i]->sip;
+        cr_assert_eq(s->txs.in_use, 0, "transactions left at %d: %u", i, s->txs.in_use);
+        cr_assert_eq(s->tx_table.count, 0);
+        cr_assert_eq(s->proxies.in_use, 0, "proxies left at %d", i);
+        cr_assert_eq(s->branches.in_use, 0, "branches left at %d", i);
+        cr_assert_eq(s->lookups.in_use, 0, "lookups left at %d", i);
+        cr_assert_eq(s->registers.in_use, 0, "registers left at %d", i);
+        cr_assert_eq(s->event_count, 0);
+        cr_assert_eq(w->instances[i]->buffers.in_use[0], 0, "buffers left at %d", i);
+        cr_assert_eq(w->instances[i]->buffers.in_use[1], 0, "large buffers left at %d", i);
+        cr_assert(sip_is_idle(s));
+    }
+}
