@@ -104,6 +104,7 @@ struct chord {
     struct wheel_timer periodic;
     struct wheel_timer tick;
     enum chord_scope scope; /* who gets the next Update */
+    uint64_t everybody_next_us; /* those who are not neighbors get one a second at most */
     struct chord_lost lost[CHORD_LOST_CAP];
     uint64_t finger_next_us[CHORD_TABLE_FINGERS];
     uint8_t finger_tries[CHORD_TABLE_FINGERS];

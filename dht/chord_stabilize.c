@@ -12,6 +12,9 @@ enum {
     FINGER_WAIT_US = 10000000,
     FINGERS_AT_ONCE = 2,
     PARTITION_WAIT_US = 30000000,
+    EVERYBODY_US = 1000000,
+    TRIM_AT_ONCE = 4,
+    TRIM_AGE_US = 10000000,
     PEER_LIST_CAP = CHORD_TABLE_NEIGHBORS * IDS_NODE_MAX,
     FINGER_LIST_CAP = 48 * IDS_NODE_MAX, /* named in a full Update */
 };
@@ -87,7 +90,7 @@ static struct slice wr_fingers(const struct chord *c, uint8_t *out)
     return wr_slice(&w);
 }
 
-void chord_stabilize_update(struct turn *t, struct chord *c, const struct node_id *to, bool is_full)
+static enum err send_update(struct turn *t, struct chord *c, const struct node_id *to, bool is_full)
 {
     uint8_t predecessors[PEER_LIST_CAP];
     uint8_t successors[PEER_LIST_CAP];
@@ -110,8 +113,23 @@ void chord_stabilize_update(struct turn *t, struct chord *c, const struct node_i
                                        .code = CONTENT_UPDATE_REQ,
                                        .body = wr_slice(&w),
                                        .transmissions = 3};
-    if (transact_request(t, c->s.transact, &request, NULL) == ERR_OK) {
-        metric_add(t->metrics, METRIC_updates_sent, 1);
+    enum err e = transact_request(t, c->s.transact, &request, NULL);
+    metric_add(t->metrics, METRIC_updates_sent, e == ERR_OK ? 1 : 0);
+    return e;
+}
+
+static void arm_update(struct turn *t, struct chord *c, uint64_t at_us)
+{
+    if (!wheel_is_armed(&c->update) || c->update.due_us > at_us) {
+        wheel_arm(t->wheel, &c->update, at_us);
+    }
+}
+
+void chord_stabilize_update(struct turn *t, struct chord *c, const struct node_id *to, bool is_full)
+{
+    if (send_update(t, c, to, is_full) != ERR_OK) {
+        chord_table_set_update_due(c->s.table, to, true);
+        arm_update(t, c, t->now_us + CHORD_STABILIZE_UPDATE_MS * 1000u);
     }
 }
 
@@ -121,9 +139,7 @@ void chord_stabilize_mark(struct turn *t, struct chord *c, enum chord_scope scop
         return;
     }
     c->scope = scope > c->scope ? scope : c->scope;
-    if (!wheel_is_armed(&c->update)) {
-        wheel_arm(t->wheel, &c->update, t->now_us + CHORD_STABILIZE_UPDATE_MS * 1000u);
-    }
+    arm_update(t, c, t->now_us + CHORD_STABILIZE_UPDATE_MS * 1000u);
 }
 
 static bool is_neighbor(const struct chord_table *ct, uint32_t index)
@@ -136,14 +152,35 @@ static bool is_neighbor(const struct chord_table *ct, uint32_t index)
     return false;
 }
 
+/* Who gets an Update is marked first and served as far as requests can be had; the rest follow. */
 static void send_updates(struct turn *t, struct chord *c)
 {
-    const struct chord_table *ct = c->s.table;
-    bool everybody = c->scope == CHORD_EVERYBODY;
-    c->scope = CHORD_NOBODY;
+    struct chord_table *ct = c->s.table;
+    bool everybody = c->scope == CHORD_EVERYBODY && t->now_us >= c->everybody_next_us;
     for (uint32_t i = 0; i < ct->count; i++) {
-        if (everybody || is_neighbor(ct, i)) {
-            chord_stabilize_update(t, c, &ct->nodes[i].id, false);
+        if (everybody || (c->scope != CHORD_NOBODY && is_neighbor(ct, i))) {
+            ct->nodes[i].update_due = true;
+        }
+    }
+    if (everybody) {
+        c->everybody_next_us = t->now_us + EVERYBODY_US;
+        c->scope = CHORD_NOBODY;
+    } else if (c->scope == CHORD_EVERYBODY) {
+        arm_update(t, c, c->everybody_next_us);
+    } else {
+        c->scope = CHORD_NOBODY;
+    }
+    for (uint32_t round = 0; round < 2; round++) {
+        for (uint32_t i = 0; i < ct->count; i++) {
+            bool is_turn = (round == 0) == is_neighbor(ct, i);
+            if (!ct->nodes[i].update_due || !is_turn) {
+                continue;
+            }
+            if (send_update(t, c, &ct->nodes[i].id, false) != ERR_OK) {
+                arm_update(t, c, t->now_us + CHORD_STABILIZE_UPDATE_MS * 1000u);
+                return;
+            }
+            ct->nodes[i].update_due = false;
         }
     }
 }
@@ -281,7 +318,7 @@ static void seek_fingers(struct turn *t, struct chord *c)
             return;
         }
         if (c->finger_next_us[i - 1] > t->now_us ||
-            chord_table_has_peer_between(c->s.table, first, last)) {
+            chord_table_first_between(c->s.table, first, last) != NULL) {
             continue;
         }
         struct attach_request request = {.why = ATTACH_FINGER,
@@ -319,9 +356,55 @@ uint32_t chord_fingers(const struct chord *c)
         struct ring_id first;
         struct ring_id last;
         finger_range(c, i, &first, &last);
-        fingers += chord_table_has_peer_between(c->s.table, first, last) ? 1 : 0;
+        fingers += chord_table_first_between(c->s.table, first, last) != NULL ? 1 : 0;
     }
     return fingers;
+}
+
+/* Links that nobody needs: those to peers that were neighbors when the ring was smaller.  Every
+ * Node-ID lies in just one finger range of another, and the peer to keep there is the first one, so
+ * both ends can tell whether a link is of use to either. */
+
+static uint32_t finger_of(struct ring_id from, struct ring_id at)
+{
+    struct ring_id far = ids_ring_minus(at, from);
+    uint32_t leading = far.hi != 0 ? (uint32_t)__builtin_clzll(far.hi)
+                                   : 64 + (uint32_t)__builtin_clzll(far.lo | 1);
+    return leading + 1;
+}
+
+static bool is_of_use(const struct chord *c, const struct chord_table_node *n)
+{
+    struct ring_id first;
+    struct ring_id last;
+    finger_range(c, finger_of(c->s.table->self, n->at), &first, &last);
+    if (!is_near(c, first) && chord_table_first_between(c->s.table, first, last) == n) {
+        return true;
+    }
+    /* Are we the first one in the range where we stand for it? */
+    uint32_t theirs = finger_of(n->at, c->s.table->self);
+    struct ring_id start = ids_ring_plus(n->at, power(CHORD_TABLE_FINGERS - theirs));
+    return chord_table_is_responsible(c->s.table, start);
+}
+
+static void trim(struct turn *t, struct chord *c)
+{
+    const struct chord_table *ct = c->s.table;
+    const struct limits *l = c->s.overlay->limits;
+    uint32_t cap = ct->cap < l->links ? ct->cap : l->links;
+    uint32_t trimmed = 0;
+    uint32_t start = (uint32_t)rng_below(t->rng, ct->count);
+    for (uint32_t k = 0; k < ct->count && trimmed < TRIM_AT_ONCE && ct->count > cap / 2; k++) {
+        uint32_t i = (start + k) % ct->count;
+        const struct chord_table_node *n = &ct->nodes[i];
+        if (n->is_local || is_neighbor(ct, i) || t->now_us - n->up_since_us < TRIM_AGE_US ||
+            is_of_use(c, n)) {
+            continue;
+        }
+        link_close(t, c->s.links, n->link);
+        metric_add(t->metrics, METRIC_links_trimmed, 1);
+        trimmed++;
+    }
 }
 
 /* The partition check (CH-31, A-09) */
@@ -384,6 +467,7 @@ static void tick(struct turn *t, struct chord *c)
 {
     try_lost(t, c);
     seek_fingers(t, c);
+    trim(t, c);
     if (t->now_us >= c->partition_next_us && c->dial == 0) {
         bool is_alone = c->s.table->successor_count == 0;
         (void)chord_join_dial(t, c);

@@ -191,6 +191,14 @@ void chord_table_note_asked(struct chord_table *ct, const struct node_id *id, ui
     }
 }
 
+void chord_table_set_update_due(struct chord_table *ct, const struct node_id *id, bool is_due)
+{
+    uint32_t i = 0;
+    if (find(ct, id, &i)) {
+        ct->nodes[i].update_due = is_due;
+    }
+}
+
 bool chord_table_is_wanted(const struct chord_table *ct, struct ring_id at)
 {
     struct ring_id clockwise = distance(ct, at);
@@ -244,18 +252,18 @@ HOT const struct chord_table_node *chord_table_next_hop(const struct chord_table
     return NULL;
 }
 
-bool chord_table_has_peer_between(const struct chord_table *ct, struct ring_id first,
-                                  struct ring_id last)
+const struct chord_table_node *chord_table_first_between(const struct chord_table *ct,
+                                                         struct ring_id first, struct ring_id last)
 {
     for (uint32_t i = lower_bound(ct, first); i < ct->count; i++) {
         if (ids_ring_is_less(distance(ct, last), distance(ct, ct->nodes[i].at))) {
-            return false;
+            return NULL;
         }
         if (is_routable(&ct->nodes[i])) {
-            return true;
+            return &ct->nodes[i];
         }
     }
-    return false;
+    return NULL;
 }
 
 uint32_t chord_table_peers(const struct chord_table *ct)

@@ -37,6 +37,7 @@ struct chord_table_node {
     enum chord_table_state state;
     uint64_t up_since_us;
     uint64_t asked_us;   /* when we last asked it for an Update */
+    bool update_due;     /* an Update to it could not be sent yet */
 };
 
 struct chord_table {
@@ -89,13 +90,16 @@ bool chord_table_set_suspect(struct chord_table *ct, const struct node_id *id, b
 /* Another link to a node that is known already: link/ has decided which is kept (AT-18). */
 void chord_table_set_link(struct chord_table *ct, const struct node_id *id, handle link);
 void chord_table_note_asked(struct chord_table *ct, const struct node_id *id, uint64_t now_us);
+void chord_table_set_update_due(struct chord_table *ct, const struct node_id *id, bool is_due);
 /* Would `at` be among the neighbors, were it a peer? */
 bool chord_table_is_wanted(const struct chord_table *ct, struct ring_id at);
 /* FW-7: the peer to send towards k, NULL when there is none; `avoid` (may be 0) is a link not to be
  * taken: where the message came from, or one that has just failed. */
 const struct chord_table_node *chord_table_next_hop(const struct chord_table *ct, struct ring_id k,
                                                     handle avoid);
-/* Is there a peer in the clockwise interval [first, last]?  For fingers (CH-4). */
-bool chord_table_has_peer_between(const struct chord_table *ct, struct ring_id first,
-                                  struct ring_id last);
+/* The first peer in the clockwise interval [first, last], NULL when there is none: a finger is good
+ * while there is one (CH-4), and the first is the one to keep. */
+const struct chord_table_node *chord_table_first_between(const struct chord_table *ct,
+                                                         struct ring_id first,
+                                                         struct ring_id last);
 uint32_t chord_table_peers(const struct chord_table *ct);
