@@ -290,9 +290,30 @@ enum err crypto_boring_pem_encode(struct slice der, const char *label, uint8_t *
 
 /* ---- signatures ---- */
 
+/* Signatures are made with SHA-256 alone; SHA-384 and SHA-512 are understood (SG-4). */
 static const EVP_MD *digest_of(enum crypto_algorithm algorithm)
 {
-    return algorithm == CRYPTO_ED25519 ? NULL : EVP_sha256();
+    switch ((unsigned)algorithm >> 8) {
+    case 4:
+        return EVP_sha256();
+    case 5:
+        return EVP_sha384();
+    case 6:
+        return EVP_sha512();
+    default: /* Ed25519 brings its own; anything else has been refused before */
+        return NULL;
+    }
+}
+
+/* Is `algorithm` something that a key of the kind `makes` may have done? */
+static bool is_made_by(enum crypto_algorithm algorithm, enum crypto_algorithm makes)
+{
+    unsigned hash = (unsigned)algorithm >> 8;
+    if (algorithm == makes) {
+        return makes != CRYPTO_ALGORITHM_NONE;
+    }
+    return makes != CRYPTO_ED25519 && makes != CRYPTO_ALGORITHM_NONE && (hash == 5 || hash == 6) &&
+           ((unsigned)algorithm & 0xff) == ((unsigned)makes & 0xff);
 }
 
 static enum err sign_message(const struct crypto_key *key, struct slice message, uint8_t *out,
@@ -315,8 +336,9 @@ static enum err verify_message(struct slice public_key, enum crypto_algorithm al
     CBS der;
     CBS_init(&der, public_key.data, public_key.len);
     EVP_PKEY *object = EVP_parse_public_key(&der);
-    bool good = object != NULL && CBS_len(&der) == 0 && algorithm != CRYPTO_ALGORITHM_NONE &&
-                algorithm_of(object) == algorithm && signature.len <= CRYPTO_SIGNATURE_CAP;
+    bool good = object != NULL && CBS_len(&der) == 0 &&
+                is_made_by(algorithm, algorithm_of(object)) &&
+                signature.len <= CRYPTO_SIGNATURE_CAP;
     if (good) {
         EVP_MD_CTX context;
         EVP_MD_CTX_init(&context);
