@@ -46,7 +46,21 @@ struct msgbuf *msgbuf_acquire(struct msgbuf_pool *p, size_t payload_bytes)
     b->start = MSGBUF_HEADROOM;
     b->len = 0;
     b->refs = 1;
+    b->owner = p->owner;
     return b;
+}
+
+void msgbuf_release_owned(struct msgbuf_pool *p, uint32_t owner)
+{
+    for (size_t large = 0; large < 2; large++) {
+        for (uint32_t i = 0; i < p->cap[large]; i++) {
+            struct msgbuf *b = &p->headers[large][i];
+            if (b->refs > 0 && b->owner == owner) {
+                b->refs = 1;
+                msgbuf_release(p, b);
+            }
+        }
+    }
 }
 
 struct msgbuf *msgbuf_ref(struct msgbuf *b)

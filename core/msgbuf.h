@@ -24,6 +24,7 @@ struct msgbuf {
     uint16_t refs;
     uint8_t is_large;
     uint8_t zero;
+    uint32_t owner; /* who acquired it: pool->owner then */
 };
 
 struct msgbuf_pool {
@@ -33,6 +34,7 @@ struct msgbuf_pool {
     uint32_t in_use[2];
     uint32_t peak[2];
     uint32_t fail_after; /* tests: see pool_fail_after */
+    uint32_t owner;      /* stamped on what is acquired; the simulator's nodes share a pool */
 };
 
 void msgbuf_pool_init(struct msgbuf_pool *p, struct arena *arena, uint32_t small_count,
@@ -42,6 +44,10 @@ void msgbuf_pool_init(struct msgbuf_pool *p, struct arena *arena, uint32_t small
 struct msgbuf *msgbuf_acquire(struct msgbuf_pool *p, size_t payload_bytes);
 struct msgbuf *msgbuf_ref(struct msgbuf *b);
 void msgbuf_release(struct msgbuf_pool *p, struct msgbuf *b);
+
+/* Gives back everything that `owner` has acquired and still holds: it was killed.  What it had handed
+ * on carries another stamp by then. */
+void msgbuf_release_owned(struct msgbuf_pool *p, uint32_t owner);
 
 static inline uint8_t *msgbuf_data(const struct msgbuf *b)
 {

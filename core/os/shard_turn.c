@@ -121,6 +121,21 @@ static bool has_room(const struct shard *s)
     return s->outbox.taken <= s->outbox.cap / 2;
 }
 
+/* Operations are carried out after the turn, but of a connection that the handler has just closed it
+ * must hear nothing more, so closing is looked for at once. */
+static void deliver(struct shard *s, const struct shard_handler *handler, void *context,
+                    struct io_event *event)
+{
+    uint32_t before = s->outbox.count;
+    handler->on_event(context, &s->turn, event);
+    for (uint32_t i = before; i < s->outbox.count; i++) {
+        const struct io_op *op = &s->outbox.ops[i];
+        if (op->kind == IO_OP_CLOSE || op->kind == IO_OP_ABORT) {
+            tcp_mute(&s->tcp, op->conn);
+        }
+    }
+}
+
 static void reap(struct shard *s, const struct shard_handler *handler, void *context)
 {
     struct driver_event e;
@@ -134,7 +149,7 @@ static void reap(struct shard *s, const struct shard_handler *handler, void *con
         }
         count++;
         if (translate(s, &e, &event)) {
-            handler->on_event(context, &s->turn, &event);
+            deliver(s, handler, context, &event);
         }
     }
 }
@@ -158,7 +173,7 @@ static void take_mail(struct shard *s, const struct shard_handler *handler, void
                                  .data = mail.buf == NULL ? NULL : msgbuf_data(mail.buf),
                                  .data_len = mail.buf == NULL ? 0 : mail.buf->len};
         metric_add(&s->metrics, METRIC_mail_in, 1);
-        handler->on_event(context, &s->turn, &event);
+        deliver(s, handler, context, &event);
         if (mail.buf == NULL) {
             continue;
         }
@@ -297,7 +312,7 @@ void shard_turn_once(struct shard *s, const struct shard_handler *handler, void 
     tcp_timers(&s->tcp);
     struct io_event event;
     while (tcp_report(&s->tcp, &event)) {
-        handler->on_event(context, &s->turn, &event);
+        deliver(s, handler, context, &event);
     }
     handler->on_timers(context, &s->turn);
     handler->on_flush(context, &s->turn);

@@ -6,7 +6,7 @@ enum {
     BY_HOST,
     BY_LISTENER,
     V6_HOST_BYTES = 8,
-    GRACE_US = 1000000, /* to prove oneself while others are waiting */
+    GRACE_US = 500000, /* to prove oneself while others are waiting */
 };
 
 size_t stranger_bytes(const struct limits *l)

@@ -449,7 +449,7 @@ static bool complete_receive(struct tcp *t, struct conn *c, const struct driver_
     if (is_out_of_buffers) {
         metric_add(t->turn->metrics, METRIC_receive_buffers_exhausted, 1);
     }
-    if (e->result <= 0 || c->state != CONN_OPEN) {
+    if (e->result <= 0 || c->state != CONN_OPEN || c->is_reported) {
         return false; /* draining: what still comes is read and forgotten */
     }
     *out = (struct io_event){.kind = IO_STREAM,
@@ -473,7 +473,7 @@ static bool complete_send(struct tcp *t, struct conn *c, int result, struct io_e
     uint32_t bytes = result > 0 ? (uint32_t)result : 0;
     consume(t, c, bytes);
     advance(t, c);
-    if (bytes == 0 || c->state != CONN_OPEN) {
+    if (bytes == 0 || c->state != CONN_OPEN || c->is_reported) {
         return false;
     }
     *out = (struct io_event){
@@ -564,6 +564,14 @@ void tcp_proved(struct tcp *t, handle conn)
     struct conn *c = find(t, conn);
     if (c != NULL) {
         stranger_remove(&t->strangers, &c->stranger);
+    }
+}
+
+void tcp_mute(struct tcp *t, handle conn)
+{
+    struct conn *c = find(t, conn);
+    if (c != NULL && c->state != CONN_DIALLING) {
+        c->is_reported = true;
     }
 }
 

@@ -30,7 +30,7 @@ struct conn {
     uint8_t in_flight; /* verbs whose last event is still to come */
     bool is_sending;
     bool is_dialled;
-    bool is_reported;  /* or needs no report */
+    bool is_reported;  /* its user knows that it is over, and wants no more events */
     bool is_listed;    /* in the list of reports */
     bool is_dirty;     /* in the list of those with something to send */
     bool is_shut;      /* we have said that we are done */
@@ -93,6 +93,8 @@ void tcp_send(struct tcp *t, handle conn, struct msgbuf *buf);
 void tcp_close(struct tcp *t, handle conn);
 void tcp_abort(struct tcp *t, handle conn);
 void tcp_proved(struct tcp *t, handle conn);
+/* The user has just asked for its end: no more events of it, not even in this turn. */
+void tcp_mute(struct tcp *t, handle conn);
 /* Hands every queue that grew this turn to the kernel. */
 void tcp_flush(struct tcp *t);
 
