@@ -81,6 +81,7 @@ MODULES = {
         overlay
         overlay_receive
         overlay_serve
+        parked
         replicate
         replicate_walk
         route

@@ -12,6 +12,7 @@ enum {
     MEET_TRIES = 5,
     ADMIT_US = 25000000, /* copies come before its second Update: REPLICATE_HAND_OVER_S and some */
     BACKOFF_FIRST_US = 300000,
+    EAGER_ATTEMPTS = 5,
     BACKOFF_CAP_US = 5000000,
 };
 
@@ -103,7 +104,7 @@ static void ask(struct turn *t, struct chord *c, handle link)
                                      .tag = c->attempts,
                                      .target = {.type = TRANSACT_RESOURCE, .resource = next},
                                      .link = link,
-                                     .transmissions = 2};
+                                     .transmissions = 1}; /* then by another way in */
     if (attach_begin(t, c->s.attach, &request) != ERR_OK) {
         chord_join_again(t, c);
         return;
@@ -116,8 +117,8 @@ static void ask(struct turn *t, struct chord *c, handle link)
 static void wait_a_little(struct turn *t, struct chord *c)
 {
     uint64_t wait = BACKOFF_FIRST_US;
-    for (uint32_t i = 1; i < c->attempts && wait < BACKOFF_CAP_US; i++) {
-        wait *= 2;
+    for (uint32_t i = EAGER_ATTEMPTS; i < c->attempts && wait < BACKOFF_CAP_US; i++) {
+        wait *= 2; /* at first without: others join at the same place, nobody is up yet */
     }
     wheel_arm(t->wheel, &c->step,
               t->now_us + rng_jitter(t->rng, min_u64(wait, BACKOFF_CAP_US), 30));

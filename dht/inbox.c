@@ -67,13 +67,15 @@ void inbox_push(struct turn *t, struct inbox *in, struct slice message, const st
                 handle link, const struct node_id *previous_hop)
 {
     struct msgbuf *buf = msgbuf_acquire(t->buffers, message.len);
-    if (buf == NULL || msgbuf_append(buf, message) != ERR_OK) {
-        metric_add(t->metrics, METRIC_dht_drop_too_large, 1);
-        if (buf != NULL) {
-            msgbuf_release(t->buffers, buf);
-        }
+    if (buf == NULL) {
+        metric_add(t->metrics,
+                   message.len > MSGBUF_LARGE_BYTES ? METRIC_dht_drop_too_large
+                                                    : METRIC_dht_drop_no_buffer,
+                   1);
         return;
     }
+    enum err e = msgbuf_append(buf, message);
+    CHECK(e == ERR_OK);
     uint16_t code = inbox_code(h);
     struct inbox_item *item = claim(t, in, code);
     if (item == NULL) {

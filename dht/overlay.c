@@ -186,6 +186,7 @@ struct overlay *overlay_init(struct turn *t, struct arena *arena, const struct o
                               .self = s->self,
                               .accounts = s->publish,
                               .account_count = s->publish_count};
+    parked_init(&o->parked);
     inbox_init(&o->inbox, arena, l->verify_queue);
     o->out = (struct outgoing){.route = &o->route, .inbox = &o->inbox, .links = links};
     answer_cache_init(t, &o->answers, arena, l->answers_cached);
@@ -386,6 +387,8 @@ void overlay_on_timer(struct turn *t, struct overlay *o, struct wheel_timer *tim
         on_transact_timer(t, o, timer);
     } else if (kind == HANDLE_CHORD) {
         chord_on_timer(t, &o->chord, timer);
+    } else if (kind == HANDLE_OVERLAY) {
+        overlay_receive_parked(t, o);
     } else if (kind == HANDLE_ATTACH) {
         attach_on_timer(t, o->attach, timer);
     } else if (kind == HANDLE_STORE && timer->what == STORE_TIMER_CERT_USAGE) {
@@ -405,6 +408,7 @@ static void finish_leaving(struct turn *t, struct overlay *o)
     transact_clear(t, o->transact);
     attach_clear(t, o->attach);
     answer_cache_clear(t, &o->answers);
+    parked_clear(t, &o->parked);
     chord_clear(t, &o->chord);
     for (uint32_t i = 0; i < o->table.count; i++) {
         if (!o->table.nodes[i].is_local) {

@@ -10,6 +10,7 @@
 #include "dht/inbox.h"
 #include "dht/outgoing.h"
 #include "dht/overlay.h"
+#include "dht/parked.h"
 #include "dht/replicate.h"
 #include "dht/sign.h"
 #include "dht/store.h"
@@ -30,6 +31,7 @@ struct overlay {
     struct route route;
     struct inbox inbox;
     struct outgoing out;
+    struct parked parked;
     struct answer_cache answers;
     struct attach_policy policy;
     struct appattach appattach;
@@ -66,6 +68,8 @@ void overlay_impl_on_result(struct turn *t, struct overlay *o,
 
 /* overlay_receive.c */
 void overlay_receive(struct turn *t, struct overlay *o, const struct link_event *event);
+/* Another try for what could not be passed on. */
+void overlay_receive_parked(struct turn *t, struct overlay *o);
 
 /* overlay_serve.c: takes one message from the verification queue. */
 void overlay_serve(struct turn *t, struct overlay *o, const struct inbox_item *item);

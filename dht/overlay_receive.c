@@ -7,7 +7,8 @@
 struct arrival {
     const struct link_event *event;
     struct fwd h;
-    uint16_t code; /* 0 where a fragment does not tell */
+    uint16_t code;  /* 0 where a fragment does not tell */
+    uint32_t tries; /* how often it was parked */
 };
 
 static void drop(struct turn *t, enum metric why)
@@ -98,10 +99,59 @@ static void keep(struct turn *t, struct overlay *o, const struct arrival *a)
                a->event->link, &a->event->node_id);
 }
 
+/* Nowhere to go at this moment: that may pass. */
+static void wait_or_drop(struct turn *t, struct overlay *o, const struct arrival *a, enum metric why)
+{
+    bool may_pass = why == METRIC_dht_drop_no_route ||
+                    (why == METRIC_dht_drop_not_member && o->phase == OVERLAY_IMPL_RUNNING);
+    struct slice message = slice_of(a->event->message, a->event->message_len);
+    if (may_pass && content_is_request(a->code) &&
+        parked_push(t, &o->parked, message, a->event->link, &a->event->node_id, a->tries)) {
+        return;
+    }
+    drop(t, why);
+}
+
+HOT static void place(struct turn *t, struct overlay *o, const struct arrival *a)
+{
+    struct route_decision d;
+    struct route_from from = {.link = a->event->link};
+    route_decide(&o->route, &a->h, &from, &d);
+    switch (d.verdict) {
+    case ROUTE_LOCAL:
+        keep(t, o, a);
+        break;
+    case ROUTE_FORWARD:
+        pass_on(t, o, a, &d);
+        break;
+    case ROUTE_DROP:
+        wait_or_drop(t, o, a, d.why);
+        break;
+    }
+}
+
+void overlay_receive_parked(struct turn *t, struct overlay *o)
+{
+    uint32_t left = o->parked.count;
+    struct parked_item item;
+    while (parked_take(&o->parked, &left, &item)) {
+        struct link_event event = {.kind = LINK_MESSAGE,
+                                   .link = item.link,
+                                   .node_id = item.previous_hop,
+                                   .message = msgbuf_data(item.buf),
+                                   .message_len = item.buf->len};
+        struct arrival a = {.event = &event, .tries = item.tries};
+        enum err e = fwd_decode(msgbuf_slice(item.buf), &o->params, &a.h);
+        CHECK(e == ERR_OK); /* it was before */
+        a.code = inbox_code(&a.h);
+        place(t, o, &a);
+        msgbuf_release(t->buffers, item.buf);
+    }
+}
+
 HOT void overlay_receive(struct turn *t, struct overlay *o, const struct link_event *event)
 {
     struct arrival a = {.event = event};
-    struct route_decision d;
     metric_add(t->metrics, METRIC_dht_received, 1);
     enum err e = fwd_decode(slice_of(event->message, event->message_len), &o->params, &a.h);
     if (e != ERR_OK) {
@@ -120,17 +170,5 @@ HOT void overlay_receive(struct turn *t, struct overlay *o, const struct link_ev
         tell(t, o, &a, CONTENT_ERROR_INVALID_MESSAGE);
         return;
     }
-    struct route_from from = {.link = event->link};
-    route_decide(&o->route, &a.h, &from, &d);
-    switch (d.verdict) {
-    case ROUTE_LOCAL:
-        keep(t, o, &a);
-        break;
-    case ROUTE_FORWARD:
-        pass_on(t, o, &a, &d);
-        break;
-    case ROUTE_DROP:
-        drop(t, d.why);
-        break;
-    }
+    place(t, o, &a);
 }
