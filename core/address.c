@@ -333,13 +333,10 @@ static enum address_range first_match(const uint8_t *ip, const struct prefix *li
 static enum address_range range_v4(const uint8_t *ip)
 {
     static const struct prefix list[] = {
-        {{0}, 8, ADDRESS_NEVER},
-        {{10}, 8, ADDRESS_PRIVATE},
+        {{0}, 8, ADDRESS_NEVER},          {{10}, 8, ADDRESS_PRIVATE},
         {{100, 64}, 10, ADDRESS_PRIVATE}, /* shared by carriers, RFC 6598 */
-        {{127}, 8, ADDRESS_LOOPBACK},
-        {{169, 254}, 16, ADDRESS_LINK_LOCAL},
-        {{172, 16}, 12, ADDRESS_PRIVATE},
-        {{192, 168}, 16, ADDRESS_PRIVATE},
+        {{127}, 8, ADDRESS_LOOPBACK},     {{169, 254}, 16, ADDRESS_LINK_LOCAL},
+        {{172, 16}, 12, ADDRESS_PRIVATE}, {{192, 168}, 16, ADDRESS_PRIVATE},
         {{198, 18}, 15, ADDRESS_PRIVATE}, /* benchmarks, RFC 2544 */
         {{224}, 4, ADDRESS_NEVER},        /* multicast */
         {{240}, 4, ADDRESS_NEVER},        /* reserved, broadcast */
@@ -357,7 +354,7 @@ static enum address_range range_v6(const uint8_t *ip)
         {{0xfe, 0x80}, 10, ADDRESS_LINK_LOCAL},
         {{0xfe, 0xc0}, 10, ADDRESS_PRIVATE},
         {{0xff}, 8, ADDRESS_NEVER},
-        {{0x01, 0x00}, 16, ADDRESS_NEVER}, /* discard only, RFC 6666 */
+        {{0x01, 0x00}, 16, ADDRESS_NEVER},       /* discard only, RFC 6666 */
         {{0x20, 0x01, 0, 0}, 32, ADDRESS_NEVER}, /* Teredo hides an IPv4 address */
     };
     if (memcmp(ip, loopback, sizeof(loopback)) == 0) {

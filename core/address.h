@@ -27,10 +27,10 @@ static inline bool address_is_same_host(const struct address *a, const struct ad
 /* What an address is good for; design.md section 6, "An Attach makes us dial". */
 enum address_range {
     ADDRESS_GLOBAL,
-    ADDRESS_PRIVATE,     /* RFC 1918, unique local */
+    ADDRESS_PRIVATE, /* RFC 1918, unique local */
     ADDRESS_LINK_LOCAL,
     ADDRESS_LOOPBACK,
-    ADDRESS_NEVER        /* unspecified, multicast, broadcast, reserved */
+    ADDRESS_NEVER /* unspecified, multicast, broadcast, reserved */
 };
 
 enum address_range address_range_of(const struct address *a);

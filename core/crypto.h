@@ -12,9 +12,9 @@ enum {
     CRYPTO_SHA1_BYTES = 20,
     CRYPTO_SHA256_BYTES = 32,
     CRYPTO_MD5_BYTES = 16,
-    CRYPTO_SIGNATURE_CAP = 512,  /* RSA-4096 is the largest accepted */
-    CRYPTO_USER_CAP = 128,       /* longest user name (rfc822Name) accepted */
-    CRYPTO_NODE_IDS_CAP = 4,     /* most Node-IDs accepted in one certificate */
+    CRYPTO_SIGNATURE_CAP = 512, /* RSA-4096 is the largest accepted */
+    CRYPTO_USER_CAP = 128,      /* longest user name (rfc822Name) accepted */
+    CRYPTO_NODE_IDS_CAP = 4,    /* most Node-IDs accepted in one certificate */
     CRYPTO_OVERLAY_CAP = 128,
     CRYPTO_PUBLIC_KEY_CAP = 600, /* DER SubjectPublicKeyInfo */
 };

@@ -18,8 +18,8 @@ static const char *const texts[ERR_COUNT] = {
 #define LOWERED(s)                                                                                 \
     {                                                                                              \
         AT(s, 0), AT(s, 1), AT(s, 2), AT(s, 3), AT(s, 4), AT(s, 5), AT(s, 6), AT(s, 7), AT(s, 8),  \
-            AT(s, 9), AT(s, 10), AT(s, 11), AT(s, 12), AT(s, 13), AT(s, 14), AT(s, 15),            \
-            AT(s, 16), AT(s, 17), AT(s, 18), AT(s, 19), AT(s, 20), AT(s, 21), AT(s, 22), '\0'      \
+            AT(s, 9), AT(s, 10), AT(s, 11), AT(s, 12), AT(s, 13), AT(s, 14), AT(s, 15), AT(s, 16), \
+            AT(s, 17), AT(s, 18), AT(s, 19), AT(s, 20), AT(s, 21), AT(s, 22), '\0'                 \
     }
 
 #define ERR(name, text) STATIC_CHECK(sizeof(#name) < NAME_CAP);

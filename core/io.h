@@ -6,8 +6,8 @@
  *    users may keep an array beside it; events of a closed connection are not delivered;
  *  - bytes handed in by an event are valid until the event handler returns, and writable, so that
  *    they may be decrypted or rewritten in place;
- *  - operations are carried out in order, after the turn; a send of a handle that is over is dropped
- *    and its buffer released. */
+ *  - operations are carried out in order, after the turn; a send of a handle that is over is
+ * dropped and its buffer released. */
 #pragma once
 #include "core/address.h"
 #include "core/handle.h"
@@ -48,11 +48,11 @@ enum io_listener {
 
 /* What one shard mails to another. */
 enum io_mail {
-    IO_MAIL_LINK,      /* a RELOAD message over the in-process link */
-    IO_MAIL_SIP,       /* a SIP message steered to its home shard, with its flow */
-    IO_MAIL_SIP_SEND,  /* SIP bytes to be sent on a flow of the receiving shard */
-    IO_MAIL_SIP_PEER,  /* a SIP message from a sibling peer, as over an AppAttach connection */
-    IO_MAIL_CONTROL,   /* from and to the control thread: admin requests and answers */
+    IO_MAIL_LINK,     /* a RELOAD message over the in-process link */
+    IO_MAIL_SIP,      /* a SIP message steered to its home shard, with its flow */
+    IO_MAIL_SIP_SEND, /* SIP bytes to be sent on a flow of the receiving shard */
+    IO_MAIL_SIP_PEER, /* a SIP message from a sibling peer, as over an AppAttach connection */
+    IO_MAIL_CONTROL,  /* from and to the control thread: admin requests and answers */
 };
 enum { IO_SHARD_CONTROL = 0xffff }; /* the control thread, as sender or receiver of mail */
 

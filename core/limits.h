@@ -37,7 +37,7 @@ enum err limits_set(struct limits *l, struct slice name, uint64_t value) MUST_US
 uint32_t limits_get(const struct limits *l, enum limit which);
 const char *limits_name(enum limit which);
 const char *limits_help(enum limit which);
-/* The sum of what all pools of one shard take.  Writes at most `cap` lines and how many there are in
- * all to *count; `lines` may be NULL when cap is 0. */
+/* The sum of what all pools of one shard take.  Writes at most `cap` lines and how many there are
+ * in all to *count; `lines` may be NULL when cap is 0. */
 uint64_t limits_budget(const struct limits *l, struct limits_line *lines, size_t cap,
                        size_t *count);

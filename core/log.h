@@ -30,8 +30,8 @@ struct log {
 };
 
 void log_init(struct log *l, log_sink sink, void *context, enum log_level level, uint32_t shard);
-/* `event` must be a string literal ("link_up"), `format` makes the key=value part.  Values that came
- * from outside are escaped by log_safe. */
+/* `event` must be a string literal ("link_up"), `format` makes the key=value part.  Values that
+ * came from outside are escaped by log_safe. */
 void log_write(struct log *l, uint64_t now_us, enum log_level level, const char *event,
                const char *format, ...) PRINTF_LIKE(5, 6);
 /* Copies `text` with control characters and quotes escaped, cut to fit; returns `out`. */

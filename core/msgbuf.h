@@ -45,8 +45,8 @@ struct msgbuf *msgbuf_acquire(struct msgbuf_pool *p, size_t payload_bytes);
 struct msgbuf *msgbuf_ref(struct msgbuf *b);
 void msgbuf_release(struct msgbuf_pool *p, struct msgbuf *b);
 
-/* Gives back everything that `owner` has acquired and still holds: it was killed.  What it had handed
- * on carries another stamp by then. */
+/* Gives back everything that `owner` has acquired and still holds: it was killed.  What it had
+ * handed on carries another stamp by then. */
 void msgbuf_release_owned(struct msgbuf_pool *p, uint32_t owner);
 
 static inline uint8_t *msgbuf_data(const struct msgbuf *b)

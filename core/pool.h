@@ -15,11 +15,11 @@ struct pool {
     uint32_t cap;
     uint32_t in_use;
     uint32_t peak;
-    uint32_t first_free;    /* index + 1, 0 = none */
-    uint32_t never_used;    /* objects from here on were never handed out */
-    uint32_t fail_after;    /* tests: acquisitions left before failing; UINT32_MAX = off */
-    uint8_t kind;           /* goes into the handles */
-    const char *name;       /* for metrics and errors */
+    uint32_t first_free; /* index + 1, 0 = none */
+    uint32_t never_used; /* objects from here on were never handed out */
+    uint32_t fail_after; /* tests: acquisitions left before failing; UINT32_MAX = off */
+    uint8_t kind;        /* goes into the handles */
+    const char *name;    /* for metrics and errors */
 };
 
 void pool_init(struct pool *p, struct arena *arena, const char *name, uint8_t kind, uint32_t cap,

@@ -53,7 +53,8 @@ void rng_fill(struct rng *r, void *out, size_t len)
     while (len > 0) {
         uint64_t drawn = rng_next(r);
         size_t now = min_size(len, sizeof(drawn));
-        memcpy(at, &drawn, now); /* byte order of the machine: seeds are not portable to big-endian */
+        memcpy(at, &drawn,
+               now); /* byte order of the machine: seeds are not portable to big-endian */
         at += now;
         len -= now;
     }

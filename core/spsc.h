@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* spsc.h - single-producer single-consumer ring of fixed-size items between two threads.
  *
- * One of the three files in which _Atomic may stand.  The producer publishes with a release store of
- * `tail` that pairs with the consumer's acquire load, the consumer gives slots back with a release
- * store of `head` that pairs with the producer's acquire load.  Each side caches the other's index
- * so that a batch costs one shared cache line. */
+ * One of the three files in which _Atomic may stand.  The producer publishes with a release store
+ * of `tail` that pairs with the consumer's acquire load, the consumer gives slots back with a
+ * release store of `head` that pairs with the producer's acquire load.  Each side caches the
+ * other's index so that a batch costs one shared cache line. */
 #pragma once
 #include "core/arena.h"
 

@@ -14,10 +14,8 @@ void table_init(struct table *t, struct arena *arena, uint32_t cap, size_t key_b
     while (slots * 3 < (uint64_t)cap * 4) {
         slots *= 2;
     }
-    *t = (struct table){.key_bytes = (uint32_t)key_bytes,
-                        .mask = (uint32_t)(slots - 1),
-                        .cap = cap,
-                        .seed = seed};
+    *t = (struct table){
+        .key_bytes = (uint32_t)key_bytes, .mask = (uint32_t)(slots - 1), .cap = cap, .seed = seed};
     t->keys = arena_take(arena, slots, key_bytes, 8);
     t->values = ARENA_ARRAY(arena, uint32_t, slots);
 }
@@ -74,7 +72,8 @@ bool table_remove(struct table *t, const void *key)
     if (t->values[hole] == 0) {
         return false;
     }
-    /* Move back every later key of the run that may stand in the hole: its home is not behind it. */
+    /* Move back every later key of the run that may stand in the hole: its home is not behind it.
+     */
     for (uint32_t at = (hole + 1) & t->mask; t->values[at] != 0; at = (at + 1) & t->mask) {
         uint32_t home = home_of(t, key_at(t, at));
         if (((at - home) & t->mask) >= ((at - hole) & t->mask)) {

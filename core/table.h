@@ -10,9 +10,9 @@
 
 struct table {
     uint8_t *keys;
-    uint32_t *values;   /* value + 1; 0 = empty */
+    uint32_t *values; /* value + 1; 0 = empty */
     uint32_t key_bytes;
-    uint32_t mask;      /* slots - 1; slots >= 4/3 cap */
+    uint32_t mask; /* slots - 1; slots >= 4/3 cap */
     uint32_t cap;
     uint32_t count;
     uint64_t seed;

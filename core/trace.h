@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* trace.h - the last 64 things that this thread did, printed when a CHECK fails.
  *
- * Owner: each thread has a ring of its own; nobody else reads it.  Costs four stores an event, so it
- * stays on in release builds.  Names must be string literals. */
+ * Owner: each thread has a ring of its own; nobody else reads it.  Costs four stores an event, so
+ * it stays on in release builds.  Names must be string literals. */
 #pragma once
 #include "core/base.h"
 

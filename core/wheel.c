@@ -4,8 +4,8 @@
  * A tick is a number of WHEEL_LEVELS digits to the base 64.  A timer stands in the level of the
  * highest digit in which its tick differs from now, in the slot of that digit.  When now enters a
  * slot of a higher level, its timers are put in again and land lower.  So timers of one tick always
- * stand in one list, in arming order.  Ticks beyond the six digits (2.2 years) wait in the last slot
- * of the range and are put in again from there. */
+ * stand in one list, in arming order.  Ticks beyond the six digits (2.2 years) wait in the last
+ * slot of the range and are put in again from there. */
 #include "core/wheel.h"
 
 enum {
@@ -82,8 +82,7 @@ static void place(struct wheel *w, struct wheel_timer *timer)
         tick = w->now_tick | RANGE_MASK;
     }
     uint64_t differing = tick ^ w->now_tick;
-    uint32_t level =
-        differing == 0 ? 0 : (uint32_t)(63 - __builtin_clzll(differing)) / DIGIT_BITS;
+    uint32_t level = differing == 0 ? 0 : (uint32_t)(63 - __builtin_clzll(differing)) / DIGIT_BITS;
     uint32_t at = digit(tick, level);
     timer->slot = level * WHEEL_SLOTS + at;
     list_append(&w->slots[level][at], timer);

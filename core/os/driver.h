@@ -2,8 +2,8 @@
 /* driver.h - the verbs that tcp and udp need from the kernel, filled by uring and by epoll.
  *
  * Verbs start something; what becomes of it is a driver_event later, with the index that was given.
- * At most one receive, one send and one connect are under way for an index, and each ends with exactly
- * one event whose is_last is set; until then descriptor, msghdr and buffers must stay.
+ * At most one receive, one send and one connect are under way for an index, and each ends with
+ * exactly one event whose is_last is set; until then descriptor, msghdr and buffers must stay.
  * Owner: one shard's thread. */
 #pragma once
 #include "core/os/epoll.h"

@@ -68,7 +68,8 @@ static int update(struct epoll *e, uint32_t conn, int fd)
 {
     struct epoll_conn *c = conn_at(e, conn);
     bool wants_out = c->sending != NULL || c->is_connecting;
-    uint32_t events = (c->is_receiving ? (uint32_t)EPOLLIN : 0u) | (wants_out ? (uint32_t)EPOLLOUT : 0u);
+    uint32_t events =
+        (c->is_receiving ? (uint32_t)EPOLLIN : 0u) | (wants_out ? (uint32_t)EPOLLOUT : 0u);
     int op = c->fd == 0 ? EPOLL_CTL_ADD : events == 0 ? EPOLL_CTL_DEL : EPOLL_CTL_MOD;
     if (c->fd == 0 && events == 0) {
         return 0;
@@ -188,7 +189,8 @@ void epoll_cancel(struct epoll *e, uint32_t conn)
 void epoll_watch(struct epoll *e, int descriptor)
 {
     /* Edge-triggered: every write wakes once, and nobody has to read the counter. */
-    CHECK(control(e, EPOLL_CTL_ADD, descriptor, EPOLLIN | EPOLLET, driver_tag(DRIVER_WAKE, 0)) == 0);
+    CHECK(control(e, EPOLL_CTL_ADD, descriptor, EPOLLIN | EPOLLET, driver_tag(DRIVER_WAKE, 0)) ==
+          0);
 }
 
 void epoll_sleep(struct epoll *e, uint64_t timeout_us)
@@ -240,10 +242,8 @@ static bool next_datagram(struct epoll *e, uint32_t listener, struct driver_even
 {
     int fd = e->listeners[listener] - 1;
     struct iovec room = {.iov_base = e->buffer, .iov_len = DRIVER_DATAGRAM_BYTES};
-    struct msghdr message = {.msg_name = &e->from,
-                             .msg_namelen = sizeof(e->from),
-                             .msg_iov = &room,
-                             .msg_iovlen = 1};
+    struct msghdr message = {
+        .msg_name = &e->from, .msg_namelen = sizeof(e->from), .msg_iov = &room, .msg_iovlen = 1};
     memset(&e->from, 0, sizeof(e->from));
     ssize_t got = fd < 0 ? -1 : recvmsg(fd, &message, MSG_DONTWAIT);
     if (got < 0) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* epoll.h - the verbs of core/os/driver.h on epoll, for hosts that forbid io_uring.
  *
- * Level-triggered; a descriptor that stays readable is left after a few reads, so that nobody starves.
- * Sends are tried at once and wait for EPOLLOUT only when the kernel's buffer is full.
+ * Level-triggered; a descriptor that stays readable is left after a few reads, so that nobody
+ * starves. Sends are tried at once and wait for EPOLLOUT only when the kernel's buffer is full.
  * Owner: one shard's thread.  Limits: one record a connection, from the arena. */
 #pragma once
 #include "core/arena.h"

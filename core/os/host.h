@@ -5,8 +5,8 @@
 
 enum { HOST_TEXT_CAP = 72 };
 
-uint64_t host_now_us(void);  /* monotonic */
-uint64_t host_wall_ms(void); /* since 1970 UTC */
+uint64_t host_now_us(void);              /* monotonic */
+uint64_t host_wall_ms(void);             /* since 1970 UTC */
 void host_random(void *out, size_t len); /* from the kernel, unguessable */
 uint32_t host_cpu_count(void);           /* that this process may use */
 /* Pins the calling thread to the n-th usable core. */

@@ -144,8 +144,8 @@ void mailbox_flush(struct mailbox *m, uint32_t self)
         }
         struct mail item = {
             .buf = me->going_home[home], .from = (uint16_t)self, .mail = RETURN_MAIL};
-        /* A full ring keeps the chain here; it grows and goes with the next turn.  Nobody is woken for
-         * it: a home that sleeps does not miss its buffers. */
+        /* A full ring keeps the chain here; it grows and goes with the next turn.  Nobody is woken
+         * for it: a home that sleeps does not miss its buffers. */
         if (spsc_push(ring_of(m, self, home), &item)) {
             me->going_home[home] = NULL;
         }
@@ -164,8 +164,8 @@ static bool has_mail(struct mailbox *m, uint32_t self)
 
 bool mailbox_may_sleep(struct mailbox *m, uint32_t self)
 {
-    /* seq_cst: this store stands before the look at the rings, as the sender's push stands before its
-     * look at is_asleep (mailbox_must_wake); so one of the two sees the other. */
+    /* seq_cst: this store stands before the look at the rings, as the sender's push stands before
+     * its look at is_asleep (mailbox_must_wake); so one of the two sees the other. */
     atomic_store_explicit(&m->member[self].is_asleep, true, memory_order_seq_cst);
     atomic_thread_fence(memory_order_seq_cst);
     if (has_mail(m, self) || mailbox_is_stopped(m)) {

@@ -3,8 +3,8 @@
  * (a shard may mail itself: it arrives in its next turn).
  *
  * Members are the shards 0..n-1 and, as n, the control thread.  A mailed buffer stays the sender's:
- * the receiver reads it during one turn and gives it back; what is given back to one home goes there as
- * one chained item per turn, over the same rings.  Atomics stand in mailbox.c alone.
+ * the receiver reads it during one turn and gives it back; what is given back to one home goes
+ * there as one chained item per turn, over the same rings.  Atomics stand in mailbox.c alone.
  * Limits: `cap` mails under way per pair; a full ring refuses. */
 #pragma once
 #include "core/arena.h"
@@ -25,8 +25,8 @@ size_t mailbox_bytes(uint32_t shards, uint32_t cap);
 struct mailbox *mailbox_open(struct arena *arena, uint32_t shards, uint32_t cap);
 void mailbox_close(struct mailbox *m);
 
-/* False when the ring is full; the buffer is then still the caller's.  The buffer must not be shared
- * (one reference): the receiver may write to it. */
+/* False when the ring is full; the buffer is then still the caller's.  The buffer must not be
+ * shared (one reference): the receiver may write to it. */
 bool mailbox_send(struct mailbox *m, uint32_t to, const struct mail *mail);
 /* The next mail for `self`, or false.  Own buffers that came home are released into `pool`. */
 bool mailbox_take(struct mailbox *m, uint32_t self, struct msgbuf_pool *pool, struct mail *out);

@@ -37,7 +37,8 @@ static size_t buffers_bytes(size_t small, size_t large)
            large * (MSGBUF_HEADROOM + MSGBUF_LARGE_BYTES + sizeof(struct msgbuf)) + 256;
 }
 
-/* All that open_shard and open_driver take; what epoll needs is there in case io_uring fails late. */
+/* All that open_shard and open_driver take; what epoll needs is there in case io_uring fails late.
+ */
 static size_t shard_bytes(const struct limits *l)
 {
     return io_outbox_bytes(l->outbox) + buffers_bytes(l->msgbuf_small, l->msgbuf_large) +
@@ -155,7 +156,7 @@ static enum err choose_backend(struct shard_group *g, const struct shard_config 
         snprintf(s->backend_text, sizeof(s->backend_text), "%s%s%s, kernel %s",
                  s->wants_uring ? "io_uring (multishot recv" : "epoll",
                  s->wants_uring && features.is_deferred ? ", deferred task run" : "",
-                 !s->wants_uring    ? ""
+                 !s->wants_uring     ? ""
                  : features.can_wake ? ", msg_ring)"
                                      : ")",
                  kernel);
@@ -172,8 +173,7 @@ static enum err choose_backend(struct shard_group *g, const struct shard_config 
     return ERR_OK;
 }
 
-static enum err open_group(struct shard_group *g, const struct shard_config *configs,
-                           char *problem)
+static enum err open_group(struct shard_group *g, const struct shard_config *configs, char *problem)
 {
     uint64_t descriptors = host_raise_descriptors();
     for (uint32_t i = 0; i < g->count; i++) {
@@ -292,7 +292,7 @@ void shard_close(struct shard_group *group)
     mem_close(&mem);
 }
 
-/* ---- the control thread -------------------------------------------------------------------------- */
+/* ---- the control thread ---- */
 
 enum err shard_control_send(struct shard_group *group, uint32_t to, uint16_t mail, uint64_t tag,
                             struct slice bytes)

@@ -5,15 +5,16 @@
  * order, before any is read: so the kernel's SO_REUSEPORT index of a phone socket is the shard's
  * number.  Then each shard runs on a thread of its own:
  *
- *     reap completions -> on_event for each -> on_timers -> on_flush -> carry out the outbox -> wait
+ *     reap completions -> on_event for each -> on_timers -> on_flush -> carry out the outbox ->
+ * wait
  *
- * Owner: the group belongs to the control thread, a shard to the thread inside shard_run.  The handler
- * is the one place where the engine calls up; it gets the turn and leaves its wishes in turn->out.
- * Limits: core/limits, group core/os. */
+ * Owner: the group belongs to the control thread, a shard to the thread inside shard_run.  The
+ * handler is the one place where the engine calls up; it gets the turn and leaves its wishes in
+ * turn->out. Limits: core/limits, group core/os. */
 #pragma once
 #include "core/limits.h"
-#include "core/turn.h"
 #include "core/os/mailbox.h"
+#include "core/turn.h"
 
 enum shard_backend { SHARD_AUTO, SHARD_URING, SHARD_EPOLL };
 enum { SHARD_PROBLEM_CAP = 200, SHARD_NO_CPU = -1 };
@@ -68,7 +69,7 @@ void shard_stop(struct shard_group *group);
 /* Closes everything, after all shard_run have returned. */
 void shard_close(struct shard_group *group);
 
-/* --- the control thread's end of the mailbox (IO_SHARD_CONTROL); one thread only --------------- */
+/* ---- the control thread's end of the mailbox (IO_SHARD_CONTROL); one thread only ---- */
 
 /* Copies `bytes` into a buffer of the control thread and mails it.  ERR_LIMIT, ERR_NO_MEMORY,
  * ERR_TOO_LARGE. */

@@ -12,7 +12,7 @@ enum {
     EVENTS_PER_TURN = 512,
     MAIL_PER_TURN = 512,
     ACCEPT_RETRY_US = 100000,
-    PEACE_US = 300000,  /* for queues to empty, at the end */
+    PEACE_US = 300000,   /* for queues to empty, at the end */
     FINISH_US = 1000000, /* for the kernel to let go */
     FINISH_STEP_US = 10000,
 };
@@ -23,7 +23,7 @@ static void read_clocks(struct shard *s)
     s->turn.wall_ms = host_wall_ms();
 }
 
-/* ---- start --------------------------------------------------------------------------------------- */
+/* ---- start ---- */
 
 static void use_epoll(struct shard *s)
 {
@@ -35,7 +35,8 @@ static void use_epoll(struct shard *s)
         }
     }
     /* Without either of the two there is no engine. */
-    CHECK(epoll_open(&d->epoll, &s->mem.arena, s->limits.conns, s->limits.datagrams_in_flight) == 0);
+    CHECK(epoll_open(&d->epoll, &s->mem.arena, s->limits.conns, s->limits.datagrams_in_flight) ==
+          0);
 }
 
 static void open_driver(struct shard *s)
@@ -78,9 +79,10 @@ void shard_turn_start(struct shard *s)
     }
 }
 
-/* ---- events -------------------------------------------------------------------------------------- */
+/* ---- events ---- */
 
-/* An accepted connection, or the end of accepting: out of descriptors is no reason to stop for good. */
+/* An accepted connection, or the end of accepting: out of descriptors is no reason to stop for
+ * good. */
 static bool accept_event(struct shard *s, const struct driver_event *e, struct io_event *out)
 {
     uint16_t listener = (uint16_t)e->index;
@@ -121,8 +123,8 @@ static bool has_room(const struct shard *s)
     return s->outbox.taken <= s->outbox.cap / 2;
 }
 
-/* Operations are carried out after the turn, but of a connection that the handler has just closed it
- * must hear nothing more, so closing is looked for at once. */
+/* Operations are carried out after the turn, but of a connection that the handler has just closed
+ * it must hear nothing more, so closing is looked for at once. */
 static void deliver(struct shard *s, const struct shard_handler *handler, void *context,
                     struct io_event *event)
 {
@@ -185,7 +187,7 @@ static void take_mail(struct shard *s, const struct shard_handler *handler, void
     }
 }
 
-/* ---- operations ---------------------------------------------------------------------------------- */
+/* ---- operations ---- */
 
 /* The receiver of a mail may write to its bytes, so they must be nobody else's. */
 static struct msgbuf *own(struct shard *s, struct msgbuf *buf)
@@ -205,8 +207,7 @@ static void send_mail(struct shard *s, const struct io_op *op)
 {
     uint32_t to = op->shard == IO_SHARD_CONTROL ? s->count : op->shard;
     struct msgbuf *buf = op->buf == NULL ? NULL : own(s, op->buf);
-    struct mail mail = {
-        .buf = buf, .tag = op->tag, .from = (uint16_t)s->index, .mail = op->mail};
+    struct mail mail = {.buf = buf, .tag = op->tag, .from = (uint16_t)s->index, .mail = op->mail};
     bool is_possible = (buf != NULL || op->buf == NULL) && to <= s->count;
     if (is_possible && mailbox_send(s->mailbox, to, &mail)) {
         metric_add(&s->metrics, METRIC_mail_out, 1);
@@ -263,7 +264,7 @@ static void wake_others(struct shard *s)
     }
 }
 
-/* ---- the turn ------------------------------------------------------------------------------------ */
+/* ---- the turn ---- */
 
 static void retry_accepts(struct shard *s)
 {
@@ -321,7 +322,7 @@ void shard_turn_once(struct shard *s, const struct shard_handler *handler, void 
     wait(s);
 }
 
-/* ---- the end ------------------------------------------------------------------------------------- */
+/* ---- the end ---- */
 
 static void settle(struct shard *s, uint64_t until_us)
 {

@@ -17,7 +17,7 @@ struct shard {
     struct mem mem;
     struct mailbox *mailbox;
     bool wants_uring;
-    bool can_wake; /* by MSG_RING */
+    bool can_wake;          /* by MSG_RING */
     bool is_last_turn_full; /* more events than one turn takes */
     int fds[IO_LISTENER_COUNT];
     struct address addresses[IO_LISTENER_COUNT];

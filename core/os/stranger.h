@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* stranger.h - accepted connections that have not proved who they are, oldest first.
  *
- * Idle attackers must not keep others out: when a cap is reached, the oldest stranger under that cap
- * goes, if it has had its time to prove itself; else the newcomer is refused.  A handshake takes
- * milliseconds, so whoever means it gets in, also from the attacker's own address.
- * Owner: the shard's thread.  Limits: accepted_per_listener, accepted_per_host (0 = none); an IPv6
- * host is its /64. */
+ * Idle attackers must not keep others out: when a cap is reached, the oldest stranger under that
+ * cap goes, if it has had its time to prove itself; else the newcomer is refused.  A handshake
+ * takes milliseconds, so whoever means it gets in, also from the attacker's own address. Owner: the
+ * shard's thread.  Limits: accepted_per_listener, accepted_per_host (0 = none); an IPv6 host is its
+ * /64. */
 #pragma once
 #include "core/io.h"
 #include "core/limits.h"
@@ -17,7 +17,7 @@ struct stranger {
     struct stranger *older[2];
     struct stranger *newer[2];
     uint64_t since_us;
-    uint32_t host;     /* index */
+    uint32_t host; /* index */
     uint16_t listener;
     bool is_counted;
 };
@@ -49,8 +49,8 @@ enum stranger_verdict {
 size_t stranger_bytes(const struct limits *l);
 void stranger_init(struct strangers *s, struct arena *arena, const struct limits *l,
                    uint64_t table_seed);
-/* Which cap stands against one more.  Unless welcome, *evict is the stranger whose going makes room, or
- * NULL when all are too young. */
+/* Which cap stands against one more.  Unless welcome, *evict is the stranger whose going makes
+ * room, or NULL when all are too young. */
 enum stranger_verdict stranger_judge(const struct strangers *s, uint16_t listener,
                                      const struct address *remote, uint64_t now_us,
                                      struct stranger **evict);

@@ -36,7 +36,8 @@ static uint32_t index_of(const struct tcp *t, const struct conn *c)
     return handle_index(pool_handle(&t->conns, c));
 }
 
-/* ---- the end of a connection ------------------------------------------------------------------- */
+/* ---- the end of a connection -------------------------------------------------------------------
+ */
 
 static void list_report(struct tcp *t, struct conn *c)
 {
@@ -143,7 +144,8 @@ bool tcp_report(struct tcp *t, struct io_event *out)
     return false;
 }
 
-/* ---- sending ------------------------------------------------------------------------------------ */
+/* ---- sending ------------------------------------------------------------------------------------
+ */
 
 static void mark_dirty(struct tcp *t, struct conn *c)
 {
@@ -170,8 +172,8 @@ static void start_send(struct tcp *t, struct conn *c)
     driver_send(t->driver, index_of(t, c), c->fd, &c->message);
 }
 
-/* Draining and nothing left: say that we are done and wait a moment for the other side, since closing
- * at once could reset the connection under bytes that are still on their way. */
+/* Draining and nothing left: say that we are done and wait a moment for the other side, since
+ * closing at once could reset the connection under bytes that are still on their way. */
 static void shut(struct tcp *t, struct conn *c)
 {
     if (c->is_shut) {
@@ -274,7 +276,8 @@ void tcp_send(struct tcp *t, handle conn, struct msgbuf *buf)
     mark_dirty(t, c);
 }
 
-/* ---- beginning ---------------------------------------------------------------------------------- */
+/* ---- beginning ----------------------------------------------------------------------------------
+ */
 
 static struct conn *make(struct tcp *t, int fd)
 {
@@ -402,7 +405,8 @@ void tcp_connect(struct tcp *t, const struct io_op *op)
     driver_connect(t->driver, index_of(t, c), fd, &c->kernel.to, len);
 }
 
-/* ---- completions -------------------------------------------------------------------------------- */
+/* ---- completions --------------------------------------------------------------------------------
+ */
 
 static bool complete_connect(struct tcp *t, struct conn *c, int result, struct io_event *out)
 {
@@ -476,8 +480,7 @@ static bool complete_send(struct tcp *t, struct conn *c, int result, struct io_e
     if (bytes == 0 || c->state != CONN_OPEN || c->is_reported) {
         return false;
     }
-    *out = (struct io_event){
-        .kind = IO_SENT, .conn = pool_handle(&t->conns, c), .data_len = bytes};
+    *out = (struct io_event){.kind = IO_SENT, .conn = pool_handle(&t->conns, c), .data_len = bytes};
     return true;
 }
 
@@ -521,7 +524,8 @@ void tcp_timers(struct tcp *t)
     }
 }
 
-/* ---- closing ------------------------------------------------------------------------------------ */
+/* ---- closing ------------------------------------------------------------------------------------
+ */
 
 void tcp_close(struct tcp *t, handle conn)
 {

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tcp.h - the connections of a shard: accepted and dialled, their send queues, their ends.
  *
- * Driver events and operations go in, io_events come out; nothing calls up.  A connection's slot lives
- * until the kernel has let go of everything that belongs to it and its end has been reported, so no
- * completion is ever stale and no handle is reused under somebody's feet.
- * Owner: the shard's thread.
- * Limits: conns, of which conns_reserved are kept for dialling; accepted connections are strangers
- * (core/os/stranger) until they are proved; conn_queue_bytes a connection. */
+ * Driver events and operations go in, io_events come out; nothing calls up.  A connection's slot
+ * lives until the kernel has let go of everything that belongs to it and its end has been reported,
+ * so no completion is ever stale and no handle is reused under somebody's feet. Owner: the shard's
+ * thread. Limits: conns, of which conns_reserved are kept for dialling; accepted connections are
+ * strangers (core/os/stranger) until they are proved; conn_queue_bytes a connection. */
 #pragma once
 #include "core/limits.h"
 #include "core/os/driver.h"
@@ -30,14 +29,14 @@ struct conn {
     uint8_t in_flight; /* verbs whose last event is still to come */
     bool is_sending;
     bool is_dialled;
-    bool is_reported;  /* its user knows that it is over, and wants no more events */
-    bool is_listed;    /* in the list of reports */
-    bool is_dirty;     /* in the list of those with something to send */
-    bool is_shut;      /* we have said that we are done */
-    bool has_ended;    /* the other side has, while we were draining */
+    bool is_reported; /* its user knows that it is over, and wants no more events */
+    bool is_listed;   /* in the list of reports */
+    bool is_dirty;    /* in the list of those with something to send */
+    bool is_shut;     /* we have said that we are done */
+    bool has_ended;   /* the other side has, while we were draining */
     uint16_t listener;
     struct stranger stranger; /* counted while accepted and not proved */
-    uint64_t tag;      /* of the dialler */
+    uint64_t tag;             /* of the dialler */
     struct address local;
     struct address remote;
     struct msgbuf *queue_first;
@@ -100,7 +99,8 @@ void tcp_flush(struct tcp *t);
 
 bool tcp_has_report(const struct tcp *t);
 
-/* At the end: closes all in peace, then aborts the rest.  tcp_is_empty says when the kernel has let go. */
+/* At the end: closes all in peace, then aborts the rest.  tcp_is_empty says when the kernel has let
+ * go. */
 void tcp_close_all(struct tcp *t);
 void tcp_abort_all(struct tcp *t);
 bool tcp_is_empty(const struct tcp *t);

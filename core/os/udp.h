@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* udp.h - the datagram sockets of a shard.
  *
- * Owner: the shard's thread.  Limits: datagrams_in_flight sends under way; what is beyond is dropped
- * and counted, as a full wire would. */
+ * Owner: the shard's thread.  Limits: datagrams_in_flight sends under way; what is beyond is
+ * dropped and counted, as a full wire would. */
 #pragma once
 #include "core/limits.h"
 #include "core/os/driver.h"

@@ -30,7 +30,8 @@ static uint32_t power_below(uint32_t n)
 
 /* Refusal of a flag means an older kernel: try with less.  SINGLE_ISSUER is not given up, since it
  * came with multishot receive (6.0). */
-static int open_ring(struct io_uring *ring, unsigned entries, unsigned completions, bool *is_deferred)
+static int open_ring(struct io_uring *ring, unsigned entries, unsigned completions,
+                     bool *is_deferred)
 {
     struct io_uring_params p = {0};
     p.cq_entries = completions;
@@ -57,9 +58,8 @@ static uint8_t *buffer_at(const struct uring_buffers *b, uint16_t id)
 
 static int open_buffers(struct io_uring *ring, struct uring_buffers *b)
 {
-    struct io_uring_buf_reg reg = {.ring_addr = (uint64_t)(uintptr_t)b->ring,
-                                   .ring_entries = b->count,
-                                   .bgid = b->group};
+    struct io_uring_buf_reg reg = {
+        .ring_addr = (uint64_t)(uintptr_t)b->ring, .ring_entries = b->count, .bgid = b->group};
     int failed = io_uring_register_buf_ring(ring, &reg, 0);
     if (failed != 0) {
         return failed;

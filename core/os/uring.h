@@ -2,8 +2,8 @@
 /* uring.h - the verbs of core/os/driver.h on io_uring.
  *
  * Needs Linux 6.0 (single issuer, multishot receive, provided buffer rings); deferred task run and
- * MSG_RING where the kernel has them.  Everything started in a turn goes to the kernel with one call.
- * Owner: the thread that called uring_open (SINGLE_ISSUER). */
+ * MSG_RING where the kernel has them.  Everything started in a turn goes to the kernel with one
+ * call. Owner: the thread that called uring_open (SINGLE_ISSUER). */
 #pragma once
 #include "core/arena.h"
 #include "core/os/driver_event.h"

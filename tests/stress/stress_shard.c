@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* stress_shard.c - two shards whose handlers do anything at random, and clients that do the same:
- * connect, send, half-close, reset, never read.  What must hold: no CHECK fails, events of a connection
- * come in order, and at the end no buffer, connection or descriptor is left.  Own main. */
+ * connect, send, half-close, reset, never read.  What must hold: no CHECK fails, events of a
+ * connection come in order, and at the end no buffer, connection or descriptor is left.  Own main.
+ */
 #include "core/os/host.h"
 #include "core/os/shard.h"
 #include "core/os/sock.h"
@@ -32,8 +33,7 @@ static void push(struct actor *a, struct turn *t, handle conn)
         return;
     }
     CHECK(msgbuf_append(b, slice_of(bytes, len)) == ERR_OK);
-    if (rng_below(t->rng, 4) == 0 &&
-        io_send(t->out, t->buffers, conn, msgbuf_ref(b)) != ERR_OK) {
+    if (rng_below(t->rng, 4) == 0 && io_send(t->out, t->buffers, conn, msgbuf_ref(b)) != ERR_OK) {
         CHECK(b->refs == 1);
     }
     if (io_send(t->out, t->buffers, conn, b) != ERR_OK) {

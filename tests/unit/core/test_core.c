@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_core.c - the small pieces: arena, err, rng, bucket, metric, limits, trace, spsc in one thread. */
+/* test_core.c - the small pieces: arena, err, rng, bucket, metric, limits, trace, spsc in one
+ * thread. */
 #include "core/arena.h"
 #include "core/bucket.h"
 #include "core/err.h"

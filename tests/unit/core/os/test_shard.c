@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_shard.c - the engine on real loopback sockets, each test on both back ends: echo, big data in
- * parts, the ways to close, dialling, caps on strangers, and no descriptor or buffer left over. */
+/* test_shard.c - the engine on real loopback sockets, each test on both back ends: echo, big data
+ * in parts, the ways to close, dialling, caps on strangers, and no descriptor or buffer left over.
+ */
 #include "core/os/host.h"
 #include "core/os/shard.h"
 #include "core/os/sock.h"
@@ -182,8 +183,8 @@ static void sink(void *context, enum log_level level, const char *line, size_t l
 
 static struct shard_config make_config(enum shard_backend backend)
 {
-    struct shard_config c = {.backend = backend, .cpu = SHARD_NO_CPU, .sink = sink,
-                             .log_level = LOG_WARNING};
+    struct shard_config c = {
+        .backend = backend, .cpu = SHARD_NO_CPU, .sink = sink, .log_level = LOG_WARNING};
     limits_default(&c.limits);
     c.limits.conns = 256;
     c.limits.conns_reserved = 16;
@@ -432,7 +433,8 @@ static void wait_for_metric(const struct shard *s, enum metric which, uint64_t w
     cr_assert_eq(metric_read(shard_metrics(s), which), wanted, "%s", metric_name(which));
 }
 
-/* Design section 7: excess strangers are closed at once, counted by reason; proved ones do not count. */
+/* Design section 7: excess strangers are closed at once, counted by reason; proved ones do not
+ * count. */
 Test(shard, caps_on_strangers)
 {
     for (size_t b = 0; b < ARRAY_COUNT(backends); b++) {
@@ -460,7 +462,8 @@ Test(shard, caps_on_strangers)
             wait_for_metric(s.shard, METRIC_conns_refused_full, full[round]);
             for (size_t i = 0; i < count; i++) {
                 char byte = 'P';
-                bool is_in = send(fds[i], &byte, 1, MSG_NOSIGNAL) == 1 && receive(fds[i], &byte, 1) == 1;
+                bool is_in =
+                    send(fds[i], &byte, 1, MSG_NOSIGNAL) == 1 && receive(fds[i], &byte, 1) == 1;
                 fds[i] = is_in ? fds[i] : (close(fds[i]), -1);
             }
             size_t held = 0;
