@@ -36,8 +36,7 @@ static uint32_t index_of(const struct tcp *t, const struct conn *c)
     return handle_index(pool_handle(&t->conns, c));
 }
 
-/* ---- the end of a connection -------------------------------------------------------------------
- */
+/* ---- the end of a connection ---- */
 
 static void list_report(struct tcp *t, struct conn *c)
 {
@@ -144,8 +143,7 @@ bool tcp_report(struct tcp *t, struct io_event *out)
     return false;
 }
 
-/* ---- sending ------------------------------------------------------------------------------------
- */
+/* ---- sending ---- */
 
 static void mark_dirty(struct tcp *t, struct conn *c)
 {
@@ -276,8 +274,7 @@ void tcp_send(struct tcp *t, handle conn, struct msgbuf *buf)
     mark_dirty(t, c);
 }
 
-/* ---- beginning ----------------------------------------------------------------------------------
- */
+/* ---- beginning ---- */
 
 static struct conn *make(struct tcp *t, int fd)
 {
@@ -405,8 +402,7 @@ void tcp_connect(struct tcp *t, const struct io_op *op)
     driver_connect(t->driver, index_of(t, c), fd, &c->kernel.to, len);
 }
 
-/* ---- completions --------------------------------------------------------------------------------
- */
+/* ---- completions ---- */
 
 static bool complete_connect(struct tcp *t, struct conn *c, int result, struct io_event *out)
 {
@@ -524,8 +520,7 @@ void tcp_timers(struct tcp *t)
     }
 }
 
-/* ---- closing ------------------------------------------------------------------------------------
- */
+/* ---- closing ---- */
 
 void tcp_close(struct tcp *t, handle conn)
 {
