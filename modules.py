@@ -71,6 +71,7 @@ MODULES = {
         appattach
         attach
         attach_policy
+        cert_usage
         chord
         chord_join
         chord_stabilize
@@ -87,6 +88,7 @@ MODULES = {
         route
         sign
         store
+        store_client
         store_fetch
         store_put
         topo
@@ -183,6 +185,7 @@ UNIT_TESTS = {
         test_crypto_boring
         test_frame_io
         test_link
+        test_link_table
         test_stream_tls
         test_tls_boring
         test_trunk
@@ -191,10 +194,14 @@ UNIT_TESTS = {
         test_access
         test_replicate
         test_store
+        test_store_client
         test_value
     '''),
     'tests/unit/sip': names('''
+        test_flow
         test_proxy
+        test_registrar
+        test_tx
     '''),
     'tests/unit/node': names('''
     '''),
@@ -207,6 +214,7 @@ UNIT_TESTS = {
 # Criterion tests across folders: they link everything up to sim/.
 WIDE_TESTS = {
     'tests/vector': names('''
+        test_chord_vectors
         test_crypto_vectors
         test_vectors
     '''),

@@ -268,12 +268,40 @@ static struct replicate_ack *ack_new(struct turn *t, struct replicate *r, const 
     return a;
 }
 
-static void answer(struct turn *t, struct replicate *r, const struct message *m, struct slice body,
-                   const struct store_certificates *certificates)
+static void answer(struct turn *t, struct replicate *r, const struct message *m, struct slice body)
 {
-    enum err e = transact_answer(t, r->s.transact, m, body,
-                                 certificates == NULL ? NULL : certificates->der,
-                                 certificates == NULL ? 0 : certificates->count);
+    if (transact_answer(t, r->s.transact, m, body, NULL, 0) == ERR_TOO_LARGE) {
+        transact_error(t, r->s.transact, m, CONTENT_ERROR_RESPONSE_TOO_LARGE, SLICE_EMPTY);
+    }
+}
+
+/* Do all values in this FetchReq consist of their signers' certificates? */
+static bool is_about_certificates(const struct replicate *r, const struct message *m)
+{
+    struct msgs_fetch_req req;
+    struct stored_specifier what;
+    if (msgs_fetch_req_decode(m->body, r->s.params, &req) != ERR_OK) {
+        return false;
+    }
+    struct rd specifiers = rd_init(req.specifiers);
+    bool is_all = true;
+    while (stored_specifier_next(&specifiers, &what)) {
+        is_all &= what.kind == OVERLAY_KIND_CERTIFICATE_BY_NODE ||
+                  what.kind == OVERLAY_KIND_CERTIFICATE_BY_USER;
+    }
+    return is_all;
+}
+
+/* Signers' certificates go along (SG-2).  Where the values are these certificates, and both together
+ * are too much, the values alone will do: store_client learns them from there. */
+static void answer_fetch(struct turn *t, struct replicate *r, const struct message *m,
+                         struct slice body, const struct store_certificates *certificates)
+{
+    enum err e = transact_answer(t, r->s.transact, m, body, certificates->der,
+                                 certificates->count);
+    if (e == ERR_TOO_LARGE && certificates->count > 0 && is_about_certificates(r, m)) {
+        e = transact_answer(t, r->s.transact, m, body, NULL, 0);
+    }
     if (e == ERR_TOO_LARGE) {
         transact_error(t, r->s.transact, m, CONTENT_ERROR_RESPONSE_TOO_LARGE, SLICE_EMPTY);
     }
@@ -305,7 +333,7 @@ static void answer_original(struct turn *t, struct replicate *r, const struct me
         a->waiting = sent;
         return;
     }
-    answer(t, r, m, wr_slice(&w), NULL);
+    answer(t, r, m, wr_slice(&w));
     if (a != NULL) {
         /* Nobody to wait for, or nothing to answer with later: what was sent reports to no one. */
         wheel_cancel(t->wheel, &a->timer);
@@ -376,7 +404,7 @@ void replicate_on_store(struct turn *t, struct replicate *r, const struct messag
     if (out.changed > 0 && topo_is_responsible(r->s.topo, at)) {
         replicate_walk_dirty(t, r);
     }
-    answer(t, r, m, wr_slice(&w), NULL);
+    answer(t, r, m, wr_slice(&w));
 }
 
 void replicate_on_fetch(struct turn *t, struct replicate *r, const struct message *m)
@@ -393,7 +421,7 @@ void replicate_on_fetch(struct turn *t, struct replicate *r, const struct messag
         return;
     }
     metric_add(t->metrics, METRIC_fetches_answered, 1);
-    answer(t, r, m, wr_slice(&w), &certificates);
+    answer_fetch(t, r, m, wr_slice(&w), &certificates);
 }
 
 void replicate_on_find(struct turn *t, struct replicate *r, const struct message *m)
@@ -414,7 +442,7 @@ void replicate_on_find(struct turn *t, struct replicate *r, const struct message
         return;
     }
     metric_add(t->metrics, METRIC_fetches_answered, 1);
-    answer(t, r, m, wr_slice(&w), NULL);
+    answer(t, r, m, wr_slice(&w));
 }
 
 /* results */

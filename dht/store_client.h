@@ -55,4 +55,6 @@ enum err store_client_fetch(struct turn *t, struct store_client *c,
  * on (or the request is none of ours). */
 bool store_client_on_result(struct turn *t, struct store_client *c,
                             const struct transact_result *result, struct store_client_done *done);
+/* Forgets all requests: no done follows. */
+void store_client_clear(struct turn *t, struct store_client *c);
 uint32_t store_client_open(const struct store_client *c);

@@ -16,6 +16,7 @@ struct answer {
     struct wr *w;
     struct store_certificates *certificates; /* NULL: Stat */
     bool is_stat;
+    bool is_certificates; /* values are their signers' certificates: those need not all go along */
     bool is_too_large;
 };
 
@@ -72,7 +73,7 @@ static void wr_item(struct answer *a, enum overlay_data_model model, const struc
         wr_stat(a, model, v);
         return;
     }
-    if (store_inside_certificate_add(a->s, v, a->certificates) != ERR_OK) {
+    if (store_inside_certificate_add(a->s, v, a->certificates) != ERR_OK && !a->is_certificates) {
         a->is_too_large = true;
     }
     wr_value(a->t, a->s, v, a->w);
@@ -255,6 +256,8 @@ static uint16_t answer_kind(struct answer *a, struct slice resource,
         return CONTENT_ERROR_INVALID_MESSAGE;
     }
     const struct store_set *set = store_set_find(a->s, resource, what->kind);
+    a->is_certificates = what->kind == OVERLAY_KIND_CERTIFICATE_BY_NODE ||
+                         what->kind == OVERLAY_KIND_CERTIFICATE_BY_USER;
     uint64_t generation = set == NULL ? 0 : set->generation;
     size_t mark = stored_block_begin(a->w, what->kind, generation);
     uint16_t error = 0;

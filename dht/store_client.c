@@ -1,0 +1,462 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* store_client.c - an op for each request:
+ *
+ *   store:  STORING -(0x9)-> LOOKING -> STORING_AGAIN -> done
+ *   fetch:  FETCHING -> done
+ *
+ * Bytes to be stored wait in a message buffer, since a second try needs them.  What was verified once
+ * is known by a hash over the signed text, the signature and the certificate, so that calling the same
+ * person again costs no signature check; the certificate's period and the policy are looked at anew. */
+#include "dht/store_client.h"
+
+#include "codec/content.h"
+#include "codec/msgs.h"
+#include "dht/access.h"
+#include "dht/budget.h"
+
+enum {
+    KNOWN_VALUES = 256,            /* verified values remembered; a power of two */
+    INPUT_BYTES = MSGBUF_LARGE_BYTES, /* longest signed text, signature and hash included */
+    BODY_SLACK = 1024,             /* StoreReq around key and value */
+};
+
+enum op_state { OP_STORING, OP_LOOKING, OP_STORING_AGAIN, OP_FETCHING };
+
+struct op {
+    enum op_state state;
+    enum store_client_user user;
+    uint64_t tag;
+    uint64_t started_us;
+    struct overlay_resource resource;
+    uint32_t kind;
+    /* store */
+    const struct ident *signer;
+    struct msgbuf *bytes; /* key, then value */
+    size_t key_len;
+    uint32_t index;
+    uint32_t lifetime_s;
+    uint64_t time_ms;
+    bool exists;
+};
+STATIC_CHECK(sizeof(struct op) <= LIMITS_COST_storage_requests);
+
+struct store_client {
+    struct store_client_settings s;
+    struct pool ops;
+    uint64_t last_ms; /* storage_time given last: they only grow */
+    struct overlay_value values[OVERLAY_VALUES_CAP];
+    uint8_t known[KNOWN_VALUES][CRYPTO_SHA256_BYTES];
+};
+
+size_t store_client_bytes(const struct store_client_settings *s)
+{
+    return sizeof(struct store_client) + budget_pool(s->ops, sizeof(struct op)) + BUDGET_SLACK;
+}
+
+struct store_client *store_client_init(struct turn *t, struct arena *arena,
+                                       const struct store_client_settings *s)
+{
+    struct store_client *c = ARENA_ARRAY(arena, struct store_client, 1);
+    c->s = *s;
+    /* An empty slot must not look like a hash somebody can make: fill with noise. */
+    rng_fill(t->rng, c->known, sizeof(c->known));
+    pool_init(&c->ops, arena, "storage_requests", HANDLE_STORE, s->ops, sizeof(struct op));
+    return c;
+}
+
+uint32_t store_client_open(const struct store_client *c)
+{
+    return c->ops.in_use;
+}
+
+static enum stored_model wire_model(const struct store_client *c, uint32_t id)
+{
+    struct overlay_kind kind;
+    bool is_known = kind_find(c->s.config, id, &kind);
+    CHECK(is_known); /* looked at when the request was made, and Kinds do not go away */
+    switch (kind.data_model) {
+    case OVERLAY_SINGLE:
+        return STORED_SINGLE;
+    case OVERLAY_ARRAY:
+        return STORED_ARRAY;
+    case OVERLAY_DICTIONARY:
+        return STORED_DICTIONARY;
+    }
+    UNREACHABLE("data model");
+}
+
+static void op_end(struct turn *t, struct store_client *c, struct op *op)
+{
+    if (op->bytes != NULL) {
+        msgbuf_release(t->buffers, op->bytes);
+    }
+    pool_release(&c->ops, op);
+}
+
+static struct slice resource_of(const struct op *op)
+{
+    return slice_of(op->resource.bytes, sizeof(op->resource.bytes));
+}
+
+/* requests */
+
+static enum err send(struct turn *t, struct store_client *c, struct op *op, uint16_t code,
+                     struct slice body)
+{
+    struct transact_request request = {.tag = pool_handle(&c->ops, op),
+                                       .target.type = TRANSACT_RESOURCE,
+                                       .code = code,
+                                       .body = body};
+    request.owner = code == CONTENT_STORE_REQ ? TRANSACT_STORE : TRANSACT_FETCH;
+    request.signer = code == CONTENT_STORE_REQ ? op->signer : NULL;
+    enum err e = ids_ring_of_resource(resource_of(op), &request.target.resource);
+    CHECK(e == ERR_OK);
+    return transact_request(t, c->s.transact, &request, NULL);
+}
+
+static struct stored_value value_of(const struct store_client *c, const struct op *op)
+{
+    struct slice bytes = msgbuf_slice(op->bytes);
+    return (struct stored_value){.model = wire_model(c, op->kind),
+                                 .exists = op->exists,
+                                 .index = op->index,
+                                 .key = slice_sub(bytes, 0, op->key_len),
+                                 .bytes = slice_from(bytes, op->key_len)};
+}
+
+static enum err send_store(struct turn *t, struct store_client *c, struct op *op)
+{
+    uint8_t signature[CRYPTO_SIGNATURE_CAP];
+    struct stored_data d = {.storage_time_ms = op->time_ms, .lifetime_s = op->lifetime_s};
+    d.value = value_of(c, op);
+    enum err e = sign_make_value(t, c->s.sign, op->signer, resource_of(op), op->kind, &d, signature);
+    if (e != ERR_OK) {
+        return e;
+    }
+    struct msgbuf *b = msgbuf_acquire(t->buffers, op->bytes->len + BODY_SLACK);
+    if (b == NULL) {
+        return ERR_NO_MEMORY;
+    }
+    struct wr w = wr_init(msgbuf_data(b), msgbuf_tailroom(b));
+    wr_opaque8(&w, resource_of(op));
+    wr_u8(&w, 0);
+    size_t list = wr_begin(&w, 4);
+    size_t block = stored_block_begin(&w, op->kind, 0); /* whatever the counter is (ST-6) */
+    stored_wr(&w, &d);
+    stored_block_end(&w, block);
+    wr_end(&w, 4, list);
+    e = wr_ok(&w) ? send(t, c, op, CONTENT_STORE_REQ, wr_slice(&w)) : ERR_TOO_LARGE;
+    msgbuf_release(t->buffers, b);
+    return e;
+}
+
+static enum err send_fetch(struct turn *t, struct store_client *c, struct op *op)
+{
+    static const struct stored_range all = {0, STORED_INDEX_APPEND};
+    uint8_t body[64];
+    struct wr w = wr_init(body, sizeof(body));
+    wr_opaque8(&w, resource_of(op));
+    size_t mark = wr_begin(&w, 2);
+    switch (wire_model(c, op->kind)) {
+    case STORED_SINGLE:
+        stored_wr_specifier_single(&w, op->kind, 0);
+        break;
+    case STORED_ARRAY:
+        stored_wr_specifier_array(&w, op->kind, 0, &all, 1);
+        break;
+    case STORED_DICTIONARY:
+        stored_wr_specifier_dictionary(&w, op->kind, 0, NULL, 0);
+        break;
+    }
+    wr_end(&w, 2, mark);
+    CHECK(wr_ok(&w));
+    return send(t, c, op, CONTENT_FETCH_REQ, wr_slice(&w));
+}
+
+static uint64_t next_time(const struct turn *t, struct store_client *c, uint64_t after_ms)
+{
+    c->last_ms = max_u64(max_u64(t->wall_ms, c->last_ms + 1), after_ms + 1);
+    return c->last_ms;
+}
+
+static enum err keep_bytes(struct turn *t, struct op *op, const struct overlay_store *what)
+{
+    op->bytes = msgbuf_acquire(t->buffers, what->key.len + what->value.len);
+    if (op->bytes == NULL) {
+        return ERR_NO_MEMORY;
+    }
+    op->key_len = what->key.len;
+    enum err e = msgbuf_append(op->bytes, what->key);
+    return e != ERR_OK ? e : msgbuf_append(op->bytes, what->value);
+}
+
+enum err store_client_store(struct turn *t, struct store_client *c,
+                            const struct overlay_store *what, enum store_client_user user,
+                            uint64_t tag)
+{
+    struct overlay_kind kind;
+    CHECK(what->exists || what->value.len == 0);
+    if (!kind_find(c->s.config, what->kind, &kind)) {
+        return ERR_UNSUPPORTED;
+    }
+    if (what->value.len > kind.max_size_bytes || what->key.len > STORE_KEY_CAP) {
+        return ERR_TOO_LARGE;
+    }
+    struct op *op = pool_acquire(&c->ops);
+    if (op == NULL) {
+        return ERR_LIMIT;
+    }
+    op->state = OP_STORING;
+    op->user = user;
+    op->tag = tag;
+    op->started_us = t->now_us;
+    op->resource = what->resource;
+    op->kind = what->kind;
+    op->signer = what->signer;
+    op->index = what->index;
+    op->lifetime_s = what->lifetime_s;
+    op->exists = what->exists;
+    op->time_ms = next_time(t, c, 0);
+    enum err e = keep_bytes(t, op, what);
+    e = e != ERR_OK ? e : send_store(t, c, op);
+    if (e != ERR_OK) {
+        op_end(t, c, op);
+    }
+    return e;
+}
+
+enum err store_client_fetch(struct turn *t, struct store_client *c,
+                            const struct overlay_resource *resource, uint32_t kind,
+                            enum store_client_user user, uint64_t tag)
+{
+    struct overlay_kind found;
+    if (!kind_find(c->s.config, kind, &found)) {
+        return ERR_UNSUPPORTED;
+    }
+    struct op *op = pool_acquire(&c->ops);
+    if (op == NULL) {
+        return ERR_LIMIT;
+    }
+    op->state = OP_FETCHING;
+    op->user = user;
+    op->tag = tag;
+    op->started_us = t->now_us;
+    op->resource = *resource;
+    op->kind = kind;
+    enum err e = send_fetch(t, c, op);
+    if (e != ERR_OK) {
+        op_end(t, c, op);
+    }
+    return e;
+}
+
+/* what was fetched */
+
+/* Signature check, unless this very value was checked before. */
+static enum err verify_once(struct turn *t, struct store_client *c, const struct op *op,
+                            const struct stored_data *d, const struct sign_certificate *certificate)
+{
+    uint8_t hash[CRYPTO_SHA256_BYTES];
+    struct msgbuf *b = msgbuf_acquire(t->buffers, INPUT_BYTES);
+    if (b == NULL) {
+        return ERR_NO_MEMORY;
+    }
+    struct wr w = wr_init(msgbuf_data(b), msgbuf_tailroom(b));
+    stored_wr_signature_input(&w, resource_of(op), op->kind, d);
+    struct slice input = wr_slice(&w);
+    wr_opaque16(&w, d->signature.value);
+    wr_bytes(&w, slice_of(certificate->sha256, sizeof(certificate->sha256)));
+    enum err e = wr_ok(&w) ? ERR_OK : ERR_TOO_LARGE;
+    if (e == ERR_OK) {
+        t->crypto->sha256(wr_slice(&w), hash);
+        uint8_t *slot = c->known[hash[0] & (KNOWN_VALUES - 1)];
+        if (memcmp(slot, hash, sizeof(hash)) != 0) {
+            e = sign_verify(t, certificate, &d->signature, input);
+        }
+        if (e == ERR_OK) {
+            memcpy(slot, hash, sizeof(hash));
+        }
+    }
+    msgbuf_release(t->buffers, b);
+    return e;
+}
+
+static bool is_certificate_kind(uint32_t kind)
+{
+    return kind == OVERLAY_KIND_CERTIFICATE_BY_NODE || kind == OVERLAY_KIND_CERTIFICATE_BY_USER;
+}
+
+/* FT-5: who signed it, may he, is it true? */
+static enum err prove(struct turn *t, struct store_client *c, const struct op *op,
+                      const struct stored_data *d, struct slice bucket, struct overlay_value *out)
+{
+    const struct sign_certificate *certificate = NULL;
+    struct node_id node_id;
+    struct overlay_kind kind;
+    if (!kind_find(c->s.config, op->kind, &kind)) {
+        return ERR_UNSUPPORTED;
+    }
+    enum err e =
+        sign_signer(t, c->s.sign, &d->signature.identity, bucket, &certificate, &node_id);
+    if (e == ERR_UNAUTHENTICATED && is_certificate_kind(op->kind) &&
+        sign_learn(t, c->s.sign, d->value.bytes, &certificate) == ERR_OK) {
+        /* The value is its signer's certificate and need not travel twice. */
+        e = sign_signer(t, c->s.sign, &d->signature.identity, bucket, &certificate, &node_id);
+    }
+    if (e != ERR_OK) {
+        return e;
+    }
+    struct slice user = slice_of(certificate->parsed.user, certificate->parsed.user_len);
+    struct access_signer signer = {user, ids_node_slice(&node_id, c->s.params)};
+    e = access_check(t, &kind, resource_of(op), &signer, d->value.key);
+    e = e != ERR_OK ? e : verify_once(t, c, op, d, certificate);
+    *out = (struct overlay_value){.key = d->value.key,
+                                  .index = d->value.index,
+                                  .value = d->value.bytes,
+                                  .storage_time_ms = d->storage_time_ms,
+                                  .lifetime_s = d->lifetime_s,
+                                  .signer = node_id,
+                                  .signer_user = user};
+    return e;
+}
+
+/* The values of our Kind in the answer; a cursor that is failed when there is none. */
+static struct rd values_in(const struct store_client *c, const struct op *op,
+                           const struct message *answer)
+{
+    struct rd none = rd_init(SLICE_EMPTY);
+    struct msgs_fetch_ans ans;
+    struct stored_block block;
+    rd_fail(&none);
+    if (answer == NULL || msgs_fetch_ans_decode(answer->body, c->s.params, &ans) != ERR_OK) {
+        return none;
+    }
+    struct rd r = rd_init(ans.kind_responses);
+    while (stored_block_next(&r, &block)) {
+        if (block.kind == op->kind) {
+            return rd_init(block.values);
+        }
+    }
+    return none;
+}
+
+static void drop(struct turn *t, struct store_client_done *done)
+{
+    done->dropped++;
+    metric_add(t->metrics, METRIC_fetch_values_dropped, 1);
+}
+
+static void take_values(struct turn *t, struct store_client *c, const struct op *op,
+                        const struct message *answer, struct store_client_done *done)
+{
+    struct rd r = values_in(c, op, answer);
+    struct stored_data d;
+    if (!rd_ok(&r)) {
+        done->error = ERR_MALFORMED;
+        return;
+    }
+    while (stored_next(&r, wire_model(c, op->kind), &d)) {
+        if (stored_is_synthetic(&d)) {
+            continue;
+        }
+        if (done->value_count == OVERLAY_VALUES_CAP ||
+            prove(t, c, op, &d, answer->certificates, &c->values[done->value_count]) != ERR_OK) {
+            drop(t, done);
+        } else if (d.value.exists) {
+            done->value_count++;
+        }
+    }
+    if (!rd_ok(&r)) {
+        drop(t, done); /* the rest of the list */
+    }
+    done->values = c->values;
+}
+
+/* How new is what stands in our way?  Only what was proved counts, else anybody could drive our
+ * storage_time into the far future. */
+static bool find_newer(struct turn *t, struct store_client *c, struct op *op,
+                       const struct message *answer)
+{
+    struct rd r = values_in(c, op, answer);
+    struct stored_value ours = value_of(c, op);
+    struct stored_data d;
+    struct overlay_value proved;
+    while (stored_next(&r, ours.model, &d)) {
+        bool is_place = ours.model == STORED_SINGLE ||
+                        (ours.model == STORED_ARRAY && d.value.index == ours.index) ||
+                        (ours.model == STORED_DICTIONARY && slice_is_equal(d.value.key, ours.key));
+        if (!is_place || stored_is_synthetic(&d) || d.storage_time_ms == UINT64_MAX ||
+            prove(t, c, op, &d, answer->certificates, &proved) != ERR_OK) {
+            continue;
+        }
+        op->time_ms = next_time(t, c, d.storage_time_ms);
+        return true;
+    }
+    return false;
+}
+
+/* results */
+
+/* True when the op goes on. */
+static bool go_on(struct turn *t, struct store_client *c, struct op *op,
+                  const struct transact_result *result)
+{
+    switch (op->state) {
+    case OP_STORING:
+        if (result->reload_error != CONTENT_ERROR_DATA_TOO_OLD ||
+            send_fetch(t, c, op) != ERR_OK) {
+            return false;
+        }
+        op->state = OP_LOOKING;
+        return true;
+    case OP_LOOKING:
+        if (result->error != ERR_OK || !find_newer(t, c, op, result->answer) ||
+            send_store(t, c, op) != ERR_OK) {
+            return false;
+        }
+        op->state = OP_STORING_AGAIN;
+        return true;
+    case OP_STORING_AGAIN:
+    case OP_FETCHING:
+        return false;
+    }
+    UNREACHABLE("op state");
+}
+
+bool store_client_on_result(struct turn *t, struct store_client *c,
+                            const struct transact_result *result, struct store_client_done *done)
+{
+    struct op *op = pool_get(&c->ops, result->tag);
+    if (op == NULL || go_on(t, c, op, result)) {
+        return false;
+    }
+    *done = (struct store_client_done){.user = op->user,
+                                       .tag = op->tag,
+                                       .is_fetch = op->state == OP_FETCHING,
+                                       .error = result->error,
+                                       .reload_error = result->reload_error,
+                                       .hops = result->hops,
+                                       .elapsed_us = t->now_us - op->started_us};
+    if (result->answer != NULL) {
+        done->node_id = result->answer->signer;
+    }
+    if (op->state == OP_LOOKING) { /* the second try was not possible: the first answer stands */
+        done->error = ERR_REMOTE;
+        done->reload_error = CONTENT_ERROR_DATA_TOO_OLD;
+    } else if (result->reload_error != 0) {
+        done->error = ERR_REMOTE;
+    } else if (op->state == OP_FETCHING && result->error == ERR_OK) {
+        take_values(t, c, op, result->answer, done);
+    }
+    op_end(t, c, op);
+    return true;
+}
+
+void store_client_clear(struct turn *t, struct store_client *c)
+{
+    uint32_t index = 0;
+    struct op *op;
+    while ((op = pool_next(&c->ops, &index)) != NULL) {
+        op_end(t, c, op);
+    }
+}

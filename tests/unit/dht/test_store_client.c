@@ -1,0 +1,429 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* store_client and cert_usage against one real store, with transact replaced by a row of requests
+ * that the test answers as it likes.  RFC 6940 7.4.2.2 (FT-5), 7 (retry after 0x9), 8 (US-1). */
+#include "storage_world.h"
+
+#include "codec/content.h"
+#include "dht/cert_usage.h"
+#include "dht/store_client.h"
+
+enum { REQUESTS = 16, BODY_CAP = 16000 };
+
+struct sent {
+    struct transact_request what;
+    uint8_t body[BODY_CAP];
+};
+
+struct transact {
+    struct sent sent[REQUESTS];
+    size_t count;
+    enum err refuse;
+};
+
+static struct transact link_end;
+
+enum err transact_request(struct turn *t, struct transact *tr, const struct transact_request *what,
+                          handle *request)
+{
+    (void)t, (void)request;
+    if (tr->refuse != ERR_OK) {
+        return tr->refuse;
+    }
+    cr_assert_lt(tr->count, REQUESTS);
+    struct sent *s = &tr->sent[tr->count++];
+    s->what = *what;
+    memcpy(s->body, what->body.data, what->body.len);
+    s->what.body = slice_of(s->body, what->body.len);
+    return ERR_OK;
+}
+
+struct fixture {
+    struct world *w;
+    struct person *alice, *bob, *owner;
+    struct store_client *client;
+    uint8_t answer[BODY_CAP], bucket[BODY_CAP];
+    struct message message;
+    struct overlay_resource at;
+};
+
+static struct fixture *start(void)
+{
+    struct fixture *f = calloc(1, sizeof(*f));
+    memset(&link_end, 0, sizeof(link_end));
+    f->w = world_make(9);
+    f->alice = person_make(f->w, "alice@example.org", 1);
+    f->bob = person_make(f->w, "bob@example.org", 2);
+    f->owner = person_make(f->w, "host@example.org", 3);
+    f->at = resource_of(f->w, person_user(f->alice));
+    struct store_client_settings s = {.params = &f->w->params,
+                                      .config = &f->w->config,
+                                      .sign = f->w->sign,
+                                      .transact = &link_end,
+                                      .ops = 4};
+    size_t before = f->w->arena.used;
+    f->client = store_client_init(&f->w->turn, &f->w->arena, &s);
+    cr_assert_leq(f->w->arena.used - before, store_client_bytes(&s));
+    return f;
+}
+
+static void finish(struct fixture *f)
+{
+    cr_assert_eq(store_client_open(f->client), 0);
+    world_age(f->w);
+    free(f->alice);
+    free(f->bob);
+    free(f->owner);
+    world_free(f->w);
+    free(f);
+}
+
+static struct sent pop(void)
+{
+    cr_assert_gt(link_end.count, 0);
+    struct sent first = link_end.sent[0];
+    link_end.count--;
+    memmove(&link_end.sent[0], &link_end.sent[1], link_end.count * sizeof(first));
+    first.what.body.data = first.body;
+    return first;
+}
+
+static struct transact_result result_of(struct fixture *f, const struct sent *s, uint16_t error,
+                                        struct slice body, struct slice bucket)
+{
+    f->message = (struct message){
+        .body = body, .certificates = bucket, .signer = f->owner->ident.node_id};
+    return (struct transact_result){.owner = s->what.owner,
+                                    .tag = s->what.tag,
+                                    .error = error != 0 ? ERR_STALE : ERR_OK,
+                                    .reload_error = error,
+                                    .code = s->what.code,
+                                    .hops = 3,
+                                    .answer = &f->message};
+}
+
+/* The owner does what is asked, honestly. */
+static struct transact_result serve(struct fixture *f, struct sent *s)
+{
+    struct wr a = wr_init(f->answer, sizeof(f->answer));
+    struct wr b = wr_init(f->bucket, sizeof(f->bucket));
+    struct slice info;
+    uint16_t error;
+    s->what.body.data = s->body;
+    if (s->what.code == CONTENT_STORE_REQ) {
+        struct msgs_store_req req;
+        cr_assert_eq(msgs_store_req_decode(s->what.body, &f->w->params, &req), ERR_OK);
+        secblock_wr_certificate(&b, SECBLOCK_CERTIFICATE_X509, s->what.signer->certificate);
+        struct store_put put = {
+            .resource = req.resource,
+            .replica_number = req.replica_number,
+            .kind_data = req.kind_data,
+            .bucket = wr_slice(&b),
+            .signer_user = slice_of(s->what.signer->user, s->what.signer->user_len),
+            .signer = s->what.signer->node_id};
+        struct store_put_outcome o;
+        store_put(&f->w->turn, f->w->store, &put, &o);
+        store_put_wr_answer(f->w->store, &o, SLICE_EMPTY, &a);
+        return result_of(f, s, o.error, o.error != 0 ? o.info : wr_slice(&a), SLICE_EMPTY);
+    }
+    struct store_certificates certificates;
+    error = store_fetch(&f->w->turn, f->w->store, s->what.body, &a, &certificates, &info);
+    for (size_t i = 0; i < certificates.count; i++) {
+        secblock_wr_certificate(&b, SECBLOCK_CERTIFICATE_X509, certificates.der[i]);
+    }
+    return result_of(f, s, error, wr_slice(&a), wr_slice(&b));
+}
+
+static bool answer(struct fixture *f, struct store_client_done *done)
+{
+    struct sent s = pop();
+    struct transact_result result = serve(f, &s);
+    return store_client_on_result(&f->w->turn, f->client, &result, done);
+}
+
+static struct overlay_store what_of(const struct fixture *f, const char *text)
+{
+    return (struct overlay_store){.resource = f->at,
+                                  .kind = WORLD_KIND_SINGLE,
+                                  .signer = &f->alice->ident,
+                                  .exists = true,
+                                  .value = slice_text(text),
+                                  .lifetime_s = 100};
+}
+
+Test(store_client, stores_and_fetches)
+{
+    struct fixture *f = start();
+    struct store_client_done done;
+    struct overlay_store what = what_of(f, "hello");
+    cr_assert_eq(store_client_store(&f->w->turn, f->client, &what, STORE_CLIENT_OVERLAY, 77),
+                 ERR_OK);
+    cr_assert_eq(link_end.sent[0].what.owner, TRANSACT_STORE);
+    cr_assert_eq(link_end.sent[0].what.signer, &f->alice->ident);
+    cr_assert(answer(f, &done));
+    cr_assert_eq(done.error, ERR_OK);
+    cr_assert_eq(done.tag, 77);
+    cr_assert_eq(done.hops, 3);
+    uint32_t checked = 0;
+    for (int i = 0; i < 2; i++) {
+        cr_assert_eq(store_client_fetch(&f->w->turn, f->client, &f->at, WORLD_KIND_SINGLE,
+                                        STORE_CLIENT_OVERLAY, 78),
+                     ERR_OK);
+        checked = fake_verifications;
+        cr_assert(answer(f, &done));
+        cr_assert_eq(done.error, ERR_OK);
+        cr_assert_eq(done.value_count, 1);
+        cr_assert(slice_is_equal(done.values[0].value, SLICE_LITERAL("hello")));
+        cr_assert(slice_is_equal(done.values[0].signer_user, person_user(f->alice)));
+    }
+    cr_assert_eq(fake_verifications, checked, "a value seen before is not verified again");
+    what.exists = false;
+    what.value = SLICE_EMPTY;
+    cr_assert_eq(store_client_store(&f->w->turn, f->client, &what, STORE_CLIENT_OVERLAY, 79),
+                 ERR_OK);
+    cr_assert(answer(f, &done));
+    cr_assert_eq(done.error, ERR_OK, "same millisecond, and yet later");
+    cr_assert_eq(store_client_fetch(&f->w->turn, f->client, &f->at, WORLD_KIND_SINGLE,
+                                    STORE_CLIENT_OVERLAY, 80),
+                 ERR_OK);
+    cr_assert(answer(f, &done));
+    cr_assert_eq(done.value_count, 0, "removed");
+    cr_assert_eq(done.error, ERR_OK);
+    finish(f);
+}
+
+/* A value from a clock that is ahead: 0x9, Fetch, Store again, once. */
+Test(store_client, second_try_after_too_old)
+{
+    struct fixture *f = start();
+    struct store_client_done done;
+    struct wish ahead = {WORLD_KIND_SINGLE, 0, NULL, "ahead", WORLD_NOW_MS + 500000, 600};
+    cr_assert_eq(put_own(f->w, f->alice, &ahead).error, 0);
+    struct overlay_store what = what_of(f, "now");
+    cr_assert_eq(store_client_store(&f->w->turn, f->client, &what, STORE_CLIENT_OVERLAY, 5),
+                 ERR_OK);
+    cr_assert_not(answer(f, &done), "0x9: it looks");
+    cr_assert_eq(link_end.sent[0].what.owner, TRANSACT_FETCH);
+    cr_assert_not(answer(f, &done), "and stores again");
+    cr_assert(answer(f, &done));
+    cr_assert_eq(done.error, ERR_OK);
+    cr_assert_eq(done.tag, 5);
+    cr_assert_not(done.is_fetch);
+    cr_assert_eq(store_client_fetch(&f->w->turn, f->client, &f->at, WORLD_KIND_SINGLE,
+                                    STORE_CLIENT_OVERLAY, 6),
+                 ERR_OK);
+    cr_assert(answer(f, &done));
+    cr_assert_eq(done.values[0].storage_time_ms, WORLD_NOW_MS + 500001);
+    /* An owner that always says 0x9 gets two Stores and no more. */
+    cr_assert_eq(store_client_store(&f->w->turn, f->client, &what, STORE_CLIENT_OVERLAY, 7),
+                 ERR_OK);
+    struct sent s = pop();
+    struct transact_result result =
+        result_of(f, &s, CONTENT_ERROR_DATA_TOO_OLD, SLICE_EMPTY, SLICE_EMPTY);
+    cr_assert_not(store_client_on_result(&f->w->turn, f->client, &result, &done));
+    cr_assert_not(answer(f, &done));
+    s = pop();
+    result = result_of(f, &s, CONTENT_ERROR_DATA_TOO_OLD, SLICE_EMPTY, SLICE_EMPTY);
+    cr_assert(store_client_on_result(&f->w->turn, f->client, &result, &done));
+    cr_assert_eq(done.error, ERR_REMOTE);
+    cr_assert_eq(done.reload_error, CONTENT_ERROR_DATA_TOO_OLD);
+    finish(f);
+}
+
+/* FT-5: what did not prove itself is not given out; the rest is. */
+Test(store_client, forged_values_are_dropped)
+{
+    struct fixture *f = start();
+    struct store_client_done done;
+    struct world *w = f->w;
+    const struct person *people[] = {f->alice, f->bob};
+    for (int variant = 0; variant < 5; variant++) {
+        cr_assert_eq(store_client_fetch(&w->turn, f->client, &f->at, WORLD_KIND_DICTIONARY,
+                                        STORE_CLIENT_OVERLAY, 1),
+                     ERR_OK);
+        struct sent s = pop();
+        struct wr a = wr_init(f->answer, sizeof(f->answer));
+        struct wr b = wr_init(f->bucket, sizeof(f->bucket));
+        struct wish good = {WORLD_KIND_DICTIONARY, 0, "good", "g", WORLD_NOW_MS, 60};
+        struct wish odd = {WORLD_KIND_DICTIONARY, 0, "odd", "o", WORLD_NOW_MS, 60};
+        struct overlay_resource other = resource_of(w, person_user(f->bob));
+        size_t list = wr_begin(&a, 4);
+        size_t block = stored_block_begin(&a, WORLD_KIND_DICTIONARY, 4);
+        size_t before = wr_len(&a);
+        switch (variant) {
+        case 0: /* somebody else's signature, who may not write here */
+            wr_wish(w, &a, &odd, &f->at, f->bob);
+            break;
+        case 1: /* moved here from another Resource-ID */
+            wr_wish(w, &a, &odd, &other, f->alice);
+            break;
+        case 2: /* one bit */
+            wr_wish(w, &a, &odd, &f->at, f->alice);
+            a.start[before + 4 + 8 + 4 + 2] ^= 1;
+            break;
+        case 3: /* later storage_time than signed */
+            wr_wish(w, &a, &odd, &f->at, f->alice);
+            a.start[before + 4] ^= 1;
+            break;
+        default: /* nothing odd, but a signer whose certificate is nowhere */
+        {
+            struct person *carol = person_make(w, "alice@example.org", 55);
+            wr_wish(w, &a, &odd, &f->at, carol);
+            free(carol);
+        }
+        }
+        wr_wish(w, &a, &good, &f->at, f->alice);
+        stored_wr_synthetic(&a, STORED_DICTIONARY, 0, SLICE_LITERAL("absent"));
+        stored_block_end(&a, block);
+        wr_end(&a, 4, list);
+        struct transact_result result = result_of(f, &s, 0, wr_slice(&a), bucket_of(&b, people, 2));
+        cr_assert(store_client_on_result(&w->turn, f->client, &result, &done));
+        cr_assert_eq(done.error, ERR_OK);
+        cr_assert_eq(done.value_count, 1, "variant %d", variant);
+        cr_assert(slice_is_equal(done.values[0].key, SLICE_LITERAL("good")));
+        cr_assert_eq(done.dropped, 1);
+    }
+    cr_assert_eq(metric_read(&w->metrics, METRIC_fetch_values_dropped), 5);
+    /* Cut bodies are an error, not a crash. */
+    for (size_t len = 0; len < 60; len++) {
+        cr_assert_eq(store_client_fetch(&w->turn, f->client, &f->at, WORLD_KIND_DICTIONARY,
+                                        STORE_CLIENT_OVERLAY, 1),
+                     ERR_OK);
+        struct sent s = pop();
+        struct transact_result result =
+            result_of(f, &s, 0, slice_of(f->answer, len), SLICE_EMPTY);
+        cr_assert(store_client_on_result(&w->turn, f->client, &result, &done));
+        cr_assert_eq(done.value_count, 0);
+        cr_assert_neq(done.error, ERR_OK);
+    }
+    finish(f);
+}
+
+Test(store_client, limits_and_failures)
+{
+    struct fixture *f = start();
+    struct store_client_done done;
+    static char large[200];
+    memset(large, 'x', sizeof(large) - 1);
+    struct overlay_store what = what_of(f, large);
+    struct turn *t = &f->w->turn;
+    cr_assert_eq(store_client_store(t, f->client, &what, STORE_CLIENT_OVERLAY, 1), ERR_TOO_LARGE);
+    what = what_of(f, "x");
+    what.kind = 0xf0000077;
+    cr_assert_eq(store_client_store(t, f->client, &what, STORE_CLIENT_OVERLAY, 1),
+                 ERR_UNSUPPORTED);
+    what = what_of(f, "x");
+    link_end.refuse = ERR_LIMIT;
+    cr_assert_eq(store_client_store(t, f->client, &what, STORE_CLIENT_OVERLAY, 1), ERR_LIMIT);
+    cr_assert_eq(f->w->buffers.in_use[0] + f->w->buffers.in_use[1], 0);
+    link_end.refuse = ERR_OK;
+    for (int i = 0; i < 5; i++) {
+        cr_assert_eq(store_client_store(t, f->client, &what, STORE_CLIENT_OVERLAY, 1),
+                     i < 4 ? ERR_OK : ERR_LIMIT);
+    }
+    for (int i = 0; i < 4; i++) {
+        struct sent s = pop();
+        struct transact_result result = {
+            .tag = s.what.tag, .owner = s.what.owner, .error = ERR_TIMEOUT};
+        cr_assert(store_client_on_result(t, f->client, &result, &done));
+        cr_assert_eq(done.error, ERR_TIMEOUT);
+        cr_assert_not(store_client_on_result(t, f->client, &result, &done), "only once");
+    }
+    cr_assert_eq(store_client_store(t, f->client, &what, STORE_CLIENT_OVERLAY, 1), ERR_OK);
+    store_client_clear(t, f->client);
+    finish(f);
+}
+
+/* cert_usage */
+
+static void run_usage(struct fixture *f, struct cert_usage *cu, uint64_t ms)
+{
+    struct store_client_done done;
+    for (uint64_t end = f->w->turn.now_us + ms * 1000; f->w->turn.now_us < end;) {
+        world_pass(f->w, ms > 100000 ? 1000 : 10);
+        (void)store_sweep(&f->w->turn, f->w->store);
+        struct wheel_timer *timer;
+        while ((timer = wheel_take(&f->w->wheel, f->w->turn.now_us)) != NULL) {
+            cert_usage_on_timer(&f->w->turn, cu, timer);
+        }
+        while (link_end.count > 0) {
+            cr_assert_leq(link_end.count, 1, "one at a time");
+            if (answer(f, &done)) {
+                cr_assert_eq(done.user, STORE_CLIENT_CERT_USAGE);
+                cert_usage_on_done(&f->w->turn, cu, &done);
+            }
+        }
+    }
+}
+
+static uint32_t certificates_at(struct fixture *f, uint32_t kind, struct slice name)
+{
+    struct overlay_resource at = resource_of(f->w, name);
+    struct store_set *set = store_set_find(f->w->store, resource_slice(&at), kind);
+    uint32_t count = set == NULL ? 0 : set->count;
+    return count;
+}
+
+/* US-1: both Kinds; refreshed in place before half life; a renewed one is appended. */
+Test(cert_usage, publish_refresh_renew)
+{
+    struct fixture *f = start();
+    struct person *renewed = person_make(f->w, "alice@example.org", 1);
+    const struct ident *const first[] = {&f->alice->ident, &f->bob->ident};
+    struct cert_usage_settings s = {first, 2, &f->w->params, f->client};
+    size_t before = f->w->arena.used;
+    struct cert_usage *cu = cert_usage_init(&f->w->turn, &f->w->arena, &s);
+    cr_assert_leq(f->w->arena.used - before, cert_usage_bytes(&s));
+    run_usage(f, cu, 1000);
+    cr_assert_eq(cert_usage_published(cu), 0, "not before we are in the ring");
+    cert_usage_start(&f->w->turn, cu);
+    run_usage(f, cu, 2000);
+    cr_assert_eq(cert_usage_published(cu), 4);
+    struct slice node = slice_of(f->alice->ident.node_id.bytes, 16);
+    cr_assert_eq(certificates_at(f, 0x10, person_user(f->alice)), 1);
+    cr_assert_eq(certificates_at(f, 0x3, node), 1);
+    struct overlay_resource at = resource_of(f->w, person_user(f->alice));
+    for (int i = 0; i < 7; i++) { /* 14 hours: several lifetimes of four */
+        run_usage(f, cu, 2 * 3600 * 1000);
+        struct store_set *set = store_set_find(f->w->store, resource_slice(&at), 0x10);
+        cr_assert_not_null(set);
+        cr_assert(store_set_is_alive(&f->w->turn, f->w->store, set), "hour %d", 2 * i + 2);
+        cr_assert_eq(set->count, 1, "same index again and again");
+    }
+    cert_usage_stop(&f->w->turn, cu);
+    cr_assert_eq(f->w->wheel.armed, 0);
+
+    /* Same name and Node-ID, another key: appended, the old one still readable (T13.5). */
+    renewed->key.id[0] ^= 1;
+    renewed->der[2 + 1 + renewed->ident.user_len + 16 + 16] ^= 1;
+    f->w->crypto.sha256(renewed->ident.certificate, renewed->ident.certificate_sha256);
+    const struct ident *const second[] = {&renewed->ident};
+    struct cert_usage_settings s2 = {second, 1, &f->w->params, f->client};
+    struct cert_usage *cu2 = cert_usage_init(&f->w->turn, &f->w->arena, &s2);
+    cert_usage_start(&f->w->turn, cu2);
+    run_usage(f, cu2, 2000);
+    cr_assert_eq(cert_usage_published(cu2), 2);
+    cr_assert_eq(certificates_at(f, 0x10, person_user(f->alice)), 2);
+    /* Past the end of the certificates nothing is stored any more, and nothing spins. */
+    run_usage(f, cu2, 12 * 3600 * 1000);
+    cr_assert_eq(cert_usage_published(cu2), 0);
+    cr_assert_eq(f->w->wheel.armed, 0);
+    free(renewed);
+    finish(f);
+}
+
+Test(cert_usage, failures_are_tried_again)
+{
+    struct fixture *f = start();
+    const struct ident *const one[] = {&f->alice->ident};
+    struct cert_usage_settings s = {one, 1, &f->w->params, f->client};
+    struct cert_usage *cu = cert_usage_init(&f->w->turn, &f->w->arena, &s);
+    cert_usage_start(&f->w->turn, cu);
+    link_end.refuse = ERR_LIMIT;
+    run_usage(f, cu, 3000);
+    cr_assert_eq(cert_usage_published(cu), 0);
+    link_end.refuse = ERR_OK;
+    run_usage(f, cu, 30000);
+    cr_assert_eq(cert_usage_published(cu), 2);
+    cert_usage_stop(&f->w->turn, cu);
+    finish(f);
+}
