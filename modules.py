@@ -204,6 +204,7 @@ UNIT_TESTS = {
         test_tx
     '''),
     'tests/unit/node': names('''
+        test_overlay_doc
     '''),
     'tests/unit/sim': names('''
     '''),
@@ -221,6 +222,7 @@ WIDE_TESTS = {
     'tests/model': names('''
     '''),
     'tests/scenario': names('''
+        test_rings
     '''),
 }
 

@@ -6,10 +6,12 @@
  * for links that we dial.  When strangers fill their share, the one that has kept us waiting
  * longest goes, so that idle connections cannot lock out somebody who means it. */
 #include "link/link_table.h"
+#include "core/limits.h"
 #include "core/trace.h"
 #include "link/trunk.h"
 
 enum { LINK_KIND = HANDLE_LINK };
+STATIC_CHECK(sizeof(struct link) <= LIMITS_COST_links);
 
 #define EDGE(state) (1u << LINK_STATE_##state)
 static const unsigned edges[LINK_STATE_COUNT] = {
