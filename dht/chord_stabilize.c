@@ -273,20 +273,6 @@ static void try_lost(struct turn *t, struct chord *c)
 
 /* Fingers (CH-4, CH-29, CH-30) */
 
-static struct ring_id power(uint32_t bit)
-{
-    return bit >= 64 ? (struct ring_id){1ull << (bit - 64), 0} : (struct ring_id){0, 1ull << bit};
-}
-
-/* The range of finger i, 1 to 128: [own + 2^(128-i), own + 2^(129-i) - 1]. */
-static void finger_range(const struct chord *c, uint32_t i, struct ring_id *first,
-                         struct ring_id *last)
-{
-    struct ring_id width = power(CHORD_TABLE_FINGERS - i);
-    *first = ids_ring_plus(c->s.table->self, width);
-    *last = ids_ring_minus(ids_ring_plus(*first, width), (struct ring_id){0, 1});
-}
-
 /* The neighbor table covers this and all shorter fingers. */
 static bool is_near(const struct chord *c, struct ring_id first)
 {
@@ -313,7 +299,7 @@ static void seek_fingers(struct turn *t, struct chord *c)
     for (uint32_t i = 1; i <= CHORD_TABLE_FINGERS && begun < FINGERS_AT_ONCE; i++) {
         struct ring_id first;
         struct ring_id last;
-        finger_range(c, i, &first, &last);
+        chord_table_finger_range(c->s.table->self, i, &first, &last);
         if (is_near(c, first)) {
             return;
         }
@@ -340,7 +326,7 @@ void chord_stabilize_on_finger(struct turn *t, struct chord *c, const struct att
     if (event->error == ERR_OK) {
         struct ring_id first;
         struct ring_id last;
-        finger_range(c, (uint32_t)event->tag, &first, &last);
+        chord_table_finger_range(c->s.table->self, (uint32_t)event->tag, &first, &last);
         if (ids_ring_is_between(ids_ring_of_node(&event->node_id),
                                 ids_ring_minus(first, (struct ring_id){0, 1}), last)) {
             c->finger_tries[event->tag - 1] = 0; /* when it is lost, it is sought at once (CH-22) */
@@ -355,7 +341,7 @@ uint32_t chord_fingers(const struct chord *c)
     for (uint32_t i = 1; i <= CHORD_TABLE_FINGERS; i++) {
         struct ring_id first;
         struct ring_id last;
-        finger_range(c, i, &first, &last);
+        chord_table_finger_range(c->s.table->self, i, &first, &last);
         fingers += chord_table_first_between(c->s.table, first, last) != NULL ? 1 : 0;
     }
     return fingers;
@@ -377,14 +363,14 @@ static bool is_of_use(const struct chord *c, const struct chord_table_node *n)
 {
     struct ring_id first;
     struct ring_id last;
-    finger_range(c, finger_of(c->s.table->self, n->at), &first, &last);
+    struct ring_id own = c->s.table->self;
+    chord_table_finger_range(own, finger_of(own, n->at), &first, &last);
     if (!is_near(c, first) && chord_table_first_between(c->s.table, first, last) == n) {
         return true;
     }
     /* Are we the first one in the range where we stand for it? */
-    uint32_t theirs = finger_of(n->at, c->s.table->self);
-    struct ring_id start = ids_ring_plus(n->at, power(CHORD_TABLE_FINGERS - theirs));
-    return chord_table_is_responsible(c->s.table, start);
+    chord_table_finger_range(n->at, finger_of(n->at, own), &first, &last);
+    return chord_table_is_responsible(c->s.table, first);
 }
 
 static void trim(struct turn *t, struct chord *c)

@@ -252,6 +252,21 @@ HOT const struct chord_table_node *chord_table_next_hop(const struct chord_table
     return NULL;
 }
 
+static struct ring_id power(uint32_t bit)
+{
+    return bit >= 64 ? (struct ring_id){1ull << (bit - 64), 0} : (struct ring_id){0, 1ull << bit};
+}
+
+void chord_table_finger_range(struct ring_id own, uint32_t i, struct ring_id *first,
+                              struct ring_id *last)
+{
+    CHECK(i >= 1);
+    CHECK(i <= CHORD_TABLE_FINGERS);
+    struct ring_id width = power(CHORD_TABLE_FINGERS - i);
+    *first = ids_ring_plus(own, width);
+    *last = ids_ring_minus(ids_ring_plus(*first, width), (struct ring_id){0, 1});
+}
+
 const struct chord_table_node *chord_table_first_between(const struct chord_table *ct,
                                                          struct ring_id first, struct ring_id last)
 {

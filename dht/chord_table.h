@@ -97,6 +97,9 @@ bool chord_table_is_wanted(const struct chord_table *ct, struct ring_id at);
  * taken: where the message came from, or one that has just failed. */
 const struct chord_table_node *chord_table_next_hop(const struct chord_table *ct, struct ring_id k,
                                                     handle avoid);
+/* The range of finger i, 1 to 128: [own + 2^(128-i), own + 2^(129-i) - 1] (CH-4). */
+void chord_table_finger_range(struct ring_id own, uint32_t i, struct ring_id *first,
+                              struct ring_id *last);
 /* The first peer in the clockwise interval [first, last], NULL when there is none: a finger is good
  * while there is one (CH-4), and the first is the one to keep. */
 const struct chord_table_node *chord_table_first_between(const struct chord_table *ct,
