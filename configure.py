@@ -59,6 +59,7 @@ HEADERS = [
     ('tests/*', 'criterion'),
     ('tests/*', 'jansson'),
     ('tests/*_boring', 'boringssl'),
+    ('tests/unit/node/*', 'xml2'),
     ('tests/unit/link/test_crypto_*', 'boringssl'),
     ('tests/unit/link/test_tls_*', 'boringssl'),
 ]

@@ -24,6 +24,17 @@ static struct link_settings link_settings_of(const struct node_settings *s)
     };
 }
 
+static struct stream_tls_settings stream_settings_of(const struct node_settings *s)
+{
+    return (struct stream_tls_settings){
+        .tls = s->tls,
+        .tls_context = s->tls_context,
+        .trust = &s->overlay.trust,
+        .self = s->overlay.self->node_id,
+        .streams = s->limits->sip_peers,
+    };
+}
+
 static bool has_sip(const struct node_settings *s)
 {
     return s->sip.advertised.family != 0;
@@ -39,7 +50,8 @@ static size_t own_bytes(const struct node_settings *s)
 size_t node_bytes(const struct node_settings *s)
 {
     struct link_settings links = link_settings_of(s);
-    size_t sip = has_sip(s) ? sip_bytes(&s->sip) : 0;
+    struct stream_tls_settings streams = stream_settings_of(s);
+    size_t sip = has_sip(s) ? sip_bytes(&s->sip) + stream_tls_table_bytes(&streams) : 0;
     return own_bytes(s) + link_table_bytes(&links) + overlay_bytes(&s->overlay) + sip;
 }
 
@@ -56,6 +68,8 @@ struct node *node_init(struct turn *t, struct arena *arena, const struct node_se
     pool_init(&n->peers, arena, "sip_peers", HANDLE_PATH, s->limits->sip_peers,
               sizeof(struct node_peer));
     if (has_sip(s)) {
+        struct stream_tls_settings streams = stream_settings_of(s);
+        n->streams = stream_tls_table_init(arena, &streams);
         n->sip = sip_init(t, arena, &s->sip, n->overlay);
     }
     n->drain.tag = handle_make(HANDLE_NODE, 1, 0);

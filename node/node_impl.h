@@ -16,7 +16,8 @@ struct node_conn {
 
 /* A TLS connection that carries SIP to or from another peer (AppAttach, RFC 7904 5.1). */
 struct node_peer {
-    struct stream_tls tls; /* idle while a dial is not connected */
+    struct stream_tls *tls; /* NULL while a dial is not connected */
+    uint32_t queued_bytes;  /* given to the connection, not yet taken by the kernel */
     handle conn;
     handle flow; /* of sip/, once authenticated */
     bool is_dialled;
@@ -40,6 +41,7 @@ struct node {
     struct link_table *links;
     struct overlay *overlay;
     struct sip *sip; /* NULL: storage-only peer */
+    struct stream_tls_table *streams;
     struct node_conn *conns;
     uint32_t conn_cap;
     struct pool peers;

@@ -51,7 +51,9 @@ static void forget(struct node *n, handle conn)
 static void peer_free(struct turn *t, struct node *n, struct node_peer *p)
 {
     wheel_cancel(t->wheel, &p->deadline);
-    stream_tls_fini(&p->tls);
+    if (p->tls != NULL) {
+        stream_tls_close(t, n->streams, p->tls, false);
+    }
     if (p->flow != 0) {
         sip_flow_closed(t, n->sip, p->flow);
     }
@@ -102,10 +104,9 @@ static void peer_begin(struct turn *t, struct node *n, struct node_peer *p, hand
 {
     p->conn = conn;
     record(n, conn, NODE_OWNER_PEER, pool_handle(&n->peers, p));
-    enum err e = stream_tls_open(
-        t, &p->tls, n->settings.tls, n->settings.tls_context, &n->settings.overlay.trust,
-        p->is_dialled ? TLS_CLIENT : TLS_SERVER, p->is_dialled ? &p->expect : NULL, conn);
-    if (e != ERR_OK) {
+    p->tls = stream_tls_open(t, n->streams, p->is_dialled ? TLS_CLIENT : TLS_SERVER, conn,
+                             p->is_dialled ? &p->expect : NULL);
+    if (p->tls == NULL) {
         io_abort(t->out, conn);
         peer_free(t, n, p);
         return;
@@ -144,8 +145,8 @@ static bool peer_up(struct turn *t, struct node *n, struct node_peer *p)
 {
     wheel_cancel(t->wheel, &p->deadline);
     io_proved(t->out, p->conn);
-    p->flow = sip_peer_up(t, n->sip, p->conn, &p->tls.node_id,
-                          slice_of(p->tls.user, p->tls.user_len), p->is_dialled);
+    p->flow = sip_peer_up(t, n->sip, p->conn, stream_tls_node_id(p->tls), stream_tls_user(p->tls),
+                          p->is_dialled);
     return p->flow != 0;
 }
 
@@ -155,22 +156,17 @@ static void peer_end(struct turn *t, struct node *n, struct node_peer *p)
     peer_free(t, n, p);
 }
 
-static bool is_up(const struct node_peer *p)
-{
-    return p->tls.state == STREAM_TLS_READY;
-}
-
 static void peer_stream(struct turn *t, struct node *n, struct node_peer *p, struct slice received)
 {
     uint8_t plain[PEER_READ_BYTES];
     size_t len = 0;
     handle self = pool_handle(&n->peers, p);
-    enum err e = stream_tls_feed(t, &p->tls, received);
-    while (e == ERR_OK && is_up(p)) {
+    enum err e = stream_tls_recv(t, p->tls, received);
+    while (e == ERR_OK && stream_tls_is_up(p->tls)) {
         if (p->flow == 0 && !peer_up(t, n, p)) {
             break;
         }
-        e = stream_tls_read(t, &p->tls, plain, sizeof(plain), &len);
+        e = stream_tls_read(t, p->tls, plain, sizeof(plain), &len);
         if (e == ERR_OK) {
             sip_on_stream(t, n->sip, p->flow, plain, len);
             path_pump(t, n); /* answers leave before the next read; sip/ may close the flow */
@@ -179,7 +175,7 @@ static void peer_stream(struct turn *t, struct node *n, struct node_peer *p, str
             }
         }
     }
-    bool refused = is_up(p) && p->flow == 0;
+    bool refused = stream_tls_is_up(p->tls) && p->flow == 0;
     if ((e != ERR_OK && e != ERR_MORE) || refused) {
         peer_end(t, n, p);
     }
@@ -187,8 +183,10 @@ static void peer_stream(struct turn *t, struct node *n, struct node_peer *p, str
 
 static void peer_write(struct turn *t, struct node *n, struct node_peer *p, struct slice plain)
 {
-    enum err e = stream_tls_write(t, &p->tls, plain);
-    if (e != ERR_OK || p->tls.queued > PEER_QUEUE_BYTES) {
+    size_t sent = 0;
+    enum err e = stream_tls_write(t, p->tls, plain, &sent);
+    p->queued_bytes += (uint32_t)sent;
+    if (e != ERR_OK || p->queued_bytes > PEER_QUEUE_BYTES) {
         metric_add(t->metrics, METRIC_sip_peers_too_slow, 1);
         peer_end(t, n, p);
     }
@@ -279,7 +277,7 @@ static void on_sent(struct turn *t, struct node *n, const struct io_event *event
         link_on_sent(t, n->links, c->user, event->data_len);
     } else if (c->owner == NODE_OWNER_PEER) {
         struct node_peer *p = pool_get(&n->peers, c->user);
-        p->tls.queued -= (uint32_t)min_size(p->tls.queued, event->data_len);
+        p->queued_bytes -= (uint32_t)min_size(p->queued_bytes, event->data_len);
     }
 }
 
@@ -399,7 +397,8 @@ static void sip_output(struct turn *t, struct node *n, const struct sip_event *e
     }
     if (p != NULL) { /* sip/ has closed the flow: it must not hear of it again */
         p->flow = 0;
-        stream_tls_close(t, &p->tls);
+        stream_tls_close(t, n->streams, p->tls, true);
+        p->tls = NULL;
         io_close(t->out, p->conn);
         peer_free(t, n, p);
         return;

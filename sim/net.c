@@ -190,6 +190,7 @@ static void send_on(struct world *w, uint32_t node, const struct io_op *op)
         msgbuf_release(&w->buffers, op->buf);
         return;
     }
+    op->buf->owner = 0; /* the network has it now */
     struct io_event stream = {.kind = IO_STREAM,
                               .conn = handle_of(w, end->far_node, end->far_index)};
     post(w, end->far_node, at, &stream, op->buf);

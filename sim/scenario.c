@@ -103,6 +103,9 @@ void scenario_world(const struct scenario *s, uint64_t seed, struct world_settin
     out->loss_ppm = (uint32_t)s->loss_ppm;
     out->config.replica_min_hosts = (uint32_t)s->replica_min_hosts;
     out->is_publishing = s->publish != 0;
+    /* Three copies of each, unevenly spread; a small ring holds everything everywhere. */
+    uint64_t share = 256 + s->records * 48 / (s->nodes + 1);
+    out->stored_values = (uint32_t)min_u64(share, s->records + 256);
 }
 
 size_t scenario_bytes(const struct scenario *s)

@@ -10,11 +10,11 @@
 
 enum {
     BUFFERS_SMALL_PER_NODE = 24,
-    BUFFERS_LARGE_PER_NODE = 24,
+    BUFFERS_LARGE_PER_NODE = 48,
     BUFFERS_EXTRA = 4096,
     EVENTS_PER_NODE = 256,
     EVENTS_EXTRA = 65536,
-    TLS_CHUNKS = 512,
+    TLS_CHUNKS_EXTRA = 256,
 };
 #define LIFE_MS (365ULL * 24 * 3600 * 1000)
 
@@ -29,6 +29,7 @@ void world_defaults(struct world_settings *s)
     s->latency_us = 20000;
     s->jitter_us = 2000;
     s->start_wall_ms = 1800000000000ULL;
+    s->stored_values = 512;
     struct overlay_config *c = &s->config;
     snprintf(c->name, sizeof(c->name), "sim.example");
     c->sequence = 1;
@@ -70,6 +71,11 @@ static uint32_t tls_cap(const struct world_settings *s)
     return 2 * net_conns_cap(s->nodes);
 }
 
+static uint32_t tls_chunks(const struct world_settings *s)
+{
+    return 8 * s->nodes + TLS_CHUNKS_EXTRA;
+}
+
 /* A node's memory depends on limits alone; settings without names are enough to ask.  Not inlined:
  * struct node_settings alone nearly fills a frame. */
 static __attribute__((noinline)) size_t bytes_of_node(const struct world_settings *s,
@@ -90,7 +96,7 @@ size_t world_bytes(const struct world_settings *s)
 {
     struct limits limits;
     struct ident nobody = {0};
-    world_limits(&limits);
+    world_limits(s, &limits);
     size_t each = bytes_of_node(s, &limits, &nobody) + 4096 + sizeof(struct world_node);
     size_t idents = (s->nodes + s->accounts) * (sizeof(struct world_ident) + 64);
     return s->nodes * each + idents + sizeof(struct world) + net_bytes(s->nodes) +
@@ -99,7 +105,7 @@ size_t world_bytes(const struct world_settings *s)
                (MSGBUF_SMALL_BYTES + MSGBUF_HEADROOM + sizeof(struct msgbuf) + 64ULL) +
            buffers_large(s) *
                (MSGBUF_LARGE_BYTES + MSGBUF_HEADROOM + sizeof(struct msgbuf) + 64ULL) +
-           io_outbox_bytes(WORLD_OUTBOX) + tls_fake_table_bytes(tls_cap(s), TLS_CHUNKS) + 65536;
+           io_outbox_bytes(WORLD_OUTBOX) + tls_fake_table_bytes(tls_cap(s), tls_chunks(s)) + 65536;
 }
 
 /* ---- identities ---- */
@@ -211,12 +217,12 @@ struct world *world_init(struct arena *arena, const struct world_settings *s)
     rng_init(&w->crypto_rng, s->seed ^ 0xc2217);
     rng_init(&w->scenario_rng, s->seed ^ 0x5ce7a);
     crypto_fake_init(&w->crypto, &w->crypto_rng);
-    world_limits(&w->limits);
+    world_limits(s, &w->limits);
     msgbuf_pool_init(&w->buffers, arena, buffers_small(s), buffers_large(s));
     io_outbox_init(&w->outbox, arena, WORLD_OUTBOX);
     log_init(&w->log, drop_log, NULL, LOG_ERROR, 0);
     queue_init(&w->queue, arena, events_cap(s));
-    tls_fake_table_init(&w->tls, arena, tls_cap(s), TLS_CHUNKS);
+    tls_fake_table_init(&w->tls, arena, tls_cap(s), tls_chunks(s));
     net_init(&w->net, arena, s->nodes, s->seed);
     make_idents(w, arena);
     w->nodes = ARENA_ARRAY(arena, struct world_node, s->nodes);
@@ -231,6 +237,7 @@ struct world *world_init(struct arena *arena, const struct world_settings *s)
 struct turn *world_begin_turn(struct world *w, uint32_t i)
 {
     struct world_node *n = &w->nodes[i];
+    w->buffers.owner = i + 1;
     w->turn = (struct turn){
         .now_us = w->now_us,
         .wall_ms = w->settings.start_wall_ms + w->now_us / 1000,
@@ -296,6 +303,7 @@ void world_bury(struct world *w, uint32_t i, bool is_told)
     n->incarnation++;
     net_bury(w, i, is_told);
     tls_fake_bury(&w->tls, &n->tls);
+    msgbuf_release_owned(&w->buffers, i + 1);
 }
 
 void world_kill(struct world *w, uint32_t i)

@@ -21,6 +21,7 @@ struct world_settings {
     uint64_t jitter_us;  /* added to each transmission: 0 .. jitter_us */
     uint32_t loss_ppm; /* of transmissions: a datagram is gone, a stream waits one retransmission */
     uint64_t start_wall_ms; /* wall clock at time 0 */
+    uint32_t stored_values; /* room of one node */
     struct overlay_config config;
     bool is_publishing; /* nodes publish their certificates (Kinds 0x3 and 0x10) */
 };

@@ -49,6 +49,6 @@ struct world {
 };
 
 /* The limits of a simulated node: those of a small peer, so that many fit into one memory. */
-void world_limits(struct limits *l);
+void world_limits(const struct world_settings *s, struct limits *l);
 /* The node is no more: its connections, buffers and TLS objects go. */
 void world_bury(struct world *w, uint32_t i, bool is_told);

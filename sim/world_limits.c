@@ -3,20 +3,27 @@
  */
 #include "sim/world_impl.h"
 
-void world_limits(struct limits *l)
+void world_limits(const struct world_settings *s, struct limits *l)
 {
     limits_default(l);
     l->conns = NET_CONNS_PER_NODE;
-    l->links = 128;
+    l->links = 160;
     l->links_handshaking = 64;
     l->link_queue_bytes = 65536;
     l->link_retained_bytes = 16384;
     l->sip_peers = 4;
-    l->ring_nodes = 160;
-    l->requests = 64;
+    l->ring_nodes = 192;
+    l->requests = 160;
     l->answers_deferred = 16;
     l->answers_cached = 32;
     l->verify_queue = 64;
     l->certificates = 48;
     l->attaches = 48;
+    l->stored_sets = s->stored_values;
+    l->stored_values = s->stored_values;
+    l->stored_bytes = s->stored_values * 640;
+    l->stored_certificates = s->stored_values;
+    l->replica_requests = 64;
+    l->replica_acks = 32;
+    l->storage_requests = 32;
 }

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Whole rings of real nodes in virtual time (RFC 6940 10; catalogue T14): they form, keep three
+ * copies, survive, and do the same again from the same seed. */
+#include "sim/scenario.h"
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static void run_scenario(const struct scenario *s, uint64_t seed, struct scenario_result *out)
+{
+    struct arena arena;
+    size_t bytes = scenario_bytes(s);
+    void *block = calloc(1, bytes);
+    cr_assert(block != NULL);
+    arena_init(&arena, block, bytes);
+    scenario_run(s, &arena, seed, out);
+    free(block);
+}
+
+static void expect_whole(const struct scenario_result *r, const char *name)
+{
+    cr_expect(r->join_us > 0, "%s: %u of %u ready, %u broken, %u thin", name, r->ring.ready,
+              r->ring.nodes, r->ring.broken, r->ring.thin);
+    cr_expect(r->stores.failed == 0, "%s: %u of %u stores failed", name, r->stores.failed,
+              r->stores.sent);
+    cr_expect(r->copies_before.under == 0, "%s: %u of %u records have too few copies (min %u)",
+              name, r->copies_before.under, r->copies_before.records, r->copies_before.min);
+    cr_expect(r->copies_before.one_host == 0, "%s: %u records stand on one host", name,
+              r->copies_before.one_host);
+    cr_expect(r->fetches.failed <= r->lost && r->fetches.wrong == 0,
+              "%s: %u of %u fetches failed, %u wrong, %u lost", name, r->fetches.failed,
+              r->fetches.sent, r->fetches.wrong, r->lost);
+    cr_expect(r->buffers_left == 0, "%s: %u buffers leaked", name, r->buffers_left);
+}
+
+Test(rings, t14_1_grow_from_one, .timeout = 120)
+{
+    static const uint64_t sizes[] = {1, 2, 3, 5, 8, 32};
+    for (size_t i = 0; i < ARRAY_COUNT(sizes); i++) {
+        struct scenario s;
+        struct scenario_result r;
+        char name[32];
+        scenario_defaults(&s);
+        s.nodes = sizes[i];
+        s.records = 40;
+        snprintf(name, sizeof(name), "%lu nodes", (unsigned long)sizes[i]);
+        run_scenario(&s, 7 + i, &r);
+        expect_whole(&r, name);
+    }
+}
+
+Test(rings, design_1_copies_stand_on_two_hosts, .timeout = 120)
+{
+    struct scenario s;
+    struct scenario_result r;
+    scenario_defaults(&s);
+    s.nodes = 8;
+    s.shards = 4;
+    s.records = 60;
+    run_scenario(&s, 3, &r);
+    expect_whole(&r, "2 hosts of 4");
+}
+
+Test(rings, t14_4_a_fifth_dies, .timeout = 120)
+{
+    for (uint64_t silent = 0; silent < 2; silent++) {
+        struct scenario s;
+        struct scenario_result r;
+        scenario_defaults(&s);
+        s.nodes = 20;
+        s.records = 100;
+        s.kill_percent = 10;
+        s.kill_silent = silent;
+        run_scenario(&s, 11, &r);
+        expect_whole(&r, silent ? "power failure" : "kill -9");
+        cr_expect(r.repair_us > 0 && r.copies_repair_us > 0, "never repaired: %u under",
+                  r.copies_after.under);
+        cr_expect(r.copies_repair_us <= 60000000, "copies took %lu us",
+                  (unsigned long)r.copies_repair_us);
+    }
+}
+
+Test(rings, t14_5_peers_leave_in_good_order, .timeout = 120)
+{
+    struct scenario s;
+    struct scenario_result r;
+    scenario_defaults(&s);
+    s.nodes = 10;
+    s.records = 60;
+    s.leave_percent = 30;
+    run_scenario(&s, 5, &r);
+    expect_whole(&r, "leave");
+    cr_expect(r.lost == 0 && r.broken == 0, "%u lost, %u invariants broken", r.lost, r.broken);
+}
+
+Test(rings, loss_and_jitter, .timeout = 120)
+{
+    struct scenario s;
+    struct scenario_result r;
+    scenario_defaults(&s);
+    s.nodes = 12;
+    s.records = 60;
+    s.loss_ppm = 20000;
+    s.jitter_ms = 30;
+    run_scenario(&s, 9, &r);
+    expect_whole(&r, "2 % loss");
+}
+
+Test(rings, same_seed_same_run, .timeout = 120)
+{
+    struct scenario s;
+    static struct scenario_result a; /* three are too much for a frame */
+    static struct scenario_result b;
+    static struct scenario_result c;
+    scenario_defaults(&s);
+    s.nodes = 12;
+    s.records = 40;
+    s.kill_percent = 10;
+    run_scenario(&s, 42, &a);
+    run_scenario(&s, 42, &b);
+    run_scenario(&s, 43, &c);
+    cr_assert_eq(a.fingerprint, b.fingerprint);
+    cr_assert_eq(a.events, b.events);
+    cr_assert_neq(a.fingerprint, c.fingerprint);
+}
+
+Test(rings, scenario_files_say_what_is_wrong)
+{
+    struct scenario s;
+    uint32_t line = 0;
+    scenario_defaults(&s);
+    cr_assert_eq(scenario_parse(&s, SLICE_LITERAL("# a\nnodes = 5 # b\n\nrecords=7"), &line),
+                 ERR_OK);
+    cr_assert(s.nodes == 5 && s.records == 7);
+    cr_assert_eq(scenario_parse(&s, SLICE_LITERAL("nodes = 5\nnoodles = 5"), &line), ERR_NOT_FOUND);
+    cr_assert_eq(line, 2);
+    cr_assert_eq(scenario_parse(&s, SLICE_LITERAL("nodes = x"), &line), ERR_MALFORMED);
+    cr_assert_eq(line, 1);
+}
