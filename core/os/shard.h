@@ -40,7 +40,8 @@ struct shard_handler {
     void (*on_event)(void *context, struct turn *turn, struct io_event *event);
     /* The wheel's owner takes its timers here. */
     void (*on_timers)(void *context, struct turn *turn);
-    void (*on_flush)(void *context, struct turn *turn);
+    /* True: work is left, the next turn must not wait. */
+    bool (*on_flush)(void *context, struct turn *turn);
 };
 
 struct shard;

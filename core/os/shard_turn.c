@@ -279,7 +279,7 @@ static void retry_accepts(struct shard *s)
 /* How long nothing will happen of itself. */
 static uint64_t idle_us(const struct shard *s)
 {
-    if (s->is_last_turn_full || tcp_has_report(&s->tcp)) {
+    if (s->is_last_turn_full || s->has_work || tcp_has_report(&s->tcp)) {
         return 0;
     }
     uint64_t next_us = min_u64(wheel_next_us(&s->wheel), wheel_next_us(&s->tcp.wheel));
@@ -316,7 +316,7 @@ void shard_turn_once(struct shard *s, const struct shard_handler *handler, void 
         deliver(s, handler, context, &event);
     }
     handler->on_timers(context, &s->turn);
-    handler->on_flush(context, &s->turn);
+    s->has_work = handler->on_flush(context, &s->turn);
     carry_out(s);
     wake_others(s);
     wait(s);

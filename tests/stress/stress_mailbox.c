@@ -57,10 +57,11 @@ static void on_timers(void *context, struct turn *t)
     p->is_started = true;
 }
 
-static void on_flush(void *context, struct turn *t)
+static bool on_flush(void *context, struct turn *t)
 {
     (void)context;
     (void)t;
+    return false;
 }
 
 static void *run(void *context)

@@ -116,9 +116,16 @@ static void nothing(void *context, struct turn *t)
     (void)t;
 }
 
+static bool no_work(void *context, struct turn *t)
+{
+    (void)context;
+    (void)t;
+    return false;
+}
+
 static void *run(void *context)
 {
-    static const struct shard_handler handler = {on_event, nothing, nothing};
+    static const struct shard_handler handler = {on_event, nothing, no_work};
     struct actor *a = context;
     shard_run(a->shard, &handler, a);
     return NULL;

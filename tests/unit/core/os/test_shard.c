@@ -158,10 +158,11 @@ static void on_timers(void *context, struct turn *t)
     }
 }
 
-static void on_flush(void *context, struct turn *t)
+static bool on_flush(void *context, struct turn *t)
 {
     (void)context;
     (void)t;
+    return false;
 }
 
 static const struct shard_handler handler = {on_event, on_timers, on_flush};
