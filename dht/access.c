@@ -18,7 +18,8 @@ static bool is_hash_of(struct turn *t, struct slice resource, struct slice name)
     return slice_is_equal(resource, slice_of(id, sizeof(id)));
 }
 
-/* H(Node-ID || i) for some i; i is not on the wire, and its form is A-22's: one byte, 0 tried too. */
+/* H(Node-ID || i) for some i; i is not on the wire, and its form is A-22's: one byte, 0 tried too.
+ */
 static bool is_node_multiple(struct turn *t, struct slice resource, struct slice node_id,
                              uint32_t max)
 {

@@ -8,8 +8,8 @@
 #include "dht/overlay.h"
 
 struct access_signer {
-    struct slice user;      /* rfc822Name of its certificate, as it stands */
-    struct slice node_id;   /* raw bytes of the Node-ID that its SignerIdentity designates */
+    struct slice user;    /* rfc822Name of its certificate, as it stands */
+    struct slice node_id; /* raw bytes of the Node-ID that its SignerIdentity designates */
 };
 
 /* The Resource-ID of a Resource Name: SHA-1, first 128 bits (10.2). */

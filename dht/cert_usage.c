@@ -179,8 +179,7 @@ static void store(struct turn *t, struct cert_usage *cu, const struct store_clie
     }
     cu->is_storing = true;
     if (what.lifetime_s == 0 ||
-        store_client_store(t, cu->s.client, &what, STORE_CLIENT_CERT_USAGE, tag_of(cu)) !=
-            ERR_OK) {
+        store_client_store(t, cu->s.client, &what, STORE_CLIENT_CERT_USAGE, tag_of(cu)) != ERR_OK) {
         failed(t, cu);
     }
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* kind.h - what may be stored: Kinds of the overlay document over those of kind.def.
  *
- * Data model and policy of a registered Kind never come from the document (spec A1.2), its limits do.
- * Owner: plain values.  RFC 6940 7.3, 11.1. */
+ * Data model and policy of a registered Kind never come from the document (spec A1.2), its limits
+ * do. Owner: plain values.  RFC 6940 7.3, 11.1. */
 #pragma once
 #include "dht/overlay.h"
 

@@ -17,8 +17,7 @@ enum { RETRY_US = 2000000, REFUSED_US = 5000000, NEWER_US = 30000000 };
 size_t replicate_bytes(const struct replicate_settings *s)
 {
     return sizeof(struct replicate) + budget_pool(s->ops, sizeof(struct replicate_op)) +
-           budget_pool(s->acks, sizeof(struct replicate_ack)) + s->max_message_bytes +
-           BUDGET_SLACK;
+           budget_pool(s->acks, sizeof(struct replicate_ack)) + s->max_message_bytes + BUDGET_SLACK;
 }
 
 struct replicate *replicate_init(struct turn *t, struct arena *arena,
@@ -28,8 +27,7 @@ struct replicate *replicate_init(struct turn *t, struct arena *arena,
     r->s = *s;
     pool_init(&r->ops, arena, "replica_requests", HANDLE_STORE, s->ops,
               sizeof(struct replicate_op));
-    pool_init(&r->acks, arena, "replica_acks", HANDLE_STORE, s->acks,
-              sizeof(struct replicate_ack));
+    pool_init(&r->acks, arena, "replica_acks", HANDLE_STORE, s->acks, sizeof(struct replicate_ack));
     r->scratch_bytes = s->max_message_bytes;
     r->scratch = ARENA_ARRAY(arena, uint8_t, s->max_message_bytes);
     r->timer.tag = handle_make(HANDLE_STORE, 0, 0);
@@ -100,8 +98,8 @@ static struct transact_target target_of(const struct replicate *r, struct replic
     if (op->what != REPLICATE_RETURN) {
         return target;
     }
-    enum err e = ids_ring_of_resource(slice_of(set->resource, sizeof(set->resource)),
-                                      &target.resource);
+    enum err e =
+        ids_ring_of_resource(slice_of(set->resource, sizeof(set->resource)), &target.resource);
     CHECK(e == ERR_OK);
     if (topo_owner(r->s.topo, target.resource, &owner) &&
         !ids_node_is_equal(&owner.id, &r->s.self->node_id)) {
@@ -138,9 +136,10 @@ bool replicate_inside_send(struct turn *t, struct replicate *r, struct replicate
     wr_opaque8(&w, slice_of(set->resource, sizeof(set->resource)));
     wr_u8(&w, replica_number(r, op->member));
     size_t mark = wr_begin(&w, 4);
-    op->from = from;
+    struct store_fetch_part part = {op->since, from, budget};
     op->stamp = store_stamp(r->s.store);
-    (void)store_fetch_copy(t, r->s.store, set, op->since, &op->from, budget, &w, &certificates);
+    store_fetch_copy(t, r->s.store, set, &part, &w, &certificates);
+    op->from = part.from;
     wr_end(&w, 4, mark);
     struct transact_request request = {.owner = TRANSACT_REPLICATE,
                                        .tag = pool_handle(&r->ops, op),
@@ -149,8 +148,7 @@ bool replicate_inside_send(struct turn *t, struct replicate *r, struct replicate
                                        .body = wr_slice(&w),
                                        .certificates = certificates.der,
                                        .certificate_count = certificates.count};
-    if (!wr_ok(&w) ||
-        transact_request(t, r->s.transact, &request, &op->request) != ERR_OK) {
+    if (!wr_ok(&w) || transact_request(t, r->s.transact, &request, &op->request) != ERR_OK) {
         metric_add(t->metrics, METRIC_replicas_failed, 1);
         return false;
     }
@@ -163,8 +161,8 @@ bool replicate_inside_send(struct turn *t, struct replicate *r, struct replicate
 static void ack_end(struct turn *t, struct replicate *r, struct replicate_ack *a)
 {
     if (a->deferred != 0) {
-        enum err e = transact_answer_later(t, r->s.transact, a->deferred, msgbuf_slice(a->body),
-                                           NULL, 0);
+        enum err e =
+            transact_answer_later(t, r->s.transact, a->deferred, msgbuf_slice(a->body), NULL, 0);
         (void)e; /* it may have been forgotten meanwhile: whoever asked has asked again or left */
     }
     wheel_cancel(t->wheel, &a->timer);
@@ -205,8 +203,8 @@ void replicate_inside_cancel(struct turn *t, struct replicate *r, uint32_t membe
 }
 
 /* Sends the values of this put to every target; how many messages are on their way. */
-static uint32_t send_fresh(struct turn *t, struct replicate *r,
-                           const struct store_put_outcome *out, struct store_set *set, handle ack)
+static uint32_t send_fresh(struct turn *t, struct replicate *r, const struct store_put_outcome *out,
+                           struct store_set *set, handle ack)
 {
     uint32_t sent = 0;
     uint16_t placed = set->placed;
@@ -292,13 +290,12 @@ static bool is_about_certificates(const struct replicate *r, const struct messag
     return is_all;
 }
 
-/* Signers' certificates go along (SG-2).  Where the values are these certificates, and both together
- * are too much, the values alone will do: store_client learns them from there. */
+/* Signers' certificates go along (SG-2).  Where the values are these certificates, and both
+ * together are too much, the values alone will do: store_client learns them from there. */
 static void answer_fetch(struct turn *t, struct replicate *r, const struct message *m,
                          struct slice body, const struct store_certificates *certificates)
 {
-    enum err e = transact_answer(t, r->s.transact, m, body, certificates->der,
-                                 certificates->count);
+    enum err e = transact_answer(t, r->s.transact, m, body, certificates->der, certificates->count);
     if (e == ERR_TOO_LARGE && certificates->count > 0 && is_about_certificates(r, m)) {
         e = transact_answer(t, r->s.transact, m, body, NULL, 0);
     }
@@ -307,7 +304,8 @@ static void answer_fetch(struct turn *t, struct replicate *r, const struct messa
     }
 }
 
-/* An original Store was carried out: copies leave first, the answer when one stands (design.md 9). */
+/* An original Store was carried out: copies leave first, the answer when one stands (design.md 9).
+ */
 static void answer_original(struct turn *t, struct replicate *r, const struct message *m,
                             const struct store_put_outcome *out)
 {
@@ -432,8 +430,7 @@ void replicate_on_find(struct turn *t, struct replicate *r, const struct message
     struct wr w = wr_init(r->scratch, r->scratch_bytes);
     uint16_t error = store_fetch_find(t, r->s.store, m->body, &w, &info);
     if (error == 0 && msgs_find_req_decode(m->body, r->s.params, &req) == ERR_OK &&
-        ids_ring_of_resource(req.resource, &at) == ERR_OK &&
-        !topo_is_responsible(r->s.topo, at)) {
+        ids_ring_of_resource(req.resource, &at) == ERR_OK && !topo_is_responsible(r->s.topo, at)) {
         error = CONTENT_ERROR_NOT_FOUND; /* FT-8 */
     }
     if (error != 0) {
@@ -517,8 +514,7 @@ static void on_newer(struct turn *t, struct replicate *r, const struct replicate
 
 static bool is_elsewhere_newer(uint16_t error)
 {
-    return error == CONTENT_ERROR_DATA_TOO_OLD ||
-           error == CONTENT_ERROR_GENERATION_COUNTER_TOO_LOW;
+    return error == CONTENT_ERROR_DATA_TOO_OLD || error == CONTENT_ERROR_GENERATION_COUNTER_TOO_LOW;
 }
 
 static void on_failed(struct turn *t, struct replicate *r, const struct replicate_op *op,

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* replicate.h - copies: where values must stand, and getting them there.
  *
- * One idea: each set knows which *members* (peers that we place copies on) have all of it.  Whatever
+ * One idea: each set knows which *members* (peers that we place copies on) have all of it. Whatever
  * happens - a Store, a join, a failure, a new range - only changes who should have it; a paced walk
- * over the sets sends what is missing until nothing is.  So nothing has to be remembered of an event,
- * and what got lost on the way is sent again.
+ * over the sets sends what is missing until nothing is.  So nothing has to be remembered of an
+ * event, and what got lost on the way is sent again.
  *
  *   owner of R:      all of topo_replicas() have R's sets (CH-6, CH-25, design.md 1)
  *   owner no more:   the new owner has them (ST-18)
@@ -12,14 +12,16 @@
  *   joiner (AP):     has all sets that it will own before it is told so (CH-12)
  *   leaving:         the sets that we own stand on another host
  *
- * After a failure new members wait 30 s for their copies (CH-19); values stored meanwhile go there at
- * once.  A copy that is newer elsewhere (0x5, 0x9) is fetched (ST-16).
+ * After a failure new members wait 30 s for their copies (CH-19); values stored meanwhile go there
+ * at once.  A copy that is newer elsewhere (0x5, 0x9) is fetched (ST-16).
  *
- * StoreAns (settings.ack): leaves when a replica on another host has answered (any replica where the
- * neighbor table shows no other host), when all have failed, when there is none, or after 500 ms.
+ * StoreAns (settings.ack): leaves when a replica on another host has answered (any replica where
+ * the neighbor table shows no other host), when all have failed, when there is none, or after 500
+ * ms.
  *
  * Owner:  one for each overlay.  Requests go out as TRANSACT_REPLICATE.
- * Limits: `ops` requests under way, REPLICATE_PER_MEMBER to one member; `acks` answers that wait. */
+ * Limits: `ops` requests under way, REPLICATE_PER_MEMBER to one member; `acks` answers that wait.
+ */
 #pragma once
 #include "dht/store.h"
 #include "dht/topo.h"
@@ -67,7 +69,8 @@ struct replicate *replicate_init(struct turn *t, struct arena *arena,
 
 /* Verified requests for us; each is answered here, at once or later. */
 void replicate_on_store(struct turn *t, struct replicate *r, const struct message *m);
-void replicate_on_fetch(struct turn *t, struct replicate *r, const struct message *m); /* and Stat */
+void replicate_on_fetch(struct turn *t, struct replicate *r,
+                        const struct message *m); /* and Stat */
 void replicate_on_find(struct turn *t, struct replicate *r, const struct message *m);
 
 /* What ended with owner TRANSACT_REPLICATE. */
@@ -77,8 +80,8 @@ void replicate_on_timer(struct turn *t, struct replicate *r, struct wheel_timer 
 /* The topology has settled into something else. */
 void replicate_on_change(struct turn *t, struct replicate *r, const struct topo_change *change);
 
-/* As admitting peer: sends `joiner` all it will own, then REPLICATE_HANDED_OVER.  ERR_LIMIT: too many
- * join at once. */
+/* As admitting peer: sends `joiner` all it will own, then REPLICATE_HANDED_OVER.  ERR_LIMIT: too
+ * many join at once. */
 enum err replicate_hand_over(struct turn *t, struct replicate *r,
                              const struct node_id *joiner) MUST_USE;
 /* Makes sure of our sets elsewhere, then REPLICATE_LEFT. */

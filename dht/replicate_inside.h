@@ -19,16 +19,16 @@ struct replicate_member {
     struct ring_id at;
     uint64_t host;
     bool is_used;
-    bool is_target;          /* one of topo_replicas() */
-    bool is_joiner;          /* about to own what lies up to it */
-    bool is_pass_whole;      /* joiner: was there when the walk began its present pass */
-    bool is_missing;         /* joiner: lacked something in this pass */
-    bool is_handed_over;     /* for replicate_next, with `error` */
+    bool is_target;      /* one of topo_replicas() */
+    bool is_joiner;      /* about to own what lies up to it */
+    bool is_pass_whole;  /* joiner: was there when the walk began its present pass */
+    bool is_missing;     /* joiner: lacked something in this pass */
+    bool is_handed_over; /* for replicate_next, with `error` */
     enum err error;
-    uint32_t under_way;      /* requests to it */
-    uint64_t not_before_us;  /* no old copies before (hold-down, or after a failure) */
-    uint64_t deadline_us;    /* joiner */
-    uint64_t kept_until_us;  /* neither target nor joiner: what it has is remembered so long */
+    uint32_t under_way;     /* requests to it */
+    uint64_t not_before_us; /* no old copies before (hold-down, or after a failure) */
+    uint64_t deadline_us;   /* joiner */
+    uint64_t kept_until_us; /* neither target nor joiner: what it has is remembered so long */
 };
 
 enum replicate_what {
@@ -44,10 +44,10 @@ struct replicate_op {
     handle set;
     handle ack;
     handle request;
-    uint64_t since;   /* stamp: values from here on are sent */
-    uint64_t stamp;   /* of the store when sent: newer values are not in it */
-    uint32_t from;    /* where the next message goes on, 0 = this is the last */
-    bool was_placed;  /* FRESH: the member had everything else */
+    uint64_t since;  /* stamp: values from here on are sent */
+    uint64_t stamp;  /* of the store when sent: newer values are not in it */
+    uint32_t from;   /* where the next message goes on, 0 = this is the last */
+    bool was_placed; /* FRESH: the member had everything else */
     struct node_id to;
 };
 
@@ -66,10 +66,10 @@ struct replicate {
     struct pool ops;
     struct pool acks;
     struct wheel_timer timer;
-    uint32_t walk_at;       /* pool index of the next set */
-    bool is_dirty;          /* something may be missing */
-    bool is_missing;        /* something was, in this pass */
-    bool is_again;          /* something changed during this pass */
+    uint32_t walk_at; /* pool index of the next set */
+    bool is_dirty;    /* something may be missing */
+    bool is_missing;  /* something was, in this pass */
+    bool is_again;    /* something changed during this pass */
     uint64_t next_pass_us;
     uint64_t return_after_us; /* owners that did not answer are left alone for a while */
     /* leaving */

@@ -5,8 +5,8 @@
 
 enum {
     VISITS_PER_CALL = 256,
-    TICK_BUSY_US = 50000,    /* something is under way */
-    TICK_HELD_US = 500000,   /* something is missing, and has to wait */
+    TICK_BUSY_US = 50000,  /* something is under way */
+    TICK_HELD_US = 500000, /* something is missing, and has to wait */
     TICK_IDLE_US = 1000000,
     PASS_EVERY_US = 20000000, /* also when nothing is known to be missing */
     RETURN_PAUSE_US = 2000000,

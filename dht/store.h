@@ -2,9 +2,10 @@
 /* store.h - what this peer keeps for the overlay: signed values under (Resource-ID, Kind).
  *
  * A *set* is all values of one Kind at one Resource-ID, with its generation counter; a value is the
- * received StoredData, byte for byte, so that its signature stays true wherever it is sent.  Signers'
- * certificates are kept once (DER) as long as a value needs them, and travel with the values (ST-20).
- * A Store is atomic: everything is checked and reserved before anything changes (ST-1).
+ * received StoredData, byte for byte, so that its signature stays true wherever it is sent.
+ * Signers' certificates are kept once (DER) as long as a value needs them, and travel with the
+ * values (ST-20). A Store is atomic: everything is checked and reserved before anything changes
+ * (ST-1).
  *
  * Who may send what here (responsible, replica) is dht/replicate's business; this file judges the
  * values: Kind, signature, policy, generation, storage_time, sizes (ST-4).
@@ -23,12 +24,13 @@
 #include "dht/value.h"
 
 enum {
-    STORE_PLAN_CAP = 64,         /* most values in one StoreReq */
-    STORE_KINDS_CAP = 16,        /* most Kinds in one StoreReq or FetchReq */
-    STORE_KEY_CAP = 255,         /* longest dictionary key */
-    STORE_CERTIFICATES_CAP = 14, /* that travel with one message; SIGN_BUCKET_CAP less the sender's */
-    STORE_SWEEP_STEP = 128,      /* sets looked at in one sweep */
-    STORE_MEMBERS_CAP = 16,      /* bits of store_set.placed */
+    STORE_PLAN_CAP = 64,  /* most values in one StoreReq */
+    STORE_KINDS_CAP = 16, /* most Kinds in one StoreReq or FetchReq */
+    STORE_KEY_CAP = 255,  /* longest dictionary key */
+    STORE_CERTIFICATES_CAP =
+        14,                 /* that travel with one message; SIGN_BUCKET_CAP less the sender's */
+    STORE_SWEEP_STEP = 128, /* sets looked at in one sweep */
+    STORE_MEMBERS_CAP = 16, /* bits of store_set.placed */
 };
 
 /* Timers of storage have the tag kind HANDLE_STORE and say here whose they are. */
@@ -56,7 +58,7 @@ struct store_set {
     handle first;   /* value; arrays ascending by index, dictionaries as they came */
     uint32_t count; /* values, among them those that are over and not yet swept */
     enum overlay_data_model model;
-    uint64_t generation; /* 0: nothing was ever stored */
+    uint64_t generation;    /* 0: nothing was ever stored */
     uint64_t keep_until_us; /* the counter outlives the values by a lifetime */
     /* dht/replicate's own: */
     uint64_t unwanted_since_us; /* 0 = we are owner or replica */
@@ -104,6 +106,7 @@ struct store_totals {
     uint32_t stored_bytes;
 };
 void store_totals(const struct store *s, struct store_totals *out);
-/* Values that live: start with *index = 0. is_owned is left false, that is the topology's to say. */
+/* Values that live: start with *index = 0. is_owned is left false, that is the topology's to say.
+ */
 bool store_walk(const struct turn *t, const struct store *s, uint32_t *index,
                 struct overlay_stored *out);

@@ -4,9 +4,10 @@
  *   store:  STORING -(0x9)-> LOOKING -> STORING_AGAIN -> done
  *   fetch:  FETCHING -> done
  *
- * Bytes to be stored wait in a message buffer, since a second try needs them.  What was verified once
- * is known by a hash over the signed text, the signature and the certificate, so that calling the same
- * person again costs no signature check; the certificate's period and the policy are looked at anew. */
+ * Bytes to be stored wait in a message buffer, since a second try needs them.  What was verified
+ * once is known by a hash over the signed text, the signature and the certificate, so that calling
+ * the same person again costs no signature check; the certificate's period and the policy are
+ * looked at anew. */
 #include "dht/store_client.h"
 
 #include "codec/content.h"
@@ -15,9 +16,9 @@
 #include "dht/budget.h"
 
 enum {
-    KNOWN_VALUES = 256,            /* verified values remembered; a power of two */
+    KNOWN_VALUES = 256,               /* verified values remembered; a power of two */
     INPUT_BYTES = MSGBUF_LARGE_BYTES, /* longest signed text, signature and hash included */
-    BODY_SLACK = 1024,             /* StoreReq around key and value */
+    BODY_SLACK = 1024,                /* StoreReq around key and value */
 };
 
 enum op_state { OP_STORING, OP_LOOKING, OP_STORING_AGAIN, OP_FETCHING };
@@ -129,7 +130,8 @@ static enum err send_store(struct turn *t, struct store_client *c, struct op *op
     uint8_t signature[CRYPTO_SIGNATURE_CAP];
     struct stored_data d = {.storage_time_ms = op->time_ms, .lifetime_s = op->lifetime_s};
     d.value = value_of(c, op);
-    enum err e = sign_make_value(t, c->s.sign, op->signer, resource_of(op), op->kind, &d, signature);
+    enum err e =
+        sign_make_value(t, c->s.sign, op->signer, resource_of(op), op->kind, &d, signature);
     if (e != ERR_OK) {
         return e;
     }
@@ -296,8 +298,7 @@ static enum err prove(struct turn *t, struct store_client *c, const struct op *o
     if (!kind_find(c->s.config, op->kind, &kind)) {
         return ERR_UNSUPPORTED;
     }
-    enum err e =
-        sign_signer(t, c->s.sign, &d->signature.identity, bucket, &certificate, &node_id);
+    enum err e = sign_signer(t, c->s.sign, &d->signature.identity, bucket, &certificate, &node_id);
     if (e == ERR_UNAUTHENTICATED && is_certificate_kind(op->kind) &&
         sign_learn(t, c->s.sign, d->value.bytes, &certificate) == ERR_OK) {
         /* The value is its signer's certificate and need not travel twice. */
@@ -403,8 +404,7 @@ static bool go_on(struct turn *t, struct store_client *c, struct op *op,
 {
     switch (op->state) {
     case OP_STORING:
-        if (result->reload_error != CONTENT_ERROR_DATA_TOO_OLD ||
-            send_fetch(t, c, op) != ERR_OK) {
+        if (result->reload_error != CONTENT_ERROR_DATA_TOO_OLD || send_fetch(t, c, op) != ERR_OK) {
             return false;
         }
         op->state = OP_LOOKING;

@@ -5,9 +5,9 @@
  * and the Store repeated once with a later storage_time.  A Fetch gives out only what was proved:
  * signature, certificate and its period, policy (FT-5); the rest is dropped and counted.
  *
- * Owner:  one for each overlay.  Requests go out as TRANSACT_STORE and TRANSACT_FETCH; their results
- *         come back through store_client_on_result, whoever started them.
- * Limits: `ops` under way, each holds one small message buffer while it stores. */
+ * Owner:  one for each overlay.  Requests go out as TRANSACT_STORE and TRANSACT_FETCH; their
+ * results come back through store_client_on_result, whoever started them. Limits: `ops` under way,
+ * each holds one small message buffer while it stores. */
 #pragma once
 #include "dht/store.h"
 #include "dht/transact.h"
@@ -27,14 +27,14 @@ struct store_client_done {
     enum store_client_user user; /* who is to be told */
     uint64_t tag;
     bool is_fetch;
-    enum err error;        /* ERR_TIMEOUT; ERR_REMOTE see reload_error; ... */
+    enum err error; /* ERR_TIMEOUT; ERR_REMOTE see reload_error; ... */
     uint16_t reload_error;
     uint32_t hops;
     uint64_t elapsed_us;
-    struct node_id node_id; /* who answered; zeros when nobody did */
+    struct node_id node_id;             /* who answered; zeros when nobody did */
     const struct overlay_value *values; /* fetch: borrowed until the next call */
     size_t value_count;
-    uint32_t dropped;      /* values that did not prove themselves: the result is partial */
+    uint32_t dropped; /* values that did not prove themselves: the result is partial */
 };
 
 struct store_client;
@@ -51,8 +51,8 @@ enum err store_client_fetch(struct turn *t, struct store_client *c,
                             const struct overlay_resource *resource, uint32_t kind,
                             enum store_client_user user, uint64_t tag) MUST_USE;
 
-/* A result of owner TRANSACT_STORE or TRANSACT_FETCH.  True: *done says how it ended; false: it goes
- * on (or the request is none of ours). */
+/* A result of owner TRANSACT_STORE or TRANSACT_FETCH.  True: *done says how it ended; false: it
+ * goes on (or the request is none of ours). */
 bool store_client_on_result(struct turn *t, struct store_client *c,
                             const struct transact_result *result, struct store_client_done *done);
 /* Forgets all requests: no done follows. */

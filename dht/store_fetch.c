@@ -43,7 +43,8 @@ static void wr_value(const struct turn *t, const struct store *s, const struct s
     wr_bytes(w, slice_from(wire, STORE_INSIDE_OFFSET_PLACE));
 }
 
-/* 7.4.3.2: the hash is over the value with its four length bytes, as they stand in the StoredData. */
+/* 7.4.3.2: the hash is over the value with its four length bytes, as they stand in the StoredData.
+ */
 static void wr_stat(struct answer *a, enum overlay_data_model model, const struct store_value *v)
 {
     struct stored_data d;
@@ -148,7 +149,7 @@ static void wr_range(struct answer *a, const struct store_set *set, struct store
         if (v->index < next || v->index > last) {
             continue;
         }
-        while (next < v->index && *left > 0) {
+        while (next<v->index && * left> 0) {
             wr_absent(a, OVERLAY_ARRAY, next++, SLICE_EMPTY);
             (*left)--;
         }
@@ -347,8 +348,7 @@ static uint16_t read_find(struct slice kinds, struct closest *out, size_t *count
 static void consider(const struct store_set *set, struct ring_id target, struct closest *c)
 {
     struct ring_id at = {0, 0};
-    enum err e =
-        ids_ring_of_resource(slice_of(set->resource, sizeof(set->resource)), &at);
+    enum err e = ids_ring_of_resource(slice_of(set->resource, sizeof(set->resource)), &at);
     CHECK(e == ERR_OK);
     struct ring_id distance = ids_ring_minus(at, target);
     if (!c->is_any || ids_ring_is_less(distance, c->distance)) {
@@ -392,9 +392,9 @@ uint16_t store_fetch_find(struct turn *t, struct store *s, struct slice body, st
 
 /* copies for other holders */
 
-uint32_t store_fetch_copy(struct turn *t, const struct store *s, const struct store_set *set,
-                          uint64_t since, uint32_t *from, size_t budget, struct wr *w,
-                          struct store_certificates *certificates)
+void store_fetch_copy(struct turn *t, const struct store *s, const struct store_set *set,
+                      struct store_fetch_part *part, struct wr *w,
+                      struct store_certificates *certificates)
 {
     size_t start = wr_len(w);
     size_t mark = stored_block_begin(w, set->kind, set->generation);
@@ -405,12 +405,12 @@ uint32_t store_fetch_copy(struct turn *t, const struct store *s, const struct st
         const struct store_value *v = store_inside_value(s, h);
         CHECK(v != NULL);
         h = v->next;
-        if (!store_inside_is_alive(t, v) || v->stamp < since || position++ < *from) {
+        if (!store_inside_is_alive(t, v) || v->stamp < part->since || position++ < part->from) {
             continue;
         }
         struct store_certificates with = *certificates;
         bool fits = store_inside_certificate_add(s, v, &with) == ERR_OK &&
-                    wr_len(w) - start + v->len + with.bytes <= budget;
+                    wr_len(w) - start + v->len + with.bytes <= part->budget;
         if (!fits && written > 0) {
             more = position - 1;
             break;
@@ -420,6 +420,5 @@ uint32_t store_fetch_copy(struct turn *t, const struct store *s, const struct st
         written++;
     }
     stored_block_end(w, mark);
-    *from = more;
-    return written;
+    part->from = more;
 }

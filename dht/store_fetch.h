@@ -16,9 +16,16 @@ uint16_t store_fetch_stat(struct turn *t, struct store *s, struct slice body, st
 uint16_t store_fetch_find(struct turn *t, struct store *s, struct slice body, struct wr *w,
                           struct slice *info);
 
-/* Writes a StoreKindData with the living values of `set` whose stamp is at least `since`, from the
- * (*from)th on, as many as go into `budget` bytes together with their signers' certificates, yet one
- * at least.  *from becomes where to go on, 0 when all were written.  Returns how many were. */
-uint32_t store_fetch_copy(struct turn *t, const struct store *s, const struct store_set *set,
-                          uint64_t since, uint32_t *from, size_t budget, struct wr *w,
-                          struct store_certificates *certificates);
+/* Which values of a set go into one message. */
+struct store_fetch_part {
+    uint64_t since; /* those with this stamp or a later one; 0 = all */
+    uint32_t from;  /* of these, the first to be written */
+    size_t
+        budget; /* bytes, signers' certificates included; one value is written whatever it takes */
+};
+
+/* Writes a StoreKindData with the living values of `set` that `part` asks for.  part->from becomes
+ * where to go on, 0 when all were written. */
+void store_fetch_copy(struct turn *t, const struct store *s, const struct store_set *set,
+                      struct store_fetch_part *part, struct wr *w,
+                      struct store_certificates *certificates);

@@ -43,7 +43,7 @@ struct store_plan {
     uint32_t index;   /* resolved */
     uint32_t lifetime_s;
     handle replaced;
-    handle value;     /* reserved */
+    handle value; /* reserved */
 };
 
 struct store {

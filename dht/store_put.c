@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* judge -> reserve -> commit.  The plan (store.plan) holds one entry for each value that would change
- * something; as long as nothing is committed, `undo` gives all reservations back. */
+/* judge -> reserve -> commit.  The plan (store.plan) holds one entry for each value that would
+ * change something; as long as nothing is committed, `undo` gives all reservations back. */
 #include "dht/store_put.h"
 
 #include "codec/content.h"
@@ -93,8 +93,8 @@ static uint16_t read_kinds(struct job *j)
         CHECK(is_known); /* list_unknown has looked */
         j->generations[at] = block.generation;
         struct store_set *set = store_set_find(j->s, j->put->resource, block.kind);
-        out->kinds[at] = (struct store_put_kind){
-            block.kind, set == NULL ? 0 : store_set_handle(j->s, set)};
+        out->kinds[at] =
+            (struct store_put_kind){block.kind, set == NULL ? 0 : store_set_handle(j->s, set)};
         if (set != NULL) {
             store_inside_expire(j->t, j->s, set);
             note_highest(j, at, set);
@@ -215,8 +215,7 @@ static uint16_t check_signer(struct job *j, const struct overlay_kind *kind, str
     const struct stored_data *d = &p->data;
     uint8_t length = j->s->settings.params->node_id_length;
     if (j->put->replica_number == 0) {
-        struct access_signer sender = {j->put->signer_user,
-                                       slice_of(j->put->signer.bytes, length)};
+        struct access_signer sender = {j->put->signer_user, slice_of(j->put->signer.bytes, length)};
         if (access_check(j->t, kind, j->put->resource, &sender, d->value.key) != ERR_OK) {
             return CONTENT_ERROR_FORBIDDEN;
         }
@@ -331,7 +330,8 @@ static uint16_t judge_values(struct job *j)
 
 /* step 2: reserve */
 
-/* A sixteenth is kept for values that replace others, so that a full store can still be refreshed. */
+/* A sixteenth is kept for values that replace others, so that a full store can still be refreshed.
+ */
 static bool has_room(const struct store *s, const struct store_plan *p)
 {
     return p->replaced != 0 || (s->values.in_use < s->values.cap - s->values.cap / 16 &&
@@ -369,8 +369,7 @@ static bool reserve_set(struct job *j, uint32_t at)
     if (j->out->kinds[at].set != 0) {
         return true;
     }
-    struct store_set *set =
-        store_inside_set_acquire(j->t, j->s, j->put->resource, &j->kinds[at]);
+    struct store_set *set = store_inside_set_acquire(j->t, j->s, j->put->resource, &j->kinds[at]);
     if (set == NULL) {
         return false;
     }

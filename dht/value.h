@@ -16,10 +16,10 @@ enum {
 
 struct value_heap {
     uint8_t *bytes;
-    uint8_t *orders;      /* of each unit: order + 1 where a piece starts, bit 7 = free; else 0 */
-    uint32_t units;       /* of VALUE_BYTES_MIN bytes */
+    uint8_t *orders; /* of each unit: order + 1 where a piece starts, bit 7 = free; else 0 */
+    uint32_t units;  /* of VALUE_BYTES_MIN bytes */
     uint32_t free_units;
-    uint32_t used_bytes;  /* asked for, not rounded */
+    uint32_t used_bytes;          /* asked for, not rounded */
     uint32_t first[VALUE_ORDERS]; /* free pieces of each order: number, VALUE_NONE = none */
 };
 

@@ -84,8 +84,8 @@ static inline enum err fake_verify(struct slice public_key, enum crypto_algorith
     uint8_t wanted[48];
     fake_verifications++;
     fake_signature(public_key.data, message, wanted);
-    bool is_good = algorithm == CRYPTO_ED25519 &&
-                   slice_is_equal(signature, slice_of(wanted, sizeof(wanted)));
+    bool is_good =
+        algorithm == CRYPTO_ED25519 && slice_is_equal(signature, slice_of(wanted, sizeof(wanted)));
     return is_good ? ERR_OK : ERR_BAD_SIGNATURE;
 }
 
@@ -195,12 +195,12 @@ static inline struct world *world_make(uint64_t seed)
     w->config.max_message_bytes = 5000;
     w->config.node_id_length = 16;
     w->config.replica_min_hosts = 2;
-    w->config.kinds[0] = (struct overlay_kind){WORLD_KIND_SINGLE, OVERLAY_SINGLE,
-                                               OVERLAY_USER_MATCH, 1, 100, 0};
-    w->config.kinds[1] = (struct overlay_kind){WORLD_KIND_ARRAY, OVERLAY_ARRAY,
-                                               OVERLAY_USER_MATCH, 8, 100, 0};
-    w->config.kinds[2] = (struct overlay_kind){WORLD_KIND_DICTIONARY, OVERLAY_DICTIONARY,
-                                               OVERLAY_USER_MATCH, 8, 100, 0};
+    w->config.kinds[0] =
+        (struct overlay_kind){WORLD_KIND_SINGLE, OVERLAY_SINGLE, OVERLAY_USER_MATCH, 1, 100, 0};
+    w->config.kinds[1] =
+        (struct overlay_kind){WORLD_KIND_ARRAY, OVERLAY_ARRAY, OVERLAY_USER_MATCH, 8, 100, 0};
+    w->config.kinds[2] = (struct overlay_kind){
+        WORLD_KIND_DICTIONARY, OVERLAY_DICTIONARY, OVERLAY_USER_MATCH, 8, 100, 0};
     w->config.kind_count = 3;
     w->sign = sign_init(&w->turn, &w->arena, 64, 8192, &w->params, &w->trust);
     struct store_settings s = world_store_settings(w);
@@ -302,8 +302,8 @@ static inline void wr_wish(struct world *w, struct wr *out, const struct wish *w
 {
     uint8_t signature[CRYPTO_SIGNATURE_CAP];
     struct stored_data d = wish_data(w, wish);
-    cr_assert_eq(sign_make_value(&w->turn, w->sign, &signer->ident, resource_slice(at),
-                                 wish->kind, &d, signature),
+    cr_assert_eq(sign_make_value(&w->turn, w->sign, &signer->ident, resource_slice(at), wish->kind,
+                                 &d, signature),
                  ERR_OK);
     stored_wr(out, &d);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The four policies of RFC 6940 7.3 and the Kinds that have them (catalogue T13, AC-1..AC-7). */
-#include "storage_world.h"
+#include "tests/unit/dht/storage_world.h"
 
 struct row {
     const char *what;
@@ -39,8 +39,7 @@ Test(access, policies_of_section_7_3)
         {"other node", OVERLAY_NODE_MATCH, OVERLAY_ARRAY, other, SLICE_EMPTY, ERR_FORBIDDEN},
         {"node at user's", OVERLAY_NODE_MATCH, OVERLAY_ARRAY, user, SLICE_EMPTY, ERR_FORBIDDEN},
         {"both", OVERLAY_USER_NODE_MATCH, OVERLAY_DICTIONARY, user, node, ERR_OK},
-        {"key of another", OVERLAY_USER_NODE_MATCH, OVERLAY_DICTIONARY, user, other,
-         ERR_FORBIDDEN},
+        {"key of another", OVERLAY_USER_NODE_MATCH, OVERLAY_DICTIONARY, user, other, ERR_FORBIDDEN},
         {"short key", OVERLAY_USER_NODE_MATCH, OVERLAY_DICTIONARY, user, slice_sub(node, 0, 15),
          ERR_FORBIDDEN},
         {"not a dictionary", OVERLAY_USER_NODE_MATCH, OVERLAY_ARRAY, user, node, ERR_FORBIDDEN},
@@ -58,9 +57,8 @@ Test(access, policies_of_section_7_3)
          ERR_FORBIDDEN},
     };
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
-        struct overlay_kind kind = {.data_model = rows[i].model,
-                                    .access = rows[i].access,
-                                    .max_node_multiple = 20};
+        struct overlay_kind kind = {
+            .data_model = rows[i].model, .access = rows[i].access, .max_node_multiple = 20};
         struct access_signer signer = {user, node};
         struct overlay_resource at = resource_of(w, rows[i].name);
         cr_expect_eq(access_check(&w->turn, &kind, resource_slice(&at), &signer, rows[i].key),

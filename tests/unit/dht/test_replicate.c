@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A handful of peers with real stores, tables and replicators; transact is replaced by a network of
- * a few lines that delivers at once, or never.  RFC 6940 10.4, 10.5, 10.7; CH-6, CH-12, CH-19, CH-25,
- * CH-26, ST-2, ST-3, ST-16, ST-18; design.md 1 and 9. */
-#include "storage_world.h"
+ * a few lines that delivers at once, or never.  RFC 6940 10.4, 10.5, 10.7; CH-6, CH-12, CH-19,
+ * CH-25, CH-26, ST-2, ST-3, ST-16, ST-18; design.md 1 and 9. */
+#include "tests/unit/dht/storage_world.h"
 
 #include "codec/content.h"
 #include "dht/replicate.h"
@@ -30,7 +30,7 @@ struct call {
     uint8_t bucket[BODY_CAP];
     size_t bucket_len;
     uint64_t due_us;
-    uint16_t error;       /* of the answer */
+    uint16_t error; /* of the answer */
     uint8_t answer[BODY_CAP];
     size_t answer_len;
     uint8_t answer_bucket[BODY_CAP];
@@ -63,7 +63,10 @@ static struct call *call_new(int from, int to)
 {
     for (size_t i = 0; i < CALLS; i++) {
         if (!calls[i].is_used) {
-            calls[i] = (struct call){.is_used = true, .from = from, .to = to};
+            memset(&calls[i], 0, sizeof(calls[i]));
+            calls[i].is_used = true;
+            calls[i].from = from;
+            calls[i].to = to;
             calls[i].id = handle_make(HANDLE_TRANSACT, (uint32_t)++next_id, (uint32_t)i);
             return &calls[i];
         }
@@ -198,7 +201,8 @@ static void deliver(struct call *c)
 static void finish_call(struct call *c, enum err error)
 {
     struct peer *p = &peers[c->from];
-    struct call copy = *c;
+    static struct call copy;
+    copy = *c;
     struct message m = {.body = slice_of(copy.answer, copy.answer_len),
                         .certificates = slice_of(copy.answer_bucket, copy.answer_bucket_len)};
     if (error != ERR_TIMEOUT) {
@@ -529,9 +533,9 @@ Test(replicate, answer_waits_for_a_replica_or_half_a_second)
     cr_assert_eq(metric_read(&peers[owner].w->metrics, METRIC_replica_acks_late), 1);
     struct msgs_store_ans ans;
     struct stored_response response;
-    cr_assert_eq(msgs_store_ans_decode(slice_of(c->answer, c->answer_len), &peers[0].w->params,
-                                       &ans),
-                 ERR_OK);
+    cr_assert_eq(
+        msgs_store_ans_decode(slice_of(c->answer, c->answer_len), &peers[0].w->params, &ans),
+        ERR_OK);
     struct rd r = rd_init(ans.kind_responses);
     cr_assert(stored_response_next(&r, &peers[0].w->params, &response));
     cr_assert_eq(response.generation, 1);
@@ -702,7 +706,8 @@ Test(replicate, hand_over_of_nothing_and_to_nobody)
     ring_end();
 }
 
-/* design.md 1: the range is stored on another host before the peer goes, though its hold-down runs. */
+/* design.md 1: the range is stored on another host before the peer goes, though its hold-down runs.
+ */
 Test(replicate, leave_hand_over)
 {
     ring(paired, 8);
@@ -729,7 +734,8 @@ Test(replicate, leave_hand_over)
     ring_end();
 }
 
-/* ST-18 and ST-16: two halves that stored on their own meet again; the newer value wins everywhere. */
+/* ST-18 and ST-16: two halves that stored on their own meet again; the newer value wins everywhere.
+ */
 Test(replicate, halves_meet_again)
 {
     ring(apart, 4);
@@ -776,8 +782,9 @@ Test(replicate, large_sets_are_cut)
         peers[i].w->config.kinds[1].max_count = 60;
     }
     for (uint32_t i = 0; i < 40; i++) {
-        struct wish wish = {WORLD_KIND_ARRAY, i, NULL, "some bytes that make it longer than it was",
-                            peers[0].w->turn.wall_ms, 3600};
+        struct wish wish = {
+            WORLD_KIND_ARRAY,         i,   NULL, "some bytes that make it longer than it was",
+            peers[0].w->turn.wall_ms, 3600};
         cr_assert_eq(put_as(peers[owner].w, who, who, &at, &wish, 0, 0).error, 0);
     }
     tell(owner, false);

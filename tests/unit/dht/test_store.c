@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* StoreReq, Fetch, Stat, Find against RFC 6940 7 (catalogue T11, T12). */
-#include "storage_world.h"
+#include "tests/unit/dht/storage_world.h"
 
 #include "codec/content.h"
 
 #define T0 WORLD_NOW_MS
+
+enum { FETCHED = 16 };
 
 struct fixture {
     struct world *w;
@@ -41,8 +43,8 @@ static struct wish entry(uint32_t index, const char *text, uint64_t time_ms)
 
 /* Fetches one Kind; values end up in `out`, whose slices borrow from the world's scratch. */
 static uint16_t fetch(struct fixture *f, uint32_t kind, uint64_t generation,
-                      struct stored_range range, struct stored_data *out, size_t cap,
-                      size_t *count, struct store_certificates *certificates)
+                      struct stored_range range, struct stored_data out[FETCHED], size_t *count,
+                      struct store_certificates *certificates)
 {
     static uint8_t body[512], answer[32 * 1024];
     struct wr w = wr_init(body, sizeof(body));
@@ -60,8 +62,7 @@ static uint16_t fetch(struct fixture *f, uint32_t kind, uint64_t generation,
     struct wr a = wr_init(answer, sizeof(answer));
     struct slice info;
     *count = 0;
-    uint16_t error =
-        store_fetch(&f->w->turn, f->w->store, wr_slice(&w), &a, certificates, &info);
+    uint16_t error = store_fetch(&f->w->turn, f->w->store, wr_slice(&w), &a, certificates, &info);
     if (error != 0) {
         return error;
     }
@@ -71,7 +72,7 @@ static uint16_t fetch(struct fixture *f, uint32_t kind, uint64_t generation,
     struct stored_block block;
     cr_assert(stored_block_next(&r, &block));
     struct rd values = rd_init(block.values);
-    while (*count < cap && stored_next(&values, model, &out[*count])) {
+    while (*count < FETCHED && stored_next(&values, model, &out[*count])) {
         (*count)++;
     }
     cr_assert(rd_is_done(&values));
@@ -150,10 +151,10 @@ Test(store, refusals_leave_nothing_behind)
     }
     struct wish good = single("x", T0);
     struct overlay_resource bobs = resource_of(f.w, person_user(f.bob));
-    cr_expect_eq(put_as(f.w, f.alice, f.alice, &bobs, &good, 0, 0).error,
-                 CONTENT_ERROR_FORBIDDEN, "AC-1: somebody else's AOR");
-    cr_expect_eq(put_as(f.w, f.alice, f.alice, &bobs, &good, 1, 1).error,
-                 CONTENT_ERROR_FORBIDDEN, "nor as a copy");
+    cr_expect_eq(put_as(f.w, f.alice, f.alice, &bobs, &good, 0, 0).error, CONTENT_ERROR_FORBIDDEN,
+                 "AC-1: somebody else's AOR");
+    cr_expect_eq(put_as(f.w, f.alice, f.alice, &bobs, &good, 1, 1).error, CONTENT_ERROR_FORBIDDEN,
+                 "nor as a copy");
     cr_expect_eq(put_as(f.w, f.alice, f.bob, &f.at, &good, 0, 0).error, CONTENT_ERROR_FORBIDDEN,
                  "AC: the request of an original Store is judged too");
     world_is_empty(f.w);
@@ -238,7 +239,8 @@ Test(store, unsigned_and_odd_values)
     finish(&f);
 }
 
-/* ST-1: two Kinds, the second bad: nothing of the first is stored. ST-5: all unknown Kinds named. */
+/* ST-1: two Kinds, the second bad: nothing of the first is stored. ST-5: all unknown Kinds named.
+ */
 Test(store, several_kinds_are_one_transaction)
 {
     struct fixture f = start();
@@ -283,14 +285,14 @@ Test(store, several_kinds_are_one_transaction)
 Test(store, arrays_append_and_gaps)
 {
     struct fixture f = start();
-    struct stored_data got[16];
+    struct stored_data got[FETCHED];
     struct store_certificates certificates;
     size_t count = 0;
-    cr_assert_eq(fetch(&f, WORLD_KIND_ARRAY, 0, whole, got, 16, &count, &certificates), 0);
+    cr_assert_eq(fetch(&f, WORLD_KIND_ARRAY, 0, whole, got, &count, &certificates), 0);
     cr_assert_eq(count, 1, "A-07: whole array absent, one synthetic");
     struct wish third = entry(2, "X", T0);
     cr_assert_eq(put_own(f.w, f.alice, &third).error, 0);
-    cr_assert_eq(fetch(&f, WORLD_KIND_ARRAY, 0, whole, got, 16, &count, &certificates), 0);
+    cr_assert_eq(fetch(&f, WORLD_KIND_ARRAY, 0, whole, got, &count, &certificates), 0);
     cr_assert_eq(count, 3, "[_, _, X]");
     cr_assert(stored_is_synthetic(&got[0]));
     cr_assert(stored_is_synthetic(&got[1]));
@@ -304,18 +306,18 @@ Test(store, arrays_append_and_gaps)
     o = put_own(f.w, f.alice, &appended);
     cr_assert_eq(o.error, 0);
     cr_assert_eq(o.changed, 0, "an append that came twice is one");
-    cr_assert_eq(fetch(&f, WORLD_KIND_ARRAY, 0, (struct stored_range){3, 0xfffffffe}, got, 16,
-                       &count, &certificates),
+    cr_assert_eq(fetch(&f, WORLD_KIND_ARRAY, 0, (struct stored_range){3, 0xfffffffe}, got, &count,
+                       &certificates),
                  0);
     cr_assert_eq(count, 1, "bounded by what is there");
     cr_assert_eq(got[0].value.index, 3, "ST-11: real index");
     const struct sign_certificate *c;
     struct node_id who;
-    cr_assert_eq(sign_verify_value(&f.w->turn, f.w->sign, resource_slice(&f.at),
-                                   WORLD_KIND_ARRAY, &got[0], SLICE_EMPTY, &c, &who),
+    cr_assert_eq(sign_verify_value(&f.w->turn, f.w->sign, resource_slice(&f.at), WORLD_KIND_ARRAY,
+                                   &got[0], SLICE_EMPTY, &c, &who),
                  ERR_OK, "ST-12: signed over index 0");
-    cr_assert_eq(fetch(&f, WORLD_KIND_ARRAY, 0, (struct stored_range){0xffffffff, 0xffffffff},
-                       got, 16, &count, &certificates),
+    cr_assert_eq(fetch(&f, WORLD_KIND_ARRAY, 0, (struct stored_range){0xffffffff, 0xffffffff}, got,
+                       &count, &certificates),
                  0);
     cr_assert_eq(count, 1);
     cr_assert_eq(got[0].value.index, 3, "FT-3: the last element");
@@ -326,16 +328,16 @@ Test(store, arrays_append_and_gaps)
     struct wish full = entry(0xffffffff, "Z", T0 + 20);
     cr_assert_eq(put_own(f.w, f.alice, &full).error, CONTENT_ERROR_DATA_TOO_LARGE,
                  "append to a full array");
-    cr_assert_eq(fetch(&f, WORLD_KIND_ARRAY, 0, (struct stored_range){2, 1}, got, 16, &count,
-                       &certificates),
-                 CONTENT_ERROR_INVALID_MESSAGE, "first > last");
+    cr_assert_eq(
+        fetch(&f, WORLD_KIND_ARRAY, 0, (struct stored_range){2, 1}, got, &count, &certificates),
+        CONTENT_ERROR_INVALID_MESSAGE, "first > last");
     finish(&f);
 }
 
 Test(store, dictionaries_tombstones_and_generations)
 {
     struct fixture f = start();
-    struct stored_data got[16];
+    struct stored_data got[FETCHED];
     struct store_certificates certificates;
     size_t count = 0;
     static char keys[8][8];
@@ -346,14 +348,14 @@ Test(store, dictionaries_tombstones_and_generations)
     }
     struct wish ninth = {WORLD_KIND_DICTIONARY, 0, "k9", "v", T0, 60};
     cr_assert_eq(put_own(f.w, f.alice, &ninth).error, CONTENT_ERROR_DATA_TOO_LARGE);
-    cr_assert_eq(fetch(&f, WORLD_KIND_DICTIONARY, 0, whole, got, 16, &count, &certificates), 0);
+    cr_assert_eq(fetch(&f, WORLD_KIND_DICTIONARY, 0, whole, got, &count, &certificates), 0);
     cr_assert_eq(count, 8, "wildcard");
     cr_assert_eq(certificates.count, 1, "one certificate, once");
-    cr_assert_eq(fetch(&f, WORLD_KIND_DICTIONARY, 8, whole, got, 16, &count, &certificates), 0);
+    cr_assert_eq(fetch(&f, WORLD_KIND_DICTIONARY, 8, whole, got, &count, &certificates), 0);
     cr_assert_eq(count, 0, "FT-1: generation is current");
     struct wish gone = {WORLD_KIND_DICTIONARY, 0, "k3", NULL, T0 + 1, 120};
     cr_assert_eq(put_own(f.w, f.alice, &gone).error, 0);
-    cr_assert_eq(fetch(&f, WORLD_KIND_DICTIONARY, 8, whole, got, 16, &count, &certificates), 0);
+    cr_assert_eq(fetch(&f, WORLD_KIND_DICTIONARY, 8, whole, got, &count, &certificates), 0);
     cr_assert_eq(count, 8);
     size_t tombstones = 0;
     for (size_t i = 0; i < count; i++) {
@@ -362,13 +364,13 @@ Test(store, dictionaries_tombstones_and_generations)
     }
     cr_assert_eq(tombstones, 1);
     world_pass(f.w, 30000);
-    cr_assert_eq(fetch(&f, WORLD_KIND_DICTIONARY, 0, whole, got, 16, &count, &certificates), 0);
+    cr_assert_eq(fetch(&f, WORLD_KIND_DICTIONARY, 0, whole, got, &count, &certificates), 0);
     cr_assert_eq(got[0].lifetime_s, 30, "A-37: what is left of it");
     world_pass(f.w, 31000);
-    cr_assert_eq(fetch(&f, WORLD_KIND_DICTIONARY, 0, whole, got, 16, &count, &certificates), 0);
+    cr_assert_eq(fetch(&f, WORLD_KIND_DICTIONARY, 0, whole, got, &count, &certificates), 0);
     cr_assert_eq(count, 1, "the tombstone outlives what it hides");
-    struct store_set *set = store_set_find(f.w->store, resource_slice(&f.at),
-                                           WORLD_KIND_DICTIONARY);
+    struct store_set *set =
+        store_set_find(f.w->store, resource_slice(&f.at), WORLD_KIND_DICTIONARY);
     world_pass(f.w, 61000);
     (void)store_sweep(&f.w->turn, f.w->store);
     cr_assert_eq(set->count, 0);
@@ -380,11 +382,11 @@ Test(store, dictionaries_tombstones_and_generations)
 Test(store, absent_single_is_the_golden_synthetic)
 {
     struct fixture f = start();
-    struct stored_data got[1];
+    struct stored_data got[FETCHED];
     struct store_certificates certificates;
     size_t count = 0;
     static const uint8_t golden[28] = {0, 0, 0, 0x18, [23] = 3};
-    cr_assert_eq(fetch(&f, WORLD_KIND_SINGLE, 0, whole, got, 1, &count, &certificates), 0);
+    cr_assert_eq(fetch(&f, WORLD_KIND_SINGLE, 0, whole, got, &count, &certificates), 0);
     cr_assert_eq(count, 1);
     cr_assert(slice_is_equal(got[0].wire, slice_of(golden, sizeof(golden))) ||
               stored_is_synthetic(&got[0]));
@@ -426,8 +428,7 @@ Test(store, stat_and_find)
     struct overlay_resource at = f.at;
     uint32_t seen = 0;
     for (int i = 0; i < 2; i++) {
-        for (size_t k = 16; k-- > 0 && ++at.bytes[k] == 0;) {
-        }
+        for (size_t k = 16; k-- > 0 && ++at.bytes[k] == 0;) {}
         w = wr_init(body, sizeof(body));
         a = wr_init(answer, sizeof(answer));
         wr_opaque8(&w, resource_slice(&at));
@@ -474,8 +475,8 @@ Test(store, hostile_fetches)
     struct slice all = wr_slice(&w);
     for (size_t len = 0; len < all.len; len++) {
         a = wr_init(answer, sizeof(answer));
-        uint16_t error = store_fetch(&f.w->turn, f.w->store, slice_of(all.data, len), &a,
-                                     &certificates, &info);
+        uint16_t error =
+            store_fetch(&f.w->turn, f.w->store, slice_of(all.data, len), &a, &certificates, &info);
         cr_assert_eq(error, CONTENT_ERROR_INVALID_MESSAGE);
     }
     w = wr_init(body, sizeof(body));

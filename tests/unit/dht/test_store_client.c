@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* store_client and cert_usage against one real store, with transact replaced by a row of requests
  * that the test answers as it likes.  RFC 6940 7.4.2.2 (FT-5), 7 (retry after 0x9), 8 (US-1). */
-#include "storage_world.h"
+#include "tests/unit/dht/storage_world.h"
 
 #include "codec/content.h"
 #include "dht/cert_usage.h"
@@ -77,21 +77,23 @@ static void finish(struct fixture *f)
     free(f);
 }
 
-static struct sent pop(void)
+/* The request that was sent first; good until the next call. */
+static struct sent *pop(void)
 {
     cr_assert_gt(link_end.count, 0);
-    struct sent first = link_end.sent[0];
+    static struct sent first;
+    first = link_end.sent[0];
     link_end.count--;
     memmove(&link_end.sent[0], &link_end.sent[1], link_end.count * sizeof(first));
     first.what.body.data = first.body;
-    return first;
+    return &first;
 }
 
 static struct transact_result result_of(struct fixture *f, const struct sent *s, uint16_t error,
                                         struct slice body, struct slice bucket)
 {
-    f->message = (struct message){
-        .body = body, .certificates = bucket, .signer = f->owner->ident.node_id};
+    f->message =
+        (struct message){.body = body, .certificates = bucket, .signer = f->owner->ident.node_id};
     return (struct transact_result){.owner = s->what.owner,
                                     .tag = s->what.tag,
                                     .error = error != 0 ? ERR_STALE : ERR_OK,
@@ -113,13 +115,13 @@ static struct transact_result serve(struct fixture *f, struct sent *s)
         struct msgs_store_req req;
         cr_assert_eq(msgs_store_req_decode(s->what.body, &f->w->params, &req), ERR_OK);
         secblock_wr_certificate(&b, SECBLOCK_CERTIFICATE_X509, s->what.signer->certificate);
-        struct store_put put = {
-            .resource = req.resource,
-            .replica_number = req.replica_number,
-            .kind_data = req.kind_data,
-            .bucket = wr_slice(&b),
-            .signer_user = slice_of(s->what.signer->user, s->what.signer->user_len),
-            .signer = s->what.signer->node_id};
+        struct store_put put = {.resource = req.resource,
+                                .replica_number = req.replica_number,
+                                .kind_data = req.kind_data,
+                                .bucket = wr_slice(&b),
+                                .signer_user =
+                                    slice_of(s->what.signer->user, s->what.signer->user_len),
+                                .signer = s->what.signer->node_id};
         struct store_put_outcome o;
         store_put(&f->w->turn, f->w->store, &put, &o);
         store_put_wr_answer(f->w->store, &o, SLICE_EMPTY, &a);
@@ -135,8 +137,8 @@ static struct transact_result serve(struct fixture *f, struct sent *s)
 
 static bool answer(struct fixture *f, struct store_client_done *done)
 {
-    struct sent s = pop();
-    struct transact_result result = serve(f, &s);
+    struct sent *s = pop();
+    struct transact_result result = serve(f, s);
     return store_client_on_result(&f->w->turn, f->client, &result, done);
 }
 
@@ -216,13 +218,13 @@ Test(store_client, second_try_after_too_old)
     /* An owner that always says 0x9 gets two Stores and no more. */
     cr_assert_eq(store_client_store(&f->w->turn, f->client, &what, STORE_CLIENT_OVERLAY, 7),
                  ERR_OK);
-    struct sent s = pop();
+    struct sent *s = pop();
     struct transact_result result =
-        result_of(f, &s, CONTENT_ERROR_DATA_TOO_OLD, SLICE_EMPTY, SLICE_EMPTY);
+        result_of(f, s, CONTENT_ERROR_DATA_TOO_OLD, SLICE_EMPTY, SLICE_EMPTY);
     cr_assert_not(store_client_on_result(&f->w->turn, f->client, &result, &done));
     cr_assert_not(answer(f, &done));
     s = pop();
-    result = result_of(f, &s, CONTENT_ERROR_DATA_TOO_OLD, SLICE_EMPTY, SLICE_EMPTY);
+    result = result_of(f, s, CONTENT_ERROR_DATA_TOO_OLD, SLICE_EMPTY, SLICE_EMPTY);
     cr_assert(store_client_on_result(&f->w->turn, f->client, &result, &done));
     cr_assert_eq(done.error, ERR_REMOTE);
     cr_assert_eq(done.reload_error, CONTENT_ERROR_DATA_TOO_OLD);
@@ -240,7 +242,7 @@ Test(store_client, forged_values_are_dropped)
         cr_assert_eq(store_client_fetch(&w->turn, f->client, &f->at, WORLD_KIND_DICTIONARY,
                                         STORE_CLIENT_OVERLAY, 1),
                      ERR_OK);
-        struct sent s = pop();
+        struct sent *s = pop();
         struct wr a = wr_init(f->answer, sizeof(f->answer));
         struct wr b = wr_init(f->bucket, sizeof(f->bucket));
         struct wish good = {WORLD_KIND_DICTIONARY, 0, "good", "g", WORLD_NOW_MS, 60};
@@ -275,7 +277,7 @@ Test(store_client, forged_values_are_dropped)
         stored_wr_synthetic(&a, STORED_DICTIONARY, 0, SLICE_LITERAL("absent"));
         stored_block_end(&a, block);
         wr_end(&a, 4, list);
-        struct transact_result result = result_of(f, &s, 0, wr_slice(&a), bucket_of(&b, people, 2));
+        struct transact_result result = result_of(f, s, 0, wr_slice(&a), bucket_of(&b, people, 2));
         cr_assert(store_client_on_result(&w->turn, f->client, &result, &done));
         cr_assert_eq(done.error, ERR_OK);
         cr_assert_eq(done.value_count, 1, "variant %d", variant);
@@ -288,9 +290,8 @@ Test(store_client, forged_values_are_dropped)
         cr_assert_eq(store_client_fetch(&w->turn, f->client, &f->at, WORLD_KIND_DICTIONARY,
                                         STORE_CLIENT_OVERLAY, 1),
                      ERR_OK);
-        struct sent s = pop();
-        struct transact_result result =
-            result_of(f, &s, 0, slice_of(f->answer, len), SLICE_EMPTY);
+        struct sent *s = pop();
+        struct transact_result result = result_of(f, s, 0, slice_of(f->answer, len), SLICE_EMPTY);
         cr_assert(store_client_on_result(&w->turn, f->client, &result, &done));
         cr_assert_eq(done.value_count, 0);
         cr_assert_neq(done.error, ERR_OK);
@@ -309,8 +310,7 @@ Test(store_client, limits_and_failures)
     cr_assert_eq(store_client_store(t, f->client, &what, STORE_CLIENT_OVERLAY, 1), ERR_TOO_LARGE);
     what = what_of(f, "x");
     what.kind = 0xf0000077;
-    cr_assert_eq(store_client_store(t, f->client, &what, STORE_CLIENT_OVERLAY, 1),
-                 ERR_UNSUPPORTED);
+    cr_assert_eq(store_client_store(t, f->client, &what, STORE_CLIENT_OVERLAY, 1), ERR_UNSUPPORTED);
     what = what_of(f, "x");
     link_end.refuse = ERR_LIMIT;
     cr_assert_eq(store_client_store(t, f->client, &what, STORE_CLIENT_OVERLAY, 1), ERR_LIMIT);
@@ -321,9 +321,9 @@ Test(store_client, limits_and_failures)
                      i < 4 ? ERR_OK : ERR_LIMIT);
     }
     for (int i = 0; i < 4; i++) {
-        struct sent s = pop();
+        struct sent *s = pop();
         struct transact_result result = {
-            .tag = s.what.tag, .owner = s.what.owner, .error = ERR_TIMEOUT};
+            .tag = s->what.tag, .owner = s->what.owner, .error = ERR_TIMEOUT};
         cr_assert(store_client_on_result(t, f->client, &result, &done));
         cr_assert_eq(done.error, ERR_TIMEOUT);
         cr_assert_not(store_client_on_result(t, f->client, &result, &done), "only once");
