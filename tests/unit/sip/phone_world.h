@@ -35,6 +35,7 @@ struct phone {
     int first, count;
     char stream[4 * PHONE_TEXT];
     size_t stream_len;
+    int pongs;
     uint32_t cseq;
     char last_request[PHONE_TEXT]; /* as sent */
 };
@@ -256,6 +257,11 @@ static void phone_stream(struct world *w, struct phone *p, const void *data, siz
     memcpy(p->stream + p->stream_len, data, len);
     p->stream_len += len;
     p->stream[p->stream_len] = 0;
+    while (strncmp(p->stream, "\r\n", 2) == 0) {
+        p->pongs++;
+        p->stream_len -= 2;
+        memmove(p->stream, p->stream + 2, p->stream_len + 1);
+    }
     for (;;) {
         char *end = strstr(p->stream, "\r\n\r\n");
         if (end == NULL) {

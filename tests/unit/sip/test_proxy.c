@@ -70,3 +70,296 @@ Test(proxy, call_at_one_node)
     world_expect_empty(w);
     world_free(w);
 }
+
+static void register_ok(struct world *w, struct phone *p)
+{
+    const char *text = phone_register(w, p, "600");
+    cr_assert(strncmp(text, "SIP/2.0 200", 11) == 0, "%s:\n%s", p->name, text);
+}
+
+/* An account's name whose home is `shard` of `shards`, not `other`. */
+static const char *name_at(uint16_t shard, uint16_t shards, const char *other, char *out)
+{
+    for (int i = 0; i < WORLD_ACCOUNTS; i++) {
+        snprintf(out, 32, "%.*s", (int)strcspn(world_users[i], "@"), world_users[i]);
+        if (sip_home_shard(slice_text(world_users[i]), shards) == shard &&
+            strcmp(out, other) != 0) {
+            return out;
+        }
+    }
+    cr_assert_fail("no account there");
+    return out;
+}
+
+/* Every phone sends to the shard that is not its home: everything is steered. */
+Test(proxy, call_between_sibling_shards)
+{
+    struct world *w = world_make();
+    char caller[32], callee[32];
+    world_add_node(w, 2);
+    struct phone *a = world_add_phone(w, name_at(0, 2, "", caller), 1);
+    struct phone *b = world_add_phone(w, name_at(1, 2, caller, callee), 0);
+    register_ok(w, a);
+    register_ok(w, b);
+    both_ways(w, a, b);
+    cr_assert_eq(w->dht.appattaches, 0);
+    world_expect_empty(w);
+    world_free(w);
+}
+
+Test(proxy, call_between_sibling_shards_over_tcp)
+{
+    struct world *w = world_make();
+    char caller[32], callee[32];
+    world_add_node(w, 2);
+    struct phone *a = world_add_tcp_phone(w, name_at(0, 2, "", caller), 1);
+    struct phone *b = world_add_tcp_phone(w, name_at(1, 2, caller, callee), 0);
+    register_ok(w, a);
+    register_ok(w, b);
+    both_ways(w, a, b);
+    world_expect_empty(w);
+    world_free(w);
+}
+
+/* First call: Fetch and one AppAttach; the second: none (B.10 B1, B2). */
+Test(proxy, call_between_nodes)
+{
+    for (int tcp = 0; tcp < 2; tcp++) {
+        struct world *w = world_make();
+        int one = world_add_node(w, 1), two = world_add_node(w, 2);
+        struct phone *a = tcp != 0 ? world_add_tcp_phone(w, "alice", one)
+                                   : world_add_phone(w, "alice", one);
+        struct phone *b = world_add_phone(w, "bob", two);
+        register_ok(w, a);
+        register_ok(w, b);
+        both_ways(w, a, b);
+        cr_assert_eq(w->dht.appattaches, 1, "%u AppAttach", w->dht.appattaches);
+        world_expect_empty(w);
+        world_free(w);
+    }
+}
+
+/* The connection between the peers dies in mid-dialog: BYE makes a new one. */
+Test(proxy, dialog_survives_a_lost_peer_connection)
+{
+    struct world *w = world_make();
+    struct dialog da, db;
+    int one = world_add_node(w, 1), two = world_add_node(w, 1);
+    struct phone *a = world_add_phone(w, "alice", one), *b = world_add_phone(w, "bob", two);
+    register_ok(w, a);
+    register_ok(w, b);
+    set_up(w, a, b, "cut", &da, &db);
+    for (int i = 1; i < WORLD_CONNS; i++) {
+        world_close_conn(w, i, true);
+    }
+    phone_in_dialog(w, b, &db, "BYE");
+    world_run(w, 50000);
+    char bye[PHONE_TEXT];
+    snprintf(bye, sizeof(bye), "%s", phone_expect(a, "BYE sip:"));
+    phone_answer(w, a, bye, "200 OK");
+    phone_expect(b, "SIP/2.0 200");
+    cr_assert_eq(w->dht.appattaches, 2);
+    world_expect_empty(w);
+    world_free(w);
+}
+
+/* RFC 3261 16.7, 9: two devices ring, one answers, the other is CANCELled. */
+Test(proxy, fork_and_cancel_the_loser)
+{
+    struct world *w = world_make();
+    struct dialog da;
+    char first[PHONE_TEXT], second[PHONE_TEXT], cancel[PHONE_TEXT];
+    int one = world_add_node(w, 1), two = world_add_node(w, 1);
+    struct phone *a = world_add_phone(w, "alice", one);
+    struct phone *b = world_add_phone(w, "bob", one), *c = world_add_phone(w, "bob", two);
+    register_ok(w, a);
+    register_ok(w, b);
+    register_ok(w, c);
+    phone_call(w, a, "INVITE", "bob", "fork");
+    world_run(w, 100000);
+    phone_expect(a, "SIP/2.0 100");
+    snprintf(first, sizeof(first), "%s", phone_expect(b, "INVITE sip:"));
+    snprintf(second, sizeof(second), "%s", phone_expect(c, "INVITE sip:"));
+    phone_answer(w, b, first, "180 Ringing");
+    phone_answer(w, c, second, "180 Ringing");
+    phone_expect(a, "SIP/2.0 180");
+    phone_expect(a, "SIP/2.0 180");
+    phone_answer(w, c, second, "200 OK");
+    dialog_caller(&da, phone_expect(a, "SIP/2.0 200"));
+    snprintf(cancel, sizeof(cancel), "%s", phone_expect(b, "CANCEL sip:"));
+    phone_answer(w, b, cancel, "200 OK");
+    phone_answer(w, b, first, "487 Request Terminated");
+    phone_expect(b, "ACK sip:");
+    phone_in_dialog(w, a, &da, "ACK");
+    phone_expect(c, "ACK sip:");
+    phone_expect_nothing(a);
+    hang_up(w, a, c, &da);
+    world_expect_empty(w);
+    world_free(w);
+}
+
+/* The caller gives up while it rings, over two nodes. */
+Test(proxy, cancel_by_the_caller)
+{
+    struct world *w = world_make();
+    char invite[PHONE_TEXT], via[PHONE_TEXT], lines[PHONE_TEXT], cancel[PHONE_TEXT];
+    int one = world_add_node(w, 1), two = world_add_node(w, 1);
+    struct phone *a = world_add_phone(w, "alice", one), *b = world_add_phone(w, "bob", two);
+    register_ok(w, a);
+    register_ok(w, b);
+    phone_call(w, a, "INVITE", "bob", "cancel");
+    snprintf(via, sizeof(via), "%s", lines_of(a->last_request, "Via", lines));
+    world_run(w, 100000);
+    phone_expect(a, "SIP/2.0 100");
+    snprintf(invite, sizeof(invite), "%s", phone_expect(b, "INVITE sip:"));
+    phone_answer(w, b, invite, "180 Ringing");
+    phone_expect(a, "SIP/2.0 180");
+    phone_send(w, a, "CANCEL sip:bob@example.org SIP/2.0\n%sFrom: <sip:alice@example.org>;"
+               "tag=f-cancel\nTo: <sip:bob@example.org>\nCall-ID: cancel\nCSeq: 2 CANCEL\n"
+               "Max-Forwards: 70\n", via);
+    phone_expect(a, "SIP/2.0 200");
+    snprintf(cancel, sizeof(cancel), "%s", phone_expect(b, "CANCEL sip:"));
+    phone_answer(w, b, cancel, "200 OK");
+    phone_answer(w, b, invite, "487 Request Terminated");
+    phone_expect(b, "ACK sip:");
+    phone_expect(a, "SIP/2.0 487");
+    phone_send(w, a, "ACK sip:bob@example.org SIP/2.0\n%sFrom: <sip:alice@example.org>;"
+               "tag=f-cancel\nTo: <sip:bob@example.org>;tag=t-bob\nCall-ID: cancel\nCSeq: 2 ACK\n"
+               "Max-Forwards: 70\n", via);
+    phone_expect_nothing(a);
+    phone_expect_nothing(b);
+    world_expect_empty(w);
+    world_free(w);
+}
+
+/* What the caller hears, and the Warning that says why (issue section 4). */
+Test(proxy, honest_failures)
+{
+    static const struct {
+        const char *callee, *status, *why;
+        bool is_silent;
+    } cases[] = {
+        {"nobody", "SIP/2.0 404", "Nobody by that name", false},
+        {"dave", "SIP/2.0 480", "not registered anywhere", false},
+        {"carol", "SIP/2.0 504", "did not answer", true},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        struct world *w = world_make();
+        world_add_node(w, 1);
+        world_know(w, "dave@example.org");
+        struct phone *a = world_add_phone(w, "alice", 0);
+        register_ok(w, a);
+        w->dht.is_fetch_silent = cases[i].is_silent;
+        for (int m = 0; m < 2; m++) {
+            phone_call(w, a, m == 0 ? "INVITE" : "MESSAGE", cases[i].callee, m == 0 ? "x" : "y");
+            world_run(w, 20000000);
+            if (m == 0) {
+                phone_expect(a, "SIP/2.0 100");
+            }
+            const char *text = phone_expect(a, cases[i].status);
+            cr_assert(strstr(text, cases[i].why) != NULL, "no reason:\n%s", text);
+            a->first = a->count = 0; /* retransmissions: nobody sends the ACK */
+        }
+        world_expect_empty(w);
+        world_free(w);
+    }
+}
+
+/* The callee's peer is gone: looked up twice, then 480. */
+Test(proxy, callee_peer_unreachable)
+{
+    struct world *w = world_make();
+    int one = world_add_node(w, 1), two = world_add_node(w, 1);
+    struct phone *a = world_add_phone(w, "alice", one), *b = world_add_phone(w, "bob", two);
+    register_ok(w, a);
+    register_ok(w, b);
+    w->instances[one]->overlay.is_attach_failing = true;
+    uint32_t fetches = w->dht.fetches;
+    phone_call(w, a, "MESSAGE", "bob", "gone");
+    world_run(w, 1000000);
+    cr_assert(strstr(phone_expect(a, "SIP/2.0 480"), "Warning: 399") != NULL);
+    cr_assert_eq(w->dht.fetches - fetches, 2);
+    /* AppAttach is answered, but nobody dials: 10 s each */
+    w->instances[one]->overlay.is_attach_failing = false;
+    w->instances[two]->is_dead = true;
+    phone_call(w, a, "MESSAGE", "bob", "gone2");
+    world_run(w, 25000000);
+    phone_expect(a, "SIP/2.0 480");
+    w->instances[two]->is_dead = false;
+    world_expect_empty(w);
+    world_free(w);
+}
+
+/* Who may not call: no account here, another's name, no registration (design.md 6, 8). */
+Test(proxy, callers_refused)
+{
+    struct world *w = world_make();
+    char auth[PHONE_TEXT], via[256];
+    world_add_node(w, 1);
+    struct phone *a = world_add_phone(w, "alice", 0), *z = world_add_phone(w, "zoe", 0);
+    const char *format = "MESSAGE sip:bob@example.org SIP/2.0\nVia: %s\nFrom: <sip:%s@example.org>"
+                         ";tag=1\nTo: <sip:bob@example.org>\nCall-ID: c%d\nCSeq: 1 MESSAGE\n%s";
+    phone_send(w, z, format, phone_via(z, "a", via), "zoe", 1, "");
+    cr_assert(strstr(phone_expect(z, "SIP/2.0 403"), "No credential") != NULL);
+    phone_call(w, a, "MESSAGE", "bob", "unregistered");
+    cr_assert(strstr(phone_expect(a, "SIP/2.0 403"), "no live registration") != NULL);
+    register_ok(w, a);
+    phone_send(w, a, format, phone_via(a, "b", via), "bob", 2, "");
+    credentials(phone_expect(a, "SIP/2.0 407"), "alice", "secret", "MESSAGE",
+                "sip:bob@example.org", "00000001", auth);
+    phone_send(w, a, format, phone_via(a, "c", via), "bob", 3, auth);
+    cr_assert(strstr(phone_expect(a, "SIP/2.0 403"), "somebody else") != NULL);
+    world_expect_empty(w);
+    world_free(w);
+}
+
+/* MESSAGE (RFC 3428) and OPTIONS. */
+Test(proxy, message_and_options)
+{
+    struct world *w = world_make();
+    char text[PHONE_TEXT], via[256];
+    int one = world_add_node(w, 1), two = world_add_node(w, 1);
+    struct phone *a = world_add_phone(w, "alice", one), *b = world_add_phone(w, "bob", two);
+    register_ok(w, a);
+    register_ok(w, b);
+    phone_call(w, a, "MESSAGE", "bob", "msg");
+    world_run(w, 50000);
+    snprintf(text, sizeof(text), "%s", phone_expect(b, "MESSAGE sip:bob@"));
+    phone_answer(w, b, text, "200 OK");
+    phone_expect(a, "SIP/2.0 200");
+    phone_send(w, a, "OPTIONS sip:example.org SIP/2.0\nVia: %s\nFrom: <sip:alice@example.org>;tag=1"
+               "\nTo: <sip:example.org>\nCall-ID: o\nCSeq: 1 OPTIONS\n", phone_via(a, "o", via));
+    cr_assert(strstr(phone_expect(a, "SIP/2.0 200"), "Allow: ") != NULL);
+    world_expect_empty(w);
+    world_free(w);
+}
+
+/* 16.3: hops, loops, extensions; 8.2.2.3. */
+Test(proxy, requests_refused_by_their_form)
+{
+    static const struct {
+        const char *line, *more, *status;
+    } cases[] = {
+        {"MESSAGE sip:bob@example.org", "Max-Forwards: 0\n", "SIP/2.0 483"},
+        {"MESSAGE sip:bob@example.org", "Proxy-Require: magic\n", "SIP/2.0 420"},
+        {"MESSAGE http://example.org/", "", "SIP/2.0 416"},
+        {"MESSAGE sip:bob@example.org", "Max-Forwards: x\n", "SIP/2.0 400"},
+        {"CANCEL sip:bob@example.org", "", "SIP/2.0 481"},
+    };
+    struct world *w = world_make();
+    world_add_node(w, 1);
+    struct phone *a = world_add_phone(w, "alice", 0);
+    register_ok(w, a);
+    for (int i = 0; i < (int)ARRAY_COUNT(cases); i++) {
+        char via[256], branch[32];
+        snprintf(branch, sizeof(branch), "f%d", i);
+        phone_send(w, a, "%s SIP/2.0\nVia: %s\nFrom: <sip:alice@example.org>;tag=1\n"
+                   "To: <sip:bob@example.org>\nCall-ID: f%d\nCSeq: 1 %.*s\n%s", cases[i].line,
+                   phone_via(a, branch, via), i, (int)strcspn(cases[i].line, " "), cases[i].line,
+                   cases[i].more);
+        phone_expect(a, cases[i].status);
+    }
+    phone_expect_nothing(a);
+    world_expect_empty(w);
+    world_free(w);
+}

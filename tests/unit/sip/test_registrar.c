@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* test_registrar.c - REGISTER: digest, contacts, and what the overlay holds afterwards. */
+#include <criterion/criterion.h>
+#include "tests/unit/sip/phone_world.h"
+
+static struct world *one_phone(struct phone **p, const char *name)
+{
+    struct world *w = world_make();
+    world_add_node(w, 1);
+    *p = world_add_phone(w, name, 0);
+    return w;
+}
+
+static const struct fake_record *record_of(struct world *w, const char *user)
+{
+    struct overlay_resource resource;
+    overlay_resource_of(&w->instances[0]->turn, slice_text(user), &resource);
+    for (size_t i = 0; i < FAKE_RECORDS; i++) {
+        const struct fake_record *r = &w->dht.records[i];
+        if (r->is_used && r->kind == OVERLAY_KIND_SIP_REGISTRATION &&
+            memcmp(&r->resource, &resource, sizeof(resource)) == 0) {
+            return r;
+        }
+    }
+    return NULL;
+}
+
+/* RFC 7904 A1.1: type 2, 22 bytes, no prefs, one Node-ID of 16 bytes. */
+Test(registrar, register_query_unregister)
+{
+    struct phone *p = NULL;
+    struct world *w = one_phone(&p, "alice");
+    static const uint8_t head[9] = {0x02, 0x00, 0x16, 0x00, 0x00, 0x00, 0x12, 0x01, 0x10};
+    char auth[PHONE_TEXT];
+    const char *text = phone_register(w, p, "600");
+    cr_assert(strncmp(text, "SIP/2.0 200", 11) == 0, "%s", text);
+    cr_assert(strstr(text, "Contact: <sip:alice@10.1.0.1:5060>;expires=600\r\n") != NULL, "%s",
+              text);
+    const struct fake_record *r = record_of(w, "alice@example.org");
+    cr_assert_not_null(r);
+    cr_assert(r->exists);
+    cr_assert_eq(r->value_len, 25);
+    cr_assert_eq(memcmp(r->value, head, sizeof(head)), 0);
+    cr_assert_eq(memcmp(r->value + 9, world_node_id(0).bytes, 16), 0);
+    cr_assert_eq(memcmp(r->key, w->instances[0]->idents[0].node_id.bytes, 16), 0);
+    /* query: no Contact, no Store */
+    uint32_t stores = w->dht.stores;
+    phone_register_once(w, p, "", "");
+    credentials(phone_expect(p, "SIP/2.0 401"), "alice", "secret", "REGISTER", "sip:example.org",
+                "00000001", auth);
+    phone_register_once(w, p, "", auth);
+    cr_assert(strstr(phone_expect(p, "SIP/2.0 200"), "Contact: <sip:alice@") != NULL);
+    cr_assert_eq(w->dht.stores, stores);
+    /* unregister */
+    text = phone_register(w, p, "0");
+    cr_assert(strncmp(text, "SIP/2.0 200", 11) == 0, "%s", text);
+    cr_assert(strstr(text, "Contact:") == NULL, "%s", text);
+    cr_assert_not(record_of(w, "alice@example.org")->exists);
+    cr_assert_eq(w->instances[0]->sip->bindings.in_use, 0);
+    cr_assert_eq(w->instances[0]->sip->registered, 0);
+    world_expect_empty(w);
+    world_free(w);
+}
+
+Test(registrar, wrong_password_and_stale_nonce)
+{
+    struct phone *p = NULL;
+    struct world *w = one_phone(&p, "bob"); /* SHA-256 is offered first */
+    char auth[PHONE_TEXT], again[PHONE_TEXT];
+    phone_register_once(w, p, "Contact: <sip:bob@10.1.0.1>\n", "");
+    const char *text = phone_expect(p, "SIP/2.0 401");
+    const char *sha = strstr(text, "algorithm=SHA-256"), *md5 = strstr(text, "algorithm=MD5");
+    cr_assert(sha != NULL && md5 != NULL && sha < md5, "%s", text);
+    credentials(text, "bob", "wrong", "REGISTER", "sip:example.org", "00000001", auth);
+    phone_register_once(w, p, "Contact: <sip:bob@10.1.0.1>\n", auth);
+    text = phone_expect(p, "SIP/2.0 401");
+    cr_assert(strstr(text, "stale") == NULL, "%s", text);
+    cr_assert_eq(w->dht.stores, 0);
+    credentials(text, "bob", "secret", "REGISTER", "sip:example.org", "00000001", auth);
+    phone_register_once(w, p, "Contact: <sip:bob@10.1.0.1>\n", auth);
+    world_run(w, 20000);
+    phone_expect(p, "SIP/2.0 200");
+    /* the same nonce count again: replayed */
+    phone_register_once(w, p, "Contact: <sip:bob@10.1.0.1>\n", auth);
+    text = phone_expect(p, "SIP/2.0 401");
+    cr_assert(strstr(text, "stale=true") != NULL, "%s", text);
+    /* the next count is good, also out of order; after five minutes it is stale */
+    credentials(text, "bob", "secret", "REGISTER", "sip:example.org", "00000003", auth);
+    credentials(text, "bob", "secret", "REGISTER", "sip:example.org", "00000002", again);
+    phone_register_once(w, p, "Contact: <sip:bob@10.1.0.1>\n", auth);
+    phone_register_once(w, p, "Contact: <sip:bob@10.1.0.1>\n", again);
+    world_run(w, 20000);
+    phone_expect(p, "SIP/2.0 200");
+    phone_expect(p, "SIP/2.0 200");
+    credentials(text, "bob", "secret", "REGISTER", "sip:example.org", "00000004", auth);
+    world_run(w, UINT64_C(301000000));
+    phone_register_once(w, p, "Contact: <sip:bob@10.1.0.1>\n", auth);
+    cr_assert(strstr(phone_expect(p, "SIP/2.0 401"), "stale=true") != NULL);
+    world_expect_empty(w);
+    world_free(w);
+}
+
+/* B.10 B5: somebody else's AOR; no credential here; a foreign domain. */
+Test(registrar, others_aors)
+{
+    struct phone *p = NULL;
+    struct world *w = one_phone(&p, "alice");
+    char auth[PHONE_TEXT], via[256];
+    const char *format = "REGISTER sip:example.org SIP/2.0\nVia: %s\nFrom: <sip:%s>;tag=1\n"
+                         "To: <sip:%s>\nCall-ID: x\nCSeq: %d REGISTER\n"
+                         "Contact: <sip:a@10.1.0.1>\n%s";
+    phone_send(w, p, format, phone_via(p, "1", via), "bob@example.org", "bob@example.org", 1, "");
+    credentials(phone_expect(p, "SIP/2.0 401"), "alice", "secret", "REGISTER", "sip:example.org",
+                "00000001", auth);
+    phone_send(w, p, format, phone_via(p, "2", via), "bob@example.org", "bob@example.org", 2, auth);
+    phone_expect(p, "SIP/2.0 403");
+    /* a third party: right password, From is not To */
+    phone_send(w, p, format, phone_via(p, "3", via), "bob@example.org", "alice@example.org", 3, "");
+    credentials(phone_expect(p, "SIP/2.0 401"), "alice", "secret", "REGISTER", "sip:example.org",
+                "00000001", auth);
+    phone_send(w, p, format, phone_via(p, "4", via), "bob@example.org", "alice@example.org", 4,
+               auth);
+    phone_expect(p, "SIP/2.0 403");
+    phone_send(w, p, format, phone_via(p, "5", via), "zoe@example.org", "zoe@example.org", 5, "");
+    cr_assert(strstr(phone_expect(p, "SIP/2.0 403"), "No credential of this account") != NULL);
+    phone_send(w, p, format, phone_via(p, "6", via), "a@example.com", "a@example.com", 6, "");
+    phone_expect(p, "SIP/2.0 404");
+    cr_assert_eq(w->dht.stores, 0);
+    world_expect_empty(w);
+    world_free(w);
+}
+
+/* Registers with digest, whatever the lines; gives the final answer. */
+static const char *attempt(struct world *w, struct phone *p, const char *more)
+{
+    char auth[PHONE_TEXT];
+    phone_register_once(w, p, more, "");
+    credentials(phone_expect(p, "SIP/2.0 401"), p->name, "secret", "REGISTER", "sip:example.org",
+                "00000001", auth);
+    phone_register_once(w, p, more, auth);
+    world_run(w, 20000);
+    return phone_get(p);
+}
+
+/* RFC 3261 10.3, step by step. */
+Test(registrar, contacts)
+{
+    static const struct {
+        const char *more, *status, *has;
+        uint32_t bindings;
+    } steps[] = {
+        {"Contact: <sip:a@10.1.0.1>;expires=30\n", "SIP/2.0 423", "Min-Expires: 60", 0},
+        {"Contact: <sip:a@10.1.0.1>;expires=99999\n", "SIP/2.0 200", ";expires=7200", 1},
+        {"Contact: <sip:a@10.1.0.1>;q=0.5, <sip:b@10.1.0.1>\n", "SIP/2.0 200", ";q=0.500", 2},
+        {"Contact: <sip:A@10.1.0.1>\nExpires: 100\n", "SIP/2.0 200", ";expires=100", 3},
+        {"Contact: <sip:A@10.1.0.1>\nExpires: 0\n", "SIP/2.0 200", "<sip:b@", 2},
+        {"Contact: *\n", "SIP/2.0 400", "Expires: 0", 2},
+        {"Contact: <mailto:a@example.org>\n", "SIP/2.0 400", "Contact", 2},
+        {"Contact: <sip:1@h>,<sip:2@h>,<sip:3@h>,<sip:4@h>,<sip:5@h>,<sip:6@h>,<sip:7@h>\n",
+         "SIP/2.0 403", "Too many", 2},
+        {"Contact: *\nExpires: 0\n", "SIP/2.0 200", "Call-ID", 0},
+    };
+    struct phone *p = NULL;
+    struct world *w = one_phone(&p, "alice");
+    for (size_t i = 0; i < ARRAY_COUNT(steps); i++) {
+        const char *text = attempt(w, p, steps[i].more);
+        cr_assert(strncmp(text, steps[i].status, 11) == 0, "step %zu: %s", i, text);
+        cr_assert(strstr(text, steps[i].has) != NULL, "step %zu: %s", i, text);
+        cr_assert_eq(w->instances[0]->sip->bindings.in_use, steps[i].bindings, "step %zu: %u", i,
+                     w->instances[0]->sip->bindings.in_use);
+    }
+    /* step 7: an old CSeq of the same Call-ID changes nothing */
+    attempt(w, p, "Contact: <sip:a@10.1.0.1>\n");
+    p->cseq -= 2;
+    char branch_moves_on[8] = "";
+    (void)branch_moves_on;
+    world_run(w, UINT64_C(40000000)); /* its transactions are over */
+    cr_assert(strncmp(attempt(w, p, "Contact: <sip:a@10.1.0.1>\n"), "SIP/2.0 400", 11) == 0);
+    world_expect_empty(w);
+    world_free(w);
+}
+
+/* B.4: what the overlay says is what the phone hears; nothing is bound. */
+Test(registrar, overlay_refuses)
+{
+    static const struct {
+        enum err error;
+        uint16_t reload_error;
+        const char *status;
+    } cases[] = {
+        {ERR_REMOTE, 2, "SIP/2.0 403"}, {ERR_TIMEOUT, 0, "SIP/2.0 504"},
+        {ERR_REMOTE, 8, "SIP/2.0 413"}, {ERR_REMOTE, 12, "SIP/2.0 500"},
+    };
+    struct phone *p = NULL;
+    struct world *w = one_phone(&p, "alice");
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        w->dht.store_error = cases[i].error;
+        w->dht.store_reload_error = cases[i].reload_error;
+        const char *text = phone_register(w, p, "600");
+        if (cases[i].error == ERR_TIMEOUT) {
+            cr_assert_str_eq(text, "(nothing)");
+            world_run(w, 16000000);
+            text = phone_get(p);
+        }
+        cr_assert(strncmp(text, cases[i].status, 11) == 0, "%s", text);
+        cr_assert(strstr(text, "Warning: 399") != NULL, "%s", text);
+    }
+    w->instances[0]->overlay.is_down = true;
+    const char *text = phone_register(w, p, "600");
+    cr_assert(strncmp(text, "SIP/2.0 503", 11) == 0, "%s", text);
+    cr_assert(strstr(text, "Retry-After:") != NULL, "%s", text);
+    cr_assert_eq(w->instances[0]->sip->bindings.in_use, 0);
+    world_expect_empty(w);
+    world_free(w);
+}
+
+/* Refresh before half life; the record ends with the longest contact; expiry drops the binding. */
+Test(registrar, refresh_and_expiry)
+{
+    struct phone *p = NULL;
+    struct world *w = one_phone(&p, "alice");
+    phone_register(w, p, "1000");
+    uint64_t until = record_of(w, "alice@example.org")->until_us;
+    uint32_t stores = w->dht.stores;
+    world_run(w, UINT64_C(501000000));
+    cr_assert_eq(w->dht.stores, stores + 1, "%u", w->dht.stores);
+    uint64_t again = record_of(w, "alice@example.org")->until_us;
+    cr_assert_leq(again - until, 2000000);
+    struct sip_binding_info info;
+    uint32_t index = 0;
+    struct turn *t = &w->instances[0]->turn;
+    cr_assert(sip_walk_bindings(t, w->instances[0]->sip, &index, &info));
+    cr_assert(info.is_stored);
+    cr_assert_str_eq(info.aor, "alice@example.org");
+    cr_assert_not(sip_walk_bindings(t, w->instances[0]->sip, &index, &info));
+    world_run(w, UINT64_C(600000000));
+    cr_assert_eq(w->instances[0]->sip->bindings.in_use, 0);
+    cr_assert_eq(w->instances[0]->sip->registered, 0);
+    world_expect_empty(w);
+    cr_assert_eq(w->instances[0]->wheel.armed, 0);
+    world_free(w);
+}
+
+/* RFC 5626: the same instance over a new connection replaces its old contact. */
+Test(registrar, instance_replaces)
+{
+    struct phone *p = NULL;
+    struct world *w = one_phone(&p, "alice");
+    attempt(w, p, "Contact: <sip:a@10.1.0.1:1>;+sip.instance=\"<urn:uuid:1>\";reg-id=1\n");
+    attempt(w, p, "Contact: <sip:a@10.1.0.1:2>;+sip.instance=\"<urn:uuid:1>\";reg-id=1\n");
+    cr_assert_eq(w->instances[0]->sip->bindings.in_use, 1);
+    attempt(w, p, "Contact: <sip:a@10.1.0.1:2>;+sip.instance=\"<urn:uuid:2>\";reg-id=1\n");
+    cr_assert_eq(w->instances[0]->sip->bindings.in_use, 2);
+    world_expect_empty(w);
+    world_free(w);
+}
