@@ -12,7 +12,13 @@
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
-enum { X509_VERSION_3_VALUE = 2, SERIAL_BYTES = 16, KEY_USAGE_SIGN = 0, KEY_USAGE_CERT = 5 };
+enum {
+    X509_VERSION_3_VALUE = 2,
+    SERIAL_BYTES = 16,
+    KEY_ID_BYTES = 8,
+    KEY_USAGE_SIGN = 0,
+    KEY_USAGE_CERT = 5
+};
 
 static bool set_serial(X509 *made)
 {
@@ -60,6 +66,38 @@ static enum err set_public_key(X509 *made, const struct crypto_issue *what)
     return good ? ERR_OK : ERR_MALFORMED;
 }
 
+/* RFC 5280 4.2.1.1: names the issuer's key, which matters when a CA renews it. */
+static bool add_authority_key(X509 *made, const X509 *issuer)
+{
+    ASN1_OCTET_STRING *id = X509_get_ext_d2i(issuer, NID_subject_key_identifier, NULL, NULL);
+    if (id == NULL) {
+        return true; /* an issuer without one: then the name has to do */
+    }
+    AUTHORITY_KEYID *authority = AUTHORITY_KEYID_new();
+    if (authority == NULL) {
+        ASN1_OCTET_STRING_free(id);
+        return false;
+    }
+    authority->keyid = id;
+    bool good = X509_add1_ext_i2d(made, NID_authority_key_identifier, authority, 0, 0) == 1;
+    AUTHORITY_KEYID_free(authority);
+    return good;
+}
+
+/* RFC 5280 4.2.1.2; any short number that is unique will do. */
+static bool add_subject_key(X509 *made)
+{
+    uint8_t digest[CRYPTO_SHA256_BYTES];
+    ASN1_OCTET_STRING *id = ASN1_OCTET_STRING_new();
+    const ASN1_BIT_STRING *bits = X509_get0_pubkey_bitstr(made);
+    crypto_boring()->sha256(slice_of(ASN1_STRING_get0_data(bits), (size_t)ASN1_STRING_length(bits)),
+                            digest);
+    bool good = id != NULL && ASN1_OCTET_STRING_set(id, digest, KEY_ID_BYTES) == 1 &&
+                X509_add1_ext_i2d(made, NID_subject_key_identifier, id, 0, 0) == 1;
+    ASN1_OCTET_STRING_free(id);
+    return good;
+}
+
 static enum err set_issuer(X509 *made, const struct crypto_issue *what)
 {
     if (what->issuer_certificate.len == 0) {
@@ -72,6 +110,9 @@ static enum err set_issuer(X509 *made, const struct crypto_issue *what)
     if (issuer != NULL && X509_set_issuer_name(made, X509_get_subject_name(issuer)) == 1) {
         EVP_PKEY *key = crypto_boring_key_object(what->issuer_key);
         error = X509_check_private_key(issuer, key) == 1 ? ERR_OK : ERR_STATE;
+        if (error == ERR_OK && !add_authority_key(made, issuer)) {
+            error = ERR_NO_MEMORY;
+        }
     }
     X509_free(issuer);
     return error;
@@ -189,7 +230,7 @@ static enum err fill(X509 *made, const struct crypto_issue *what)
     if (error != ERR_OK) {
         return error;
     }
-    bool good = add_constraints(made, what->is_ca) &&
+    bool good = add_constraints(made, what->is_ca) && (!what->is_ca || add_subject_key(made)) &&
                 (what->user.len == 0 || add_names(made, what)) &&
                 sign_certificate(made, what->issuer_key);
     return good ? ERR_OK : ERR_MALFORMED;

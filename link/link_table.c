@@ -314,7 +314,9 @@ void link_table_arm_drain(struct turn *t, struct link *l)
 {
     l->drain_bytes_in = l->bytes_in;
     l->timer.what = TRUNK_TIMER_DRAIN;
-    wheel_arm(t->wheel, &l->timer, t->now_us + TRUNK_DRAIN_US);
+    /* The dialler closes first; by then the acceptor must not have given up the other one. */
+    uint64_t wait_us = l->is_dialled ? TRUNK_DRAIN_US : TRUNK_DRAIN_ACCEPTED_US;
+    wheel_arm(t->wheel, &l->timer, t->now_us + wait_us);
 }
 
 void link_table_promote(struct turn *t, struct link_table *lt, const struct node_id *id)
