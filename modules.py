@@ -198,6 +198,7 @@ UNIT_TESTS = {
         test_value
     '''),
     'tests/unit/sip': names('''
+        test_chaos
         test_flow
         test_proxy
         test_registrar

@@ -240,5 +240,6 @@ void digest_challenge(struct turn *t, struct sip *s, const struct sip_rx *rx, st
     if (account->ha1_md5[0] != 0) {
         challenge(s, &w, id, nonce, "MD5", is_stale);
     }
-    reply_finish(t, s, rx, tx, status, &w);
+    reply_finish(t, s, rx, NULL, status, &w); /* as reply_stranger */
+    tx_server_forget(t, s, tx);
 }

@@ -29,6 +29,7 @@ enum digest_result {
 /* Judges the credentials of a request in header `id` against `account`. */
 enum digest_result digest_check(struct turn *t, struct sip *s, const struct sip_rx *rx,
                                 enum sip_hdr_id id, const struct sip_account *account);
-/* 401 (REGISTER) or 407, with a challenge for each hash that the account's policy names. */
+/* 401 (REGISTER) or 407, with a challenge for each hash that the account's policy names.
+ * Sent statelessly; `tx` is over. */
 void digest_challenge(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx,
                       const struct sip_account *account, bool is_stale);

@@ -51,6 +51,10 @@ static struct proxy *open_proxy(struct turn *t, struct sip *s, const struct sip_
 
 static void close_proxy(struct turn *t, struct sip *s, struct proxy *p)
 {
+    struct tx *tx = tx_get(s, p->tx);
+    if (tx != NULL && tx->state <= TX_PROCEEDING) {
+        tx_server_forget(t, s, tx); /* a final response that there was no room for */
+    }
     fork_release_all(t, s, p);
     msgbuf_release(t->buffers, p->request);
     if (p->best != NULL) {
@@ -174,8 +178,7 @@ void proxy_settle(struct turn *t, struct sip *s, struct proxy *p)
     struct tx *tx = tx_get(s, p->tx);
     if (!p->is_answered && tx != NULL) {
         if (p->best_status == 408 && p->method != SIP_METHOD_INVITE && p->best == NULL) {
-            (void)tx_server_step(t, tx, TX_EVENT_BROKEN); /* RFC 4320 4.2: silence, not 408 */
-            tx_release(t, s, tx);
+            tx_server_forget(t, s, tx); /* RFC 4320 4.2: silence, not 408 */
         } else if (p->best != NULL) {
             tx_server_respond(t, s, tx, p->best_status, p->best);
         } else {
@@ -241,14 +244,14 @@ static bool is_known_phone(struct turn *t, struct sip *s, const struct sip_rx *r
     }
     if (account == REGISTRAR_NONE) {
         metric_add(t->metrics, METRIC_sip_refused_auth, 1);
-        reply_send(t, s, rx, tx, 403, "No credential of the From account on this node");
+        reply_stranger(t, s, rx, tx, 403, "No credential of the From account on this node");
         return false;
     }
     const struct sip_account *who = &s->settings.accounts[account];
     enum digest_result result = digest_check(t, s, rx, SIP_HDR_PROXY_AUTHORIZATION, who);
     if (result == DIGEST_OTHER) {
         metric_add(t->metrics, METRIC_sip_refused_auth, 1);
-        reply_send(t, s, rx, tx, 403, "From names somebody else");
+        reply_stranger(t, s, rx, tx, 403, "From names somebody else");
         return false;
     }
     if (result != DIGEST_OK) {
@@ -353,6 +356,29 @@ static void route_new(struct turn *t, struct sip *s, const struct sip_rx *rx, st
 
 /* ---- inside a dialog */
 
+/* A phone that has registered again since may have moved to another flow: a binding of the To AOR
+ * that is the Request-URI knows better than the token. */
+static struct flow_ref flow_now(struct turn *t, struct sip *s, const struct sip_rx *rx,
+                                const struct flow_ref *flow)
+{
+    char aor[SIP_STATE_AOR_CAP];
+    size_t len = 0;
+    handle at = 0;
+    const struct registrar_binding *b = NULL;
+    if (sip_state_aor_text(s, rx->core.to.uri, false, aor, &len) != ERR_OK) {
+        return *flow;
+    }
+    uint32_t account = registrar_find(s, slice_of(aor, len));
+    while (account != REGISTRAR_NONE && (b = registrar_next(t, s, account, &at)) != NULL) {
+        struct sip_uri uri;
+        if (sip_uri_decode(slice_of(b->uri, b->uri_len), &uri) == ERR_OK &&
+            sip_uri_is_equal(&uri, &rx->core.uri)) {
+            return b->flow;
+        }
+    }
+    return *flow;
+}
+
 static void route_dialog(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx,
                          const struct hop *hop)
 {
@@ -374,7 +400,8 @@ static void route_dialog(struct turn *t, struct sip *s, const struct sip_rx *rx,
     if (hop->has_next) {
         fork_add(t, s, p, NULL, &hop->node, SLICE_EMPTY);
     } else {
-        fork_add(t, s, p, &hop->flow, NULL, SLICE_EMPTY);
+        struct flow_ref flow = flow_now(t, s, rx, &hop->flow);
+        fork_add(t, s, p, &flow, NULL, SLICE_EMPTY);
     }
     fork_settle(t, s, p);
 }
@@ -413,14 +440,16 @@ static void on_cancel(struct turn *t, struct sip *s, const struct sip_rx *rx)
     }
 }
 
-static void on_options(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx)
+/* 200 to OPTIONS, or 405: what we take (RFC 3261 11.2, 21.4.6). */
+static void say_methods(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx,
+                        unsigned status)
 {
     struct sip_writer w;
-    reply_begin(t, s, rx, 200, &w);
+    reply_begin(t, s, rx, status, &w);
     sip_write_header(&w, SIP_HDR_ALLOW,
                      SLICE_LITERAL("INVITE, ACK, CANCEL, BYE, REGISTER, OPTIONS, MESSAGE"));
     sip_write_header(&w, SIP_HDR_ACCEPT, SLICE_LITERAL("application/sdp"));
-    reply_finish(t, s, rx, tx, 200, &w);
+    reply_finish(t, s, rx, tx, status, &w);
 }
 
 /* False: was answered (or dropped, an ACK). */
@@ -430,13 +459,13 @@ static bool is_sound(struct turn *t, struct sip *s, const struct sip_rx *rx, str
     if (rx->core.has_max_forwards && rx->core.max_forwards == 0 &&
         rx->m->method != SIP_METHOD_REGISTER) {
         metric_add(t->metrics, METRIC_sip_refused_loop, 1);
-        reply_send(t, s, rx, tx, 483, "Too many hops");
+        reply_stranger(t, s, rx, tx, 483, "Too many hops");
         return false;
     }
     loop_mark(t, s, rx, mark);
     if (loop_is_found(s, rx, mark)) {
         metric_add(t->metrics, METRIC_sip_refused_loop, 1);
-        reply_send(t, s, rx, tx, 482, "The request has been here before");
+        reply_stranger(t, s, rx, tx, 482, "The request has been here before");
         return false;
     }
     if (sip_msg_has(rx->m, SIP_HDR_PROXY_REQUIRE)) {
@@ -444,7 +473,8 @@ static bool is_sound(struct turn *t, struct sip *s, const struct sip_rx *rx, str
         reply_begin(t, s, rx, 420, &w);
         sip_write_header(&w, SIP_HDR_UNSUPPORTED, sip_msg_first(rx->m, SIP_HDR_PROXY_REQUIRE));
         if (tx != NULL) {
-            reply_finish(t, s, rx, tx, 420, &w);
+            reply_finish(t, s, rx, NULL, 420, &w);
+            tx_server_forget(t, s, tx);
         }
         return false;
     }
@@ -468,9 +498,11 @@ static void dispatch(struct turn *t, struct sip *s, const struct sip_rx *rx, str
         registrar_on_request(t, s, rx, tx);
     } else if (rx->m->method == SIP_METHOD_OPTIONS && !rx->core.uri.has_user &&
                hop_is_us(s, &rx->core.uri)) {
-        on_options(t, s, rx, tx);
+        say_methods(t, s, rx, tx, 200);
+    } else if (rx->m->method == SIP_METHOD_PUBLISH) {
+        say_methods(t, s, rx, tx, 405);
     } else if (rx->core.to.has_tag) {
-        reply_send(t, s, rx, tx, 481, "No Route entry of this node's making");
+        reply_stranger(t, s, rx, tx, 481, "No Route entry of this node's making");
     } else {
         route_new(t, s, rx, tx);
     }

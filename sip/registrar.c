@@ -594,13 +594,13 @@ static uint32_t authorise(struct turn *t, struct sip *s, const struct sip_rx *rx
     char to[SIP_STATE_AOR_CAP], from[SIP_STATE_AOR_CAP];
     size_t to_len = 0, from_len = 0;
     if (sip_state_aor_text(s, rx->core.to.uri, true, to, &to_len) != ERR_OK) {
-        reply_send(t, s, rx, tx, 404, "This domain is not served here");
+        reply_stranger(t, s, rx, tx, 404, "This domain is not served here");
         return REGISTRAR_NONE;
     }
     uint32_t account = registrar_find(s, slice_of(to, to_len));
     if (account == REGISTRAR_NONE) {
         metric_add(t->metrics, METRIC_sip_refused_auth, 1);
-        reply_send(t, s, rx, tx, 403, "No credential of this account on this node");
+        reply_stranger(t, s, rx, tx, 403, "No credential of this account on this node");
         return REGISTRAR_NONE;
     }
     const struct sip_account *who = &s->settings.accounts[account];
@@ -609,7 +609,7 @@ static uint32_t authorise(struct turn *t, struct sip *s, const struct sip_rx *rx
                           !slice_is_equal(slice_of(from, from_len), slice_of(to, to_len));
     if (result == DIGEST_OTHER || (result == DIGEST_OK && is_third_party)) {
         metric_add(t->metrics, METRIC_sip_refused_auth, 1);
-        reply_send(t, s, rx, tx, 403, "Only the account itself may register its address");
+        reply_stranger(t, s, rx, tx, 403, "Only the account itself may register its address");
         return REGISTRAR_NONE;
     }
     if (result != DIGEST_OK) {

@@ -66,11 +66,8 @@ void reply_finish(struct turn *t, struct sip *s, const struct sip_rx *rx, struct
         sip_write_finish(w, &text) == ERR_OK ? sip_state_buffer(t, text) : NULL;
     if (buf == NULL) {
         metric_add(t->metrics, METRIC_sip_drop_full, 1);
-        if (tx != NULL && status >= 200) { /* nothing can be said: end it all the same */
-            (void)tx_server_step(t, tx, TX_EVENT_BROKEN);
-            if (tx->state == TX_DONE) {
-                tx_release(t, s, tx);
-            }
+        if (tx != NULL && status >= 200 && tx->state <= TX_PROCEEDING) {
+            tx_server_forget(t, s, tx); /* nothing can be said: it ends all the same */
         }
         return;
     }
@@ -98,6 +95,15 @@ void reply_send(struct turn *t, struct sip *s, const struct sip_rx *rx, struct t
         reply_warning(s, &w, why);
     }
     reply_finish(t, s, rx, tx, status, &w);
+}
+
+void reply_stranger(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx,
+                    unsigned status, const char *why)
+{
+    reply_send(t, s, rx, NULL, status, why);
+    if (tx != NULL) {
+        tx_server_forget(t, s, tx);
+    }
 }
 
 unsigned reply_status_of(enum err error, uint16_t reload_error)

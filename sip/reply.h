@@ -10,6 +10,10 @@
 /* Simple ones: `why` NULL = no Warning. */
 void reply_send(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx,
                 unsigned status, const char *why);
+/* The same for senders who are not known yet: statelessly, and `tx` is forgotten, so that strangers
+ * cannot fill the table (RFC 3261 8.2.7, 26.3.2.4). */
+void reply_stranger(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx,
+                    unsigned status, const char *why);
 /* With headers of the caller's: reply_begin, sip_write_*, reply_finish. */
 void reply_begin(struct turn *t, struct sip *s, const struct sip_rx *rx, unsigned status,
                  struct sip_writer *w);

@@ -112,6 +112,8 @@ void tx_server_recv(struct turn *t, struct sip *s, struct tx *tx, bool is_ack);
 /* Sends a response; the caller keeps its reference. */
 void tx_server_respond(struct turn *t, struct sip *s, struct tx *tx, unsigned status,
                        struct msgbuf *response);
+/* The user has nothing to say any more: no response was or will be sent through it. */
+void tx_server_forget(struct turn *t, struct sip *s, struct tx *tx);
 /* Where the responses to a request go (18.2.2, 3581). */
 struct flow_ref tx_server_return(const struct sip_msg_core *core, const struct flow_ref *from);
 

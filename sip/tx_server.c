@@ -131,6 +131,13 @@ void tx_server_respond(struct turn *t, struct sip *s, struct tx *tx, unsigned st
     tx_keep(t, tx, tx->state == TX_ACCEPTED ? NULL : response);
 }
 
+void tx_server_forget(struct turn *t, struct sip *s, struct tx *tx)
+{
+    CHECK(tx->state == TX_TRYING || tx->state == TX_PROCEEDING);
+    (void)tx_server_step(t, tx, TX_EVENT_BROKEN);
+    tx_release(t, s, tx);
+}
+
 /* Appends a piece, or the hash of it when it is long, so that no input is cut. */
 static void piece(struct turn *t, struct wr *w, struct slice text)
 {

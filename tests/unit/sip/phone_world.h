@@ -61,7 +61,7 @@ struct world_instance {
     struct sip *sip;
     int node;
     uint16_t shard;
-    bool is_dead;
+    bool is_deaf; /* hears nothing from other peers, and dials none */
     struct sip_account accounts[WORLD_ACCOUNTS];
     struct ident idents[WORLD_ACCOUNTS];
     struct limits limits;
@@ -634,7 +634,7 @@ static bool world_output(struct world *w, int at)
             size_t len = e.buf->len;
             memcpy(copy, msgbuf_data(e.buf), len);
             y->turn.now_us = w->now_us;
-            if (!y->is_dead) {
+            if (!y->is_deaf) {
                 sip_on_stream(&y->turn, y->sip, o->flow, copy, len);
             }
         }
@@ -681,7 +681,7 @@ static bool world_overlay(struct world *w, int at)
         sip_on_overlay(&x->turn, x->sip, &e);
         for (int i = 0; e.kind == OVERLAY_APPATTACHED && e.error == ERR_OK && i < w->count; i++) {
             struct node_id id = world_node_id(i);
-            if (ids_node_is_equal(&id, &e.node_id) && !w->instances[i]->is_dead) {
+            if (ids_node_is_equal(&id, &e.node_id) && !w->instances[i]->is_deaf) {
                 world_join_peers(w, i, at); /* the answerer dials */
             }
         }
@@ -698,9 +698,7 @@ static void world_settle(struct world *w)
             struct wheel_timer *timer = NULL;
             x->turn.now_us = w->now_us;
             while ((timer = wheel_take(&x->wheel, w->now_us)) != NULL) {
-                if (!x->is_dead) {
-                    sip_on_timer(&x->turn, x->sip, timer);
-                }
+                sip_on_timer(&x->turn, x->sip, timer);
                 any = true;
             }
             any = world_overlay(w, i) || any;

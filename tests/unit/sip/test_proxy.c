@@ -281,11 +281,11 @@ Test(proxy, callee_peer_unreachable)
     cr_assert_eq(w->dht.fetches - fetches, 2);
     /* AppAttach is answered, but nobody dials: 10 s each */
     w->instances[one]->overlay.is_attach_failing = false;
-    w->instances[two]->is_dead = true;
+    w->instances[two]->is_deaf = true;
     phone_call(w, a, "MESSAGE", "bob", "gone2");
     world_run(w, 25000000);
     phone_expect(a, "SIP/2.0 480");
-    w->instances[two]->is_dead = false;
+    w->instances[two]->is_deaf = false;
     world_expect_empty(w);
     world_free(w);
 }
