@@ -87,6 +87,7 @@ enum err dial_want(struct turn *t, struct sip *s, const struct node_id *node)
     }
     metric_add(t->metrics, METRIC_sip_appattaches, 1);
     d->state = DIAL_ATTACHING;
+    d->begun_us = t->now_us;
     return ERR_PENDING;
 }
 
@@ -127,6 +128,9 @@ void dial_on_up(struct turn *t, struct sip *s, const struct flow *f)
         return; /* it can be read from all the same */
     }
     wheel_cancel(t->wheel, &d->timer);
+    if (d->state == DIAL_ATTACHING || d->state == DIAL_EXPECTING) {
+        s->last_setup.appattach_us = t->now_us - d->begun_us;
+    }
     const struct flow *old = d->state == DIAL_UP ? pool_get(&s->flows, d->flow) : NULL;
     if (old == NULL || is_preferred(s, f) || old->is_dialled == f->is_dialled) {
         d->flow = f->ref.flow;

@@ -5,7 +5,8 @@
  * sip_peer_up.  Glare leaves two connections: both are read, the one opened by the higher Node-ID
  * is written to.
  *
- * Owner:  struct sip.  Limits: sip_dials peers; 10 s from AppAttachAns until the connection is up. */
+ * Owner:  struct sip.  Limits: sip_dials peers; 10 s from AppAttachAns until the connection is up.
+ */
 #pragma once
 #include "sip/flow.h"
 
@@ -14,7 +15,8 @@ enum dial_state { DIAL_IDLE, DIAL_ATTACHING, DIAL_EXPECTING, DIAL_UP };
 struct dial {
     struct wheel_timer timer;
     struct node_id node;
-    handle flow; /* UP: the one we write to */
+    handle flow;       /* UP: the one we write to */
+    uint64_t begun_us; /* of the AppAttach */
     uint8_t state;
 };
 STATIC_CHECK(sizeof(struct dial) <= LIMITS_COST_sip_dials);

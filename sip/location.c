@@ -112,6 +112,8 @@ struct location *location_start(struct turn *t, struct sip *s, struct slice aor,
     l->purpose = speaker == NULL ? LOCATION_CALLEE : LOCATION_CALLER;
     if (speaker != NULL) {
         l->speaker = *speaker;
+    } else {
+        s->last_setup = (struct sip_setup){.at_us = t->now_us};
     }
     if (speaker != NULL ? find_right(t, s, l) : use_cache && find_cached(t, s, l)) {
         return finish(l, 0, NULL);
@@ -156,8 +158,8 @@ static void add_aor(const struct sip *s, struct location *l, struct slice text)
 {
     char uri[SIP_STATE_AOR_CAP], aor[SIP_STATE_AOR_CAP];
     size_t len = 0;
-    bool has_scheme = text.len > 4 && slice_is_equal_nocase(slice_sub(text, 0, 4),
-                                                            SLICE_LITERAL("sip:"));
+    bool has_scheme =
+        text.len > 4 && slice_is_equal_nocase(slice_sub(text, 0, 4), SLICE_LITERAL("sip:"));
     if (text.len > SIP_ACCOUNT_USER_CAP || l->aor_count == LOCATION_AORS) {
         return;
     }
@@ -253,6 +255,8 @@ struct location *location_on_fetched(struct turn *t, struct sip *s,
     }
     if (!is_absent) {
         take_values(s, l, event);
+        s->last_setup.fetch_us = event->elapsed_us;
+        s->last_setup.fetch_hops = event->hops;
     }
     return next_step(t, s, l);
 }

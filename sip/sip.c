@@ -37,8 +37,7 @@ size_t sip_bytes(const struct sip_settings *s)
            ((size_t)l->sip_events + l->sip_flows) * sizeof(struct sip_event) +
            pool_bytes(l->sip_transactions, sizeof(struct tx)) +
            table_bytes(l->sip_transactions, TX_KEY_BYTES) +
-           pool_bytes(l->sip_dials, sizeof(struct dial)) +
-           table_bytes(l->sip_dials, IDS_NODE_MAX) +
+           pool_bytes(l->sip_dials, sizeof(struct dial)) + table_bytes(l->sip_dials, IDS_NODE_MAX) +
            pool_bytes(l->sip_proxies, sizeof(struct proxy)) +
            pool_bytes(l->sip_branches, sizeof(struct fork_branch)) +
            pool_bytes(l->sip_lookups, sizeof(struct location)) +
@@ -60,8 +59,8 @@ static void init_names(struct turn *t, struct sip *s)
         s->domain[i] = (char)slice_lower((uint8_t)s->settings.domain[i]);
     }
     t->crypto->sha1(slice_text(s->settings.domain), hash);
-    s->params.overlay = (uint32_t)hash[16] << 24 | (uint32_t)hash[17] << 16 |
-                        (uint32_t)hash[18] << 8 | hash[19];
+    s->params.overlay =
+        (uint32_t)hash[16] << 24 | (uint32_t)hash[17] << 16 | (uint32_t)hash[18] << 8 | hash[19];
     s->params.node_id_length = IDS_RING_BYTES;
     ids_hex(slice_of(s->settings.self.bytes, IDS_RING_BYTES), s->self_host);
     s->self_host[2 * IDS_RING_BYTES] = '.';
@@ -301,7 +300,8 @@ static void on_bytes(struct turn *t, struct sip *s, const struct flow_ref *from,
         break;
     case SIP_EVENT_PING:
     case SIP_EVENT_CRLF:
-        metric_add(t->metrics, METRIC_sip_keepalives, 1); /* datagrams: no answer (RFC 5626: STUN) */
+        metric_add(t->metrics, METRIC_sip_keepalives,
+                   1); /* datagrams: no answer (RFC 5626: STUN) */
         break;
     }
 }
@@ -405,9 +405,8 @@ void sip_on_mail(struct turn *t, struct sip *s, uint16_t shard, uint16_t mail, u
         flow_on_mail(t, s, data, len);
         break;
     case IO_MAIL_SIP_PEER:
-        from = (struct flow_ref){.kind = FLOW_SIBLING,
-                                 .shard = shard,
-                                 .node = s->settings.siblings[shard]};
+        from = (struct flow_ref){
+            .kind = FLOW_SIBLING, .shard = shard, .node = s->settings.siblings[shard]};
         on_bytes(t, s, &from, slice_of(data, len), true);
         break;
     default:
@@ -496,6 +495,7 @@ void sip_status(const struct sip *s, struct sip_status *out)
                                .accounts_registered = s->registered,
                                .flows = s->flows.in_use,
                                .transactions = s->txs.in_use,
+                               .last_setup = s->last_setup,
                                .requests_in = s->requests_in,
                                .responses_in = s->responses_in,
                                .requests_out = s->requests_out,

@@ -4,14 +4,14 @@
  * Sees phones as flows of plaintext and the overlay through dht/overlay.h, nothing else.
  *
  * Steering.  Each AOR has a home shard, sip_home_shard(aor).  A request is handled, transaction and
- * all, on the home shard of whom it speaks for: REGISTER by its To, a request outside a dialog by its
- * From, one inside a dialog by the shard number that our Record-Route put into its Route, a response
- * by the shard number in our Via branch.  One that arrives elsewhere is mailed there whole together
- * with its flow (IO_MAIL_SIP); what is sent back is mailed to the shard that owns the flow
+ * all, on the home shard of whom it speaks for: REGISTER by its To, a request outside a dialog by
+ * its From, one inside a dialog by the shard number that our Record-Route put into its Route, a
+ * response by the shard number in our Via branch.  One that arrives elsewhere is mailed there whole
+ * together with its flow (IO_MAIL_SIP); what is sent back is mailed to the shard that owns the flow
  * (IO_MAIL_SIP_SEND).  A request from another peer arrives at the callee's home shard by itself.
  *
- * Output: datagrams and mail through turn->out, stream bytes as events (node/path puts TLS between),
- * overlay requests by calling dht/overlay.h with tags that carry HANDLE_SIP_* kinds. */
+ * Output: datagrams and mail through turn->out, stream bytes as events (node/path puts TLS
+ * between), overlay requests by calling dht/overlay.h with tags that carry HANDLE_SIP_* kinds. */
 #pragma once
 #include "core/limits.h"
 #include "core/turn.h"
@@ -36,10 +36,10 @@ struct sip_settings {
     size_t account_count;
     uint16_t shard;
     uint16_t shards;
-    struct node_id self;                /* the peer of this shard: the route that is stored */
+    struct node_id self; /* the peer of this shard: the route that is stored */
     struct node_id siblings[OVERLAY_SHARDS_CAP];
-    struct address advertised;          /* of the phone side, for Via, Record-Route and Contact */
-    uint8_t nonce_secret[32];           /* same on all shards of the node */
+    struct address advertised; /* of the phone side, for Via, Record-Route and Contact */
+    uint8_t nonce_secret[32];  /* same on all shards of the node */
     uint32_t default_expires_s, min_expires_s, max_expires_s; /* 3600, 60, 7200 */
     const struct limits *limits;
 };
@@ -70,7 +70,8 @@ bool sip_is_idle(const struct sip *s);
 
 void sip_on_datagram(struct turn *t, struct sip *s, const struct address *remote, uint8_t *data,
                      size_t len);
-/* A phone's connection was accepted.  0 when the table is full: the caller aborts the connection. */
+/* A phone's connection was accepted.  0 when the table is full: the caller aborts the connection.
+ */
 handle sip_flow_accepted(struct turn *t, struct sip *s, enum sip_flow_kind kind, handle conn,
                          const struct address *remote);
 /* A TLS connection to another peer is up and its certificate holds `node_id` and `user`; `dialled`:
@@ -90,7 +91,16 @@ bool sip_next(struct turn *t, struct sip *s, struct sip_event *event);
 /* The shard that owns an AOR ("alice@example.org", canonical: user %-decoded, host lower case). */
 uint16_t sip_home_shard(struct slice aor, uint16_t shards);
 
+/* How the last callee was found, for people who want to see the price of a call. */
+struct sip_setup {
+    uint64_t at_us;    /* when the look-up began; 0 = there was none yet */
+    uint64_t fetch_us; /* 0 = the short cache knew */
+    uint32_t fetch_hops;
+    uint64_t appattach_us; /* until the connection was up; 0 = there was one */
+};
+
 struct sip_status {
+    struct sip_setup last_setup;
     uint32_t bindings, accounts_registered, flows, peer_flows, transactions;
     uint64_t requests_in, responses_in, requests_out, responses_out;
 };

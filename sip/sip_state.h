@@ -23,12 +23,12 @@ struct sip {
     struct overlay *overlay;
     struct rl_params params;
     bool is_draining;
-    char domain[SIP_DOMAIN_CAP + 1];      /* lower case */
+    char domain[SIP_DOMAIN_CAP + 1];        /* lower case */
     char self_host[SIP_STATE_HOST_CAP + 1]; /* <Node-ID in hex>.<domain>: us, for other peers */
-    char advertised[ADDRESS_TEXT_CAP];    /* us, for phones */
-    struct sip_parser parser;             /* datagrams and mail */
-    struct sip_parser again;              /* messages of ours that are read once more */
-    uint8_t scratch[MSGBUF_LARGE_BYTES];  /* messages being written */
+    char advertised[ADDRESS_TEXT_CAP];      /* us, for phones */
+    struct sip_parser parser;               /* datagrams and mail */
+    struct sip_parser again;                /* messages of ours that are read once more */
+    uint8_t scratch[MSGBUF_LARGE_BYTES];    /* messages being written */
 
     struct pool flows; /* flow */
     struct sip_event *events;
@@ -37,9 +37,9 @@ struct sip {
     struct table tx_table;
     struct pool dials; /* dial */
     struct table dial_table;
-    struct pool proxies; /* proxy */
+    struct pool proxies;  /* proxy */
     struct pool branches; /* fork */
-    struct pool lookups; /* location and speak */
+    struct pool lookups;  /* location and speak */
     struct location_cached *located;
     struct speak_cached *spoken;
     struct pool registers; /* registrar */
@@ -49,14 +49,16 @@ struct sip {
     struct digest_seen *seen; /* digest */
     uint32_t registered;      /* accounts with at least one binding */
     uint64_t requests_in, responses_in, requests_out, responses_out;
+    struct sip_setup last_setup; /* location and dial */
 };
 
-/* Reads a message of ours again, into s->again: valid until the next call.  CHECKs that it is sound:
- * it was when it was kept. */
+/* Reads a message of ours again, into s->again: valid until the next call.  CHECKs that it is
+ * sound: it was when it was kept. */
 void sip_state_reread(struct sip *s, const struct msgbuf *buf, const struct flow_ref *from,
                       struct sip_rx *rx);
-/* The canonical AOR of a URI that is of this overlay's domain: ERR_NOT_FOUND for another domain or no
- * user, ERR_UNSUPPORTED for another scheme.  `alias`: our own address as host means the domain. */
+/* The canonical AOR of a URI that is of this overlay's domain: ERR_NOT_FOUND for another domain or
+ * no user, ERR_UNSUPPORTED for another scheme.  `alias`: our own address as host means the domain.
+ */
 enum err sip_state_aor(const struct sip *s, const struct sip_uri *uri, bool alias, char *out,
                        size_t *len) MUST_USE;
 /* The same from the text of a URI. */
