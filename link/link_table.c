@@ -226,29 +226,40 @@ static struct link *stranger_of(struct link_node *node)
     return CONTAINER_OF(node, struct link, handshaking);
 }
 
-/* The oldest stranger of that address (NULL: of any), and how many there are. */
+/* Who goes first when there is no room: whoever has not said a word, then by age. */
+static bool is_less_earnest(const struct link *a, const struct link *b)
+{
+    return b == NULL || (a->tls == NULL && b->tls != NULL);
+}
+
+/* Counts the strangers of that address (NULL: of any), and picks the one to go first. */
 static uint32_t count_strangers(struct link_table *lt, const struct address *host,
-                                struct link **oldest)
+                                struct link **candidate)
 {
     uint32_t count = 0;
-    *oldest = NULL;
+    *candidate = NULL;
     for (struct link_node *n = lt->handshaking.next; n != &lt->handshaking; n = n->next) {
         struct link *l = stranger_of(n);
         if (host != NULL && !address_is_same_host(&l->remote, host)) {
             continue;
         }
-        *oldest = *oldest == NULL ? l : *oldest;
+        *candidate = is_less_earnest(l, *candidate) ? l : *candidate;
         count++;
     }
     return count;
 }
 
-static bool evict(struct turn *t, struct link_table *lt, struct link *oldest)
+static bool evict(struct turn *t, struct link_table *lt, struct link *candidate)
 {
-    if (oldest == NULL || t->now_us - oldest->opened_us < LINK_TABLE_PATIENCE_US) {
+    if (candidate == NULL) {
         return false;
     }
-    trunk_fail(t, lt, oldest, ERR_LIMIT, METRIC_link_evicted, "made room for another");
+    uint64_t patience_us =
+        candidate->tls == NULL ? LINK_TABLE_PATIENCE_IDLE_US : LINK_TABLE_PATIENCE_US;
+    if (t->now_us - candidate->opened_us < patience_us) {
+        return false;
+    }
+    trunk_fail(t, lt, candidate, ERR_LIMIT, METRIC_link_evicted, "made room for another");
     return true;
 }
 
@@ -257,15 +268,16 @@ bool link_table_admit(struct turn *t, struct link_table *lt, const struct addres
     const struct link_settings *s = &lt->settings;
     uint32_t strangers_cap = s->handshaking - s->handshaking / 4;
     uint32_t links_cap = s->links - s->links / 8;
-    struct link *oldest = NULL;
+    struct link *candidate = NULL;
     if (s->handshaking_per_host > 0 &&
-        count_strangers(lt, remote, &oldest) >= s->handshaking_per_host && !evict(t, lt, oldest)) {
+        count_strangers(lt, remote, &candidate) >= s->handshaking_per_host &&
+        !evict(t, lt, candidate)) {
         metric_add(t->metrics, METRIC_link_refused_host, 1);
         return false;
     }
     if (lt->handshaking_count >= strangers_cap) {
-        count_strangers(lt, NULL, &oldest);
-        if (!evict(t, lt, oldest)) {
+        count_strangers(lt, NULL, &candidate);
+        if (!evict(t, lt, candidate)) {
             metric_add(t->metrics, METRIC_link_refused_handshaking, 1);
             return false;
         }

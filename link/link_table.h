@@ -13,8 +13,10 @@ enum {
     LINK_TABLE_SIBLINGS = 64,
     /* The largest message that fits a buffer with its frame header and an ACK. */
     LINK_TABLE_MESSAGE_CAP = MSGBUF_LARGE_BYTES - FRAME_DATA_HEADER - FRAME_ACK_BYTES,
-    /* A stranger that has been silent for so long makes room for the next one. */
-    LINK_TABLE_PATIENCE_US = 250000,
+    /* A stranger makes room for the next one when it has said nothing for so long, or is in its
+     * handshake for so long. */
+    LINK_TABLE_PATIENCE_IDLE_US = 250000,
+    LINK_TABLE_PATIENCE_US = 2000000,
 };
 
 /* Member of a list with a head of the same type; next == NULL: in no list. */

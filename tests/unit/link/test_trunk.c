@@ -215,6 +215,41 @@ Test(trunk, strangers_are_bounded)
     world_fini();
 }
 
+/* The idle go first; a slow handshake is given two seconds. */
+Test(trunk, the_idle_make_room_before_the_slow)
+{
+    world_init(29);
+    struct world_host *h = &world.hosts[0];
+    h->settings.handshaking = 4; /* 3 for strangers */
+    world_open_table(h);
+    static struct credential peer;
+    credential_node(&peer, &world.ca, CRYPTO_ED25519, 0x66, NOW_MS);
+    struct rogue r[3];
+    for (size_t i = 0; i < ARRAY_COUNT(r); i++) {
+        rogue_open(&r[i], h, &peer);
+        if (i != 1) {
+            rogue_push(&r[i], h);
+        }
+    }
+    world_settle();
+    world_pass(1000000);
+    cr_assert_not_null(connect_raw(h, &stranger));
+    world_settle();
+    cr_assert(r[0].conn->is_open && !r[1].conn->is_open && r[2].conn->is_open);
+    cr_assert_null(connect_raw(h, &stranger), "the new one has only just come");
+    world_pass(200000);
+    cr_assert_null(connect_raw(h, &stranger));
+    world_pass(900000);
+    cr_assert_not_null(connect_raw(h, &stranger));
+    world_settle();
+    cr_assert(r[0].conn->is_open && r[2].conn->is_open);
+    for (size_t i = 0; i < ARRAY_COUNT(r); i++) {
+        rogue_close(&r[i]);
+    }
+    credential_free(&peer);
+    world_fini();
+}
+
 /* An eighth of the table is never given to accepted links. */
 Test(trunk, some_links_are_kept_for_dialling)
 {
