@@ -172,8 +172,8 @@ static enum digest_result judge(struct turn *t, struct sip *s, const struct sip_
     if (!is_user(account, user)) {
         return DIGEST_OTHER;
     }
-    if (!d->has_qop ||
-        !sip_lex_is_word(d->qop, SLICE_LITERAL("auth")) || d->nc.len != 2 * sizeof(number) ||
+    if (!d->has_qop || !sip_lex_is_word(d->qop, SLICE_LITERAL("auth")) ||
+        d->nc.len != 2 * sizeof(number) ||
         ids_unhex(d->nc, number, sizeof(number), &len) != ERR_OK) {
         return DIGEST_WRONG;
     }

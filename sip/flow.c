@@ -50,9 +50,8 @@ struct flow *flow_open(struct turn *t, struct sip *s, enum sip_flow_kind kind, h
         return NULL;
     }
     f->conn = conn;
-    f->ref = (struct flow_ref){.kind = (uint8_t)kind,
-                               .shard = s->settings.shard,
-                               .flow = pool_handle(&s->flows, f)};
+    f->ref = (struct flow_ref){
+        .kind = (uint8_t)kind, .shard = s->settings.shard, .flow = pool_handle(&s->flows, f)};
     if (remote != NULL) {
         f->ref.remote = *remote;
     }
@@ -89,7 +88,8 @@ static bool push_event(struct turn *t, struct sip *s, enum sip_event_kind kind, 
 
 void flow_close(struct turn *t, struct sip *s, struct flow *f)
 {
-    /* The queue keeps a place for each connection's close (sip_init): it cannot be full of sends. */
+    /* The queue keeps a place for each connection's close (sip_init): it cannot be full of sends.
+     */
     bool told = push_event(t, s, SIP_CLOSE, f->conn, NULL);
     CHECK(told);
     flow_release(t, s, f);

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* flow.h - where SIP messages come from and go to: datagrams, connections, sibling shards.
  *
- * A struct flow_ref is a plain value that may be kept and mailed: a phone's UDP address, a stream of
- * the shard that owns it, a peer of the overlay by its Node-ID, or a sibling peer of this process.
- * flow_send finds the way, over the mailbox where the socket is another shard's.
+ * A struct flow_ref is a plain value that may be kept and mailed: a phone's UDP address, a stream
+ * of the shard that owns it, a peer of the overlay by its Node-ID, or a sibling peer of this
+ * process. flow_send finds the way, over the mailbox where the socket is another shard's.
  *
  * Owner:   struct sip; shard-local.  No sockets: streams leave as events (sip_next).
- * Limits:  sip_flows connections; a partial message is at most MSGBUF_LARGE_BYTES long and 30 s old;
- *          a connection must bring a message within 5 s and prove itself within 30 s.
- * RFC:     3261 18, 3581, 5626 3.5.1 and 4.4.1 (keep-alive). */
+ * Limits:  sip_flows connections; a partial message is at most MSGBUF_LARGE_BYTES long and 30 s
+ * old; a connection must bring a message within 5 s and prove itself within 30 s. RFC:     3261 18,
+ * 3581, 5626 3.5.1 and 4.4.1 (keep-alive). */
 #pragma once
 #include "codec/sip_parser.h"
 #include "sip/sip.h"

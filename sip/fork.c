@@ -131,8 +131,8 @@ static void send_on(struct turn *t, struct sip *s, struct fork_branch *b)
         enter(t, s, b, FORK_OVER);
         return;
     }
-    struct tx *tx = tx_client_start(t, s, (enum sip_method)p->method, &b->to, branch, request,
-                                    &error);
+    struct tx *tx =
+        tx_client_start(t, s, (enum sip_method)p->method, &b->to, branch, request, &error);
     msgbuf_release(t->buffers, request);
     if (tx == NULL) {
         p->has_lost = p->has_lost || (error == ERR_CLOSED && b->to.kind == SIP_PEER);

@@ -2,8 +2,8 @@
 /* fork.h - the branches of a forwarded request (RFC 3261 16.6 to 16.10).
  *
  * All targets are tried at once.  A branch waits for a connection to its peer, then has a client
- * transaction, then a result.  2xx go up as they come and end the others with CANCEL; of failures the
- * best goes up when all branches are over; 6xx ends the others.
+ * transaction, then a result.  2xx go up as they come and end the others with CANCEL; of failures
+ * the best goes up when all branches are over; 6xx ends the others.
  *
  * Owner:  struct sip.  Limits: sip_branches; timer C FORK_TIMER_C_S. */
 #pragma once

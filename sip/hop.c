@@ -36,8 +36,7 @@ static void write_token(struct turn *t, const struct sip *s, const struct flow_r
     sip_write_text(w, ids_hex(wr_slice(&token), hex));
 }
 
-static bool read_token(struct turn *t, const struct sip *s, struct slice user,
-                       struct flow_ref *out)
+static bool read_token(struct turn *t, const struct sip *s, struct slice user, struct flow_ref *out)
 {
     uint8_t bytes[TOKEN_CAP], mac[MAC_BYTES];
     size_t len = 0;
@@ -62,8 +61,7 @@ static bool read_token(struct turn *t, const struct sip *s, struct slice user,
     return rd_is_done(&r) && out->shard < s->settings.shards;
 }
 
-struct slice hop_record(struct turn *t, const struct sip *s, const struct flow_ref *side,
-                        char *out)
+struct slice hop_record(struct turn *t, const struct sip *s, const struct flow_ref *side, char *out)
 {
     struct sip_writer w;
     struct slice text;

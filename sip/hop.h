@@ -5,8 +5,8 @@
  *   for phones  <sip:TOKEN@ADDRESS:PORT;lr;s=SHARD>   TOKEN names a phone's flow, sealed with a key
  *                                                     of this node (RFC 5626 5.2)
  *   for peers   <sip:NODE-ID.DOMAIN;lr;s=SHARD>       reached over the SIP connection to that peer
- * Who forwards a request that may make a dialog records one of these for each side, the upstream one
- * first.  So both parties' route sets end, behind the last of our entries, at the other's flow.
+ * Who forwards a request that may make a dialog records one of these for each side, the upstream
+ * one first.  So both parties' route sets end, behind the last of our entries, at the other's flow.
  *
  * Owner: nobody.  RFC 3261 16.4, 16.6, 16.12. */
 #pragma once

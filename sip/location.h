@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* location.h - where a callee can be reached, and who may speak for a caller: Fetches of Kind 0x1.
  *
- * Location: all values at the AOR; a route gives the Node-ID at its end, an AOR is looked up in turn
- * (RFC 7904 4.2), each once.  Nothing there: Kind 0x10 at the same place tells 480 (known) from 404.
- * Right to speak: design.md section 6; see location_may_speak.
+ * Location: all values at the AOR; a route gives the Node-ID at its end, an AOR is looked up in
+ * turn (RFC 7904 4.2), each once.  Nothing there: Kind 0x10 at the same place tells 480 (known)
+ * from 404. Right to speak: design.md section 6; see location_may_speak.
  *
  * Owner:  struct sip.
  * Limits: sip_lookups; LOCATION_AORS AORs and LOCATION_TARGETS Node-IDs for one callee.
@@ -32,10 +32,10 @@ struct location_target {
 struct location {
     handle owner; /* proxy */
     uint8_t purpose;
-    bool is_cached;    /* found in the cache */
-    bool is_known;     /* asking Kind 0x10 */
+    bool is_cached; /* found in the cache */
+    bool is_known;  /* asking Kind 0x10 */
     bool is_done;
-    uint16_t status;   /* done: 0 found, else what to answer */
+    uint16_t status; /* done: 0 found, else what to answer */
     const char *why;
     uint8_t aor_count, aor_at;
     uint8_t target_count;
@@ -59,7 +59,8 @@ struct speak_cached {
 };
 
 /* Begins to look for `aor`, or asks whether `speaker` (not NULL) may speak for it.  The result is
- * done at once (is_done), or location_on_fetched says when.  NULL: no room.  The caller releases. */
+ * done at once (is_done), or location_on_fetched says when.  NULL: no room.  The caller releases.
+ */
 struct location *location_start(struct turn *t, struct sip *s, struct slice aor,
                                 const struct node_id *speaker, bool use_cache, handle owner);
 /* From OVERLAY_FETCHED: the look-up when it is done, else NULL. */

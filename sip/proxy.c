@@ -3,8 +3,8 @@
  *
  * Outside a dialog.  From a phone: digest, its own AOR in From, a live registration here; then the
  * overlay says where the Request-URI's AOR is, one branch for each peer (this one included).  From
- * another peer: its right to speak for From (location.h), then the contacts that are registered here
- * and nothing else: never back into the overlay (no loop, no open relay).
+ * another peer: its right to speak for From (location.h), then the contacts that are registered
+ * here and nothing else: never back into the overlay (no loop, no open relay).
  *
  * How a dialog finds its way.  Caller A at node 1, callee B at node 2.  Each node that forwards the
  * INVITE records two entries, one for each of its sides (sip/hop):
@@ -13,12 +13,13 @@
  *   node 2:  <sip:ID2.domain;lr;s=1>        <sip:TOKEN-OF-B@node2;lr;s=1>
  *
  * B's BYE has the route set B-token, ID2, ID1, A-token.  B's phone sends it to node 2 (whichever
- * shard; ;s=1 steers).  Node 2 takes off the two that are its own; the next one names peer ID1, whose
- * connection is used, or set up again by AppAttach.  Node 1 takes off its two; nothing is left, so the
- * last token taken off says the flow: A's.  The other direction is the mirror image.  With both
- * phones on one shard there is one pair of tokens and no peer entry; siblings are peers of each other.
- * A request counts as inside a dialog only with a To tag and a token that this node has sealed, so
- * nobody else can make us forward anything.  ACK for 2xx goes the same way, without a transaction. */
+ * shard; ;s=1 steers).  Node 2 takes off the two that are its own; the next one names peer ID1,
+ * whose connection is used, or set up again by AppAttach.  Node 1 takes off its two; nothing is
+ * left, so the last token taken off says the flow: A's.  The other direction is the mirror image.
+ * With both phones on one shard there is one pair of tokens and no peer entry; siblings are peers
+ * of each other. A request counts as inside a dialog only with a To tag and a token that this node
+ * has sealed, so nobody else can make us forward anything.  ACK for 2xx goes the same way, without
+ * a transaction. */
 #include "sip/proxy.h"
 #include "sip/digest.h"
 #include "sip/fork.h"
@@ -64,8 +65,7 @@ static void close_proxy(struct turn *t, struct sip *s, struct proxy *p)
 }
 
 /* A final answer of our own to a forwarded request. */
-static void answer(struct turn *t, struct sip *s, struct proxy *p, unsigned status,
-                   const char *why)
+static void answer(struct turn *t, struct sip *s, struct proxy *p, unsigned status, const char *why)
 {
     struct sip_rx rx;
     struct tx *tx = tx_get(s, p->tx);
@@ -145,8 +145,8 @@ static void located(struct turn *t, struct sip *s, struct proxy *p, struct locat
 static void locate(struct turn *t, struct sip *s, struct proxy *p)
 {
     p->state = PROXY_LOCATING;
-    struct location *l = location_start(t, s, slice_of(p->aor, p->aor_len), NULL,
-                                        !p->is_refetched, pool_handle(&s->proxies, p));
+    struct location *l = location_start(t, s, slice_of(p->aor, p->aor_len), NULL, !p->is_refetched,
+                                        pool_handle(&s->proxies, p));
     if (l == NULL) {
         p->state = PROXY_FORKING;
         fork_note(t, s, p, 503, "Too many calls at once");
@@ -159,9 +159,9 @@ static void locate(struct turn *t, struct sip *s, struct proxy *p)
 void proxy_settle(struct turn *t, struct sip *s, struct proxy *p)
 {
     CHECK(p->open == 0);
-    bool is_stale = p->has_lost || (p->is_cached && (p->best_status == 404 ||
-                                                     p->best_status == 480 ||
-                                                     p->best_status == 503));
+    bool is_stale =
+        p->has_lost ||
+        (p->is_cached && (p->best_status == 404 || p->best_status == 480 || p->best_status == 503));
     if (is_stale && !p->is_answered && !p->is_cancelled && !p->is_refetched && p->aor_len > 0 &&
         !flow_is_peer(&p->from)) {
         p->is_refetched = true; /* the record may have moved: look once more, past the cache */

@@ -326,8 +326,8 @@ static struct flow_ref flow_of(const struct sip_rx *rx, const struct contact *c)
     return flow;
 }
 
-static bool apply_contact(struct turn *t, struct sip *s, const struct sip_rx *rx,
-                          uint32_t account, const struct contact *c)
+static bool apply_contact(struct turn *t, struct sip *s, const struct sip_rx *rx, uint32_t account,
+                          const struct contact *c)
 {
     struct registrar_account *a = &s->accounts[account];
     struct registrar_binding *b = find_contact(s, account, c);
@@ -339,7 +339,7 @@ static bool apply_contact(struct turn *t, struct sip *s, const struct sip_rx *rx
     }
     if (b == NULL) {
         b = a->count < s->settings.limits->sip_bindings_per_account ? pool_acquire(&s->bindings)
-                                                                     : NULL;
+                                                                    : NULL;
         if (b == NULL) {
             metric_add(t->metrics, METRIC_pool_exhausted, 1);
             return false;
@@ -398,8 +398,8 @@ static void arm(struct turn *t, struct sip *s, uint32_t account)
     }
 }
 
-/* Stores the route [self] for `lifetime_s`, or removes it (0; then what is left of the record's life
- * is how long the removal must stand, RFC 6940 7.4.1.3). */
+/* Stores the route [self] for `lifetime_s`, or removes it (0; then what is left of the record's
+ * life is how long the removal must stand, RFC 6940 7.4.1.3). */
 static enum err store(struct turn *t, struct sip *s, uint32_t account, uint32_t lifetime_s,
                       uint64_t tag)
 {
@@ -605,8 +605,9 @@ static uint32_t authorise(struct turn *t, struct sip *s, const struct sip_rx *rx
     }
     const struct sip_account *who = &s->settings.accounts[account];
     enum digest_result result = digest_check(t, s, rx, SIP_HDR_AUTHORIZATION, who);
-    bool is_third_party = sip_state_aor_text(s, rx->core.from.uri, true, from, &from_len) != ERR_OK ||
-                          !slice_is_equal(slice_of(from, from_len), slice_of(to, to_len));
+    bool is_third_party =
+        sip_state_aor_text(s, rx->core.from.uri, true, from, &from_len) != ERR_OK ||
+        !slice_is_equal(slice_of(from, from_len), slice_of(to, to_len));
     if (result == DIGEST_OTHER || (result == DIGEST_OK && is_third_party)) {
         metric_add(t->metrics, METRIC_sip_refused_auth, 1);
         reply_stranger(t, s, rx, tx, 403, "Only the account itself may register its address");

@@ -40,8 +40,7 @@ static void mark_received(const struct sip_rx *rx, struct sip_edit *edit, char *
         return;
     }
     address_host_text(&rx->from.remote, host);
-    bool is_needed =
-        rx->core.via.has_rport || !slice_is_equal(slice_text(host), rx->core.via.host);
+    bool is_needed = rx->core.via.has_rport || !slice_is_equal(slice_text(host), rx->core.via.host);
     sip_edit_received(edit, &rx->core.via, is_needed ? slice_text(host) : SLICE_EMPTY,
                       rx->core.via.has_rport ? rx->from.remote.port : 0);
 }

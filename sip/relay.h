@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* relay.h - the message that goes out for the one that came in (RFC 3261 16.6, 16.7).
  *
- * Requests: Request-URI, Max-Forwards, our Via, Record-Route, our Route entries off, our challenge's
- * credentials off, the received mark.  Responses: our Via off.  All else stays byte for byte. */
+ * Requests: Request-URI, Max-Forwards, our Via, Record-Route, our Route entries off, our
+ * challenge's credentials off, the received mark.  Responses: our Via off.  All else stays byte for
+ * byte. */
 #pragma once
 #include "sip/hop.h"
 
@@ -11,7 +12,7 @@ struct relay {
     struct slice request_uri; /* empty: as it came */
     const char *branch;       /* TX_BRANCH_CAP bytes */
     unsigned pop_routes;
-    bool drop_routes;  /* outside a dialog: all Route headers */
+    bool drop_routes; /* outside a dialog: all Route headers */
     bool record_route;
     bool drop_credentials;
 };

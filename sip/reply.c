@@ -62,8 +62,7 @@ void reply_finish(struct turn *t, struct sip *s, const struct sip_rx *rx, struct
 {
     struct slice text;
     sip_write_body(w, SLICE_EMPTY, SLICE_EMPTY);
-    struct msgbuf *buf =
-        sip_write_finish(w, &text) == ERR_OK ? sip_state_buffer(t, text) : NULL;
+    struct msgbuf *buf = sip_write_finish(w, &text) == ERR_OK ? sip_state_buffer(t, text) : NULL;
     if (buf == NULL) {
         metric_add(t->metrics, METRIC_sip_drop_full, 1);
         if (tx != NULL && status >= 200 && tx->state <= TX_PROCEEDING) {

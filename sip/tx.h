@@ -55,8 +55,20 @@ enum tx_does {
 };
 
 /* RFC names; a timer's `what`. */
-enum tx_timer { TX_TIMER_A = 1, TX_TIMER_B, TX_TIMER_D, TX_TIMER_E, TX_TIMER_F, TX_TIMER_G,
-                TX_TIMER_H, TX_TIMER_I, TX_TIMER_J, TX_TIMER_K, TX_TIMER_L, TX_TIMER_M };
+enum tx_timer {
+    TX_TIMER_A = 1,
+    TX_TIMER_B,
+    TX_TIMER_D,
+    TX_TIMER_E,
+    TX_TIMER_F,
+    TX_TIMER_G,
+    TX_TIMER_H,
+    TX_TIMER_I,
+    TX_TIMER_J,
+    TX_TIMER_K,
+    TX_TIMER_L,
+    TX_TIMER_M
+};
 
 struct tx {
     struct wheel_timer retry; /* A, E, G */
@@ -71,7 +83,7 @@ struct tx {
     uint8_t state;
     uint8_t method;
     bool is_reliable;
-    uint16_t status; /* of the last response */
+    uint16_t status;   /* of the last response */
     bool is_cancelled; /* client: CANCEL was sent */
 };
 STATIC_CHECK(sizeof(struct tx) <= LIMITS_COST_sip_transactions);
@@ -122,8 +134,8 @@ enum tx_does tx_client_step(struct turn *t, struct tx *tx, enum tx_event event);
 /* Starts a client transaction and sends `request` (the caller keeps its reference).  NULL: no room
  * or the transport is gone: *error says which. */
 struct tx *tx_client_start(struct turn *t, struct sip *s, enum sip_method method,
-                           const struct flow_ref *peer, const char *branch,
-                           struct msgbuf *request, enum err *error);
+                           const struct flow_ref *peer, const char *branch, struct msgbuf *request,
+                           enum err *error);
 /* A response for `tx`: sends the ACK where one is due; TX_PASS: the user wants it. */
 enum tx_does tx_client_recv(struct turn *t, struct sip *s, struct tx *tx, const struct sip_msg *m);
 /* Sends CANCEL for the INVITE transaction `tx` (in TX_PROCEEDING). */

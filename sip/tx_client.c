@@ -120,8 +120,8 @@ enum tx_does tx_client_step(struct turn *t, struct tx *tx, enum tx_event event)
 }
 
 struct tx *tx_client_start(struct turn *t, struct sip *s, enum sip_method method,
-                           const struct flow_ref *peer, const char *branch,
-                           struct msgbuf *request, enum err *error)
+                           const struct flow_ref *peer, const char *branch, struct msgbuf *request,
+                           enum err *error)
 {
     uint8_t key[TX_KEY_BYTES];
     uint16_t shard = 0;
@@ -166,8 +166,7 @@ static struct msgbuf *hop_request(struct turn *t, struct sip *s, const struct tx
 
 static void send_ack(struct turn *t, struct sip *s, struct tx *tx, const struct sip_msg *response)
 {
-    struct msgbuf *ack =
-        hop_request(t, s, tx, SIP_METHOD_ACK, sip_msg_first(response, SIP_HDR_TO));
+    struct msgbuf *ack = hop_request(t, s, tx, SIP_METHOD_ACK, sip_msg_first(response, SIP_HDR_TO));
     if (ack != NULL) {
         enum err e = flow_send(t, s, &tx->peer, ack); /* lost: the response comes again */
         (void)e;

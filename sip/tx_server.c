@@ -2,8 +2,8 @@
 /* tx_server.c - server transactions (RFC 3261 17.2, RFC 6026 7.1, 8.5).
  *
  * The last response is kept and sent again for every retransmission of the request, and by timer G
- * until the ACK comes.  After a 2xx to an INVITE the transaction is ACCEPTED for timer L: it absorbs
- * retransmissions of the INVITE, and lets further 2xx through. */
+ * until the ACK comes.  After a 2xx to an INVITE the transaction is ACCEPTED for timer L: it
+ * absorbs retransmissions of the INVITE, and lets further 2xx through. */
 #include "sip/sip_state.h"
 
 enum { PIECE_CAP = 128, KEY_TEXT_CAP = 8 * PIECE_CAP, SIP_PORT = 5060 };

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* fake_overlay.h - dht/overlay.h as sip/ sees it, made of one array that all peers share.
  *
- * Include in one file of a test program: it defines the overlay_ functions, so that libdht's are not
- * linked.  Requests end after FAKE_DELAY_US; `fail` and friends make them end otherwise. */
+ * Include in one file of a test program: it defines the overlay_ functions, so that libdht's are
+ * not linked.  Requests end after FAKE_DELAY_US; `fail` and friends make them end otherwise. */
 #pragma once
 #include "codec/kind_sip.h"
 #include "dht/overlay.h"
@@ -93,8 +93,12 @@ static void fake_put(struct fake_dht *d, const struct overlay_resource *resource
     struct fake_record *r = fake_find(d, resource, kind, key);
     CHECK(r != NULL);
     CHECK(value.len <= sizeof(r->value));
-    *r = (struct fake_record){.resource = *resource, .kind = kind, .is_used = true,
-                              .exists = exists, .value_len = value.len, .until_us = until_us};
+    *r = (struct fake_record){.resource = *resource,
+                              .kind = kind,
+                              .is_used = true,
+                              .exists = exists,
+                              .value_len = value.len,
+                              .until_us = until_us};
     memcpy(r->key, key.data, sizeof(r->key));
     if (value.len > 0) {
         memcpy(r->value, value.data, value.len);

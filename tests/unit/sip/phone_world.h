@@ -2,13 +2,14 @@
 /* phone_world.h - nodes with the real sip/ on a fake overlay, and phones that speak text.
  *
  * Virtual time; a datagram takes no time, an overlay request FAKE_DELAY_US.  Each instance is one
- * shard (= one peer).  Connections between peers are made when AppAttach was answered.  A phone sends
- * to one instance of its node (`entry`), which tests choose to exercise steering.
- * Include in one file of a test program, after criterion. */
+ * shard (= one peer).  Connections between peers are made when AppAttach was answered.  A phone
+ * sends to one instance of its node (`entry`), which tests choose to exercise steering. Include in
+ * one file of a test program, after criterion. */
 #pragma once
 #include "link/crypto_boring.h"
 #include "sip/sip_state.h"
 #include "tests/unit/sip/fake_overlay.h"
+#include <criterion/criterion.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,18 +18,24 @@
 #pragma GCC diagnostic ignored "-Wframe-larger-than="
 #pragma GCC diagnostic ignored "-Wunused-function"
 
-enum { WORLD_INSTANCES = 8, WORLD_PHONES = 8, WORLD_ACCOUNTS = 6, WORLD_CONNS = 128,
-       PHONE_INBOX = 64, PHONE_TEXT = 6000 };
+enum {
+    WORLD_INSTANCES = 8,
+    WORLD_PHONES = 8,
+    WORLD_ACCOUNTS = 6,
+    WORLD_CONNS = 128,
+    PHONE_INBOX = 64,
+    PHONE_TEXT = 6000
+};
 
 static const char *const world_users[WORLD_ACCOUNTS] = {"alice@example.org", "bob@example.org",
                                                         "carol@example.org", "dave@example.org",
-                                                        "erin@example.org", "mallory@example.org"};
+                                                        "erin@example.org",  "mallory@example.org"};
 
 struct phone {
     char name[32]; /* "alice" */
     struct address address;
-    int entry;    /* instance that gets its datagrams or its connection */
-    handle conn;  /* TCP: its connection; 0 = UDP */
+    int entry;   /* instance that gets its datagrams or its connection */
+    handle conn; /* TCP: its connection; 0 = UDP */
     handle flow;
     bool is_closed;
     char inbox[PHONE_INBOX][PHONE_TEXT];
@@ -42,11 +49,11 @@ struct phone {
 
 struct world_conn {
     bool is_used;
-    int at;       /* instance */
-    int peer;     /* instance at the other end, or -1 */
-    int phone;    /* or -1 */
-    handle flow;  /* of sip at `at` */
-    int other;    /* index of the other end's conn */
+    int at;      /* instance */
+    int peer;    /* instance at the other end, or -1 */
+    int phone;   /* or -1 */
+    handle flow; /* of sip at `at` */
+    int other;   /* index of the other end's conn */
 };
 
 struct world_instance {
@@ -77,7 +84,7 @@ struct world {
     int phone_count;
     struct world_conn conns[WORLD_CONNS];
     uint32_t datagrams_lost; /* drop so many of the next datagrams to phones */
-    FILE *trace; /* WORLD_TRACE=FILE: every message */
+    FILE *trace;             /* WORLD_TRACE=FILE: every message */
 };
 
 static struct node_id world_node_id(int instance)
@@ -158,9 +165,14 @@ static int world_add_node(struct world *w, uint16_t shards)
         msgbuf_pool_init(&x->buffers, &arena, 1024, 64);
         io_outbox_init(&x->out, &arena, 1024);
         log_init(&x->log, world_quiet, NULL, LOG_ERROR, 0);
-        x->turn = (struct turn){.now_us = w->now_us, .wall_ms = 1, .rng = &x->rng,
-                                .crypto = crypto_boring(), .wheel = &x->wheel,
-                                .buffers = &x->buffers, .out = &x->out, .metrics = &x->metrics,
+        x->turn = (struct turn){.now_us = w->now_us,
+                                .wall_ms = 1,
+                                .rng = &x->rng,
+                                .crypto = crypto_boring(),
+                                .wheel = &x->wheel,
+                                .buffers = &x->buffers,
+                                .out = &x->out,
+                                .metrics = &x->metrics,
                                 .log = &x->log};
         x->overlay.dht = &w->dht;
         x->overlay.self = s.self;
@@ -216,8 +228,8 @@ static handle world_conn_add(struct world *w, int at, int peer, int phone)
 {
     for (int i = 1; i < WORLD_CONNS; i++) {
         if (!w->conns[i].is_used) {
-            w->conns[i] = (struct world_conn){.is_used = true, .at = at, .peer = peer,
-                                              .phone = phone};
+            w->conns[i] =
+                (struct world_conn){.is_used = true, .at = at, .peer = peer, .phone = phone};
             return handle_make(HANDLE_CONN, 1, (uint32_t)i);
         }
     }
@@ -480,9 +492,10 @@ static void phone_call(struct world *w, struct phone *p, const char *method, con
     if (strcmp(method, "INVITE") == 0) {
         char to_line[PHONE_TEXT];
         value_of(challenge, "To", to_line);
-        phone_send(w, p, "ACK %s SIP/2.0\nVia: %s\nFrom: <sip:%s@example.org>;tag=f-%s\nTo: %s\n"
-                   "Call-ID: %s\nCSeq: 1 ACK\nMax-Forwards: 70\n", uri, via, p->name, call, to_line,
-                   call);
+        phone_send(w, p,
+                   "ACK %s SIP/2.0\nVia: %s\nFrom: <sip:%s@example.org>;tag=f-%s\nTo: %s\n"
+                   "Call-ID: %s\nCSeq: 1 ACK\nMax-Forwards: 70\n",
+                   uri, via, p->name, call, to_line, call);
     }
     snprintf(branch, sizeof(branch), "%s-%s-2", method, call);
     (void)line;
@@ -497,10 +510,11 @@ static void phone_answer(struct world *w, struct phone *p, const char *request, 
         cseq[PHONE_TEXT], address[ADDRESS_TEXT_CAP], copy[PHONE_TEXT];
     snprintf(copy, sizeof(copy), "%s", request);
     value_of(copy, "To", to);
-    phone_send(w, p, "SIP/2.0 %s\n%s%sFrom: %s\nTo: %s%s%s\nCall-ID: %s\nCSeq: %s\n"
-               "Contact: <sip:%s@%s>\n", status, lines_of(copy, "Via", via),
-               lines_of(copy, "Record-Route", rr), value_of(copy, "From", from), to,
-               strstr(to, "tag=") == NULL ? ";tag=t-" : "",
+    phone_send(w, p,
+               "SIP/2.0 %s\n%s%sFrom: %s\nTo: %s%s%s\nCall-ID: %s\nCSeq: %s\n"
+               "Contact: <sip:%s@%s>\n",
+               status, lines_of(copy, "Via", via), lines_of(copy, "Record-Route", rr),
+               value_of(copy, "From", from), to, strstr(to, "tag=") == NULL ? ";tag=t-" : "",
                strstr(to, "tag=") == NULL ? p->name : "", value_of(copy, "Call-ID", id),
                value_of(copy, "CSeq", cseq), p->name, address_text(&p->address, address));
 }
@@ -519,14 +533,15 @@ static void dialog_routes(const char *text, bool is_reversed, char *out)
     char lines[PHONE_TEXT], *line[16];
     int count = 0;
     lines_of(text, "Record-Route", lines);
-    for (char *c = strtok(lines, "\n"); c != NULL && count < 16; c = strtok(NULL, "\n")) {
+    for (char *c = lines; *c != 0 && count < 16; c = strchr(c, '\n') + 1) {
         line[count++] = c;
     }
     size_t len = 0;
     out[0] = 0;
     for (int i = 0; i < count; i++) {
-        const char *from = line[is_reversed ? count - 1 - i : i];
-        len += (size_t)snprintf(out + len, PHONE_TEXT - len, "Route:%s\n", strchr(from, ':') + 1);
+        const char *from = strchr(line[is_reversed ? count - 1 - i : i], ':') + 1;
+        len += (size_t)snprintf(out + len, PHONE_TEXT - len, "Route:%.*s\n",
+                                (int)strcspn(from, "\n"), from);
     }
 }
 
@@ -568,10 +583,11 @@ static void phone_in_dialog(struct world *w, struct phone *p, struct dialog *d, 
     bool is_ack = strcmp(method, "ACK") == 0;
     d->cseq += is_ack ? 0 : 1;
     snprintf(branch, sizeof(branch), "in-%s-%u", method, unique++);
-    phone_send(w, p, "%s %s SIP/2.0\nVia: %s\nFrom: %s\nTo: %s\nCall-ID: %.200s\nCSeq: %u %s\n"
-               "Max-Forwards: 70\n%s%s%s>\n", method, d->target, phone_via(p, branch, via),
-               d->local, d->remote, d->call_id, d->cseq, method, d->routes, "Contact: <sip:x@x.invalid",
-               "");
+    phone_send(w, p,
+               "%s %s SIP/2.0\nVia: %s\nFrom: %s\nTo: %s\nCall-ID: %.200s\nCSeq: %u %s\n"
+               "Max-Forwards: 70\n%s%s%s>\n",
+               method, d->target, phone_via(p, branch, via), d->local, d->remote, d->call_id,
+               d->cseq, method, d->routes, "Contact: <sip:x@x.invalid", "");
 }
 
 /* ---- running */
@@ -613,6 +629,21 @@ static void world_close_conn(struct world *w, int index, bool tell_both)
     }
 }
 
+static void world_datagram(struct world *w, const struct io_op *op)
+{
+    for (int k = 0; k < w->phone_count; k++) {
+        struct phone *p = &w->phones[k];
+        if (!address_is_equal(&p->address, &op->remote) || p->conn != 0) {
+            continue;
+        }
+        if (w->datagrams_lost > 0) {
+            w->datagrams_lost--;
+        } else {
+            phone_deliver(w, p, msgbuf_data(op->buf), op->buf->len);
+        }
+    }
+}
+
 static bool world_output(struct world *w, int at)
 {
     struct world_instance *x = w->instances[at];
@@ -644,16 +675,7 @@ static bool world_output(struct world *w, int at)
         struct io_op op = x->out.ops[i];
         any = true;
         if (op.kind == IO_OP_DATAGRAM) {
-            for (int k = 0; k < w->phone_count; k++) {
-                if (address_is_equal(&w->phones[k].address, &op.remote) &&
-                    w->phones[k].conn == 0) {
-                    if (w->datagrams_lost > 0) {
-                        w->datagrams_lost--;
-                    } else {
-                        phone_deliver(w, &w->phones[k], msgbuf_data(op.buf), op.buf->len);
-                    }
-                }
-            }
+            world_datagram(w, &op);
         } else if (op.kind == IO_OP_MAIL) {
             struct world_instance *y = w->instances[x->node + op.shard];
             uint8_t copy[MSGBUF_LARGE_BYTES];

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_chaos.c - phones that answer by themselves while pools fail, datagrams are lost, connections
  * break and peers die: nothing crashes, and in the end nothing is held. */
-#include <criterion/criterion.h>
 #include "tests/unit/sip/phone_world.h"
+#include <criterion/criterion.h>
 
 struct chaos {
     struct world *w;
@@ -55,11 +55,12 @@ static void try_call(struct chaos *c, struct phone *p, const char *to, int numbe
     const char *method = number % 3 == 2 ? "MESSAGE" : "INVITE";
     for (int i = 0; i < 2; i++) {
         snprintf(branch, sizeof(branch), "call-%d-%d", number, i);
-        phone_send(c->w, p, "%s sip:%s@example.org SIP/2.0\nVia: %s\nFrom: <sip:%s@example.org>;"
+        phone_send(c->w, p,
+                   "%s sip:%s@example.org SIP/2.0\nVia: %s\nFrom: <sip:%s@example.org>;"
                    "tag=%d\nTo: <sip:%s@example.org>\nCall-ID: %d\nCSeq: %d %s\n"
-                   "Contact: <sip:%s@%s>\n%s", method, to, phone_via(p, branch, via), p->name,
-                   number, to, number, i + 1, method, p->name,
-                   address_text(&p->address, address), auth);
+                   "Contact: <sip:%s@%s>\n%s",
+                   method, to, phone_via(p, branch, via), p->name, number, to, number, i + 1,
+                   method, p->name, address_text(&p->address, address), auth);
         if (i == 1 || p->count == 0) {
             return;
         }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_flow.c - connections: reassembly, keep-alive, deadlines; hostile phones and peers. */
-#include <criterion/criterion.h>
 #include "sip/dial.h"
 #include "tests/unit/sip/phone_world.h"
+#include <criterion/criterion.h>
 
 static void expect_ok(const char *text)
 {
@@ -17,8 +17,10 @@ Test(flow, byte_by_byte)
     struct phone *p = world_add_tcp_phone(w, "alice", 0);
     char via[256];
     expect_ok(phone_register(w, p, "600"));
-    phone_send(w, p, "OPTIONS sip:example.org SIP/2.0\nVia: %s\nFrom: <sip:alice@example.org>;tag=1"
-               "\nTo: <sip:example.org>\nCall-ID: o\nCSeq: 1 OPTIONS\n", phone_via(p, "o", via));
+    phone_send(w, p,
+               "OPTIONS sip:example.org SIP/2.0\nVia: %s\nFrom: <sip:alice@example.org>;tag=1"
+               "\nTo: <sip:example.org>\nCall-ID: o\nCSeq: 1 OPTIONS\n",
+               phone_via(p, "o", via));
     expect_ok(phone_get(p));
     world_run(w, 1000000);
     char text[PHONE_TEXT], twice[2 * PHONE_TEXT];
@@ -98,8 +100,13 @@ Test(flow, table_is_full)
 Test(flow, garbage)
 {
     static const char *const texts[] = {
-        "", "\r\n\r\n", "garbage", "INVITE", "INVITE sip:a@b SIP/2.0\r\n\r\n",
-        "SIP/2.0 200 OK\r\n\r\n", "SIP/2.0 999 X\r\nVia: SIP/2.0/UDP h\r\n\r\n",
+        "",
+        "\r\n\r\n",
+        "garbage",
+        "INVITE",
+        "INVITE sip:a@b SIP/2.0\r\n\r\n",
+        "SIP/2.0 200 OK\r\n\r\n",
+        "SIP/2.0 999 X\r\nVia: SIP/2.0/UDP h\r\n\r\n",
         "ACK sip:bob@example.org SIP/2.0\r\nVia: SIP/2.0/UDP h;branch=z9hG4bK1\r\nFrom: <sip:a@b>;"
         "tag=1\r\nTo: <sip:a@b>;tag=2\r\nCall-ID: 1\r\nCSeq: 1 ACK\r\nContent-Length: 0\r\n\r\n",
         "BYE sip:bob@example.org SIP/2.0\r\nVia: SIP/2.0/UDP h;branch=z9hG4bK1\r\n"
@@ -162,9 +169,10 @@ static void peer_message(struct world *w, struct phone *p, const char *from, con
                          const char *id)
 {
     char via[256];
-    phone_send(w, p, "MESSAGE sip:%s@example.org SIP/2.0\nVia: %s\nFrom: <sip:%s@example.org>;"
-               "tag=1\nTo: <sip:%s@example.org>\nCall-ID: %s\nCSeq: 1 MESSAGE\n", to,
-               phone_via(p, id, via), from, to, id);
+    phone_send(w, p,
+               "MESSAGE sip:%s@example.org SIP/2.0\nVia: %s\nFrom: <sip:%s@example.org>;"
+               "tag=1\nTo: <sip:%s@example.org>\nCall-ID: %s\nCSeq: 1 MESSAGE\n",
+               to, phone_via(p, id, via), from, to, id);
     world_run(w, 20000);
 }
 
@@ -194,13 +202,16 @@ Test(flow, a_peer_must_have_the_right_to_speak)
     cr_assert_eq(w->dht.fetches, fetches);
     /* a peer may not register, nor send what claims to be inside a dialog */
     char via[256];
-    phone_send(w, evil, "REGISTER sip:example.org SIP/2.0\nVia: %s\nFrom: <sip:mallory@example.org>"
+    phone_send(w, evil,
+               "REGISTER sip:example.org SIP/2.0\nVia: %s\nFrom: <sip:mallory@example.org>"
                ";tag=1\nTo: <sip:mallory@example.org>\nCall-ID: 5\nCSeq: 1 REGISTER\n",
                phone_via(evil, "5", via));
     phone_expect(evil, "SIP/2.0 403");
-    phone_send(w, evil, "BYE sip:bob@10.1.0.2 SIP/2.0\nVia: %s\nRoute: <sip:1010@10.0.0.1;lr;s=0>\n"
+    phone_send(w, evil,
+               "BYE sip:bob@10.1.0.2 SIP/2.0\nVia: %s\nRoute: <sip:1010@10.0.0.1;lr;s=0>\n"
                "From: <sip:mallory@example.org>;tag=1\nTo: <sip:bob@example.org>;tag=2\n"
-               "Call-ID: 6\nCSeq: 1 BYE\n", phone_via(evil, "6", via));
+               "Call-ID: 6\nCSeq: 1 BYE\n",
+               phone_via(evil, "6", via));
     phone_expect(evil, "SIP/2.0 481");
     phone_expect_nothing(b);
     /* silence of the overlay is 504, not consent; absence is not remembered */
@@ -256,7 +267,8 @@ Test(flow, drain)
     char via[256];
     expect_ok(phone_register(w, a, "600"));
     sip_drain(&w->instances[0]->turn, w->instances[0]->sip);
-    phone_send(w, a, "MESSAGE sip:bob@example.org SIP/2.0\nVia: %s\nFrom: <sip:alice@example.org>;"
+    phone_send(w, a,
+               "MESSAGE sip:bob@example.org SIP/2.0\nVia: %s\nFrom: <sip:alice@example.org>;"
                "tag=1\nTo: <sip:bob@example.org>\nCall-ID: d\nCSeq: 1 MESSAGE\n",
                phone_via(a, "d", via));
     cr_assert(strstr(phone_expect(a, "SIP/2.0 503"), "Retry-After") != NULL);

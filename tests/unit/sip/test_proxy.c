@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_proxy.c - calls between phones at one node, at sibling shards and at different nodes. */
-#include <criterion/criterion.h>
 #include "tests/unit/sip/phone_world.h"
+#include <criterion/criterion.h>
 
 /* INVITE to 200 and ACK; both views of the dialog. */
 static void set_up(struct world *w, struct phone *a, struct phone *b, const char *call,
@@ -127,8 +127,8 @@ Test(proxy, call_between_nodes)
     for (int tcp = 0; tcp < 2; tcp++) {
         struct world *w = world_make();
         int one = world_add_node(w, 1), two = world_add_node(w, 2);
-        struct phone *a = tcp != 0 ? world_add_tcp_phone(w, "alice", one)
-                                   : world_add_phone(w, "alice", one);
+        struct phone *a =
+            tcp != 0 ? world_add_tcp_phone(w, "alice", one) : world_add_phone(w, "alice", one);
         struct phone *b = world_add_phone(w, "bob", two);
         register_ok(w, a);
         register_ok(w, b);
@@ -214,18 +214,22 @@ Test(proxy, cancel_by_the_caller)
     snprintf(invite, sizeof(invite), "%s", phone_expect(b, "INVITE sip:"));
     phone_answer(w, b, invite, "180 Ringing");
     phone_expect(a, "SIP/2.0 180");
-    phone_send(w, a, "CANCEL sip:bob@example.org SIP/2.0\n%sFrom: <sip:alice@example.org>;"
+    phone_send(w, a,
+               "CANCEL sip:bob@example.org SIP/2.0\n%sFrom: <sip:alice@example.org>;"
                "tag=f-cancel\nTo: <sip:bob@example.org>\nCall-ID: cancel\nCSeq: 2 CANCEL\n"
-               "Max-Forwards: 70\n", via);
+               "Max-Forwards: 70\n",
+               via);
     phone_expect(a, "SIP/2.0 200");
     snprintf(cancel, sizeof(cancel), "%s", phone_expect(b, "CANCEL sip:"));
     phone_answer(w, b, cancel, "200 OK");
     phone_answer(w, b, invite, "487 Request Terminated");
     phone_expect(b, "ACK sip:");
     phone_expect(a, "SIP/2.0 487");
-    phone_send(w, a, "ACK sip:bob@example.org SIP/2.0\n%sFrom: <sip:alice@example.org>;"
+    phone_send(w, a,
+               "ACK sip:bob@example.org SIP/2.0\n%sFrom: <sip:alice@example.org>;"
                "tag=f-cancel\nTo: <sip:bob@example.org>;tag=t-bob\nCall-ID: cancel\nCSeq: 2 ACK\n"
-               "Max-Forwards: 70\n", via);
+               "Max-Forwards: 70\n",
+               via);
     phone_expect_nothing(a);
     phone_expect_nothing(b);
     world_expect_empty(w);
@@ -305,8 +309,8 @@ Test(proxy, callers_refused)
     cr_assert(strstr(phone_expect(a, "SIP/2.0 403"), "no live registration") != NULL);
     register_ok(w, a);
     phone_send(w, a, format, phone_via(a, "b", via), "bob", 2, "");
-    credentials(phone_expect(a, "SIP/2.0 407"), "alice", "secret", "MESSAGE",
-                "sip:bob@example.org", "00000001", auth);
+    credentials(phone_expect(a, "SIP/2.0 407"), "alice", "secret", "MESSAGE", "sip:bob@example.org",
+                "00000001", auth);
     phone_send(w, a, format, phone_via(a, "c", via), "bob", 3, auth);
     cr_assert(strstr(phone_expect(a, "SIP/2.0 403"), "somebody else") != NULL);
     world_expect_empty(w);
@@ -327,8 +331,10 @@ Test(proxy, message_and_options)
     snprintf(text, sizeof(text), "%s", phone_expect(b, "MESSAGE sip:bob@"));
     phone_answer(w, b, text, "200 OK");
     phone_expect(a, "SIP/2.0 200");
-    phone_send(w, a, "OPTIONS sip:example.org SIP/2.0\nVia: %s\nFrom: <sip:alice@example.org>;tag=1"
-               "\nTo: <sip:example.org>\nCall-ID: o\nCSeq: 1 OPTIONS\n", phone_via(a, "o", via));
+    phone_send(w, a,
+               "OPTIONS sip:example.org SIP/2.0\nVia: %s\nFrom: <sip:alice@example.org>;tag=1"
+               "\nTo: <sip:example.org>\nCall-ID: o\nCSeq: 1 OPTIONS\n",
+               phone_via(a, "o", via));
     cr_assert(strstr(phone_expect(a, "SIP/2.0 200"), "Allow: ") != NULL);
     world_expect_empty(w);
     world_free(w);
@@ -353,10 +359,11 @@ Test(proxy, requests_refused_by_their_form)
     for (int i = 0; i < (int)ARRAY_COUNT(cases); i++) {
         char via[256], branch[32];
         snprintf(branch, sizeof(branch), "f%d", i);
-        phone_send(w, a, "%s SIP/2.0\nVia: %s\nFrom: <sip:alice@example.org>;tag=1\n"
-                   "To: <sip:bob@example.org>\nCall-ID: f%d\nCSeq: 1 %.*s\n%s", cases[i].line,
-                   phone_via(a, branch, via), i, (int)strcspn(cases[i].line, " "), cases[i].line,
-                   cases[i].more);
+        phone_send(w, a,
+                   "%s SIP/2.0\nVia: %s\nFrom: <sip:alice@example.org>;tag=1\n"
+                   "To: <sip:bob@example.org>\nCall-ID: f%d\nCSeq: 1 %.*s\n%s",
+                   cases[i].line, phone_via(a, branch, via), i, (int)strcspn(cases[i].line, " "),
+                   cases[i].line, cases[i].more);
         phone_expect(a, cases[i].status);
     }
     phone_expect_nothing(a);

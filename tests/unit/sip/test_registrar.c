@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_registrar.c - REGISTER: digest, contacts, and what the overlay holds afterwards. */
-#include <criterion/criterion.h>
 #include "tests/unit/sip/phone_world.h"
+#include <criterion/criterion.h>
 
 static struct world *one_phone(struct phone **p, const char *name)
 {
@@ -188,8 +188,10 @@ Test(registrar, overlay_refuses)
         uint16_t reload_error;
         const char *status;
     } cases[] = {
-        {ERR_REMOTE, 2, "SIP/2.0 403"}, {ERR_TIMEOUT, 0, "SIP/2.0 504"},
-        {ERR_REMOTE, 8, "SIP/2.0 413"}, {ERR_REMOTE, 12, "SIP/2.0 500"},
+        {ERR_REMOTE, 2, "SIP/2.0 403"},
+        {ERR_TIMEOUT, 0, "SIP/2.0 504"},
+        {ERR_REMOTE, 8, "SIP/2.0 413"},
+        {ERR_REMOTE, 12, "SIP/2.0 500"},
     };
     struct phone *p = NULL;
     struct world *w = one_phone(&p, "alice");

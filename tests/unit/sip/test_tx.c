@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_tx.c - transactions: timers of RFC 3261 17 and RFC 6026, and every edge of the tables. */
-#include <criterion/criterion.h>
 #include "tests/unit/sip/phone_world.h"
+#include <criterion/criterion.h>
 
 struct pair {
     struct world *w;
@@ -103,7 +103,8 @@ Test(tx, server_answers_retransmissions)
     world_free(x.w);
 }
 
-/* RFC 6026: 2xx retransmissions pass, INVITE retransmissions are absorbed, after M nothing passes. */
+/* RFC 6026: 2xx retransmissions pass, INVITE retransmissions are absorbed, after M nothing passes.
+ */
 Test(tx, invite_accepted)
 {
     struct pair x = make_pair();
@@ -199,12 +200,16 @@ Test(tx, every_edge)
         {TX_CLIENT, {TX_EVENT_PROVISIONAL, TX_EVENT_RETRY, TX_EVENT_TIMEOUT}, 3},
         {TX_CLIENT, {TX_EVENT_PROVISIONAL, TX_EVENT_SUCCESS, TX_EVENT_BROKEN, TX_EVENT_TIMEOUT}, 4},
         {TX_INVITE_SERVER, {TX_EVENT_REQUEST, TX_EVENT_BROKEN}, 2},
-        {TX_INVITE_SERVER, {TX_EVENT_PROVISIONAL, TX_EVENT_FAILURE, TX_EVENT_RETRY,
-                            TX_EVENT_REQUEST, TX_EVENT_TIMEOUT}, 5},
-        {TX_INVITE_SERVER, {TX_EVENT_FAILURE, TX_EVENT_ACK, TX_EVENT_ACK, TX_EVENT_REQUEST,
-                            TX_EVENT_TIMEOUT}, 5},
-        {TX_INVITE_SERVER, {TX_EVENT_SUCCESS, TX_EVENT_SUCCESS, TX_EVENT_REQUEST,
-                            TX_EVENT_TIMEOUT}, 4},
+        {TX_INVITE_SERVER,
+         {TX_EVENT_PROVISIONAL, TX_EVENT_FAILURE, TX_EVENT_RETRY, TX_EVENT_REQUEST,
+          TX_EVENT_TIMEOUT},
+         5},
+        {TX_INVITE_SERVER,
+         {TX_EVENT_FAILURE, TX_EVENT_ACK, TX_EVENT_ACK, TX_EVENT_REQUEST, TX_EVENT_TIMEOUT},
+         5},
+        {TX_INVITE_SERVER,
+         {TX_EVENT_SUCCESS, TX_EVENT_SUCCESS, TX_EVENT_REQUEST, TX_EVENT_TIMEOUT},
+         4},
         {TX_SERVER, {TX_EVENT_REQUEST, TX_EVENT_BROKEN}, 2},
         {TX_SERVER, {TX_EVENT_FAILURE, TX_EVENT_REQUEST, TX_EVENT_TIMEOUT}, 3},
         {TX_SERVER, {TX_EVENT_PROVISIONAL, TX_EVENT_SUCCESS, TX_EVENT_TIMEOUT}, 3},
