@@ -192,6 +192,7 @@ UNIT_TESTS = {
     '''),
     'tests/unit/dht': names('''
         test_access
+        test_overlay
         test_replicate
         test_store
         test_store_client
@@ -221,6 +222,7 @@ WIDE_TESTS = {
         test_vectors
     '''),
     'tests/model': names('''
+        test_store_model
     '''),
     'tests/scenario': names('''
         test_rings
