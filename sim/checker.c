@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sim/checker.h"
-#include <stdlib.h>
 
 struct checker_node {
     struct node_id id;
@@ -27,6 +26,49 @@ void checker_init(struct checker *c, struct arena *arena, uint32_t nodes, uint32
                           .copy_cap = copies};
 }
 
+/* Heapsort in place: qsort takes memory of its own for large arrays, and stability is not needed.
+ */
+typedef int (*compare)(const void *a, const void *b);
+
+static void swap(uint8_t *a, uint8_t *b, size_t size)
+{
+    for (size_t i = 0; i < size; i++) {
+        uint8_t byte = a[i];
+        a[i] = b[i];
+        b[i] = byte;
+    }
+}
+
+static void sift(uint8_t *base, size_t at, size_t count, size_t size, compare order)
+{
+    for (;;) {
+        size_t child = 2 * at + 1;
+        if (child >= count) {
+            return;
+        }
+        if (child + 1 < count && order(base + child * size, base + (child + 1) * size) < 0) {
+            child++;
+        }
+        if (order(base + at * size, base + child * size) >= 0) {
+            return;
+        }
+        swap(base + at * size, base + child * size, size);
+        at = child;
+    }
+}
+
+static void sort(void *array, size_t count, size_t size, compare order)
+{
+    uint8_t *base = array;
+    for (size_t at = count / 2; at-- > 0;) {
+        sift(base, at, count, size, order);
+    }
+    for (size_t left = count; left-- > 1;) {
+        swap(base, base + left * size, size);
+        sift(base, 0, left, size, order);
+    }
+}
+
 static int by_id(const void *a, const void *b)
 {
     const struct checker_node *x = a;
@@ -43,7 +85,7 @@ static uint32_t collect_ring(struct checker *c, struct world *w)
             c->ring[count++] = (struct checker_node){world_ident(w, i)->node_id, i};
         }
     }
-    qsort(c->ring, count, sizeof(c->ring[0]), by_id);
+    sort(c->ring, count, sizeof(c->ring[0]), by_id);
     return count;
 }
 
@@ -101,7 +143,7 @@ static uint32_t collect_copies(struct checker *c, struct world *w, uint32_t kind
             copy->is_owned = s.is_owned;
         }
     }
-    qsort(c->copies, count, sizeof(c->copies[0]), by_record);
+    sort(c->copies, count, sizeof(c->copies[0]), by_record);
     return count;
 }
 
