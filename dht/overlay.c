@@ -355,6 +355,10 @@ void overlay_on_link(struct turn *t, struct overlay *o, const struct link_event 
 {
     switch (event->kind) {
     case LINK_MESSAGE:
+        if (o->phase == OVERLAY_IMPL_LEFT) {
+            metric_add(t->metrics, METRIC_dht_drop_not_member, 1);
+            break;
+        }
         overlay_receive(t, o, event);
         break;
     case LINK_UNACKED:
@@ -383,6 +387,9 @@ static void on_transact_timer(struct turn *t, struct overlay *o, struct wheel_ti
 void overlay_on_timer(struct turn *t, struct overlay *o, struct wheel_timer *timer)
 {
     enum handle_of kind = (enum handle_of)handle_kind(timer->tag);
+    if (o->phase == OVERLAY_IMPL_LEFT && kind != HANDLE_TRANSACT) {
+        return;
+    }
     if (kind == HANDLE_TRANSACT) {
         on_transact_timer(t, o, timer);
     } else if (kind == HANDLE_CHORD) {
@@ -405,7 +412,18 @@ static void finish_leaving(struct turn *t, struct overlay *o)
 {
     o->phase = OVERLAY_IMPL_LEFT;
     o->is_ready = false;
-    transact_clear(t, o->transact);
+    struct transact_result result;
+    struct inbox_item item;
+    replicate_clear(t, o->replicate);
+    while (inbox_pop(t, &o->inbox, &item)) {
+        metric_add(t->metrics, METRIC_dht_drop_not_member, 1);
+        msgbuf_release(t->buffers, item.buf);
+    }
+    uint32_t aborted = 0; /* a store that is repeated makes a new request: bounded all the same */
+    while (aborted++ < 2 * o->s.limits->requests && transact_abort(t, o->transact, &result)) {
+        overlay_impl_on_result(t, o, &result);
+    }
+    transact_forget_deferred(t, o->transact);
     attach_clear(t, o->attach);
     answer_cache_clear(t, &o->answers);
     parked_clear(t, &o->parked);

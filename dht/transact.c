@@ -579,13 +579,23 @@ uint32_t transact_open(const struct transact *tr)
     return tr->requests.in_use;
 }
 
-void transact_clear(struct turn *t, struct transact *tr)
+bool transact_abort(struct turn *t, struct transact *tr, struct transact_result *result)
 {
     uint32_t index = 0;
-    for (struct request *r; (r = pool_next(&tr->requests, &index)) != NULL;) {
-        end_request(t, tr, r);
+    struct request *r = pool_next(&tr->requests, &index);
+    if (r == NULL) {
+        return false;
     }
-    index = 0;
+    fill_result(t, r, result);
+    result->error = ERR_CLOSED;
+    metric_add(t->metrics, METRIC_requests_failed, 1);
+    end_request(t, tr, r);
+    return true;
+}
+
+void transact_forget_deferred(struct turn *t, struct transact *tr)
+{
+    uint32_t index = 0;
     for (struct deferred *d; (d = pool_next(&tr->deferred, &index)) != NULL;) {
         end_deferred(t, tr, d);
     }

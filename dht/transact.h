@@ -130,7 +130,9 @@ bool transact_on_timer(struct turn *t, struct transact *tr, struct wheel_timer *
 /* Answers a retransmission with what was answered before. */
 void transact_repeat(struct turn *t, struct transact *tr, const struct message *m,
                      struct slice payload);
-/* Forgets all requests and deferred answers. */
-void transact_clear(struct turn *t, struct transact *tr);
+/* Ends one open request with ERR_CLOSED, false when there is none; for the end of the overlay. */
+bool transact_abort(struct turn *t, struct transact *tr, struct transact_result *result);
+/* Forgets all deferred answers. */
+void transact_forget_deferred(struct turn *t, struct transact *tr);
 /* Is one of ours waiting for this? Asked before an answer's signature is looked at. */
 bool transact_is_expected(const struct transact *tr, uint64_t transaction_id);

@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* test_overlay.c - whole overlays in virtual time: joining, failing, leaving, retransmission, and
+ * what hostile bytes do (RFC 6940 6.2.1, 6.3.4, 10; catalogue TX, SG, CH, CU). */
+#include "harness.h"
+
+#include "codec/content.h"
+
+Test(overlay, ch8_to_ch15_peers_join_until_tables_match_the_oracle, .timeout = 60)
+{
+    static const uint32_t sizes[] = {1, 2, 3, 8, 32};
+    for (size_t i = 0; i < ARRAY_COUNT(sizes); i++) {
+        struct harness *h = harness_make(sizes[i], 11 + i);
+        uint64_t took_ms = harness_grow(h, 60000);
+        cr_expect_eq(harness_wrong(h), 0, "%u peers: %u wrong after %lu ms", sizes[i],
+                     harness_wrong(h), (unsigned long)took_ms);
+        cr_expect_lt(took_ms, 15000, "%u peers took %lu ms", sizes[i], (unsigned long)took_ms);
+        harness_end(h);
+        harness_free(h);
+    }
+}
+
+Test(overlay, ch18_routing_is_repaired_within_two_seconds_of_a_failure, .timeout = 60)
+{
+    struct harness *h = harness_make(16, 5);
+    (void)harness_grow(h, 30000);
+    harness_run(h, 3000);
+    for (uint32_t victim = 3; victim < 8; victim += 2) {
+        harness_kill(h, victim);
+        harness_run(h, 2000);
+        cr_expect_eq(harness_wrong(h), 0, "peer %u killed: %u wrong", victim, harness_wrong(h));
+    }
+    harness_start(h, 3); /* and back, with an empty store and the same Node-ID */
+    harness_run(h, 5000);
+    cr_expect_eq(harness_wrong(h), 0, "after its return %u wrong", harness_wrong(h));
+    harness_end(h);
+    harness_free(h);
+}
+
+Test(overlay, ch21_the_last_of_two_goes_on_alone, .timeout = 60)
+{
+    struct harness *h = harness_make(2, 6);
+    (void)harness_grow(h, 30000);
+    harness_run(h, 1000);
+    harness_kill(h, 0);
+    harness_run(h, 1000);
+    cr_expect(overlay_is_ready(h->peers[1].overlay));
+    cr_expect_eq(h->peers[1].lost, 0);
+    harness_end(h);
+    harness_free(h);
+}
+
+/* TX-1, TX-3 */
+
+struct loss {
+    uint64_t number;
+    unsigned every; /* each so manieth mail is lost */
+};
+
+static unsigned lose_some(struct harness *h, struct harness_mail *m)
+{
+    struct loss *l = h->tap_context;
+    (void)m;
+    return ++l->number % l->every == 0 ? 0 : 1;
+}
+
+Test(overlay, tx1_joins_in_spite_of_loss, .timeout = 60)
+{
+    struct harness *h = harness_make(8, 7);
+    struct loss loss = {.every = 9};
+    h->tap = lose_some;
+    h->tap_context = &loss;
+    (void)harness_grow(h, 120000);
+    cr_expect_eq(harness_wrong(h), 0, "%u wrong", harness_wrong(h));
+    cr_expect_gt(harness_metric(h, METRIC_requests_repeated), 0);
+    harness_end(h);
+    harness_free(h);
+}
+
+static unsigned repeat_all(struct harness *h, struct harness_mail *m)
+{
+    (void)h, (void)m;
+    return 2;
+}
+
+Test(overlay, tx3_a_repeated_request_is_answered_but_not_carried_out_again, .timeout = 60)
+{
+    struct harness *h = harness_make(4, 8);
+    h->tap = repeat_all;
+    (void)harness_grow(h, 60000);
+    harness_run(h, 2000);
+    cr_expect_eq(harness_wrong(h), 0);
+    cr_expect_eq(harness_metric(h, METRIC_joins_admitted), 3);
+    cr_expect_gt(harness_metric(h, METRIC_answers_repeated), 0);
+    harness_end(h);
+    harness_free(h);
+}
+
+struct watch {
+    uint16_t from, code;
+    uint32_t seen;
+    uint64_t at_us[16];
+    uint8_t first[2048];
+    size_t first_len;
+    bool is_same;
+    bool lets_pass;
+};
+
+static unsigned watch_code(struct harness *h, struct harness_mail *m)
+{
+    struct watch *w = h->tap_context;
+    struct fwd f;
+    struct rl_params params = {.node_id_length = 16};
+    struct slice bytes = msgbuf_slice(m->buf);
+    cr_assert_eq(fwd_decode_header(bytes, &params, &f), ERR_OK);
+    if (m->from != w->from || (f.payload.data[0] << 8 | f.payload.data[1]) != w->code) {
+        return 1;
+    }
+    if (w->seen == 0) {
+        cr_assert_leq(bytes.len, sizeof(w->first));
+        memcpy(w->first, bytes.data, bytes.len);
+        w->first_len = bytes.len;
+        w->is_same = true;
+    }
+    w->is_same = w->is_same && slice_is_equal(bytes, slice_of(w->first, w->first_len));
+    if (w->seen < ARRAY_COUNT(w->at_us)) {
+        w->at_us[w->seen] = h->w->turn.now_us;
+    }
+    w->seen++;
+    return w->lets_pass ? 1 : 0;
+}
+
+Test(overlay, tx1_five_identical_transmissions_three_seconds_apart, .timeout = 60)
+{
+    struct harness *h = harness_make(3, 9);
+    (void)harness_grow(h, 30000);
+    harness_run(h, 20000); /* certificates are published by now */
+    struct watch w = {.from = 1, .code = CONTENT_PING_REQ};
+    h->tap = watch_code;
+    h->tap_context = &w;
+    uint64_t begin = h->w->turn.now_us;
+    struct harness_peer *p = &h->peers[1];
+    cr_assert_eq(overlay_ping_node(harness_turn(h, 1), p->overlay,
+                                   &h->peers[2].person->ident.node_id, 42),
+                 ERR_OK);
+    cr_expect_eq(p->pongs, 0, "no event comes from inside the call");
+    harness_end_turn(h, 1);
+    harness_run(h, 14900);
+    cr_expect_eq(p->pongs, 0);
+    harness_run(h, 200);
+    cr_expect_eq(p->pongs, 1);
+    cr_expect_eq(p->last.error, ERR_TIMEOUT);
+    cr_expect_eq(p->last.tag, 42);
+    cr_expect_eq(w.seen, 5);
+    cr_expect(w.is_same);
+    for (uint32_t i = 0; i < 5; i++) {
+        uint64_t late_us = w.at_us[i] - begin - i * 3000000ull;
+        cr_expect_leq(late_us, 2000, "transmission %u", i);
+    }
+    harness_end(h);
+    harness_free(h);
+}
+
+Test(overlay, tm8_ping_reaches_node_and_resource, .timeout = 60)
+{
+    struct harness *h = harness_make(5, 10);
+    (void)harness_grow(h, 30000);
+    struct harness_peer *p = &h->peers[4];
+    struct overlay_resource r = resource_of(h->w, SLICE_LITERAL("somebody"));
+    uint32_t owner = 0;
+    while (!overlay_is_responsible(h->peers[owner].overlay, &r)) {
+        owner++;
+    }
+    cr_assert_eq(overlay_ping_resource(harness_turn(h, 4), p->overlay, &r, 1), ERR_OK);
+    harness_end_turn(h, 4);
+    harness_run(h, 1000);
+    cr_expect_eq(p->pongs, 1);
+    cr_expect_eq(p->last.error, ERR_OK);
+    cr_expect(ids_node_is_equal(&p->last.node_id, &h->peers[owner].person->ident.node_id));
+    cr_assert_eq(overlay_ping_node(harness_turn(h, 4), p->overlay,
+                                   &h->peers[4].person->ident.node_id, 2),
+                 ERR_OK);
+    harness_end_turn(h, 4);
+    cr_expect_eq(p->pongs, 2, "to ourselves it never leaves the process");
+    cr_expect_eq(p->last.hops, 0);
+    harness_end(h);
+    harness_free(h);
+}
+
+Test(overlay, aa2_appattach_makes_the_other_side_dial, .timeout = 60)
+{
+    struct harness *h = harness_make(3, 13);
+    (void)harness_grow(h, 30000);
+    struct harness_peer *p = &h->peers[0];
+    const struct node_id *target = &h->peers[2].person->ident.node_id;
+    cr_assert_eq(overlay_appattach(harness_turn(h, 0), p->overlay, target,
+                                   OVERLAY_APPLICATION_SIP, 5),
+                 ERR_OK);
+    harness_end_turn(h, 0);
+    harness_run(h, 500);
+    cr_expect_eq(p->appattached, 1);
+    cr_expect_eq(p->last.error, ERR_OK);
+    cr_expect_eq(h->peers[2].dials, 1);
+    cr_expect_eq(h->peers[2].last.candidate_count, 1);
+    cr_expect_eq(h->peers[2].last.candidates[0].port, 6184);
+    cr_assert_eq(overlay_appattach(harness_turn(h, 0), p->overlay, target, 4711, 6), ERR_OK);
+    harness_end_turn(h, 0);
+    harness_run(h, 500);
+    cr_expect_eq(p->last.reload_error, CONTENT_ERROR_NOT_FOUND);
+    cr_expect_eq(h->peers[2].dials, 1);
+    for (uint64_t i = 0; i < 10; i++) { /* 8 a minute, one of which is used up */
+        cr_assert_eq(overlay_appattach(harness_turn(h, 0), p->overlay, target,
+                                       OVERLAY_APPLICATION_SIP, 7 + i),
+                     ERR_OK);
+        harness_end_turn(h, 0);
+        harness_run(h, 100);
+    }
+    cr_expect_eq(h->peers[2].dials, 8);
+    cr_expect_eq(p->last.reload_error, CONTENT_ERROR_FORBIDDEN);
+    harness_end(h);
+    harness_free(h);
+}
+
+/* Storage through the whole stack */
+
+static void store_one(struct harness *h, uint32_t at, struct person *who, uint64_t tag)
+{
+    struct overlay_store what = {.resource = resource_of(h->w, person_user(who)),
+                                 .kind = WORLD_KIND_SINGLE,
+                                 .signer = &who->ident,
+                                 .exists = true,
+                                 .value = SLICE_LITERAL("here I am"),
+                                 .lifetime_s = 3600};
+    cr_assert_eq(overlay_store(harness_turn(h, at), h->peers[at].overlay, &what, tag), ERR_OK);
+    harness_end_turn(h, at);
+    harness_run(h, 1000);
+}
+
+Test(overlay, ch6_a_value_outlives_its_owner, .timeout = 60)
+{
+    struct harness *h = harness_make(6, 14);
+    struct person *alice = person_make(h->w, "alice", 1);
+    (void)harness_grow(h, 30000);
+    harness_run(h, 2000);
+    store_one(h, 1, alice, 1);
+    cr_assert_eq(h->peers[1].stored, 1);
+    cr_assert_eq(h->peers[1].last.error, ERR_OK);
+    struct overlay_resource r = resource_of(h->w, SLICE_LITERAL("alice"));
+    uint32_t owner = 0;
+    while (!overlay_is_responsible(h->peers[owner].overlay, &r)) {
+        owner++;
+    }
+    uint32_t reader = owner == 2 ? 3 : 2;
+    harness_kill(h, owner);
+    cr_assert_eq(overlay_fetch(harness_turn(h, reader), h->peers[reader].overlay, &r,
+                               WORLD_KIND_SINGLE, 2),
+                 ERR_OK);
+    harness_end_turn(h, reader);
+    harness_run(h, 4000);
+    cr_expect_eq(h->peers[reader].fetched, 1);
+    cr_expect_eq(h->peers[reader].values, 1, "error %s", err_text(h->peers[reader].last.error));
+    harness_end(h);
+    free(alice);
+    harness_free(h);
+}
+
+/* Hostile bytes */
+
+static unsigned spoil_one(struct harness *h, struct harness_mail *m)
+{
+    struct loss *l = h->tap_context;
+    if (++l->number % l->every == 0) {
+        uint8_t *bytes = msgbuf_data(m->buf);
+        bytes[rng_below(&h->w->rng, m->buf->len)] ^= (uint8_t)(1u << rng_below(&h->w->rng, 8));
+    }
+    return 1;
+}
+
+Test(overlay, sg1_a_changed_bit_is_noticed_and_survived, .timeout = 60)
+{
+    struct harness *h = harness_make(6, 15);
+    struct loss loss = {.every = 7};
+    h->tap = spoil_one;
+    h->tap_context = &loss;
+    (void)harness_grow(h, 120000);
+    cr_expect_eq(harness_wrong(h), 0, "%u wrong", harness_wrong(h));
+    cr_expect_gt(harness_metric(h, METRIC_dht_drop_signature), 0);
+    harness_end(h);
+    harness_free(h);
+}
+
+Test(overlay, rx_garbage_is_dropped_and_counted_once, .timeout = 60)
+{
+    struct harness *h = harness_make(2, 16);
+    (void)harness_grow(h, 30000);
+    harness_run(h, 20000);
+    struct harness_peer *p = &h->peers[0];
+    struct rng rng;
+    rng_init(&rng, 99);
+    uint64_t before = harness_metric(h, METRIC_dht_received);
+    uint64_t dropped = harness_metric(h, METRIC_dht_drop_malformed) +
+                       harness_metric(h, METRIC_dht_drop_version) +
+                       harness_metric(h, METRIC_dht_drop_overlay);
+    for (uint32_t i = 0; i < 2000; i++) {
+        uint8_t bytes[512];
+        size_t len = rng_below(&rng, sizeof(bytes));
+        rng_fill(&rng, bytes, len);
+        if (i % 2 == 0 && len >= 4) { /* begins well */
+            memcpy(bytes, "\xd2\x45\x4c\x4f", 4);
+        }
+        link_on_mail(harness_turn(h, 0), p->links, 1, bytes, len);
+        harness_end_turn(h, 0);
+    }
+    uint64_t received = harness_metric(h, METRIC_dht_received) - before;
+    dropped = harness_metric(h, METRIC_dht_drop_malformed) +
+              harness_metric(h, METRIC_dht_drop_version) +
+              harness_metric(h, METRIC_dht_drop_overlay) - dropped;
+    cr_expect_eq(received, dropped);
+    cr_expect_gt(received, 1000);
+    harness_end(h);
+    harness_free(h);
+}
+
+Test(overlay, cu1_another_configuration_sequence_is_refused, .timeout = 60)
+{
+    struct harness *h = harness_make(2, 17);
+    h->peers[1].settings.config.sequence = 8;
+    (void)harness_grow(h, 4000);
+    cr_expect_not(overlay_is_ready(h->peers[1].overlay));
+    cr_expect_gt(harness_metric(h, METRIC_errors_sent), 0);
+    cr_expect_eq(h->peers[0].ready, 1);
+    harness_end(h);
+    harness_free(h);
+}
+
+Test(overlay, id3_an_expired_certificate_proves_nothing, .timeout = 60)
+{
+    struct harness *h = harness_make(2, 18);
+    (void)harness_grow(h, 30000);
+    harness_run(h, 20000);
+    h->w->turn.wall_ms += 2ull * 86400000; /* behind not_after of everybody */
+    cr_assert_eq(overlay_ping_node(harness_turn(h, 0), h->peers[0].overlay,
+                                   &h->peers[1].person->ident.node_id, 1),
+                 ERR_OK);
+    harness_end_turn(h, 0);
+    harness_run(h, 16000);
+    cr_expect_eq(h->peers[0].last.error, ERR_TIMEOUT);
+    cr_expect_gt(harness_metric(h, METRIC_dht_drop_certificate), 0);
+    harness_free(h);
+}
