@@ -374,6 +374,7 @@ static void note_change(struct turn *t, struct chord *c)
     c->has_change = true;
     c->seen_from = from;
     chord_stabilize_mark(t, c, range_changed ? CHORD_EVERYBODY : CHORD_NEIGHBORS); /* */
+    chord_stabilize_excite(t, c);
     uint32_t neighbors = c->s.table->successor_count;
     if (neighbors >= 2) {
         c->crowded_us = t->now_us;

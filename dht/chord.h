@@ -102,6 +102,7 @@ struct chord {
     /* stabilisation */
     struct wheel_timer update;
     struct wheel_timer periodic;
+    uint32_t calm_s; /* until the next periodic Update: short after a change, then longer */
     struct wheel_timer tick;
     enum chord_scope scope; /* who gets the next Update */
     uint64_t everybody_next_us; /* those who are not neighbors get one a second at most */

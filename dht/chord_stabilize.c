@@ -13,8 +13,9 @@ enum {
     FINGERS_AT_ONCE = 2,
     PARTITION_WAIT_US = 30000000,
     EVERYBODY_US = 1000000,
-    TRIM_AT_ONCE = 4,
-    TRIM_AGE_US = 10000000,
+    CALM_FIRST_S = 4,
+    TRIM_AT_ONCE = 8,
+    TRIM_AGE_US = 5000000,
     PEER_LIST_CAP = CHORD_TABLE_NEIGHBORS * IDS_NODE_MAX,
     FINGER_LIST_CAP = 48 * IDS_NODE_MAX, /* named in a full Update */
 };
@@ -33,15 +34,33 @@ static struct chord_lost *find_lost(struct chord *c, const struct node_id *id)
 
 /* Timers */
 
+/* CH-28, with more care while things move: what an Attach that failed has left open is named again
+ * by the neighbors' next Updates, after 4 s, 8 s, and so on up to the interval. */
 static void arm_periodic(struct turn *t, struct chord *c)
 {
-    uint64_t interval = (uint64_t)c->s.overlay->config.chord_update_interval_s * 1000000;
-    wheel_arm(t->wheel, &c->periodic, t->now_us + rng_jitter(t->rng, interval, 25)); /* CH-28 */
+    wheel_arm(t->wheel, &c->periodic,
+              t->now_us + rng_jitter(t->rng, (uint64_t)c->calm_s * 1000000, 25));
+}
+
+void chord_stabilize_excite(struct turn *t, struct chord *c)
+{
+    if (c->calm_s != CALM_FIRST_S || !wheel_is_armed(&c->periodic)) {
+        c->calm_s = CALM_FIRST_S;
+        arm_periodic(t, c);
+    }
+}
+
+static void send_periodic(struct turn *t, struct chord *c)
+{
+    uint32_t interval_s = c->s.overlay->config.chord_update_interval_s;
+    chord_stabilize_mark(t, c, CHORD_NEIGHBORS);
+    c->calm_s = 2 * c->calm_s < interval_s ? 2 * c->calm_s : interval_s;
+    arm_periodic(t, c);
 }
 
 void chord_stabilize_start(struct turn *t, struct chord *c)
 {
-    arm_periodic(t, c);
+    chord_stabilize_excite(t, c);
     wheel_arm(t->wheel, &c->tick,
               t->now_us + rng_jitter(t->rng, CHORD_STABILIZE_TICK_MS * 1000u, 20));
     c->partition_next_us = t->now_us + rng_jitter(t->rng, PARTITION_WAIT_US, 50);
@@ -185,6 +204,17 @@ static void send_updates(struct turn *t, struct chord *c)
     }
 }
 
+static bool names(const struct chord *c, struct slice nodes)
+{
+    for (size_t i = 0; i < msgs_node_count(nodes, c->s.params); i++) {
+        struct node_id id = msgs_node_at(nodes, c->s.params, i);
+        if (ids_node_is_equal(&id, &c->s.table->self_id)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void chord_stabilize_on_update(struct turn *t, struct chord *c, const struct message *m)
 {
     struct msgs_chord_update body;
@@ -207,6 +237,8 @@ void chord_stabilize_on_update(struct turn *t, struct chord *c, const struct mes
         return; /* sent before its Leave, come after it */
     }
     (void)chord_table_set_state(c->s.table, &m->signer, CHORD_TABLE_PEER); /* */
+    chord_table_set_names_us(c->s.table, &m->signer,
+                             names(c, body.predecessors) || names(c, body.successors));
     chord_join_forget(c, &m->signer);
     chord_consider_list(t, c, body.predecessors, &m->signer);
     chord_consider_list(t, c, body.successors, &m->signer);
@@ -380,10 +412,10 @@ static void trim(struct turn *t, struct chord *c)
     uint32_t cap = ct->cap < l->links ? ct->cap : l->links;
     uint32_t trimmed = 0;
     uint32_t start = (uint32_t)rng_below(t->rng, ct->count);
-    for (uint32_t k = 0; k < ct->count && trimmed < TRIM_AT_ONCE && ct->count > cap / 2; k++) {
+    for (uint32_t k = 0; k < ct->count && trimmed < TRIM_AT_ONCE && ct->count > 3 * cap / 8; k++) {
         uint32_t i = (start + k) % ct->count;
         const struct chord_table_node *n = &ct->nodes[i];
-        if (n->is_local || is_neighbor(ct, i) || t->now_us - n->up_since_us < TRIM_AGE_US ||
+        if (n->is_local || n->names_us || is_neighbor(ct, i) || t->now_us - n->up_since_us < TRIM_AGE_US ||
             is_of_use(c, n)) {
             continue;
         }
@@ -471,8 +503,7 @@ void chord_stabilize_on_timer(struct turn *t, struct chord *c, enum chord_timer 
         send_updates(t, c);
         break;
     case CHORD_TIMER_PERIODIC:
-        chord_stabilize_mark(t, c, CHORD_NEIGHBORS);
-        arm_periodic(t, c);
+        send_periodic(t, c);
         break;
     case CHORD_TIMER_TICK:
         tick(t, c);

@@ -13,6 +13,9 @@ void chord_stabilize_start(struct turn *t, struct chord *c);
 void chord_stabilize_stop(struct turn *t, struct chord *c);
 void chord_stabilize_on_timer(struct turn *t, struct chord *c, enum chord_timer what);
 
+/* The neighbors have changed: periodic Updates come soon again. */
+void chord_stabilize_excite(struct turn *t, struct chord *c);
+
 /* The next Update goes to these too. */
 void chord_stabilize_mark(struct turn *t, struct chord *c, enum chord_scope scope);
 /* An Update to one node, now. */

@@ -191,6 +191,14 @@ void chord_table_note_asked(struct chord_table *ct, const struct node_id *id, ui
     }
 }
 
+void chord_table_set_names_us(struct chord_table *ct, const struct node_id *id, bool names_us)
+{
+    uint32_t i = 0;
+    if (find(ct, id, &i)) {
+        ct->nodes[i].names_us = names_us;
+    }
+}
+
 void chord_table_set_update_due(struct chord_table *ct, const struct node_id *id, bool is_due)
 {
     uint32_t i = 0;

@@ -37,6 +37,7 @@ struct chord_table_node {
     enum chord_table_state state;
     uint64_t up_since_us;
     uint64_t asked_us;   /* when we last asked it for an Update */
+    bool names_us;       /* its latest Update has us among its neighbors */
     bool update_due;     /* an Update to it could not be sent yet */
 };
 
@@ -90,6 +91,7 @@ bool chord_table_set_suspect(struct chord_table *ct, const struct node_id *id, b
 /* Another link to a node that is known already: link/ has decided which is kept (AT-18). */
 void chord_table_set_link(struct chord_table *ct, const struct node_id *id, handle link);
 void chord_table_note_asked(struct chord_table *ct, const struct node_id *id, uint64_t now_us);
+void chord_table_set_names_us(struct chord_table *ct, const struct node_id *id, bool names_us);
 void chord_table_set_update_due(struct chord_table *ct, const struct node_id *id, bool is_due);
 /* Would `at` be among the neighbors, were it a peer? */
 bool chord_table_is_wanted(const struct chord_table *ct, struct ring_id at);
