@@ -12,7 +12,11 @@
 STATIC_CHECK(sizeof(struct replicate_op) <= LIMITS_COST_replica_requests);
 STATIC_CHECK(sizeof(struct replicate_ack) <= LIMITS_COST_replica_acks);
 
-enum { RETRY_US = 2000000, REFUSED_US = 5000000, NEWER_US = 30000000 };
+enum {
+    RETRY_US = 1000000, /* after a failure, doubled with each further one */
+    RETRY_DOUBLINGS = 5,
+    NEWER_US = 30000000,
+};
 
 size_t replicate_bytes(const struct replicate_settings *s)
 {
@@ -531,8 +535,11 @@ static void on_failed(struct turn *t, struct replicate *r, const struct replicat
         return;
     }
     struct replicate_member *m = &r->members[op->member];
-    uint64_t wait_us = is_refused ? REFUSED_US : RETRY_US;
-    m->not_before_us = max_u64(m->not_before_us, t->now_us + wait_us);
+    if (m->not_before_us <= t->now_us) { /* of several under way the first to fail counts */
+        uint32_t doublings = m->failures < RETRY_DOUBLINGS ? m->failures : RETRY_DOUBLINGS;
+        m->not_before_us = t->now_us + ((uint64_t)RETRY_US << doublings);
+        m->failures++;
+    }
 }
 
 static void on_returned(struct turn *t, struct replicate *r, struct replicate_op *op,
@@ -565,6 +572,7 @@ static void on_placed(struct replicate *r, const struct replicate_op *op)
 {
     struct store_set *set = store_set_get(r->s.store, op->set);
     bool is_whole = op->what == REPLICATE_COPY || op->was_placed;
+    r->members[op->member].failures = 0;
     /* What was stored after the message had been written is not in it. */
     if (set != NULL && is_whole && store_set_stamps(r->s.store, set).newest <= op->stamp) {
         set->placed |= replicate_inside_bit(op->member);

@@ -26,6 +26,7 @@ struct replicate_member {
     bool is_handed_over; /* for replicate_next, with `error` */
     enum err error;
     uint32_t under_way;     /* requests to it */
+    uint32_t failures;      /* in a row */
     uint64_t not_before_us; /* no old copies before (hold-down, or after a failure) */
     uint64_t deadline_us;   /* joiner */
     uint64_t kept_until_us; /* neither target nor joiner: what it has is remembered so long */

@@ -9,6 +9,7 @@ enum {
     TICK_HELD_US = 500000, /* something is missing, and has to wait */
     TICK_IDLE_US = 1000000,
     PASS_EVERY_US = 20000000, /* also when nothing is known to be missing */
+    SEND_PAUSE_US = 500000,
     RETURN_PAUSE_US = 2000000,
 };
 
@@ -147,6 +148,7 @@ static bool send_copy(struct turn *t, struct replicate *r, struct store_set *set
     }
     if (!replicate_inside_send(t, r, op, 0)) {
         replicate_inside_op_end(r, op);
+        m->not_before_us = t->now_us + SEND_PAUSE_US; /* no link, or too much under way */
         return false;
     }
     set->under_way |= replicate_inside_bit(member);
