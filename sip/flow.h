@@ -40,6 +40,9 @@ struct flow {
     struct sip_parser parser;
 };
 
+STATIC_CHECK(sizeof(struct flow) <= LIMITS_COST_sip_flows);
+STATIC_CHECK(sizeof(struct sip_event) <= LIMITS_COST_sip_events);
+
 /* Bytes of a stream being read; see flow_next. */
 struct flow_read {
     handle flow;

@@ -486,14 +486,14 @@ static void dispatch(struct turn *t, struct sip *s, const struct sip_rx *rx, str
     struct hop hop;
     bool is_ack = rx->m->method == SIP_METHOD_ACK;
     if (!is_sound(t, s, rx, tx)) {
-        metric_add(t->metrics, METRIC_sip_drop_stray, is_ack ? 1 : 0);
+        metric_add(t->metrics, METRIC_sip_acks_absorbed, is_ack ? 1 : 0);
         return;
     }
     hop_read(t, s, rx, &hop);
     if (rx->core.to.has_tag && hop.has_token) {
         route_dialog(t, s, rx, tx, &hop);
     } else if (is_ack) {
-        metric_add(t->metrics, METRIC_sip_drop_stray, 1);
+        metric_add(t->metrics, METRIC_sip_acks_absorbed, 1);
     } else if (rx->m->method == SIP_METHOD_REGISTER) {
         registrar_on_request(t, s, rx, tx);
     } else if (rx->m->method == SIP_METHOD_OPTIONS && !rx->core.uri.has_user &&

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_proxy.c - calls between phones at one node, at sibling shards and at different nodes. */
+#include "sip/location.h"
 #include "tests/unit/sip/phone_world.h"
 #include <criterion/criterion.h>
 
@@ -367,6 +368,126 @@ Test(proxy, requests_refused_by_their_form)
         phone_expect(a, cases[i].status);
     }
     phone_expect_nothing(a);
+    world_expect_empty(w);
+    world_free(w);
+}
+
+/* RFC 3261 16.3 item 4, RFC 5393: a request that comes back unchanged. */
+Test(proxy, loop_is_found)
+{
+    struct world *w = world_make();
+    char invite[PHONE_TEXT], back[2 * PHONE_TEXT];
+    world_add_node(w, 1);
+    struct phone *a = world_add_phone(w, "alice", 0), *b = world_add_phone(w, "bob", 0);
+    register_ok(w, a);
+    register_ok(w, b);
+    phone_call(w, a, "MESSAGE", "bob", "loop");
+    world_run(w, 20000);
+    snprintf(invite, sizeof(invite), "%s", phone_expect(b, "MESSAGE sip:bob@"));
+    snprintf(back, sizeof(back),
+             "MESSAGE sip:bob@example.org SIP/2.0\r\n"
+             "Via: SIP/2.0/UDP 10.1.0.2;rport;branch=z9hG4bKback%s",
+             strstr(invite, "\r\n"));
+    phone_raw(w, b, back, strlen(back));
+    phone_expect(b, "SIP/2.0 482");
+    cr_assert_eq(world_metric(w, METRIC_sip_refused_loop), 1);
+    world_expect_empty(w);
+    world_free(w);
+}
+
+/* Stores what `user` says about itself, as one of its devices. */
+static void put_value(struct world *w, const char *user, uint8_t device, const void *value,
+                      size_t len)
+{
+    struct overlay_resource resource;
+    uint8_t key[16];
+    memset(key, device, sizeof(key));
+    overlay_resource_of(&w->instances[0]->turn, slice_text(user), &resource);
+    fake_put(&w->dht, &resource, OVERLAY_KIND_SIP_REGISTRATION, slice_of(key, sizeof(key)),
+             slice_of(value, len), true, UINT64_MAX);
+}
+
+static void put_forward(struct world *w, const char *user, uint8_t device, const char *to)
+{
+    uint8_t value[160];
+    struct wr v = wr_init(value, sizeof(value));
+    struct kind_sip forward = {.type = KIND_SIP_URI, .uri = slice_text(to)};
+    kind_sip_wr(&v, &forward);
+    put_value(w, user, device, value, wr_len(&v));
+}
+
+/* RFC 7904 4.2 and its tests S3, S10, S11, S12: forwards are followed, each AOR once. */
+Test(proxy, forwards_and_hostile_records)
+{
+    static const uint8_t bad[][12] = {
+        {2, 0, 9, 0, 0, 0, 5, 1, 3, 1, 2, 3}, /* a Node-ID of three bytes */
+        {2, 0, 200, 0, 0},                    /* a length that lies */
+        {3, 0, 1, 7},                         /* a type of the future */
+        {0},
+    };
+    struct world *w = world_make();
+    char text[PHONE_TEXT];
+    int one = world_add_node(w, 1), two = world_add_node(w, 1);
+    struct phone *a = world_add_phone(w, "alice", one), *b = world_add_phone(w, "bob", two);
+    register_ok(w, a);
+    register_ok(w, b);
+    for (size_t i = 0; i < ARRAY_COUNT(bad); i++) {
+        put_value(w, "carol@example.org", (uint8_t)(1 + i), bad[i], sizeof(bad[i]));
+    }
+    put_forward(w, "carol@example.org", 10, "bob@example.org");
+    put_forward(w, "carol@example.org", 11, "carol@example.org");
+    put_forward(w, "carol@example.org", 12, "carol@elsewhere.example");
+    phone_call(w, a, "MESSAGE", "carol", "forward");
+    world_run(w, 50000);
+    snprintf(text, sizeof(text), "%s", phone_expect(b, "MESSAGE sip:bob@"));
+    phone_expect_nothing(b);
+    phone_answer(w, b, text, "200 OK");
+    phone_expect(a, "SIP/2.0 200");
+    /* a ring of forwards without anybody in it: each AOR is fetched once, then Kind 0x10 */
+    put_forward(w, "dave@example.org", 1, "erin@example.org");
+    put_forward(w, "erin@example.org", 1, "dave@example.org");
+    uint32_t fetches = w->dht.fetches;
+    phone_call(w, a, "MESSAGE", "dave", "ring");
+    world_run(w, 100000);
+    phone_expect(a, "SIP/2.0 404");
+    cr_assert_eq(w->dht.fetches - fetches, 3);
+    /* a long chain ends at the cap */
+    for (int i = 0; i < 20; i++) {
+        char from[32], to[32];
+        snprintf(from, sizeof(from), "c%d@example.org", i);
+        snprintf(to, sizeof(to), "c%d@example.org", i + 1);
+        put_forward(w, from, 1, to);
+    }
+    fetches = w->dht.fetches;
+    phone_call(w, a, "MESSAGE", "c0", "chain");
+    world_run(w, 200000);
+    phone_expect(a, "SIP/2.0 404");
+    cr_assert_leq(w->dht.fetches - fetches, LOCATION_AORS + 1);
+    world_expect_empty(w);
+    world_free(w);
+}
+
+/* The phone registers again from another port; the dialog follows its contact (RFC 5626). */
+Test(proxy, dialog_follows_a_new_tcp_connection)
+{
+    struct world *w = world_make();
+    struct dialog da, db;
+    world_add_node(w, 1);
+    struct phone *a = world_add_phone(w, "alice", 0), *b = world_add_tcp_phone(w, "bob", 0);
+    register_ok(w, a);
+    register_ok(w, b);
+    set_up(w, a, b, "move", &da, &db);
+    world_close_conn(w, (int)handle_index(b->conn), true);
+    cr_assert(b->is_closed);
+    b->conn = world_conn_add(w, 0, -1, 1);
+    b->flow = sip_flow_accepted(&w->instances[0]->turn, w->instances[0]->sip, SIP_TCP, b->conn,
+                                &b->address);
+    w->conns[handle_index(b->conn)].flow = b->flow;
+    register_ok(w, b);
+    snprintf(da.target, sizeof(da.target), "sip:bob@10.1.0.2:5060;transport=tcp");
+    phone_in_dialog(w, a, &da, "BYE");
+    phone_expect(b, "BYE sip:");
+    phone_expect_nothing(b);
     world_expect_empty(w);
     world_free(w);
 }
