@@ -284,7 +284,6 @@ static enum err send_stream(struct turn *t, struct sip *s, const struct flow_ref
     }
     bool pushed = push_event(t, s, SIP_SEND, f->conn, msgbuf_ref(buf));
     CHECK(pushed);
-    f->has_requests = true;
     return ERR_OK;
 }
 

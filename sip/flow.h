@@ -36,7 +36,7 @@ struct flow {
     bool has_message; /* a well-framed one has come */
     bool is_proved;   /* authenticated */
     bool is_dialled;
-    bool has_requests; /* we have sent requests over it */
+    uint32_t clients; /* client transactions over it */
     struct sip_parser parser;
 };
 

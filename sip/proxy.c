@@ -41,6 +41,7 @@ static struct proxy *open_proxy(struct turn *t, struct sip *s, const struct sip_
         return NULL;
     }
     p->request = request;
+    p->account = REGISTRAR_NONE;
     p->from = rx->from;
     p->method = (uint8_t)rx->m->method;
     if (tx != NULL) {
@@ -55,6 +56,10 @@ static void close_proxy(struct turn *t, struct sip *s, struct proxy *p)
     struct tx *tx = tx_get(s, p->tx);
     if (tx != NULL && tx->state <= TX_PROCEEDING) {
         tx_server_forget(t, s, tx); /* a final response that there was no room for */
+    }
+    if (p->account != REGISTRAR_NONE) {
+        CHECK(s->accounts[p->account].proxies > 0);
+        s->accounts[p->account].proxies--;
     }
     fork_release_all(t, s, p);
     msgbuf_release(t->buffers, p->request);
@@ -233,8 +238,8 @@ void proxy_on_fetched(struct turn *t, struct sip *s, const struct overlay_event 
     fork_settle(t, s, p);
 }
 
-/* From a phone: who is it?  False: was answered. */
-static bool is_known_phone(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx)
+/* From a phone: the account it is of, or REGISTRAR_NONE: was answered. */
+static uint32_t caller_of(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx)
 {
     char from[SIP_STATE_AOR_CAP];
     size_t len = 0;
@@ -245,26 +250,30 @@ static bool is_known_phone(struct turn *t, struct sip *s, const struct sip_rx *r
     if (account == REGISTRAR_NONE) {
         metric_add(t->metrics, METRIC_sip_refused_auth, 1);
         reply_stranger(t, s, rx, tx, 403, "No credential of the From account on this node");
-        return false;
+        return REGISTRAR_NONE;
     }
     const struct sip_account *who = &s->settings.accounts[account];
     enum digest_result result = digest_check(t, s, rx, SIP_HDR_PROXY_AUTHORIZATION, who);
     if (result == DIGEST_OTHER) {
         metric_add(t->metrics, METRIC_sip_refused_auth, 1);
         reply_stranger(t, s, rx, tx, 403, "From names somebody else");
-        return false;
+        return REGISTRAR_NONE;
     }
     if (result != DIGEST_OK) {
         metric_add(t->metrics, METRIC_sip_refused_auth, result == DIGEST_WRONG ? 1 : 0);
         digest_challenge(t, s, rx, tx, who, result == DIGEST_STALE);
-        return false;
+        return REGISTRAR_NONE;
     }
     flow_prove(t, s, &rx->from);
     if (!registrar_is_live(t, s, account)) {
         reply_send(t, s, rx, tx, 403, "The From account has no live registration here");
-        return false;
+        return REGISTRAR_NONE;
     }
-    return true;
+    if (s->accounts[account].proxies >= s->settings.limits->sip_proxies_per_account) {
+        reply_send(t, s, rx, tx, 503, "Too many calls of this account at once");
+        return REGISTRAR_NONE;
+    }
+    return account;
 }
 
 /* The callee's AOR from the Request-URI; false: was answered. */
@@ -334,12 +343,17 @@ static void route_new(struct turn *t, struct sip *s, const struct sip_rx *rx, st
         reply_send(t, s, rx, tx, 503, "This node is about to stop");
         return;
     }
-    if ((!is_peer && !is_known_phone(t, s, rx, tx)) || !read_callee(t, s, rx, tx, aor, &len)) {
+    uint32_t account = is_peer ? REGISTRAR_NONE : caller_of(t, s, rx, tx);
+    if ((!is_peer && account == REGISTRAR_NONE) || !read_callee(t, s, rx, tx, aor, &len)) {
         return;
     }
     struct proxy *p = open_proxy(t, s, rx, tx);
     if (p == NULL) {
         return;
+    }
+    p->account = account;
+    if (!is_peer) {
+        s->accounts[account].proxies++;
     }
     p->aor_len = (uint8_t)len;
     memcpy(p->aor, aor, len);

@@ -15,6 +15,7 @@ struct proxy {
     const char *why;        /* of a best failure made by us */
     handle first;           /* branch */
     struct flow_ref from;
+    uint32_t account;     /* of the caller, when it is a phone of ours; else UINT32_MAX */
     uint16_t best_status; /* 0 = none yet */
     uint16_t open;        /* branches without a final response */
     uint8_t state;

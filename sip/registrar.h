@@ -32,6 +32,7 @@ struct registrar_account {
     struct wheel_timer timer;
     handle first; /* binding */
     uint32_t count;
+    uint32_t proxies;         /* requests of it that are being forwarded */
     uint32_t waiting;         /* stores under way, refreshes included */
     uint64_t stored_until_us; /* 0 = the overlay has no record of ours */
     uint64_t refresh_us;

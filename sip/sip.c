@@ -376,7 +376,7 @@ void sip_flow_closed(struct turn *t, struct sip *s, handle flow)
         return; /* we closed it ourselves */
     }
     struct node_id node = f->ref.node;
-    bool is_peer = f->ref.kind == SIP_PEER, has_requests = f->has_requests;
+    bool is_peer = f->ref.kind == SIP_PEER, has_requests = f->clients > 0;
     flow_release(t, s, f);
     if (is_peer) {
         dial_on_closed(t, s, &node, flow);

@@ -35,6 +35,18 @@ const uint8_t tx_edges[TX_KIND_COUNT][TX_STATE_COUNT] = {
 uint8_t tx_edges_taken[TX_KIND_COUNT][TX_STATE_COUNT];
 #endif
 
+/* Connections count their client transactions, so that most may close without a search. */
+static void count_client(struct sip *s, const struct tx *tx, bool is_more)
+{
+    if (tx->kind != TX_INVITE_CLIENT && tx->kind != TX_CLIENT) {
+        return;
+    }
+    struct flow *f = pool_get(&s->flows, tx->peer.flow);
+    if (f != NULL && tx->peer.shard == s->settings.shard) {
+        f->clients += is_more ? 1 : UINT32_MAX; /* one less */
+    }
+}
+
 struct tx *tx_acquire(struct turn *t, struct sip *s, enum tx_kind kind, enum sip_method method,
                       const struct flow_ref *peer, const uint8_t key[TX_KEY_BYTES])
 {
@@ -56,6 +68,7 @@ struct tx *tx_acquire(struct turn *t, struct sip *s, enum tx_kind kind, enum sip
     tx->is_reliable = flow_is_reliable(peer);
     tx->retry.tag = h;
     tx->end.tag = h;
+    count_client(s, tx, true);
     return tx;
 }
 
@@ -83,6 +96,7 @@ void tx_release(struct turn *t, struct sip *s, struct tx *tx)
     wheel_cancel(t->wheel, &tx->retry);
     wheel_cancel(t->wheel, &tx->end);
     tx_keep(t, tx, NULL);
+    count_client(s, tx, false);
     CHECK(table_remove(&s->tx_table, tx->key));
     pool_release(&s->txs, tx);
 }

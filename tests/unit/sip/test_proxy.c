@@ -491,3 +491,31 @@ Test(proxy, dialog_follows_a_new_tcp_connection)
     world_expect_empty(w);
     world_free(w);
 }
+
+/* One account holds so many requests open, no more; others go on. */
+Test(proxy, calls_of_one_account_are_capped)
+{
+    struct world *w = world_make();
+    world_add_node(w, 1);
+    struct phone *a = world_add_phone(w, "alice", 0), *b = world_add_phone(w, "bob", 0);
+    struct phone *c = world_add_phone(w, "carol", 0);
+    register_ok(w, a);
+    register_ok(w, b);
+    register_ok(w, c);
+    w->instances[0]->limits.sip_proxies_per_account = 2;
+    for (int i = 0; i < 3; i++) {
+        char call[8];
+        snprintf(call, sizeof(call), "cap%d", i);
+        phone_call(w, a, "INVITE", "bob", call);
+        phone_expect(a, i < 2 ? "SIP/2.0 100" : "SIP/2.0 503");
+    }
+    phone_call(w, c, "INVITE", "bob", "other");
+    phone_expect(c, "SIP/2.0 100");
+    for (int i = 0; i < 10; i++) {
+        world_run(w, 10000000);
+        a->first = a->count = b->first = b->count = c->first = c->count = 0;
+    }
+    world_expect_empty(w);
+    cr_assert_eq(w->instances[0]->sip->accounts[0].proxies, 0);
+    world_free(w);
+}
