@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_proxy.c - calls between phones at one node, at sibling shards and at different nodes. */
 #include "sip/location.h"
+#include "sip/registrar.h"
 #include "tests/unit/sip/phone_world.h"
 #include <criterion/criterion.h>
 
