@@ -147,6 +147,31 @@ MODULES = {
     '''),
     # `main` is the program, the others its archive
     'cmd': names('''
+        admin_shard
+        admin_socket
+        ask
+        ca
+        ca_document
+        ca_users
+        cmd_ca
+        cmd_check
+        cmd_ctl
+        cmd_fetch
+        cmd_ping
+        cmd_resolve
+        cmd_run
+        cmd_sim
+        config
+        control
+        daemon
+        files
+        jot
+        keystore
+        lookup
+        main
+        options
+        say
+        setup
     '''),
 }
 

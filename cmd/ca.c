@@ -1,0 +1,447 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cmd/ca.h"
+#include "cmd/ca_document.h"
+#include "cmd/ca_users.h"
+#include "cmd/keystore.h"
+#include "link/crypto_issue.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { EARLIER_MS = 3600 * 1000, PATH_TEXT_CAP = FILES_PATH_CAP };
+#define DAY_MS UINT64_C(86400000)
+
+/* A certificate and its key. */
+struct holder {
+    struct crypto_key *key;
+    uint8_t *der; /* CRYPTO_BORING_CERTIFICATE_CAP bytes */
+    size_t der_len;
+    uint8_t node_id[20];
+};
+
+static struct slice der_of(const struct holder *h)
+{
+    return slice_of(h->der, h->der_len);
+}
+
+static void holder_free(struct holder *h)
+{
+    crypto_boring_key_free(h->key);
+    free(h->der);
+    *h = (struct holder){0};
+}
+
+static const struct {
+    const char *text;
+    enum crypto_algorithm algorithm;
+} algorithms[] = {
+    {"ed25519", CRYPTO_ED25519}, {"p256", CRYPTO_ECDSA_SHA256}, {"rsa2048", CRYPTO_RSA_SHA256}};
+
+enum err ca_algorithm(const char *text, enum crypto_algorithm *out)
+{
+    for (size_t i = 0; i < ARRAY_COUNT(algorithms); i++) {
+        if (strcmp(text, algorithms[i].text) == 0) {
+            *out = algorithms[i].algorithm;
+            return ERR_OK;
+        }
+    }
+    return ERR_UNSUPPORTED;
+}
+
+const char *ca_algorithm_text(enum crypto_algorithm algorithm)
+{
+    for (size_t i = 0; i < ARRAY_COUNT(algorithms); i++) {
+        if (algorithm == algorithms[i].algorithm) {
+            return algorithms[i].text;
+        }
+    }
+    UNREACHABLE("algorithm");
+}
+
+static enum err write_file(const char *dir, const char *name, struct slice bytes, mode_t mode,
+                           char *why)
+{
+    char path[PATH_TEXT_CAP];
+    enum err e = files_join(dir, name, path);
+    if (e == ERR_OK) {
+        e = files_write(path, bytes, mode, false);
+    }
+    return e == ERR_OK ? e
+                       : say_why(why, e, "cannot write: %s/%s: %s", dir, name,
+                                 e == ERR_EXISTS ? "it exists already, and nothing is overwritten"
+                                                 : say_errno());
+}
+
+static enum err read_file(const char *dir, const char *name, struct slice *out, char *why)
+{
+    char path[PATH_TEXT_CAP];
+    enum err e = files_join(dir, name, path);
+    if (e == ERR_OK) {
+        e = files_read(path, out, NULL);
+    }
+    return e == ERR_OK ? e
+                       : say_why(why, e,
+                                 "cannot read: %s/%s: %s; is this a folder of "
+                                 "`chordial ca init`?",
+                                 dir, name, say_errno());
+}
+
+/* A fresh key and its certificate; `issuer` NULL: self-signed. */
+static enum err make(struct holder *h, struct crypto_issue *what, enum crypto_algorithm algorithm,
+                     const struct holder *issuer)
+{
+    uint8_t public_key[CRYPTO_PUBLIC_KEY_CAP];
+    size_t len = 0;
+    h->der = malloc(CRYPTO_BORING_CERTIFICATE_CAP);
+    enum err e = h->der == NULL ? ERR_NO_MEMORY : crypto_boring_key_make(algorithm, &h->key);
+    if (e == ERR_OK) {
+        e = crypto_boring_key_public(h->key, public_key, sizeof(public_key), &len);
+    }
+    if (e != ERR_OK) {
+        return e;
+    }
+    what->public_key = slice_of(public_key, len);
+    what->issuer_key = issuer == NULL ? h->key : issuer->key;
+    what->issuer_certificate = issuer == NULL ? SLICE_EMPTY : der_of(issuer);
+    return crypto_issue_certificate(what, h->der, CRYPTO_BORING_CERTIFICATE_CAP, &h->der_len);
+}
+
+/* One user name, one Node-ID (random: neither all zeros nor all ones). */
+static enum err make_member(struct holder *h, const struct holder *root, const char *overlay,
+                            const char *user, enum crypto_algorithm algorithm,
+                            const uint64_t period_ms[2])
+{
+    crypto_boring()->random(crypto_boring(), h->node_id, IDS_NODE_MIN);
+    struct crypto_issue what = {.user = slice_text(user),
+                                .node_ids = (const uint8_t(*)[20]) & h->node_id,
+                                .node_id_count = 1,
+                                .node_id_length = IDS_NODE_MIN,
+                                .overlay_name = slice_text(overlay),
+                                .not_before_ms = period_ms[0],
+                                .not_after_ms = period_ms[1]};
+    return make(h, &what, algorithm, root);
+}
+
+static enum err write_keystore(const char *dir, const char *name, struct keystore_fields *fields,
+                               const struct holder *h, char *why)
+{
+    uint8_t *text = malloc(KEYSTORE_TEXT_CAP);
+    size_t len = 0;
+    fields->node_id = slice_of(h->node_id, IDS_NODE_MIN);
+    fields->certificate = der_of(h);
+    fields->key = h->key;
+    enum err e =
+        text == NULL ? ERR_NO_MEMORY : keystore_write(fields, text, KEYSTORE_TEXT_CAP, &len);
+    e = e == ERR_OK ? write_file(dir, name, slice_of(text, len), 0600, why)
+                    : say_why(why, e, "cannot make a keystore: %s: %s", name, err_text(e));
+    if (text != NULL) {
+        explicit_bzero(text, len);
+    }
+    free(text);
+    return e;
+}
+
+/* ---- init
+ * ---------------------------------------------------------------------------------------- */
+
+static enum err write_root(const struct ca_init *what, const struct holder *root, char *why)
+{
+    uint8_t pem[CRYPTO_BORING_KEY_PEM_CAP - 512];
+    size_t len = 0;
+    enum err e = crypto_boring_key_pem(root->key, pem, sizeof(pem), &len);
+    if (e != ERR_OK) {
+        return say_why(why, e, "cannot write the root key: %s: %s", what->dir, err_text(e));
+    }
+    e = write_file(what->dir, "root.key", slice_of(pem, len), 0600, why);
+    explicit_bzero(pem, sizeof(pem));
+    if (e == ERR_OK &&
+        crypto_boring_pem_encode(der_of(root), "CERTIFICATE", pem, sizeof(pem), &len) == ERR_OK) {
+        e = write_file(what->dir, "root.crt", slice_of(pem, len), 0644, why);
+    }
+    return e;
+}
+
+static enum err write_document(const struct ca_init *what, const struct holder *root,
+                               const struct holder *signer, uint64_t expiration_ms, char *why)
+{
+    uint8_t *text = malloc(CA_DOCUMENT_CAP);
+    size_t len = 0;
+    struct ca_document d = {.overlay = what->overlay,
+                            .sequence = 1,
+                            .expiration_ms = expiration_ms,
+                            .root = der_of(root),
+                            .signer_certificate = der_of(signer),
+                            .signer_key = signer->key,
+                            .bootstrap = what->bootstrap,
+                            .bootstrap_count = what->bootstrap_count,
+                            .replica_min_hosts = what->replica_min_hosts,
+                            .max_credentials = what->max_credentials};
+    memcpy(d.signer.bytes, signer->node_id, sizeof(d.signer.bytes));
+    enum err e = text == NULL ? ERR_NO_MEMORY : ca_document_write(&d, crypto_boring(), text, &len);
+    e = e == ERR_OK ? write_file(what->dir, "overlay.xml", slice_of(text, len), 0644, why)
+                    : say_why(why, e, "cannot make overlay.xml: %s: %s", what->dir, err_text(e));
+    free(text);
+    return e;
+}
+
+static enum err init_files(const struct ca_init *what, struct holder *root, struct holder *signer,
+                           char *why)
+{
+    char name[CRYPTO_OVERLAY_CAP + 16];
+    const uint64_t period_ms[2] = {what->now_ms - EARLIER_MS, what->now_ms + CA_DAYS_ROOT * DAY_MS};
+    snprintf(name, sizeof(name), "%s root", what->overlay);
+    struct crypto_issue self = {.common_name = slice_text(name),
+                                .not_before_ms = period_ms[0],
+                                .not_after_ms = period_ms[1],
+                                .is_ca = true};
+    enum err e = make(root, &self, what->algorithm, NULL);
+    if (e == ERR_OK) {
+        snprintf(name, sizeof(name), "config@%s", what->overlay);
+        e = make_member(signer, root, what->overlay, name, what->algorithm, period_ms);
+    }
+    if (e != ERR_OK) {
+        return say_why(why, e, "cannot make the root certificate: %s: %s", what->overlay,
+                       err_text(e));
+    }
+    e = write_root(what, root, why);
+    if (e == ERR_OK) {
+        struct keystore_fields fields = {.user = name};
+        e = write_keystore(what->dir, "signer.pem", &fields, signer, why);
+    }
+    if (e == ERR_OK) {
+        e = write_document(what, root, signer, period_ms[1], why);
+    }
+    return e;
+}
+
+/* instance-name: DNS-legal, and short enough that user names fit too. */
+static bool is_overlay_name(const char *name)
+{
+    size_t len = strlen(name);
+    return len > 0 && len <= 100 && name[0] != '.' && name[0] != '-' &&
+           strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-._") == len;
+}
+
+enum err ca_init(const struct ca_init *what, char *why)
+{
+    struct holder root = {0};
+    struct holder signer = {0};
+    if (!is_overlay_name(what->overlay)) {
+        return say_why(why, ERR_CONFIG,
+                       "not a name for an overlay: %s: take a DNS name in lower case",
+                       what->overlay);
+    }
+    if (files_folder(what->dir) != ERR_OK) {
+        return say_why(why, ERR_IO, "cannot make the folder: %s: %s", what->dir, say_errno());
+    }
+    enum err e = ca_users_create(what->dir, what->overlay, ca_algorithm_text(what->algorithm),
+                                 what->digest, why);
+    if (e == ERR_EXISTS) {
+        return say_why(why, e, "there is an authority already: %s: take another folder", what->dir);
+    }
+    if (e == ERR_OK) {
+        e = init_files(what, &root, &signer, why);
+    }
+    holder_free(&root);
+    holder_free(&signer);
+    return e;
+}
+
+/* ---- issue
+ * --------------------------------------------------------------------------------------- */
+
+struct issuing {
+    const struct ca_issue *what;
+    json_t *users;
+    json_t *entry;
+    const char *overlay;
+    struct holder root;
+    char *why;
+};
+
+static enum err load_root(struct issuing *i)
+{
+    struct slice text = SLICE_EMPTY;
+    enum err e = read_file(i->what->dir, "root.key", &text, i->why);
+    if (e != ERR_OK) {
+        return e;
+    }
+    e = crypto_boring_key_load(text, &i->root.key);
+    explicit_bzero((void *)(uintptr_t)text.data, text.len);
+    free((void *)(uintptr_t)text.data);
+    if (e != ERR_OK) {
+        return say_why(i->why, e, "not a private key: %s/root.key: restore it from a backup",
+                       i->what->dir);
+    }
+    e = read_file(i->what->dir, "root.crt", &text, i->why);
+    if (e != ERR_OK) {
+        return e;
+    }
+    i->root.der = malloc(CRYPTO_BORING_CERTIFICATE_CAP);
+    e = i->root.der == NULL
+            ? ERR_NO_MEMORY
+            : crypto_boring_pem_decode(text, "CERTIFICATE", 0, i->root.der,
+                                       CRYPTO_BORING_CERTIFICATE_CAP, &i->root.der_len);
+    free((void *)(uintptr_t)text.data);
+    return e == ERR_OK ? e
+                       : say_why(i->why, e,
+                                 "not a certificate: %s/root.crt: restore it from a "
+                                 "backup",
+                                 i->what->dir);
+}
+
+/* alice@OVERLAY; the part before @ is a SIP user, a digest user name and part of a file name. */
+static enum err check_user(const struct issuing *i)
+{
+    const char *user = i->what->user;
+    const char *at = strchr(user, '@');
+    size_t name_len = strspn(user, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                   "-_.!~*'+");
+    if (at == NULL || name_len == 0 || user + name_len != at || user[0] == '.' ||
+        strlen(user) > CRYPTO_USER_CAP) {
+        return say_why(i->why, ERR_CONFIG,
+                       "not a user name: %s: write name@%s, the name of letters, digits and -_.+",
+                       user, i->overlay);
+    }
+    if (strcmp(at + 1, i->overlay) != 0) {
+        return say_why(i->why, ERR_CONFIG, "not of this overlay: %s: it ends in @%s", user,
+                       i->overlay);
+    }
+    return ERR_OK;
+}
+
+static void hash_hex(bool is_sha256, const char *text, char *out)
+{
+    uint8_t digest[CRYPTO_SHA256_BYTES];
+    size_t len = is_sha256 ? CRYPTO_SHA256_BYTES : CRYPTO_MD5_BYTES;
+    if (is_sha256) {
+        crypto_boring()->sha256(slice_text(text), digest);
+    } else {
+        crypto_boring()->md5(slice_text(text), digest);
+    }
+    ids_hex(slice_of(digest, len), out);
+}
+
+/* HA1 = H(user:realm:password), RFC 7616 3.4.2; the user without its domain, as phones send it. */
+static enum err set_password(struct issuing *i)
+{
+    char text[CRYPTO_USER_CAP + CRYPTO_OVERLAY_CAP + 512];
+    char md5[33];
+    char sha256[65];
+    int name_len = (int)(strchr(i->what->user, '@') - i->what->user);
+    int len = snprintf(text, sizeof(text), "%.*s:%s:%s", name_len, i->what->user, i->overlay,
+                       i->what->password);
+    if (len < 0 || (size_t)len >= sizeof(text) || i->what->password[0] == '\0') {
+        return say_why(i->why, ERR_CONFIG, "not a password: empty or too long: take another");
+    }
+    hash_hex(false, text, md5);
+    hash_hex(true, text, sha256);
+    explicit_bzero(text, sizeof(text));
+    if (json_object_set_new(i->entry, "ha1_md5", json_string(md5)) != 0 ||
+        json_object_set_new(i->entry, "ha1_sha256", json_string(sha256)) != 0) {
+        return ERR_NO_MEMORY;
+    }
+    return ERR_OK;
+}
+
+static enum err prepare(struct issuing *i)
+{
+    enum err e = check_user(i);
+    if (e != ERR_OK) {
+        return e;
+    }
+    i->entry = ca_users_entry(i->users, i->what->user);
+    if (i->entry == NULL) {
+        return say_why(i->why, ERR_MALFORMED,
+                       "the user database is broken: %s/users.json: restore it from a backup",
+                       i->what->dir);
+    }
+    const char *digest = i->what->digest;
+    if (digest == NULL && ca_users_text(i->entry, "digest") == NULL) {
+        digest = ca_users_text(i->users, "digest");
+    }
+    if (digest != NULL && json_object_set_new(i->entry, "digest", json_string(digest)) != 0) {
+        return say_why(i->why, ERR_NO_MEMORY, "no memory: users.json: free some");
+    }
+    return i->what->password == NULL ? ERR_OK : set_password(i);
+}
+
+static void file_name(const struct issuing *i, uint32_t number, char *out)
+{
+    snprintf(out, FILES_PATH_CAP, "%s.%u.pem", i->what->user, number);
+}
+
+static enum err issue_one(struct issuing *i, uint32_t number, struct holder *h, char *node_id)
+{
+    char name[FILES_PATH_CAP];
+    const struct ca_issue *what = i->what;
+    const uint64_t period_ms[2] = {what->now_ms - EARLIER_MS, what->now_ms + what->days * DAY_MS};
+    enum crypto_algorithm algorithm = what->algorithm;
+    enum err e = algorithm != CRYPTO_ALGORITHM_NONE
+                     ? ERR_OK
+                     : ca_algorithm(ca_users_text(i->users, "key"), &algorithm);
+    if (e == ERR_OK) {
+        e = make_member(h, &i->root, i->overlay, what->user, algorithm, period_ms);
+    }
+    ids_hex(slice_of(h->node_id, IDS_NODE_MIN), node_id);
+    if (e == ERR_OK) {
+        e = ca_users_add(i->entry, node_id, what->now_ms, period_ms[1]);
+    }
+    if (e != ERR_OK) {
+        return say_why(i->why, e, "cannot issue a certificate: %s: %s", what->user, err_text(e));
+    }
+    struct keystore_fields fields = {.user = what->user,
+                                     .ha1_md5 = ca_users_text(i->entry, "ha1_md5"),
+                                     .ha1_sha256 = ca_users_text(i->entry, "ha1_sha256")};
+    if (fields.ha1_md5 != NULL && fields.ha1_sha256 != NULL) {
+        fields.digest = ca_users_text(i->entry, "digest");
+    }
+    file_name(i, number, name);
+    return write_keystore(what->out, name, &fields, h, i->why);
+}
+
+static enum err issue_all(struct issuing *i,
+                          void (*on_file)(void *context, const char *path, const char *node_id),
+                          void *context)
+{
+    enum err e = ERR_OK;
+    for (uint32_t number = 1; e == ERR_OK && number <= i->what->nodes; number++) {
+        struct holder h = {0};
+        char node_id[IDS_NODE_TEXT_CAP] = "";
+        char name[FILES_PATH_CAP];
+        char path[FILES_PATH_CAP];
+        e = issue_one(i, number, &h, node_id);
+        file_name(i, number, name);
+        if (e == ERR_OK && on_file != NULL && files_join(i->what->out, name, path) == ERR_OK) {
+            on_file(context, path, node_id);
+        }
+        holder_free(&h);
+    }
+    char other[SAY_WHY_CAP];
+    /* Also after a failure: what has been written must be on record. */
+    enum err saved = ca_users_save(i->what->dir, i->users, e == ERR_OK ? i->why : other);
+    return e == ERR_OK ? saved : e;
+}
+
+enum err ca_issue(const struct ca_issue *what,
+                  void (*on_file)(void *context, const char *path, const char *node_id),
+                  void *context, char *why)
+{
+    struct issuing i = {.what = what, .why = why};
+    if (files_folder(what->out) != ERR_OK) {
+        return say_why(why, ERR_IO, "cannot make the folder: %s: %s", what->out, say_errno());
+    }
+    enum err e = ca_users_load(what->dir, &i.users, why);
+    if (e == ERR_OK) {
+        i.overlay = ca_users_text(i.users, "overlay");
+        e = load_root(&i);
+    }
+    if (e == ERR_OK) {
+        e = prepare(&i);
+    }
+    if (e == ERR_OK) {
+        e = issue_all(&i, on_file, context);
+    }
+    holder_free(&i.root);
+    json_decref(i.users);
+    return e;
+}

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The signature is over the bytes of <configuration>...</configuration> as they stand, so the
+ * element is written first and signed where it stands. */
+#include "cmd/ca_document.h"
+#include "codec/secblock.h"
+#include "link/crypto_boring.h"
+#include <stdarg.h>
+#include <stdio.h>
+#include <time.h>
+
+enum {
+    BLOCK_CAP = CRYPTO_BORING_CERTIFICATE_CAP / 2 + 1024, /* the SecurityBlock */
+    /* A Fetch of all certificates of a user must fit one message; a buffer takes 18 KiB. */
+    MAX_MESSAGE_BYTES = 16000,
+    MAX_VALUE_BYTES = 2048,
+    MAX_CERTIFICATES_BY_NODE = 8, /* renewals are appended */
+    BASE64_LINE = 64,
+};
+
+struct text {
+    uint8_t *bytes;
+    size_t len;
+    bool is_full;
+};
+
+static void PRINTF_LIKE(2, 3) add(struct text *t, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    size_t room = CA_DOCUMENT_CAP - t->len;
+    int used = vsnprintf((char *)t->bytes + t->len, room, format, args);
+    va_end(args);
+    if (used < 0 || (size_t)used >= room) {
+        t->is_full = true;
+        return;
+    }
+    t->len += (size_t)used;
+}
+
+static void add_base64(struct text *t, struct slice bytes)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    size_t written = 0;
+    for (size_t i = 0; i < bytes.len; i += 3) {
+        struct slice three = slice_sub(bytes, i, 3);
+        uint32_t bits = (uint32_t)three.data[0] << 16;
+        bits |= three.len > 1 ? (uint32_t)three.data[1] << 8 : 0;
+        bits |= three.len > 2 ? three.data[2] : 0;
+        add(t, "%s%c%c%c%c", written % BASE64_LINE == 0 ? "\n" : "", digits[bits >> 18],
+            digits[bits >> 12 & 63], three.len > 1 ? digits[bits >> 6 & 63] : '=',
+            three.len > 2 ? digits[bits & 63] : '=');
+        written += 4;
+    }
+    add(t, "\n");
+}
+
+static void add_kind(struct text *t, const char *name, const char *model, const char *access,
+                     uint32_t count)
+{
+    add(t,
+        "   <kind-block>\n"
+        "    <kind name=\"%s\">\n"
+        "     <data-model>%s</data-model>\n"
+        "     <access-control>%s</access-control>\n"
+        "     <max-count>%u</max-count>\n"
+        "     <max-size>%d</max-size>\n"
+        "    </kind>\n"
+        "   </kind-block>\n",
+        name, model, access, count, MAX_VALUE_BYTES);
+}
+
+static void add_bootstrap(struct text *t, const struct address *a)
+{
+    char host[ADDRESS_TEXT_CAP];
+    add(t, "  <bootstrap-node address=\"%s\" port=\"%u\"/>\n", address_host_text(a, host), a->port);
+}
+
+static void add_configuration(struct text *t, const struct ca_document *d)
+{
+    char signer[IDS_NODE_TEXT_CAP];
+    char expiration[32];
+    struct tm tm;
+    time_t expires_s = (time_t)(d->expiration_ms / 1000);
+    const struct rl_params params = {.node_id_length = IDS_NODE_MIN};
+    gmtime_r(&expires_s, &tm);
+    strftime(expiration, sizeof(expiration), "%Y-%m-%dT%H:%M:%SZ", &tm);
+    add(t, "<configuration instance-name=\"%s\" sequence=\"%u\" expiration=\"%s\">\n", d->overlay,
+        d->sequence, expiration);
+    add(t, "  <topology-plugin>CHORD-RELOAD</topology-plugin>\n"
+           "  <node-id-length>16</node-id-length>\n"
+           "  <root-cert>");
+    add_base64(t, d->root);
+    add(t, "  </root-cert>\n");
+    for (size_t i = 0; i < d->bootstrap_count; i++) {
+        add_bootstrap(t, &d->bootstrap[i]);
+    }
+    add(t,
+        "  <no-ice>true</no-ice>\n"
+        "  <overlay-link-protocol>TLS</overlay-link-protocol>\n"
+        "  <max-message-size>%d</max-message-size>\n"
+        "  <initial-ttl>100</initial-ttl>\n"
+        "  <chord:chord-reactive>true</chord:chord-reactive>\n"
+        "  <own:replica-min-hosts>%u</own:replica-min-hosts>\n"
+        "  <configuration-signer>%s</configuration-signer>\n"
+        "  <required-kinds>\n",
+        MAX_MESSAGE_BYTES, d->replica_min_hosts, ids_node_text(&d->signer, &params, signer));
+    add_kind(t, "SIP-REGISTRATION", "DICTIONARY", "USER-NODE-MATCH", d->max_credentials);
+    add_kind(t, "CERTIFICATE_BY_NODE", "ARRAY", "NODE-MATCH", MAX_CERTIFICATES_BY_NODE);
+    add_kind(t, "CERTIFICATE_BY_USER", "ARRAY", "USER-MATCH", d->max_credentials);
+    add(t, "  </required-kinds>\n</configuration>");
+}
+
+static enum err add_signature(struct text *t, const struct ca_document *d,
+                              const struct crypto *crypto, struct slice configuration)
+{
+    uint8_t signature[CRYPTO_SIGNATURE_CAP];
+    uint8_t hash[CRYPTO_SHA256_BYTES];
+    uint8_t block[BLOCK_CAP];
+    size_t signature_len = 0;
+    struct wr w = wr_init(block, sizeof(block));
+    enum err e = crypto->sign(d->signer_key, configuration, signature, &signature_len);
+    if (e != ERR_OK) {
+        return e;
+    }
+    crypto->sha256(d->signer_certificate, hash); /* it has one Node-ID: cert_hash */
+    struct secblock_signature s = {
+        .algorithm = (uint16_t)crypto->key_algorithm(d->signer_key),
+        .identity = {.type = SECBLOCK_IDENTITY_CERT_HASH,
+                     .hash_algorithm = SECBLOCK_HASH_SHA256,
+                     .hash = slice_of(hash, sizeof(hash))},
+        .value = slice_of(signature, signature_len),
+    };
+    secblock_wr_x509(&w, &d->signer_certificate, 1, &s);
+    if (!wr_ok(&w)) {
+        return ERR_TOO_LARGE;
+    }
+    add(t, "\n<signature>");
+    add_base64(t, wr_slice(&w));
+    add(t, "</signature>\n");
+    return ERR_OK;
+}
+
+enum err ca_document_write(const struct ca_document *d, const struct crypto *crypto, uint8_t *out,
+                           size_t *len)
+{
+    struct text t = {.bytes = out};
+    add(&t, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
+            "<overlay xmlns=\"urn:ietf:params:xml:ns:p2p:config-base\"\n"
+            " xmlns:chord=\"urn:ietf:params:xml:ns:p2p:config-chord\"\n"
+            " xmlns:own=\"urn:chordial:params:xml:ns:config\">\n");
+    size_t begin = t.len;
+    add_configuration(&t, d);
+    enum err e = add_signature(&t, d, crypto, slice_of(out + begin, t.len - begin));
+    add(&t, "</overlay>\n");
+    *len = t.len;
+    return e == ERR_OK && t.is_full ? ERR_TOO_LARGE : e;
+}

@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* chordial check: everything that can be known of a configuration without starting the node. */
+#include "cmd/cmd.h"
+#include "cmd/options.h"
+#include "cmd/setup.h"
+#include "core/os/host.h"
+#include <arpa/inet.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { BUDGET_LINES = 64, SOON_MS = 14 * 24 * 3600 * 1000 };
+
+/* ---- ports
+ * --------------------------------------------------------------------------------------- */
+
+static socklen_t to_sockaddr(const struct address *a, uint16_t port, struct sockaddr_storage *out)
+{
+    memset(out, 0, sizeof(*out));
+    if (a->family == 4) {
+        struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(port)};
+        memcpy(&in.sin_addr, a->ip, sizeof(in.sin_addr));
+        memcpy(out, &in, sizeof(in));
+        return sizeof(in);
+    }
+    struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
+    memcpy(&in6.sin6_addr, a->ip, sizeof(in6.sin6_addr));
+    memcpy(out, &in6, sizeof(in6));
+    return sizeof(in6);
+}
+
+static bool can_bind(const struct address *a, uint16_t port, int type)
+{
+    struct sockaddr_storage to;
+    socklen_t len = to_sockaddr(a, port, &to);
+    int yes = 1;
+    int fd = socket(to.ss_family, type | SOCK_CLOEXEC, 0);
+    bool done =
+        fd >= 0 &&
+        (type != SOCK_STREAM || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes)) == 0) &&
+        bind(fd, (const struct sockaddr *)&to, len) == 0 &&
+        (type != SOCK_STREAM || listen(fd, 1) == 0);
+    int saved = errno;
+    if (fd >= 0) {
+        close(fd);
+    }
+    errno = saved;
+    return done;
+}
+
+static enum err check_port(const struct address *a, uint16_t port, int type, char *why)
+{
+    char text[ADDRESS_TEXT_CAP];
+    struct address with_port = *a;
+    with_port.port = port;
+    if (can_bind(a, port, type)) {
+        return ERR_OK;
+    }
+    return say_why(why, ERR_IO, "cannot listen: %s %s: %s%s", type == SOCK_STREAM ? "tcp" : "udp",
+                   address_text(&with_port, text), say_errno(),
+                   errno == EADDRINUSE ? "; is the node running already?" : "");
+}
+
+static enum err check_ports(const struct setup *s, char *why)
+{
+    const struct config *c = &s->config;
+    enum err e = ERR_OK;
+    for (uint32_t i = 0; e == ERR_OK && i < s->shards; i++) {
+        e = check_port(&c->overlay, (uint16_t)(c->overlay.port + i), SOCK_STREAM, why);
+        if (e == ERR_OK) {
+            e = check_port(&c->overlay, (uint16_t)(c->overlay_sip_port + i), SOCK_STREAM, why);
+        }
+    }
+    if (e == ERR_OK && c->sip.family != 0) {
+        e = check_port(&c->sip, c->sip.port, SOCK_DGRAM, why);
+    }
+    if (e == ERR_OK && c->sip.family != 0) {
+        e = check_port(&c->sip, c->sip.port, SOCK_STREAM, why);
+    }
+    return e;
+}
+
+/* ---- what is printed
+ * ----------------------------------------------------------------------------- */
+
+static void port_range(uint16_t first, uint32_t count, char *out, size_t cap)
+{
+    if (count == 1) {
+        snprintf(out, cap, "%u", first);
+    } else {
+        snprintf(out, cap, "%u-%u", first, first + count - 1);
+    }
+}
+
+static void firewall(const struct setup *s, char *out, size_t cap)
+{
+    char a[16];
+    char b[16];
+    port_range(s->config.overlay.port, s->shards, a, sizeof(a));
+    port_range(s->config.overlay_sip_port, s->shards, b, sizeof(b));
+    if (s->config.sip.family == 0) {
+        snprintf(out, cap, "nft add rule inet filter input tcp dport '{ %s, %s }' accept", a, b);
+        return;
+    }
+    snprintf(out, cap,
+             "nft add rule inet filter input tcp dport '{ %s, %s, %u }' accept; "
+             "nft add rule inet filter input udp dport %u accept",
+             a, b, s->config.sip.port, s->config.sip.port);
+}
+
+static uint64_t earliest_expiry_ms(const struct setup *s)
+{
+    uint64_t first = UINT64_MAX;
+    for (size_t i = 0; i < s->peer_count; i++) {
+        first = min_u64(first, s->peers[i].ident.not_after_ms);
+    }
+    for (size_t i = 0; i < s->account_count; i++) {
+        first = min_u64(first, s->accounts[i].ident.not_after_ms);
+    }
+    return first;
+}
+
+static void print_limits(const struct setup *s)
+{
+    struct limits_line lines[BUDGET_LINES];
+    size_t count = 0;
+    limits_budget(&s->config.limits, lines, BUDGET_LINES, &count);
+    printf("\n%-28s %10s  %-9s %s\n", "limit", "value", "MiB/shard", "what");
+    for (unsigned i = 0; i < LIMIT_COUNT; i++) {
+        const char *name = limits_name((enum limit)i);
+        char mib[24] = "";
+        for (size_t j = 0; j < min_size(count, BUDGET_LINES); j++) {
+            if (strcmp(lines[j].name, name) == 0) {
+                snprintf(mib, sizeof(mib), "%.1f", (double)lines[j].bytes / 1048576);
+            }
+        }
+        printf("%-28s %10u  %-9s %s\n", name, limits_get(&s->config.limits, (enum limit)i), mib,
+               limits_help((enum limit)i));
+    }
+}
+
+static void print_text(const struct setup *s, bool with_limits)
+{
+    char text[ADDRESS_TEXT_CAP];
+    char line[256];
+    size_t count = 0;
+    uint64_t budget = limits_budget(&s->config.limits, NULL, 0, &count);
+    uint64_t left_ms = earliest_expiry_ms(s) - s->at_ms;
+    firewall(s, line, sizeof(line));
+    printf("overlay       %s, sequence %u, signature good\n", s->doc.config.name,
+           s->doc.config.sequence);
+    printf("shards        %u of %zu credentials, host %s\n", s->shards, s->peer_count,
+           s->peers[0].ident.user);
+    printf("accounts      %zu\n", s->account_count);
+    printf("overlay at    %s, advertised as ", address_text(&s->config.overlay, text));
+    printf("%s\n", address_text(&s->config.overlay_advertise, text));
+    if (s->config.sip.family != 0) {
+        printf("phones at     %s\n", address_text(&s->config.sip, text));
+    } else {
+        printf("phones at     nowhere: a storage-only peer\n");
+    }
+    printf("certificates  good, the first ends in %" PRIu64 " days%s\n", left_ms / 86400000,
+           left_ms < SOON_MS ? ": RENEW" : "");
+    printf("memory        %.0f MiB at most: %.1f MiB for each of %u shards\n",
+           (double)(budget * s->shards) / 1048576, (double)budget / 1048576, s->shards);
+    printf("ports         free\n");
+    printf("firewall      %s\n", line);
+    if (with_limits) {
+        print_limits(s);
+    }
+}
+
+static void print_json(const struct setup *s)
+{
+    char line[256];
+    size_t count = 0;
+    uint64_t budget = limits_budget(&s->config.limits, NULL, 0, &count);
+    firewall(s, line, sizeof(line));
+    json_t *nodes = json_array();
+    const struct rl_params params = {.node_id_length = s->doc.config.node_id_length};
+    for (uint32_t i = 0; i < s->shards; i++) {
+        char id[IDS_NODE_TEXT_CAP];
+        json_array_append_new(nodes,
+                              json_string(ids_node_text(&s->peers[i].ident.node_id, &params, id)));
+    }
+    json_t *all = json_pack("{s:b, s:s, s:i, s:I, s:I, s:s, s:o, s:I, s:I, s:I, s:I, s:s}", "ok", 1,
+                            "overlay", s->doc.config.name, "sequence", (int)s->doc.config.sequence,
+                            "shards", (json_int_t)s->shards, "credentials",
+                            (json_int_t)s->peer_count, "host", s->peers[0].ident.user, "node_ids",
+                            nodes, "accounts", (json_int_t)s->account_count,
+                            "certificate_not_after_ms", (json_int_t)earliest_expiry_ms(s),
+                            "memory_bytes", (json_int_t)(budget * s->shards),
+                            "memory_per_shard_bytes", (json_int_t)budget, "firewall", line);
+    json_dumpf(all, stdout, JSON_COMPACT);
+    putchar('\n');
+    json_decref(all);
+}
+
+int cmd_check(int argc, char **argv)
+{
+    static struct setup setup;
+    const char *path = NULL;
+    bool is_json = false;
+    bool with_limits = false;
+    const struct options_item items[] = {
+        {"config", 'c', OPTIONS_TEXT, &path, "FILE", "the configuration file"},
+        {"limits", 0, OPTIONS_FLAG, &with_limits, NULL, "print every limit and what it takes"},
+        {"json", 0, OPTIONS_FLAG, &is_json, NULL, "print one JSON object"},
+    };
+    const struct options options = {.usage = "chordial check -c FILE [--limits] [--json]",
+                                    .about = "Tests a configuration: files, keys, certificates, "
+                                             "the overlay document, ports; prints\n"
+                                             "the memory budget and the line for the firewall.",
+                                    .example = "    chordial check -c chordial.conf",
+                                    .items = items,
+                                    .count = ARRAY_COUNT(items)};
+    char why[SAY_WHY_CAP];
+    int rest = 0;
+    int status = 0;
+    if (!options_parse(&options, argc, argv, &rest, &status)) {
+        return status;
+    }
+    if (path == NULL || rest != argc) {
+        say_error("wants a configuration: -c FILE: see --help");
+        return CMD_USAGE;
+    }
+    enum err e = setup_load(path, host_wall_ms(), host_cpu_count(), &setup, why);
+    if (e == ERR_OK) {
+        e = check_ports(&setup, why);
+        if (e == ERR_OK && is_json) {
+            print_json(&setup);
+        } else if (e == ERR_OK) {
+            print_text(&setup, with_limits);
+        }
+        setup_free(&setup);
+    }
+    if (e != ERR_OK) {
+        say_error("%s", why);
+        return CMD_USAGE;
+    }
+    return CMD_OK;
+}

@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* chordial sim: finds a scenario, runs it, prints what came of it. */
+#include "cmd/cmd.h"
+#include "cmd/files.h"
+#include "cmd/options.h"
+#include "core/os/host.h"
+#include "core/os/mem.h"
+#include "sim/scenario.h"
+#include <inttypes.h>
+#include <jansson.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+enum { WORD_CAP = 200 };
+
+static const char *const keys[] = {
+#define SCENARIO(name, value, help) #name,
+#include "sim/scenario.def"
+#undef SCENARIO
+};
+
+struct outcome {
+    uint64_t seed;
+    uint64_t wall_us;
+    struct scenario scenario;
+    struct scenario_result result;
+};
+
+/* ---- the scenario
+ * -------------------------------------------------------------------------------- */
+
+/* FILE itself, sim/scenarios/NAME.conf here, or the same beside the program's project. */
+static enum err find_scenario(const char *word, struct slice *text, char *path)
+{
+    char name[FILES_PATH_CAP];
+    char program[FILES_PATH_CAP];
+    enum err e = files_join("", word, path);
+    if (e == ERR_OK) {
+        e = files_read(path, text, NULL);
+    }
+    bool is_name = strchr(word, '/') == NULL && strlen(word) < WORD_CAP;
+    if (e == ERR_OK || !is_name) {
+        return e;
+    }
+    snprintf(name, sizeof(name), "sim/scenarios/%s.conf", word);
+    if (files_join("", name, path) == ERR_OK && files_read(path, text, NULL) == ERR_OK) {
+        return ERR_OK;
+    }
+    ssize_t len = readlink("/proc/self/exe", program, sizeof(program) - 1);
+    for (int up = 0; len > 0 && up < 4; up++) { /* TOP/build/release/chordial */
+        program[len] = '\0';
+        char *slash = strrchr(program, '/');
+        len = slash == NULL ? 0 : slash - program;
+        program[len] = '\0';
+        if (files_join(program, name, path) == ERR_OK && files_read(path, text, NULL) == ERR_OK) {
+            return ERR_OK;
+        }
+    }
+    return ERR_NOT_FOUND;
+}
+
+static enum err say_key(const char *key, const char *where, enum err e, char *why)
+{
+    const char *near = say_suggestion(key, keys, ARRAY_COUNT(keys));
+    if (e == ERR_MALFORMED) {
+        return say_why(why, ERR_CONFIG, "not a whole number: %s: %s", where, key);
+    }
+    return say_why(why, ERR_CONFIG, "unknown key: %s: %s%s%s", where, key,
+                   near == NULL ? "" : "; did you mean ", near == NULL ? "" : near);
+}
+
+static enum err set_one(struct scenario *s, const char *pair, char *why)
+{
+    char key[WORD_CAP];
+    const char *equals = strchr(pair, '=');
+    size_t len = equals == NULL ? 0 : (size_t)(equals - pair);
+    if (len == 0 || len >= sizeof(key)) {
+        return say_why(why, ERR_CONFIG, "not KEY=VALUE: --set %s: write --set nodes=100", pair);
+    }
+    memcpy(key, pair, len);
+    key[len] = '\0';
+    enum err e = scenario_set(s, slice_text(key), slice_text(equals + 1));
+    return e == ERR_OK ? e : say_key(key, "--set", e, why);
+}
+
+static enum err load(const char *word, const struct options_texts *sets, struct scenario *s,
+                     char *why)
+{
+    struct slice text = SLICE_EMPTY;
+    char path[FILES_PATH_CAP];
+    uint32_t line = 0;
+    scenario_defaults(s);
+    if (find_scenario(word, &text, path) != ERR_OK) {
+        return say_why(why, ERR_CONFIG,
+                       "no such scenario: %s: give a file, or the name of one in sim/scenarios",
+                       word);
+    }
+    enum err e = scenario_parse(s, text, &line);
+    free((void *)(uintptr_t)text.data);
+    if (e != ERR_OK) {
+        return say_why(why, ERR_CONFIG, "%s: %s:%u: see sim/scenario.def",
+                       e == ERR_NOT_FOUND ? "unknown key" : "not a whole number", path, line);
+    }
+    for (size_t i = 0; e == ERR_OK && i < sets->count; i++) {
+        e = set_one(s, sets->texts[i], why);
+    }
+    if (e == ERR_OK && (s->nodes < 1 || s->nodes > 1000000 || s->shards < 1 ||
+                        s->shards > OVERLAY_SHARDS_CAP || s->records > 10000000)) {
+        return say_why(why, ERR_CONFIG,
+                       "out of range: nodes 1..1000000, shards 1..%d, records 0..10000000: %s",
+                       OVERLAY_SHARDS_CAP, path);
+    }
+    return e;
+}
+
+/* ---- what came of it
+ * ----------------------------------------------------------------------------- */
+
+static double per(uint64_t total, uint64_t count)
+{
+    return count == 0 ? 0.0 : (double)total / (double)count;
+}
+
+static uint64_t rss_bytes(void)
+{
+    struct rusage usage;
+    return getrusage(RUSAGE_SELF, &usage) == 0 ? (uint64_t)usage.ru_maxrss * 1024 : 0;
+}
+
+static json_t *wave_json(const struct workload_result *w)
+{
+    return json_pack("{s:I, s:I, s:I, s:I}", "sent", (json_int_t)w->sent, "ok", (json_int_t)w->ok,
+                     "failed", (json_int_t)w->failed, "wrong", (json_int_t)w->wrong);
+}
+
+static json_t *copies_json(const struct checker_copies *c)
+{
+    return json_pack("{s:I, s:f, s:I, s:I, s:I}", "min", (json_int_t)c->min, "mean",
+                     per(c->total, c->records), "max", (json_int_t)c->max, "under",
+                     (json_int_t)c->under, "one_host", (json_int_t)c->one_host);
+}
+
+/* Times are null where the thing never happened. */
+static json_t *seconds_or_null(uint64_t us)
+{
+    return us == 0 ? json_null() : json_real((double)us / 1e6);
+}
+
+static bool is_drop(const char *name)
+{
+    return strstr(name, "drop") != NULL || strstr(name, "refused") != NULL;
+}
+
+static json_t *metrics_json(const struct metrics *m, bool drops_only)
+{
+    json_t *out = json_object();
+    for (unsigned i = 0; i < METRIC_COUNT; i++) {
+        const char *name = metric_name((enum metric)i);
+        uint64_t value = metric_read(m, (enum metric)i);
+        if (value != 0 && (!drops_only || is_drop(name))) {
+            json_object_set_new(out, name, json_integer((json_int_t)value));
+        }
+    }
+    return out;
+}
+
+static void print_json(const struct outcome *o)
+{
+    const struct scenario_result *r = &o->result;
+    char fingerprint[20];
+    double wall_s = (double)o->wall_us / 1e6;
+    snprintf(fingerprint, sizeof(fingerprint), "%016" PRIx64, r->fingerprint);
+    json_t *all =
+        json_pack("{s:I, s:s, s:I, s:f, s:f, s:I, s:f, s:I, s:s}", "seed", (json_int_t)o->seed,
+                  "fingerprint", fingerprint, "nodes", (json_int_t)o->scenario.nodes, "simulated_s",
+                  (double)r->simulated_us / 1e6, "wall_s", wall_s, "events", (json_int_t)r->events,
+                  "events_per_s", wall_s > 0 ? (double)r->events / wall_s : 0.0, "rss_bytes",
+                  (json_int_t)rss_bytes(), "crypto", "stub");
+    json_object_set_new(all, "lookups", wave_json(&r->fetches));
+    json_object_set_new(all, "hops",
+                        json_pack("{s:f, s:I}", "mean", per(r->fetches.hops_total, r->fetches.ok),
+                                  "max", (json_int_t)r->fetches.hops_max));
+    json_object_set_new(all, "latency_ms",
+                        json_pack("{s:f, s:f}", "mean",
+                                  per(r->fetches.latency_us_total, r->fetches.ok) / 1e3, "max",
+                                  (double)r->fetches.latency_us_max / 1e3));
+    json_object_set_new(all, "stores",
+                        json_pack("{s:I, s:I, s:I, s:I}", "sent", (json_int_t)r->stores.sent,
+                                  "acked", (json_int_t)r->stores.ok, "failed",
+                                  (json_int_t)r->stores.failed, "lost", (json_int_t)r->lost));
+    json_object_set_new(all, "values_forged_accepted", json_integer(r->fetches.wrong));
+    json_object_set_new(all, "replicas", copies_json(&r->copies_after));
+    json_object_set_new(all, "replicas_before", copies_json(&r->copies_before));
+    json_object_set_new(all, "join_s", seconds_or_null(r->join_us));
+    json_object_set_new(all, "repair_s", seconds_or_null(r->repair_us));
+    json_object_set_new(all, "replicas_repair_s", seconds_or_null(r->copies_repair_us));
+    json_object_set_new(all, "killed", json_integer(r->killed));
+    json_object_set_new(all, "ring",
+                        json_pack("{s:I, s:I, s:I, s:I}", "nodes", (json_int_t)r->ring.nodes,
+                                  "ready", (json_int_t)r->ring.ready, "broken",
+                                  (json_int_t)r->ring.broken, "thin", (json_int_t)r->ring.thin));
+    json_object_set_new(all, "stream_bytes", json_integer((json_int_t)r->stream_bytes));
+    json_object_set_new(all, "invariants",
+                        json_pack("{s:I, s:I}", "checked", (json_int_t)r->checked, "broken",
+                                  (json_int_t)r->broken));
+    json_object_set_new(all, "buffers_left", json_integer(r->buffers_left));
+    json_object_set_new(all, "drops", metrics_json(&r->metrics, true));
+    json_object_set_new(all, "metrics", metrics_json(&r->metrics, false));
+    json_dumpf(all, stdout, JSON_COMPACT | JSON_REAL_PRECISION(9));
+    putchar('\n');
+    json_decref(all);
+}
+
+static void print_time(const char *name, uint64_t us)
+{
+    if (us == 0) {
+        printf("%-16s never\n", name);
+    } else {
+        printf("%-16s %.1f s\n", name, (double)us / 1e6);
+    }
+}
+
+static void print_copies(const char *name, const struct checker_copies *c)
+{
+    printf("%-16s %u records, copies %u..%u, mean %.2f, %u too few\n", name, c->records, c->min,
+           c->max, per(c->total, c->records), c->under);
+}
+
+static void print_wave(const char *name, const struct workload_result *w)
+{
+    printf("%-16s %u sent, %u ok, %u failed, %u wrong; hops mean %.2f max %u; mean %.1f ms\n", name,
+           w->sent, w->ok, w->failed, w->wrong, per(w->hops_total, w->ok), w->hops_max,
+           per(w->latency_us_total, w->ok) / 1e3);
+}
+
+static void print_table(const struct outcome *o)
+{
+    const struct scenario_result *r = &o->result;
+    printf("%-16s %" PRIu64 "\n", "seed", o->seed);
+    printf("%-16s %016" PRIx64 "\n", "fingerprint", r->fingerprint);
+    printf("%-16s %" PRIu64 " (%" PRIu64 " on a machine)\n", "nodes", o->scenario.nodes,
+           o->scenario.shards);
+    printf("%-16s %.1f s simulated in %.1f s, %" PRIu64 " events\n", "time",
+           (double)r->simulated_us / 1e6, (double)o->wall_us / 1e6, r->events);
+    print_time("ring right after", r->join_us);
+    print_wave("stores", &r->stores);
+    print_copies("copies", &r->copies_before);
+    if (r->killed > 0) {
+        printf("%-16s %u nodes; %u records without a copy left\n", "killed", r->killed, r->lost);
+        print_time("ring repaired", r->repair_us);
+        print_time("copies repaired", r->copies_repair_us);
+    }
+    print_wave("fetches", &r->fetches);
+    print_copies("copies", &r->copies_after);
+    printf("%-16s %u checked, %u broken\n", "invariants", r->checked, r->broken);
+}
+
+/* ---- the command
+ * --------------------------------------------------------------------------------- */
+
+static void on_alarm(int number)
+{
+    (void)number;
+    ssize_t written = write(STDERR_FILENO, ".", 1);
+    (void)written;
+}
+
+/* A dot every second, from the second one on, where somebody looks. */
+static bool start_progress(void)
+{
+    struct sigaction action = {.sa_handler = on_alarm, .sa_flags = SA_RESTART};
+    struct itimerval every = {.it_interval = {.tv_sec = 1}, .it_value = {.tv_sec = 2}};
+    return isatty(STDERR_FILENO) && sigaction(SIGALRM, &action, NULL) == 0 &&
+           setitimer(ITIMER_REAL, &every, NULL) == 0;
+}
+
+static void stop_progress(uint64_t wall_us)
+{
+    struct itimerval never = {0};
+    if (setitimer(ITIMER_REAL, &never, NULL) == 0 && wall_us > 2000000) {
+        fputc('\n', stderr);
+    }
+}
+
+static int simulate(struct outcome *o, bool is_json)
+{
+    struct mem mem;
+    size_t bytes = scenario_bytes(&o->scenario);
+    if (mem_open(&mem, bytes, false) != ERR_OK) {
+        say_error("no memory: %zu MiB for %" PRIu64 " nodes: --set nodes=", bytes >> 20,
+                  o->scenario.nodes);
+        return CMD_FAILED;
+    }
+    uint64_t begun_us = host_now_us();
+    bool is_shown = start_progress();
+    scenario_run(&o->scenario, &mem.arena, o->seed, &o->result);
+    o->wall_us = host_now_us() - begun_us;
+    if (is_shown) {
+        stop_progress(o->wall_us);
+    }
+    if (is_json) {
+        print_json(o);
+    } else {
+        print_table(o);
+    }
+    mem_close(&mem);
+    return o->result.broken == 0 ? CMD_OK : CMD_FAILED;
+}
+
+int cmd_sim(int argc, char **argv)
+{
+    static struct outcome o = {.seed = 1};
+    struct options_texts sets = {0};
+    bool is_json = false;
+    const struct options_item items[] = {
+        {"seed", 0, OPTIONS_NUMBER, &o.seed, "S", "the run's seed (1)"},
+        {"set", 0, OPTIONS_LIST, &sets, "KEY=VALUE", "override a key of the scenario (repeat)"},
+        {"json", 0, OPTIONS_FLAG, &is_json, NULL, "print one JSON object"},
+    };
+    const struct options options = {
+        .usage = "chordial sim SCENARIO [--seed S] [--set KEY=VALUE] [--json]",
+        .about =
+            "Runs many nodes on a virtual clock and network, from one seed.  SCENARIO is a file\n"
+            "or the name of one in sim/scenarios.  Exit status 1: an invariant was broken.",
+        .example = "    chordial sim massfail10 --seed 7 --set nodes=100",
+        .items = items,
+        .count = ARRAY_COUNT(items)};
+    char why[SAY_WHY_CAP];
+    int rest = 0;
+    int status = 0;
+    if (!options_parse(&options, argc, argv, &rest, &status)) {
+        return status;
+    }
+    if (argc - rest != 1) {
+        say_error("wants one scenario: SCENARIO: a file, or a name such as baseline");
+        return CMD_USAGE;
+    }
+    if (load(argv[rest], &sets, &o.scenario, why) != ERR_OK) {
+        say_error("%s", why);
+        return CMD_USAGE;
+    }
+    return simulate(&o, is_json);
+}

@@ -1,0 +1,415 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Three steps: libconfuse reads and types the file, with a validator for each kind of text so that
+ * a fault is reported with its line; take() copies into struct config; finish() checks what only
+ * the whole can tell.  libconfuse reports through a callback without a context, hence `reading`. */
+#include "cmd/config.h"
+#include <confuse.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { PORT_MAX = 65535, SUGGESTIONS_CAP = 128 };
+
+static struct {
+    const char *path;
+    char *why;
+} reading;
+
+/* ---- what is wrong
+ * ------------------------------------------------------------------------------- */
+
+static void report_unknown(cfg_t *cfg, const char *name)
+{
+    const char *words[SUGGESTIONS_CAP];
+    size_t count = 0;
+    for (cfg_opt_t *o = cfg->opts; o->name != NULL && count < SUGGESTIONS_CAP; o++) {
+        words[count++] = o->name;
+    }
+    bool is_limit = strcmp(cfg->name, "limits") == 0;
+    const char *near = say_suggestion(name, words, count);
+    if (near != NULL) {
+        say_why(reading.why, ERR_CONFIG, "unknown %s '%s': %s:%d: did you mean '%s'?",
+                is_limit ? "limit" : "key", name, reading.path, cfg->line, near);
+    } else {
+        say_why(reading.why, ERR_CONFIG, "unknown %s '%s': %s:%d: take it out (see %s)",
+                is_limit ? "limit" : "key", name, reading.path, cfg->line,
+                is_limit ? "`chordial check`" : "contrib/chordial.conf.example");
+    }
+}
+
+/* libconfuse's error function; only the first error counts. */
+static void on_error(cfg_t *cfg, const char *format, va_list args)
+{
+    char text[200];
+    if (reading.why[0] != '\0') {
+        return;
+    }
+    if (strstr(format, "no such option") != NULL) {
+        report_unknown(cfg, va_arg(args, const char *));
+        return;
+    }
+    vsnprintf(text, sizeof(text), format, args);
+    say_why(reading.why, ERR_CONFIG, "%s: %s:%d: correct it", text, reading.path, cfg->line);
+}
+
+static int refuse(cfg_t *cfg, const cfg_opt_t *opt, const char *value, const char *wanted)
+{
+    cfg_error(cfg, "%s = \"%s\" is not %s", opt->name, value, wanted);
+    return -1;
+}
+
+/* ---- kinds of values
+ * ----------------------------------------------------------------------------- */
+
+struct word {
+    const char *text;
+    int value;
+};
+
+static const struct word found_words[] = {
+    {"no", OVERLAY_FOUND_NO}, {"if-alone", OVERLAY_FOUND_IF_ALONE}, {"now", OVERLAY_FOUND_NOW}};
+static const struct word backend_words[] = {
+    {"auto", SHARD_AUTO}, {"io_uring", SHARD_URING}, {"epoll", SHARD_EPOLL}};
+static const struct word level_words[] = {
+    {"error", LOG_ERROR}, {"warning", LOG_WARNING}, {"info", LOG_INFO}, {"debug", LOG_DEBUG}};
+static const struct word ack_words[] = {{"memory", OVERLAY_ACK_MEMORY},
+                                        {"replica", OVERLAY_ACK_REPLICA}};
+
+static const struct {
+    const char *key;
+    const struct word *words;
+    size_t count;
+} choices[] = {
+    {"found-ring", found_words, ARRAY_COUNT(found_words)},
+    {"backend", backend_words, ARRAY_COUNT(backend_words)},
+    {"log-level", level_words, ARRAY_COUNT(level_words)},
+    {"storage-ack", ack_words, ARRAY_COUNT(ack_words)},
+};
+
+/* The value of a key that takes one of a few words; -1 and the words when it is none of them. */
+static int choice_of(const char *key, const char *text, char *wanted, size_t cap)
+{
+    for (size_t c = 0; c < ARRAY_COUNT(choices); c++) {
+        if (strcmp(choices[c].key, key) != 0) {
+            continue;
+        }
+        size_t len = (size_t)snprintf(wanted, cap, "one of");
+        for (size_t i = 0; i < choices[c].count; i++) {
+            const struct word *w = &choices[c].words[i];
+            if (strcmp(w->text, text) == 0) {
+                return w->value;
+            }
+            len += (size_t)snprintf(wanted + len, cap - len, " %s", w->text);
+        }
+        return -1;
+    }
+    UNREACHABLE("key without choices");
+}
+
+static const char *last_text(cfg_opt_t *opt)
+{
+    const char *text = cfg_opt_getnstr(opt, cfg_opt_size(opt) - 1);
+    return text == NULL ? "" : text;
+}
+
+static int check_choice(cfg_t *cfg, cfg_opt_t *opt)
+{
+    char wanted[100];
+    const char *text = last_text(opt);
+    return choice_of(opt->name, text, wanted, sizeof(wanted)) >= 0 ? 0
+                                                                   : refuse(cfg, opt, text, wanted);
+}
+
+static int check_digest(cfg_t *cfg, cfg_opt_t *opt)
+{
+    enum sip_digest ignored;
+    const char *text = last_text(opt);
+    return config_digest(text, &ignored) == ERR_OK
+               ? 0
+               : refuse(cfg, opt, text, "\"sha-256 md5\" or \"md5\"");
+}
+
+static int check_host(cfg_t *cfg, cfg_opt_t *opt)
+{
+    struct address a;
+    const char *text = last_text(opt);
+    bool is_host = address_parse(slice_text(text), 0, &a) == ERR_OK && a.port == 0;
+    return text[0] == '\0' || is_host ? 0 : refuse(cfg, opt, text, "an IPv4 or IPv6 address");
+}
+
+static int check_address(cfg_t *cfg, cfg_opt_t *opt)
+{
+    struct address a;
+    const char *text = last_text(opt);
+    bool is_address = address_parse(slice_text(text), 0, &a) == ERR_OK && a.port != 0;
+    if (cfg_opt_size(opt) > OVERLAY_BOOTSTRAP_CAP) {
+        cfg_error(cfg, "%s has more than %d addresses", opt->name, OVERLAY_BOOTSTRAP_CAP);
+        return -1;
+    }
+    return is_address ? 0 : refuse(cfg, opt, text, "ADDRESS:PORT");
+}
+
+static int check_range(cfg_t *cfg, cfg_opt_t *opt, long min, long max)
+{
+    long value = cfg_opt_getnint(opt, 0);
+    if (value < min || value > max) {
+        cfg_error(cfg, "%s = %ld is not a number from %ld to %ld", opt->name, value, min, max);
+        return -1;
+    }
+    return 0;
+}
+
+static int check_port(cfg_t *cfg, cfg_opt_t *opt)
+{
+    return check_range(cfg, opt, 1, PORT_MAX);
+}
+
+static int check_shards(cfg_t *cfg, cfg_opt_t *opt)
+{
+    return check_range(cfg, opt, 0, OVERLAY_SHARDS_CAP);
+}
+
+static int check_seconds(cfg_t *cfg, cfg_opt_t *opt)
+{
+    return check_range(cfg, opt, 1, 3600);
+}
+
+static int check_limit(cfg_t *cfg, cfg_opt_t *opt)
+{
+    return check_range(cfg, opt, 0, UINT32_MAX);
+}
+
+/* ---- from libconfuse to struct config
+ * ------------------------------------------------------------ */
+
+enum err config_digest(const char *text, enum sip_digest *out)
+{
+    if (strcmp(text, "md5") == 0) {
+        *out = SIP_DIGEST_MD5;
+        return ERR_OK;
+    }
+    *out = SIP_DIGEST_SHA256_MD5;
+    return strcmp(text, "sha-256 md5") == 0 ? ERR_OK : ERR_CONFIG;
+}
+
+static int choice(cfg_t *cfg, const char *key)
+{
+    char wanted[100];
+    int value = choice_of(key, cfg_getstr(cfg, key), wanted, sizeof(wanted));
+    CHECK(value >= 0); /* defaults are right, and the rest was checked */
+    return value;
+}
+
+static struct address host_of(cfg_t *cfg, const char *key, uint16_t port)
+{
+    struct address a = {0};
+    const char *text = cfg_getstr(cfg, key);
+    if (text[0] != '\0') {
+        CHECK(address_parse(slice_text(text), 0, &a) == ERR_OK);
+        a.port = port;
+    }
+    return a;
+}
+
+static enum err take_path(cfg_t *cfg, const char *key, char *out)
+{
+    char folder[FILES_PATH_CAP] = "";
+    const char *text = cfg_getstr(cfg, key);
+    const char *slash = strrchr(reading.path, '/');
+    if (text[0] == '\0') {
+        out[0] = '\0';
+        return ERR_OK;
+    }
+    if (slash != NULL) {
+        snprintf(folder, sizeof(folder), "%.*s", (int)max_size((size_t)(slash - reading.path), 1),
+                 reading.path);
+    }
+    if (files_join(folder, text, out) != ERR_OK) {
+        return say_why(reading.why, ERR_CONFIG, "path too long: %s: %s: at most %d bytes",
+                       reading.path, key, FILES_PATH_CAP - 1);
+    }
+    return ERR_OK;
+}
+
+static enum err take_paths(cfg_t *cfg, struct config *out)
+{
+    const struct {
+        const char *key;
+        char *to;
+    } paths[] = {
+        {"overlay-document", out->overlay_document},
+        {"peers", out->peers},
+        {"accounts", out->accounts},
+        {"control-socket", out->control_socket},
+        {"keylog-file", out->keylog_file},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(paths); i++) {
+        enum err e = take_path(cfg, paths[i].key, paths[i].to);
+        if (e != ERR_OK) {
+            return e;
+        }
+    }
+    return ERR_OK;
+}
+
+static void take_limits(cfg_t *cfg, struct limits *out)
+{
+    limits_default(out);
+    cfg_t *section = cfg_getsec(cfg, "limits");
+    for (unsigned i = 0; section != NULL && i < LIMIT_COUNT; i++) {
+        const char *name = limits_name((enum limit)i);
+        CHECK(limits_set(out, slice_text(name), (uint64_t)cfg_getint(section, name)) == ERR_OK);
+    }
+}
+
+static enum err take(cfg_t *cfg, struct config *out)
+{
+    uint16_t overlay_port = (uint16_t)cfg_getint(cfg, "overlay-port");
+    uint16_t sip_port = (uint16_t)cfg_getint(cfg, "sip-port");
+    out->overlay = host_of(cfg, "overlay-address", overlay_port);
+    out->overlay_advertise = host_of(cfg, "overlay-advertise", overlay_port);
+    out->overlay_sip_port = (uint16_t)cfg_getint(cfg, "overlay-sip-port");
+    out->sip = host_of(cfg, "sip-address", sip_port);
+    out->sip_advertise = host_of(cfg, "sip-advertise", sip_port);
+    out->found_ring = (enum overlay_found_ring)choice(cfg, "found-ring");
+    out->backend = (enum shard_backend)choice(cfg, "backend");
+    out->storage_ack = (enum overlay_storage_ack)choice(cfg, "storage-ack");
+    out->log_level = (enum log_level)choice(cfg, "log-level");
+    out->shards = (uint32_t)cfg_getint(cfg, "shards");
+    out->drain_timeout_s = (uint32_t)cfg_getint(cfg, "drain-timeout");
+    out->has_digest = config_digest(cfg_getstr(cfg, "digest"), &out->digest) == ERR_OK;
+    out->bootstrap_count = cfg_size(cfg, "bootstrap");
+    for (unsigned i = 0; i < out->bootstrap_count; i++) {
+        const char *text = cfg_getnstr(cfg, "bootstrap", i);
+        CHECK(address_parse(slice_text(text), 0, &out->bootstrap[i]) == ERR_OK);
+    }
+    take_limits(cfg, &out->limits);
+    return take_paths(cfg, out);
+}
+
+static bool is_wildcard(const struct address *a)
+{
+    static const uint8_t zeros[sizeof(a->ip)];
+    return a->family != 0 && memcmp(a->ip, zeros, sizeof(a->ip)) == 0;
+}
+
+/* Where others reach an address of ours: as advertised, else the address itself. */
+static enum err advertise(const struct address *bound, struct address *advertised, const char *key)
+{
+    if (advertised->family == 0) {
+        *advertised = *bound;
+    }
+    if (is_wildcard(advertised)) {
+        return say_why(reading.why, ERR_CONFIG,
+                       "no address for others: %s: %s: set it to the address by which other hosts "
+                       "reach this one",
+                       reading.path, key);
+    }
+    return ERR_OK;
+}
+
+static enum err finish(struct config *out)
+{
+    const struct {
+        const char *key;
+        bool is_missing;
+        const char *what;
+    } needed[] = {
+        {"overlay-document", out->overlay_document[0] == '\0', "the overlay.xml of `chordial ca`"},
+        {"peers", out->peers[0] == '\0', "the folder with the keystores of `chordial ca issue`"},
+        {"overlay-address", out->overlay.family == 0, "the address to listen on for other peers"},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(needed); i++) {
+        if (needed[i].is_missing) {
+            return say_why(reading.why, ERR_CONFIG, "no %s: %s: set it to %s", needed[i].key,
+                           reading.path, needed[i].what);
+        }
+    }
+    enum err e = advertise(&out->overlay, &out->overlay_advertise, "overlay-advertise");
+    if (e == ERR_OK && out->sip.family != 0) {
+        e = advertise(&out->sip, &out->sip_advertise, "sip-advertise");
+    }
+    return e;
+}
+
+/* ---- the file
+ * ------------------------------------------------------------------------------------ */
+
+static const struct {
+    const char *key;
+    cfg_validate_callback_t check;
+} checks[] = {
+    {"found-ring", check_choice},     {"backend", check_choice},
+    {"log-level", check_choice},      {"storage-ack", check_choice},
+    {"digest", check_digest},         {"overlay-address", check_host},
+    {"sip-address", check_host},      {"overlay-advertise", check_host},
+    {"sip-advertise", check_host},    {"bootstrap", check_address},
+    {"overlay-port", check_port},     {"sip-port", check_port},
+    {"overlay-sip-port", check_port}, {"shards", check_shards},
+    {"drain-timeout", check_seconds},
+};
+
+static enum err parse(cfg_t *cfg, struct config *out)
+{
+    cfg_set_error_function(cfg, on_error);
+    for (size_t i = 0; i < ARRAY_COUNT(checks); i++) {
+        cfg_set_validate_func(cfg, checks[i].key, checks[i].check);
+    }
+    for (unsigned i = 0; i < LIMIT_COUNT; i++) {
+        char path[80];
+        snprintf(path, sizeof(path), "limits|%s", limits_name((enum limit)i));
+        cfg_set_validate_func(cfg, path, check_limit);
+    }
+    switch (cfg_parse(cfg, reading.path)) {
+    case CFG_SUCCESS:
+        break;
+    case CFG_FILE_ERROR:
+        return say_why(reading.why, ERR_NOT_FOUND,
+                       "cannot read the configuration: %s: %s: see contrib/chordial.conf.example",
+                       reading.path, say_errno());
+    default:
+        return ERR_CONFIG; /* on_error has said why */
+    }
+    enum err e = take(cfg, out);
+    return e == ERR_OK ? finish(out) : e;
+}
+
+enum err config_load(const char *path, struct config *out, char *why)
+{
+    static cfg_opt_t limits[] = {
+#define LIMIT(name, value, help) CFG_INT(#name, value, CFGF_NONE),
+#include "core/limits.def"
+        CFG_END()};
+    static cfg_opt_t opts[] = {CFG_STR("overlay-document", "", CFGF_NONE),
+                               CFG_STR("peers", "", CFGF_NONE),
+                               CFG_STR("accounts", "", CFGF_NONE),
+                               CFG_STR("overlay-address", "", CFGF_NONE),
+                               CFG_STR("overlay-advertise", "", CFGF_NONE),
+                               CFG_INT("overlay-port", 6084, CFGF_NONE),
+                               CFG_INT("overlay-sip-port", 6184, CFGF_NONE),
+                               CFG_STR("sip-address", "", CFGF_NONE),
+                               CFG_STR("sip-advertise", "", CFGF_NONE),
+                               CFG_INT("sip-port", 5060, CFGF_NONE),
+                               CFG_STR_LIST("bootstrap", "{}", CFGF_NONE),
+                               CFG_STR("found-ring", "no", CFGF_NONE),
+                               CFG_INT("shards", 0, CFGF_NONE),
+                               CFG_STR("backend", "auto", CFGF_NONE),
+                               CFG_STR("control-socket", "", CFGF_NONE),
+                               CFG_STR("keylog-file", "", CFGF_NONE),
+                               CFG_STR("log-level", "info", CFGF_NONE),
+                               CFG_STR("storage-ack", "replica", CFGF_NONE),
+                               CFG_STR("digest", "", CFGF_NONE),
+                               CFG_INT("drain-timeout", 30, CFGF_NONE),
+                               CFG_SEC("limits", limits, CFGF_NONE),
+                               CFG_END()};
+    memset(out, 0, sizeof(*out));
+    why[0] = '\0';
+    reading.path = path;
+    reading.why = why;
+    cfg_t *cfg = cfg_init(opts, CFGF_NONE);
+    if (cfg == NULL) {
+        return say_why(why, ERR_NO_MEMORY, "no memory: %s: free some", path);
+    }
+    enum err e = parse(cfg, out);
+    cfg_free(cfg);
+    return e;
+}

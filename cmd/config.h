@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* config.h - the configuration file of a node: facts of this host only.  What all nodes share
+ * stands in the signed overlay document.
+ *
+ * Read with libconfuse: an unknown key is an error with file, line and a suggestion.  Relative
+ * paths are relative to the folder of the configuration file. */
+#pragma once
+#include "cmd/files.h"
+#include "core/address.h"
+#include "core/limits.h"
+#include "core/log.h"
+#include "core/os/shard.h"
+#include "dht/overlay.h"
+#include "sip/sip.h"
+
+struct config {
+    char overlay_document[FILES_PATH_CAP];
+    char peers[FILES_PATH_CAP];          /* folder of the peers' keystores, one a shard */
+    char accounts[FILES_PATH_CAP];       /* folder of the accounts' keystores; "" = none */
+    char control_socket[FILES_PATH_CAP]; /* "" = no admin socket */
+    char keylog_file[FILES_PATH_CAP];    /* "" = no key log */
+    struct address overlay;              /* peer i listens at port + i */
+    struct address overlay_advertise;    /* where others reach `overlay` */
+    uint16_t overlay_sip_port;           /* the same for SIP of other peers */
+    struct address sip;                  /* for phones, UDP and TCP; family 0 = none */
+    struct address sip_advertise;
+    struct address bootstrap[OVERLAY_BOOTSTRAP_CAP];
+    size_t bootstrap_count; /* 0 = those of the overlay document */
+    enum overlay_found_ring found_ring;
+    uint32_t shards; /* 0 = as many as cores and credentials allow */
+    enum shard_backend backend;
+    enum overlay_storage_ack storage_ack;
+    enum log_level log_level;
+    bool has_digest; /* set here: for accounts whose keystore does not say */
+    enum sip_digest digest;
+    uint32_t drain_timeout_s;
+    struct limits limits;
+};
+
+/* ERR_CONFIG (or ERR_NOT_FOUND, ERR_IO) and the reason. */
+enum err config_load(const char *path, struct config *out, char *why) MUST_USE;
+/* "sha-256 md5" or "md5". */
+enum err config_digest(const char *text, enum sip_digest *out) MUST_USE;

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* daemon.h - from a loaded configuration to running shards: one pinned thread, one engine and one
+ * node for each.
+ *
+ * Owner:   the control thread, which opens, starts and ends it; while it runs, a struct
+ * daemon_shard belongs to its thread. Threads: `shards` and the caller's. */
+#pragma once
+#include "cmd/admin_shard.h"
+#include "cmd/setup.h"
+#include "core/os/mem.h"
+#include "link/tls_boring.h"
+#include <pthread.h>
+
+struct daemon_shard {
+    struct shard *shard;
+    struct node *node;
+    struct admin_shard admin;
+    struct mem mem; /* of the node */
+    struct limits limits;
+    struct tls_boring *tls;
+    const struct ident **publish;
+    size_t publish_count;
+    pthread_t thread;
+    bool is_running; /* the thread was started */
+};
+
+struct daemon {
+    const struct setup *setup;
+    struct shard_group *group;
+    struct daemon_shard *shards;
+    uint32_t count;
+    int keylog; /* descriptor, -1 = none */
+    uint8_t nonce_secret[32];
+};
+
+/* Binds all sockets and builds all nodes.  On failure nothing is left open. */
+enum err daemon_open(struct daemon *d, const struct setup *setup, char *why) MUST_USE;
+/* Starts the threads. */
+enum err daemon_start(struct daemon *d, char *why) MUST_USE;
+/* Ends the threads and gives everything back. */
+void daemon_close(struct daemon *d);

@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cmd/setup.h"
+#include "link/crypto_boring.h"
+#include <stdlib.h>
+
+enum { DOC_ARENA_BYTES = 512 * 1024 };
+
+/* ---- the overlay document
+ * ------------------------------------------------------------------------ */
+
+static enum err judge_document(struct setup *s, char *why)
+{
+    const char *path = s->config.overlay_document;
+    const char *reason = "";
+    enum err e = overlay_doc_verify(&s->doc, crypto_boring(), s->at_ms, &reason);
+    if (e != ERR_OK) {
+        return say_why(why, e, "overlay document refused: %s: %s; fetch it anew", path, reason);
+    }
+    if (s->doc.has_expiration && s->doc.expiration_ms <= s->at_ms) {
+        return say_why(why, ERR_EXPIRED, "overlay document has expired: %s: fetch it anew", path);
+    }
+    if (!s->doc.config.no_ice) {
+        return say_why(why, ERR_UNSUPPORTED,
+                       "this overlay uses ICE: %s: only <no-ice>true</no-ice> is supported", path);
+    }
+    return ERR_OK;
+}
+
+static enum err load_document(struct setup *s, char *why)
+{
+    char reason[OVERLAY_DOC_WHY_CAP];
+    struct arena arena;
+    const char *path = s->config.overlay_document;
+    enum err e = files_read(path, &s->xml, NULL);
+    if (e != ERR_OK) {
+        return say_why(why, e, "cannot read the overlay document: %s: %s", path,
+                       e == ERR_TOO_LARGE ? err_text(e) : say_errno());
+    }
+    s->arena_block = malloc(DOC_ARENA_BYTES);
+    if (s->arena_block == NULL) {
+        return say_why(why, ERR_NO_MEMORY, "no memory: %s: free some", path);
+    }
+    arena_init(&arena, s->arena_block, DOC_ARENA_BYTES);
+    e = overlay_doc_parse(s->xml, SLICE_EMPTY, &arena, &s->doc, reason);
+    if (e != ERR_OK) {
+        return say_why(why, e, "overlay document refused: %s: %s", path, reason);
+    }
+    s->trust = overlay_doc_trust(&s->doc);
+    return judge_document(s, why);
+}
+
+/* ---- keystores
+ * ----------------------------------------------------------------------------------- */
+
+static enum err load_keystores(struct setup *s, const char *folder, struct keystore **out,
+                               size_t *count, char *why)
+{
+    struct files_list files;
+    struct keystore_rules rules = {
+        .crypto = crypto_boring(), .trust = &s->trust, .at_ms = s->at_ms};
+    enum err e = files_list(folder, ".pem", &files);
+    if (e != ERR_OK) {
+        return say_why(why, e, "cannot read a folder of keystores: %s: %s", folder, say_errno());
+    }
+    *out = calloc(files.count + 1, sizeof(**out));
+    e = *out == NULL ? say_why(why, ERR_NO_MEMORY, "no memory: %s: free some", folder) : ERR_OK;
+    for (size_t i = 0; e == ERR_OK && i < files.count; i++) {
+        e = keystore_load(files.paths[i], &rules, &(*out)[i], why);
+        *count += e == ERR_OK ? 1 : 0;
+    }
+    files_list_free(&files);
+    return e;
+}
+
+static bool is_bad_node(const struct setup *s, const struct node_id *id)
+{
+    for (size_t i = 0; i < s->doc.bad_nodes.count; i++) {
+        if (ids_node_is_equal(&s->doc.bad_nodes.ids[i], id)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* One machine, one user name; each Node-ID once. */
+static enum err judge_peers(const struct setup *s, char *why)
+{
+    const char *folder = s->config.peers;
+    for (size_t i = 0; i < s->peer_count; i++) {
+        const struct ident *a = &s->peers[i].ident;
+        if (is_bad_node(s, &a->node_id)) {
+            return say_why(why, ERR_FORBIDDEN,
+                           "a peer is excluded by the overlay document: %s: keystore %zu of %s",
+                           folder, i + 1, a->user);
+        }
+        if (strcmp(a->user, s->peers[0].ident.user) != 0) {
+            return say_why(why, ERR_CONFIG,
+                           "peers under two user names: %s: %s and %s; one machine has one name",
+                           folder, s->peers[0].ident.user, a->user);
+        }
+        for (size_t j = 0; j < i; j++) {
+            if (ids_node_is_equal(&a->node_id, &s->peers[j].ident.node_id)) {
+                return say_why(why, ERR_CONFIG, "one Node-ID twice: %s: keystores %zu and %zu",
+                               folder, j + 1, i + 1);
+            }
+        }
+    }
+    return ERR_OK;
+}
+
+static enum err choose_shards(struct setup *s, uint32_t cores, char *why)
+{
+    const struct config *c = &s->config;
+    if (s->peer_count == 0) {
+        return say_why(why, ERR_CONFIG,
+                       "no keystores: %s: chordial ca issue DIR --user host1@%s --out %s", c->peers,
+                       s->doc.config.name, c->peers);
+    }
+    if (c->shards > s->peer_count) {
+        return say_why(why, ERR_CONFIG,
+                       "shards = %u, but only %zu credentials: %s: chordial ca issue DIR --user %s "
+                       "--nodes %u --out NEW, and copy them there",
+                       c->shards, s->peer_count, c->peers, s->peers[0].ident.user, c->shards);
+    }
+    size_t most = min_size(s->peer_count, OVERLAY_SHARDS_CAP);
+    s->shards = c->shards != 0 ? c->shards : (uint32_t)min_size(most, max_size(cores, 1));
+    return ERR_OK;
+}
+
+static int by_user(const void *a, const void *b)
+{
+    return strcmp(((const struct sip_account *)a)->user, ((const struct sip_account *)b)->user);
+}
+
+static enum err fill_accounts(struct setup *s, char *why)
+{
+    s->sip_accounts = calloc(s->account_count + 1, sizeof(*s->sip_accounts));
+    if (s->sip_accounts == NULL) {
+        return say_why(why, ERR_NO_MEMORY, "no memory: %s: free some", s->config.accounts);
+    }
+    for (size_t i = 0; i < s->account_count; i++) {
+        const struct keystore *k = &s->accounts[i];
+        struct sip_account *a = &s->sip_accounts[i];
+        if (k->ha1_md5[0] == '\0' && k->ha1_sha256[0] == '\0') {
+            return say_why(why, ERR_CONFIG,
+                           "an account without a password: %s: %s; issue it with --password-stdin",
+                           s->config.accounts, k->ident.user);
+        }
+        memcpy(a->user, k->ident.user, sizeof(a->user));
+        memcpy(a->ha1_md5, k->ha1_md5, sizeof(a->ha1_md5));
+        memcpy(a->ha1_sha256, k->ha1_sha256, sizeof(a->ha1_sha256));
+        a->digest = k->has_digest ? k->digest : s->config.digest;
+        a->ident = &k->ident;
+    }
+    if (s->account_count > 1) {
+        qsort(s->sip_accounts, s->account_count, sizeof(*s->sip_accounts), by_user);
+    }
+    for (size_t i = 1; i < s->account_count; i++) {
+        if (by_user(&s->sip_accounts[i - 1], &s->sip_accounts[i]) == 0) {
+            return say_why(why, ERR_CONFIG,
+                           "two credentials of one account: %s: %s; a node takes one of each",
+                           s->config.accounts, s->sip_accounts[i].user);
+        }
+    }
+    return ERR_OK;
+}
+
+static enum err load_accounts(struct setup *s, char *why)
+{
+    enum err e = ERR_OK;
+    if (s->config.accounts[0] != '\0') {
+        e = load_keystores(s, s->config.accounts, &s->accounts, &s->account_count, why);
+    }
+    return e == ERR_OK ? fill_accounts(s, why) : e;
+}
+
+/* ---- all
+ * ----------------------------------------------------------------------------------------- */
+
+/* Ports are a base and one for each shard. */
+static enum err check_ports(const struct setup *s, char *why)
+{
+    const struct config *c = &s->config;
+    uint32_t last = s->shards - 1;
+    uint32_t a = c->overlay.port;
+    uint32_t b = c->overlay_sip_port;
+    if (a + last > 65535 || b + last > 65535) {
+        return say_why(why, ERR_CONFIG,
+                       "ports above 65535: overlay-port, overlay-sip-port: %u "
+                       "shards need %u ports each",
+                       s->shards, s->shards);
+    }
+    if (a <= b + last && b <= a + last) {
+        return say_why(why, ERR_CONFIG,
+                       "port ranges overlap: overlay-port %u, overlay-sip-port %u: %u ports each; "
+                       "move one",
+                       a, b, s->shards);
+    }
+    return ERR_OK;
+}
+
+enum err setup_load(const char *path, uint64_t at_ms, uint32_t cores, struct setup *out, char *why)
+{
+    memset(out, 0, sizeof(*out));
+    out->at_ms = at_ms;
+    enum err e = config_load(path, &out->config, why);
+    if (e == ERR_OK) {
+        e = load_document(out, why);
+    }
+    if (e == ERR_OK) {
+        e = load_keystores(out, out->config.peers, &out->peers, &out->peer_count, why);
+    }
+    if (e == ERR_OK) {
+        e = judge_peers(out, why);
+    }
+    if (e == ERR_OK) {
+        e = choose_shards(out, cores, why);
+    }
+    if (e == ERR_OK) {
+        e = load_accounts(out, why);
+    }
+    if (e == ERR_OK) {
+        e = check_ports(out, why);
+    }
+    if (e != ERR_OK) {
+        setup_free(out);
+    }
+    return e;
+}
+
+void setup_free(struct setup *s)
+{
+    for (size_t i = 0; i < s->peer_count; i++) {
+        keystore_free(&s->peers[i]);
+    }
+    for (size_t i = 0; i < s->account_count; i++) {
+        keystore_free(&s->accounts[i]);
+    }
+    free(s->peers);
+    free(s->accounts);
+    free(s->sip_accounts);
+    free(s->arena_block);
+    free((void *)(uintptr_t)s->xml.data);
+    memset(s, 0, sizeof(*s));
+}

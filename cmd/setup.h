@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* setup.h - everything that a node needs from files, loaded and judged: what `chordial run` starts
+ * from and what `chordial check` checks.  Opens no socket. */
+#pragma once
+#include "cmd/config.h"
+#include "cmd/keystore.h"
+#include "node/overlay_doc.h"
+
+struct setup {
+    struct config config;
+    struct overlay_doc doc;
+    struct crypto_trust trust;
+    uint32_t shards;
+    struct keystore *peers; /* the first `shards` are used, in the order of the file names */
+    size_t peer_count;
+    struct keystore *accounts;
+    size_t account_count;
+    struct sip_account *sip_accounts; /* account_count of them */
+    uint64_t at_ms;
+    /* storage */
+    struct slice xml;
+    void *arena_block;
+};
+
+/* The reason in `why` (SAY_WHY_CAP) when something is wrong; nothing is left to free then. */
+enum err setup_load(const char *path, uint64_t at_ms, uint32_t cores, struct setup *out,
+                    char *why) MUST_USE;
+void setup_free(struct setup *s);
