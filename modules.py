@@ -217,10 +217,14 @@ UNIT_TESTS = {
     '''),
     'tests/unit/dht': names('''
         test_access
+        test_answer_cache
+        test_attach
         test_overlay
         test_replicate
+        test_route
         test_store
         test_store_client
+        test_topo
         test_value
     '''),
     'tests/unit/sip': names('''

@@ -53,8 +53,7 @@ struct answer_cache_key answer_cache_signer_key(uint64_t transaction_id,
                                                 const struct node_id *signer);
 
 enum answer_cache_find answer_cache_find(struct turn *t, struct answer_cache *ac,
-                                         const struct answer_cache_key *key,
-                                         struct slice *payload);
+                                         const struct answer_cache_key *key, struct slice *payload);
 /* The request is carried out from now on: its entry is pending. */
 void answer_cache_begin(struct turn *t, struct answer_cache *ac,
                         const struct answer_cache_key *payload_key,

@@ -32,12 +32,11 @@ enum err appattach_request(struct turn *t, const struct appattach *aa,
                            const struct node_id *node_id, uint16_t application, uint64_t tag)
 {
     uint8_t body[1024];
-    struct transact_request request = {
-        .owner = TRANSACT_APPATTACH,
-        .tag = tag,
-        .target = {.type = TRANSACT_NODE, .node = *node_id},
-        .code = CONTENT_APP_ATTACH_REQ,
-        .body = wr_body(aa, true, application, body, sizeof(body))};
+    struct transact_request request = {.owner = TRANSACT_APPATTACH,
+                                       .tag = tag,
+                                       .target = {.type = TRANSACT_NODE, .node = *node_id},
+                                       .code = CONTENT_APP_ATTACH_REQ,
+                                       .body = wr_body(aa, true, application, body, sizeof(body))};
     return transact_request(t, aa->transact, &request, NULL);
 }
 

@@ -122,8 +122,8 @@ static struct slice wr_body(const struct attach *a, bool is_request, uint8_t *ou
     /* ufrag and password have no meaning without ICE, yet may not be empty for some decoders. */
     struct msgs_attach body = {.ufrag = SLICE_LITERAL("none"),
                                .password = SLICE_LITERAL("none"),
-                               .role = is_request ? SLICE_LITERAL("passive")
-                                                  : SLICE_LITERAL("active"),
+                               .role =
+                                   is_request ? SLICE_LITERAL("passive") : SLICE_LITERAL("active"),
                                .candidates = wr_slice(&candidates),
                                .send_update = is_request};
     struct wr w = wr_init(out, cap);
@@ -135,9 +135,8 @@ static struct slice wr_body(const struct attach *a, bool is_request, uint8_t *ou
 enum err attach_begin(struct turn *t, struct attach *a, const struct attach_request *what)
 {
     bool is_node = what->target.type == TRANSACT_NODE;
-    if (is_node &&
-        (is_peer(a, &what->target.node) || find(a, &what->target.node, true) != NULL ||
-         find(a, &what->target.node, false) != NULL)) {
+    if (is_node && (is_peer(a, &what->target.node) || find(a, &what->target.node, true) != NULL ||
+                    find(a, &what->target.node, false) != NULL)) {
         return ERR_EXISTS;
     }
     struct exchange *x = acquire(t, a);
@@ -245,8 +244,9 @@ static void say_yes(struct turn *t, struct attach *a, const struct message *m)
 }
 
 /* AT-5: both ask at once.  True when theirs is to be refused with In_Progress.  The tie-break holds
- * where both address each other; who asks for a Resource-ID (joining, it may not be reachable at all)
- * or is asked on the off-chance is served, and link/ keeps one of two links in the worst case. */
+ * where both address each other; who asks for a Resource-ID (joining, it may not be reachable at
+ * all) or is asked on the off-chance is served, and link/ keeps one of two links in the worst case.
+ */
 static bool loses_glare(struct turn *t, struct attach *a, const struct message *m)
 {
     struct exchange *x = find(a, &m->signer, true);

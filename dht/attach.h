@@ -46,7 +46,7 @@ struct attach_settings {
     const struct chord_table *table;
     struct link_table *links;
     struct transact *transact;
-    struct attach_policy *policy; /* shared with AppAttach */
+    struct attach_policy *policy;     /* shared with AppAttach */
     const struct address *candidates; /* where our overlay listener is reached */
     size_t candidate_count;
 };
@@ -56,8 +56,8 @@ struct attach;
 size_t attach_bytes(const struct attach_settings *s);
 struct attach *attach_init(struct arena *arena, const struct attach_settings *s);
 
-/* ERR_EXISTS: under way, or it is a peer of ours already; ERR_LIMIT.  To a node that is connected but
- * has sent no Update it asks for one. */
+/* ERR_EXISTS: under way, or it is a peer of ours already; ERR_LIMIT.  To a node that is connected
+ * but has sent no Update it asks for one. */
 enum err attach_begin(struct turn *t, struct attach *a, const struct attach_request *what) MUST_USE;
 uint32_t attach_pending(const struct attach *a, enum attach_why why);
 bool attach_next(struct turn *t, struct attach *a, struct attach_event *event);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* budget.h - what the pools and tables of core take from an arena, for the _bytes functions here. */
+/* budget.h - what the pools and tables of core take from an arena, for the _bytes functions here.
+ */
 #pragma once
 #include "core/pool.h"
 #include "core/table.h"

@@ -82,8 +82,7 @@ static bool enter_node(struct turn *t, struct chord *c, const struct link_event 
 {
     if (chord_table_find(c->s.table, &event->node_id) != NULL) {
         /* AT-18: link/ keeps one of two links to a node and says which. */
-        chord_table_set_link(c->s.table, &event->node_id,
-                             link_find(c->s.links, &event->node_id));
+        chord_table_set_link(c->s.table, &event->node_id, link_find(c->s.links, &event->node_id));
         return true;
     }
     struct chord_table_node n = {.id = event->node_id,
@@ -424,4 +423,14 @@ bool chord_next(struct chord *c, struct chord_event *event)
     bool is_left = c->is_left_due;
     c->is_left_due = false;
     return is_left;
+}
+
+void chord_handed_over(struct turn *t, struct chord *c, const struct node_id *joiner)
+{
+    chord_join_handed_over(t, c, joiner);
+}
+
+uint32_t chord_fingers(const struct chord *c)
+{
+    return chord_stabilize_fingers(c);
 }

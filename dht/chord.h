@@ -89,28 +89,28 @@ struct chord {
     /* the way in */
     struct wheel_timer step;
     uint64_t seeking_since_us;
-    uint32_t attempts;      /* since we were last a member */
-    uint32_t meet_tries;    /* seconds in MEETING, where each attach may take some */
+    uint32_t attempts;   /* since we were last a member */
+    uint32_t meet_tries; /* seconds in MEETING, where each attach may take some */
     uint32_t bootstrap_next;
-    handle dial;            /* link being dialled or used towards a bootstrap node */
+    handle dial; /* link being dialled or used towards a bootstrap node */
     struct node_id bootstrap_ids[OVERLAY_BOOTSTRAP_CAP]; /* learnt; zeros: not yet */
     struct node_id admitting;
     handle join_request;
-    bool was_admitted;      /* AWAITING: only neighbors still to be met */
-    bool was_member;        /* ever: may found again when all others are gone */
+    bool was_admitted; /* AWAITING: only neighbors still to be met */
+    bool was_member;   /* ever: may found again when all others are gone */
     struct chord_joiner joiners[CHORD_JOINERS_CAP];
     /* stabilisation */
     struct wheel_timer update;
     struct wheel_timer periodic;
     uint32_t calm_s; /* until the next periodic Update: short after a change, then longer */
     struct wheel_timer tick;
-    enum chord_scope scope; /* who gets the next Update */
+    enum chord_scope scope;     /* who gets the next Update */
     uint64_t everybody_next_us; /* those who are not neighbors get one a second at most */
     struct chord_lost lost[CHORD_LOST_CAP];
     uint64_t finger_next_us[CHORD_TABLE_FINGERS];
     uint8_t finger_tries[CHORD_TABLE_FINGERS];
     uint64_t partition_next_us;
-    uint64_t crowded_us;    /* when we last had two neighbors or more */
+    uint64_t crowded_us; /* when we last had two neighbors or more */
     uint32_t leaves_open;
     /* for chord_next */
     uint64_t seen_version;

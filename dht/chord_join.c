@@ -8,7 +8,7 @@
 enum {
     FOUND_AFTER_US = 10000000, /* nobody has answered: found-ring = if-alone */
     SIBLING_PATIENCE_US = 15000000,
-    MEET_US = 1000000,   /* until the admitting peer's Update; then it is asked for one */
+    MEET_US = 1000000, /* until the admitting peer's Update; then it is asked for one */
     MEET_TRIES = 5,
     ADMIT_US = 25000000, /* copies come before its second Update: REPLICATE_HAND_OVER_S and some */
     BACKOFF_FIRST_US = 300000,
@@ -298,7 +298,8 @@ void chord_join_on_result(struct turn *t, struct chord *c, const struct transact
         return;
     }
     enter(c, CHORD_AWAITING);
-    /* From here on copies are accepted, and what is already sent to us is not turned away. */
+    /* From here on copies are accepted, and what is already sent to us is not turned away (A-16).
+     */
     c->s.table->is_member = true;
     wheel_arm(t->wheel, &c->step, t->now_us + ADMIT_US);
 }
@@ -359,8 +360,7 @@ static bool may_join(const struct chord *c, const struct message *m, const struc
                    (first != NULL && ids_node_is_equal(&first->id, joining));
     return c->state == CHORD_MEMBER && is_ours && m->is_adjacent &&
            ids_node_is_equal(&m->previous_hop, &m->signer) &&
-           ids_node_is_equal(joining, &m->signer) &&
-           chord_table_find(c->s.table, joining) != NULL;
+           ids_node_is_equal(joining, &m->signer) && chord_table_find(c->s.table, joining) != NULL;
 }
 
 void chord_join_on_request(struct turn *t, struct chord *c, const struct message *m)
@@ -396,7 +396,7 @@ void chord_join_forget(struct chord *c, const struct node_id *joiner)
     }
 }
 
-void chord_handed_over(struct turn *t, struct chord *c, const struct node_id *joiner)
+void chord_join_handed_over(struct turn *t, struct chord *c, const struct node_id *joiner)
 {
     struct chord_joiner *j = find_joiner(c, joiner, false);
     if (j == NULL || c->state != CHORD_MEMBER) {

@@ -22,6 +22,8 @@ void chord_join_again(struct turn *t, struct chord *c);
 
 /* As admitting peer */
 void chord_join_on_request(struct turn *t, struct chord *c, const struct message *m);
+/* The joiner has all it will own. */
+void chord_join_handed_over(struct turn *t, struct chord *c, const struct node_id *joiner);
 void chord_join_forget(struct chord *c, const struct node_id *joiner);
 
 /* Dials the next bootstrap address whose node is not connected; false when there is none. */

@@ -6,7 +6,7 @@
 #include "dht/chord_join.h"
 
 enum {
-    LOST_WAIT_US = 2000000,  /* before the first try to reach a lost neighbor again, then doubled */
+    LOST_WAIT_US = 2000000, /* before the first try to reach a lost neighbor again, then doubled */
     LOST_TRIES = 4,
     LEFT_WAIT_US = 60000000, /* who left in good order is not called back */
     FINGER_WAIT_US = 10000000,
@@ -367,7 +367,7 @@ void chord_stabilize_on_finger(struct turn *t, struct chord *c, const struct att
     }
 }
 
-uint32_t chord_fingers(const struct chord *c)
+uint32_t chord_stabilize_fingers(const struct chord *c)
 {
     uint32_t fingers = 0;
     for (uint32_t i = 1; i <= CHORD_TABLE_FINGERS; i++) {
@@ -415,8 +415,8 @@ static void trim(struct turn *t, struct chord *c)
     for (uint32_t k = 0; k < ct->count && trimmed < TRIM_AT_ONCE && ct->count > 3 * cap / 8; k++) {
         uint32_t i = (start + k) % ct->count;
         const struct chord_table_node *n = &ct->nodes[i];
-        if (n->is_local || n->names_us || is_neighbor(ct, i) || t->now_us - n->up_since_us < TRIM_AGE_US ||
-            is_of_use(c, n)) {
+        if (n->is_local || n->names_us || is_neighbor(ct, i) ||
+            t->now_us - n->up_since_us < TRIM_AGE_US || is_of_use(c, n)) {
             continue;
         }
         link_close(t, c->s.links, n->link);
@@ -490,7 +490,8 @@ static void tick(struct turn *t, struct chord *c)
         bool is_alone = c->s.table->successor_count == 0;
         (void)chord_join_dial(t, c);
         c->partition_next_us =
-            t->now_us + rng_jitter(t->rng, is_alone ? PARTITION_WAIT_US / 6 : PARTITION_WAIT_US, 50);
+            t->now_us +
+            rng_jitter(t->rng, is_alone ? PARTITION_WAIT_US / 6 : PARTITION_WAIT_US, 50);
     }
     wheel_arm(t->wheel, &c->tick,
               t->now_us + rng_jitter(t->rng, CHORD_STABILIZE_TICK_MS * 1000u, 20));
@@ -521,9 +522,9 @@ static void send_leave(struct turn *t, struct chord *c, const struct chord_table
     uint8_t list[PEER_LIST_CAP];
     uint8_t data_bytes[PEER_LIST_CAP + 8];
     uint8_t out[PEER_LIST_CAP + 64];
-    struct msgs_chord_leave data = {
-        .type = is_predecessor ? MSGS_CHORD_FROM_SUCCESSOR : MSGS_CHORD_FROM_PREDECESSOR,
-        .peers = wr_neighbors(c, is_predecessor, list)};
+    struct msgs_chord_leave data = {.type = is_predecessor ? MSGS_CHORD_FROM_SUCCESSOR
+                                                           : MSGS_CHORD_FROM_PREDECESSOR,
+                                    .peers = wr_neighbors(c, is_predecessor, list)};
     struct wr w = wr_init(data_bytes, sizeof(data_bytes));
     msgs_chord_leave_wr(&w, &data);
     struct msgs_leave_req body = {.leaving_peer_id = c->s.table->self_id,

@@ -19,7 +19,8 @@ void chord_stabilize_excite(struct turn *t, struct chord *c);
 /* The next Update goes to these too. */
 void chord_stabilize_mark(struct turn *t, struct chord *c, enum chord_scope scope);
 /* An Update to one node, now. */
-void chord_stabilize_update(struct turn *t, struct chord *c, const struct node_id *to, bool is_full);
+void chord_stabilize_update(struct turn *t, struct chord *c, const struct node_id *to,
+                            bool is_full);
 void chord_stabilize_on_update(struct turn *t, struct chord *c, const struct message *m);
 
 void chord_stabilize_lose(struct turn *t, struct chord *c, const struct node_id *id, bool has_left);
@@ -27,6 +28,7 @@ bool chord_stabilize_is_lost(const struct turn *t, const struct chord *c, const 
 void chord_stabilize_found_again(struct chord *c, const struct node_id *id);
 
 void chord_stabilize_on_finger(struct turn *t, struct chord *c, const struct attach_event *event);
+uint32_t chord_stabilize_fingers(const struct chord *c);
 /* A link to a bootstrap node is up while we are a member: is it in our ring? */
 void chord_stabilize_check_partition(struct turn *t, struct chord *c, handle link,
                                      const struct node_id *bootstrap);

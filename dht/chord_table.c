@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* chord_table.c - the array is sorted by clockwise distance from ourselves, so that successors stand
- * at its front, predecessors at its end, and the next hop towards k is the last one not beyond k. */
+/* chord_table.c - the array is sorted by clockwise distance from ourselves, so that successors
+ * stand at its front, predecessors at its end, and the next hop towards k is the last one not
+ * beyond k. */
 #include "dht/chord_table.h"
 
 #include "core/slice.h"
@@ -101,8 +102,8 @@ static void remember(const struct chord_table *ct, struct before *b)
 static bool settle(struct chord_table *ct, const struct before *b)
 {
     derive(ct);
-    bool is_same = b->successor_count == ct->successor_count &&
-                   b->predecessor_count == ct->predecessor_count;
+    bool is_same =
+        b->successor_count == ct->successor_count && b->predecessor_count == ct->predecessor_count;
     for (uint32_t i = 0; is_same && i < ct->successor_count; i++) {
         is_same = ids_ring_is_equal(b->successors[i], ct->nodes[ct->successors[i]].at);
     }
@@ -118,7 +119,8 @@ static bool settle(struct chord_table *ct, const struct before *b)
 enum err chord_table_add(struct chord_table *ct, const struct chord_table_node *node)
 {
     uint32_t i = lower_bound(ct, ids_ring_of_node(&node->id));
-    bool is_there = i < ct->count && ids_ring_is_equal(ct->nodes[i].at, ids_ring_of_node(&node->id));
+    bool is_there =
+        i < ct->count && ids_ring_is_equal(ct->nodes[i].at, ids_ring_of_node(&node->id));
     if (is_there || ids_node_is_equal(&node->id, &ct->self_id)) {
         return ERR_EXISTS;
     }
@@ -303,8 +305,8 @@ uint32_t chord_table_hosts(const struct chord_table *ct)
     uint64_t seen[1 + 2 * CHORD_TABLE_NEIGHBORS] = {ct->self_host};
     uint32_t count = 1;
     for (uint32_t i = 0; i < ct->successor_count + ct->predecessor_count; i++) {
-        uint32_t index = i < ct->successor_count ? ct->successors[i]
-                                                 : ct->predecessors[i - ct->successor_count];
+        uint32_t index =
+            i < ct->successor_count ? ct->successors[i] : ct->predecessors[i - ct->successor_count];
         uint64_t host = ct->nodes[index].host;
         uint32_t j = 0;
         while (j < count && seen[j] != host) {

@@ -2,10 +2,10 @@
 /* chord_table.h - whom we know: connected nodes with their state, and the ring as seen from here.
  *
  * One sorted array of connected nodes.  Neighbor Table, Routing Table and finger table of RFC 6940
- * 10.3-10.7 are views of it, so they cannot contradict each other: a neighbor whose link dies is gone
- * from all of them and the next one has moved up before the same turn ends.  A node counts as a peer
- * (may be routed through, is a neighbor) once it has sent an Update (A-03, A-54) and while its link
- * is not suspect.
+ * 10.3-10.7 are views of it, so they cannot contradict each other: a neighbor whose link dies is
+ * gone from all of them and the next one has moved up before the same turn ends.  A node counts as
+ * a peer (may be routed through, is a neighbor) once it has sent an Update (A-03, A-54) and while
+ * its link is not suspect.
  *
  * Owner:   one for each overlay; plain data, no clock, no output.
  * Limits:  `nodes` connected nodes.
@@ -36,16 +36,16 @@ struct chord_table_node {
     bool is_local;   /* sibling in this process */
     enum chord_table_state state;
     uint64_t up_since_us;
-    uint64_t asked_us;   /* when we last asked it for an Update */
-    bool names_us;       /* its latest Update has us among its neighbors */
-    bool update_due;     /* an Update to it could not be sent yet */
+    uint64_t asked_us; /* when we last asked it for an Update */
+    bool names_us;     /* its latest Update has us among its neighbors */
+    bool update_due;   /* an Update to it could not be sent yet */
 };
 
 struct chord_table {
     struct ring_id self;
     struct node_id self_id;
     uint64_t self_host;
-    bool is_member; /* we are in the ring; else responsible for nothing */
+    bool is_member;                 /* we are in the ring; else responsible for nothing */
     struct chord_table_node *nodes; /* sorted by `at` */
     uint32_t count;
     uint32_t cap;
@@ -105,6 +105,5 @@ void chord_table_finger_range(struct ring_id own, uint32_t i, struct ring_id *fi
 /* The first peer in the clockwise interval [first, last], NULL when there is none: a finger is good
  * while there is one (CH-4), and the first is the one to keep. */
 const struct chord_table_node *chord_table_first_between(const struct chord_table *ct,
-                                                         struct ring_id first,
-                                                         struct ring_id last);
+                                                         struct ring_id first, struct ring_id last);
 uint32_t chord_table_peers(const struct chord_table *ct);

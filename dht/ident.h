@@ -11,9 +11,9 @@ struct ident {
     struct node_id node_id;
     char user[CRYPTO_USER_CAP + 1];
     size_t user_len;
-    struct slice certificate;              /* DER */
+    struct slice certificate; /* DER */
     uint8_t certificate_sha256[CRYPTO_SHA256_BYTES];
-    const struct slice *intermediates;     /* usually none */
+    const struct slice *intermediates; /* usually none */
     size_t intermediate_count;
     const struct crypto_key *key;
     enum crypto_algorithm algorithm;

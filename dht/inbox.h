@@ -6,11 +6,11 @@
  * message taken is of the other lane, so that neither starves.  What we send to ourselves goes
  * through here too: no recursion, one road for all.
  *
- * Limits:  `cap` messages, a quarter of which only the first lane may use; a request that has waited
- *          for INBOX_AGE_US is dropped, since its sender has sent it again by then. */
+ * Limits:  `cap` messages, a quarter of which only the first lane may use; a request that has
+ * waited for INBOX_AGE_US is dropped, since its sender has sent it again by then. */
 #pragma once
-#include "core/turn.h"
 #include "codec/fwd.h"
+#include "core/turn.h"
 
 enum { INBOX_AGE_US = 3000000 };
 

@@ -16,8 +16,8 @@ struct outgoing {
     struct link_table *links;
 };
 
-/* Sends `buf` (which stays the caller's).  `link`: leave by it, 0: as routed; `avoid`: a link not to
- * be taken.  What cannot be sent is counted; retransmission repairs it. */
+/* Sends `buf` (which stays the caller's).  `link`: leave by it, 0: as routed; `avoid`: a link not
+ * to be taken.  What cannot be sent is counted; retransmission repairs it. */
 void outgoing_send(struct turn *t, struct outgoing *og, struct msgbuf *buf, handle link,
                    handle avoid);
 
@@ -27,7 +27,7 @@ void outgoing_send_again(struct turn *t, struct outgoing *og, struct slice messa
                          handle dead_link);
 
 /* The Destination List of an answer: who handed us the request, then its Via List from the last to
- * the first (VL-3).  Ourselves as previous hop (a message that came back to us when a link died) are
- * left out where others follow. */
+ * the first (VL-3).  Ourselves as previous hop (a message that came back to us when a link died)
+ * are left out where others follow. */
 void outgoing_wr_return(struct wr *w, const struct rl_params *p, const struct node_id *self,
                         const struct node_id *previous_hop, struct slice via_list);

@@ -143,8 +143,8 @@ size_t overlay_bytes(const struct overlay_settings *s)
            attach_policy_bytes(l->attaches) +
            sign_bytes(l->certificates, s->config.max_message_bytes) + transact_bytes(&ts) +
            attach_bytes(&as) + store_bytes(&ss) + replicate_bytes(&rs) + store_client_bytes(&cs) +
-           cert_usage_bytes(&us) + event_cap(s) * sizeof(struct overlay_event) +
-           scratch_bytes(s) + 1024;
+           cert_usage_bytes(&us) + event_cap(s) * sizeof(struct overlay_event) + scratch_bytes(s) +
+           1024;
 }
 
 static void init_params(struct turn *t, struct overlay *o)
@@ -152,9 +152,9 @@ static void init_params(struct turn *t, struct overlay *o)
     uint8_t sha1[CRYPTO_SHA1_BYTES];
     t->crypto->sha1(slice_text(o->s.config.name), sha1);
     const uint8_t *low = sha1 + sizeof(sha1) - sizeof(uint32_t);
-    o->params = (struct rl_params){
-        .overlay = (uint32_t)low[0] << 24 | (uint32_t)low[1] << 16 | (uint32_t)low[2] << 8 | low[3],
-        .node_id_length = o->s.config.node_id_length};
+    o->params = (struct rl_params){.overlay = (uint32_t)low[0] << 24 | (uint32_t)low[1] << 16 |
+                                              (uint32_t)low[2] << 8 | low[3],
+                                   .node_id_length = o->s.config.node_id_length};
 }
 
 static void init_storage(struct turn *t, struct arena *arena, struct overlay *o)
@@ -191,8 +191,8 @@ struct overlay *overlay_init(struct turn *t, struct arena *arena, const struct o
     o->out = (struct outgoing){.route = &o->route, .inbox = &o->inbox, .links = links};
     answer_cache_init(t, &o->answers, arena, l->answers_cached);
     attach_policy_init(&o->policy, arena, l->attaches, l->dials_per_minute);
-    o->sign = sign_init(t, arena, l->certificates, s->config.max_message_bytes, &o->params,
-                        &o->s.trust);
+    o->sign =
+        sign_init(t, arena, l->certificates, s->config.max_message_bytes, &o->params, &o->s.trust);
     struct transact_settings ts = transact_settings_of(&o->s, o);
     o->transact = transact_init(t, arena, &ts);
     struct attach_settings as = attach_settings_of(&o->s, o);
@@ -209,8 +209,7 @@ struct overlay *overlay_init(struct turn *t, struct arena *arena, const struct o
     o->scratch = ARENA_ARRAY(arena, uint8_t, o->scratch_bytes);
     o->event_cap = event_cap(s);
     o->events = ARENA_ARRAY(arena, struct overlay_event, o->event_cap);
-    bucket_init(&o->transit_errors, TRANSIT_ERRORS_PER_S * 1000, TRANSIT_ERRORS_AT_ONCE,
-                t->now_us);
+    bucket_init(&o->transit_errors, TRANSIT_ERRORS_PER_S * 1000, TRANSIT_ERRORS_AT_ONCE, t->now_us);
     return o;
 }
 
@@ -362,8 +361,7 @@ void overlay_on_link(struct turn *t, struct overlay *o, const struct link_event 
         overlay_receive(t, o, event);
         break;
     case LINK_UNACKED:
-        outgoing_send_again(t, &o->out, slice_of(event->message, event->message_len),
-                            event->link);
+        outgoing_send_again(t, &o->out, slice_of(event->message, event->message_len), event->link);
         break;
     case LINK_UP:
     case LINK_SUSPECT:

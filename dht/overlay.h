@@ -4,8 +4,8 @@
  * Input:  events of the link table (overlay_on_link), timers (overlay_on_timer), and the requests
  *         below, each with a tag of the caller's.
  * Output: messages through the link table, and events taken with overlay_next.  Every request that
- *         returned ERR_OK ends in exactly one event with its tag; no event comes from inside the call.
- * Owner:  one shard.  Time and randomness: struct turn. */
+ *         returned ERR_OK ends in exactly one event with its tag; no event comes from inside the
+ * call. Owner:  one shard.  Time and randomness: struct turn. */
 #pragma once
 #include "core/limits.h"
 #include "core/turn.h"
@@ -21,7 +21,7 @@ enum {
     OVERLAY_BOOTSTRAP_CAP = 16,
     OVERLAY_SHARDS_CAP = 32,
     OVERLAY_KINDS_CAP = 16,
-    OVERLAY_VALUES_CAP = 64,   /* most values in one fetch event */
+    OVERLAY_VALUES_CAP = 64, /* most values in one fetch event */
     OVERLAY_RESOURCE_BYTES = 16,
 };
 
@@ -72,19 +72,20 @@ struct overlay_settings {
     struct crypto_trust trust;
     const struct ident *self;
     const struct limits *limits;
-    uint16_t shard;            /* peer i of this process */
+    uint16_t shard; /* peer i of this process */
     uint16_t shards;
-    struct node_id siblings[OVERLAY_SHARDS_CAP]; /* Node-IDs of all peers of this process, by shard */
-    enum overlay_found_ring found_ring;          /* only shard 0 may found */
+    struct node_id
+        siblings[OVERLAY_SHARDS_CAP];   /* Node-IDs of all peers of this process, by shard */
+    enum overlay_found_ring found_ring; /* only shard 0 may found */
     struct address bootstrap[OVERLAY_BOOTSTRAP_CAP];
     size_t bootstrap_count;
-    struct address candidates[OVERLAY_CANDIDATES_CAP];     /* where our overlay listener is reached */
+    struct address candidates[OVERLAY_CANDIDATES_CAP]; /* where our overlay listener is reached */
     size_t candidate_count;
     struct address sip_candidates[OVERLAY_CANDIDATES_CAP]; /* where our overlay SIP listener is */
     size_t sip_candidate_count;
     enum overlay_storage_ack storage_ack;
-    /* Certificates that this peer keeps published under Kinds 0x3 and 0x10: its own and those of the
-     * accounts whose home shard it is (US-1). Borrowed for the life of the overlay. */
+    /* Certificates that this peer keeps published under Kinds 0x3 and 0x10: its own and those of
+     * the accounts whose home shard it is (US-1). Borrowed for the life of the overlay. */
     const struct ident *const *publish;
     size_t publish_count;
 };
@@ -101,8 +102,8 @@ enum overlay_event_kind {
 };
 
 struct overlay_value {
-    struct slice key;   /* dictionary key, else empty */
-    uint32_t index;     /* array index, else 0 */
+    struct slice key; /* dictionary key, else empty */
+    uint32_t index;   /* array index, else 0 */
     struct slice value;
     uint64_t storage_time_ms;
     uint32_t lifetime_s; /* remaining */
@@ -121,7 +122,8 @@ struct overlay_event {
     struct address candidates[OVERLAY_CANDIDATES_CAP];
     size_t candidate_count;
     uint16_t application;
-    const struct overlay_value *values; /* verified, existing values only; borrowed until the next call */
+    const struct overlay_value
+        *values; /* verified, existing values only; borrowed until the next call */
     size_t value_count;
 };
 
@@ -148,7 +150,8 @@ bool overlay_next(struct turn *t, struct overlay *o, struct overlay_event *event
 /* Resource-ID of a Resource Name under the overlay's hash (SHA-1, first 128 bits). */
 void overlay_resource_of(struct turn *t, struct slice name, struct overlay_resource *out);
 
-/* What to store: one value of `kind` at `resource`, signed by `signer`, who also signs the request. */
+/* What to store: one value of `kind` at `resource`, signed by `signer`, who also signs the request.
+ */
 struct overlay_store {
     struct overlay_resource resource;
     uint32_t kind;

@@ -19,8 +19,8 @@
 enum overlay_impl_phase { OVERLAY_IMPL_RUNNING, OVERLAY_IMPL_LEAVING, OVERLAY_IMPL_LEFT };
 
 enum {
-    OVERLAY_IMPL_HEADROOM = 64,      /* in front of the header that is rewritten */
-    OVERLAY_IMPL_EVENTS_SPARE = 64,  /* events that no request of ours ends in */
+    OVERLAY_IMPL_HEADROOM = 64,     /* in front of the header that is rewritten */
+    OVERLAY_IMPL_EVENTS_SPARE = 64, /* events that no request of ours ends in */
 };
 
 struct overlay {
@@ -47,7 +47,7 @@ struct overlay {
     enum overlay_impl_phase phase;
     bool is_ready;
     uint64_t started_us;
-    struct turn seen; /* times of the latest turn only: for views that are given none */
+    struct turn seen;             /* times of the latest turn only: for views that are given none */
     struct bucket transit_errors; /* errors that we make for messages in transit (TL-5) */
     uint8_t *scratch;             /* headroom and header of the message being passed on */
     size_t scratch_bytes;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* overlay_receive.c - a message comes in over a link: look at its forwarding header, then pass it on
- * with a new header and the same bytes behind it, or queue it for verification, or drop it
- * (RFC 6940 6.1; catalogue RX-1..RX-9, FW-13, FW-14, TL-1..TL-5).  No cryptography happens here. */
+/* overlay_receive.c - a message comes in over a link: look at its forwarding header, then pass it
+ * on with a new header and the same bytes behind it, or queue it for verification, or drop it (RFC
+ * 6940 6.1; catalogue RX-1..RX-9, FW-13, FW-14, TL-1..TL-5).  No cryptography happens here. */
 #include "dht/overlay_impl.h"
 
 struct arrival {
@@ -100,7 +100,8 @@ static void keep(struct turn *t, struct overlay *o, const struct arrival *a)
 }
 
 /* Nowhere to go at this moment: that may pass. */
-static void wait_or_drop(struct turn *t, struct overlay *o, const struct arrival *a, enum metric why)
+static void wait_or_drop(struct turn *t, struct overlay *o, const struct arrival *a,
+                         enum metric why)
 {
     bool may_pass = why == METRIC_dht_drop_no_route ||
                     (why == METRIC_dht_drop_not_member && o->phase == OVERLAY_IMPL_RUNNING);

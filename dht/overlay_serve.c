@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* overlay_serve.c - a message for us leaves the verification queue: contents, signer, signature,
- * configuration sequence, repetitions, method; in this order (catalogue section 6; SG-1, CU-1, TX-3).
+ * configuration sequence, repetitions, method; in this order (catalogue section 6; SG-1, CU-1,
+ * TX-3).
  *
  * What fails before the signature is proved is dropped without a word. */
 #include "dht/overlay_impl.h"

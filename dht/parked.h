@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* parked.h - messages that cannot be passed on this moment, while the ring around us is changing:
- * a joiner that is not a member yet, a neighbor that is the only peer and believes the message ours.
- * Their turn comes again every PARKED_WAIT_US, at most PARKED_TRIES times; without that the sender's
- * retransmission would repair it 3 s later.
+ * a joiner that is not a member yet, a neighbor that is the only peer and believes the message
+ * ours. Their turn comes again every PARKED_WAIT_US, at most PARKED_TRIES times; without that the
+ * sender's retransmission would repair it 3 s later.
  *
- * Limits: PARKED_CAP messages, PARKED_PER_LINK from one link; more are dropped and counted as before. */
+ * Limits: PARKED_CAP messages, PARKED_PER_LINK from one link; more are dropped and counted as
+ * before. */
 #pragma once
-#include "core/turn.h"
 #include "codec/ids.h"
+#include "core/turn.h"
 
 enum { PARKED_CAP = 32, PARKED_PER_LINK = 8, PARKED_TRIES = 10, PARKED_WAIT_US = 100000 };
 
@@ -25,8 +26,8 @@ struct parked {
 };
 
 void parked_init(struct parked *p);
-/* Copies the message; false when it must be dropped: no room, or tried often enough (`tries` is what
- * parked_take gave, 0 for a new one). */
+/* Copies the message; false when it must be dropped: no room, or tried often enough (`tries` is
+ * what parked_take gave, 0 for a new one). */
 bool parked_push(struct turn *t, struct parked *p, struct slice message, handle link,
                  const struct node_id *previous_hop, uint32_t tries);
 /* The timer is due: all that is parked now, one by one; the caller releases out->buf.  Take `*left`

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* route.c - the rules of 6.1 in the order in which they are tried; each dead end names its metric. */
+/* route.c - the rules of 6.1 in the order in which they are tried; each dead end names its metric.
+ */
 #include "dht/route.h"
 
 static void drop(struct route_decision *out, enum metric why)

@@ -23,13 +23,13 @@ enum route_verdict { ROUTE_LOCAL, ROUTE_FORWARD, ROUTE_DROP };
 
 struct route_decision {
     enum route_verdict verdict;
-    handle link;               /* FORWARD */
-    struct node_id next_hop;   /* FORWARD: at the other end of link */
-    uint16_t strip_bytes;      /* entries naming ourselves, to be taken off the front (FW-2) */
-    const struct ident *to;    /* LOCAL: who is addressed */
-    bool to_resource;          /* LOCAL */
-    struct ring_id resource;   /* LOCAL and to_resource */
-    enum metric why;           /* DROP: the one to count */
+    handle link;             /* FORWARD */
+    struct node_id next_hop; /* FORWARD: at the other end of link */
+    uint16_t strip_bytes;    /* entries naming ourselves, to be taken off the front (FW-2) */
+    const struct ident *to;  /* LOCAL: who is addressed */
+    bool to_resource;        /* LOCAL */
+    struct ring_id resource; /* LOCAL and to_resource */
+    enum metric why;         /* DROP: the one to count */
 };
 
 struct route_from {

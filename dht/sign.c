@@ -264,20 +264,16 @@ enum err sign_verify(struct turn *t, const struct sign_certificate *certificate,
         certificate->parsed.algorithm, input, signature->value);
 }
 
-enum err sign_verify_value(struct turn *t, struct sign *s, struct slice resource, uint32_t kind,
-                           const struct stored_data *value, struct slice bucket,
-                           const struct sign_certificate **certificate, struct node_id *node_id)
+enum err sign_verify_value(struct turn *t, struct sign *s,
+                           const struct sign_certificate *certificate, struct slice resource,
+                           uint32_t kind, const struct stored_data *value)
 {
-    enum err e = sign_signer(t, s, &value->signature.identity, bucket, certificate, node_id);
-    if (e != ERR_OK) {
-        return e;
-    }
     struct wr w = wr_init(s->scratch, s->scratch_bytes);
     stored_wr_signature_input(&w, resource, kind, value);
     if (!wr_ok(&w)) {
         return ERR_TOO_LARGE;
     }
-    return sign_verify(t, *certificate, &value->signature, wr_slice(&w));
+    return sign_verify(t, certificate, &value->signature, wr_slice(&w));
 }
 
 enum err sign_verify_message(struct turn *t, struct sign *s, uint64_t transaction_id,
@@ -325,25 +321,24 @@ enum err sign_make_value(struct turn *t, struct sign *s, const struct ident *who
     return e;
 }
 
-enum err sign_seal(struct turn *t, struct sign *s, struct wr *w, const struct ident *who,
-                   uint64_t transaction_id, struct slice contents, const struct slice *certificates,
-                   size_t certificate_count)
+enum err sign_seal(struct turn *t, struct sign *s, struct wr *w, const struct sign_sealed *what)
 {
+    const struct ident *who = what->who;
     struct slice bucket[SIGN_BUCKET_CAP];
     size_t count = 0;
     bucket[count++] = who->certificate;
     for (size_t i = 0; i < who->intermediate_count && count < SIGN_BUCKET_CAP; i++) {
         bucket[count++] = who->intermediates[i];
     }
-    for (size_t i = 0; i < certificate_count && count < SIGN_BUCKET_CAP; i++) {
-        if (!slice_is_equal(certificates[i], who->certificate)) {
-            bucket[count++] = certificates[i];
+    for (size_t i = 0; i < what->certificate_count && count < SIGN_BUCKET_CAP; i++) {
+        if (!slice_is_equal(what->certificates[i], who->certificate)) {
+            bucket[count++] = what->certificates[i];
         }
     }
     struct secblock_signature signature = {.algorithm = (uint16_t)who->algorithm,
                                            .identity = sign_identity(who)};
     struct wr input = wr_init(s->scratch, s->scratch_bytes);
-    secblock_wr_message_input(&input, s->params->overlay, transaction_id, contents,
+    secblock_wr_message_input(&input, s->params->overlay, what->transaction_id, what->contents,
                               &signature.identity);
     if (!wr_ok(&input)) {
         return ERR_TOO_LARGE;

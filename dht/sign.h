@@ -6,8 +6,8 @@
  * period is looked at again each time.  The table evicts what was used longest ago.
  *
  * Owner:   one for each overlay.  Pointers to a sign_certificate are good until the turn ends.
- * Limits:  `certificates` entries; a DER certificate beyond SIGN_DER_CAP bytes is judged, but not kept
- *          in DER; buckets of more than SIGN_BUCKET_CAP certificates are refused. */
+ * Limits:  `certificates` entries; a DER certificate beyond SIGN_DER_CAP bytes is judged, but not
+ * kept in DER; buckets of more than SIGN_BUCKET_CAP certificates are refused. */
 #pragma once
 #include "codec/stored.h"
 #include "core/limits.h"
@@ -23,10 +23,10 @@ enum {
 struct sign_certificate {
     uint8_t sha256[CRYPTO_SHA256_BYTES];
     struct crypto_certificate parsed;
-    struct node_id node_id;  /* the first of parsed.node_ids */
-    uint64_t host;           /* hash of the user name: equal numbers, one user, one machine */
-    uint32_t newer, older;   /* order of use: index + 1 */
-    uint16_t der_len;        /* 0: too long to be kept */
+    struct node_id node_id; /* the first of parsed.node_ids */
+    uint64_t host;          /* hash of the user name: equal numbers, one user, one machine */
+    uint32_t newer, older;  /* order of use: index + 1 */
+    uint16_t der_len;       /* 0: too long to be kept */
     uint8_t der[SIGN_DER_CAP];
 };
 
@@ -57,18 +57,18 @@ enum err sign_signer(struct turn *t, struct sign *s, const struct secblock_ident
 enum err sign_verify(struct turn *t, const struct sign_certificate *certificate,
                      const struct secblock_signature *signature, struct slice input) MUST_USE;
 
-/* Both together for a stored value: finds the signer, builds the input of 7.1, verifies. */
-enum err sign_verify_value(struct turn *t, struct sign *s, struct slice resource, uint32_t kind,
-                           const struct stored_data *value, struct slice bucket,
-                           const struct sign_certificate **certificate,
-                           struct node_id *node_id) MUST_USE;
+/* The same for a stored value, whose signer sign_signer has found: builds the input of 7.1. */
+enum err sign_verify_value(struct turn *t, struct sign *s,
+                           const struct sign_certificate *certificate, struct slice resource,
+                           uint32_t kind, const struct stored_data *value) MUST_USE;
 
 /* The same for a message: the input of 6.3.4. */
 enum err sign_verify_message(struct turn *t, struct sign *s, uint64_t transaction_id,
                              struct slice contents, const struct sign_certificate *certificate,
                              const struct secblock_signature *signature) MUST_USE;
 
-/* The SignerIdentity of one of our own (cert_hash: it has one Node-ID, SG-3); borrows from `who`. */
+/* The SignerIdentity of one of our own (cert_hash: it has one Node-ID, SG-3); borrows from `who`.
+ */
 struct secblock_identity sign_identity(const struct ident *who);
 /* Signs `input`; `out` (CRYPTO_SIGNATURE_CAP bytes) receives the signature value. */
 enum err sign_make(struct turn *t, const struct ident *who, struct slice input, uint8_t *out,
@@ -77,11 +77,17 @@ enum err sign_make(struct turn *t, const struct ident *who, struct slice input, 
 enum err sign_make_value(struct turn *t, struct sign *s, const struct ident *who,
                          struct slice resource, uint32_t kind, struct stored_data *value,
                          uint8_t *out) MUST_USE;
-/* Writes SecurityBlock behind `contents` of a message of ours: the signer's certificate, its
- * intermediates, and `certificates` besides. */
-enum err sign_seal(struct turn *t, struct sign *s, struct wr *w, const struct ident *who,
-                   uint64_t transaction_id, struct slice contents,
-                   const struct slice *certificates, size_t certificate_count) MUST_USE;
+/* Writes the SecurityBlock behind `what->contents` of a message of ours: the signer's certificate,
+ * its intermediates, and the others. */
+struct sign_sealed {
+    const struct ident *who;
+    uint64_t transaction_id;
+    struct slice contents;            /* MessageContents as encoded */
+    const struct slice *certificates; /* DER, besides the signer's own */
+    size_t certificate_count;
+};
+enum err sign_seal(struct turn *t, struct sign *s, struct wr *w,
+                   const struct sign_sealed *what) MUST_USE;
 
 /* A user name as a host number (struct sign_certificate). */
 uint64_t sign_host(struct turn *t, struct slice user);

@@ -230,8 +230,7 @@ static uint16_t check_signer(struct job *j, const struct overlay_kind *kind, str
         return CONTENT_ERROR_FORBIDDEN;
     }
     j->out->verified++;
-    if (sign_verify_value(j->t, j->s->settings.sign, j->put->resource, kind->id, d, j->put->bucket,
-                          &c, &node_id) != ERR_OK) {
+    if (sign_verify_value(j->t, j->s->settings.sign, c, j->put->resource, kind->id, d) != ERR_OK) {
         return CONTENT_ERROR_FORBIDDEN;
     }
     if (c->der_len == 0) {

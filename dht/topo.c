@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* topo.c - the replica rule, in one place for the owner and for those who hold copies: walk from the
- * owner clockwise and stop as soon as there are enough copies on enough hosts. */
+/* topo.c - the replica rule, in one place for the owner and for those who hold copies: walk from
+ * the owner clockwise and stop as soon as there are enough copies on enough hosts. */
 #include "dht/topo.h"
 
 struct count {

@@ -27,8 +27,8 @@ bool topo_is_responsible(const struct topo *tp, struct ring_id resource);
 size_t topo_replicas(const struct topo *tp, struct topo_peer out[TOPO_REPLICAS_CAP]);
 /* Do we expect to hold a copy of `resource` that somebody else owns (ST-3, CH-26)? */
 bool topo_is_replica(const struct topo *tp, struct ring_id resource);
-/* Who owns `resource` as far as our neighbors tell: ourselves, or the first neighbor at or after it;
- * false when it lies beyond what we know. */
+/* Who owns `resource` as far as our neighbors tell: ourselves, or the first neighbor at or after
+ * it; false when it lies beyond what we know. */
 bool topo_owner(const struct topo *tp, struct ring_id resource, struct topo_peer *out);
 /* May `sender` place a copy of `resource` here: it is in the known replica set of the resource or
  * closer to it than some member (ST-3, A-16)? */
@@ -37,8 +37,8 @@ bool topo_is_plausible_replica_sender(const struct topo *tp, struct ring_id reso
 
 /* Said to dht/replicate once a turn at most, after the tables have settled. */
 struct topo_change {
-    bool became_member;  /* joined or founded just now */
-    bool range_changed;  /* our predecessor is another one: (old_from, own] -> (new_from, own] */
+    bool became_member; /* joined or founded just now */
+    bool range_changed; /* our predecessor is another one: (old_from, own] -> (new_from, own] */
     bool replicas_changed;
     struct ring_id old_from;
     struct ring_id new_from;

@@ -120,9 +120,14 @@ static enum err build_message(struct turn *t, struct transact *tr, struct build 
     content_wr(&w, b->code, b->body, SLICE_EMPTY);
     enum err e = wr_ok(&w) ? ERR_OK : ERR_TOO_LARGE;
     if (e == ERR_OK) {
-        struct slice signed_part = slice_of(w.start + contents, wr_len(&w) - contents);
-        e = sign_seal(t, tr->s.sign, &w, b->signer, b->header.transaction_id, signed_part,
-                      b->certificates, b->certificate_count);
+        struct sign_sealed sealed = {
+            .who = b->signer,
+            .transaction_id = b->header.transaction_id,
+            .contents = slice_of(w.start + contents, wr_len(&w) - contents),
+            .certificates = b->certificates,
+            .certificate_count = b->certificate_count,
+        };
+        e = sign_seal(t, tr->s.sign, &w, &sealed);
     }
     if (e == ERR_OK && wr_len(&w) > tr->s.max_message_bytes) {
         e = ERR_TOO_LARGE;
@@ -308,7 +313,8 @@ static bool is_entitled(const struct transact *tr, const struct request *r,
 static bool is_said_on_the_way(uint16_t error_code)
 {
     return error_code == CONTENT_ERROR_UNSUPPORTED_FORWARDING_OPTION ||
-           error_code == CONTENT_ERROR_TTL_EXCEEDED || error_code == CONTENT_ERROR_MESSAGE_TOO_LARGE;
+           error_code == CONTENT_ERROR_TTL_EXCEEDED ||
+           error_code == CONTENT_ERROR_MESSAGE_TOO_LARGE;
 }
 
 static void fill_result(const struct turn *t, const struct request *r,
@@ -430,8 +436,8 @@ static enum err answer(struct turn *t, struct transact *tr, const struct way_bac
         return ERR_TOO_LARGE; /* TX-9 */
     }
     struct slice payload =
-        slice_from(msgbuf_slice(buf), FWD_FIXED_BYTES + b->header.destination_list.len +
-                                          b->header.options.len);
+        slice_from(msgbuf_slice(buf),
+                   FWD_FIXED_BYTES + b->header.destination_list.len + b->header.options.len);
     if (answer_cache_is_for(back->code)) {
         struct answer_cache_key key = answer_cache_signer_key(back->transaction_id, &back->signer);
         answer_cache_keep(t, tr->s.answers, &key, payload);
@@ -535,8 +541,8 @@ enum err transact_answer_later(struct turn *t, struct transact *tr, handle defer
     return e;
 }
 
-void transact_error_later(struct turn *t, struct transact *tr, handle deferred,
-                          uint16_t error_code, struct slice info)
+void transact_error_later(struct turn *t, struct transact *tr, handle deferred, uint16_t error_code,
+                          struct slice info)
 {
     struct deferred *d = pool_get(&tr->deferred, deferred);
     if (d != NULL) {

@@ -41,16 +41,16 @@ struct transact_target {
 struct transact_request {
     enum transact_owner owner;
     uint64_t tag;
-    const struct ident *signer;       /* NULL: the peer itself */
+    const struct ident *signer; /* NULL: the peer itself */
     struct transact_target target;
-    struct node_id through;           /* go there first (AT-17); all zeros: nowhere */
-    handle link;                      /* leave by this link whatever the tables say; 0: as routed */
-    uint16_t code;                    /* enum content_code: a request */
+    struct node_id through; /* go there first (AT-17); all zeros: nowhere */
+    handle link;            /* leave by this link whatever the tables say; 0: as routed */
+    uint16_t code;          /* enum content_code: a request */
     struct slice body;
     const struct slice *certificates; /* DER, besides the signer's own */
     size_t certificate_count;
-    bool any_signer;                  /* who answers is looked at by the caller */
-    uint8_t transmissions;            /* 0: five */
+    bool any_signer;       /* who answers is looked at by the caller */
+    uint8_t transmissions; /* 0: five */
 };
 
 /* The end of a request. */
@@ -61,8 +61,8 @@ struct transact_result {
     enum err error;        /* ERR_TIMEOUT; ERR_REMOTE and the like: see reload_error */
     uint16_t reload_error; /* 0, or RFC 6940 14.9 */
     struct slice error_info;
-    uint16_t code;         /* of the request */
-    uint32_t hops;         /* transmissions from us to who answered; 0: ourselves */
+    uint16_t code; /* of the request */
+    uint32_t hops; /* transmissions from us to who answered; 0: ourselves */
     uint64_t elapsed_us;
     const struct message *answer; /* NULL when none came; its body is the answer's */
 };
@@ -92,8 +92,8 @@ handle transact_defer(struct turn *t, struct transact *tr, const struct message 
 enum err transact_answer_later(struct turn *t, struct transact *tr, handle deferred,
                                struct slice body, const struct slice *certificates,
                                size_t certificate_count) MUST_USE;
-void transact_error_later(struct turn *t, struct transact *tr, handle deferred,
-                          uint16_t error_code, struct slice info);
+void transact_error_later(struct turn *t, struct transact *tr, handle deferred, uint16_t error_code,
+                          struct slice info);
 
 /* Requests outstanding. */
 uint32_t transact_open(const struct transact *tr);

@@ -5,7 +5,7 @@
  * Real link/, real dht/; made-up cryptography (storage_world.h).  Peer 0 founds the ring.  Links of
  * this kind never break by themselves: harness_kill says LINK_DOWN to everybody. */
 #pragma once
-#include "storage_world.h"
+#include "tests/unit/dht/storage_world.h"
 
 #include "core/limits.h"
 #include "dht/overlay.h"
@@ -39,7 +39,8 @@ struct harness {
     struct harness_peer peers[HARNESS_PEERS];
     struct harness_mail mails[HARNESS_MAILS]; /* in order of time: all take as long */
     uint32_t head, queued;
-    /* Called for each mail on its way: how many copies arrive (0: lost).  It may change the bytes. */
+    /* Called for each mail on its way: how many copies arrive (0: lost).  It may change the bytes.
+     */
     unsigned (*tap)(struct harness *h, struct harness_mail *m);
     void *tap_context;
     uint64_t carried;
@@ -316,8 +317,7 @@ static inline void harness_run(struct harness *h, uint64_t ms)
         h->w->turn.now_us = max_u64(h->w->turn.now_us, next);
         h->w->turn.wall_ms = wall + h->w->turn.now_us / 1000;
         for (uint32_t i = 0; i < h->count; i++) {
-            if (h->peers[i].is_alive &&
-                wheel_next_us(&h->peers[i].wheel) <= h->w->turn.now_us) {
+            if (h->peers[i].is_alive && wheel_next_us(&h->peers[i].wheel) <= h->w->turn.now_us) {
                 harness_timers(h, i);
             }
         }
@@ -375,8 +375,7 @@ static inline uint32_t harness_wrong(struct harness *h)
         while (!ids_node_is_equal(&ids[at], &s.self)) {
             at++;
         }
-        bool is_right =
-            s.is_ready && s.successor_count == wanted && s.predecessor_count == wanted;
+        bool is_right = s.is_ready && s.successor_count == wanted && s.predecessor_count == wanted;
         for (uint32_t k = 0; is_right && k < wanted; k++) {
             is_right = ids_node_is_equal(&ids[(at + 1 + k) % count], &s.successors[k]) &&
                        ids_node_is_equal(&ids[(at + count - 1 - k) % count], &s.predecessors[k]);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_overlay.c - whole overlays in virtual time: joining, failing, leaving, retransmission, and
  * what hostile bytes do (RFC 6940 6.2.1, 6.3.4, 10; catalogue TX, SG, CH, CU). */
-#include "harness.h"
+#include "tests/unit/dht/harness.h"
 
 #include "codec/content.h"
 
@@ -139,9 +139,9 @@ Test(overlay, tx1_five_identical_transmissions_three_seconds_apart, .timeout = 6
     h->tap_context = &w;
     uint64_t begin = h->w->turn.now_us;
     struct harness_peer *p = &h->peers[1];
-    cr_assert_eq(overlay_ping_node(harness_turn(h, 1), p->overlay,
-                                   &h->peers[2].person->ident.node_id, 42),
-                 ERR_OK);
+    cr_assert_eq(
+        overlay_ping_node(harness_turn(h, 1), p->overlay, &h->peers[2].person->ident.node_id, 42),
+        ERR_OK);
     cr_expect_eq(p->pongs, 0, "no event comes from inside the call");
     harness_end_turn(h, 1);
     harness_run(h, 14900);
@@ -176,9 +176,9 @@ Test(overlay, tm8_ping_reaches_node_and_resource, .timeout = 60)
     cr_expect_eq(p->pongs, 1);
     cr_expect_eq(p->last.error, ERR_OK);
     cr_expect(ids_node_is_equal(&p->last.node_id, &h->peers[owner].person->ident.node_id));
-    cr_assert_eq(overlay_ping_node(harness_turn(h, 4), p->overlay,
-                                   &h->peers[4].person->ident.node_id, 2),
-                 ERR_OK);
+    cr_assert_eq(
+        overlay_ping_node(harness_turn(h, 4), p->overlay, &h->peers[4].person->ident.node_id, 2),
+        ERR_OK);
     harness_end_turn(h, 4);
     cr_expect_eq(p->pongs, 2, "to ourselves it never leaves the process");
     cr_expect_eq(p->last.hops, 0);
@@ -192,9 +192,9 @@ Test(overlay, aa2_appattach_makes_the_other_side_dial, .timeout = 60)
     (void)harness_grow(h, 30000);
     struct harness_peer *p = &h->peers[0];
     const struct node_id *target = &h->peers[2].person->ident.node_id;
-    cr_assert_eq(overlay_appattach(harness_turn(h, 0), p->overlay, target,
-                                   OVERLAY_APPLICATION_SIP, 5),
-                 ERR_OK);
+    cr_assert_eq(
+        overlay_appattach(harness_turn(h, 0), p->overlay, target, OVERLAY_APPLICATION_SIP, 5),
+        ERR_OK);
     harness_end_turn(h, 0);
     harness_run(h, 500);
     cr_expect_eq(p->appattached, 1);
@@ -251,9 +251,9 @@ Test(overlay, ch6_a_value_outlives_its_owner, .timeout = 60)
     }
     uint32_t reader = owner == 2 ? 3 : 2;
     harness_kill(h, owner);
-    cr_assert_eq(overlay_fetch(harness_turn(h, reader), h->peers[reader].overlay, &r,
-                               WORLD_KIND_SINGLE, 2),
-                 ERR_OK);
+    cr_assert_eq(
+        overlay_fetch(harness_turn(h, reader), h->peers[reader].overlay, &r, WORLD_KIND_SINGLE, 2),
+        ERR_OK);
     harness_end_turn(h, reader);
     harness_run(h, 4000);
     cr_expect_eq(h->peers[reader].fetched, 1);
