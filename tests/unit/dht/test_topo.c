@@ -40,6 +40,41 @@ static void make(struct ring *r, uint32_t count, uint32_t per_host, uint32_t min
     }
 }
 
+/* The owner's replicas are those who count themselves as such, and they believe the owner. */
+static uint32_t check_owner(const struct ring *r, uint32_t owner, struct ring_id k)
+{
+    struct topo_peer replicas[TOPO_REPLICAS_CAP];
+    struct topo_peer who;
+    uint32_t named = (uint32_t)topo_replicas(&r->topos[owner], replicas);
+    cr_expect(topo_owner(&r->topos[owner], k, &who));
+    cr_expect(ids_node_is_equal(&who.id, &r->tables[owner].self_id));
+    for (uint32_t n = 0; n < named; n++) {
+        uint32_t at = (owner + 1 + n) % r->count;
+        cr_expect(ids_node_is_equal(&replicas[n].id, &r->tables[at].self_id));
+        cr_expect(topo_is_replica(&r->topos[at], k));
+        cr_expect(topo_is_plausible_replica_sender(&r->topos[at], k, &who.id));
+    }
+    return named;
+}
+
+/* How many copies of `k` there are, the owner's included. */
+static uint32_t check_agreement(const struct ring *r, struct ring_id k)
+{
+    uint32_t owners = 0;
+    uint32_t holders = 0;
+    uint32_t named = 0;
+    for (uint32_t i = 0; i < r->count; i++) {
+        holders += topo_is_replica(&r->topos[i], k) ? 1 : 0;
+        if (topo_is_responsible(&r->topos[i], k)) {
+            owners++;
+            named = check_owner(r, i, k);
+        }
+    }
+    cr_expect_eq(owners, 1);
+    cr_expect_eq(holders, named, "%u hold it, %u are named", holders, named);
+    return named + 1;
+}
+
 Test(topo, ch6_ch26_owner_and_holders_agree)
 {
     static const struct {
@@ -53,28 +88,8 @@ Test(topo, ch6_ch26_owner_and_holders_agree)
         struct ring r;
         make(&r, cases[c].count, cases[c].per_host, cases[c].min_hosts);
         for (uint32_t key = 0; key < 256; key += 5) {
-            struct ring_id k = {(uint64_t)key << 56, 0};
-            uint32_t owners = 0, holders = 0, named = 0;
-            for (uint32_t i = 0; i < r.count; i++) {
-                struct topo_peer replicas[TOPO_REPLICAS_CAP], owner;
-                holders += topo_is_replica(&r.topos[i], k) ? 1 : 0;
-                if (topo_is_responsible(&r.topos[i], k)) {
-                    owners++;
-                    named = (uint32_t)topo_replicas(&r.topos[i], replicas);
-                    cr_expect(topo_owner(&r.topos[i], k, &owner));
-                    cr_expect(ids_node_is_equal(&owner.id, &r.tables[i].self_id));
-                    for (uint32_t n = 0; n < named; n++) {
-                        uint32_t at = (i + 1 + n) % r.count;
-                        cr_expect(ids_node_is_equal(&replicas[n].id, &r.tables[at].self_id));
-                        cr_expect(topo_is_replica(&r.topos[at], k), "case %zu key %u", c, key);
-                        cr_expect(topo_is_plausible_replica_sender(&r.topos[at], k, &owner.id));
-                    }
-                }
-            }
-            cr_expect_eq(owners, 1, "case %zu key %u", c, key);
-            cr_expect_eq(holders, named, "case %zu key %u: %u hold, %u named", c, key, holders,
-                         named);
-            cr_expect_eq(named + 1, cases[c].copies, "case %zu key %u: %u", c, key, named + 1);
+            uint32_t copies = check_agreement(&r, (struct ring_id){(uint64_t)key << 56, 0});
+            cr_expect_eq(copies, cases[c].copies, "case %zu key %u: %u", c, key, copies);
         }
     }
 }
