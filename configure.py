@@ -173,7 +173,8 @@ def write_rules(n):
         n.lines += ['', f'cflags_{m.name} = {m.cflags}', f'ldflags_{m.name} = {m.ldflags}']
         n.rule('cc_' + m.name, compiler + ' -MMD -MF $out.d -c $in -o $out', depfile='$out.d',
                deps='gcc', description='cc $out')
-        n.rule('link_' + m.name, f'{m.compiler} {flags} -o $out $in $libs',
+        # A frame is judged where a function is compiled: link-time inlining makes larger ones.
+        n.rule('link_' + m.name, f'{m.compiler} {flags} -Wno-frame-larger-than -o $out $in $libs',
                description='link $out', **lto)
     n.rule('cxx_release', 'g++ -std=c++17 -O3 -g -I. -Wall -Wextra -Werror $package_flags'
            ' -MMD -MF $out.d -c $in -o $out', depfile='$out.d', deps='gcc', description='c++ $out')
