@@ -240,6 +240,8 @@ UNIT_TESTS = {
     'tests/unit/sim': names('''
     '''),
     'tests/unit/cmd': names('''
+        test_ca
+        test_config
     '''),
 }
 
@@ -277,6 +279,7 @@ STRESS_TESTS = names('''
 # Python programs tests/<folder>/<name>.py that run the real binary (its path is in $CHORDIAL).
 SCRIPT_TESTS = {
     'tests/sim': names('''
+        massfail
     '''),
     'tests/live': names('''
     '''),

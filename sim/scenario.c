@@ -187,8 +187,9 @@ static uint32_t random_live_node(struct run *r)
 static void kill_some(struct run *r)
 {
     uint64_t start = world_now_us(r->world);
-    r->out->killed = (uint32_t)(r->s->nodes * r->s->kill_percent / 100);
-    for (uint32_t k = 0; k < r->out->killed; k++) {
+    uint32_t before = world_alive_count(r->world);
+    uint32_t wanted = (uint32_t)(r->s->nodes * r->s->kill_percent / 100);
+    while (before - world_alive_count(r->world) < wanted && world_alive_count(r->world) > 0) {
         uint32_t i = random_live_node(r);
         if (r->s->kill_silent != 0) {
             world_vanish(r->world, i);
@@ -196,6 +197,7 @@ static void kill_some(struct run *r)
             world_kill(r->world, i);
         }
     }
+    r->out->killed = before - world_alive_count(r->world);
     r->out->lost = r->out->copies_before.records - copies_of(r).records;
     r->out->repair_us = run_until_right(r, r->s->repair_s * 1000000);
     r->out->copies_repair_us = run_until_copied(r, start, r->s->repair_s * 1000000);

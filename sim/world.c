@@ -9,8 +9,8 @@
 #include <stdio.h>
 
 enum {
-    BUFFERS_SMALL_PER_NODE = 24,
-    BUFFERS_LARGE_PER_NODE = 48,
+    BUFFERS_SMALL_PER_NODE = 128,
+    BUFFERS_LARGE_PER_NODE = 128,
     BUFFERS_EXTRA = 4096,
     EVENTS_PER_NODE = 256,
     EVENTS_EXTRA = 65536,
@@ -73,7 +73,7 @@ static uint32_t tls_cap(const struct world_settings *s)
 
 static uint32_t tls_chunks(const struct world_settings *s)
 {
-    return 8 * s->nodes + TLS_CHUNKS_EXTRA;
+    return 16 * s->nodes + TLS_CHUNKS_EXTRA;
 }
 
 /* A node's memory depends on limits alone; settings without names are enough to ask.  Not inlined:
@@ -264,6 +264,20 @@ static void schedule_wake(struct world *w, uint32_t i, uint64_t at_us)
     queue_put(&w->queue, &e);
 }
 
+/* A peer has left in good order: the process goes on, and tells its siblings (as cmd/control does).
+ */
+static void tell_siblings(struct world *w, uint32_t i)
+{
+    uint32_t first = i - i % w->settings.shards;
+    for (uint32_t k = first; k < first + w->settings.shards; k++) {
+        if (k != i && w->nodes[k].is_alive) {
+            struct turn *t = world_begin_turn(w, k);
+            link_remove_sibling(t, node_links(w->nodes[k].node), (uint16_t)(i - first));
+            world_end_turn(w, k);
+        }
+    }
+}
+
 void world_end_turn(struct world *w, uint32_t i)
 {
     struct world_node *n = &w->nodes[i];
@@ -272,6 +286,7 @@ void world_end_turn(struct world *w, uint32_t i)
     schedule_wake(w, i, has_work ? w->now_us : wheel_next_us(&n->wheel));
     if (node_is_stopped(n->node)) {
         world_bury(w, i, true);
+        tell_siblings(w, i);
     }
 }
 
@@ -306,16 +321,26 @@ void world_bury(struct world *w, uint32_t i, bool is_told)
     msgbuf_release_owned(&w->buffers, i + 1);
 }
 
-void world_kill(struct world *w, uint32_t i)
+/* A process dies as a whole, all its peers at once. */
+static void end_process(struct world *w, uint32_t i, bool is_told)
 {
     CHECK(w->nodes[i].is_alive);
-    world_bury(w, i, true);
+    uint32_t first = i - i % w->settings.shards;
+    for (uint32_t k = first; k < first + w->settings.shards; k++) {
+        if (w->nodes[k].is_alive) {
+            world_bury(w, k, is_told);
+        }
+    }
+}
+
+void world_kill(struct world *w, uint32_t i)
+{
+    end_process(w, i, true);
 }
 
 void world_vanish(struct world *w, uint32_t i)
 {
-    CHECK(w->nodes[i].is_alive);
-    world_bury(w, i, false);
+    end_process(w, i, false);
 }
 
 void world_stop(struct world *w, uint32_t i)

@@ -37,7 +37,8 @@ struct world *world_init(struct arena *arena, const struct world_settings *s);
 /* Starts node i: it joins (node 0 founds).  Again after it was killed: a new life with an empty
  * store and the same identity. */
 void world_start(struct world *w, uint32_t i);
-/* kill -9: its connections are reset by its kernel, all else is gone. */
+/* kill -9 of the process in which node i runs, with all its peers: its connections are reset by its
+ * kernel, all else is gone. */
 void world_kill(struct world *w, uint32_t i);
 /* The power fails: nobody is told; the others notice by their own timers. */
 void world_vanish(struct world *w, uint32_t i);

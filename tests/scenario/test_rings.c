@@ -93,6 +93,21 @@ Test(rings, t14_5_peers_leave_in_good_order, .timeout = 120)
     cr_expect(r.lost == 0 && r.broken == 0, "%u lost, %u invariants broken", r.lost, r.broken);
 }
 
+Test(rings, design_1_a_machine_of_four_peers_dies, .timeout = 120)
+{
+    struct scenario s;
+    struct scenario_result r;
+    scenario_defaults(&s);
+    s.nodes = 16;
+    s.shards = 4;
+    s.records = 200;
+    s.kill_percent = 25;
+    run_scenario(&s, 4, &r);
+    expect_whole(&r, "a machine dies");
+    cr_expect_eq(r.killed, 4);
+    cr_expect(r.lost == 0 && r.broken == 0, "%u lost, %u invariants broken", r.lost, r.broken);
+}
+
 Test(rings, loss_and_jitter, .timeout = 120)
 {
     struct scenario s;
