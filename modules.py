@@ -282,11 +282,18 @@ SCRIPT_TESTS = {
         massfail
     '''),
     'tests/live': names('''
+        command_line
     '''),
 }
 
 # fuzz/<name>.c: one libFuzzer entry point each.  bench/<name>.c: functions for Google Benchmark.
 FUZZ_TARGETS = names('''
+    fuzz_frame
+    fuzz_fwd
+    fuzz_message
+    fuzz_overlay_doc
+    fuzz_sip
+    fuzz_stored
 ''')
 BENCHMARKS = names('''
 ''')

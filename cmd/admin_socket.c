@@ -289,21 +289,27 @@ static bool has_room(const struct admin_client *c)
     return room(c) > ADMIN_ROWS_CAP + 2048;
 }
 
+/* What can be done for a client now; as many lines as it has sent, as long as it reads. */
 static void advance(struct admin_socket *a, struct admin_client *c, uint64_t now_us)
 {
-    if (c->is_busy && !c->is_waiting && has_room(c)) {
-        ask(a, c, now_us);
-    }
     if (c->is_waiting && now_us > c->asked_us + ADMIN_SOCKET_ANSWER_US) {
         c->generation++;
         fail(c, "the node did not answer in time");
     }
-    while (!c->is_busy && c->in_len > 0 && room(c) == sizeof(c->out)) {
+    bool has_moved = true;
+    while (has_moved && c->fd >= 0) {
         size_t before = c->in_len;
-        take_line(a, c, now_us);
-        if (c->in_len == before) {
-            break;
+        if (c->is_busy && !c->is_waiting && has_room(c)) {
+            ask(a, c, now_us);
         }
+        if (!c->is_busy && c->in_len > 0 && c->out_len == 0) {
+            take_line(a, c, now_us);
+        }
+        if (c->out_len > 0) {
+            write_out(c, now_us);
+        }
+        bool wants_rows = c->is_busy && !c->is_waiting && has_room(c);
+        has_moved = c->in_len != before || wants_rows;
     }
 }
 
@@ -359,9 +365,6 @@ void admin_socket_work(struct admin_socket *a, const struct pollfd *polled, size
         }
         if (c->fd >= 0) {
             advance(a, c, now_us);
-        }
-        if (c->fd >= 0 && c->out_len > 0) {
-            write_out(c, now_us);
         }
         bool is_over = c->is_ended && !c->is_busy && c->out_len == 0;
         if (c->fd >= 0 && (is_over || now_us > c->active_us + ADMIN_SOCKET_IDLE_US)) {

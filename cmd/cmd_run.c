@@ -5,6 +5,7 @@
 #include "cmd/control.h"
 #include "cmd/options.h"
 #include "core/os/host.h"
+#include <unistd.h>
 
 static void say_facts(const struct daemon *d)
 {
@@ -53,7 +54,9 @@ static int run(const char *path)
     }
     say_facts(&daemon);
     int status = control_run(&daemon);
-    daemon_close(&daemon);
+    if (daemon_close(&daemon) > 0) {
+        _exit(status); /* no destructors: what BoringSSL holds of open connections goes with us */
+    }
     setup_free(&setup);
     return status;
 }

@@ -302,8 +302,9 @@ enum err daemon_start(struct daemon *d, char *why)
     return ERR_OK;
 }
 
-void daemon_close(struct daemon *d)
+uint64_t daemon_close(struct daemon *d)
 {
+    uint64_t left_open = 0;
     if (d->group != NULL) {
         shard_stop(d->group);
     }
@@ -312,7 +313,11 @@ void daemon_close(struct daemon *d)
         if (s->is_running) {
             pthread_join(s->thread, NULL);
         }
-        tls_boring_context_free(s->tls);
+        uint64_t open_here = s->tls == NULL ? 0 : tls_boring_counters(s->tls).open;
+        if (open_here == 0) {
+            tls_boring_context_free(s->tls);
+        }
+        left_open += open_here;
         free(s->publish);
         if (s->mem.block != NULL) {
             mem_close(&s->mem);
@@ -328,4 +333,5 @@ void daemon_close(struct daemon *d)
     free(d->shards);
     memset(d, 0, sizeof(*d));
     d->keylog = -1;
+    return left_open;
 }

@@ -37,5 +37,6 @@ struct daemon {
 enum err daemon_open(struct daemon *d, const struct setup *setup, char *why) MUST_USE;
 /* Starts the threads. */
 enum err daemon_start(struct daemon *d, char *why) MUST_USE;
-/* Ends the threads and gives everything back. */
-void daemon_close(struct daemon *d);
+/* Ends the threads and gives everything back but the TLS objects of connections that were still
+ * open: returns how many, they go with the process. */
+uint64_t daemon_close(struct daemon *d);

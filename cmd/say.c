@@ -85,7 +85,8 @@ const char *say_suggestion(const char *word, const char *const *words, size_t co
     size_t len = strlen(word);
     size_t best_distance = len < 4 ? 2 : len / 3 + 2; /* nearer than that */
     for (size_t i = 0; i < count; i++) {
-        size_t d = distance(word, words[i]);
+        bool is_cut = len > 1 && strncmp(word, words[i], len) == 0;
+        size_t d = is_cut ? 1 : distance(word, words[i]);
         if (d < best_distance) {
             best = words[i];
             best_distance = d;

@@ -1,0 +1,223 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The command line as people meet it: help, exit statuses, errors, check, one live node."""
+import json
+import os
+import signal
+import socket
+import subprocess
+
+from live import CHORDIAL, Folder, check, run, wait_for
+
+COMMANDS = ['ca', 'ca init', 'ca issue', 'check', 'ctl', 'fetch', 'ping', 'resolve', 'run', 'sim']
+BINARY = os.path.abspath(CHORDIAL)
+
+
+def chordial(folder, *words, given='', status=0):
+    done = subprocess.run([BINARY, *words], cwd=folder, input=given, capture_output=True,
+                          text=True, timeout=60)
+    check(done.returncode == status,
+          f'{" ".join(words)}: status {done.returncode}, not {status}: {done.stderr}')
+    return done.stdout if status == 0 else done.stderr
+
+
+def free_ports(count):
+    """The first of some ports in a row that nobody listens on."""
+    for first in range(21000, 31000, count):
+        sockets = [socket.socket() for _ in range(count)]
+        try:
+            for i, s in enumerate(sockets):
+                s.bind(('127.0.0.1', first + i))
+            return first
+        except OSError:
+            pass
+        finally:
+            for s in sockets:
+                s.close()
+    raise RuntimeError('no free ports')
+
+
+def write(folder, name, text):
+    with open(os.path.join(folder, name), 'w', encoding='utf-8') as f:
+        f.write(text)
+
+
+def make_node(folder, shards=1, more=''):
+    """An overlay of one node in `folder`; its configuration is n.conf."""
+    port = free_ports(2 * shards + 1)
+    chordial(folder, 'ca', 'init', 'ca', '--overlay', 'voice.example')
+    chordial(folder, 'ca', 'issue', 'ca', '--user', 'host1@voice.example', '--nodes', str(shards),
+             '--out', 'peers')
+    chordial(folder, 'ca', 'issue', 'ca', '--user', 'alice@voice.example', '--password-stdin',
+             '--out', 'accounts', given='secret\n')
+    write(folder, 'n.conf', f'''overlay-document = "ca/overlay.xml"
+peers = peers
+accounts = accounts
+overlay-address = 127.0.0.1
+overlay-port = {port}
+overlay-sip-port = {port + shards}
+sip-address = 127.0.0.1
+sip-port = {port + 2 * shards}
+found-ring = if-alone
+control-socket = n.sock
+shards = {shards}
+{more}''')
+
+
+class Node:
+    def __init__(self, folder):
+        self.log = os.path.join(folder, 'log')
+        with open(self.log, 'w', encoding='utf-8') as log:
+            self.process = subprocess.Popen([BINARY, 'run', '-c', 'n.conf'], cwd=folder, stderr=log)
+
+    def __enter__(self):
+        wait_for('ready', 15, lambda: 'ready' in self.lines())
+        return self
+
+    def __exit__(self, *exception):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+    def lines(self):
+        with open(self.log, encoding='utf-8') as f:
+            return f.read().splitlines()
+
+
+def status_of(folder, name):
+    """What a call to `name` would get: the node is asked."""
+    command = [BINARY, 'resolve', '-s', 'n.sock', f'sip:{name}@voice.example', '--json']
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60)
+    return json.loads(done.stdout)['status']
+
+
+def test_help_of_each_command():
+    for words in [[], *(c.split() for c in COMMANDS)]:
+        text = chordial('.', *words, '--help')
+        check('usage: chordial' in text and 'example:' in text, f'{words}: {text}')
+
+
+def test_bad_usage_is_status_2():
+    for words, hint in [([], 'usage'), (['chekc'], 'did you mean `check`'), (['run'], '-c FILE'),
+                        (['check', '--cofnig', 'x'], 'did you mean --config'),
+                        (['ctl'], 'wants a question'), (['ctl', 'stauts'], 'did you mean status'),
+                        (['ca', 'init', 'x'], '--overlay'), (['ca', 'what'], 'init'),
+                        (['sim', 'no-such'], 'no such scenario'),
+                        (['sim', 'small', '--set', 'node=3'], 'nodes'),
+                        (['resolve', 'alice'], 'sip:USER@DOMAIN'),
+                        (['check', '-c', 'missing.conf'], 'missing.conf')]:
+        errors = chordial('.', *words, status=2)
+        check(hint in errors, f'{words}: {errors}')
+
+
+def test_no_node_is_status_1():
+    for words in [['ctl', 'status'], ['ping', 'x'], ['fetch', 'x'], ['resolve', 'sip:a@b']]:
+        errors = chordial('.', *words, '-s', '/nowhere/x.sock', status=1)
+        check('cannot reach the node' in errors, f'{words}: {errors}')
+
+
+def test_check():
+    with Folder() as folder:
+        make_node(folder, shards=2)
+        text = chordial(folder, 'check', '-c', 'n.conf')
+        for word in ('firewall', 'memory', 'signature good', 'voice.example'):
+            check(word in text, text)
+        facts = json.loads(chordial(folder, 'check', '-c', 'n.conf', '--json'))
+        check(facts['shards'] == 2 and len(facts['node_ids']) == 2, str(facts))
+        check('msgbuf_small' in chordial(folder, 'check', '-c', 'n.conf', '--limits'), 'limits')
+        with open(os.path.join(folder, 'n.conf'), encoding='utf-8') as f:
+            good = f.read()
+        write(folder, 'n.conf', good.replace('sip-port =', 'sip-prot ='))
+        errors = chordial(folder, 'check', '-c', 'n.conf', status=2)
+        check('did you mean' in errors and 'n.conf:' in errors, errors)
+        write(folder, 'n.conf', good.replace('shards = 2', 'shards = 3'))
+        check('chordial ca issue' in chordial(folder, 'run', '-c', 'n.conf', status=2), 'shards')
+        write(folder, 'n.conf', good)
+        os.chmod(os.path.join(folder, 'peers', 'host1@voice.example.1.pem'), 0o644)
+        check('chmod 600' in chordial(folder, 'check', '-c', 'n.conf', status=2), 'mode')
+
+
+def test_a_node_alone():
+    with Folder() as folder:
+        make_node(folder)
+        with Node(folder) as node:
+            status = json.loads(chordial(folder, 'ctl', '-s', 'n.sock', 'status', '--json'))
+            check(status['ready'] and status['pid'] == node.process.pid, str(status))
+            check(len(status['shards']) == 1, str(status))
+            check(oct(os.stat(os.path.join(folder, 'n.sock')).st_mode)[-3:] == '600', 'mode')
+            for question in ('status', 'peers', 'ring', 'links', 'stored', 'bindings', 'metrics'):
+                chordial(folder, 'ctl', '-s', 'n.sock', question)
+                json.loads(chordial(folder, 'ctl', '-s', 'n.sock', question, '--json'))
+            pong = json.loads(chordial(folder, 'ping', '-s', 'n.sock', 'alice@voice.example',
+                                       '--json'))
+            check(pong['node_id'] == status['shards'][0]['node_id'], str(pong))
+            # the certificates of its accounts are published in the background
+            wait_for('480', 10, lambda: status_of(folder, 'alice') == 480)
+            check(status_of(folder, 'nobody') == 404, 'nobody')
+            errors = chordial(folder, 'check', '-c', 'n.conf', status=2)
+            check('running already' in errors, errors)
+            node.process.send_signal(signal.SIGHUP)
+            node.process.send_signal(signal.SIGTERM)
+            check(node.process.wait(20) == 0, 'SIGTERM: ' + '\n'.join(node.lines()))
+            check(not os.path.exists(os.path.join(folder, 'n.sock')), 'the socket is left')
+
+
+def test_the_admin_socket_stands_bad_clients():
+    with Folder() as folder:
+        make_node(folder, shards=2)
+        path = os.path.join(folder, 'n.sock')
+        with Node(folder) as node:
+            for line in (b'nonsense\n', b'[]\n', b'{}\n', b'{"cmd":"what"}\n', b'{"cmd":7}\n',
+                         b'{"cmd":"fetch"}\n', b'{"cmd":"ping","node":"zz"}\n',
+                         b'{"cmd":"fetch","name":"' + b'x' * 300 + b'"}\n', b'\x00\xff\n',
+                         b'x' * 8192):
+                with socket.socket(socket.AF_UNIX) as s:
+                    s.settimeout(5)
+                    s.connect(path)
+                    s.sendall(line)
+                    check(b'error' in s.recv(1000), str(line[:40]))
+            idle = []
+            for _ in range(40):  # more than there is room for
+                s = socket.socket(socket.AF_UNIX)
+                s.connect(path)
+                idle.append(s)
+            for s in idle:
+                s.close()
+            # many requests on one connection, the answers read late
+            with socket.socket(socket.AF_UNIX) as s:
+                s.settimeout(10)
+                s.connect(path)
+                s.sendall(b'{"cmd":"metrics"}\n' * 200)
+                answers = s.makefile('rb')
+                for _ in range(200):
+                    check('links_up' in json.loads(answers.readline()), 'metrics')
+            chordial(folder, 'ctl', '-s', 'n.sock', 'ring')
+            node.process.send_signal(signal.SIGKILL)
+            node.process.wait()
+        with Node(folder) as node:  # takes over the socket that was left behind
+            chordial(folder, 'ctl', '-s', 'n.sock', 'drain')
+            check(node.process.wait(20) == 0, 'drain')
+
+
+def test_sim():
+    first = json.loads(chordial('.', 'sim', 'small', '--seed', '5', '--json'))
+    second = json.loads(chordial('.', 'sim', 'small', '--seed', '5', '--json'))
+    other = json.loads(chordial('.', 'sim', 'small', '--seed', '6', '--json'))
+    check(first['invariants']['broken'] == 0, str(first))
+    check(first['fingerprint'] == second['fingerprint'], 'one seed, two runs')
+    check(first['fingerprint'] != other['fingerprint'], 'two seeds, one run')
+
+
+def test_no_openssl_in_the_daemon():
+    """BoringSSL and OpenSSL in one process bind to each other's symbols."""
+    listed = subprocess.run(['ldd', BINARY], capture_output=True, text=True, check=True).stdout
+    for library in ('libcrypto.so.3', 'libcrypto.so.1', 'libssl.so.3', 'libssl.so.1', 'libcurl',
+                    'libssh2', 'libxmlsec'):
+        check(library not in listed, f'{library} is linked')
+    check('android' in listed or 'libssl.so.0' in listed or 'boringssl' in listed or
+          'libssl' not in listed, listed)
+
+
+run([test_help_of_each_command, test_bad_usage_is_status_2, test_no_node_is_status_1, test_check,
+     test_a_node_alone, test_the_admin_socket_stands_bad_clients, test_sim,
+     test_no_openssl_in_the_daemon])

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The configuration file: what is wrong is said with file, line and a suggestion. */
+#include "cmd/config.h"
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define NEEDED "overlay-document = \"o.xml\"\npeers = \"p\"\noverlay-address = \"192.0.2.1\"\n"
+
+static char folder[64];
+static char path[128];
+static char why[SAY_WHY_CAP];
+static struct config config;
+
+static void setup(void)
+{
+    snprintf(folder, sizeof(folder), "/tmp/chordial-config.XXXXXX");
+    cr_assert_not_null(mkdtemp(folder));
+    snprintf(path, sizeof(path), "%s/c.conf", folder);
+}
+
+static void teardown(void)
+{
+    unlink(path);
+    rmdir(folder);
+}
+
+static enum err load(const char *text)
+{
+    cr_assert_eq(files_write(path, slice_text(text), 0600, true), ERR_OK);
+    return config_load(path, &config, why);
+}
+
+TestSuite(config, .init = setup, .fini = teardown);
+
+Test(config, defaults_and_relative_paths)
+{
+    char expected[FILES_PATH_CAP];
+    struct limits limits;
+    limits_default(&limits);
+    cr_assert_eq(load(NEEDED), ERR_OK, "%s", why);
+    snprintf(expected, sizeof(expected), "%s/o.xml", folder);
+    cr_assert_str_eq(config.overlay_document, expected);
+    cr_assert_eq(config.overlay.port, 6084);
+    cr_assert_eq(config.overlay_sip_port, 6184);
+    cr_assert(address_is_equal(&config.overlay, &config.overlay_advertise));
+    cr_assert_eq(config.sip.family, 0, "no sip-address: a storage-only peer");
+    cr_assert_eq(config.found_ring, OVERLAY_FOUND_NO);
+    cr_assert_eq(config.storage_ack, OVERLAY_ACK_REPLICA);
+    cr_assert_eq(config.backend, SHARD_AUTO);
+    cr_assert_eq(config.drain_timeout_s, 30);
+    cr_assert_eq(config.bootstrap_count, 0);
+    cr_assert_not(config.has_digest);
+    cr_assert_eq(memcmp(&limits, &config.limits, sizeof(limits)), 0);
+}
+
+Test(config, every_key_is_taken)
+{
+    cr_assert_eq(load("overlay-document = /o.xml\npeers = /p\naccounts = /a\n"
+                      "overlay-address = \"::\"\noverlay-advertise = \"2001:db8::1\"\n"
+                      "overlay-port = 7000\noverlay-sip-port = 7100\n"
+                      "sip-address = 0.0.0.0\nsip-advertise = 192.0.2.7\nsip-port = 5070\n"
+                      "bootstrap = {\"192.0.2.1:6084\", \"[2001:db8::2]:6084\"}\n"
+                      "found-ring = if-alone\nshards = 3\nbackend = epoll\n"
+                      "control-socket = s\nkeylog-file = k\nlog-level = debug\n"
+                      "storage-ack = memory\ndigest = \"md5\"\ndrain-timeout = 5\n"
+                      "limits {\n conns = 99\n links = 7\n}\n"),
+                 ERR_OK, "%s", why);
+    cr_assert_str_eq(config.accounts, "/a");
+    cr_assert_eq(config.overlay.family, 6);
+    cr_assert_eq(config.overlay_advertise.port, 7000);
+    cr_assert_eq(config.sip.port, 5070);
+    cr_assert_eq(config.sip_advertise.ip[3], 7);
+    cr_assert_eq(config.bootstrap_count, 2);
+    cr_assert_eq(config.bootstrap[1].family, 6);
+    cr_assert_eq(config.found_ring, OVERLAY_FOUND_IF_ALONE);
+    cr_assert_eq(config.shards, 3);
+    cr_assert_eq(config.backend, SHARD_EPOLL);
+    cr_assert_eq(config.log_level, LOG_DEBUG);
+    cr_assert_eq(config.storage_ack, OVERLAY_ACK_MEMORY);
+    cr_assert(config.has_digest && config.digest == SIP_DIGEST_MD5);
+    cr_assert_eq(config.limits.conns, 99);
+    cr_assert_eq(config.limits.links, 7);
+}
+
+Test(config, faults_come_with_line_and_suggestion)
+{
+    static const struct {
+        const char *text;
+        const char *where; /* both stand in the reason */
+        const char *hint;
+    } rows[] = {
+        {NEEDED "sip-prot = 5060\n", "c.conf:4", "did you mean 'sip-port'?"},
+        {NEEDED "\n\nfound_ring = no\n", "c.conf:6", "did you mean 'found-ring'?"},
+        {NEEDED "zzzzzzzzzzzz = 1\n", "c.conf:4", "unknown key 'zzzzzzzzzzzz'"},
+        {NEEDED "limits {\n  con = 1\n}\n", "c.conf:5", "did you mean 'conns'?"},
+        {NEEDED "limits { conns = -1 }\n", "c.conf:4", "conns = -1"},
+        {NEEDED "limits { conns = 4294967296 }\n", "c.conf:4", "conns = 4294967296"},
+        {NEEDED "found-ring = maybe\n", "c.conf:4", "one of no if-alone now"},
+        {NEEDED "backend = kqueue\n", "c.conf:4", "one of auto io_uring epoll"},
+        {NEEDED "overlay-port = 70000\n", "c.conf:4", "from 1 to 65535"},
+        {NEEDED "overlay-port = many\n", "c.conf:4", "overlay-port"},
+        {NEEDED "shards = 99\n", "c.conf:4", "from 0 to 32"},
+        {NEEDED "sip-address = phones.example\n", "c.conf:4", "IPv4 or IPv6 address"},
+        {NEEDED "bootstrap = {\"192.0.2.1\"}\n", "c.conf:4", "ADDRESS:PORT"},
+        {NEEDED "digest = \"sha-1\"\n", "c.conf:4", "\"sha-256 md5\" or \"md5\""},
+        {NEEDED "sip-port = {\n", "c.conf:4", ""},
+        {"peers = p\noverlay-address = 192.0.2.1\n", "c.conf", "no overlay-document"},
+        {"overlay-document = o\noverlay-address = 192.0.2.1\n", "c.conf", "no peers"},
+        {"overlay-document = o\npeers = p\n", "c.conf", "no overlay-address"},
+        {"overlay-document = o\npeers = p\noverlay-address = 0.0.0.0\n", "c.conf",
+         "overlay-advertise"},
+        {NEEDED "sip-address = \"::\"\n", "c.conf", "sip-advertise"},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        cr_assert_eq(load(rows[i].text), ERR_CONFIG, "row %zu", i);
+        cr_assert_not_null(strstr(why, rows[i].where), "row %zu: %s", i, why);
+        cr_assert_not_null(strstr(why, rows[i].hint), "row %zu: %s", i, why);
+    }
+}
+
+Test(config, no_file)
+{
+    cr_assert_eq(config_load("/nowhere/c.conf", &config, why), ERR_NOT_FOUND);
+    cr_assert_not_null(strstr(why, "/nowhere/c.conf"));
+}
+
+/* Every key of the sample is known, and it stays short. */
+Test(config, the_sample_is_good)
+{
+    struct slice sample;
+    size_t lines = 0;
+    cr_assert_eq(files_read("contrib/chordial.conf.example", &sample, NULL), ERR_OK,
+                 "run from the top");
+    cr_assert_eq(load((const char *)sample.data), ERR_OK, "%s", why);
+    for (size_t i = 0; i < sample.len; i++) {
+        lines += sample.data[i] == '\n' ? 1 : 0;
+    }
+    cr_assert_leq(lines, 25);
+    free((void *)(uintptr_t)sample.data);
+}
