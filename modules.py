@@ -156,6 +156,7 @@ MODULES = {
         cmd_ca
         cmd_check
         cmd_ctl
+        cmd_demo
         cmd_fetch
         cmd_ping
         cmd_resolve
@@ -164,12 +165,19 @@ MODULES = {
         config
         control
         daemon
+        demo_peer
+        demo_phones
+        demo_place
+        demo_ring
+        demo_show
         files
         jot
         keystore
         lookup
         main
         options
+        phone
+        phone_digest
         say
         setup
     '''),
