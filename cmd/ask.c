@@ -19,10 +19,10 @@ const char *ask_socket(const char *given)
                                                                      : "/run/chordial/control.sock";
 }
 
-static enum err open_socket(const char *path, int *out, char *why)
+static enum err open_socket(const char *path, uint32_t timeout_ms, int *out, char *why)
 {
     struct sockaddr_un to = {.sun_family = AF_UNIX};
-    struct timeval timeout = {.tv_sec = ASK_TIMEOUT_S};
+    struct timeval timeout = {.tv_sec = timeout_ms / 1000, .tv_usec = timeout_ms % 1000 * 1000};
     size_t len = strlen(path);
     if (len == 0 || len >= sizeof(to.sun_path)) {
         return say_why(why, ERR_CONFIG, "not a socket path: %s: give the node's control-socket",
@@ -100,7 +100,8 @@ static enum err exchange(int fd, const char *path, const char *request, json_t *
     return ERR_OK;
 }
 
-enum err ask_node(const char *path, json_t *request, json_t **answer, char *why)
+enum err ask_node_within(const char *path, uint32_t timeout_ms, json_t *request, json_t **answer,
+                         char *why)
 {
     int fd = -1;
     char *text = json_dumps(request, JSON_COMPACT);
@@ -109,13 +110,18 @@ enum err ask_node(const char *path, json_t *request, json_t **answer, char *why)
     if (text == NULL) {
         return say_why(why, ERR_MALFORMED, "not text: %s: UTF-8 is needed", path);
     }
-    enum err e = open_socket(path, &fd, why);
+    enum err e = open_socket(path, timeout_ms, &fd, why);
     if (e == ERR_OK) {
         e = exchange(fd, path, text, answer, why);
         close(fd);
     }
     free(text);
     return e;
+}
+
+enum err ask_node(const char *path, json_t *request, json_t **answer, char *why)
+{
+    return ask_node_within(path, ASK_TIMEOUT_S * 1000, request, answer, why);
 }
 
 void ask_print_json(const json_t *value)

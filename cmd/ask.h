@@ -12,6 +12,9 @@ const char *ask_socket(const char *given);
 /* Sends `request` (which is given to json_decref) and reads one answer, to be given to json_decref.
  * An answer with a member "error" at its top is a failure. */
 enum err ask_node(const char *path, json_t *request, json_t **answer, char *why) MUST_USE;
+/* The same; ERR_IO when nothing comes for `timeout_ms`. */
+enum err ask_node_within(const char *path, uint32_t timeout_ms, json_t *request, json_t **answer,
+                         char *why) MUST_USE;
 
 /* One JSON object or array on stdout, compact, on a line. */
 void ask_print_json(const json_t *value);
