@@ -61,7 +61,7 @@ static void fail(struct admin_client *c, const char *reason)
     if (c->has_rows) {
         c->is_ended = true;
     } else {
-        snprintf(line, sizeof(line), "{\"error\":\"%s\"}\n", reason);
+        (void)snprintf(line, sizeof(line), "{\"error\":\"%s\"}\n", reason);
         put_text(c, line);
     }
     finish(c);

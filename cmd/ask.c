@@ -127,7 +127,7 @@ enum err ask_node(const char *path, json_t *request, json_t **answer, char *why)
 void ask_print_json(const json_t *value)
 {
     json_dumpf(value, stdout, JSON_COMPACT);
-    putchar('\n');
+    (void)putchar('\n');
 }
 
 /* Lists are counted; the ring shows more of them in JSON. */
@@ -136,16 +136,16 @@ static const char *cell(const json_t *row, const char *key, char *out)
     const json_t *v = json_object_get(row, key);
     const char *text = json_string_value(v);
     if (text != NULL) {
-        snprintf(out, CELL_CAP, "%s", text);
+        (void)snprintf(out, CELL_CAP, "%s", text);
     } else if (json_is_integer(v)) {
-        snprintf(out, CELL_CAP, "%" PRId64, (int64_t)json_integer_value(v));
+        (void)snprintf(out, CELL_CAP, "%" PRId64, (int64_t)json_integer_value(v));
     } else if (json_is_boolean(v)) {
-        snprintf(out, CELL_CAP, "%s", json_is_true(v) ? "yes" : "no");
+        (void)snprintf(out, CELL_CAP, "%s", json_is_true(v) ? "yes" : "no");
     } else if (json_is_array(v)) {
         const char *first = json_string_value(json_array_get(v, 0));
-        snprintf(out, CELL_CAP, "%s (%zu)", first == NULL ? "-" : first, json_array_size(v));
+        (void)snprintf(out, CELL_CAP, "%s (%zu)", first == NULL ? "-" : first, json_array_size(v));
     } else {
-        snprintf(out, CELL_CAP, "-");
+        (void)snprintf(out, CELL_CAP, "-");
     }
     return out;
 }
@@ -165,14 +165,14 @@ void ask_print_table(const json_t *rows, const struct ask_column *columns, size_
         }
     }
     for (size_t c = 0; c < count; c++) {
-        printf("%-*s%s", c + 1 == count ? 0 : (int)widths[c], columns[c].title,
-               c + 1 == count ? "\n" : "  ");
+        (void)printf("%-*s%s", c + 1 == count ? 0 : (int)widths[c], columns[c].title,
+                     c + 1 == count ? "\n" : "  ");
     }
     json_array_foreach(rows, i, row)
     {
         for (size_t c = 0; c < count; c++) {
-            printf("%-*s%s", c + 1 == count ? 0 : (int)widths[c], cell(row, columns[c].key, text),
-                   c + 1 == count ? "\n" : "  ");
+            (void)printf("%-*s%s", c + 1 == count ? 0 : (int)widths[c],
+                         cell(row, columns[c].key, text), c + 1 == count ? "\n" : "  ");
         }
     }
 }

@@ -102,7 +102,9 @@ static enum err make(struct holder *h, struct crypto_issue *what, enum crypto_al
     what->public_key = slice_of(public_key, len);
     what->issuer_key = issuer == NULL ? h->key : issuer->key;
     what->issuer_certificate = issuer == NULL ? SLICE_EMPTY : der_of(issuer);
-    return crypto_issue_certificate(what, h->der, CRYPTO_BORING_CERTIFICATE_CAP, &h->der_len);
+    e = crypto_issue_certificate(what, h->der, CRYPTO_BORING_CERTIFICATE_CAP, &h->der_len);
+    what->public_key = SLICE_EMPTY; /* it was on our stack */
+    return e;
 }
 
 /* One user name, one Node-ID (random: neither all zeros nor all ones). */
@@ -188,14 +190,14 @@ static enum err init_files(const struct ca_init *what, struct holder *root, stru
 {
     char name[CRYPTO_OVERLAY_CAP + 16];
     const uint64_t period_ms[2] = {what->now_ms - EARLIER_MS, what->now_ms + CA_DAYS_ROOT * DAY_MS};
-    snprintf(name, sizeof(name), "%s root", what->overlay);
+    (void)snprintf(name, sizeof(name), "%s root", what->overlay);
     struct crypto_issue self = {.common_name = slice_text(name),
                                 .not_before_ms = period_ms[0],
                                 .not_after_ms = period_ms[1],
                                 .is_ca = true};
     enum err e = make(root, &self, what->algorithm, NULL);
     if (e == ERR_OK) {
-        snprintf(name, sizeof(name), "config@%s", what->overlay);
+        (void)snprintf(name, sizeof(name), "config@%s", what->overlay);
         e = make_member(signer, root, what->overlay, name, what->algorithm, period_ms);
     }
     if (e != ERR_OK) {
@@ -266,8 +268,7 @@ static enum err load_root(struct issuing *i)
         return e;
     }
     e = crypto_boring_key_load(text, &i->root.key);
-    explicit_bzero((void *)(uintptr_t)text.data, text.len);
-    free((void *)(uintptr_t)text.data);
+    files_release(&text);
     if (e != ERR_OK) {
         return say_why(i->why, e, "not a private key: %s/root.key: restore it from a backup",
                        i->what->dir);
@@ -281,7 +282,7 @@ static enum err load_root(struct issuing *i)
             ? ERR_NO_MEMORY
             : crypto_boring_pem_decode(text, "CERTIFICATE", 0, i->root.der,
                                        CRYPTO_BORING_CERTIFICATE_CAP, &i->root.der_len);
-    free((void *)(uintptr_t)text.data);
+    files_release(&text);
     return e == ERR_OK ? e
                        : say_why(i->why, e,
                                  "not a certificate: %s/root.crt: restore it from a "
@@ -367,7 +368,7 @@ static enum err prepare(struct issuing *i)
 
 static void file_name(const struct issuing *i, uint32_t number, char *out)
 {
-    snprintf(out, FILES_PATH_CAP, "%s.%u.pem", i->what->user, number);
+    (void)snprintf(out, FILES_PATH_CAP, "%s.%u.pem", i->what->user, number);
 }
 
 static enum err issue_one(struct issuing *i, uint32_t number, struct holder *h, char *node_id)

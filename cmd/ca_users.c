@@ -56,7 +56,7 @@ enum err ca_users_load(const char *dir, json_t **out, char *why)
                        dir);
     }
     *out = json_loadb((const char *)text.data, text.len, JSON_REJECT_DUPLICATES, &error);
-    free((void *)(uintptr_t)text.data);
+    files_release(&text);
     if (*out == NULL || ca_users_text(*out, "overlay") == NULL ||
         ca_users_text(*out, "digest") == NULL || ca_users_text(*out, "key") == NULL ||
         !json_is_object(json_object_get(*out, "users"))) {

@@ -106,10 +106,11 @@ static int run_init(int argc, char **argv)
     if (e != ERR_OK) {
         return fail(e, why);
     }
-    printf("overlay %s made in %s\n"
-           "next: chordial ca issue %s --user host1@%s --out keys      (one for each machine)\n"
-           "      chordial ca issue %s --user alice@%s --password-stdin --nodes 2 --out keys\n",
-           what.overlay, what.dir, what.dir, what.overlay, what.dir, what.overlay);
+    (void)printf(
+        "overlay %s made in %s\n"
+        "next: chordial ca issue %s --user host1@%s --out keys      (one for each machine)\n"
+        "      chordial ca issue %s --user alice@%s --password-stdin --nodes 2 --out keys\n",
+        what.overlay, what.dir, what.dir, what.overlay, what.dir, what.overlay);
     return CMD_OK;
 }
 
@@ -120,7 +121,7 @@ static int run_init(int argc, char **argv)
 static bool read_password(char *out)
 {
     if (isatty(STDIN_FILENO)) {
-        fprintf(stderr, "password: ");
+        (void)fprintf(stderr, "password: ");
     }
     if (fgets(out, PASSWORD_CAP, stdin) == NULL) {
         say_error("no password: stdin: --password-stdin reads one line");
@@ -140,7 +141,7 @@ static void on_file(void *context, const char *path, const char *node_id)
 {
     json_t *files = context;
     if (files == NULL) {
-        printf("%s  node-id %s\n", path, node_id);
+        (void)printf("%s  node-id %s\n", path, node_id);
     } else {
         json_array_append_new(files, json_pack("{s:s, s:s}", "file", path, "node_id", node_id));
     }
@@ -190,7 +191,7 @@ static int issue(const struct issue_options *o, struct ca_issue *what)
     if (o->is_json) {
         json_t *all = json_pack("{s:s, s:o}", "user", what->user, "keystores", files);
         if (e == ERR_OK && json_dumpf(all, stdout, JSON_COMPACT) == 0) {
-            putchar('\n');
+            (void)putchar('\n');
         }
         json_decref(all);
     }
@@ -253,7 +254,7 @@ int cmd_ca(int argc, char **argv)
     }
     bool is_help = argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0);
     if (is_help) {
-        printf("%s", help);
+        (void)printf("%s", help);
         return CMD_OK;
     }
     say_error("unknown: %s: `init` or `issue`, see --help", argc > 1 ? argv[1] : "(nothing)");

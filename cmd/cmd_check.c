@@ -90,9 +90,9 @@ static enum err check_ports(const struct setup *s, char *why)
 static void port_range(uint16_t first, uint32_t count, char *out, size_t cap)
 {
     if (count == 1) {
-        snprintf(out, cap, "%u", first);
+        (void)snprintf(out, cap, "%u", first);
     } else {
-        snprintf(out, cap, "%u-%u", first, first + count - 1);
+        (void)snprintf(out, cap, "%u-%u", first, first + count - 1);
     }
 }
 
@@ -103,13 +103,14 @@ static void firewall(const struct setup *s, char *out, size_t cap)
     port_range(s->config.overlay.port, s->shards, a, sizeof(a));
     port_range(s->config.overlay_sip_port, s->shards, b, sizeof(b));
     if (s->config.sip.family == 0) {
-        snprintf(out, cap, "nft add rule inet filter input tcp dport '{ %s, %s }' accept", a, b);
+        (void)snprintf(out, cap, "nft add rule inet filter input tcp dport '{ %s, %s }' accept", a,
+                       b);
         return;
     }
-    snprintf(out, cap,
-             "nft add rule inet filter input tcp dport '{ %s, %s, %u }' accept; "
-             "nft add rule inet filter input udp dport %u accept",
-             a, b, s->config.sip.port, s->config.sip.port);
+    (void)snprintf(out, cap,
+                   "nft add rule inet filter input tcp dport '{ %s, %s, %u }' accept; "
+                   "nft add rule inet filter input udp dport %u accept",
+                   a, b, s->config.sip.port, s->config.sip.port);
 }
 
 static uint64_t earliest_expiry_ms(const struct setup *s)
@@ -129,17 +130,17 @@ static void print_limits(const struct setup *s)
     struct limits_line lines[BUDGET_LINES];
     size_t count = 0;
     limits_budget(&s->config.limits, lines, BUDGET_LINES, &count);
-    printf("\n%-28s %10s  %-9s %s\n", "limit", "value", "MiB/shard", "what");
+    (void)printf("\n%-28s %10s  %-9s %s\n", "limit", "value", "MiB/shard", "what");
     for (unsigned i = 0; i < LIMIT_COUNT; i++) {
         const char *name = limits_name((enum limit)i);
         char mib[24] = "";
         for (size_t j = 0; j < min_size(count, BUDGET_LINES); j++) {
             if (strcmp(lines[j].name, name) == 0) {
-                snprintf(mib, sizeof(mib), "%.1f", (double)lines[j].bytes / 1048576);
+                (void)snprintf(mib, sizeof(mib), "%.1f", (double)lines[j].bytes / 1048576);
             }
         }
-        printf("%-28s %10u  %-9s %s\n", name, limits_get(&s->config.limits, (enum limit)i), mib,
-               limits_help((enum limit)i));
+        (void)printf("%-28s %10u  %-9s %s\n", name, limits_get(&s->config.limits, (enum limit)i),
+                     mib, limits_help((enum limit)i));
     }
 }
 
@@ -151,24 +152,24 @@ static void print_text(const struct setup *s, bool with_limits)
     uint64_t budget = limits_budget(&s->config.limits, NULL, 0, &count);
     uint64_t left_ms = earliest_expiry_ms(s) - s->at_ms;
     firewall(s, line, sizeof(line));
-    printf("overlay       %s, sequence %u, signature good\n", s->doc.config.name,
-           s->doc.config.sequence);
-    printf("shards        %u of %zu credentials, host %s\n", s->shards, s->peer_count,
-           s->peers[0].ident.user);
-    printf("accounts      %zu\n", s->account_count);
-    printf("overlay at    %s, advertised as ", address_text(&s->config.overlay, text));
-    printf("%s\n", address_text(&s->config.overlay_advertise, text));
+    (void)printf("overlay       %s, sequence %u, signature good\n", s->doc.config.name,
+                 s->doc.config.sequence);
+    (void)printf("shards        %u of %zu credentials, host %s\n", s->shards, s->peer_count,
+                 s->peers[0].ident.user);
+    (void)printf("accounts      %zu\n", s->account_count);
+    (void)printf("overlay at    %s, advertised as ", address_text(&s->config.overlay, text));
+    (void)printf("%s\n", address_text(&s->config.overlay_advertise, text));
     if (s->config.sip.family != 0) {
-        printf("phones at     %s\n", address_text(&s->config.sip, text));
+        (void)printf("phones at     %s\n", address_text(&s->config.sip, text));
     } else {
-        printf("phones at     nowhere: a storage-only peer\n");
+        (void)printf("phones at     nowhere: a storage-only peer\n");
     }
-    printf("certificates  good, the first ends in %" PRIu64 " days%s\n", left_ms / 86400000,
-           left_ms < SOON_MS ? ": RENEW" : "");
-    printf("memory        %.0f MiB at most: %.1f MiB for each of %u shards\n",
-           (double)(budget * s->shards) / 1048576, (double)budget / 1048576, s->shards);
-    printf("ports         free\n");
-    printf("firewall      %s\n", line);
+    (void)printf("certificates  good, the first ends in %" PRIu64 " days%s\n", left_ms / 86400000,
+                 left_ms < SOON_MS ? ": RENEW" : "");
+    (void)printf("memory        %.0f MiB at most: %.1f MiB for each of %u shards\n",
+                 (double)(budget * s->shards) / 1048576, (double)budget / 1048576, s->shards);
+    (void)printf("ports         free\n");
+    (void)printf("firewall      %s\n", line);
     if (with_limits) {
         print_limits(s);
     }
@@ -196,7 +197,7 @@ static void print_json(const struct setup *s)
                             "memory_bytes", (json_int_t)(budget * s->shards),
                             "memory_per_shard_bytes", (json_int_t)budget, "firewall", line);
     json_dumpf(all, stdout, JSON_COMPACT);
-    putchar('\n');
+    (void)putchar('\n');
     json_decref(all);
 }
 

@@ -86,24 +86,24 @@ static void print_status(const json_t *answer)
     const char *backend = json_string_value(json_object_get(answer, "backend"));
     bool is_draining = json_is_true(json_object_get(answer, "draining"));
     bool is_ready = json_is_true(json_object_get(answer, "ready"));
-    printf("overlay %s  host %s  %s  up %" PRId64 " s  pid %" PRId64 "\n%s\n\n",
-           overlay == NULL ? "-" : overlay, host == NULL ? "-" : host,
-           is_draining ? "draining"
-           : is_ready  ? "ready"
-                       : "joining",
-           (int64_t)json_integer_value(json_object_get(answer, "uptime_s")),
-           (int64_t)json_integer_value(json_object_get(answer, "pid")),
-           backend == NULL ? "-" : backend);
+    (void)printf("overlay %s  host %s  %s  up %" PRId64 " s  pid %" PRId64 "\n%s\n\n",
+                 overlay == NULL ? "-" : overlay, host == NULL ? "-" : host,
+                 is_draining ? "draining"
+                 : is_ready  ? "ready"
+                             : "joining",
+                 (int64_t)json_integer_value(json_object_get(answer, "uptime_s")),
+                 (int64_t)json_integer_value(json_object_get(answer, "pid")),
+                 backend == NULL ? "-" : backend);
 }
 
-static void print_members(const json_t *answer)
+static void print_members(json_t *answer)
 {
-    void *at = json_object_iter((json_t *)(uintptr_t)answer);
-    for (; at != NULL; at = json_object_iter_next((json_t *)(uintptr_t)answer, at)) {
+    void *at = json_object_iter(answer);
+    for (; at != NULL; at = json_object_iter_next(answer, at)) {
         const json_t *value = json_object_iter_value(at);
         if (json_is_integer(value)) {
-            printf("%-32s %" PRId64 "\n", json_object_iter_key(at),
-                   (int64_t)json_integer_value(value));
+            (void)printf("%-32s %" PRId64 "\n", json_object_iter_key(at),
+                         (int64_t)json_integer_value(value));
         }
     }
 }
@@ -124,7 +124,7 @@ static void print_answer(const struct question *q, json_t *answer, bool is_json)
     if (q->columns != NULL) {
         ask_print_table(rows, q->columns, q->column_count);
     } else if (strcmp(q->word, "drain") == 0) {
-        printf("draining\n");
+        (void)printf("draining\n");
     } else {
         print_members(answer);
     }

@@ -46,7 +46,7 @@ static enum err find_scenario(const char *word, struct slice *text, char *path)
     if (e == ERR_OK || !is_name) {
         return e;
     }
-    snprintf(name, sizeof(name), "sim/scenarios/%s.conf", word);
+    (void)snprintf(name, sizeof(name), "sim/scenarios/%s.conf", word);
     if (files_join("", name, path) == ERR_OK && files_read(path, text, NULL) == ERR_OK) {
         return ERR_OK;
     }
@@ -100,7 +100,7 @@ static enum err load(const char *word, const struct options_texts *sets, struct 
                        word);
     }
     enum err e = scenario_parse(s, text, &line);
-    free((void *)(uintptr_t)text.data);
+    files_release(&text);
     if (e != ERR_OK) {
         return say_why(why, ERR_CONFIG, "%s: %s:%u: see sim/scenario.def",
                        e == ERR_NOT_FOUND ? "unknown key" : "not a whole number", path, line);
@@ -173,7 +173,7 @@ static void print_json(const struct outcome *o)
     const struct scenario_result *r = &o->result;
     char fingerprint[20];
     double wall_s = (double)o->wall_us / 1e6;
-    snprintf(fingerprint, sizeof(fingerprint), "%016" PRIx64, r->fingerprint);
+    (void)snprintf(fingerprint, sizeof(fingerprint), "%016" PRIx64, r->fingerprint);
     json_t *all =
         json_pack("{s:I, s:s, s:I, s:f, s:f, s:I, s:f, s:I, s:s}", "seed", (json_int_t)o->seed,
                   "fingerprint", fingerprint, "nodes", (json_int_t)o->scenario.nodes, "simulated_s",
@@ -211,52 +211,53 @@ static void print_json(const struct outcome *o)
     json_object_set_new(all, "drops", metrics_json(&r->metrics, true));
     json_object_set_new(all, "metrics", metrics_json(&r->metrics, false));
     json_dumpf(all, stdout, JSON_COMPACT | JSON_REAL_PRECISION(9));
-    putchar('\n');
+    (void)putchar('\n');
     json_decref(all);
 }
 
 static void print_time(const char *name, uint64_t us)
 {
     if (us == 0) {
-        printf("%-16s never\n", name);
+        (void)printf("%-16s never\n", name);
     } else {
-        printf("%-16s %.1f s\n", name, (double)us / 1e6);
+        (void)printf("%-16s %.1f s\n", name, (double)us / 1e6);
     }
 }
 
 static void print_copies(const char *name, const struct checker_copies *c)
 {
-    printf("%-16s %u records, copies %u..%u, mean %.2f, %u too few\n", name, c->records, c->min,
-           c->max, per(c->total, c->records), c->under);
+    (void)printf("%-16s %u records, copies %u..%u, mean %.2f, %u too few\n", name, c->records,
+                 c->min, c->max, per(c->total, c->records), c->under);
 }
 
 static void print_wave(const char *name, const struct workload_result *w)
 {
-    printf("%-16s %u sent, %u ok, %u failed, %u wrong; hops mean %.2f max %u; mean %.1f ms\n", name,
-           w->sent, w->ok, w->failed, w->wrong, per(w->hops_total, w->ok), w->hops_max,
-           per(w->latency_us_total, w->ok) / 1e3);
+    (void)printf("%-16s %u sent, %u ok, %u failed, %u wrong; hops mean %.2f max %u; mean %.1f ms\n",
+                 name, w->sent, w->ok, w->failed, w->wrong, per(w->hops_total, w->ok), w->hops_max,
+                 per(w->latency_us_total, w->ok) / 1e3);
 }
 
 static void print_table(const struct outcome *o)
 {
     const struct scenario_result *r = &o->result;
-    printf("%-16s %" PRIu64 "\n", "seed", o->seed);
-    printf("%-16s %016" PRIx64 "\n", "fingerprint", r->fingerprint);
-    printf("%-16s %" PRIu64 " (%" PRIu64 " on a machine)\n", "nodes", o->scenario.nodes,
-           o->scenario.shards);
-    printf("%-16s %.1f s simulated in %.1f s, %" PRIu64 " events\n", "time",
-           (double)r->simulated_us / 1e6, (double)o->wall_us / 1e6, r->events);
+    (void)printf("%-16s %" PRIu64 "\n", "seed", o->seed);
+    (void)printf("%-16s %016" PRIx64 "\n", "fingerprint", r->fingerprint);
+    (void)printf("%-16s %" PRIu64 " (%" PRIu64 " on a machine)\n", "nodes", o->scenario.nodes,
+                 o->scenario.shards);
+    (void)printf("%-16s %.1f s simulated in %.1f s, %" PRIu64 " events\n", "time",
+                 (double)r->simulated_us / 1e6, (double)o->wall_us / 1e6, r->events);
     print_time("ring right after", r->join_us);
     print_wave("stores", &r->stores);
     print_copies("copies", &r->copies_before);
     if (r->killed > 0) {
-        printf("%-16s %u nodes; %u records without a copy left\n", "killed", r->killed, r->lost);
+        (void)printf("%-16s %u nodes; %u records without a copy left\n", "killed", r->killed,
+                     r->lost);
         print_time("ring repaired", r->repair_us);
         print_time("copies repaired", r->copies_repair_us);
     }
     print_wave("fetches", &r->fetches);
     print_copies("copies", &r->copies_after);
-    printf("%-16s %u checked, %u broken\n", "invariants", r->checked, r->broken);
+    (void)printf("%-16s %u checked, %u broken\n", "invariants", r->checked, r->broken);
 }
 
 /* ---- the command
@@ -282,7 +283,7 @@ static void stop_progress(uint64_t wall_us)
 {
     struct itimerval never = {0};
     if (setitimer(ITIMER_REAL, &never, NULL) == 0 && wall_us > 2000000) {
-        fputc('\n', stderr);
+        (void)fputc('\n', stderr);
     }
 }
 

@@ -47,7 +47,7 @@ static void on_error(cfg_t *cfg, const char *format, va_list args)
         report_unknown(cfg, va_arg(args, const char *));
         return;
     }
-    vsnprintf(text, sizeof(text), format, args);
+    (void)vsnprintf(text, sizeof(text), format, args);
     say_why(reading.why, ERR_CONFIG, "%s: %s:%d: correct it", text, reading.path, cfg->line);
 }
 
@@ -220,8 +220,8 @@ static enum err take_path(cfg_t *cfg, const char *key, char *out)
         return ERR_OK;
     }
     if (slash != NULL) {
-        snprintf(folder, sizeof(folder), "%.*s", (int)max_size((size_t)(slash - reading.path), 1),
-                 reading.path);
+        (void)snprintf(folder, sizeof(folder), "%.*s",
+                       (int)max_size((size_t)(slash - reading.path), 1), reading.path);
     }
     if (files_join(folder, text, out) != ERR_OK) {
         return say_why(reading.why, ERR_CONFIG, "path too long: %s: %s: at most %d bytes",
@@ -356,7 +356,7 @@ static enum err parse(cfg_t *cfg, struct config *out)
     }
     for (unsigned i = 0; i < LIMIT_COUNT; i++) {
         char path[80];
-        snprintf(path, sizeof(path), "limits|%s", limits_name((enum limit)i));
+        (void)snprintf(path, sizeof(path), "limits|%s", limits_name((enum limit)i));
         cfg_set_validate_func(cfg, path, check_limit);
     }
     switch (cfg_parse(cfg, reading.path)) {

@@ -59,6 +59,17 @@ enum err files_read(const char *path, struct slice *out, mode_t *mode)
     return e;
 }
 
+void files_release(struct slice *bytes)
+{
+    uint8_t *block = NULL;
+    memcpy(&block, &bytes->data, sizeof(block)); /* const only for those who borrow */
+    if (block != NULL) {
+        explicit_bzero(block, bytes->len);
+    }
+    free(block);
+    *bytes = SLICE_EMPTY;
+}
+
 static bool write_all(int fd, struct slice bytes)
 {
     while (bytes.len > 0) {
@@ -169,7 +180,9 @@ enum err files_list(const char *folder, const char *suffix, struct files_list *o
         return error_of_errno();
     }
     bool good = true;
-    for (struct dirent *e = readdir(dir); good && e != NULL; e = readdir(dir)) {
+    struct dirent *e = NULL;
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): a DIR of our own */
+    while (good && (e = readdir(dir)) != NULL) {
         good = !is_wanted(folder, e->d_name, suffix) || add_path(out, folder, e->d_name);
     }
     closedir(dir);

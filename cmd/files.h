@@ -6,10 +6,12 @@
 
 enum { FILES_PATH_CAP = 512, FILES_BYTES_CAP = 1024 * 1024, FILES_COUNT_CAP = 100000 };
 
-/* The bytes of a file with a NUL behind them, to be given to free(); *mode (may be NULL) gets its
- * permission bits.  ERR_NOT_FOUND, ERR_TOO_LARGE (more than FILES_BYTES_CAP), ERR_IO; errno tells
- * more of the last. */
+/* The bytes of a file with a NUL behind them, to be given to files_release; *mode (may be NULL)
+ * gets its permission bits.  ERR_NOT_FOUND, ERR_TOO_LARGE (more than FILES_BYTES_CAP), ERR_IO;
+ * errno tells more of the last. */
 enum err files_read(const char *path, struct slice *out, mode_t *mode) MUST_USE;
+/* Wipes and frees what files_read (or malloc) gave. */
+void files_release(struct slice *bytes);
 /* Writes a file and only then gives it its name, so that nobody sees half of it.  Without
  * `may_replace` ERR_EXISTS when there is one. */
 enum err files_write(const char *path, struct slice bytes, mode_t mode, bool may_replace) MUST_USE;

@@ -233,16 +233,6 @@ enum err keystore_parse(struct slice text, const char *name, const struct keysto
     return ERR_OK;
 }
 
-/* No copy of a private key stays behind in freed memory. */
-static void wipe(struct slice text)
-{
-    if (text.data != NULL) {
-        uint8_t *bytes = (uint8_t *)(uintptr_t)text.data; /* malloc'ed by files_read */
-        explicit_bzero(bytes, text.len);
-        free(bytes);
-    }
-}
-
 enum err keystore_load(const char *path, const struct keystore_rules *rules, struct keystore *out,
                        char *why)
 {
@@ -261,21 +251,15 @@ enum err keystore_load(const char *path, const struct keystore_rules *rules, str
     } else {
         e = keystore_parse(text, path, rules, out, why);
     }
-    wipe(text);
+    files_release(&text);
     return e;
-}
-
-static void free_slice(struct slice *s)
-{
-    free((void *)(uintptr_t)s->data);
-    *s = SLICE_EMPTY;
 }
 
 void keystore_free(struct keystore *k)
 {
-    free_slice(&k->ident.certificate);
+    files_release(&k->ident.certificate);
     for (size_t i = 0; i < k->intermediate_count; i++) {
-        free_slice(&k->intermediates[i]);
+        files_release(&k->intermediates[i]);
     }
     crypto_boring_key_free(k->key);
     memset(k, 0, sizeof(*k));

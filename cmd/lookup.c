@@ -69,20 +69,20 @@ static void print_value(const json_t *value)
     size_t i = 0;
     const json_t *hop = NULL;
     const json_t *route = json_object_get(value, "route");
-    printf("  key %s  index %" PRId64 "  signed by %s (%s)  lifetime %" PRId64 " s\n",
-           text_of(value, "key"), number_of(value, "index"), text_of(value, "signer_user"),
-           text_of(value, "signer"), number_of(value, "lifetime_s"));
+    (void)printf("  key %s  index %" PRId64 "  signed by %s (%s)  lifetime %" PRId64 " s\n",
+                 text_of(value, "key"), number_of(value, "index"), text_of(value, "signer_user"),
+                 text_of(value, "signer"), number_of(value, "lifetime_s"));
     if (json_object_get(value, "uri") != NULL) {
-        printf("    see %s\n", text_of(value, "uri"));
+        (void)printf("    see %s\n", text_of(value, "uri"));
     } else if (route != NULL) {
-        printf("    route");
+        (void)printf("    route");
         json_array_foreach(route, i, hop)
         {
-            printf(" %s", json_string_value(hop));
+            (void)printf(" %s", json_string_value(hop));
         }
-        printf("\n");
+        (void)printf("\n");
     } else {
-        printf("    %s\n", text_of(value, "value"));
+        (void)printf("    %s\n", text_of(value, "value"));
     }
 }
 
@@ -91,10 +91,10 @@ static void print_values(const json_t *row)
     size_t i = 0;
     const json_t *value = NULL;
     const json_t *values = json_object_get(row, "values");
-    printf("%s  resource %s  %zu of %" PRId64 " values  %" PRId64 " hops  %.1f ms\n",
-           text_of(row, "name"), text_of(row, "resource"), json_array_size(values),
-           number_of(row, "value_total"), number_of(row, "hops"),
-           (double)number_of(row, "elapsed_us") / 1e3);
+    (void)printf("%s  resource %s  %zu of %" PRId64 " values  %" PRId64 " hops  %.1f ms\n",
+                 text_of(row, "name"), text_of(row, "resource"), json_array_size(values),
+                 number_of(row, "value_total"), number_of(row, "hops"),
+                 (double)number_of(row, "elapsed_us") / 1e3);
     json_array_foreach(values, i, value)
     {
         print_value(value);
@@ -152,9 +152,9 @@ int lookup_ping(const char *socket, const char *target, bool is_json)
         ask_print_json(row);
         status = is_ok(row) ? CMD_OK : CMD_FAILED;
     } else if (is_ok(row)) {
-        printf("%s answered by node %s: %" PRId64 " hops, %.1f ms\n", target,
-               text_of(row, "node_id"), number_of(row, "hops"),
-               (double)number_of(row, "elapsed_us") / 1e3);
+        (void)printf("%s answered by node %s: %" PRId64 " hops, %.1f ms\n", target,
+                     text_of(row, "node_id"), number_of(row, "hops"),
+                     (double)number_of(row, "elapsed_us") / 1e3);
     } else {
         status = say_operation(row, target);
     }
@@ -179,7 +179,11 @@ static enum err canonical(const char *text, char *out, char *why)
                        text);
     }
     for (size_t i = 0; i < len; i++) {
-        out[i] = from + i > at ? (char)slice_lower((uint8_t)from[i]) : from[i];
+        bool is_host = from + i > at;
+        out[i] = from[i];
+        if (is_host) {
+            out[i] = (char)slice_lower((uint8_t)from[i]);
+        }
     }
     out[len] = '\0';
     return ERR_OK;
@@ -218,7 +222,7 @@ static int print_resolved(const char *aor, json_t *row, int status, bool is_json
         json_object_set_new(row, "status", json_integer(status));
         ask_print_json(row);
     } else {
-        printf("sip:%s  %d %s\n", aor, status, text);
+        (void)printf("sip:%s  %d %s\n", aor, status, text);
         if (status == 200) {
             print_values(row);
         }

@@ -16,13 +16,15 @@ static const struct {
 
 static void print_help(FILE *to)
 {
-    fprintf(to, "usage: chordial COMMAND [options]\n\n"
-                "A super-peer for P2P telephony: RELOAD overlay node and SIP registrar in one.\n\n"
-                "commands:\n");
+    (void)fprintf(
+        to, "usage: chordial COMMAND [options]\n\n"
+            "A super-peer for P2P telephony: RELOAD overlay node and SIP registrar in one.\n\n"
+            "commands:\n");
     for (size_t i = 0; i < ARRAY_COUNT(commands); i++) {
-        fprintf(to, "  %-10s %s\n", commands[i].name, commands[i].help);
+        (void)fprintf(to, "  %-10s %s\n", commands[i].name, commands[i].help);
     }
-    fprintf(to, "\n`chordial COMMAND --help` tells more.\n\nexample:\n    chordial demo --once\n");
+    (void)fprintf(
+        to, "\n`chordial COMMAND --help` tells more.\n\nexample:\n    chordial demo --once\n");
 }
 
 static int refuse(const char *word)

@@ -10,22 +10,23 @@ enum { FIRST_LONG = 256 };
 
 static void print_help(const struct options *o)
 {
-    printf("usage: %s\n\n%s\n", o->usage, o->about);
+    (void)printf("usage: %s\n\n%s\n", o->usage, o->about);
     if (o->count > 0) {
-        printf("\noptions:\n");
+        (void)printf("\noptions:\n");
     }
     for (size_t i = 0; i < o->count; i++) {
         const struct options_item *item = &o->items[i];
         char left[64];
         char letter[8] = "    ";
         if (item->letter != 0) {
-            snprintf(letter, sizeof(letter), "-%c, ", item->letter);
+            (void)snprintf(letter, sizeof(letter), "-%c, ", item->letter);
         }
-        snprintf(left, sizeof(left), "%s--%s%s%s", letter, item->name,
-                 item->argument == NULL ? "" : " ", item->argument == NULL ? "" : item->argument);
-        printf("  %-32s %s\n", left, item->help);
+        (void)snprintf(left, sizeof(left), "%s--%s%s%s", letter, item->name,
+                       item->argument == NULL ? "" : " ",
+                       item->argument == NULL ? "" : item->argument);
+        (void)printf("  %-32s %s\n", left, item->help);
     }
-    printf("\nexample:\n%s\n", o->example);
+    (void)printf("\nexample:\n%s\n", o->example);
 }
 
 static bool take_number(const struct options_item *item, const char *text)

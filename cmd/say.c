@@ -47,7 +47,7 @@ enum err say_why(char *why, enum err e, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    vsnprintf(why, SAY_WHY_CAP, format, args);
+    (void)vsnprintf(why, SAY_WHY_CAP, format, args);
     va_end(args);
     return e;
 }

@@ -240,6 +240,6 @@ void setup_free(struct setup *s)
     free(s->accounts);
     free(s->sip_accounts);
     free(s->arena_block);
-    free((void *)(uintptr_t)s->xml.data);
+    files_release(&s->xml);
     memset(s, 0, sizeof(*s));
 }
