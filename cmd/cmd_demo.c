@@ -376,10 +376,7 @@ int cmd_demo(int argc, char **argv)
         return CMD_FAILED;
     }
     status = play(&d);
-    uint32_t unwell = demo_peer_end_all(d.ring.peers, d.ring.peer_count);
-    if (unwell > 0) {
-        say_error("%u peers did not end well: their logs are gone: try --hold", unwell);
-    }
+    uint32_t unwell = demo_peer_end_all(d.ring.peers, d.ring.peer_count, &d.ring.place);
     demo_place_close(&d.ring.place);
     return status == CMD_OK && unwell > 0 ? CMD_FAILED : status;
 }

@@ -263,38 +263,6 @@ static void signal_all(const struct demo_peer *peers, uint32_t count, int number
     }
 }
 
-uint32_t demo_peer_end_all(struct demo_peer *peers, uint32_t count)
-{
-    uint32_t bad = 0;
-    uint32_t running = count;
-    uint64_t begun_us = host_now_us();
-    uint64_t waited_ms = 0;
-    bool is_second = false;
-    signal_all(peers, count, SIGTERM);
-    while (running > 0 && waited_ms < END_KILL_MS) {
-        running = 0;
-        for (uint32_t i = 0; i < count; i++) {
-            int status = 0;
-            bool was_killed = peers[i].is_killed;
-            bool died = demo_peer_has_died(&peers[i], &status);
-            bool is_well = was_killed || (WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM) ||
-                           (WIFEXITED(status) && WEXITSTATUS(status) == 0);
-            bad += died && !is_well ? 1 : 0;
-            running += peers[i].pid != 0 ? 1 : 0;
-        }
-        waited_ms = (host_now_us() - begun_us) / 1000;
-        if (!is_second && waited_ms >= END_TWICE_MS) {
-            is_second = true;
-            signal_all(peers, count, SIGTERM);
-        }
-        usleep(running > 0 ? END_POLL_US : 0);
-    }
-    for (uint32_t i = 0; i < count; i++) {
-        demo_peer_kill(&peers[i]);
-    }
-    return bad;
-}
-
 void demo_peer_say_log(const struct demo_peer *peer, const struct demo_place *place)
 {
     char path[FILES_PATH_CAP];
@@ -306,4 +274,50 @@ void demo_peer_say_log(const struct demo_peer *peer, const struct demo_place *pl
                 (const char *)tail.data);
         free((void *)(uintptr_t)text.data);
     }
+}
+
+/* True: it ended just now, and not as it should: 1 is what the second signal makes of it. */
+static bool ended_badly(struct demo_peer *peer, const struct demo_place *place)
+{
+    int status = 0;
+    if (!demo_peer_has_died(peer, &status) || (WIFEXITED(status) && WEXITSTATUS(status) <= 1) ||
+        (WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM)) {
+        return false;
+    }
+    demo_peer_say_log(peer, place);
+    say_error("%s did not end well: wait status 0x%x: its log is above", peer->name,
+              (unsigned)status);
+    return true;
+}
+
+uint32_t demo_peer_end_all(struct demo_peer *peers, uint32_t count, const struct demo_place *place)
+{
+    uint32_t bad = 0;
+    uint32_t running = count;
+    uint64_t begun_us = host_now_us();
+    uint64_t waited_ms = 0;
+    bool is_second = false;
+    signal_all(peers, count, SIGTERM);
+    while (running > 0 && waited_ms < END_KILL_MS) {
+        running = 0;
+        for (uint32_t i = 0; i < count; i++) {
+            bad += ended_badly(&peers[i], place) ? 1 : 0;
+            running += peers[i].pid != 0 ? 1 : 0;
+        }
+        waited_ms = (host_now_us() - begun_us) / 1000;
+        if (!is_second && waited_ms >= END_TWICE_MS) {
+            is_second = true;
+            signal_all(peers, count, SIGTERM);
+        }
+        usleep(running > 0 ? END_POLL_US : 0);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        if (peers[i].pid != 0) {
+            say_error("%s did not end: within %d ms of SIGTERM: killed", peers[i].name,
+                      END_KILL_MS);
+            bad++;
+        }
+        demo_peer_kill(&peers[i]);
+    }
+    return bad;
 }

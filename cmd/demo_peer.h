@@ -52,8 +52,8 @@ bool demo_peer_is_ready(const struct demo_peer *peer);
 bool demo_peer_has_died(struct demo_peer *peer, int *status);
 void demo_peer_kill(struct demo_peer *peer); /* SIGKILL */
 /* Ends those that run: SIGTERM twice (no draining), then SIGKILL.  Returns how many were not well:
- * died of a signal that was not ours or with a bad exit status. */
-uint32_t demo_peer_end_all(struct demo_peer *peers, uint32_t count);
+ * died of a signal that was not ours or with a bad exit status; their logs are shown. */
+uint32_t demo_peer_end_all(struct demo_peer *peers, uint32_t count, const struct demo_place *place);
 /* The last lines of its log, on stderr. */
 void demo_peer_say_log(const struct demo_peer *peer, const struct demo_place *place);
 

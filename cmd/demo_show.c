@@ -96,7 +96,7 @@ void demo_show_call(const struct demo_phones *p, const struct demo_phones_call *
     if (call->setup.fetch_us != 0) {
         printf("Fetch %u hops %.1f ms · ", call->setup.fetch_hops, ms_of(call->setup.fetch_us));
     } else {
-        printf("Fetch not needed · ");
+        printf("Fetch: known here · ");
     }
     if (call->setup.appattach_us != 0) {
         printf("AppAttach %.1f ms · ", ms_of(call->setup.appattach_us));
