@@ -169,7 +169,6 @@ bool node_on_flush(struct turn *t, struct node *n)
     bool has_work = overlay_work(t, n->overlay);
     path_pump(t, n);
     link_flush(t, n->links);
-    metric_add(t->metrics, METRIC_turns, 1);
     return has_work;
 }
 
