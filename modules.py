@@ -298,6 +298,7 @@ SCRIPT_TESTS = {
 FUZZ_TARGETS = names('''
     fuzz_frame
     fuzz_fwd
+    fuzz_link
     fuzz_message
     fuzz_overlay_doc
     fuzz_sip
