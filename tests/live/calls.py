@@ -28,9 +28,9 @@ def call(demo, folder, caller_peer, callee_peer, calls, transport='u1', ports=(1
 def test_calls_between_nodes():
     with Folder() as folder, Demo() as demo:
         call(demo, folder, 0, 3, 1)
-        before = sum(demo.metrics(i).get('appattaches_sent', 0) for i in range(5))
+        before = sum(demo.metrics(i).get('sip_appattaches', 0) for i in range(5))
         call(demo, folder, 0, 3, CALLS)
-        after = sum(demo.metrics(i).get('appattaches_sent', 0) for i in range(5))
+        after = sum(demo.metrics(i).get('sip_appattaches', 0) for i in range(5))
         check(before > 0, 'the first call made no AppAttach')
         check(after == before, f'{after - before} further AppAttach between the same two peers')
 
