@@ -290,6 +290,8 @@ SCRIPT_TESTS = {
         massfail
     '''),
     'tests/live': names('''
+        baresip
+        calls
         command_line
     '''),
 }
@@ -300,6 +302,7 @@ FUZZ_TARGETS = names('''
     fuzz_fwd
     fuzz_link
     fuzz_message
+    fuzz_node
     fuzz_overlay_doc
     fuzz_sip
     fuzz_stored
