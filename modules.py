@@ -290,9 +290,12 @@ SCRIPT_TESTS = {
         massfail
     '''),
     'tests/live': names('''
+        calls
         baresip
         calls
         command_line
+        demo
+        kill
     '''),
 }
 

@@ -7,6 +7,7 @@ import os
 import select
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -76,6 +77,25 @@ class Demo:
         done = subprocess.run(command, capture_output=True, text=True, timeout=timeout)
         check(done.returncode == 0, f'{" ".join(command)}: {done.stderr or done.stdout}')
         return json.loads(done.stdout)
+
+    def ask(self, peer, timeout=15, **request):
+        """One request at the control socket of a peer."""
+        with socket.socket(socket.AF_UNIX) as s:
+            s.settimeout(timeout)
+            s.connect(self.peers[peer]['ctl'])
+            s.sendall(json.dumps(request).encode() + b'\n')
+            data = b''
+            while not data.endswith(b'\n'):
+                part = s.recv(65536)
+                check(part, f'{self.peers[peer]["name"]} hung up on {request}')
+                data += part
+        return json.loads(data)
+
+    def log(self, peer):
+        folder = os.path.dirname(self.info['keylog'])
+        with open(os.path.join(folder, self.peers[peer]['name'] + '.log'),
+                  encoding='utf-8', errors='replace') as f:
+            return f.read()
 
     def metrics(self, peer):
         return self.ctl(peer, 'metrics')

@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an attacker has: certificates of any making, TLS links, RELOAD messages built by hand
+(RFC 6940 6.3.2 to 6.3.4, 6.6.2), and a process that holds idle connections.
+
+    attacker.py flood HOST:PORT,... COUNT NET    until its input ends; one line: opened, refused
+"""
+import hashlib
+import os
+import re
+import resource
+import select
+import signal
+import socket
+import ssl
+import struct
+import subprocess
+import sys
+
+PING, ATTACH = 23, 3
+FRAME_DATA = 0x80
+
+
+def tool(*words, cwd=None, given=''):
+    done = subprocess.run(words, cwd=cwd, input=given, capture_output=True, text=True, timeout=60)
+    if done.returncode != 0:
+        raise RuntimeError(f'{" ".join(words)}: {done.stderr}')
+    return done.stdout
+
+
+class Credential:
+    """A file with a certificate and its key."""
+
+    def __init__(self, path):
+        self.path = path
+        with open(path, encoding='ascii') as f:
+            text = f.read()
+        pem = re.search('-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----', text, re.S)
+        self.der = ssl.PEM_cert_to_DER_cert(pem.group(0))
+        match = re.search(rb'reload://0110([0-9a-f]{32})@', self.der)
+        self.node_id = bytes.fromhex(match.group(1).decode()) if match else bytes(16)
+
+    def sign(self, data):
+        source = self.path + '.tbs'
+        with open(source, 'wb') as f:
+            f.write(data)
+        done = subprocess.run(['openssl', 'pkeyutl', '-sign', '-rawin', '-inkey', self.path, '-in',
+                               source], capture_output=True, timeout=60, check=True)
+        return done.stdout
+
+
+def issue(chordial, ca, user, out):
+    """As an operator does it."""
+    tool(chordial, 'ca', 'issue', ca, '--user', user, '--out', out)
+    return Credential(os.path.join(out, user + '.1.pem'))
+
+
+def forge(folder, ca, name, node_id, domain, start='20200101000000Z', end='20400101000000Z'):
+    """By the hand of somebody who has the root key: any Node-ID, any validity."""
+    home = os.path.join(folder, name)
+    os.mkdir(home)
+    for file, text in (('index', ''), ('serial', os.urandom(8).hex() + '\n'), ('conf', f'''
+[ca]
+default_ca = c
+[c]
+database = index
+serial = serial
+new_certs_dir = .
+default_md = default
+policy = p
+unique_subject = no
+[p]
+commonName = optional
+[x]
+basicConstraints = critical,CA:FALSE
+keyUsage = critical,digitalSignature
+authorityKeyIdentifier = keyid
+subjectAltName = critical,URI:reload://0110{node_id.hex()}@{domain}/,email:{name}@{domain}
+[req]
+distinguished_name = d
+[d]
+''')):
+        with open(os.path.join(home, file), 'w', encoding='ascii') as f:
+            f.write(text)
+    tool('openssl', 'genpkey', '-algorithm', 'ed25519', '-out', 'key', cwd=home)
+    tool('openssl', 'req', '-new', '-config', 'conf', '-subj', '/CN=x', '-key', 'key', '-out', 'req',
+         cwd=home)
+    tool('openssl', 'ca', '-batch', '-notext', '-config', 'conf', '-extensions', 'x', '-startdate',
+         start, '-enddate', end, '-cert', os.path.join(ca, 'root.crt'), '-keyfile',
+         os.path.join(ca, 'root.key'), '-in', 'req', '-out', 'crt', cwd=home)
+    path = os.path.join(home, 'both.pem')
+    with open(path, 'w', encoding='ascii') as f:
+        for part in ('crt', 'key'):
+            with open(os.path.join(home, part), encoding='ascii') as source:
+                f.write(source.read())
+    return Credential(path)
+
+
+def connect(target, source='127.0.0.1'):
+    host, port = target.rsplit(':', 1)
+    return socket.create_connection((host, int(port)), timeout=10, source_address=(source, 0))
+
+
+def tls(target, credential):
+    """A TLS client that asks no questions; `credential` None: it presents nothing."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    if credential is not None:
+        context.load_cert_chain(credential.path)
+    return context.wrap_socket(connect(target))
+
+
+def is_closed(stream, seconds=5):
+    """Whether the other side ends the connection in time; what it says until then is read."""
+    stream.settimeout(seconds)
+    try:
+        while stream.recv(65536):
+            pass
+        return True
+    except TimeoutError:
+        return False
+    except OSError:
+        return True
+
+
+def vector(data, width):
+    return len(data).to_bytes(width, 'big') + data
+
+
+def frame(message, sequence=0):
+    return struct.pack('>BI', FRAME_DATA, sequence) + vector(message, 3)
+
+
+class Message:
+    """A request: change a field, then take bytes()."""
+
+    def __init__(self, signer, domain, to, code=PING, body=b'\0\0'):
+        self.signer = signer
+        self.overlay = hashlib.sha1(domain.encode()).digest()[-4:]
+        self.transaction = os.urandom(8)
+        self.destinations = b'\x01\x10' + to
+        self.contents = struct.pack('>H', code) + vector(body, 4) + vector(b'', 4)
+        self.version = 0x0a
+        self.ttl = 50
+        self.is_signed = True
+        self.flip_signature = False
+        self.flip_contents = False
+
+    def security(self):
+        identity = b'\x01' + vector(b'\x04' + vector(hashlib.sha256(self.signer.der).digest(), 1), 2)
+        if not self.is_signed:
+            return vector(b'', 2) + b'\0\0' + b'\x03' + vector(b'', 2) + vector(b'', 2)
+        value = bytearray(self.signer.sign(self.overlay + self.transaction + self.contents + identity))
+        value[7] ^= self.flip_signature
+        certificates = b'\0' + vector(self.signer.der, 2)
+        return vector(certificates, 2) + b'\x08\x07' + identity + vector(bytes(value), 2)
+
+    def bytes(self):
+        security = self.security()
+        contents = bytearray(self.contents)
+        contents[-5] ^= self.flip_contents
+        length = 38 + len(self.destinations) + len(contents) + len(security)
+        return (b'\xd2\x45\x4c\x4f' + self.overlay + struct.pack('>HBB', 1, self.version, self.ttl) +
+                struct.pack('>II', 0xc0000000, length) + self.transaction +
+                struct.pack('>IHHH', 0, 0, len(self.destinations), 0) + self.destinations +
+                bytes(contents) + security)
+
+
+def attach_body(port):
+    """No-ICE: one host candidate on loopback, TLS over TCP (6.5.1.1, 6.5.1.14)."""
+    candidate = (b'\x01' + vector(socket.inet_aton('127.0.0.1') + struct.pack('>H', port), 1) +
+                 b'\x03' + vector(b'1', 1) + struct.pack('>I', 0x7effffff) + b'\x01' + vector(b'', 2))
+    return vector(b'', 1) * 2 + vector(b'passive', 1) + vector(candidate, 2) + b'\0'
+
+
+def receive_message(stream, code, seconds=5):
+    """Waits for a data frame with a message of this code; False when the link ends or is silent."""
+    buffer = b''
+    stream.settimeout(seconds)
+    while True:
+        while len(buffer) >= 9:
+            if buffer[0] != FRAME_DATA:
+                buffer = buffer[9:]  # an ACK
+                continue
+            end = 8 + int.from_bytes(buffer[5:8], 'big')
+            if len(buffer) < end:
+                break
+            message, buffer = buffer[8:end], buffer[end:]
+            start = 38 + sum(int.from_bytes(message[i:i + 2], 'big') for i in (32, 34, 36))
+            if int.from_bytes(message[start:start + 2], 'big') == code:
+                return True
+        try:
+            more = stream.recv(65536)
+        except OSError:
+            return False
+        if not more:
+            return False
+        buffer += more
+
+
+def flood(targets, count, net):
+    """Idle connections from many addresses of 127.<net>.x.y, open until the input ends."""
+    signal.alarm(180)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+    sockets, refused = [], 0
+    for i in range(count):
+        host, port = targets[i % len(targets)].rsplit(':', 1)
+        s = socket.socket()
+        s.settimeout(2)
+        try:
+            s.bind((f'127.{net}.{i // 100 % 250}.{i % 100 + 1}', 0))
+            s.connect((host, int(port)))
+            sockets.append(s)
+        except OSError:
+            refused += 1
+            s.close()
+    print(len(sockets), refused, flush=True)
+    while not select.select([sys.stdin], [], [], 60)[0]:
+        pass
+
+
+if __name__ == '__main__':
+    flood(sys.argv[2].split(','), int(sys.argv[3]), int(sys.argv[4]))
