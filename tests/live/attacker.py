@@ -134,7 +134,7 @@ def frame(message, sequence=0):
 class Message:
     """A request: change a field, then take bytes()."""
 
-    def __init__(self, signer, domain, to, code=PING, body=b'\0\0'):
+    def __init__(self, signer, domain, to, code=PING, body=b'\0\x08chordial'):
         self.signer = signer
         self.overlay = hashlib.sha1(domain.encode()).digest()[-4:]
         self.transaction = os.urandom(8)
@@ -169,7 +169,7 @@ class Message:
 def attach_body(port):
     """No-ICE: one host candidate on loopback, TLS over TCP (6.5.1.1, 6.5.1.14)."""
     candidate = (b'\x01' + vector(socket.inet_aton('127.0.0.1') + struct.pack('>H', port), 1) +
-                 b'\x03' + vector(b'1', 1) + struct.pack('>I', 0x7effffff) + b'\x01' + vector(b'', 2))
+                 b'\x04' + vector(b'1', 1) + struct.pack('>I', 0x7effffff) + b'\x01' + vector(b'', 2))
     return vector(b'', 1) * 2 + vector(b'passive', 1) + vector(candidate, 2) + b'\0'
 
 

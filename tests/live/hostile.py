@@ -1,0 +1,357 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Attackers against running peers (issue: Must hold 7): what is refused is counted by its reason, and
+nobody else notices.  The first overlay is built with ASan and UBSan when $CHORDIAL_ASAN names such a
+program, and a report of theirs fails the test.
+
+Not here: a Store for somebody else's address-of-record needs no live peers; tests/unit/dht does it.
+"""
+import contextlib
+import glob
+import os
+import random
+import socket
+import subprocess
+import sys
+import time
+
+from attacker import (ATTACH, Credential, Message, attach_body, connect, forge, frame, is_closed,
+                      issue, receive_message, tls, tool)
+from live import (CHORDIAL, FULL, HERE, Demo, Failure, Folder, Sipp, account_name, check,
+                  credentials, register, run, wait_for)
+
+ASAN = os.environ.get('CHORDIAL_ASAN', '')
+IDLE = 9000 if FULL else 1500  # connections of each of two attackers
+CALLS = (600, 20) if FULL else (200, 20)  # how many, how many in a second
+PING_ANS = 24
+rng = random.Random(6940)
+
+
+class Ports:
+    """Where one peer of the demo listens, from its configuration file."""
+
+    def __init__(self, demo, peer):
+        name = demo.peers[peer]['name']
+        with open(os.path.join(os.path.dirname(demo.info['ca']), name + '.conf'),
+                  encoding='ascii') as f:
+            options = dict(line.split('=', 1) for line in f if '=' in line)
+        options = {key.strip(): value.strip().strip('"') for key, value in options.items()}
+        self.overlay = '127.0.0.1:' + options['overlay-port']
+        self.overlay_sip = '127.0.0.1:' + options['overlay-sip-port']
+        self.sip = demo.peers[peer]['sip']
+
+
+class Watch:
+    """Counters of one peer before and after."""
+
+    def __init__(self, demo, peer):
+        self.demo = demo
+        self.peer = peer
+        self.before = demo.metrics(peer)
+
+    def rise(self, *names):
+        now = self.demo.metrics(self.peer)
+        return sum(now.get(n, 0) - self.before.get(n, 0) for n in names)
+
+    def wait(self, what, *names, by=1):
+        try:
+            wait_for(what, 8, lambda: self.rise(*names) >= by)
+        except Failure:
+            now = self.demo.metrics(self.peer)
+            rest = {n: v - self.before.get(n, 0) for n, v in now.items()
+                    if isinstance(v, int) and v != self.before.get(n, 0)}
+            raise Failure(f'{what}: not counted as {" or ".join(names)}, but {rest}')
+
+
+@contextlib.contextmanager
+def overlay(folder, binary, peers=3):
+    """A demo; at its end its peers are the same processes as before and nothing was reported."""
+    reports = os.path.join(folder, 'report')
+    for tool_name in ('ASAN_OPTIONS', 'UBSAN_OPTIONS'):
+        os.environ[tool_name] = f'detect_leaks=0:print_stacktrace=1:log_path={reports}'
+    with Demo(peers=peers, binary=binary) as demo:
+        yield demo
+        for peer in range(peers):
+            check(os.path.exists(f'/proc/{demo.peers[peer]["pid"]}'), f'peer {peer} is dead')
+            check(demo.ctl(peer, 'status') is not None, f'peer {peer} does not answer')
+        for peer in range(peers):
+            check('runtime error' not in demo.log(peer), demo.log(peer)[-3000:])
+    for path in glob.glob(reports + '*'):
+        with open(path, encoding='utf-8', errors='replace') as f:
+            raise Failure(f'sanitizer: {f.read()[:4000]}')
+
+
+def attempt(target, credential):
+    """A handshake that must come to nothing."""
+    try:
+        with tls(target, credential) as stream:
+            check(is_closed(stream), f'{target} keeps a connection it should refuse')
+    except OSError:
+        pass
+
+
+def wrong_certificates(demo, folder, ports):
+    domain, ca = demo.domain, demo.info['ca']
+    other = os.path.join(folder, 'other')
+    tool(CHORDIAL, 'ca', 'init', other, '--overlay', domain)
+    foreign = os.path.join(folder, 'foreign')
+    tool(CHORDIAL, 'ca', 'init', foreign, '--overlay', 'elsewhere.example')
+    ours = bytes.fromhex(demo.peers[0]['nodes'][0]['node_id'])
+    cases = [
+        ('wrong CA', issue(CHORDIAL, other, f'eve@{domain}', folder), 'link_auth_untrusted'),
+        ('no certificate', None, 'link_auth_no_certificate', 'link_handshake_failed'),
+        ('expired', forge(folder, ca, 'old', os.urandom(16), domain, end='20260101000000Z'),
+         'link_auth_expired'),
+        ('not valid yet', forge(folder, ca, 'early', os.urandom(16), domain,
+                                start='20390101000000Z'), 'link_auth_expired'),
+        ('name of another overlay', forge(folder, ca, 'far', os.urandom(16), 'elsewhere.example'),
+         'link_auth_untrusted'),
+        ('certificate of another overlay', issue(CHORDIAL, foreign, 'eve@elsewhere.example', folder),
+         'link_auth_untrusted'),
+    ]
+    for what, credential, *reasons in cases:
+        for port in (ports.overlay, ports.overlay_sip):
+            watch = Watch(demo, 0)
+            attempt(port, credential)
+            watch.wait(f'{what} at {port}', *reasons)
+    watch = Watch(demo, 0)
+    attempt(ports.overlay, forge(folder, ca, 'double', ours, domain))
+    watch.wait('a certificate with the Node-ID of the peer itself', 'link_auth_self')
+    watch = Watch(demo, 0)
+    with tls(ports.overlay, forge(folder, ca, 'good', os.urandom(16), domain)):
+        watch.wait('a certificate like the others but right', 'links_authenticated')
+
+
+def wrong_node_id(demo, mallory, carol, ports):
+    """Carol lets herself be dialled by an Attach; behind her address sits Mallory (AT-13, AT-14)."""
+    import ssl
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(mallory.path)
+    to = bytes.fromhex(demo.peers[0]['nodes'][0]['node_id'])
+    watch = Watch(demo, 0)
+    with socket.create_server(('127.0.0.1', 0)) as listener, tls(ports.overlay, mallory) as link:
+        listener.settimeout(10)
+        body = attach_body(listener.getsockname()[1])
+        link.sendall(frame(Message(carol, demo.domain, to, ATTACH, body).bytes()))
+        dialled, _ = listener.accept()
+        with contextlib.suppress(OSError), context.wrap_socket(dialled, server_side=True) as stream:
+            check(is_closed(stream), 'the peer keeps a link to the wrong Node-ID')
+        dialled.close()
+    watch.wait('right CA, wrong Node-ID', 'link_auth_wrong_node')
+
+
+def altered_messages(demo, mallory, eve, ports):
+    """A member of the overlay sends what nobody may believe (6.3.4)."""
+    to = bytes.fromhex(demo.peers[0]['nodes'][0]['node_id'])
+
+    def message(signer=mallory, **changes):
+        m = Message(signer, demo.domain, to)
+        for name, value in changes.items():
+            setattr(m, name, value)
+        return m.bytes()
+
+    with tls(ports.overlay, mallory) as link:
+        link.sendall(frame(message(), 0))
+        check(receive_message(link, PING_ANS), 'a Ping as it should be has no answer')
+        cases = [('altered contents', message(flip_contents=1), 'dht_drop_signature'),
+                 ('altered signature', message(flip_signature=1), 'dht_drop_signature'),
+                 ('unsigned', message(is_signed=False), 'dht_drop_contents',
+                  'dht_drop_certificate', 'dht_drop_signature'),
+                 ('signed by a stranger', message(eve), 'dht_drop_certificate'),
+                 ('another overlay', message(overlay=b'abcd'), 'dht_drop_overlay'),
+                 ('another version', message(version=0x0b), 'dht_drop_version'),
+                 ('ttl too high', message(ttl=255), 'dht_drop_ttl'),
+                 ('cut short', message()[:-20], 'dht_drop_malformed'),
+                 ('noise', rng.randbytes(300), 'dht_drop_malformed', 'dht_drop_overlay')]
+        for number, (what, data, *reasons) in enumerate(cases, 1):
+            watch = Watch(demo, 0)
+            link.sendall(frame(data, number))
+            watch.wait(what, *reasons)
+        link.sendall(frame(message(), len(cases) + 1))
+        check(receive_message(link, PING_ANS), 'the link is dead after bad messages')
+
+
+def garbage_on_links(demo, mallory, ports):
+    """Valid TLS, then no frames of ours."""
+    for what, data, *reasons in [
+            ('noise', b'\0' + rng.randbytes(500), 'link_frame_garbage'),
+            ('huge frame', b'\x80' + bytes(4) + b'\xff\xff\xff', 'link_message_too_large'),
+            ('truncated frame', frame(bytes(200))[:100], 'link_closed_by_peer'),
+            ('truncated header', b'\x80\0', 'link_closed_by_peer')]:
+        watch = Watch(demo, 0)
+        with tls(ports.overlay, mallory) as link:
+            watch.wait('a good link', 'links_authenticated')
+            link.sendall(data)
+            if reasons[0] != 'link_closed_by_peer':
+                check(is_closed(link), f'{what}: the link stays open')
+        watch.wait(what, *reasons)
+    watch = Watch(demo, 0)
+    with tls(ports.overlay_sip, mallory) as stream:
+        stream.sendall(b'INVITE sip:x@y SIP/9.9\r\nContent-Length: banana\r\n\r\n' * 3)
+        stream.sendall(b'\0' + rng.randbytes(500) + b'\r\n\r\n')
+        watch.wait('noise on a SIP connection between peers', 'sip_flows_closed_garbage',
+                   'sip_drop_malformed', 'stream_tls_failed')
+
+
+def raw_garbage(demo, ports):
+    """Bytes on every port, TCP and UDP, whole and cut short."""
+    hello = bytes.fromhex('16030100a5010000a10303') + rng.randbytes(60)
+    register_text = (b'REGISTER sip:demo.example SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:9;branch=z9hG4bK'
+                     b'1\r\nFrom: <sip:a@demo.example>;tag=1\r\nTo: <sip:a@demo.example>\r\n')
+    inputs = [b'\0' * 64, rng.randbytes(4000), hello, b'\x16\x03\x01\xff\xff' + rng.randbytes(2000),
+              b'GET / HTTP/1.1\r\n\r\n', register_text, b'INVITE ' + b'a' * 70000,
+              register_text + b'Content-Length: 99999999999999999999\r\n\r\n',
+              register_text + b'CSeq: 1 REGISTER\r\nCall-ID: x\r\nContent-Length: -1\r\n\r\n']
+    watch = Watch(demo, 0)
+    for target in (ports.overlay, ports.overlay_sip, ports.sip):
+        for data in inputs:
+            for cut in (len(data), len(data) // 2):
+                with contextlib.suppress(OSError), connect(target) as s:
+                    s.sendall(data[:cut])
+    watch.wait('garbage instead of TLS at the overlay port', 'link_handshake_garbage', by=4)
+    watch.wait('garbage instead of TLS at the SIP port for peers', 'stream_tls_failed', by=4)
+    watch.wait('garbage at the SIP port', 'sip_flows_closed_garbage', 'sip_drop_malformed')
+    host, port = ports.sip.rsplit(':', 1)
+    watch = Watch(demo, 0)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.connect((host, int(port)))
+        for data in inputs:
+            for cut in (min(len(data), 60000), len(data) // 2, 5, 0):
+                with contextlib.suppress(OSError):
+                    s.send(data[:cut])
+    watch.wait('garbage at the UDP port', 'sip_drop_malformed', 'datagrams_truncated', by=10)
+    with socket.socket(socket.AF_UNIX) as s:
+        s.connect(demo.peers[0]['ctl'])
+        s.settimeout(2)
+        with contextlib.suppress(OSError):
+            s.sendall(rng.randbytes(100000))
+            s.recv(1000)
+
+
+class Calls:
+    """sipp phones at two peers."""
+
+    def __init__(self, demo, folder, peers=(0, 2), ports=(15170, 15171)):
+        self.demo, self.folder, self.peers, self.ports = demo, folder, peers, ports
+        for i in (0, 1):
+            register(folder, demo, peers[i], demo.accounts[i], ports[i])
+
+    def run(self, calls, rate):
+        demo, (caller, callee) = self.demo, self.demo.accounts[:2]
+        answering = Sipp(self.folder, 'callee', demo.peers[self.peers[1]]['sip'], self.ports[1],
+                         calls)
+        fields = [(account_name(caller), credentials(caller), demo.domain, account_name(callee))]
+        calling = Sipp(self.folder, 'caller', demo.peers[self.peers[0]]['sip'], self.ports[0],
+                       calls, rate=rate, fields=fields)
+        return calling, answering
+
+    def wait(self, pair, calls):
+        try:
+            results = [sipp.wait() for sipp in pair]
+        finally:
+            for sipp in pair:
+                sipp.stop()
+        for side, r in zip(('caller', 'callee'), results):
+            check(r['failed'] == 0 and r['ok'] == calls, f'{side}: {r}')
+        return sum(r['retransmissions'] for r in results)
+
+
+@contextlib.contextmanager
+def attackers(targets, count):
+    """Two processes with idle connections; gives what they have opened and what was refused."""
+    both = [subprocess.Popen([sys.executable, os.path.join(HERE, 'attacker.py'), 'flood',
+                              ','.join(targets), str(count), str(net)], stdin=subprocess.PIPE,
+                             stdout=subprocess.PIPE, text=True) for net in (10, 20)]
+    try:
+        yield both
+    finally:
+        for process in both:
+            process.stdin.close()
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+            process.stdout.close()
+
+
+def newcomer(demo, member, ports):
+    """A member of the overlay gets through although strangers crowd the port; how many tries."""
+    watch = Watch(demo, 0)
+    for tries in range(1, 20):
+        with contextlib.suppress(OSError), tls(ports.overlay, member):
+            watch.wait('a neighbour that comes during the attack', 'links_authenticated')
+            return tries
+        time.sleep(0.5)
+    raise Failure('no neighbour gets in during the attack')
+
+
+def idle_connections(binary, judge_memory):
+    with Folder() as folder, overlay(folder, binary) as demo:
+        ports = Ports(demo, 0)
+        mallory = issue(CHORDIAL, demo.info['ca'], f'mallory@{demo.domain}', folder)
+        calls = Calls(demo, folder)
+        calls.wait(calls.run(40, CALLS[1]), 40)
+        time.sleep(1)
+        before = Watch(demo, 0)
+        descriptors, rss = demo.descriptors(0), demo.rss_kib(0)
+        started = time.monotonic()
+        pair = calls.run(*CALLS)
+        with contextlib.ExitStack() as stack, attackers([ports.overlay, ports.overlay_sip, ports.sip], IDLE) as both:
+            for sipp in pair:
+                stack.callback(sipp.stop)
+            opened = [[int(n) for n in p.stdout.readline().split()] for p in both]
+            attack_s = time.monotonic() - started
+            held = demo.descriptors(0)
+            asked = time.monotonic()
+            status = demo.ctl(0, 'status', timeout=5)
+            asked_s = time.monotonic() - asked
+            tries = newcomer(demo, mallory, ports)
+            retransmissions = calls.wait(pair, CALLS[0])
+        check(status is not None, 'no status')
+        refused = before.rise('conns_refused_full', 'conns_refused_listener', 'conns_refused_host',
+                              'conns_evicted', 'link_evicted', 'link_refused_full',
+                              'link_refused_handshaking', 'link_refused_host', 'sip_flows_refused',
+                              'link_handshake_timeout', 'sip_flows_closed_slow',
+                              'sip_peers_refused', 'sip_peer_handshakes_timed_out',
+                              'stream_tls_refused')
+        back_s = wait_for('descriptors back', 10, lambda: demo.descriptors(0) <= descriptors)
+        after = demo.rss_kib(0)
+        print(f'  {sum(o[0] for o in opened)} of {2 * IDLE} connections opened in {attack_s:.1f} s, '
+              f'{held} descriptors at most, {refused} closed and counted; ctl {asked_s * 1000:.0f} ms; '
+              f'a newcomer got in at try {tries}; '
+              f'{CALLS[0]} calls, {retransmissions} retransmissions; descriptors {descriptors} again '
+              f'after {back_s:.1f} s; RSS {rss} -> {after} KiB')
+        check(held < 4096, f'{held} descriptors')
+        check(refused > 0, 'nothing was refused')
+        calls.wait(calls.run(10, CALLS[1]), 10)
+        if judge_memory:
+            check(after <= 1.1 * rss, f'RSS {rss} -> {after} KiB')
+
+
+def test_refusals():
+    with Folder() as folder, overlay(folder, ASAN or CHORDIAL) as demo:
+        ports = Ports(demo, 0)
+        ca, domain = demo.info['ca'], demo.domain
+        wrong_certificates(demo, folder, ports)
+        mallory = issue(CHORDIAL, ca, f'mallory@{domain}', folder)
+        carol = issue(CHORDIAL, ca, f'carola@{domain}', folder)
+        eve = Credential(os.path.join(folder, f'eve@{domain}.1.pem'))
+        wrong_node_id(demo, mallory, carol, ports)
+        altered_messages(demo, mallory, eve, ports)
+        garbage_on_links(demo, mallory, ports)
+        raw_garbage(demo, ports)
+        calls = Calls(demo, folder)
+        calls.wait(calls.run(20, 10), 20)
+
+
+def test_idle_connections():
+    idle_connections(CHORDIAL, judge_memory=True)
+
+
+def test_idle_connections_sanitized():
+    if ASAN:
+        idle_connections(ASAN, judge_memory=False)
+
+
+run([test_refusals, test_idle_connections, test_idle_connections_sanitized])
