@@ -290,11 +290,11 @@ SCRIPT_TESTS = {
         massfail
     '''),
     'tests/live': names('''
-        calls
         baresip
         calls
         command_line
         demo
+        hostile
         kill
     '''),
 }
