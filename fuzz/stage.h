@@ -58,7 +58,7 @@ struct stage {
     struct stage_conn conns[STAGE_CONNS];
     struct io_op dials[STAGE_DIALS]; /* not yet answered */
     uint32_t dial_count;
-    uint8_t tail[STAGE_TAIL]; /* the last datagram from the peer */
+    uint8_t tail[STAGE_TAIL]; /* what the peer said last, to anybody */
     size_t tail_len;
     uint32_t datagrams_out;
     uint64_t bytes_out;
@@ -191,6 +191,8 @@ static inline void stage_hear(struct stage *s, struct stage_conn *c, struct slic
     while (tls_fake_ops()->read(c->far, c->bytes + c->got, sizeof(c->bytes) - c->got, &len) ==
                ERR_OK &&
            len > 0) {
+        s->tail_len = min_size(len, sizeof(s->tail));
+        memcpy(s->tail, c->bytes + c->got, s->tail_len);
         c->got += len;
         if (c->got == sizeof(c->bytes)) {
             c->got = 0; /* whole frames are lost: the far end does not mind */
@@ -208,6 +210,7 @@ static inline void stage_carry_out(struct stage *s)
                 ? NULL
                 : stage_conn_of(s, op->conn);
         if (op->kind == IO_OP_CONNECT) {
+            CHECK(address_range_of(&op->remote) <= ADDRESS_PRIVATE && op->remote.port >= 1024);
             s->dials[s->dial_count % STAGE_DIALS] = *op;
             s->dial_count = s->dial_count < STAGE_DIALS ? s->dial_count + 1 : STAGE_DIALS;
         } else if (op->kind == IO_OP_SEND && c != NULL) {

@@ -106,8 +106,121 @@ def sip_seeds():
     yield 'sip', b'\r\n\r\n'
 
 
+# ---- sequences of steps, as fuzz_link.c and fuzz_node.c number them
+
+def steps(path):
+    """The numbers of enum step in a target."""
+    with open(path, encoding='utf-8') as f:
+        return {name: i for i, name in enumerate(re.findall(r'^    STEP_(\w+),', f.read(), re.M))}
+
+
+def u16(data):
+    return len(data).to_bytes(2, 'big') + data
+
+
+def u8(data):
+    return bytes([len(data)]) + data
+
+
+def link_seeds():
+    n = steps('fuzz/fuzz_link.c')
+    meet = bytes([n['ACCEPT'], 0, n['HANDSHAKE'], 0, 1])
+    frames = b''.join(bytes([n['FRAME'], 0]) + u16(b'm' * size) for size in (0, 5, 1000, 4999))
+    send = bytes([n['SEND'], 0, 0, 1, 0, 3])
+    wait = bytes([n['SLEEP'], 0, 100, 100])
+    yield meet + frames + wait
+    yield meet + send + bytes([n['ACK'], 0, 0]) + send + wait + wait
+    yield meet + bytes([n['BYTES'], 0]) + u16(bytes([2, 0, 9, 0x80]) + bytes(8))
+    yield meet + bytes([n['PLAIN'], 0]) + u16(bytes.fromhex('800000000000')) + \
+        bytes([n['PLAIN'], 0]) + u16(bytes.fromhex('0003616263810000000000000000'))
+    yield bytes([n['DIAL'], 0, 2, n['ANSWER_DIAL'], 1, n['HANDSHAKE'], 0, 2]) + frames + send + \
+        bytes([n['CLOSE'], 0, 0])
+    yield meet + bytes([n['DIAL'], 0, 1, n['ANSWER_DIAL'], 1, n['HANDSHAKE'], 1, 1]) + send + wait
+    yield meet + send + bytes([n['DRY'], 0, 1, 0]) + frames + send + bytes([n['DRY'], 0, 0])
+    yield meet + send + bytes([n['CLOSE_LINK'], 0]) + wait
+    yield meet + bytes([n['FRAME'], 0]) + u16(b'm' * 5001)
+
+
+def node_messages(n):
+    """Steps that send the bodies of the vectors, one of each kind."""
+    with open('codec/content.def', encoding='utf-8') as f:
+        codes = [int(c, 16) for c in re.findall(r'^CONTENT\(\w+, (0x\w+)', f.read(), re.M)]
+    seen = set()
+    for v, data, _ in vectors():
+        if v['type'] != 'Message' or v.get('message', '') in seen | {''} or len(data) > LARGEST:
+            continue
+        seen.add(v['message'])
+        at = header_bytes(data)
+        code = int.from_bytes(data[at:at + 2], 'big')
+        body = data[at + 6:at + 6 + int.from_bytes(data[at + 2:at + 6], 'big')]
+        if code not in codes:
+            continue
+        for to in (0, 2):
+            yield bytes([n['MESSAGE'], 0, codes.index(code), 0, 1, len(seen) % 16, to, 1]) + \
+                u16(body)
+
+
+def node_seeds():
+    n = steps('fuzz/fuzz_node.c')
+    drain = bytes([1])
+    meet = bytes([n['ACCEPT'], 0, 1, n['HANDSHAKE'], 0, 1, n['HEAR'], 0])
+    wait = bytes([n['SLEEP'], 100, 50])
+    hear = bytes([n['HEAR'], 0, n['SENT'], 0])
+    for message in node_messages(n):
+        yield drain + meet + message + hear + wait
+    for is_app in (0, 0x20):
+        candidate = bytes([10, 0, 0x17, 0xc4, 9])
+        for body in (candidate, b'\x7f\x00\x17\xc4\x01', b'\xe0\x00\x17\xc4\x01'):
+            yield drain + meet + bytes([n['ATTACH'], 0, 3, is_app, 1, 1, 0, 0]) + body + hear + \
+                bytes([n['ANSWER_DIAL'], 1, n['HANDSHAKE'], 1, 1]) + wait
+    for kind in range(5):
+        for owner in (1, 0x81):
+            for how in (0x00, 0x80):
+                value = b'' if how else u16(b'value')
+                yield drain + meet + bytes([n['STORE'], 0, 4, how, kind, owner, 1, 0, 90, 0]) + \
+                    value + bytes([0, 2, 0]) + hear + wait
+    for code in (0x10, 0x20, 0x00):
+        yield drain + meet + wait + hear + bytes([n['ANSWER'], 0, 0, code, 1]) + u16(b'') + wait
+    yield from node_sip_seeds(n, drain, wait)
+
+
+def node_sip_seeds(n, drain, wait):
+    def request(way, how, who, call, method, branch, *more):
+        return bytes([n['REQUEST'], 0, way, how, who, call, method, branch, call]) + b''.join(more)
+
+    def reply(way, how, status):
+        return bytes([n['REPLY'], 0, way, how, status])
+    alice, bob, to_bob, eve = 48, 69, 68, 51  # from % 5 and to / 16 % 5 of the identities
+    register = request(1, 0x80, alice, 1, 0, 1) + request(1, 0x88, alice, 2, 0, 2)
+    phones = register + request(2, 0, bob, 3, 0, 3) + request(2, 8, bob, 4, 0, 4)
+    invite = request(1, 0, to_bob, 5, 1, 5) + request(1, 8 + 64, to_bob, 6, 1, 6)
+    yield drain + register + wait
+    yield drain + phones + invite + reply(2, 1, 1) + reply(2, 3, 3) + \
+        request(1, 16, to_bob, 6, 2, 6) + request(1, 16, to_bob, 6, 3, 7) + wait
+    yield drain + phones + invite + request(1, 0, to_bob, 6, 4, 6) + reply(2, 1, 10) + wait
+    yield drain + phones + request(1, 8 + 4, to_bob, 5, 6, 5, u16(b'hello')) + reply(2, 1, 3) + wait
+    for method in range(12):
+        yield drain + phones + request(1, 8, to_bob, 5, method, 5) + wait
+    extras = (b'Route: <sip:10.0.0.0:5060;lr>\r\n', b'Contact: *\r\nExpires: 0\r\n',
+              b'Record-Route: <sip:a.example;lr>\r\n', b'Require: x\r\n',
+              b'Contact: <sip:a@1.2.3.4>;+sip.instance="<urn:uuid:0>";reg-id=1\r\n')
+    for extra in extras:
+        for method in (0, 1):
+            yield drain + register + request(1, 8 + 2, alice, 5, method, 5, u16(extra)) + wait
+    tcp = bytes([n['ACCEPT'], 2, 7])
+    yield drain + tcp + request(0x80, 0, alice, 1, 0, 1) + request(0x80, 8, alice, 2, 0, 2) + wait
+    peer = bytes([n['ACCEPT'], 1, 7, n['HANDSHAKE'], 0, 1])
+    yield drain + peer + request(0x80, 0, eve, 1, 1, 1) + reply(0x80, 1, 3) + wait
+    for _, text in sip_seeds():
+        if len(text) < 700:
+            yield drain + tcp + bytes([n['DATAGRAM'], 5]) + u16(text) + bytes([n['BYTES'], 0]) + \
+                u16(text) + wait
+
+
 def other_seeds():
     yield from sip_seeds()
+    yield from (('link', seed) for seed in link_seeds())
+    yield from (('node', seed) for seed in node_seeds())
     yield 'overlay_doc', b'\x01' + DOCUMENT.encode()
     yield 'overlay_doc', b'\x01' + re.sub(r'\n', '', DOCUMENT).encode()
     frames = bytes.fromhex('8000000000000003414243' '8100000000ffffffff' '8000000001000000')
