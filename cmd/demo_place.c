@@ -58,9 +58,10 @@ _Noreturn static void be_janitor(const char *dir, int end)
 {
     char byte;
     (void)setsid(); /* Ctrl-C is for the demo */
-    (void)signal(SIGINT, SIG_IGN);
-    (void)signal(SIGTERM, SIG_IGN);
-    (void)signal(SIGHUP, SIG_IGN);
+    const struct sigaction ignore = {.sa_handler = SIG_IGN};
+    (void)sigaction(SIGINT, &ignore, NULL);
+    (void)sigaction(SIGTERM, &ignore, NULL);
+    (void)sigaction(SIGHUP, &ignore, NULL);
     (void)prctl(PR_SET_NAME, "demo-janitor");
     /* Whoever reads our output waits for its last writer. */
     int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);

@@ -3,12 +3,12 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-uint64_t hash64(struct slice bytes, uint64_t seed)
+uint64_t hash_64(struct slice bytes, uint64_t seed)
 {
     return XXH3_64bits_withSeed(bytes.data, bytes.len, seed);
 }
 
-void hash128(struct slice bytes, uint64_t seed, uint8_t out[16])
+void hash_128(struct slice bytes, uint64_t seed, uint8_t out[16])
 {
     XXH128_canonical_t canonical;
     XXH128_canonicalFromHash(&canonical, XXH3_128bits_withSeed(bytes.data, bytes.len, seed));

@@ -6,6 +6,6 @@
 #pragma once
 #include "core/slice.h"
 
-uint64_t hash64(struct slice bytes, uint64_t seed);
+uint64_t hash_64(struct slice bytes, uint64_t seed);
 /* The canonical (big-endian) form of the 128-bit variant. */
-void hash128(struct slice bytes, uint64_t seed, uint8_t out[16]);
+void hash_128(struct slice bytes, uint64_t seed, uint8_t out[16]);

@@ -24,7 +24,7 @@ static void digest(struct slice bytes, uint64_t seed, uint8_t *out, size_t len)
 {
     for (size_t done = 0; done < len; done += 16) {
         uint8_t block[16];
-        hash128(bytes, seed + done, block);
+        hash_128(bytes, seed + done, block);
         memcpy(out + done, block, min_size(16, len - done));
     }
 }
@@ -46,7 +46,7 @@ static void fake_md5(struct slice bytes, uint8_t out[CRYPTO_MD5_BYTES])
 
 static void fake_hmac(struct slice key, struct slice bytes, uint8_t out[CRYPTO_SHA256_BYTES])
 {
-    digest(bytes, hash64(key, 0), out, CRYPTO_SHA256_BYTES);
+    digest(bytes, hash_64(key, 0), out, CRYPTO_SHA256_BYTES);
 }
 
 static void fake_random(const struct crypto *self, void *out, size_t len)
@@ -56,7 +56,7 @@ static void fake_random(const struct crypto *self, void *out, size_t len)
 
 static void signature_of(struct slice public_key, struct slice message, uint8_t *out)
 {
-    digest(message, hash64(public_key, 0), out, SIGNATURE_BYTES);
+    digest(message, hash_64(public_key, 0), out, SIGNATURE_BYTES);
 }
 
 static enum err fake_sign(const struct crypto_key *key, struct slice message, uint8_t *out,
@@ -87,7 +87,7 @@ static enum err fake_verify(struct slice public_key, enum crypto_algorithm algor
 static void seal(struct slice root, const uint8_t *certificate, uint8_t out[16])
 {
     struct slice rest = slice_of(certificate + AT_KEY, CRYPTO_FAKE_CERTIFICATE_BYTES - AT_KEY);
-    digest(rest, hash64(root, 0), out, 16);
+    digest(rest, hash_64(root, 0), out, 16);
 }
 
 static bool is_issued(struct slice der, const struct crypto_trust *trust)

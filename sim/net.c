@@ -91,7 +91,7 @@ static uint64_t delay_us(struct world *w, uint32_t from, uint32_t to)
     if (from / s->shards == to / s->shards) {
         return LOCAL_US;
     }
-    uint64_t spread = hash64(slice_of(pair, sizeof(pair)), w->net.pair_seed);
+    uint64_t spread = hash_64(slice_of(pair, sizeof(pair)), w->net.pair_seed);
     return s->latency_us + spread % (s->latency_us + 1) + rng_below(&w->net.rng, s->jitter_us + 1);
 }
 

@@ -357,8 +357,8 @@ static void fingerprint(struct world *w, const struct queue_event *e)
 {
     uint64_t seen[4] = {e->at_us, (uint64_t)e->node << 32 | (uint32_t)e->io.kind, e->io.data_len,
                         w->fingerprint};
-    uint64_t bytes = e->buf == NULL ? 0 : hash64(slice_of(e->io.data, e->io.data_len), 0);
-    w->fingerprint = hash64(slice_of(seen, sizeof(seen)), bytes);
+    uint64_t bytes = e->buf == NULL ? 0 : hash_64(slice_of(e->io.data, e->io.data_len), 0);
+    w->fingerprint = hash_64(slice_of(seen, sizeof(seen)), bytes);
     w->events++;
 }
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Two baresip phones at different nodes register with digest (MD5), call each other, and each hears the
-other's tone (issue: Must hold 3).  Their RTP goes straight from phone to phone."""
+"""Two baresip phones at different nodes register with digest (MD5), call each other, and each
+hears the other's tone (Must hold 3).  Their RTP goes straight from phone to phone."""
 import json
 import math
 import os
@@ -40,14 +40,16 @@ def read_samples(path):
     with wave.open(path, 'rb') as w:
         check(w.getframerate() == RATE and w.getsampwidth() == 2, f'{path} has another format')
         data = w.readframes(w.getnframes())
-    return [int.from_bytes(data[i:i + 2], 'little', signed=True) for i in range(0, len(data) - 1, 2)]
+    return [int.from_bytes(data[i:i + 2], 'little', signed=True)
+            for i in range(0, len(data) - 1, 2)]
 
 
 def loud_part(path):
     """The samples of a recording, its silence before and after the call cut off."""
     samples = read_samples(path)
     loud = [i for i, s in enumerate(samples) if abs(s) > 1000]
-    check(len(loud) > RATE, f'{os.path.basename(path)}: {len(samples)} samples, {len(loud)} of them loud')
+    check(len(loud) > RATE,
+          f'{os.path.basename(path)}: {len(samples)} samples, {len(loud)} of them loud')
     return samples[loud[0]:loud[-1]]
 
 
@@ -62,9 +64,11 @@ class Phone:
         sip, control, rtp = ports
         config = [f'sip_listen 127.0.0.1:{sip}', f'ctrl_tcp_listen 127.0.0.1:{control}',
                   f'audio_source aufile,{tone}',
-                  'audio_alert aufile,/dev/null', f'rtp_ports {rtp}-{rtp + 9}', 'net_interface 127.0.0.1',
+                  'audio_alert aufile,/dev/null', f'rtp_ports {rtp}-{rtp + 9}',
+                  'net_interface 127.0.0.1',
                   'call_local_timeout 60', f'module_path {MODULES}', 'module g711.so',
-                  'module aufile.so', 'module sndfile.so', f'snd_path {self.home}', 'module_tmp account.so', 'module_app menu.so',
+                  'module aufile.so', 'module sndfile.so', f'snd_path {self.home}',
+                  'module_tmp account.so', 'module_app menu.so',
                   'module_app ctrl_tcp.so', 'audio_buffer 20-160', 'dns_server 127.0.0.1:9']
         account_line = (f'<sip:{account["user"]}>;auth_user={account_name(account)}'
                         f';auth_pass={account["password"]};outbound="sip:{proxy};transport=udp"'
@@ -73,8 +77,9 @@ class Phone:
         self.write('accounts', account_line + '\n')
         self.write('contacts', '')
         self.log = open(os.path.join(self.home, 'log'), 'w+', encoding='utf-8', errors='replace')
-        self.process = subprocess.Popen(['baresip', '-4', '-f', self.home], stdin=subprocess.DEVNULL,
-                                        stdout=self.log, stderr=subprocess.STDOUT)
+        self.process = subprocess.Popen(['baresip', '-4', '-f', self.home],
+                                        stdin=subprocess.DEVNULL, stdout=self.log,
+                                        stderr=subprocess.STDOUT)
         self.events = []
         self.buffer = b''
         self.control = None
@@ -147,7 +152,8 @@ def judge(path, own, other):
     samples = loud_part(path)
     name = os.path.basename(os.path.dirname(path))
     heard, echoed = power(samples, other), power(samples, own)
-    print(f'     {name}: {len(samples) / RATE:.1f} s, {other} Hz {heard:.4f}, {own} Hz {echoed:.6f}')
+    seconds = len(samples) / RATE
+    print(f'     {name}: {seconds:.1f} s, {other} Hz {heard:.4f}, {own} Hz {echoed:.6f}')
     check(len(samples) > (SECONDS - 3) * RATE, f'{name} heard {len(samples) / RATE:.1f} s only')
     check(heard > 0.005 and heard > 50 * echoed, f'{name} did not hear {other} Hz')
 

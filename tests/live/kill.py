@@ -92,7 +92,7 @@ def test_kill():
 
 
 def test_leave():
-    """SIGTERM while ten calls ring: the calls are set up, Leave is sent, the peer ends by itself."""
+    """SIGTERM while ten calls ring: they are set up, Leave is sent, the peer ends by itself."""
     with Demo(peers=PEERS) as demo, Phones(demo, answer_after=1.5) as phones:
         victim = 1
         results = []

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the live tests share: an overlay of real processes on loopback (`chordial demo --hold`), sipp
-phones, and counting.  Every test ends by itself and kills only what it has started."""
+"""What the live tests share: an overlay of real processes on loopback (`chordial demo --hold`),
+sipp phones, and counting.  Every test ends by itself and kills only what it has started."""
 import csv
 import json
 import os

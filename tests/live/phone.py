@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A small SIP phone over UDP for the live tests, written apart from the program's own: registers with
-MD5 digest, calls, answers (after a while where asked), hangs up; retransmits as RFC 3261 17 says."""
+"""A small SIP phone over UDP for the live tests, written apart from the program's own: registers
+with MD5 digest, calls, answers (after a while where asked), hangs up; retransmits as RFC 3261 17
+says."""
 import hashlib
 import re
 import secrets
@@ -157,7 +158,8 @@ class Phone:
                 pause = min(2 * pause, 4.0)
         status, headers = wait[1]
         if method == 'INVITE' and status >= 300 and status != 408:
-            self.send(f'ACK {uri} SIP/2.0\r\nVia: SIP/2.0/UDP {self.local};branch={branch};rport\r\n'
+            self.send(f'ACK {uri} SIP/2.0\r\n'
+                      f'Via: SIP/2.0/UDP {self.local};branch={branch};rport\r\n'
                       f'Max-Forwards: 70\r\nFrom: <sip:{self.aor}>;tag={from_tag}\r\n'
                       f'To: {first(headers, "to")}\r\nCall-ID: {call_id}\r\nCSeq: {cseq} ACK\r\n'
                       f'Content-Length: 0\r\n\r\n')

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""`chordial sim massfail10`: 200 peers from nothing, 2,000 records, a tenth killed at once; every record
-with a surviving copy readable and at least three copies again; the same seed twice is the same run
-(issue: Must hold 6)."""
+"""`chordial sim massfail10`: 200 peers from nothing, 2,000 records, a tenth killed at once; every
+record with a surviving copy readable and at least three copies again; the same seed twice is the
+same run (Must hold 6)."""
 import json
 import os
 import subprocess
@@ -35,8 +35,9 @@ def judge(run, seed):
     if run is None:
         check(False, f'seed {seed}: no result')
         return
-    short = {k: run.get(k) for k in ('nodes', 'events', 'stores', 'lookups', 'replicas', 'invariants',
-                                     'wall_s', 'simulated_s', 'repair_s', 'join_s', 'killed')}
+    keys = ('nodes', 'events', 'stores', 'lookups', 'replicas', 'invariants', 'wall_s',
+            'simulated_s', 'repair_s', 'join_s', 'killed')
+    short = {k: run.get(k) for k in keys}
     print(f'seed {seed}:', json.dumps(short), flush=True)
     check(run['nodes'] == 200, 'nodes')
     check(run['stores']['acked'] == 2000, f'seed {seed}: stores acked')

@@ -258,7 +258,7 @@ static void expect(int fd, const char *text)
     size_t len = 0;
     while (len < strlen(text)) {
         ssize_t n = receive(fd, got + len, sizeof(got) - 1 - len);
-        cr_assert(n > 0, "recv: %s", n == 0 ? "end" : strerror(errno));
+        cr_assert(n > 0, "recv: %zd, errno %d", n, errno);
         len += (size_t)n;
     }
     cr_assert_str_eq(got, text);
@@ -338,7 +338,7 @@ static uint64_t read_to_end(int fd, bool is_pattern, size_t slowness)
         total += (uint64_t)got;
         nanosleep(&(struct timespec){.tv_nsec = (long)slowness}, NULL);
     }
-    cr_assert_eq(got, 0, "%s", strerror(errno));
+    cr_assert_eq(got, 0, "errno %d", errno);
     return total;
 }
 
