@@ -2,7 +2,7 @@
 """What an attacker has: certificates of any making, TLS links, RELOAD messages built by hand
 (RFC 6940 6.3.2 to 6.3.4, 6.6.2), and a process that holds idle connections.
 
-    attacker.py flood HOST:PORT,... COUNT NET    until its input ends; one line: opened, refused
+    attacker.py flood HOST:PORT,... COUNT NET    until its input ends; says how many it has opened
 """
 import hashlib
 import os
@@ -15,9 +15,12 @@ import ssl
 import struct
 import subprocess
 import sys
+import time
 
 PING, ATTACH = 23, 3
 FRAME_DATA = 0x80
+RENEWALS = 300
+FLOOD_LIMIT_S = 180
 
 
 def tool(*words, cwd=None, given=''):
@@ -82,8 +85,8 @@ distinguished_name = d
         with open(os.path.join(home, file), 'w', encoding='ascii') as f:
             f.write(text)
     tool('openssl', 'genpkey', '-algorithm', 'ed25519', '-out', 'key', cwd=home)
-    tool('openssl', 'req', '-new', '-config', 'conf', '-subj', '/CN=x', '-key', 'key', '-out', 'req',
-         cwd=home)
+    tool('openssl', 'req', '-new', '-config', 'conf', '-subj', '/CN=x', '-key', 'key',
+         '-out', 'req', cwd=home)
     tool('openssl', 'ca', '-batch', '-notext', '-config', 'conf', '-extensions', 'x', '-startdate',
          start, '-enddate', end, '-cert', os.path.join(ca, 'root.crt'), '-keyfile',
          os.path.join(ca, 'root.key'), '-in', 'req', '-out', 'crt', cwd=home)
@@ -147,10 +150,12 @@ class Message:
         self.flip_contents = False
 
     def security(self):
-        identity = b'\x01' + vector(b'\x04' + vector(hashlib.sha256(self.signer.der).digest(), 1), 2)
+        digest = hashlib.sha256(self.signer.der).digest()
+        identity = b'\x01' + vector(b'\x04' + vector(digest, 1), 2)
         if not self.is_signed:
             return vector(b'', 2) + b'\0\0' + b'\x03' + vector(b'', 2) + vector(b'', 2)
-        value = bytearray(self.signer.sign(self.overlay + self.transaction + self.contents + identity))
+        signed = self.overlay + self.transaction + self.contents + identity
+        value = bytearray(self.signer.sign(signed))
         value[7] ^= self.flip_signature
         certificates = b'\0' + vector(self.signer.der, 2)
         return vector(certificates, 2) + b'\x08\x07' + identity + vector(bytes(value), 2)
@@ -160,7 +165,8 @@ class Message:
         contents = bytearray(self.contents)
         contents[-5] ^= self.flip_contents
         length = 38 + len(self.destinations) + len(contents) + len(security)
-        return (b'\xd2\x45\x4c\x4f' + self.overlay + struct.pack('>HBB', 1, self.version, self.ttl) +
+        return (b'\xd2\x45\x4c\x4f' + self.overlay +
+                struct.pack('>HBB', 1, self.version, self.ttl) +
                 struct.pack('>II', 0xc0000000, length) + self.transaction +
                 struct.pack('>IHHH', 0, 0, len(self.destinations), 0) + self.destinations +
                 bytes(contents) + security)
@@ -169,7 +175,8 @@ class Message:
 def attach_body(port):
     """No-ICE: one host candidate on loopback, TLS over TCP (6.5.1.1, 6.5.1.14)."""
     candidate = (b'\x01' + vector(socket.inet_aton('127.0.0.1') + struct.pack('>H', port), 1) +
-                 b'\x04' + vector(b'1', 1) + struct.pack('>I', 0x7effffff) + b'\x01' + vector(b'', 2))
+                 b'\x04' + vector(b'1', 1) + struct.pack('>I', 0x7effffff) + b'\x01' +
+                 vector(b'', 2))
     return vector(b'', 1) * 2 + vector(b'passive', 1) + vector(candidate, 2) + b'\0'
 
 
@@ -198,25 +205,51 @@ def receive_message(stream, code, seconds=5):
         buffer += more
 
 
+def hold_one(target, source):
+    host, port = target.rsplit(':', 1)
+    s = socket.socket()
+    s.settimeout(2)
+    try:
+        s.bind((source, 0))
+        s.connect((host, int(port)))
+        return s
+    except OSError:
+        s.close()
+        return None
+
+
 def flood(targets, count, net):
-    """Idle connections from many addresses of 127.<net>.x.y, open until the input ends."""
-    signal.alarm(180)
+    """Idle connections from as many addresses 127.<net>.x.y, open until the input ends; those that
+    the other side closes are opened again, RENEWALS in a second."""
+    signal.alarm(FLOOD_LIMIT_S)
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
-    sockets, refused = [], 0
-    for i in range(count):
-        host, port = targets[i % len(targets)].rsplit(':', 1)
-        s = socket.socket()
-        s.settimeout(2)
-        try:
-            s.bind((f'127.{net}.{i // 100 % 250}.{i % 100 + 1}', 0))
-            s.connect((host, int(port)))
-            sockets.append(s)
-        except OSError:
-            refused += 1
-            s.close()
-    print(len(sockets), refused, flush=True)
-    while not select.select([sys.stdin], [], [], 60)[0]:
-        pass
+    poll = select.epoll()
+    poll.register(sys.stdin, select.EPOLLIN)
+    held, opened, slots = {}, 0, list(range(count))
+    told = False
+    while True:
+        batch = slots if not told else slots[:RENEWALS // 10]
+        slots = slots[len(batch):]
+        for i in batch:
+            s = hold_one(targets[i % len(targets)], f'127.{net}.{i // 200}.{i % 200 + 1}')
+            if s is None:
+                slots.append(i)
+            else:
+                held[s.fileno()] = (s, i)
+                poll.register(s, select.EPOLLIN)
+                opened += 1
+        if not told:
+            told = True
+            print(opened, flush=True)
+        pause = time.monotonic() + 0.1
+        while (left := pause - time.monotonic()) > 0:
+            for fd, _ in poll.poll(left):
+                if fd == sys.stdin.fileno():
+                    print(opened, flush=True)
+                    return
+                s, i = held.pop(fd)
+                s.close()
+                slots.append(i)
 
 
 if __name__ == '__main__':
