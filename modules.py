@@ -296,6 +296,7 @@ SCRIPT_TESTS = {
         demo
         hostile
         kill
+        trunk_dissect
     '''),
 }
 

@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""tshark as judge (issue: Must hold 5): what five peers said to each other over their trunks, from the
-first bytes of the ring to the peers' end, decrypted with the key log and dissected by tshark's
-reload-framing and reload dissectors.  Every frame must be understood, none be malformed.
+"""tshark as judge (issue: Must hold 5): what five peers said to each other over their trunks, from
+the first byte of the ring to the end of the peers, decrypted with the key log and dissected by
+tshark's `reload-framing` and `reload`: every frame is understood, none is malformed.
 
-tshark does not look for RELOAD inside TLS (it does inside DTLS), so the bytes of each trunk are
-decrypted first (`-z follow,tls,raw`) and written as plain TCP to port 6084, one packet per TLS
-record; finding the frames in them is left to tshark and compared with a parser of our own."""
+tshark does not look for RELOAD inside TLS (it does inside DTLS), so each trunk is decrypted first
+(`-z follow,tls,raw`) and written again as plain TCP to port 6084.  There a packet is one frame as
+our own little parser sees it: tshark 4.0 reads the length of a frame at the start of the segment,
+not of the frame, and so cannot find the second frame of a segment."""
 import collections
-import json
 import os
 import re
 import select
@@ -16,15 +16,253 @@ import shutil
 import signal
 import struct
 import subprocess
-import sys
 import time
 
-from live import (Demo, Failure, Folder, Sipp, account_name, check, credentials, register, run,
-                  wait_for)
+from live import Demo, Failure, Folder, Sipp, check, credentials, account_name, register, run
 
 DATA, ACK = 0x80, 0x81
-DEMO_PORTS = (10000, 32000)  # cmd/demo_peer.c: where `chordial demo` looks for free ports
-RELOAD_PORT = 6084
-RELOAD_TOKEN = b'\xd2ELO'
-OPTIONS = ['-o', 'reload.nodeid_length:16', '-o', 'reload.topology_plugin:CHORD-RELOAD',
-           '-o', 'reload.defragment:TRUE']
+ACK_BYTES, DATA_HEADER, FORWARDING_HEADER = 9, 8, 38
+RELOAD_PORT, FIRST_CLIENT_PORT = 6084, 40000
+LINKTYPE_RAW = 101
+DEMO_PORTS = '10000-32000'  # where `chordial demo` looks for free ports
+ROUND_TRIP = 40  # hops and repetitions of one message that only a routing loop reaches
+PHONE_PORTS = (15270, 15271)
+LAST_PACKETS_S = 0.7  # dumpcap forgets what it has not yet fetched from the kernel
+
+# One transmission: type, its sequence number, and of data the transaction and the message code.
+Frame = collections.namedtuple('Frame', 'type sequence transaction code')
+
+
+class Capture:
+    """dumpcap on the loopback; it runs before the first peer does."""
+
+    def __init__(self, path):
+        command = ['dumpcap', '-q', '-i', 'lo', '-f', f'tcp portrange {DEMO_PORTS}', '-w', path]
+        self.process = subprocess.Popen(command, stderr=subprocess.PIPE)
+        said = b''
+        while b'File: ' not in said:  # said when the socket is open
+            ready, _, _ = select.select([self.process.stderr], [], [], 10)
+            more = os.read(self.process.stderr.fileno(), 4096) if ready else b''
+            if not more:
+                self.process.kill()
+                self.process.wait()
+                raise PermissionError(said.decode(errors='replace').strip() or 'it said nothing')
+            said += more
+
+    def stop(self):
+        """How many packets the kernel had no room for."""
+        self.process.send_signal(signal.SIGINT)
+        _, said = self.process.communicate(timeout=20)
+        found = re.search(rb'received/dropped on interface .*: \d+/(\d+)', said)
+        check(found, f'dumpcap did not say how it went: {said!r}')
+        return int(found.group(1))
+
+
+def tshark(capture, *words):
+    done = subprocess.run(['tshark', '-r', capture, *words], capture_output=True, text=True,
+                          timeout=60)
+    check(done.returncode == 0, f'tshark: {done.stderr}')
+    return done.stdout
+
+
+def record_a_call(folder):
+    """Peers start, two phones register, one calls the other, the peers leave."""
+    capture = Capture(os.path.join(folder, 'trunks.pcap'))
+    try:
+        with Demo() as demo:
+            caller, callee = demo.accounts[0], demo.accounts[1]
+            register(folder, demo, 3, callee, PHONE_PORTS[0])
+            register(folder, demo, 0, caller, PHONE_PORTS[1])
+            answering = Sipp(folder, 'callee', demo.peers[3]['sip'], PHONE_PORTS[0], 1)
+            try:
+                fields = [(account_name(caller), credentials(caller), demo.domain,
+                           account_name(callee))]
+                result = Sipp(folder, 'caller', demo.peers[0]['sip'], PHONE_PORTS[1], 1,
+                              fields=fields, seconds=20).wait()
+            finally:
+                answering.stop()
+            check(result['ok'] == 1, f'no call: {result}')
+            sent = sum(demo.metrics(i)['link_messages_out'] for i in range(len(demo.peers)))
+            shutil.copy(demo.info['keylog'], os.path.join(folder, 'keylog'))
+            ports = {n['overlay'].split(':')[1] for p in demo.peers for n in p['nodes']}
+        time.sleep(LAST_PACKETS_S)
+    finally:
+        dropped = capture.stop()
+    check(dropped == 0, f'the capture missed {dropped} packets')
+    return ports, sent
+
+
+def decrypt(folder, ports):
+    """{tcp stream: [(direction, bytes of a TLS record)]} of each connection to an overlay port."""
+    capture = os.path.join(folder, 'trunks.pcap')
+    dials = tshark(capture, '-Y', 'tls.handshake.type == 1', '-T', 'fields', '-e', 'tcp.stream',
+                   '-e', 'tcp.dstport')
+    streams = {int(number): [] for number, port in (line.split() for line in dials.splitlines())
+               if port in ports}
+    follow = [word for n in streams for word in ('-z', f'follow,tls,raw,{n}')]
+    said = tshark(capture, '-o', f'tls.keylog_file:{folder}/keylog', '-q', *follow)
+    records = None
+    for line in said.splitlines():
+        found = re.match(r'Filter: tcp.stream eq (\d+)', line)
+        if found:
+            records = streams[int(found.group(1))]
+        elif re.fullmatch(r'\t?[0-9a-f]+', line):
+            records.append((line.startswith('\t'), bytes.fromhex(line.strip())))
+    return streams
+
+
+def split(stream, buffer):
+    """Takes the whole frames from the front of `buffer`."""
+    frames = []
+    while len(buffer) >= DATA_HEADER:
+        check(buffer[0] in (DATA, ACK), f'stream {stream}: a frame of type {buffer[0]:#x}')
+        data = DATA_HEADER + int.from_bytes(buffer[5:8], 'big')
+        length = ACK_BYTES if buffer[0] == ACK else data
+        if len(buffer) < length:
+            break
+        frames.append(bytes(buffer[:length]))
+        del buffer[:length]
+    return frames
+
+
+def parse(raw):
+    """RFC 6940 6.6.2 and as much of 6.3.2 as leads to the message code."""
+    kind, sequence = struct.unpack_from('!BI', raw)
+    if kind == ACK:
+        return Frame(kind, sequence, None, None)
+    message = raw[DATA_HEADER:]
+    transaction, = struct.unpack_from('!Q', message, 20)
+    lists = struct.unpack_from('!HHH', message, 32)
+    code, = struct.unpack_from('!H', message, FORWARDING_HEADER + sum(lists))
+    return Frame(kind, sequence, transaction, code)
+
+
+def packet(stream, direction, sequences, payload):
+    """One TCP segment in IPv4 between a client port and 6084."""
+    client, server = (FIRST_CLIENT_PORT + stream, b'\x7f\0\0\1'), (RELOAD_PORT, b'\x7f\0\0\2')
+    source, target = (server, client) if direction else (client, server)
+    ip = struct.pack('!BBHHHBBH4s4s', 0x45, 0, 40 + len(payload), 0, 0, 64, 6, 0, source[1],
+                     target[1])
+    tcp = struct.pack('!HHIIBBHHH', source[0], target[0], sequences[direction],
+                      sequences[not direction], 0x50, 0x18, 65535, 0, 0)
+    sequences[direction] += len(payload)
+    return ip + tcp + payload
+
+
+def write_plain(path, streams):
+    """The frames of all trunks as a capture, one a packet, and what our parser sees in each."""
+    frames = []
+    with open(path, 'wb') as f:
+        f.write(struct.pack('=IHHiIII', 0xa1b2c3d4, 2, 4, 0, 0, 65535, LINKTYPE_RAW))
+        for stream, records in streams.items():
+            check(records, f'stream {stream}: nothing could be decrypted')
+            buffers, sequences = (bytearray(), bytearray()), [1, 1]
+            for direction, record in records:
+                buffers[direction].extend(record)
+                for raw in split(stream, buffers[direction]):
+                    p = packet(stream, direction, sequences, raw)
+                    f.write(struct.pack('=IIII', len(frames), 0, len(p), len(p)) + p)
+                    frames.append(parse(raw))
+            check(not any(buffers), f'stream {stream} ends inside a frame')
+    return frames
+
+
+def is_blind_spot(expert, exists, identities):
+    """What tshark's tables, older than the RFCs, complain about without cause."""
+    # The value that stands for "there is none" is signed by nobody: SignerIdentityType none (3)
+    # of RFC 6940 7.4.2.2; tshark prints its name and then calls it unknown.  (The other known
+    # ones, version 0x0a and error 20 printed as "Unknown", raise no expert message.)
+    return (set(expert) == {'Unknown identity type'} and len(expert) == identities.count('3')
+            and exists.count('0') >= len(expert))
+
+
+def dissect(path):
+    """What tshark sees: frames, the messages' names, and (packet, complaint) of each complaint."""
+    fields = ['frame.protocols', 'reload_framing.type', 'reload_framing.sequence',
+              'reload_framing.ack_sequence', 'reload.forwarding.trans_id', 'reload.message.code',
+              '_ws.col.Info', '_ws.expert.message', '_ws.malformed', 'reload.datavalue.exists',
+              'reload.signature.identity.type']
+    said = tshark(path, '-o', 'reload.nodeid_length:16', '-o',
+                  'reload.topology_plugin:CHORD-RELOAD', '-o', 'reload.defragment:TRUE', '-T',
+                  'fields', '-E', 'separator=|', '-E', 'aggregator=,',
+                  *(word for field in fields for word in ('-e', field)))
+    frames, names, complaints, excused = [], collections.Counter(), [], 0
+    for number, line in enumerate(said.splitlines(), 1):
+        (protocols, kind, sequence, acked, transaction, code, info, expert, malformed, exists,
+         identities) = line.split('|')
+        parts = protocols.split(':')
+        if 'reload-framing' not in parts or (kind == str(DATA)) != ('reload' in parts):
+            complaints.append((number, f'taken for {protocols}'))
+            continue
+        frames.append(Frame(int(kind), int(sequence or acked),
+                            int(transaction, 16) if transaction else None,
+                            int(code) if code else None))
+        names[info] += 1
+        expert = expert.split(',') if expert else []
+        if not malformed and is_blind_spot(expert, exists.split(','), identities.split(',')):
+            excused += 1
+        elif expert or malformed:
+            complaints.append((number, f'{info}: {malformed} {expert}'))
+    return frames, names, complaints, excused
+
+
+def test_every_frame_is_dissected():
+    with Folder() as folder:
+        ports, sent = record_a_call(folder)
+        streams = decrypt(folder, ports)
+        check(len(streams) >= 4, f'{len(streams)} trunks between five peers')
+        plain = os.path.join(folder, 'plain.pcap')
+        ours = write_plain(plain, streams)
+        theirs, names, complaints, excused = dissect(plain)
+        data = sum(f.type == DATA for f in ours)
+        print(f'{len(streams)} trunks, {len(ours)} frames: {data} messages, {len(ours) - data} '
+              f'ACKs; tshark dissected {len(theirs)}, malformed or unknown {len(complaints)}, '
+              f'{excused} in its blind spot')
+        print(', '.join(f'{count} {name}' for name, count in sorted(names.items())))
+        check(not complaints, f'tshark complains about {len(complaints)}: {complaints[:5]}')
+        check(len(ours) == len(theirs), f'{len(ours)} frames of ours, {len(theirs)} of tshark')
+        wrong = [pair for pair in zip(ours, theirs) if pair[0] != pair[1]]
+        check(not wrong, f'{len(wrong)} frames read in two ways: {wrong[:3]}')
+        check(data >= sent, f'{sent} messages were sent, {data} captured')
+        seen = collections.Counter((f.transaction, f.code) for f in ours if f.type == DATA)
+        most = seen.most_common(1)[0]
+        print(f'most often sent: {most[1]} times')
+        check(most[1] < ROUND_TRIP, f'a message ran in circles: {most}')
+        missing = [method for method in ('Attach', 'Join', 'Update', 'Store', 'Fetch', 'AppAttach',
+                                         'Leave') if not names[method + ' Request']]
+        check(not missing, f'never seen: {missing}')
+
+
+def test_a_broken_frame_is_noticed():
+    """The judge judges: the same tshark on frames that are cut short or say nonsense."""
+    with Folder() as folder:
+        path = os.path.join(folder, 'broken.pcap')
+        header = struct.pack('!4sIHBBIIQIHHH', b'\xd2ELO', 1, 1, 10, 100, 0xc0000000, 300, 7, 0, 0,
+                             0, 0)
+        message = header + struct.pack('!HI', 9, 200) + bytes(300 - len(header) - 6)
+        raw = struct.pack('!BI', DATA, 0) + len(message).to_bytes(3, 'big') + message
+        streams = {0: [(False, raw)]}
+        write_plain(path, streams)
+        _, _, complaints, _ = dissect(path)
+        check(complaints, 'a Fetch of nothing passes')
+
+
+def why_not():
+    """Why nothing can be captured here; None when it can."""
+    missing = [name for name in ('dumpcap', 'tshark', 'sipp') if not shutil.which(name)]
+    if missing:
+        return f'{", ".join(missing)} not installed'
+    with Folder() as folder:
+        try:
+            Capture(os.path.join(folder, 'probe.pcap')).stop()
+        except (PermissionError, Failure) as e:
+            return f'no capture on the loopback: {e}'
+    return None
+
+
+REASON = why_not()
+if REASON:
+    print(f'SKIP trunk_dissect: {REASON}')
+    print('0 passed, 0 failed, 2 skipped')
+else:
+    run([test_every_frame_is_dissected, test_a_broken_frame_is_noticed])
