@@ -17,7 +17,9 @@ import subprocess
 import sys
 import time
 
-PING, ATTACH = 23, 3
+PING, ATTACH, STORE = 23, 3, 7
+PING_ANS, STORE_ANS, ERROR = 24, 8, 0xffff
+SIP_REGISTRATION = 1
 FRAME_DATA = 0x80
 RENEWALS = 300
 FLOOD_LIMIT_S = 180
@@ -41,6 +43,10 @@ class Credential:
         self.der = ssl.PEM_cert_to_DER_cert(pem.group(0))
         match = re.search(rb'reload://0110([0-9a-f]{32})@', self.der)
         self.node_id = bytes.fromhex(match.group(1).decode()) if match else bytes(16)
+
+    def identity(self):
+        """SignerIdentity: the hash of the certificate (6.3.4)."""
+        return b'\x01' + vector(b'\x04' + vector(hashlib.sha256(self.der).digest(), 1), 2)
 
     def sign(self, data):
         source = self.path + '.tbs'
@@ -103,6 +109,10 @@ def connect(target, source='127.0.0.1'):
     return socket.create_connection((host, int(port)), timeout=10, source_address=(source, 0))
 
 
+def vector(data, width):
+    return len(data).to_bytes(width, 'big') + data
+
+
 def tls(target, credential):
     """A TLS client that asks no questions; `credential` None: it presents nothing."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -126,10 +136,6 @@ def is_closed(stream, seconds=5):
         return True
 
 
-def vector(data, width):
-    return len(data).to_bytes(width, 'big') + data
-
-
 def frame(message, sequence=0):
     return struct.pack('>BI', FRAME_DATA, sequence) + vector(message, 3)
 
@@ -138,10 +144,11 @@ class Message:
     """A request: change a field, then take bytes()."""
 
     def __init__(self, signer, domain, to, code=PING, body=b'\0\x08chordial'):
+        """`to`: a Node-ID, or a Resource-ID for a Store."""
         self.signer = signer
         self.overlay = hashlib.sha1(domain.encode()).digest()[-4:]
         self.transaction = os.urandom(8)
-        self.destinations = b'\x01\x10' + to
+        self.destinations = b'\x02\x11\x10' + to if code == STORE else b'\x01\x10' + to
         self.contents = struct.pack('>H', code) + vector(body, 4) + vector(b'', 4)
         self.version = 0x0a
         self.ttl = 50
@@ -150,8 +157,7 @@ class Message:
         self.flip_contents = False
 
     def security(self):
-        digest = hashlib.sha256(self.signer.der).digest()
-        identity = b'\x01' + vector(b'\x04' + vector(digest, 1), 2)
+        identity = self.signer.identity()
         if not self.is_signed:
             return vector(b'', 2) + b'\0\0' + b'\x03' + vector(b'', 2) + vector(b'', 2)
         signed = self.overlay + self.transaction + self.contents + identity
@@ -180,8 +186,28 @@ def attach_body(port):
     return vector(b'', 1) * 2 + vector(b'passive', 1) + vector(candidate, 2) + b'\0'
 
 
-def receive_message(stream, code, seconds=5):
-    """Waits for a data frame with a message of this code; False when the link ends or is silent."""
+def resource_of(name):
+    return hashlib.sha1(name.encode()).digest()[:16]
+
+
+def store_body(signer, name, flip=False):
+    """A SIP-REGISTRATION of the signer under a name, as it would be right under its own (7.4.1,
+    RFC 7904 3): dictionary entry, key and route are its Node-ID."""
+    route = b'\x02' + vector(vector(b'', 2) + vector(b'\x01\x10' + signer.node_id, 2), 2)
+    value = vector(signer.node_id, 2) + b'\x01' + vector(route, 4)
+    stored_ms = struct.pack('>Q', int(time.time() * 1000))
+    kind = struct.pack('>I', SIP_REGISTRATION)
+    identity = signer.identity()
+    signature = bytearray(signer.sign(resource_of(name) + kind + stored_ms + value + identity))
+    signature[7] ^= flip
+    data = (stored_ms + struct.pack('>I', 600) + value + b'\x08\x07' + identity +
+            vector(bytes(signature), 2))
+    values = kind + bytes(8) + vector(vector(data, 4), 4)
+    return vector(resource_of(name), 1) + b'\0' + vector(values, 4)
+
+
+def receive_message(stream, *codes, seconds=5):
+    """Waits for a message with one of these codes; 0 when the link ends or is silent."""
     buffer = b''
     stream.settimeout(seconds)
     while True:
@@ -194,14 +220,15 @@ def receive_message(stream, code, seconds=5):
                 break
             message, buffer = buffer[8:end], buffer[end:]
             start = 38 + sum(int.from_bytes(message[i:i + 2], 'big') for i in (32, 34, 36))
-            if int.from_bytes(message[start:start + 2], 'big') == code:
-                return True
+            code = int.from_bytes(message[start:start + 2], 'big')
+            if code in codes:
+                return code
         try:
             more = stream.recv(65536)
         except OSError:
-            return False
+            return 0
         if not more:
-            return False
+            return 0
         buffer += more
 
 

@@ -3,8 +3,6 @@
 """Attackers against running peers (issue: Must hold 7): what is refused is counted by its reason,
 and nobody else notices.  Peers are $CHORDIAL_ASAN where it is set, and a report of ASan or UBSan
 fails the test; memory is judged on $CHORDIAL.
-
-Not here: a Store for somebody else's address-of-record needs no live peers; tests/unit/dht does it.
 """
 import contextlib
 import glob
@@ -15,15 +13,15 @@ import subprocess
 import sys
 import time
 
-from attacker import (ATTACH, Credential, Message, attach_body, connect, forge, frame, is_closed,
-                      issue, receive_message, tls, tool)
+from attacker import (ATTACH, ERROR, PING_ANS, STORE, STORE_ANS, Credential, Message, attach_body,
+                      connect, forge, frame, is_closed, issue, receive_message, resource_of,
+                      store_body, tls, tool)
 from live import (CHORDIAL, FULL, HERE, Demo, Failure, Folder, Sipp, account_name, check,
                   credentials, register, run, wait_for)
 
 ASAN = os.environ.get('CHORDIAL_ASAN', '')
 IDLE = 9000 if FULL else 1500  # connections of each of two attackers
 CALLS = (1000, 25) if FULL else (125, 25)  # how many, how many in a second
-PING_ANS = 24
 DESCRIPTORS_MAX = 4096 + 64  # limits: conns, and what else a peer holds
 REFUSALS = ('conns_refused_full', 'conns_refused_listener', 'conns_refused_host', 'conns_evicted',
             'link_evicted', 'link_refused_full', 'link_refused_handshaking', 'link_refused_host',
@@ -175,6 +173,24 @@ def altered_messages(demo, mallory, eve, ports):
             watch.wait(what, *reasons)
         link.sendall(frame(message(), len(cases) + 1))
         check(receive_message(link, PING_ANS), 'the link is dead after bad messages')
+
+
+def foreign_stores(demo, mallory, ports):
+    """A member of the overlay registers itself under the names of others (RFC 7904 5)."""
+    own = f'mallory@{demo.domain}'
+    with tls(ports.overlay, mallory) as link:
+        for number, (what, name, flip, code) in enumerate([
+                ('its own name', own, False, STORE_ANS),
+                ('its own name, signature of the value altered', own, True, ERROR),
+                ('somebody without a record', f'judy@{demo.domain}', False, ERROR),
+                ('somebody registered', demo.accounts[0]['user'], False, ERROR)]):
+            before = [Watch(demo, i) for i in range(len(demo.peers))]
+            link.sendall(frame(Message(mallory, demo.domain, resource_of(name), STORE,
+                                       store_body(mallory, name, flip)).bytes(), number))
+            said = receive_message(link, STORE_ANS, ERROR, seconds=10)
+            check(said == code, f'a Store for {what}: answer {said:#x}, not {code:#x}')
+            if code == ERROR:
+                check(sum(w.rise('stores_forbidden') for w in before) > 0, f'{what}: not counted')
 
 
 def garbage_on_links(demo, mallory, ports):
@@ -366,6 +382,7 @@ def test_refusals():
         garbage_on_links(demo, mallory, ports)
         raw_garbage(demo, ports)
         calls = Calls(demo, folder)
+        foreign_stores(demo, mallory, ports)
         calls.wait(calls.run(20, 10), 20)
 
 
