@@ -340,7 +340,7 @@ static void route_new(struct turn *t, struct sip *s, const struct sip_rx *rx, st
     size_t len = 0;
     bool is_peer = flow_is_peer(&rx->from);
     if (s->is_draining) {
-        reply_send(t, s, rx, tx, 503, "This node is about to stop");
+        reply_stranger(t, s, rx, tx, 503, "This node is about to stop");
         return;
     }
     uint32_t account = is_peer ? REGISTRAR_NONE : caller_of(t, s, rx, tx);
@@ -432,12 +432,12 @@ static void on_cancel(struct turn *t, struct sip *s, const struct sip_rx *rx)
         tx_server_recv(t, s, tx, false);
         return;
     }
-    struct flow_ref to = tx_server_return(&rx->core, &rx->from);
-    tx = tx_acquire(t, s, TX_SERVER, SIP_METHOD_CANCEL, &to, own); /* NULL: answered statelessly */
     if (invite == NULL || invite->kind != TX_INVITE_SERVER) {
-        reply_send(t, s, rx, tx, 481, "No such INVITE");
+        reply_stranger(t, s, rx, NULL, 481, "No such INVITE");
         return;
     }
+    struct flow_ref to = tx_server_return(&rx->core, &rx->from);
+    tx = tx_acquire(t, s, TX_SERVER, SIP_METHOD_CANCEL, &to, own); /* NULL: answered statelessly */
     handle proxy = invite->user;
     bool is_open = invite->state == TX_PROCEEDING;
     reply_send(t, s, rx, tx, 200, NULL);
@@ -454,7 +454,8 @@ static void on_cancel(struct turn *t, struct sip *s, const struct sip_rx *rx)
     }
 }
 
-/* 200 to OPTIONS, or 405: what we take (RFC 3261 11.2, 21.4.6). */
+/* 200 to OPTIONS, or 405: what we take (RFC 3261 11.2, 21.4.6).  Anybody may ask, so nothing is
+ * kept: asked again, it is said again. */
 static void say_methods(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx,
                         unsigned status)
 {
@@ -463,7 +464,8 @@ static void say_methods(struct turn *t, struct sip *s, const struct sip_rx *rx, 
     sip_write_header(&w, SIP_HDR_ALLOW,
                      SLICE_LITERAL("INVITE, ACK, CANCEL, BYE, REGISTER, OPTIONS, MESSAGE"));
     sip_write_header(&w, SIP_HDR_ACCEPT, SLICE_LITERAL("application/sdp"));
-    reply_finish(t, s, rx, tx, status, &w);
+    reply_finish(t, s, rx, NULL, status, &w);
+    tx_server_forget(t, s, tx);
 }
 
 /* False: was answered (or dropped, an ACK). */

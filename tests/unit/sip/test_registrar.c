@@ -256,3 +256,27 @@ Test(registrar, instance_replaces)
     world_expect_empty(w);
     world_free(w);
 }
+
+/* RFC 3261 26.3.2.4: whatever a stranger asks, the answer costs no transaction. */
+Test(registrar, strangers_cost_no_transaction)
+{
+    static const char *const methods[] = {"REGISTER", "INVITE",  "CANCEL",    "OPTIONS",
+                                          "PUBLISH",  "MESSAGE", "SUBSCRIBE", "BYE"};
+    static const char *const uris[] = {"sip:example.org", "sip:bob@example.org"};
+    struct phone *p = NULL;
+    struct world *w = one_phone(&p, "mallory");
+    for (size_t i = 0; i < ARRAY_COUNT(methods) * ARRAY_COUNT(uris); i++) {
+        const char *method = methods[i / 2];
+        char via[256], branch[16];
+        snprintf(branch, sizeof(branch), "s%zu", i);
+        phone_send(w, p,
+                   "%s %s SIP/2.0\nVia: %s\nFrom: <sip:alice@example.org>;tag=1\n"
+                   "To: <sip:alice@example.org>\nCall-ID: s%zu\nCSeq: 1 %s\n"
+                   "Max-Forwards: 70\n",
+                   method, uris[i % 2], phone_via(p, branch, via), i, method);
+        phone_expect(p, "SIP/2.0 ");
+        cr_assert_eq(w->instances[0]->sip->txs.in_use, 0, "%s %s", method, uris[i % 2]);
+    }
+    world_expect_empty(w);
+    world_free(w);
+}
