@@ -118,6 +118,15 @@ void flow_on_timer(struct turn *t, struct sip *s, struct flow *f)
 
 /* ---- reading */
 
+/* A buffer for `bytes` of an incomplete message.  Strangers may have large ones only while those
+ * are plentiful: trunks and calls live on them too. */
+static struct msgbuf *partial_buffer(struct turn *t, const struct flow *f, size_t bytes)
+{
+    const struct msgbuf_pool *pool = t->buffers;
+    bool is_scarce = bytes > MSGBUF_SMALL_BYTES && pool->in_use[1] >= pool->cap[1] / 2;
+    return !f->is_proved && is_scarce ? NULL : msgbuf_acquire(t->buffers, bytes);
+}
+
 void flow_begin(struct turn *t, struct sip *s, struct flow *f, struct slice data,
                 struct flow_read *r)
 {
@@ -131,7 +140,7 @@ void flow_begin(struct turn *t, struct sip *s, struct flow *f, struct slice data
     if (data.len > msgbuf_tailroom(had)) {
         struct msgbuf *large = had->len + data.len > MSGBUF_LARGE_BYTES
                                    ? NULL
-                                   : msgbuf_acquire(t->buffers, had->len + data.len);
+                                   : partial_buffer(t, f, had->len + data.len);
         if (large == NULL || msgbuf_append(large, msgbuf_slice(had)) != ERR_OK) {
             metric_add(t->metrics, METRIC_sip_flows_closed_garbage, 1);
             if (large != NULL) {
@@ -221,7 +230,10 @@ void flow_end(struct turn *t, struct sip *s, struct flow_read *r)
             r->held = NULL; /* nothing was consumed: the same buffer goes on */
         } else {
             f->partial_us = t->now_us;
-            rest = sip_state_buffer(t, r->bytes);
+            rest = partial_buffer(t, f, r->bytes.len);
+            if (rest != NULL && msgbuf_append(rest, r->bytes) != ERR_OK) {
+                UNREACHABLE("it was made for them");
+            }
         }
         if (rest == NULL) { /* no room for the rest of this message: the stream is lost */
             handle gone = f->ref.flow;
