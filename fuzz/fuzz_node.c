@@ -662,6 +662,9 @@ static void drain(struct stage *s)
         stage_hang_up(s);
         stage_sleep(s, 60000000);
     }
+    if (node_is_stopped(c->node)) {
+        return; /* the process would end here, with what its transactions hold */
+    }
     stage_hang_up(s);
     CHECK(s->tls.connections.in_use == 0 && s->tls.chunks.in_use == 0);
     /* Cached answers go when the cache is next looked at. */
