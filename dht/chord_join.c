@@ -310,6 +310,8 @@ void chord_join_on_update(struct turn *t, struct chord *c, const struct node_id 
     if (c->state != CHORD_AWAITING || !ids_node_is_equal(from, &c->admitting)) {
         return;
     }
+    struct ring_id self = c->s.table->self;
+    bool is_passed_by = false; /* somebody else is its predecessor, between us */
     size_t count = msgs_node_count(predecessors, c->s.params);
     for (size_t i = 0; i < count; i++) {
         struct node_id id = msgs_node_at(predecessors, c->s.params, i);
@@ -317,8 +319,11 @@ void chord_join_on_update(struct turn *t, struct chord *c, const struct node_id 
             c->was_admitted = true; /* CH-13 */
             return;
         }
+        is_passed_by |= ids_ring_is_between(ids_ring_of_node(&id), self, ids_ring_of_node(from));
     }
-    (void)t;
+    if (is_passed_by && !c->was_admitted) {
+        chord_join_again(t, c); /* that one joined faster, and is the one to admit us */
+    }
 }
 
 void chord_join_step(struct turn *t, struct chord *c)

@@ -4,6 +4,8 @@
  * 6940 6.1; catalogue RX-1..RX-9, FW-13, FW-14, TL-1..TL-5).  No cryptography happens here. */
 #include "dht/overlay_impl.h"
 
+enum { WAIT_TRIES = 3 }; /* so often for the tables to agree, then past who disagrees */
+
 struct arrival {
     const struct link_event *event;
     struct fwd h;
@@ -99,15 +101,19 @@ static void keep(struct turn *t, struct overlay *o, const struct arrival *a)
                a->event->link, &a->event->node_id);
 }
 
+static bool park(struct turn *t, struct overlay *o, const struct arrival *a)
+{
+    struct slice message = slice_of(a->event->message, a->event->message_len);
+    return parked_push(t, &o->parked, message, a->event->link, &a->event->node_id, a->tries);
+}
+
 /* Nowhere to go at this moment: that may pass. */
 static void wait_or_drop(struct turn *t, struct overlay *o, const struct arrival *a,
                          enum metric why)
 {
     bool may_pass = why == METRIC_dht_drop_no_route ||
                     (why == METRIC_dht_drop_not_member && o->phase == OVERLAY_IMPL_RUNNING);
-    struct slice message = slice_of(a->event->message, a->event->message_len);
-    if (may_pass && content_is_request(a->code) &&
-        parked_push(t, &o->parked, message, a->event->link, &a->event->node_id, a->tries)) {
+    if (may_pass && content_is_request(a->code) && park(t, o, a)) {
         return;
     }
     drop(t, why);
@@ -117,7 +123,15 @@ HOT static void place(struct turn *t, struct overlay *o, const struct arrival *a
 {
     struct route_decision d;
     struct route_from from = {.link = a->event->link};
+    from.may_wait = a->tries < WAIT_TRIES && content_is_request(a->code);
     route_decide(&o->route, &a->h, &from, &d);
+    if (from.may_wait && d.verdict == ROUTE_DROP && d.why == METRIC_dht_drop_no_route) {
+        if (park(t, o, a)) {
+            return;
+        }
+        from.may_wait = false;
+        route_decide(&o->route, &a->h, &from, &d);
+    }
     switch (d.verdict) {
     case ROUTE_LOCAL:
         keep(t, o, a);

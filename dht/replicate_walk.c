@@ -195,7 +195,9 @@ static void visit_owned(struct turn *t, struct replicate *r, struct store_set *s
     set->unwanted_since_us = 0;
     for (uint32_t i = 0; i < STORE_MEMBERS_CAP; i++) {
         struct replicate_member *m = &r->members[i];
-        if (m->is_joiner && ids_ring_is_between(at, from, m->at)) {
+        /* Another joiner may have come in between: then nothing of ours is for this one. */
+        bool is_due = m->is_joiner && topo_is_responsible(r->s.topo, m->at);
+        if (is_due && ids_ring_is_between(at, from, m->at)) {
             m->is_missing |= !see_to(t, r, set, i);
         } else if (m->is_target) {
             (void)see_to(t, r, set, i);

@@ -33,7 +33,9 @@ static const struct ident *account_of(const struct route *r, const struct node_i
 }
 
 /* FW-6, FW-7: by the topology.  Never straight back: two peers whose tables differ for a moment
- * would play ball with the message until its ttl is used up. */
+ * would play ball with the message until its ttl is used up, and three of them in a circle, were
+ * it passed to another peer at once.  Tables differ while somebody joins or leaves, so a message
+ * may wait; to others it goes when that does not help. */
 static void towards(const struct route *r, struct ring_id k, const struct route_from *from,
                     struct route_decision *out)
 {
@@ -48,7 +50,10 @@ static void towards(const struct route *r, struct ring_id k, const struct route_
             return;
         }
     }
-    const struct chord_table_node *n = chord_table_next_hop(r->table, k, from->link);
+    const struct chord_table_node *n = chord_table_next_hop(r->table, k, 0);
+    if (n != NULL && from->link != 0 && n->link == from->link) {
+        n = from->may_wait ? NULL : chord_table_next_hop(r->table, k, from->link);
+    }
     if (n == NULL) {
         drop(out, METRIC_dht_drop_no_route);
         return;

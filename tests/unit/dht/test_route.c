@@ -144,6 +144,11 @@ Test(route, a_message_never_goes_straight_back)
     struct route_decision d = decide(&f, "r7f", (struct route_from){.link = 1000 + 0x60});
     cr_expect_eq(d.verdict, ROUTE_FORWARD);
     cr_expect_eq(d.next_hop.bytes[0], 0x80, "next best");
+    d = decide(&f, "r7f", (struct route_from){.link = 1000 + 0x60, .may_wait = true});
+    cr_expect_eq(d.verdict, ROUTE_DROP, "rather nowhere, for a moment");
+    cr_expect_eq(d.why, METRIC_dht_drop_no_route);
+    d = decide(&f, "r7f", (struct route_from){.link = 1000 + 0x80, .may_wait = true});
+    cr_expect_eq(d.next_hop.bytes[0], 0x60, "from elsewhere: no reason to wait");
 }
 
 Test(route, fw15_who_is_not_in_the_ring_passes_nothing_on)
