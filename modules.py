@@ -227,6 +227,7 @@ UNIT_TESTS = {
         test_access
         test_answer_cache
         test_attach
+        test_inbox
         test_overlay
         test_replicate
         test_route
@@ -296,6 +297,7 @@ SCRIPT_TESTS = {
         demo
         hostile
         kill
+        locks
         trunk_dissect
     '''),
 }

@@ -51,16 +51,50 @@ static enum inbox_lane lane_of(uint16_t code)
     }
 }
 
-static struct inbox_item *claim(struct turn *t, struct inbox *in, uint16_t code)
+static uint32_t *held_by(struct inbox *in, enum inbox_lane lane, handle link)
 {
-    enum inbox_lane lane = lane_of(code);
-    if (in->count[lane] == in->cap[lane]) {
-        metric_add(t->metrics, METRIC_dht_drop_queue_full, 1);
+    return &in->of_link[lane][handle_index(link) % INBOX_LINKS];
+}
+
+/* The newest item of a link that holds half of the full lane, dropped; NULL: there is none such, or
+ * it is `link` itself. */
+static struct inbox_item *make_room(struct turn *t, struct inbox *in, enum inbox_lane lane,
+                                    handle link)
+{
+    const uint32_t *mine = held_by(in, lane, link);
+    if (*mine * 2 >= in->cap[lane]) {
         return NULL;
     }
-    uint32_t index = (in->head[lane] + in->count[lane]) % in->cap[lane];
-    in->count[lane]++;
-    return &in->items[lane][index];
+    for (uint32_t back = 1; back <= in->count[lane]; back++) {
+        uint32_t index = (in->head[lane] + in->count[lane] - back) % in->cap[lane];
+        struct inbox_item *item = &in->items[lane][index];
+        uint32_t *theirs = held_by(in, lane, item->link);
+        if (!item->is_own && *theirs * 2 >= in->cap[lane]) {
+            msgbuf_release(t->buffers, item->buf);
+            (*theirs)--;
+            return item;
+        }
+    }
+    return NULL;
+}
+
+static struct inbox_item *claim(struct turn *t, struct inbox *in, uint16_t code, handle link)
+{
+    enum inbox_lane lane = lane_of(code);
+    struct inbox_item *item = NULL;
+    if (in->count[lane] == in->cap[lane]) {
+        metric_add(t->metrics, METRIC_dht_drop_queue_full, 1); /* this one, or another */
+        item = make_room(t, in, lane, link);
+        if (item == NULL) {
+            return NULL;
+        }
+    } else {
+        uint32_t index = (in->head[lane] + in->count[lane]) % in->cap[lane];
+        in->count[lane]++;
+        item = &in->items[lane][index];
+    }
+    (*held_by(in, lane, link))++;
+    return item;
 }
 
 void inbox_push(struct turn *t, struct inbox *in, struct slice message, const struct fwd *h,
@@ -77,7 +111,7 @@ void inbox_push(struct turn *t, struct inbox *in, struct slice message, const st
     enum err e = msgbuf_append(buf, message);
     CHECK(e == ERR_OK);
     uint16_t code = inbox_code(h);
-    struct inbox_item *item = claim(t, in, code);
+    struct inbox_item *item = claim(t, in, code, link);
     if (item == NULL) {
         msgbuf_release(t->buffers, buf);
         return;
@@ -94,7 +128,7 @@ void inbox_push_own(struct turn *t, struct inbox *in, struct msgbuf *buf, const 
                     const struct node_id *self)
 {
     uint16_t code = inbox_code(h);
-    struct inbox_item *item = claim(t, in, code);
+    struct inbox_item *item = claim(t, in, code, 0);
     if (item == NULL) {
         return;
     }
@@ -111,6 +145,7 @@ static void take(struct inbox *in, enum inbox_lane lane, struct inbox_item *out)
     in->head[lane] = (in->head[lane] + 1) % in->cap[lane];
     in->count[lane]--;
     in->taken++;
+    (*held_by(in, lane, out->link))--;
 }
 
 bool inbox_pop(struct turn *t, struct inbox *in, struct inbox_item *out)

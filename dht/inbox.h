@@ -6,13 +6,14 @@
  * message taken is of the other lane, so that neither starves.  What we send to ourselves goes
  * through here too: no recursion, one road for all.
  *
- * Limits:  `cap` messages, a quarter of which only the first lane may use; a request that has
+ * Limits:  `cap` messages, a quarter of which only the first lane may use; when a lane is full and
+ * one link holds half of it, the newest of that link makes room for others; a request that has
  * waited for INBOX_AGE_US is dropped, since its sender has sent it again by then. */
 #pragma once
 #include "codec/fwd.h"
 #include "core/turn.h"
 
-enum { INBOX_AGE_US = 3000000 };
+enum { INBOX_AGE_US = 3000000, INBOX_LINKS = 256 /* links that are told apart */ };
 
 enum inbox_lane { INBOX_FIRST, INBOX_SECOND, INBOX_LANES };
 
@@ -30,7 +31,8 @@ struct inbox {
     uint32_t cap[INBOX_LANES];
     uint32_t head[INBOX_LANES];
     uint32_t count[INBOX_LANES];
-    uint32_t taken; /* for taking turns between the lanes */
+    uint32_t of_link[INBOX_LANES][INBOX_LINKS]; /* by index modulo: some may share */
+    uint32_t taken;                             /* for taking turns between the lanes */
 };
 
 size_t inbox_bytes(uint32_t cap);
