@@ -193,6 +193,26 @@ def foreign_stores(demo, mallory, ports):
                 check(sum(w.rise('stores_forbidden') for w in before) > 0, f'{what}: not counted')
 
 
+def foreign_from(demo, mallory, ports):
+    """A peer that calls in the name of a phone which is not registered with it."""
+    victim = demo.accounts[0]['user']
+    to = demo.accounts[1]['user']
+    watch = Watch(demo, 0)
+    with tls(ports.overlay_sip, mallory) as stream:
+        stream.sendall((f'INVITE sip:{to} SIP/2.0\r\n'
+                        'Via: SIP/2.0/TLS 127.0.0.1:9;branch=z9hG4bKmallory\r\n'
+                        f'From: <sip:{victim}>;tag=1\r\nTo: <sip:{to}>\r\nCall-ID: mallory\r\n'
+                        'CSeq: 1 INVITE\r\nMax-Forwards: 70\r\nContact: <sip:m@127.0.0.1:9>\r\n'
+                        'Content-Length: 0\r\n\r\n').encode())
+        stream.settimeout(10)
+        said = b''
+        while b'SIP/2.0 403' not in said:
+            more = stream.recv(65536)
+            check(more and b'SIP/2.0 180' not in said, f'no 403 for a foreign From: {said[:500]}')
+            said += more
+    watch.wait('foreign From', 'sip_refused_from')
+
+
 def garbage_on_links(demo, mallory, ports):
     """Valid TLS, then no frames of ours."""
     for what, data, *reasons in [
@@ -342,6 +362,7 @@ def attack(demo, folder, calls):
         for sipp in pair:
             stack.callback(sipp.stop)
         tries = newcomer(demo, member, ports)
+        phone_tries = register_over_tcp(demo, folder)
         most, slowest = look_on(demo, pair, 60)
         retransmissions = calls.wait(pair, CALLS[0])
         refused = watch.rise(*REFUSALS)
@@ -349,10 +370,20 @@ def attack(demo, folder, calls):
             process.stdin.close()
         opened = sum(int(process.stdout.readline()) for process in both)
     print(f'  {opened} idle connections opened, {refused} closed and counted; descriptors at most '
-          f'{most}; ctl at most {slowest * 1000:.0f} ms; a newcomer got in at try {tries}; '
+          f'{most}; ctl at most {slowest * 1000:.0f} ms; a neighbour got in at try {tries}, '
+          f'a phone over TCP at try {phone_tries}; '
           f'{CALLS[0]} calls, {retransmissions} retransmissions')
     check(most < DESCRIPTORS_MAX, f'{most} descriptors')
     check(refused > IDLE, f'only {refused} closed and counted')
+
+
+def register_over_tcp(demo, folder):
+    """A phone that comes over TCP through the crowd; how many tries."""
+    for tries in range(1, 6):
+        with contextlib.suppress(Failure):
+            register(folder, demo, 0, demo.accounts[2], free_udp_port(), 't1')
+            return tries
+    raise Failure('no phone can register over TCP during the attack')
 
 
 def idle_connections(binary, judge_memory):
@@ -383,6 +414,7 @@ def test_refusals():
         raw_garbage(demo, ports)
         calls = Calls(demo, folder)
         foreign_stores(demo, mallory, ports)
+        foreign_from(demo, mallory, ports)
         calls.wait(calls.run(20, 10), 20)
 
 
