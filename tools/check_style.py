@@ -193,13 +193,15 @@ def check_orphans(top, modules):
     listed = listed_sources(modules)
     sources = tree.files(top, '.c', '.h', '.def', '.cc')
     included = {t for p in sources for _, t in tree.includes(tree.read(top, p))}
+    scripts = {d + '/' + n + '.py' for d, listed in modules.SCRIPT_TESTS.items() for n in listed}
+    python = tree.files(top, '.py')
+    compiled = {os.path.dirname(p) + '/' + name for p in scripts & set(python)
+                for name in re.findall(r"'(\w+\.c)'", tree.read(top, p))}
     for path in sources:
-        if path.endswith('.c') and path not in listed:
+        if path.endswith('.c') and path not in listed | compiled:
             yield path + ': not in modules.py, so nothing builds it'
         if path.endswith(('.h', '.def')) and path not in included:
             yield path + ': nothing includes it'
-    scripts = {d + '/' + n + '.py' for d, listed in modules.SCRIPT_TESTS.items() for n in listed}
-    python = tree.files(top, '.py')
     importing = re.compile(r'^\s*(?:import|from)\s+(\w+)', re.M)
     imported = {m for p in python for m in importing.findall(tree.read(top, p))}
     for path in python:

@@ -226,8 +226,11 @@ class Style(Planted):
     def test_orphans(self):
         for path in ('core/a.c', 'core/b.c', 'core/c.h', 'core/d.h', 'tests/live/e.py'):
             self.plant(path, '#include "core/c.h"\n')
+        self.plant('tests/live/f.c', '')
+        self.plant('tests/live/g.py', "gcc('f.c')\n")
         modules = types.SimpleNamespace(
-            MODULES={'core': ['a']}, UNIT_TESTS={}, WIDE_TESTS={}, SCRIPT_TESTS={}, PROGRAMS=[],
+            MODULES={'core': ['a']}, UNIT_TESTS={}, WIDE_TESTS={}, PROGRAMS=[],
+            SCRIPT_TESTS={'tests/live': ['g']},
             STRESS_TESTS=[], TEST_SUPPORT=[], FUZZ_TARGETS=[], BENCHMARKS=[])
         found = [s.split(':')[0] for s in check_style.check_orphans(self.top, modules)]
         self.assertEqual(['core/b.c', 'core/d.h', 'tests/live/e.py'], sorted(found))
