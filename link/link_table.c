@@ -352,7 +352,26 @@ void link_table_promote(struct turn *t, struct link_table *lt, const struct node
     }
 }
 
-void link_table_settle(struct turn *t, struct link_table *lt, struct link *l)
+/* Who dials again and again, and keeps what it dialled before busy, would fill the table with one
+ * certificate: the oldest of its draining links ends when there are too many. */
+static void thin_out(struct turn *t, struct link_table *lt, const struct node_id *id)
+{
+    struct link *oldest = NULL, *l = NULL;
+    uint32_t index = 0, count = 0;
+    while ((l = pool_next(&lt->pool, &index)) != NULL) {
+        if (l->state != LINK_STATE_DRAINING || !ids_node_is_equal(&l->node_id, id)) {
+            continue;
+        }
+        oldest = oldest == NULL || l->opened_us < oldest->opened_us ? l : oldest;
+        count++;
+    }
+    if (count > LINK_TABLE_DRAINING_PER_NODE) {
+        oldest->gives_back = true;
+        trunk_close(t, lt, oldest, ERR_EXISTS);
+    }
+}
+
+static void settle(struct turn *t, struct link_table *lt, struct link *l)
 {
     struct link *old = link_table_find(lt, &l->node_id);
     if (old != NULL && !is_newer_kept(lt, old, l)) {
@@ -364,4 +383,10 @@ void link_table_settle(struct turn *t, struct link_table *lt, struct link *l)
         drain(t, lt, old);
     }
     link_table_enter(t, lt, l, LINK_STATE_UP);
+}
+
+void link_table_settle(struct turn *t, struct link_table *lt, struct link *l)
+{
+    settle(t, lt, l);
+    thin_out(t, lt, &l->node_id);
 }

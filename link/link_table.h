@@ -17,6 +17,7 @@ enum {
      * handshake for so long. */
     LINK_TABLE_PATIENCE_IDLE_US = 250000,
     LINK_TABLE_PATIENCE_US = 2000000,
+    LINK_TABLE_DRAINING_PER_NODE = 4,
 };
 
 /* Member of a list with a head of the same type; next == NULL: in no list. */

@@ -445,6 +445,28 @@ Test(link, two_dials_of_one_side_leave_one_link)
     }
 }
 
+/* One certificate does not fill the table: of links to the same node few are drained at once. */
+Test(link, many_dials_of_one_node_hold_few_links)
+{
+    world_init(450);
+    struct link_info info;
+    for (size_t dials = 0; dials < 12; dials++) {
+        uint32_t index = 0, links = 0;
+        world_dial(0, 1, true, dials);
+        world_settle();
+        while (link_walk(world.hosts[1].links, &index, &info)) {
+            links++;
+        }
+        cr_assert_leq(links, 1 + LINK_TABLE_DRAINING_PER_NODE, "after %zu dials", dials);
+        cr_assert_eq(link_count_up(world.hosts[1].links), 1);
+        cr_assert_eq(world_send(0, 1, SLICE_EMPTY, SLICE_LITERAL("x")), ERR_OK);
+        world_settle();
+    }
+    cr_assert_eq(count_events(&world.hosts[1], LINK_MESSAGE), 12);
+    world_pass(20000000);
+    world_fini();
+}
+
 /* The same with the worst order: each side keeps the one that the other drains. */
 Test(link, a_drained_link_steps_in_for_the_one_that_was_kept)
 {
