@@ -7,11 +7,17 @@
 
 enum { MAC_BYTES = 8, TOKEN_CAP = 3 + 1 + 2 + 16 + MAC_BYTES, SIP_PORT = 5060 };
 
+/* The words in front make it unlike a digest nonce, which is sealed with the same secret and given
+ * to everybody. */
 static void seal(struct turn *t, const struct sip *s, struct slice bytes, uint8_t *out)
 {
-    uint8_t mac[CRYPTO_SHA256_BYTES];
+    uint8_t mac[CRYPTO_SHA256_BYTES], input[TOKEN_CAP + 16];
+    struct wr w = wr_init(input, sizeof(input));
+    wr_bytes(&w, SLICE_LITERAL("flow token"));
+    wr_bytes(&w, bytes);
+    CHECK(wr_ok(&w));
     t->crypto->hmac_sha256(slice_of(s->settings.nonce_secret, sizeof(s->settings.nonce_secret)),
-                           bytes, mac);
+                           wr_slice(&w), mac);
     memcpy(out, mac, MAC_BYTES);
 }
 

@@ -280,3 +280,27 @@ Test(registrar, strangers_cost_no_transaction)
     world_expect_empty(w);
     world_free(w);
 }
+
+/* Both are sealed with one secret: what everybody is given must not open a way to a flow. */
+Test(registrar, a_nonce_is_no_flow_token)
+{
+    char via[256], value[PHONE_TEXT], nonce[256];
+    struct world *w = world_make();
+    w->now_us = 4000000; /* then its first bytes would read: UDP, shard 0, IPv4 */
+    world_add_node(w, 1);
+    struct phone *p = world_add_phone(w, "mallory", 0);
+    phone_send(w, p,
+               "REGISTER sip:example.org SIP/2.0\nVia: %s\nFrom: <sip:alice@example.org>;tag=1\n"
+               "To: <sip:alice@example.org>\nCall-ID: n\nCSeq: 1 REGISTER\nMax-Forwards: 70\n",
+               phone_via(p, "n1", via));
+    param_of(value_of(phone_expect(p, "SIP/2.0 401"), "WWW-Authenticate", value), "nonce", nonce);
+    phone_send(w, p,
+               "MESSAGE sip:x@10.9.9.9 SIP/2.0\nVia: %s\nFrom: <sip:alice@example.org>;tag=1\n"
+               "To: <sip:bob@example.org>;tag=2\nCall-ID: n\nCSeq: 2 MESSAGE\nMax-Forwards: 70\n"
+               "Route: <sip:%.32s@10.0.0.1:5060;lr>\n",
+               phone_via(p, "n2", via), nonce);
+    phone_expect(p, "SIP/2.0 481");
+    cr_assert_eq(world_metric(w, METRIC_sip_requests_out), 0);
+    world_expect_empty(w);
+    world_free(w);
+}
