@@ -24,7 +24,7 @@ import tree  # noqa: E402
 WORKERS = 2
 CRITERION_TIMEOUT_S = 60  # of one test; its binary gets ten times as much
 SCRIPT_TIMEOUT_S = {False: 300, True: 3600}
-FUZZ_SECONDS = {False: 50, True: 600}  # for all targets together
+FUZZ_SECONDS = {False: 20, True: 600}  # for all targets together
 SAID_LINES = 80
 
 # In any output, whatever the exit code: Criterion calls a leaking test passed.
