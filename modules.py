@@ -165,6 +165,7 @@ MODULES = {
         config
         control
         daemon
+        demo_baresip
         demo_peer
         demo_phones
         demo_place

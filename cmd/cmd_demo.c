@@ -26,7 +26,7 @@ enum {
 
 struct demo {
     uint64_t peers, shards;
-    const char *backend;
+    const char *backend, *phone_kind;
     bool is_once, is_hold, is_json;
     struct demo_ring ring;
     struct demo_phones phones;
@@ -287,6 +287,11 @@ static int run_live(struct demo *d)
 /* ---- all of it
  * ----------------------------------------------------------------------------------- */
 
+static bool is_baresip(const struct demo *d)
+{
+    return strcmp(d->phone_kind, "baresip") == 0;
+}
+
 static int play(struct demo *d)
 {
     char why[SAY_WHY_CAP];
@@ -302,7 +307,7 @@ static int play(struct demo *d)
         return run_hold(d);
     }
     int status = CMD_FAILED;
-    if (demo_phones_open(&d->phones, &d->ring, &stop, why)) {
+    if (demo_phones_open(&d->phones, &d->ring, is_baresip(d), &stop, why)) {
         status = d->is_once ? run_once(d) : run_live(d);
     } else if (stop == 0) {
         say_error("%s", why);
@@ -332,23 +337,30 @@ static bool is_sound(const struct demo *d)
         say_error("unknown back end: --backend %s: auto, io_uring or epoll", d->backend);
         return false;
     }
+    if (strcmp(d->phone_kind, "builtin") != 0 && !is_baresip(d)) {
+        say_error("unknown phones: --phones %s: builtin or baresip", d->phone_kind);
+        return false;
+    }
     return true;
 }
 
 int cmd_demo(int argc, char **argv)
 {
     static struct demo d; /* too large for the stack */
-    d = (struct demo){.peers = 5, .shards = 1, .backend = "auto"};
+    d = (struct demo){.peers = 5, .shards = 1, .backend = "auto", .phone_kind = "builtin"};
     const struct options_item items[] = {
         {"peers", 0, OPTIONS_NUMBER, &d.peers, "N", "so many peers, each a process (5)"},
         {"shards", 0, OPTIONS_NUMBER, &d.shards, "S", "so many nodes in each of them (1)"},
         {"backend", 0, OPTIONS_TEXT, &d.backend, "NAME", "auto, io_uring or epoll (auto)"},
         {"once", 0, OPTIONS_FLAG, &d.is_once, NULL, "call, kill a peer, call again, end"},
         {"hold", 0, OPTIONS_FLAG, &d.is_hold, NULL, "the overlay alone, until SIGTERM or Ctrl-C"},
+        {"phones", 0, OPTIONS_TEXT, &d.phone_kind, "KIND",
+         "alice's and bob's phones: builtin, or baresip where it is installed (builtin)"},
         {"json", 0, OPTIONS_FLAG, &d.is_json, NULL, "one JSON object; with --once or --hold"},
     };
     const struct options options = {
-        .usage = "chordial demo [--peers N] [--shards S] [--once | --hold] [--json]",
+        .usage =
+            "chordial demo [--peers N] [--shards S] [--once | --hold] [--json] [--phones KIND]",
         .about =
             "An overlay on 127.0.0.1 with a throw-away authority, and ten phones.  Everything\n"
             "it makes is gone when it ends.",

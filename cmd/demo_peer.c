@@ -48,18 +48,17 @@ static bool is_free(uint16_t port)
     return good;
 }
 
-/* `width` ports in a row for each of `count` peers; 0 when there are none. */
-static uint16_t find_ports(uint32_t wanted)
+uint16_t demo_peer_spare_ports(uint32_t count)
 {
     for (int i = 0; i < PORT_TRIES; i++) {
         uint32_t random = 0;
         host_random(&random, sizeof(random));
-        uint32_t first = PORT_FIRST + random % (PORT_LAST - PORT_FIRST - wanted);
+        uint32_t first = PORT_FIRST + random % (PORT_LAST - PORT_FIRST - count);
         uint32_t good = 0;
-        while (good < wanted && is_free((uint16_t)(first + good))) {
+        while (good < count && is_free((uint16_t)(first + good))) {
             good++;
         }
-        if (good == wanted) {
+        if (good == count) {
             return (uint16_t)first;
         }
     }
@@ -69,7 +68,7 @@ static uint16_t find_ports(uint32_t wanted)
 enum err demo_peer_ports(struct demo_peer *peers, uint32_t count, uint32_t shards, char *why)
 {
     uint32_t width = 2 * shards + 2; /* overlay, overlay SIP, phones, and one for TLS of phones */
-    uint16_t port = find_ports(count * width);
+    uint16_t port = demo_peer_spare_ports(count * width);
     if (port == 0) {
         return say_why(why, ERR_IO, "no free ports: 127.0.0.1:%d-%d: close something", PORT_FIRST,
                        PORT_LAST);

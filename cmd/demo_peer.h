@@ -43,6 +43,8 @@ struct demo_peer_options {
 /* Finds loopback ports that are free now for `count` peers. */
 enum err demo_peer_ports(struct demo_peer *peers, uint32_t count, uint32_t shards,
                          char *why) MUST_USE;
+/* The first of `count` loopback ports in a row that are free now; 0: there are none. */
+uint16_t demo_peer_spare_ports(uint32_t count);
 enum err demo_peer_start(struct demo_peer *peer, const struct demo_place *place,
                          const struct demo_peer_options *options, char *why) MUST_USE;
 /* Asks for its status; false when it does not answer in time. */

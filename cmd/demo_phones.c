@@ -4,7 +4,14 @@
 #include "link/crypto_boring.h"
 #include <stdio.h>
 
-enum { EXPIRES_S = 3600, STEP_MS = 50, TALK_MS = 20, PAUSE_MS = 200, REGISTER_MS = 8000 };
+enum {
+    EXPIRES_S = 3600,
+    STEP_MS = 50,
+    TALK_MS = 20,
+    REAL_TALK_MS = 1000,
+    PAUSE_MS = 200,
+    REGISTER_MS = 15000
+};
 
 static void poll_all(struct demo_phones *p, struct phone *waiting, uint32_t ms)
 {
@@ -55,34 +62,76 @@ static void place_all(struct demo_phones *p)
     }
 }
 
-bool demo_phones_open(struct demo_phones *p, struct demo_ring *ring, const volatile int *stop,
-                      char *why)
+static bool is_real(const struct demo_phones *p, uint32_t account)
 {
-    *p = (struct demo_phones){.ring = ring, .stop = stop};
-    uint64_t until_us = host_now_us() + REGISTER_MS * 1000;
-    for (size_t i = 0; i < DEMO_PLACE_ACCOUNTS; i++) {
-        p->phones[i].fd = -1;
+    return p->is_baresip && account < DEMO_PHONES_REAL;
+}
+
+/* Starts to register; finish_register waits for it. */
+static bool begin_register(struct demo_phones *p, uint32_t account, char *why)
+{
+    const struct demo_place *place = &p->ring->place;
+    const struct demo_place_account *a = &place->accounts[account];
+    const struct address *server = &p->ring->peers[p->peers[account]].sip;
+    if (is_real(p, account)) {
+        uint16_t port = demo_peer_spare_ports(4);
+        return demo_baresip_start(&p->real[account], place, a, server, port, why) == ERR_OK;
     }
-    place_all(p);
-    for (size_t i = 0; i < DEMO_PLACE_ACCOUNTS; i++) {
-        const struct demo_place_account *a = &ring->place.accounts[i];
-        if (!phone_open(&p->phones[i], crypto_boring(), a->user, a->password,
-                        &ring->peers[p->peers[i]].sip)) {
-            say_why(why, ERR_IO, "no socket: %s: %s", a->user, say_errno());
-            return false;
-        }
-        phone_register(&p->phones[i], EXPIRES_S);
+    if (!phone_open(&p->phones[account], crypto_boring(), a->user, a->password, server)) {
+        say_why(why, ERR_IO, "no socket: %s: %s", a->user, say_errno());
+        return false;
     }
-    for (size_t i = 0; i < DEMO_PLACE_ACCOUNTS; i++) {
-        const struct phone *phone = &p->phones[i];
-        if (!finish(p, &p->phones[i], until_us)) {
-            say_why(why, ERR_REMOTE, "cannot register: %s at %s: %u %s", phone->user,
-                    ring->peers[p->peers[i]].name, phone->request.status, phone->request.why);
-            return false;
+    phone_register(&p->phones[account], EXPIRES_S);
+    return true;
+}
+
+static bool finish_real(struct demo_phones *p, uint32_t account, uint64_t until_us, char *why)
+{
+    const char *user = p->ring->place.accounts[account].user;
+    while (*p->stop == 0 && host_now_us() < until_us) {
+        if (demo_baresip_connect(&p->real[account]) && demo_ring_is_readable(p->ring, user)) {
+            return true;
         }
-        p->is_registered[i] = true;
+        poll_all(p, NULL, STEP_MS);
+    }
+    say_why(why, ERR_REMOTE, "baresip cannot register: %s: is it installed?", user);
+    return false;
+}
+
+static bool finish_register(struct demo_phones *p, uint32_t account, uint64_t until_us, char *why)
+{
+    struct phone *phone = &p->phones[account];
+    if (is_real(p, account)) {
+        return finish_real(p, account, until_us, why);
+    }
+    if (!finish(p, phone, until_us)) {
+        say_why(why, ERR_REMOTE, "cannot register: %s at %s: %u %s", phone->user,
+                p->ring->peers[p->peers[account]].name, phone->request.status, phone->request.why);
+        return false;
     }
     return true;
+}
+
+bool demo_phones_open(struct demo_phones *p, struct demo_ring *ring, bool is_baresip,
+                      const volatile int *stop, char *why)
+{
+    bool good = true;
+    *p = (struct demo_phones){.ring = ring, .is_baresip = is_baresip, .stop = stop};
+    for (uint32_t i = 0; i < DEMO_PLACE_ACCOUNTS; i++) {
+        p->phones[i].fd = -1;
+    }
+    for (uint32_t i = 0; i < DEMO_PHONES_REAL; i++) {
+        p->real[i].control = -1;
+    }
+    place_all(p);
+    uint64_t until_us = host_now_us() + REGISTER_MS * 1000;
+    for (uint32_t i = 0; good && i < DEMO_PLACE_ACCOUNTS; i++) {
+        good = begin_register(p, i, why);
+    }
+    for (uint32_t i = 0; good && i < DEMO_PLACE_ACCOUNTS; i++) {
+        good = p->is_registered[i] = finish_register(p, i, until_us, why);
+    }
+    return good;
 }
 
 void demo_phones_close(struct demo_phones *p)
@@ -92,6 +141,9 @@ void demo_phones_close(struct demo_phones *p)
             phone_close(&p->phones[i]);
         }
     }
+    for (size_t i = 0; i < DEMO_PHONES_REAL; i++) {
+        demo_baresip_end(&p->real[i]);
+    }
 }
 
 void demo_phones_rest(struct demo_phones *p, uint32_t ms)
@@ -99,8 +151,41 @@ void demo_phones_rest(struct demo_phones *p, uint32_t ms)
     poll_all(p, NULL, ms);
 }
 
+/* Waits until `*flag` or the end of the call; how long it took. */
+static uint64_t wait_real(struct demo_phones *p, struct demo_baresip *b, const bool *flag,
+                          uint64_t until_us)
+{
+    uint64_t begun_us = host_now_us();
+    while (!*flag && !b->is_closed && *p->stop == 0 && host_now_us() < until_us) {
+        demo_baresip_poll(b, 1);
+        poll_all(p, NULL, 0);
+    }
+    return host_now_us() - begun_us;
+}
+
+static bool try_real_call(struct demo_phones *p, uint64_t until_us, struct demo_phones_call *c)
+{
+    struct demo_baresip *b = &p->real[c->from];
+    demo_baresip_poll(b, 0); /* what is left of an earlier call */
+    demo_baresip_dial(b, p->ring->place.accounts[c->to].user);
+    c->invite_us = wait_real(p, b, &b->is_up, until_us);
+    c->status = b->is_up ? 200 : 480;
+    snprintf(c->why, sizeof(c->why), "%s", b->why);
+    if (!b->is_up) {
+        demo_baresip_hangup(b);
+        return false;
+    }
+    poll_all(p, NULL, REAL_TALK_MS);
+    demo_baresip_hangup(b);
+    c->bye_us = wait_real(p, b, &b->is_closed, until_us);
+    return b->is_closed;
+}
+
 static bool try_call(struct demo_phones *p, uint64_t until_us, struct demo_phones_call *c)
 {
+    if (is_real(p, c->from)) {
+        return try_real_call(p, until_us, c);
+    }
     struct phone *phone = &p->phones[c->from];
     struct demo_ring *r = p->ring;
     phone_call(phone, r->place.accounts[c->to].user);

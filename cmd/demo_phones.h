@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* demo_phones.h - the phones of a demo: one built-in phone for each account, placed so that alice's
- * and bob's peers do not own bob's record.
+/* demo_phones.h - the phones of a demo: one built-in phone for each account (or a baresip each for
+ * alice and bob), placed so that alice's and bob's peers do not own bob's record.
  *
  * They know nothing of the peers but a UDP address.  Owner: cmd_demo.c; one thread. */
 #pragma once
+#include "cmd/demo_baresip.h"
 #include "cmd/demo_ring.h"
 #include "cmd/phone.h"
 
-enum { DEMO_PHONES_ALICE = 0, DEMO_PHONES_BOB = 1, DEMO_PHONES_CAROL = 2 };
+enum { DEMO_PHONES_ALICE = 0, DEMO_PHONES_BOB = 1, DEMO_PHONES_CAROL = 2, DEMO_PHONES_REAL = 2 };
 
 struct demo_phones_call {
     uint32_t from, to; /* accounts */
@@ -24,6 +25,8 @@ struct demo_phones_call {
 struct demo_phones {
     struct demo_ring *ring;
     struct phone phones[DEMO_PLACE_ACCOUNTS];
+    bool is_baresip; /* alice and bob have a real one instead */
+    struct demo_baresip real[DEMO_PHONES_REAL];
     uint32_t peers[DEMO_PLACE_ACCOUNTS]; /* where each registers */
     bool is_registered[DEMO_PLACE_ACCOUNTS];
     uint32_t bob_owner;       /* the peer that owns bob's record; peer_count: unknown */
@@ -31,8 +34,8 @@ struct demo_phones {
 };
 
 /* Places all phones and registers them; false and the reason when one could not be. */
-bool demo_phones_open(struct demo_phones *p, struct demo_ring *ring, const volatile int *stop,
-                      char *why);
+bool demo_phones_open(struct demo_phones *p, struct demo_ring *ring, bool is_baresip,
+                      const volatile int *stop, char *why);
 void demo_phones_close(struct demo_phones *p);
 /* Lets phones answer for a while. */
 void demo_phones_rest(struct demo_phones *p, uint32_t ms);

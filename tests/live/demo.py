@@ -68,6 +68,14 @@ def test_once_two_shards():
         check_gone(folder, 'after --once --shards 2')
 
 
+def test_once_with_baresip():
+    with Folder() as folder:
+        demo = start(folder, '--once', '--json', '--phones', 'baresip', stdout=subprocess.PIPE)
+        out, errors = demo.communicate(timeout=60)
+        check(demo.returncode == 0, f'exit {demo.returncode}: {errors[-1000:]} {out}')
+        check_gone(folder, 'after --once --phones baresip')
+
+
 def test_first_screen():
     with Folder() as folder:
         began = time.monotonic()
@@ -156,5 +164,5 @@ def test_usage():
                   f'{words}: {demo.returncode} {out} {errors}')
 
 
-run([test_once_json, test_once_two_shards, test_first_screen, test_hold, test_ends,
-     test_live_keys, test_usage])
+run([test_once_json, test_once_two_shards, test_once_with_baresip, test_first_screen, test_hold,
+     test_ends, test_live_keys, test_usage])
