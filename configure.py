@@ -126,8 +126,11 @@ def link(n, mode, out, objects, folder, extra=()):
     """Links `objects` with the archives of `folder` and below, and what those need."""
     folders = below(folder)
     libraries = list(extra) + [name for f in folders for name in LIBRARIES.get(f, [])]
-    n.build(out, 'link_' + mode, objects + [archive(mode, f) for f in folders],
-            libs=references(libraries, 'libs'))
+    libs = references(libraries, 'libs')
+    if 'jemalloc' in extra:  # with LTO the linker sees too late that malloc is wanted
+        libs = libs.replace('$jemalloc_libs',
+                            '-Wl,--push-state,--no-as-needed $jemalloc_libs -Wl,--pop-state')
+    n.build(out, 'link_' + mode, objects + [archive(mode, f) for f in folders], libs=libs)
     return out
 
 
