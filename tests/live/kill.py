@@ -48,13 +48,14 @@ def is_readable(demo, peers, phones):
 
 
 def copies(demo, peers):
-    """How many peers hold each registration."""
+    """How many peers hold each registration; none at all where they stand on one host."""
     held = {}
     for peer in peers:
         for row in demo.ask(peer, cmd='stored')['rows']:
             if row['kind'] == SIP_REGISTRATION and row['exists']:
-                held.setdefault(row['resource'], set()).add(peer)
-    return {resource: len(at) for resource, at in held.items()}
+                held.setdefault(row['resource'], set()).add((peer, row['shard']))
+    return {resource: len(at) if len({peer for peer, _ in at}) > 1 else 0
+            for resource, at in held.items()}
 
 
 def call_until(caller, callee, end):
@@ -66,8 +67,8 @@ def call_until(caller, callee, end):
         time.sleep(0.2)
 
 
-def kill_one(victim):
-    with Demo(peers=PEERS) as demo, Phones(demo) as phones:
+def kill_one(victim, shards=1):
+    with Demo(peers=PEERS, shards=shards) as demo, Phones(demo) as phones:
         survivors = [i for i in range(PEERS) if i != victim]
         time.sleep(1.2)
         demo.kill(victim)
@@ -89,6 +90,10 @@ def kill_one(victim):
 def test_kill():
     for victim in range(PEERS) if FULL else [2]:
         kill_one(victim)
+
+
+def test_kill_with_two_shards():
+    kill_one(1, shards=2)
 
 
 def test_leave():
@@ -123,4 +128,4 @@ def test_leave():
         print(f'  gone {time.monotonic() - begun:.1f} s after SIGTERM, at the latest')
 
 
-run([test_kill, test_leave])
+run([test_kill, test_kill_with_two_shards, test_leave])
