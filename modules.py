@@ -38,6 +38,7 @@ MODULES = {
         ids
         kind_sip
         msgs
+        reject
         secblock
         sip_edit
         sip_hdr

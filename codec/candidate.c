@@ -13,7 +13,7 @@ void candidate_rd_address(struct rd *r, struct candidate_address *out)
     out->type = rd_u8(r);
     struct slice value = rd_opaque8(r);
     if (out->type == 0) {
-        rd_fail(r);
+        rd_reject(r, REJECT_ZERO_TYPE);
     }
     if (out->type != TYPE_IPV4 && out->type != TYPE_IPV6) {
         out->unknown = value;
@@ -23,8 +23,8 @@ void candidate_rd_address(struct rd *r, struct candidate_address *out)
     struct rd inner = rd_init(value);
     struct slice ip = rd_bytes(&inner, ip_bytes);
     uint16_t port = rd_u16(&inner);
-    if (!rd_is_done(&inner)) {
-        rd_fail(r);
+    rd_close(r, &inner);
+    if (!rd_ok(r)) {
         return;
     }
     out->address.family = out->type == TYPE_IPV4 ? 4 : 6;
@@ -77,14 +77,15 @@ bool candidate_next(struct rd *r, struct candidate *out)
     if (out->type == CANDIDATE_SRFLX || out->type == CANDIDATE_RELAY) {
         candidate_rd_address(r, &out->related);
     } else if (out->type != CANDIDATE_HOST) {
-        rd_fail(r);
+        rd_reject(r, REJECT_UNKNOWN_TYPE);
     }
     out->extensions = rd_opaque16(r);
     struct rd list = rd_init(out->extensions);
     struct candidate_extension e;
     while (candidate_extension_next(&list, &e)) {}
-    if (!rd_ok(&list) || out->overlay_link == 0) {
-        rd_fail(r);
+    rd_close(r, &list);
+    if (out->overlay_link == 0) {
+        rd_reject(r, REJECT_ZERO_TYPE);
     }
     return rd_ok(r);
 }

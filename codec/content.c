@@ -13,7 +13,7 @@ bool content_extension_next(struct rd *r, struct content_extension *out)
     out->critical = rd_bool(r);
     out->contents = rd_opaque32(r);
     if (out->type == 0) {
-        rd_fail(r);
+        rd_reject(r, REJECT_ZERO_TYPE);
     }
     return rd_ok(r);
 }

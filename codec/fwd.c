@@ -23,9 +23,7 @@ static void read_inner(struct rd *r, struct slice value, struct slice *id)
 {
     struct rd inner = rd_init(value);
     *id = rd_opaque8(&inner);
-    if (!rd_is_done(&inner)) {
-        rd_fail(r);
-    }
+    rd_close(r, &inner);
 }
 
 void fwd_rd_destination(struct rd *r, const struct rl_params *p, struct fwd_destination *out)
@@ -37,22 +35,22 @@ void fwd_rd_destination(struct rd *r, const struct rl_params *p, struct fwd_dest
         (void)rd_u8(r);
         out->type = FWD_DESTINATION_OPAQUE;
         out->is_compact = true;
-        out->wire = out->id = r->failed ? SLICE_EMPTY : slice_of(start, 2);
+        out->wire = out->id = rd_ok(r) ? slice_of(start, 2) : SLICE_EMPTY;
         return;
     }
     out->id = rd_opaque8(r);
-    if (r->failed) {
+    if (!rd_ok(r)) {
         return;
     }
     out->wire = slice_of(start, (size_t)(r->at - start));
     if (type == FWD_DESTINATION_NODE) {
         if (out->id.len != p->node_id_length) {
-            rd_fail(r);
+            rd_reject(r, REJECT_NODE_LENGTH);
         }
     } else if (type == FWD_DESTINATION_RESOURCE || type == FWD_DESTINATION_OPAQUE) {
         read_inner(r, out->id, &out->id);
     } else if (type == 0) {
-        rd_fail(r);
+        rd_reject(r, REJECT_ZERO_TYPE);
     }
 }
 
@@ -106,9 +104,9 @@ bool fwd_option_next(struct rd *r, struct fwd_option *out)
     out->flags = rd_u8(r);
     out->value = rd_opaque16(r);
     if (out->type == 0) {
-        rd_fail(r);
+        rd_reject(r, REJECT_ZERO_TYPE);
     }
-    if (r->failed) {
+    if (!rd_ok(r)) {
         return false;
     }
     out->wire = slice_of(start, (size_t)(r->at - start));

@@ -36,8 +36,10 @@ enum err ids_node_of(struct slice bytes, const struct rl_params *p, struct node_
 
 void ids_rd_node(struct rd *r, const struct rl_params *p, struct node_id *out)
 {
-    if (ids_node_of(rd_bytes(r, p->node_id_length), p, out) != ERR_OK) {
-        rd_fail(r);
+    memset(out, 0, sizeof(*out));
+    const uint8_t *bytes = rd_take(r, p->node_id_length);
+    if (bytes != NULL) {
+        memcpy(out->bytes, bytes, p->node_id_length);
     }
 }
 

@@ -31,7 +31,7 @@ static void read_types8(struct rd *r, const struct rl_params *p, struct slice *o
 {
     read_opaque8(r, p, out);
     if (out->len > 0 && memchr(out->data, 0, out->len) != NULL) {
-        rd_fail(r);
+        rd_reject(r, REJECT_ZERO_TYPE);
     }
 }
 
@@ -84,9 +84,7 @@ static void write_address(struct wr *w, const struct rl_params *p,
         struct rd list = rd_init(*out);                                                            \
         item ignored;                                                                              \
         while (next) {}                                                                            \
-        if (!rd_ok(&list)) {                                                                       \
-            rd_fail(r);                                                                            \
-        }                                                                                          \
+        rd_close(r, &list);                                                                        \
     }                                                                                              \
     static void write_##kind(struct wr *w, const struct rl_params *p, const struct slice *in)      \
     {                                                                                              \
@@ -167,8 +165,9 @@ bool msgs_probe_next(struct rd *probes, struct msgs_probe *out)
     } else {
         out->unknown = rd_rest(&inner);
     }
-    if (!rd_is_done(&inner) || out->type == 0) {
-        rd_fail(probes);
+    rd_close(probes, &inner);
+    if (out->type == 0) {
+        rd_reject(probes, REJECT_ZERO_TYPE);
     }
     return rd_ok(probes);
 }
@@ -207,7 +206,7 @@ static struct slice read_nodes(struct rd *r, const struct rl_params *p)
 {
     struct slice nodes = rd_opaque16(r);
     if (nodes.len % p->node_id_length != 0) {
-        rd_fail(r);
+        rd_reject(r, REJECT_NODE_LIST);
     }
     return nodes;
 }
@@ -220,7 +219,7 @@ enum err msgs_chord_update_decode(struct slice body, const struct rl_params *p,
     out->uptime_s = rd_u32(&r);
     out->type = rd_u8(&r);
     if (out->type < MSGS_CHORD_PEER_READY || out->type > MSGS_CHORD_FULL) {
-        rd_fail(&r);
+        rd_reject(&r, REJECT_UNKNOWN_TYPE);
     }
     if (out->type != MSGS_CHORD_PEER_READY) {
         out->predecessors = read_nodes(&r, p);
@@ -252,7 +251,7 @@ enum err msgs_chord_leave_decode(struct slice data, const struct rl_params *p,
     out->type = rd_u8(&r);
     out->peers = read_nodes(&r, p);
     if (out->type != MSGS_CHORD_FROM_SUCCESSOR && out->type != MSGS_CHORD_FROM_PREDECESSOR) {
-        rd_fail(&r);
+        rd_reject(&r, REJECT_UNKNOWN_TYPE);
     }
     return rd_is_done(&r) ? ERR_OK : ERR_MALFORMED;
 }

@@ -3,18 +3,21 @@
  *
  * A decoder is straight-line code: read field after field, ask once at the end.  After the first
  * fault every read gives zeros and empty slices, every write does nothing, and rd_ok / wr_ok stay
- * false.  Big-endian; length prefixes count bytes (RFC 6940 6.3.1).
+ * false.  A reading cursor then tells what was wrong (`why`) and where (`at`).  Big-endian; length
+ * prefixes count bytes (RFC 6940 6.3.1).
  *
  * Owner:   the caller; a cursor is a few words on the stack and borrows its bytes.
  * Limits:  a write that does not fit its buffer, or a region too long for its length prefix, is
  *          refused as a whole: never is a length cut short. */
 #pragma once
+#include "codec/reject.h"
+#include "core/err.h"
 #include "core/slice.h"
 
 struct rd {
-    const uint8_t *at;
-    const uint8_t *end;
-    bool failed;
+    const uint8_t *at;  /* the next byte; after a fault the field that is wrong */
+    const uint8_t *end; /* after a fault the same as `at` */
+    enum reject why;    /* the first fault */
 };
 
 struct wr {
@@ -28,19 +31,19 @@ static inline struct rd rd_init(struct slice bytes)
 {
     /* A NULL slice has length 0; adding 0 to NULL is not for C17, hence the test. */
     const uint8_t *end = bytes.len == 0 ? bytes.data : bytes.data + bytes.len;
-    return (struct rd){bytes.data, end, false};
+    return (struct rd){bytes.data, end, REJECT_NONE};
 }
 
 /* Nothing was wrong so far. */
 static inline bool rd_ok(const struct rd *r)
 {
-    return !r->failed;
+    return r->why == REJECT_NONE;
 }
 
 /* Nothing was wrong and every byte was read: what a strict decoder asks last. */
 static inline bool rd_is_done(const struct rd *r)
 {
-    return !r->failed && r->at == r->end;
+    return r->why == REJECT_NONE && r->at == r->end;
 }
 
 static inline size_t rd_left(const struct rd *r)
@@ -48,17 +51,45 @@ static inline size_t rd_left(const struct rd *r)
     return (size_t)(r->end - r->at);
 }
 
-/* The caller found something wrong. */
-static inline void rd_fail(struct rd *r)
+/* Something is wrong at `at`; the first such call counts. */
+static inline void rd_reject_at(struct rd *r, enum reject why, const uint8_t *at)
 {
-    r->failed = true;
-    r->at = r->end;
+    if (r->why == REJECT_NONE) {
+        r->why = why;
+        r->at = at;
+    }
+    r->end = r->at;
+}
+
+/* Something is wrong with what was read last. */
+static inline void rd_reject(struct rd *r, enum reject why)
+{
+    rd_reject_at(r, why, r->at);
+}
+
+/* The end of a structure that fills its bytes: says TRAILING when it does not. */
+static inline enum err rd_finish(struct rd *r)
+{
+    if (r->at != r->end) {
+        rd_reject(r, REJECT_TRAILING);
+    }
+    return rd_ok(r) ? ERR_OK : ERR_MALFORMED;
+}
+
+/* The end of `inner`, which must have filled the bytes that `r` framed for it; a fault inside
+ * becomes one of `r`. */
+static inline void rd_close(struct rd *r, const struct rd *inner)
+{
+    if (UNLIKELY(!rd_is_done(inner))) {
+        bool is_framing = inner->why == REJECT_NONE || inner->why == REJECT_SHORT;
+        rd_reject_at(r, is_framing ? REJECT_INNER_LENGTH : inner->why, inner->at);
+    }
 }
 
 static inline const uint8_t *rd_take(struct rd *r, size_t len)
 {
     if (UNLIKELY(rd_left(r) < len)) {
-        rd_fail(r);
+        rd_reject(r, REJECT_SHORT);
         return NULL;
     }
     const uint8_t *taken = r->at;
@@ -118,7 +149,7 @@ static inline bool rd_bool(struct rd *r)
 {
     uint8_t v = rd_u8(r);
     if (v > 1) {
-        rd_fail(r);
+        rd_reject(r, REJECT_BOOLEAN);
     }
     return v == 1;
 }
@@ -161,13 +192,16 @@ static inline struct slice rd_opaque32(struct rd *r)
     return rd_bytes(r, len);
 }
 
-/* A cursor over the next `len` bytes, for a list or an inner structure.  Born failed when there
- * are not so many. */
+/* A cursor over the next `len` bytes, for a list or an inner structure, to be given to rd_close.
+ * Born with the fault of `r` when there are not so many. */
 static inline struct rd rd_sub(struct rd *r, size_t len)
 {
-    struct rd sub = rd_init(rd_bytes(r, len));
-    sub.failed = r->failed;
-    return sub;
+    const uint8_t *start = r->at;
+    struct slice bytes = rd_bytes(r, len);
+    if (UNLIKELY(!rd_ok(r))) {
+        return (struct rd){start, start, r->why};
+    }
+    return rd_init(bytes);
 }
 
 static inline struct wr wr_init(void *buffer, size_t cap)

@@ -24,8 +24,9 @@ void secblock_rd_identity(struct rd *r, struct secblock_identity *out)
     } else if (out->type != SECBLOCK_IDENTITY_NONE) {
         out->hash = rd_rest(&value);
     }
-    if (!rd_is_done(&value) || out->type == 0) {
-        rd_fail(r);
+    rd_close(r, &value);
+    if (out->type == 0) {
+        rd_reject(r, REJECT_ZERO_TYPE);
     }
 }
 

@@ -45,11 +45,10 @@ static void read_data(struct rd *r, enum stored_model model, struct stored_data 
     out->lifetime_s = rd_u32(&inner);
     stored_rd_value(&inner, model, &out->value);
     secblock_rd_signature(&inner, &out->signature);
-    if (!rd_is_done(&inner)) {
-        rd_fail(r);
-        return;
+    rd_close(r, &inner);
+    if (rd_ok(r)) {
+        out->wire = slice_of(start, 4 + len);
     }
-    out->wire = slice_of(start, 4 + len);
 }
 
 bool stored_next(struct rd *values, enum stored_model model, struct stored_data *out)
@@ -169,7 +168,7 @@ bool stored_response_next(struct rd *responses, const struct rl_params *p,
     out->generation = rd_u64(responses);
     out->replicas = rd_opaque16(responses);
     if (out->replicas.len % p->node_id_length != 0) {
-        rd_fail(responses);
+        rd_reject(responses, REJECT_NODE_LIST);
     }
     return rd_ok(responses);
 }
@@ -201,7 +200,7 @@ struct rd stored_specifier_items(const struct stored_specifier *s, enum stored_m
     size_t len = rd_u16(&r);
     struct rd items = rd_sub(&r, len);
     if (!rd_is_done(&r)) {
-        rd_fail(&items);
+        rd_reject(&items, REJECT_INNER_LENGTH);
     }
     return items;
 }
@@ -309,9 +308,7 @@ bool stored_meta_next(struct rd *values, enum stored_model model, struct stored_
     out->storage_time_ms = rd_u64(&inner);
     out->lifetime_s = rd_u32(&inner);
     stored_rd_metadata(&inner, model, out);
-    if (!rd_is_done(&inner)) {
-        rd_fail(values);
-    }
+    rd_close(values, &inner);
     return rd_ok(values);
 }
 

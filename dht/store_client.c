@@ -328,7 +328,7 @@ static struct rd values_in(const struct store_client *c, const struct op *op,
     struct rd none = rd_init(SLICE_EMPTY);
     struct msgs_fetch_ans ans;
     struct stored_block block;
-    rd_fail(&none);
+    rd_reject(&none, REJECT_SHORT);
     if (answer == NULL || msgs_fetch_ans_decode(answer->body, c->s.params, &ans) != ERR_OK) {
         return none;
     }
