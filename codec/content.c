@@ -4,40 +4,55 @@
 
 enum { CODE_RESERVED_FIRST = 0x8000 };
 
+void content_rd_extension(struct rd *r, struct content_extension *out)
+{
+    const uint8_t *start = r->at;
+    out->type = rd_u16(r);
+    out->critical = rd_bool(r);
+    out->contents = rd_opaque32(r);
+    if (out->type == 0) {
+        rd_reject_at(r, REJECT_ZERO_TYPE, start);
+    }
+}
+
 bool content_extension_next(struct rd *r, struct content_extension *out)
 {
     if (rd_left(r) == 0) {
         return false;
     }
-    out->type = rd_u16(r);
-    out->critical = rd_bool(r);
-    out->contents = rd_opaque32(r);
-    if (out->type == 0) {
-        rd_reject(r, REJECT_ZERO_TYPE);
-    }
+    content_rd_extension(r, out);
     return rd_ok(r);
 }
 
-enum err content_decode(struct slice payload, struct content *out, struct slice *rest)
+void content_rd(struct rd *r, struct content *out)
 {
-    struct rd r = rd_init(payload);
+    const uint8_t *start = r->at;
     memset(out, 0, sizeof(*out));
-    out->code = rd_u16(&r);
-    out->body = rd_opaque32(&r);
-    out->extensions = rd_opaque32(&r);
-    size_t len = payload.len - rd_left(&r);
-    *rest = rd_rest(&r);
-    bool is_reserved = out->code >= CODE_RESERVED_FIRST && out->code != CONTENT_ERROR;
-    if (!rd_ok(&r) || out->code == 0 || is_reserved) {
-        return ERR_MALFORMED;
+    out->code = rd_u16(r);
+    if (out->code == 0) {
+        rd_reject_at(r, REJECT_ZERO_TYPE, start);
+    } else if (out->code >= CODE_RESERVED_FIRST && out->code != CONTENT_ERROR) {
+        rd_reject_at(r, REJECT_RESERVED_CODE, start);
     }
-    out->bytes = slice_sub(payload, 0, len);
+    out->body = rd_opaque32(r);
+    out->extensions = rd_opaque32(r);
     struct rd extensions = rd_init(out->extensions);
     struct content_extension e;
     while (content_extension_next(&extensions, &e)) {
         out->has_critical |= e.critical;
     }
-    return rd_ok(&extensions) ? ERR_OK : ERR_MALFORMED;
+    rd_close(r, &extensions);
+    if (rd_ok(r)) {
+        out->bytes = slice_of(start, (size_t)(r->at - start));
+    }
+}
+
+enum err content_decode(struct slice payload, struct content *out, struct slice *rest)
+{
+    struct rd r = rd_init(payload);
+    content_rd(&r, out);
+    *rest = rd_rest(&r);
+    return rd_finish(&r);
 }
 
 size_t content_begin(struct wr *w, uint16_t code)
@@ -66,12 +81,17 @@ void content_wr_extension(struct wr *w, const struct content_extension *e)
     wr_opaque32(w, e->contents);
 }
 
+void content_rd_error(struct rd *r, struct content_error *out)
+{
+    out->code = rd_u16(r);
+    out->info = rd_opaque16(r);
+}
+
 enum err content_error_decode(struct slice body, struct content_error *out)
 {
     struct rd r = rd_init(body);
-    out->code = rd_u16(&r);
-    out->info = rd_opaque16(&r);
-    return rd_is_done(&r) ? ERR_OK : ERR_MALFORMED;
+    content_rd_error(&r, out);
+    return rd_finish(&r);
 }
 
 void content_wr_error(struct wr *w, uint16_t error_code, struct slice info)

@@ -48,10 +48,14 @@ static inline bool content_is_answer(uint16_t code)
     return code == CONTENT_ERROR || (code < 0x8000 && code != 0 && (code & 1) == 0);
 }
 
-/* Decodes the front of a whole payload; `rest` is what follows: the SecurityBlock.
- * ERR_MALFORMED: lengths, a Boolean, code 0 or a reserved code, extension type 0. */
+/* Reads the contents and leaves `r` behind them, at the SecurityBlock.  Refused are code 0
+ * (ZERO_TYPE), a reserved one (RESERVED_CODE), and what content_rd_extension refuses. */
+void content_rd(struct rd *r, struct content *out);
+/* Decodes the front of a whole payload; `rest` is what follows: the SecurityBlock. */
 enum err content_decode(struct slice payload, struct content *out, struct slice *rest) MUST_USE;
 
+/* Reads one MessageExtension; type 0 is malformed. */
+void content_rd_extension(struct rd *r, struct content_extension *out);
 /* Walks `extensions`; false at the end or at a fault, see rd_ok. */
 bool content_extension_next(struct rd *r, struct content_extension *out);
 
@@ -64,6 +68,7 @@ void content_wr(struct wr *w, uint16_t code, struct slice body, struct slice ext
 void content_wr_extension(struct wr *w, const struct content_extension *e);
 
 /* ErrorResponse, the body of CONTENT_ERROR. */
+void content_rd_error(struct rd *r, struct content_error *out);
 enum err content_error_decode(struct slice body, struct content_error *out) MUST_USE;
 void content_wr_error(struct wr *w, uint16_t error_code, struct slice info);
 

@@ -41,11 +41,30 @@ enum err frame_scan(struct slice in, size_t message_max, struct frame *out, size
     return ERR_OK;
 }
 
+void frame_rd(struct rd *r, struct frame *out)
+{
+    const uint8_t *start = r->at;
+    uint8_t type = rd_u8(r);
+    memset(out, 0, sizeof(*out));
+    if (type != FRAME_DATA && type != FRAME_ACK) {
+        rd_reject_at(r, REJECT_FRAME_TYPE, start);
+        return;
+    }
+    out->sequence = rd_u32(r);
+    if (type == FRAME_DATA) {
+        out->type = FRAME_DATA;
+        out->message = rd_opaque24(r);
+    } else {
+        out->type = FRAME_ACK;
+        out->received = rd_u32(r);
+    }
+}
+
 enum err frame_decode(struct slice in, struct frame *out)
 {
-    size_t consumed = 0;
-    enum err e = frame_scan(in, FRAME_MESSAGE_MAX, out, &consumed);
-    return e == ERR_OK && consumed == in.len ? ERR_OK : ERR_MALFORMED;
+    struct rd r = rd_init(in);
+    frame_rd(&r, out);
+    return rd_finish(&r);
 }
 
 void frame_put_data_header(uint8_t out[FRAME_DATA_HEADER], uint32_t sequence, size_t message_len)

@@ -29,6 +29,8 @@ struct frame {
 enum err frame_scan(struct slice in, size_t message_max, struct frame *out,
                     size_t *consumed) MUST_USE;
 
+/* Reads one whole frame and leaves `r` behind it.  Refused: FRAME_TYPE, SHORT. */
+void frame_rd(struct rd *r, struct frame *out);
 /* One frame that fills `in` exactly. */
 enum err frame_decode(struct slice in, struct frame *out) MUST_USE;
 

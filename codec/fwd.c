@@ -11,10 +11,17 @@
 #include "codec/fwd.h"
 
 enum {
+    OFFSET_OVERLAY = 4,
+    OFFSET_SEQUENCE = 8,
+    OFFSET_VERSION = 10,
     OFFSET_TTL = 11,
+    OFFSET_FRAGMENT = 12,
     OFFSET_LENGTH = 16,
+    OFFSET_TRANSACTION = 20,
+    OFFSET_MAX_RESPONSE = 28,
     OFFSET_VIA_LENGTH = 32,
     OFFSET_DESTINATION_LENGTH = 34,
+    OFFSET_OPTIONS_LENGTH = 36,
     COMPACT_BIT = 0x80,
 };
 
@@ -45,12 +52,12 @@ void fwd_rd_destination(struct rd *r, const struct rl_params *p, struct fwd_dest
     out->wire = slice_of(start, (size_t)(r->at - start));
     if (type == FWD_DESTINATION_NODE) {
         if (out->id.len != p->node_id_length) {
-            rd_reject(r, REJECT_NODE_LENGTH);
+            rd_reject_at(r, REJECT_NODE_LENGTH, start + 1);
         }
     } else if (type == FWD_DESTINATION_RESOURCE || type == FWD_DESTINATION_OPAQUE) {
         read_inner(r, out->id, &out->id);
     } else if (type == 0) {
-        rd_reject(r, REJECT_ZERO_TYPE);
+        rd_reject_at(r, REJECT_ZERO_TYPE, start);
     }
 }
 
@@ -94,129 +101,173 @@ bool fwd_has_duplicate(struct slice list, const struct rl_params *p)
     return false;
 }
 
-bool fwd_option_next(struct rd *r, struct fwd_option *out)
+void fwd_rd_option(struct rd *r, struct fwd_option *out)
 {
-    if (rd_left(r) == 0) {
-        return false;
-    }
     const uint8_t *start = r->at;
     *out = (struct fwd_option){.type = rd_u8(r)};
     out->flags = rd_u8(r);
     out->value = rd_opaque16(r);
     if (out->type == 0) {
-        rd_reject(r, REJECT_ZERO_TYPE);
+        rd_reject_at(r, REJECT_ZERO_TYPE, start);
     }
-    if (!rd_ok(r)) {
+    if (rd_ok(r)) {
+        out->wire = slice_of(start, (size_t)(r->at - start));
+    }
+}
+
+bool fwd_option_next(struct rd *r, struct fwd_option *out)
+{
+    if (rd_left(r) == 0) {
         return false;
     }
-    out->wire = slice_of(start, (size_t)(r->at - start));
-    return true;
+    fwd_rd_option(r, out);
+    return rd_ok(r);
 }
 
 /* The Via List: well-formed, not too long, free of resources (6.3.2.2). */
-static enum err check_via(const struct rl_params *p, struct fwd *h)
+static void check_via(struct rd *r, const struct rl_params *p, struct fwd *h)
 {
-    struct rd r = rd_init(h->via_list);
+    struct rd list = rd_init(h->via_list);
     struct fwd_destination d;
-    while (fwd_next(&r, p, &d)) {
+    while (fwd_next(&list, p, &d)) {
         if (d.type == FWD_DESTINATION_RESOURCE) {
-            return ERR_MALFORMED;
+            rd_reject_at(&list, REJECT_VIA_RESOURCE, d.wire.data);
+        } else if (h->via_count == FWD_ENTRIES_MAX) {
+            rd_reject_at(&list, REJECT_TOO_MANY, d.wire.data);
+        } else {
+            h->via_count++;
         }
-        if (h->via_count == FWD_ENTRIES_MAX) {
-            return ERR_LIMIT;
-        }
-        h->via_count++;
     }
-    return rd_ok(&r) ? ERR_OK : ERR_MALFORMED;
+    rd_close(r, &list);
 }
 
 /* The Destination List: well-formed, not empty, not too long, a resource only at its end. */
-static enum err check_destinations(const struct rl_params *p, struct fwd *h)
+static void check_destinations(struct rd *r, const struct rl_params *p, struct fwd *h)
 {
-    struct rd r = rd_init(h->destination_list);
+    struct rd list = rd_init(h->destination_list);
     struct fwd_destination d;
-    while (fwd_next(&r, p, &d)) {
-        if (d.type == FWD_DESTINATION_RESOURCE && rd_left(&r) != 0) {
-            return ERR_MALFORMED;
-        }
-        if (h->destination_count == FWD_ENTRIES_MAX) {
-            return ERR_LIMIT;
-        }
-        if (h->destination_count == 0) {
+    if (rd_left(&list) == 0) {
+        rd_reject_at(r, REJECT_EMPTY_LIST, list.at);
+    }
+    while (fwd_next(&list, p, &d)) {
+        if (d.type == FWD_DESTINATION_RESOURCE && rd_left(&list) != 0) {
+            rd_reject_at(&list, REJECT_RESOURCE_NOT_LAST, d.wire.data);
+        } else if (h->destination_count == FWD_ENTRIES_MAX) {
+            rd_reject_at(&list, REJECT_TOO_MANY, d.wire.data);
+        } else if (h->destination_count++ == 0) {
             h->first = d;
         }
-        h->destination_count++;
     }
-    return rd_ok(&r) && h->destination_count > 0 ? ERR_OK : ERR_MALFORMED;
+    rd_close(r, &list);
 }
 
-static enum err check_options(struct fwd *h)
+static void check_options(struct rd *r, struct fwd *h)
 {
-    struct rd r = rd_init(h->options);
+    struct rd list = rd_init(h->options);
     struct fwd_option o;
-    while (fwd_option_next(&r, &o)) {
+    while (fwd_option_next(&list, &o)) {
         h->option_flags |= o.flags;
     }
-    return rd_ok(&r) ? ERR_OK : ERR_MALFORMED;
+    rd_close(r, &list);
 }
 
-/* Fields and lists as slices; `out` is zeroed. */
-static enum err read_fields(struct slice message, struct fwd *out)
+/* Fewer bytes are left than the fixed fields have: names the field that is cut. */
+static void reject_short(struct rd *r)
 {
-    struct rd r = rd_init(message);
+    static const uint8_t widths[] = {4, 4, 2, 1, 1, 4, 4, 8, 4, 2, 2, 2};
+    for (size_t i = 0; i < ARRAY_COUNT(widths); i++) {
+        (void)rd_take(r, widths[i]);
+    }
+}
+
+/* Fields and lists as slices, not yet looked into; leaves `r` behind the header. */
+static void read_fields(struct rd *r, struct fwd *out)
+{
     memset(out, 0, sizeof(*out));
-    if (rd_u32(&r) != FWD_TOKEN) {
-        return ERR_MALFORMED;
+    if (UNLIKELY(rd_left(r) < FWD_FIXED_BYTES)) {
+        reject_short(r);
+        return;
     }
-    out->overlay = rd_u32(&r);
-    out->configuration_sequence = rd_u16(&r);
-    out->version = rd_u8(&r);
-    if (rd_ok(&r) && out->version != FWD_VERSION) {
-        return ERR_UNSUPPORTED;
+    const uint8_t *start = rd_take(r, FWD_FIXED_BYTES);
+    out->overlay = rd_at32(start + OFFSET_OVERLAY);
+    out->configuration_sequence = rd_at16(start + OFFSET_SEQUENCE);
+    out->version = start[OFFSET_VERSION];
+    out->ttl = start[OFFSET_TTL];
+    out->fragment = rd_at32(start + OFFSET_FRAGMENT);
+    out->length = rd_at32(start + OFFSET_LENGTH);
+    out->transaction_id = rd_at64(start + OFFSET_TRANSACTION);
+    out->max_response_length = rd_at32(start + OFFSET_MAX_RESPONSE);
+    if (UNLIKELY(rd_at32(start) != FWD_TOKEN)) {
+        rd_reject_at(r, REJECT_TOKEN, start);
     }
-    out->ttl = rd_u8(&r);
-    out->fragment = rd_u32(&r);
-    out->length = rd_u32(&r);
-    out->transaction_id = rd_u64(&r);
-    out->max_response_length = rd_u32(&r);
-    size_t via_len = rd_u16(&r);
-    size_t destination_len = rd_u16(&r);
-    size_t options_len = rd_u16(&r);
-    out->via_list = rd_bytes(&r, via_len);
-    out->destination_list = rd_bytes(&r, destination_len);
-    out->options = rd_bytes(&r, options_len);
-    if (!rd_ok(&r) || (out->fragment & FWD_FRAGMENT_ALWAYS) == 0) {
-        return ERR_MALFORMED;
+    if (UNLIKELY(out->version != FWD_VERSION)) {
+        rd_reject_at(r, REJECT_VERSION, start + OFFSET_VERSION);
     }
-    out->header_bytes = (uint32_t)(FWD_FIXED_BYTES + via_len + destination_len + options_len);
-    out->payload = rd_rest(&r);
-    return ERR_OK;
+    if (UNLIKELY((out->fragment & FWD_FRAGMENT_ALWAYS) == 0)) {
+        rd_reject_at(r, REJECT_FRAGMENT_BIT, start + OFFSET_FRAGMENT);
+    }
+    out->via_list = rd_bytes(r, rd_at16(start + OFFSET_VIA_LENGTH));
+    out->destination_list = rd_bytes(r, rd_at16(start + OFFSET_DESTINATION_LENGTH));
+    out->options = rd_bytes(r, rd_at16(start + OFFSET_OPTIONS_LENGTH));
+    if (LIKELY(rd_ok(r))) {
+        out->header_bytes = (uint32_t)(r->at - start);
+        out->payload = slice_of(r->at, rd_left(r));
+    }
+}
+
+static void check_lists(struct rd *r, const struct rl_params *p, struct fwd *out)
+{
+    if (rd_ok(r)) {
+        check_via(r, p, out);
+        check_destinations(r, p, out);
+        check_options(r, out);
+    }
+}
+
+void fwd_rd(struct rd *r, const struct rl_params *p, struct fwd *out)
+{
+    read_fields(r, out);
+    check_lists(r, p, out);
+}
+
+void fwd_rd_message(struct rd *r, const struct rl_params *p, struct fwd *out)
+{
+    const uint8_t *start = r->at;
+    size_t len = rd_left(r);
+    read_fields(r, out);
+    /* First, for a foreign overlay may have Node-IDs of another length. */
+    if (rd_ok(r) && out->overlay != p->overlay) {
+        rd_reject_at(r, REJECT_OVERLAY, start + OFFSET_OVERLAY);
+    }
+    if (rd_ok(r) && out->length != len) {
+        rd_reject_at(r, REJECT_MESSAGE_LENGTH, start + OFFSET_LENGTH);
+    }
+    check_lists(r, p, out);
+}
+
+static enum err err_of(enum reject why)
+{
+    if (LIKELY(why == REJECT_NONE)) {
+        return ERR_OK;
+    }
+    return why == REJECT_VERSION    ? ERR_UNSUPPORTED
+           : why == REJECT_TOO_MANY ? ERR_LIMIT
+           : why == REJECT_OVERLAY  ? ERR_WRONG_OVERLAY
+                                    : ERR_MALFORMED;
 }
 
 enum err fwd_decode_header(struct slice message, const struct rl_params *p, struct fwd *out)
 {
-    enum err e = read_fields(message, out);
-    if (e == ERR_OK) {
-        e = check_via(p, out);
-    }
-    if (e == ERR_OK) {
-        e = check_destinations(p, out);
-    }
-    return e == ERR_OK ? check_options(out) : e;
+    struct rd r = rd_init(message);
+    fwd_rd(&r, p, out);
+    return err_of(r.why);
 }
 
 enum err fwd_decode(struct slice message, const struct rl_params *p, struct fwd *out)
 {
-    enum err e = fwd_decode_header(message, p, out);
-    /* A foreign overlay may have Node-IDs of another length: say so rather than "malformed". */
-    if ((e == ERR_OK || e == ERR_MALFORMED) && out->header_bytes != 0 &&
-        out->overlay != p->overlay) {
-        return ERR_WRONG_OVERLAY;
-    }
-    if (e == ERR_OK && out->length != message.len) {
-        return ERR_MALFORMED;
-    }
-    return e;
+    struct rd r = rd_init(message);
+    fwd_rd_message(&r, p, out);
+    return err_of(r.why);
 }
 
 void fwd_wr_node(struct wr *w, const struct rl_params *p, const struct node_id *id)

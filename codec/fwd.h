@@ -76,14 +76,23 @@ struct fwd {
     struct slice payload; /* behind the header: MessageContents and SecurityBlock, or a fragment */
 };
 
-/* Decodes and checks the header of a received message.
- * ERR_MALFORMED: drop (0x14 where an answer is due); ERR_UNSUPPORTED: other version, drop silently;
- * ERR_WRONG_OVERLAY: drop silently (A-02); ERR_LIMIT: too many list entries.
+/* Reads and checks a header (or a message with one in front) and leaves `r` at the payload.  Why it
+ * refuses: TOKEN, VERSION, FRAGMENT_BIT; SHORT where header or a list ends early; VIA_RESOURCE,
+ * RESOURCE_NOT_LAST, EMPTY_LIST, TOO_MANY; and what fwd_rd_destination and fwd_rd_option refuse.
+ * After a fault `out` is not to be used.
  * Left to the caller: ttl against initial-ttl, sizes against max-message-size. */
+void fwd_rd(struct rd *r, const struct rl_params *p, struct fwd *out);
+
+/* The same for a received message that is all that is left in `r`: of this overlay (OVERLAY), of
+ * the length that it says (MESSAGE_LENGTH). */
+HOT void fwd_rd_message(struct rd *r, const struct rl_params *p, struct fwd *out);
+
+/* fwd_rd_message, in words of the protocol:
+ * ERR_MALFORMED: drop (0x14 where an answer is due); ERR_UNSUPPORTED: other version, drop silently;
+ * ERR_WRONG_OVERLAY: drop silently (A-02); ERR_LIMIT: too many list entries. */
 HOT enum err fwd_decode(struct slice message, const struct rl_params *p, struct fwd *out) MUST_USE;
 
-/* The same without comparing overlay and length, for printers and captures: `message` may be a
- * header alone. */
+/* fwd_rd in the same words, for printers and captures: `message` may be a header alone. */
 enum err fwd_decode_header(struct slice message, const struct rl_params *p,
                            struct fwd *out) MUST_USE;
 
@@ -120,7 +129,9 @@ bool fwd_destination_is_equal(const struct fwd_destination *a, const struct fwd_
 /* TL-4: does the list name somebody twice?  For requests only. */
 bool fwd_has_duplicate(struct slice list, const struct rl_params *p);
 
-/* Walks the options, like fwd_next.  Type 0 is malformed. */
+/* Reads one option.  Type 0 is malformed. */
+void fwd_rd_option(struct rd *r, struct fwd_option *out);
+/* Walks the options, like fwd_next. */
 bool fwd_option_next(struct rd *r, struct fwd_option *out);
 
 /* List entries of our own making.  A compact id has its top bit set: CHECK. */

@@ -86,6 +86,28 @@ static inline void rd_close(struct rd *r, const struct rd *inner)
     }
 }
 
+/* The number in big-endian order at `p`, whose bytes the caller knows to be there. */
+static inline uint16_t rd_at16(const uint8_t *p)
+{
+    uint16_t v;
+    memcpy(&v, p, sizeof(v));
+    return __builtin_bswap16(v);
+}
+
+static inline uint32_t rd_at32(const uint8_t *p)
+{
+    uint32_t v;
+    memcpy(&v, p, sizeof(v));
+    return __builtin_bswap32(v);
+}
+
+static inline uint64_t rd_at64(const uint8_t *p)
+{
+    uint64_t v;
+    memcpy(&v, p, sizeof(v));
+    return __builtin_bswap64(v);
+}
+
 static inline const uint8_t *rd_take(struct rd *r, size_t len)
 {
     if (UNLIKELY(rd_left(r) < len)) {
@@ -107,13 +129,8 @@ static inline uint8_t rd_u8(struct rd *r)
 
 static inline uint16_t rd_u16(struct rd *r)
 {
-    uint16_t v = 0;
-    const uint8_t *p = rd_take(r, sizeof(v));
-    if (p == NULL) {
-        return 0;
-    }
-    memcpy(&v, p, sizeof(v));
-    return __builtin_bswap16(v);
+    const uint8_t *p = rd_take(r, 2);
+    return p == NULL ? 0 : rd_at16(p);
 }
 
 static inline uint32_t rd_u24(struct rd *r)
@@ -124,32 +141,23 @@ static inline uint32_t rd_u24(struct rd *r)
 
 static inline uint32_t rd_u32(struct rd *r)
 {
-    uint32_t v = 0;
-    const uint8_t *p = rd_take(r, sizeof(v));
-    if (p == NULL) {
-        return 0;
-    }
-    memcpy(&v, p, sizeof(v));
-    return __builtin_bswap32(v);
+    const uint8_t *p = rd_take(r, 4);
+    return p == NULL ? 0 : rd_at32(p);
 }
 
 static inline uint64_t rd_u64(struct rd *r)
 {
-    uint64_t v = 0;
-    const uint8_t *p = rd_take(r, sizeof(v));
-    if (p == NULL) {
-        return 0;
-    }
-    memcpy(&v, p, sizeof(v));
-    return __builtin_bswap64(v);
+    const uint8_t *p = rd_take(r, 8);
+    return p == NULL ? 0 : rd_at64(p);
 }
 
 /* RFC 6940 6.3.1: a Boolean is 0 or 1 and nothing else. */
 static inline bool rd_bool(struct rd *r)
 {
+    const uint8_t *start = r->at;
     uint8_t v = rd_u8(r);
-    if (v > 1) {
-        rd_reject(r, REJECT_BOOLEAN);
+    if (UNLIKELY(v > 1)) {
+        rd_reject_at(r, REJECT_BOOLEAN, start);
     }
     return v == 1;
 }

@@ -2,18 +2,24 @@
 /* secblock.c - see secblock.h. */
 #include "codec/secblock.h"
 
+void secblock_rd_certificate(struct rd *r, struct secblock_certificate *out)
+{
+    out->type = rd_u8(r);
+    out->der = rd_opaque16(r);
+}
+
 bool secblock_certificate_next(struct rd *r, struct secblock_certificate *out)
 {
     if (rd_left(r) == 0) {
         return false;
     }
-    out->type = rd_u8(r);
-    out->der = rd_opaque16(r);
+    secblock_rd_certificate(r, out);
     return rd_ok(r);
 }
 
 void secblock_rd_identity(struct rd *r, struct secblock_identity *out)
 {
+    const uint8_t *start = r->at;
     *out = (struct secblock_identity){.type = rd_u8(r)};
     size_t len = rd_u16(r);
     struct rd value = rd_sub(r, len); /* told by its length, so that new types can be skipped */
@@ -26,7 +32,7 @@ void secblock_rd_identity(struct rd *r, struct secblock_identity *out)
     }
     rd_close(r, &value);
     if (out->type == 0) {
-        rd_reject(r, REJECT_ZERO_TYPE);
+        rd_reject_at(r, REJECT_ZERO_TYPE, start);
     }
 }
 
@@ -37,18 +43,24 @@ void secblock_rd_signature(struct rd *r, struct secblock_signature *out)
     out->value = rd_opaque16(r);
 }
 
-enum err secblock_decode(struct slice in, struct secblock *out)
+void secblock_rd(struct rd *r, struct secblock *out)
 {
-    struct rd r = rd_init(in);
     memset(out, 0, sizeof(*out));
-    out->certificates = rd_opaque16(&r);
-    secblock_rd_signature(&r, &out->signature);
+    out->certificates = rd_opaque16(r);
     struct rd list = rd_init(out->certificates);
     struct secblock_certificate c;
     while (secblock_certificate_next(&list, &c)) {
         out->certificate_count++;
     }
-    return rd_is_done(&r) && rd_ok(&list) ? ERR_OK : ERR_MALFORMED;
+    rd_close(r, &list);
+    secblock_rd_signature(r, &out->signature);
+}
+
+enum err secblock_decode(struct slice in, struct secblock *out)
+{
+    struct rd r = rd_init(in);
+    secblock_rd(&r, out);
+    return rd_finish(&r);
 }
 
 void secblock_wr_identity(struct wr *w, const struct secblock_identity *in)

@@ -42,13 +42,17 @@ struct secblock {
     struct secblock_signature signature;
 };
 
+/* Reads a SecurityBlock and leaves `r` behind it. */
+void secblock_rd(struct rd *r, struct secblock *out);
 /* A SecurityBlock that fills `in` exactly. */
 enum err secblock_decode(struct slice in, struct secblock *out) MUST_USE;
 
+void secblock_rd_certificate(struct rd *r, struct secblock_certificate *out);
 /* Walks `certificates`; false at the end or at a fault, see rd_ok. */
 bool secblock_certificate_next(struct rd *r, struct secblock_certificate *out);
 
-/* As fields of other structures. */
+/* As fields of other structures.  An identity of type 0 is malformed, one of a type that we do not
+ * know is taken by its length. */
 void secblock_rd_identity(struct rd *r, struct secblock_identity *out);
 void secblock_rd_signature(struct rd *r, struct secblock_signature *out);
 

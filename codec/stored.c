@@ -35,7 +35,7 @@ void stored_wr_value(struct wr *w, const struct stored_value *in)
     wr_opaque32(w, in->bytes);
 }
 
-static void read_data(struct rd *r, enum stored_model model, struct stored_data *out)
+void stored_rd(struct rd *r, enum stored_model model, struct stored_data *out)
 {
     const uint8_t *start = r->at;
     size_t len = rd_u32(r);
@@ -56,15 +56,15 @@ bool stored_next(struct rd *values, enum stored_model model, struct stored_data 
     if (rd_left(values) == 0) {
         return false;
     }
-    read_data(values, model, out);
+    stored_rd(values, model, out);
     return rd_ok(values);
 }
 
 enum err stored_decode(struct slice in, enum stored_model model, struct stored_data *out)
 {
     struct rd r = rd_init(in);
-    read_data(&r, model, out);
-    return rd_is_done(&r) ? ERR_OK : ERR_MALFORMED;
+    stored_rd(&r, model, out);
+    return rd_finish(&r);
 }
 
 enum err stored_check(struct slice values, enum stored_model model, uint32_t *count)
@@ -128,14 +128,19 @@ void stored_wr_signature_input(struct wr *w, struct slice resource, uint32_t kin
     secblock_wr_identity(w, &d->signature.identity);
 }
 
+void stored_rd_block(struct rd *r, struct stored_block *out)
+{
+    out->kind = rd_u32(r);
+    out->generation = rd_u64(r);
+    out->values = rd_opaque32(r);
+}
+
 bool stored_block_next(struct rd *blocks, struct stored_block *out)
 {
     if (rd_left(blocks) == 0) {
         return false;
     }
-    out->kind = rd_u32(blocks);
-    out->generation = rd_u64(blocks);
-    out->values = rd_opaque32(blocks);
+    stored_rd_block(blocks, out);
     return rd_ok(blocks);
 }
 
@@ -158,18 +163,24 @@ void stored_wr_block(struct wr *w, const struct stored_block *in)
     stored_block_end(w, mark);
 }
 
+void stored_rd_response(struct rd *r, const struct rl_params *p, struct stored_response *out)
+{
+    out->kind = rd_u32(r);
+    out->generation = rd_u64(r);
+    out->replicas = rd_opaque16(r);
+    size_t odd = out->replicas.len % p->node_id_length;
+    if (odd != 0) {
+        rd_reject_at(r, REJECT_NODE_LIST, r->at - odd);
+    }
+}
+
 bool stored_response_next(struct rd *responses, const struct rl_params *p,
                           struct stored_response *out)
 {
     if (rd_left(responses) == 0) {
         return false;
     }
-    out->kind = rd_u32(responses);
-    out->generation = rd_u64(responses);
-    out->replicas = rd_opaque16(responses);
-    if (out->replicas.len % p->node_id_length != 0) {
-        rd_reject(responses, REJECT_NODE_LIST);
-    }
+    stored_rd_response(responses, p, out);
     return rd_ok(responses);
 }
 
@@ -180,14 +191,19 @@ void stored_wr_response(struct wr *w, const struct stored_response *in)
     wr_opaque16(w, in->replicas);
 }
 
+void stored_rd_specifier(struct rd *r, struct stored_specifier *out)
+{
+    out->kind = rd_u32(r);
+    out->generation = rd_u64(r);
+    out->what = rd_opaque16(r);
+}
+
 bool stored_specifier_next(struct rd *specifiers, struct stored_specifier *out)
 {
     if (rd_left(specifiers) == 0) {
         return false;
     }
-    out->kind = rd_u32(specifiers);
-    out->generation = rd_u64(specifiers);
-    out->what = rd_opaque16(specifiers);
+    stored_rd_specifier(specifiers, out);
     return rd_ok(specifiers);
 }
 
@@ -297,25 +313,31 @@ void stored_wr_metadata(struct wr *w, const struct stored_meta *in)
     wr_opaque8(w, in->hash);
 }
 
+void stored_rd_meta(struct rd *r, enum stored_model model, struct stored_meta *out)
+{
+    memset(out, 0, sizeof(*out));
+    size_t len = rd_u32(r); /* of the structure, whatever its name says */
+    struct rd inner = rd_sub(r, len);
+    out->storage_time_ms = rd_u64(&inner);
+    out->lifetime_s = rd_u32(&inner);
+    stored_rd_metadata(&inner, model, out);
+    rd_close(r, &inner);
+}
+
 bool stored_meta_next(struct rd *values, enum stored_model model, struct stored_meta *out)
 {
     if (rd_left(values) == 0) {
         return false;
     }
-    memset(out, 0, sizeof(*out));
-    size_t len = rd_u32(values); /* of the structure, whatever its name says */
-    struct rd inner = rd_sub(values, len);
-    out->storage_time_ms = rd_u64(&inner);
-    out->lifetime_s = rd_u32(&inner);
-    stored_rd_metadata(&inner, model, out);
-    rd_close(values, &inner);
+    stored_rd_meta(values, model, out);
     return rd_ok(values);
 }
 
 enum err stored_meta_decode(struct slice in, enum stored_model model, struct stored_meta *out)
 {
     struct rd r = rd_init(in);
-    return stored_meta_next(&r, model, out) && rd_is_done(&r) ? ERR_OK : ERR_MALFORMED;
+    stored_rd_meta(&r, model, out);
+    return rd_finish(&r);
 }
 
 void stored_wr_meta(struct wr *w, const struct stored_meta *in)

@@ -29,6 +29,8 @@ struct stored_data {
     struct slice wire; /* the whole StoredData as received, its length field included */
 };
 
+/* Reads one StoredData, its length field first, and leaves `r` behind it. */
+void stored_rd(struct rd *r, enum stored_model model, struct stored_data *out);
 /* A StoredData that fills `in` exactly. */
 enum err stored_decode(struct slice in, enum stored_model model, struct stored_data *out) MUST_USE;
 /* Walks a list of StoredData; false at the end or at a fault, see rd_ok. */
@@ -60,6 +62,7 @@ struct stored_block {
     struct slice values; /* stored_next, or stored_meta_next in StatAns */
 };
 
+void stored_rd_block(struct rd *r, struct stored_block *out);
 bool stored_block_next(struct rd *blocks, struct stored_block *out);
 /* With the values written in between:  mark = stored_block_begin(...);  ...  stored_block_end(); */
 size_t stored_block_begin(struct wr *w, uint32_t kind, uint64_t generation);
@@ -73,6 +76,7 @@ struct stored_response {
     struct slice replicas; /* Node-IDs without lengths: msgs_node_count, msgs_node_at */
 };
 
+void stored_rd_response(struct rd *r, const struct rl_params *p, struct stored_response *out);
 bool stored_response_next(struct rd *responses, const struct rl_params *p,
                           struct stored_response *out);
 void stored_wr_response(struct wr *w, const struct stored_response *in);
@@ -89,6 +93,7 @@ struct stored_range {
     uint32_t last;
 };
 
+void stored_rd_specifier(struct rd *r, struct stored_specifier *out);
 bool stored_specifier_next(struct rd *specifiers, struct stored_specifier *out);
 /* ERR_MALFORMED unless `what` is right for the model: nothing, ranges, or keys. */
 enum err stored_specifier_check(const struct stored_specifier *s, enum stored_model model) MUST_USE;
@@ -122,6 +127,7 @@ struct stored_meta {
 /* MetaData with its place, without time and lifetime. */
 void stored_rd_metadata(struct rd *r, enum stored_model model, struct stored_meta *out);
 void stored_wr_metadata(struct wr *w, const struct stored_meta *in);
+void stored_rd_meta(struct rd *r, enum stored_model model, struct stored_meta *out);
 enum err stored_meta_decode(struct slice in, enum stored_model model,
                             struct stored_meta *out) MUST_USE;
 bool stored_meta_next(struct rd *values, enum stored_model model, struct stored_meta *out);

@@ -199,3 +199,74 @@ Test(secblock, identities_of_the_future_and_of_nobody)
     secblock_wr_identity(&w, &none.identity);
     cr_assert_eq(wr_len(&w), 4 + 3);
 }
+
+struct refusal {
+    const char *bytes;
+    size_t len;
+    enum reject why;
+    size_t at;
+};
+
+static void expect_refusal(const struct refusal *c, const struct rd *r, size_t i)
+{
+    const uint8_t *start = (const uint8_t *)c->bytes;
+    cr_assert_eq(r->why, c->why, "case %zu: %s", i, reject_name(r->why));
+    cr_assert_eq(r->at, start + c->at, "case %zu: at %td", i, r->at - start);
+}
+
+#define REFUSAL(text, why, at)                                                                     \
+    {                                                                                              \
+        text, sizeof(text) - 1, REJECT_##why, at                                                   \
+    }
+
+Test(content, refusals_say_why_and_where)
+{
+    static const struct refusal cases[] = {
+        REFUSAL("\0\x17\0\0\0\1a\0\0\0\0behind", NONE, 11),
+        REFUSAL("\0\0\0\0\0\0\0\0\0\0", ZERO_TYPE, 0),
+        REFUSAL("\x80\0\0\0\0\0\0\0\0\0", RESERVED_CODE, 0),
+        REFUSAL("\0", SHORT, 0),
+        REFUSAL("\0\x17\0\0\0\2a", SHORT, 6),
+        REFUSAL("\0\x17\0\0\0\1a\0\0\0", SHORT, 7),
+        REFUSAL("\0\x17\0\0\0\0\0\0\0\7\0\0\0\0\0\0\0", ZERO_TYPE, 10),
+        REFUSAL("\0\x17\0\0\0\0\0\0\0\7\0\1\2\0\0\0\0", BOOLEAN, 12),
+        REFUSAL("\0\x17\0\0\0\0\0\0\0\7\0\1\0\0\0\0\1", INNER_LENGTH, 17),
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        struct rd r = rd_init(slice_of(cases[i].bytes, cases[i].len));
+        struct content c;
+        content_rd(&r, &c);
+        expect_refusal(&cases[i], &r, i);
+        cr_assert_eq(c.bytes.len, i == 0 ? 11 : 0);
+    }
+    struct rd r = rd_init(SLICE_LITERAL("\0\2\0\1ab"));
+    struct content_error e;
+    content_rd_error(&r, &e);
+    cr_assert(rd_ok(&r));
+    cr_assert_eq(rd_left(&r), 1);
+    cr_assert_eq(rd_finish(&r), ERR_MALFORMED);
+    cr_assert_eq(r.why, REJECT_TRAILING);
+}
+
+Test(secblock, refusals_say_why_and_where)
+{
+    static const struct refusal cases[] = {
+        REFUSAL("\0\4\0\0\1c\4\1\1\0\3\4\1h\0\1s", NONE, 17),
+        REFUSAL("\0\4\0\0\1c\4\1\1\0\3\4\1h\0\1sx", TRAILING, 17),
+        REFUSAL("\0\4\0\0\2c\4\1\1\0\3\4\1h\0\1s", INNER_LENGTH, 5),
+        REFUSAL("\0\0\4\1\0\0\0\0\0", ZERO_TYPE, 4),
+        REFUSAL("\0\0\4\1\3\0\1x\0\0", INNER_LENGTH, 7), /* "none" has no value */
+        REFUSAL("\0\0\4\1\1\0\3\4\2h\0\0", INNER_LENGTH, 9),
+        REFUSAL("\0\0\4\1\x09\0\3\4\2h\0\0", NONE, 12), /* unknown: by its length */
+        REFUSAL("\0\0\4\1\1\0\3\4\1h\0\2s", SHORT, 12),
+        REFUSAL("\0\1", SHORT, 2),
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        struct rd r = rd_init(slice_of(cases[i].bytes, cases[i].len));
+        struct secblock s;
+        secblock_rd(&r, &s);
+        enum err e = rd_finish(&r);
+        expect_refusal(&cases[i], &r, i);
+        cr_assert_eq(secblock_decode(slice_of(cases[i].bytes, cases[i].len), &s), e);
+    }
+}

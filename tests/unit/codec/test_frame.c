@@ -113,3 +113,33 @@ Test(frame, the_window_of_acks)
     struct frame_window empty = {0, 0};
     cr_assert_eq(frame_window_received(&empty, 3), 0);
 }
+
+Test(frame, refusals_say_why_and_where)
+{
+    static const struct {
+        struct slice bytes;
+        enum reject why;
+        size_t at;
+    } cases[] = {
+        {SLICE_LITERAL("\x80\0\0\0\1\0\0\2hi next"), REJECT_NONE, 10},
+        {SLICE_LITERAL("\x81\0\0\0\1\0\0\0\2 next"), REJECT_NONE, 9},
+        {SLICE_LITERAL("\x82\0\0\0\1\0\0\2hi"), REJECT_FRAME_TYPE, 0},
+        {SLICE_LITERAL(""), REJECT_SHORT, 0},
+        {SLICE_LITERAL("\x80\0\0\0"), REJECT_SHORT, 1},
+        {SLICE_LITERAL("\x80\0\0\0\1\0\0"), REJECT_SHORT, 5},
+        {SLICE_LITERAL("\x80\0\0\0\1\0\0\3hi"), REJECT_SHORT, 8},
+        {SLICE_LITERAL("\x81\0\0\0\1\0\0\0"), REJECT_SHORT, 5},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        struct rd r = rd_init(cases[i].bytes);
+        struct frame f;
+        frame_rd(&r, &f);
+        cr_assert_eq(r.why, cases[i].why, "case %zu: %s", i, reject_name(r.why));
+        cr_assert_eq(r.at, cases[i].bytes.data + cases[i].at, "case %zu", i);
+        struct slice exact = slice_sub(cases[i].bytes, 0, cases[i].at);
+        if (r.why == REJECT_NONE) {
+            cr_assert_eq(frame_decode(cases[i].bytes, &f), ERR_MALFORMED, "more than a frame");
+            cr_assert_eq(frame_decode(exact, &f), ERR_OK);
+        }
+    }
+}

@@ -219,6 +219,120 @@ Test(fwd, headers_that_are_refused)
     cr_assert_eq(fwd_decode(SLICE_EMPTY, &params, &h), ERR_MALFORMED);
 }
 
+/* Why, and at which byte. */
+Test(fwd, refusals_say_why_and_where)
+{
+    static const struct {
+        size_t offset;
+        uint8_t value;
+        enum reject why;
+        size_t at;
+    } cases[] = {
+        {0, 0x52, REJECT_TOKEN, 0},
+        {4, 0x9b, REJECT_OVERLAY, 4},
+        {10, 0x0b, REJECT_VERSION, 10},
+        {12, 0x40, REJECT_FRAGMENT_BIT, 12},
+        {19, 56, REJECT_MESSAGE_LENGTH, 16},
+        {33, 1, REJECT_SHORT, 39},           /* the Destination List does not fit any more */
+        {35, 0x12, REJECT_INNER_LENGTH, 40}, /* its entry does not fit it */
+        {35, 0, REJECT_EMPTY_LIST, 38},
+        {37, 1, REJECT_SHORT, 57},
+        {38, 0, REJECT_ZERO_TYPE, 38},
+        {38, 1, REJECT_NODE_LENGTH, 39},
+        {39, 0x10, REJECT_INNER_LENGTH, 41},
+        {40, 0x0f, REJECT_INNER_LENGTH, 56},
+        {40, 0x11, REJECT_INNER_LENGTH, 41},
+        {12, 0xff, REJECT_NONE, 57},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        uint8_t bytes[128];
+        struct fwd h;
+        struct rd r = rd_init(slice_of(bytes, unhex(GOLDEN, bytes, sizeof(bytes))));
+        bytes[cases[i].offset] = cases[i].value;
+        fwd_rd_message(&r, &params, &h);
+        cr_assert_eq(r.why, cases[i].why, "case %zu: %s", i, reject_name(r.why));
+        cr_assert_eq(r.at, bytes + cases[i].at, "case %zu: at %td", i, r.at - bytes);
+    }
+}
+
+Test(fwd, cut_headers_are_short)
+{
+    uint8_t bytes[128];
+    struct fwd h;
+    size_t len = unhex(GOLDEN, bytes, sizeof(bytes));
+    for (size_t cut = 0; cut < len; cut++) {
+        struct rd r = rd_init(slice_of(bytes, cut));
+        fwd_rd(&r, &params, &h);
+        cr_assert_eq(r.why, REJECT_SHORT, "%zu: %s", cut, reject_name(r.why));
+        cr_assert(r.at >= bytes && r.at <= bytes + cut, "%zu", cut);
+    }
+    /* A field is named by its first byte. */
+    static const size_t fields[] = {0, 4, 8, 10, 11, 12, 16, 20, 28, 32, 34, 36, 38, 57};
+    for (size_t i = 0; i + 1 < ARRAY_COUNT(fields); i++) {
+        struct rd r = rd_init(slice_of(bytes, fields[i + 1] - 1));
+        fwd_rd(&r, &params, &h);
+        cr_assert_eq(r.at, bytes + fields[i], "field %zu: at %td", i, r.at - bytes);
+    }
+}
+
+/* A header stands in front of something else: the cursor is left there. */
+Test(fwd, a_header_is_left_at_its_payload)
+{
+    uint8_t bytes[128];
+    struct fwd h;
+    size_t len = unhex(GOLDEN "c0ffee", bytes, sizeof(bytes));
+    struct rd r = rd_init(slice_of(bytes, len));
+    fwd_rd(&r, &params, &h);
+    cr_assert(rd_ok(&r));
+    cr_assert_eq(r.at, bytes + 57);
+    cr_assert_eq(rd_left(&r), 3);
+    cr_assert(slice_is_equal(h.payload, slice_of(bytes + 57, 3)));
+    cr_assert_eq(h.header_bytes, 57);
+    r = rd_init(slice_of(bytes, len));
+    fwd_rd_message(&r, &params, &h);
+    cr_assert_eq(r.why, REJECT_MESSAGE_LENGTH);
+}
+
+/* a foreign overlay may have Node-IDs of another length, so it is told first. */
+Test(fwd, a_foreign_overlay_is_told_before_its_lists)
+{
+    uint8_t bytes[128];
+    struct fwd h;
+    size_t len = unhex(GOLDEN, bytes, sizeof(bytes));
+    bytes[38] = 1;
+    bytes[7] ^= 1;
+    cr_assert_eq(fwd_decode(slice_of(bytes, len), &params, &h), ERR_WRONG_OVERLAY);
+    struct rd r = rd_init(slice_of(bytes, len));
+    fwd_rd(&r, &params, &h);
+    cr_assert_eq(r.why, REJECT_NODE_LENGTH, "read alone, a header has no overlay to be of");
+}
+
+Test(fwd, options_say_why_and_where)
+{
+    uint8_t message[128];
+    struct fwd h;
+    static const struct {
+        const char *options;
+        size_t len;
+        enum reject why;
+        size_t at;
+    } cases[] = {
+        {"\x02\x00\x00\x00", 4, REJECT_NONE, 44},
+        {"\x00\x00\x00\x00", 4, REJECT_ZERO_TYPE, 40},
+        {"\x02\x00\x00\x01", 4, REJECT_INNER_LENGTH, 44},
+        {"\x02\x00\x00", 3, REJECT_INNER_LENGTH, 42},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        struct slice options = slice_of(cases[i].options, cases[i].len);
+        size_t len = build(message, sizeof(message), SLICE_EMPTY, SLICE_LITERAL("\x80\x01"),
+                           options, SLICE_EMPTY);
+        struct rd r = rd_init(slice_of(message, len));
+        fwd_rd_message(&r, &params, &h);
+        cr_assert_eq(r.why, cases[i].why, "case %zu: %s", i, reject_name(r.why));
+        cr_assert_eq(r.at, message + cases[i].at, "case %zu: at %td", i, r.at - message);
+    }
+}
+
 /* RX-5, T3.3: where a resource may stand */
 Test(fwd, a_resource_stands_last_or_nowhere)
 {
@@ -235,11 +349,15 @@ Test(fwd, a_resource_stands_last_or_nowhere)
                                               "FOO")));
     const struct {
         struct slice via, first, second;
-        enum err want;
+        enum reject want;
+        size_t at;
     } cases[] = {
-        {SLICE_EMPTY, n, r, ERR_OK},        {SLICE_EMPTY, r, n, ERR_MALFORMED},
-        {SLICE_EMPTY, r, r, ERR_MALFORMED}, {n, n, n, ERR_OK},
-        {r, n, SLICE_EMPTY, ERR_MALFORMED}, {n, SLICE_EMPTY, SLICE_EMPTY, ERR_MALFORMED},
+        {SLICE_EMPTY, n, r, REJECT_NONE, 62},
+        {SLICE_EMPTY, r, n, REJECT_RESOURCE_NOT_LAST, 38},
+        {SLICE_EMPTY, r, r, REJECT_RESOURCE_NOT_LAST, 38},
+        {n, n, n, REJECT_NONE, 38 + 3 * 18},
+        {r, n, SLICE_EMPTY, REJECT_VIA_RESOURCE, 38},
+        {n, SLICE_EMPTY, SLICE_EMPTY, REJECT_EMPTY_LIST, 38 + 18},
     };
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
         w = wr_init(both, sizeof(both));
@@ -247,7 +365,12 @@ Test(fwd, a_resource_stands_last_or_nowhere)
         wr_bytes(&w, cases[i].second);
         size_t len =
             build(message, sizeof(message), cases[i].via, wr_slice(&w), SLICE_EMPTY, SLICE_EMPTY);
-        cr_assert_eq(fwd_decode(slice_of(message, len), &params, &h), cases[i].want, "%zu", i);
+        struct rd reader = rd_init(slice_of(message, len));
+        fwd_rd_message(&reader, &params, &h);
+        cr_assert_eq(reader.why, cases[i].want, "%zu: %s", i, reject_name(reader.why));
+        cr_assert_eq(reader.at, message + cases[i].at, "%zu: %td", i, reader.at - message);
+        enum err want = cases[i].want == REJECT_NONE ? ERR_OK : ERR_MALFORMED;
+        cr_assert_eq(fwd_decode(slice_of(message, len), &params, &h), want, "%zu", i);
     }
 }
 
@@ -268,6 +391,10 @@ Test(fwd, lists_are_capped)
     len = build(message, sizeof(message), SLICE_EMPTY, more, SLICE_EMPTY, SLICE_EMPTY);
     cr_assert_eq(fwd_decode(slice_of(message, len), &params, &h), ERR_LIMIT);
     cr_assert_eq(fwd_decode_header(slice_of(message, len), &params, &h), ERR_LIMIT);
+    struct rd r = rd_init(slice_of(message, len));
+    fwd_rd(&r, &params, &h);
+    cr_assert_eq(r.why, REJECT_TOO_MANY);
+    cr_assert_eq(r.at, message + FWD_FIXED_BYTES + 2 * FWD_ENTRIES_MAX);
 }
 
 static struct fwd_destination destination_of(const char *hex, uint8_t *bytes, size_t cap)

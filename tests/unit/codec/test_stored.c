@@ -258,3 +258,99 @@ Test(stored, bare_values)
     cr_assert(slice_is_equal(v.key, in.key));
     cr_assert(v.exists);
 }
+
+struct refusal {
+    const char *bytes;
+    size_t len;
+    enum reject why;
+    size_t at;
+};
+
+static void expect_refusal(const struct refusal *c, const struct rd *r, size_t i)
+{
+    const uint8_t *start = (const uint8_t *)c->bytes;
+    cr_assert_eq(r->why, c->why, "case %zu: %s", i, reject_name(r->why));
+    cr_assert_eq(r->at, start + c->at, "case %zu: at %td", i, r->at - start);
+}
+
+#define REFUSAL(text, why, at)                                                                     \
+    {                                                                                              \
+        text, sizeof(text) - 1, REJECT_##why, at                                                   \
+    }
+#define TIMES "\0\0\0\0\0\0\0\1\0\0\0\2"
+#define UNSIGNED "\0\0\3\0\0\0\0"
+
+Test(stored, refusals_say_why_and_where)
+{
+    static const struct refusal singles[] = {
+        REFUSAL("\0\0\0\x19" TIMES "\1\0\0\0\1v" UNSIGNED "next", NONE, 29),
+        REFUSAL("\0\0\0\x18" TIMES "\1\0\0\0\1v" UNSIGNED, INNER_LENGTH, 27),
+        REFUSAL("\0\0\0\x1a" TIMES "\1\0\0\0\1v" UNSIGNED "x", INNER_LENGTH, 29),
+        REFUSAL("\0\0\0\x19" TIMES "\2\0\0\0\1v" UNSIGNED, BOOLEAN, 16),
+        REFUSAL("\0\0\0\x19" TIMES "\1\0\0\0\1v\0\0\0\0\0\0\0", ZERO_TYPE, 24),
+        REFUSAL("\0\0\0\x1a" TIMES "\1\0\0\0\1v" UNSIGNED, SHORT, 4),
+        REFUSAL("\0\0\0", SHORT, 0),
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(singles); i++) {
+        struct rd r = rd_init(slice_of(singles[i].bytes, singles[i].len));
+        struct stored_data d;
+        stored_rd(&r, STORED_SINGLE, &d);
+        expect_refusal(&singles[i], &r, i);
+    }
+    static const struct refusal keyed[] = {
+        REFUSAL("\0\0\0\x1c" TIMES "\0\1k\1\0\0\0\1v" UNSIGNED, NONE, 32),
+        REFUSAL("\0\0\0\x1c" TIMES "\0\xffk\1\0\0\0\1v" UNSIGNED, INNER_LENGTH, 18),
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(keyed); i++) {
+        struct rd r = rd_init(slice_of(keyed[i].bytes, keyed[i].len));
+        struct stored_data d;
+        stored_rd(&r, STORED_DICTIONARY, &d);
+        expect_refusal(&keyed[i], &r, i);
+    }
+    static const struct refusal metas[] = {
+        REFUSAL("\0\0\0\x13" TIMES "\1\0\0\0\1\4\0", NONE, 23),
+        REFUSAL("\0\0\0\x14" TIMES "\1\0\0\0\1\4\0x", INNER_LENGTH, 23),
+        REFUSAL("\0\0\0\x13" TIMES "\3\0\0\0\1\4\0", BOOLEAN, 16),
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(metas); i++) {
+        struct rd r = rd_init(slice_of(metas[i].bytes, metas[i].len));
+        struct stored_meta m;
+        stored_rd_meta(&r, STORED_SINGLE, &m);
+        expect_refusal(&metas[i], &r, i);
+    }
+}
+
+Test(stored, lists_say_why_and_where)
+{
+#define KIND_GENERATION "\0\0\0\1\0\0\0\0\0\0\0\2"
+    static const struct refusal blocks[] = {
+        REFUSAL(KIND_GENERATION "\0\0\0\1v.", NONE, 17),
+        REFUSAL(KIND_GENERATION "\0\0\0\2v", SHORT, 16),
+    };
+    static const struct refusal responses[] = {
+        REFUSAL(KIND_GENERATION "\0\x10"
+                                "0123456789abcdef",
+                NONE, 30),
+        REFUSAL(KIND_GENERATION "\0\x11"
+                                "0123456789abcdefg",
+                NODE_LIST, 30),
+    };
+    static const struct refusal specifiers[] = {
+        REFUSAL(KIND_GENERATION "\0\2\0\0", NONE, 16),
+        REFUSAL(KIND_GENERATION "\0\3\0\0", SHORT, 14),
+    };
+    for (size_t i = 0; i < 2; i++) {
+        struct rd r = rd_init(slice_of(blocks[i].bytes, blocks[i].len));
+        struct stored_block b;
+        stored_rd_block(&r, &b);
+        expect_refusal(&blocks[i], &r, i);
+        r = rd_init(slice_of(responses[i].bytes, responses[i].len));
+        struct stored_response s;
+        stored_rd_response(&r, &params, &s);
+        expect_refusal(&responses[i], &r, i);
+        r = rd_init(slice_of(specifiers[i].bytes, specifiers[i].len));
+        struct stored_specifier what;
+        stored_rd_specifier(&r, &what);
+        expect_refusal(&specifiers[i], &r, i);
+    }
+}
