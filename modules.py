@@ -151,6 +151,7 @@ MODULES = {
         admin_shard
         admin_socket
         ask
+        batch
         ca
         ca_document
         ca_users
@@ -251,6 +252,7 @@ UNIT_TESTS = {
     'tests/unit/sim': names('''
     '''),
     'tests/unit/cmd': names('''
+        test_batch
         test_ca
         test_config
     '''),
