@@ -153,7 +153,7 @@ def write_product(n, mode):
 def write_criterion(n, mode):
     support = [compile_c(n, mode, 'tests/support/' + name) for name in modules.TEST_SUPPORT]
     suites = [(d, d.removeprefix('tests/unit/'), t) for d, t in modules.UNIT_TESTS.items()]
-    suites += [(d, 'sim', t) for d, t in modules.WIDE_TESTS.items()]
+    suites += [(d, 'cmd', t) for d, t in modules.WIDE_TESTS.items()]
     return [link(n, mode, 'build/%s/%s/%s' % (mode, directory, name),
                  [compile_c(n, mode, directory + '/' + name)] + support, folder,
                  ['criterion', 'jansson'])

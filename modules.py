@@ -36,10 +36,12 @@ MODULES = {
         frame
         fwd
         ids
-        kind_sip
         msgs
         reject
         secblock
+        show
+        show_body
+        show_core
         sip_edit
         sip_hdr
         sip_hdr_address
@@ -158,7 +160,9 @@ MODULES = {
         cmd_ca
         cmd_check
         cmd_ctl
+        cmd_decode
         cmd_demo
+        cmd_encode
         cmd_fetch
         cmd_ping
         cmd_resolve
@@ -183,6 +187,9 @@ MODULES = {
         phone_digest
         say
         setup
+        wire
+        wire_build
+        wire_build_core
     '''),
 }
 
@@ -258,7 +265,7 @@ UNIT_TESTS = {
     '''),
 }
 
-# Criterion tests across folders: they link everything up to sim/.
+# Criterion tests across folders: they link everything.
 WIDE_TESTS = {
     'tests/vector': names('''
         test_chord_vectors

@@ -2,7 +2,7 @@
 #include "cmd/admin_shard.h"
 #include "cmd/jot.h"
 #include "codec/fwd.h"
-#include "codec/kind_sip.h"
+#include "codec/msgs.h"
 #include <inttypes.h>
 
 /* One row; false when there is none at *cursor, which is moved behind it. */
@@ -284,15 +284,15 @@ static void jot_error(struct jot *j, enum err e, uint16_t reload_error)
 /* What a SIP-REGISTRATION says: another AOR, or the way to a node. */
 static void jot_route(struct jot *j, const struct admin_shard *a, struct slice value)
 {
-    struct kind_sip k;
+    struct msgs_sip_registration k;
     struct fwd_destination d;
-    if (kind_sip_decode(value, &a->params, &k) != ERR_OK) {
+    if (msgs_sip_registration_decode(value, &a->params, &k) != ERR_OK) {
         return;
     }
-    if (k.type == KIND_SIP_URI) {
+    if (k.type == MSGS_SIP_URI) {
         jot_add(j, ",\"uri\":");
         jot_string(j, k.uri);
-    } else if (k.type == KIND_SIP_ROUTE) {
+    } else if (k.type == MSGS_SIP_ROUTE) {
         size_t count = 0;
         struct rd r = rd_init(k.destination_list);
         jot_add(j, ",\"route\":[");

@@ -258,6 +258,13 @@ enum err stored_specifier_check(const struct stored_specifier *s, enum stored_mo
     return rd_is_done(&items) ? ERR_OK : ERR_MALFORMED;
 }
 
+void stored_wr_specifier(struct wr *w, const struct stored_specifier *in)
+{
+    wr_u32(w, in->kind);
+    wr_u64(w, in->generation);
+    wr_opaque16(w, in->what);
+}
+
 void stored_wr_specifier_single(struct wr *w, uint32_t kind, uint64_t generation)
 {
     wr_u32(w, kind);

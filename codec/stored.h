@@ -104,6 +104,8 @@ struct rd stored_specifier_items(const struct stored_specifier *s, enum stored_m
 bool stored_range_next(struct rd *items, struct stored_range *out);
 bool stored_key_next(struct rd *items, struct slice *key);
 
+/* One as it was read. */
+void stored_wr_specifier(struct wr *w, const struct stored_specifier *in);
 /* `ranges` or `keys` may be NULL when the count is 0. */
 void stored_wr_specifier_single(struct wr *w, uint32_t kind, uint64_t generation);
 void stored_wr_specifier_array(struct wr *w, uint32_t kind, uint64_t generation,

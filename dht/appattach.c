@@ -12,8 +12,8 @@ static struct slice wr_body(const struct appattach *aa, bool is_request, uint16_
     uint8_t list[512];
     struct wr candidates = wr_init(list, sizeof(list));
     for (size_t i = 0; i < aa->candidate_count; i++) {
-        candidate_wr_host(&candidates, &aa->candidates[i], CANDIDATE_TLS_TCP_FH_NO_ICE,
-                          (uint32_t)(0x7effffff - i));
+        msgs_wr_host_candidate(&candidates, &aa->candidates[i], CANDIDATE_TLS_TCP_FH_NO_ICE,
+                               (uint32_t)(0x7effffff - i));
     }
     CHECK(wr_ok(&candidates));
     struct msgs_app_attach body = {.ufrag = SLICE_LITERAL("none"),

@@ -115,8 +115,8 @@ static struct slice wr_body(const struct attach *a, bool is_request, uint8_t *ou
     uint8_t list[512];
     struct wr candidates = wr_init(list, sizeof(list));
     for (size_t i = 0; i < a->s.candidate_count; i++) {
-        candidate_wr_host(&candidates, &a->s.candidates[i], CANDIDATE_TLS_TCP_FH_NO_ICE,
-                          (uint32_t)(0x7effffff - i));
+        msgs_wr_host_candidate(&candidates, &a->s.candidates[i], CANDIDATE_TLS_TCP_FH_NO_ICE,
+                               (uint32_t)(0x7effffff - i));
     }
     CHECK(wr_ok(&candidates));
     /* ufrag and password have no meaning without ICE, yet may not be empty for some decoders. */

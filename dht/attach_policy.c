@@ -2,7 +2,7 @@
 /* attach_policy.c - see attach_policy.h. */
 #include "dht/attach_policy.h"
 
-#include "codec/candidate.h"
+#include "codec/msgs.h"
 #include "dht/budget.h"
 
 enum { LOWEST_PORT = 1024, MINUTE_S = 60 };
@@ -68,7 +68,7 @@ struct pick {
 };
 
 /* Inserts by priority, the last one falls off. */
-static void insert(struct pick *picks, size_t *count, const struct candidate *c)
+static void insert(struct pick *picks, size_t *count, const struct msgs_ice_candidate *c)
 {
     size_t at = *count;
     while (at > 0 && picks[at - 1].priority < c->priority) {
@@ -79,7 +79,7 @@ static void insert(struct pick *picks, size_t *count, const struct candidate *c)
     }
     size_t end = *count < ATTACH_POLICY_DIALS ? *count : ATTACH_POLICY_DIALS - 1;
     memmove(&picks[at + 1], &picks[at], (end - at) * sizeof(picks[0]));
-    picks[at] = (struct pick){.address = c->address.address, .priority = c->priority};
+    picks[at] = (struct pick){.address = c->addr_port.address, .priority = c->priority};
     *count = end + 1;
 }
 
@@ -88,14 +88,14 @@ enum err attach_policy_pick(struct slice candidates, const struct address *ours,
 {
     struct pick picks[ATTACH_POLICY_DIALS + 1];
     struct rd r = rd_init(candidates);
-    struct candidate c;
+    struct msgs_ice_candidate c;
     *count = 0;
-    while (candidate_next(&r, &c)) {
+    while (msgs_ice_candidate_next(&r, NULL, &c)) {
         if (c.overlay_link == CANDIDATE_DTLS_UDP_SR) {
             return ERR_MALFORMED;
         }
         if (c.overlay_link == CANDIDATE_TLS_TCP_FH_NO_ICE && c.type == CANDIDATE_HOST &&
-            c.address.address.family != 0) {
+            c.addr_port.address.family != 0) {
             insert(picks, count, &c);
         }
     }

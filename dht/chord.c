@@ -252,7 +252,8 @@ static void on_leave(struct turn *t, struct chord *c, const struct message *m)
     chord_join_forget(c, &m->signer);
     (void)chord_table_set_state(c->s.table, &m->signer, CHORD_TABLE_ATTACHED);
     if (msgs_chord_leave_decode(body.overlay_specific_data, c->s.params, &data) == ERR_OK) {
-        chord_consider_list(t, c, data.peers, NULL);
+        chord_consider_list(t, c, data.successors, NULL); /* one of the two is empty */
+        chord_consider_list(t, c, data.predecessors, NULL);
     }
 }
 

@@ -116,7 +116,7 @@ static enum err send_update(struct turn *t, struct chord *c, const struct node_i
     uint8_t fingers[FINGER_LIST_CAP];
     uint8_t out[2 * PEER_LIST_CAP + sizeof(fingers) + 64];
     struct msgs_chord_update body = {
-        .uptime_s = (uint32_t)((t->now_us - c->started_us) / 1000000),
+        .uptime = (uint32_t)((t->now_us - c->started_us) / 1000000),
         .type = is_full ? MSGS_CHORD_FULL : MSGS_CHORD_NEIGHBORS,
         .predecessors = wr_neighbors(c, false, predecessors),
         .successors = wr_neighbors(c, true, successors),
@@ -125,7 +125,7 @@ static enum err send_update(struct turn *t, struct chord *c, const struct node_i
         body.fingers = wr_fingers(c, fingers);
     }
     struct wr w = wr_init(out, sizeof(out));
-    msgs_chord_update_wr(&w, &body);
+    msgs_chord_update_wr(&w, c->s.params, &body);
     CHECK(wr_ok(&w));
     struct transact_request request = {.owner = TRANSACT_NOBODY,
                                        .target = {.type = TRANSACT_NODE, .node = *to},
@@ -522,11 +522,13 @@ static void send_leave(struct turn *t, struct chord *c, const struct chord_table
     uint8_t list[PEER_LIST_CAP];
     uint8_t data_bytes[PEER_LIST_CAP + 8];
     uint8_t out[PEER_LIST_CAP + 64];
-    struct msgs_chord_leave data = {.type = is_predecessor ? MSGS_CHORD_FROM_SUCCESSOR
-                                                           : MSGS_CHORD_FROM_PREDECESSOR,
-                                    .peers = wr_neighbors(c, is_predecessor, list)};
+    struct slice peers = wr_neighbors(c, is_predecessor, list);
+    struct msgs_chord_leave data = {.type = MSGS_CHORD_FROM_PREDECESSOR, .predecessors = peers};
+    if (is_predecessor) {
+        data = (struct msgs_chord_leave){.type = MSGS_CHORD_FROM_SUCCESSOR, .successors = peers};
+    }
     struct wr w = wr_init(data_bytes, sizeof(data_bytes));
-    msgs_chord_leave_wr(&w, &data);
+    msgs_chord_leave_wr(&w, c->s.params, &data);
     struct msgs_leave_req body = {.leaving_peer_id = c->s.table->self_id,
                                   .overlay_specific_data = wr_slice(&w)};
     struct wr all = wr_init(out, sizeof(out));

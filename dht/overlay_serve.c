@@ -21,7 +21,7 @@ static void on_ping(struct turn *t, struct overlay *o, const struct message *m)
         transact_error(t, o->transact, m, CONTENT_ERROR_INVALID_MESSAGE, SLICE_EMPTY);
         return;
     }
-    struct msgs_ping_ans answer = {.time_ms = t->wall_ms};
+    struct msgs_ping_ans answer = {.time = t->wall_ms};
     t->crypto->random(t->crypto, &answer.response_id, sizeof(answer.response_id));
     uint8_t out[16];
     struct wr w = wr_init(out, sizeof(out));
@@ -56,17 +56,17 @@ static void on_probe(struct turn *t, struct overlay *o, const struct message *m)
     struct store_totals totals;
     store_totals(o->store, &totals);
     for (size_t i = 0; i < body.requested_info.len; i++) {
-        struct msgs_probe p = {.type = body.requested_info.data[i]};
+        struct msgs_probe_information p = {.type = body.requested_info.data[i]};
         if (p.type == MSGS_PROBE_RESPONSIBLE_SET) {
-            p.number = responsible_ppb(o);
+            p.responsible_ppb = responsible_ppb(o);
         } else if (p.type == MSGS_PROBE_NUM_RESOURCES) {
-            p.number = totals.sets;
+            p.num_resources = totals.sets;
         } else if (p.type == MSGS_PROBE_UPTIME) {
-            p.number = (uint32_t)((t->now_us - o->started_us) / 1000000);
+            p.uptime = (uint32_t)((t->now_us - o->started_us) / 1000000);
         } else {
             continue;
         }
-        msgs_probe_wr(&infos, &p);
+        msgs_probe_information_wr(&infos, &o->params, &p);
     }
     struct msgs_probe_ans answer = {.probe_info = wr_slice(&infos)};
     uint8_t out[sizeof(list) + 8];
@@ -79,7 +79,7 @@ static void on_probe(struct turn *t, struct overlay *o, const struct message *m)
 static void on_config_update(struct turn *t, struct overlay *o, const struct message *m)
 {
     struct msgs_config_update body;
-    bool is_good = msgs_config_update_decode(m->body, &body) == ERR_OK;
+    bool is_good = msgs_config_update_decode(m->body, &o->params, &body) == ERR_OK;
     transact_error(t, o->transact, m,
                    is_good ? CONTENT_ERROR_FORBIDDEN : CONTENT_ERROR_INVALID_MESSAGE, SLICE_EMPTY);
 }

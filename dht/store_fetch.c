@@ -382,9 +382,9 @@ uint16_t store_fetch_find(struct turn *t, struct store *s, struct slice body, st
     }
     size_t mark = wr_begin(w, 2);
     for (size_t i = 0; i < count; i++) {
-        struct msgs_find found = {closest[i].kind,
-                                  slice_of(closest[i].resource, sizeof(closest[i].resource))};
-        msgs_find_wr(w, &found);
+        struct msgs_find_kind_data found = {
+            closest[i].kind, slice_of(closest[i].resource, sizeof(closest[i].resource))};
+        msgs_find_kind_data_wr(w, s->settings.params, &found);
     }
     wr_end(w, 2, mark);
     return wr_ok(w) ? 0 : CONTENT_ERROR_RESPONSE_TOO_LARGE;

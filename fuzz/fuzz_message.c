@@ -5,7 +5,6 @@
  * Input: which decoder (0: the one that the contents ask for), Node-ID length, then the bytes.
  * What decodes is written again and must be the same bytes. */
 #include "codec/content.h"
-#include "codec/kind_sip.h"
 #include "codec/msgs.h"
 #include "fuzz/fuzz.h"
 
@@ -18,8 +17,7 @@ static struct wr writer(void)
 
 /* ---- bodies: both ways, from the list ---- */
 
-#define FIELD(kind, name)
-#define MSG(name, fields)                                                                          \
+#define MSG(name, rfc, fields)                                                                     \
     static void body_##name(struct slice body, const struct rl_params *p)                          \
     {                                                                                              \
         struct msgs_##name m;                                                                      \
@@ -30,38 +28,6 @@ static struct wr writer(void)
         }                                                                                          \
     }
 #include "codec/msgs.def"
-#undef MSG
-
-static void body_chord_update(struct slice body, const struct rl_params *p)
-{
-    struct msgs_chord_update m;
-    if (msgs_chord_update_decode(body, p, &m) == ERR_OK) {
-        struct wr w = writer();
-        msgs_chord_update_wr(&w, &m);
-        fuzz_same(&w, body);
-    }
-}
-
-static void body_chord_leave(struct slice body, const struct rl_params *p)
-{
-    struct msgs_chord_leave m;
-    if (msgs_chord_leave_decode(body, p, &m) == ERR_OK) {
-        struct wr w = writer();
-        msgs_chord_leave_wr(&w, &m);
-        fuzz_same(&w, body);
-    }
-}
-
-static void body_config_update(struct slice body, const struct rl_params *p)
-{
-    struct msgs_config_update m;
-    (void)p;
-    if (msgs_config_update_decode(body, &m) == ERR_OK) {
-        struct wr w = writer();
-        msgs_config_update_wr(&w, &m);
-        fuzz_same(&w, body);
-    }
-}
 
 static void body_error(struct slice body, const struct rl_params *p)
 {
@@ -72,65 +38,6 @@ static void body_error(struct slice body, const struct rl_params *p)
         content_wr_error(&w, m.code, m.info);
         fuzz_same(&w, body);
         CHECK(content_err_of(m.code) != ERR_OK && content_error_name(m.code) != NULL);
-    }
-}
-
-static void body_kind_sip(struct slice body, const struct rl_params *p)
-{
-    struct kind_sip m;
-    if (kind_sip_decode(body, p, &m) == ERR_OK) {
-        struct wr w = writer();
-        kind_sip_wr(&w, &m);
-        fuzz_same(&w, body);
-    }
-}
-
-/* ---- lists, item by item ---- */
-
-static void body_candidates(struct slice body, const struct rl_params *p)
-{
-    struct candidate c;
-    struct candidate_extension extension;
-    struct rd r = rd_init(body);
-    struct wr w = writer();
-    (void)p;
-    while (candidate_next(&r, &c)) {
-        candidate_wr(&w, &c);
-        struct rd list = rd_init(c.extensions);
-        while (candidate_extension_next(&list, &extension)) {}
-        CHECK(rd_is_done(&list));
-    }
-    if (rd_is_done(&r)) {
-        fuzz_same(&w, body);
-    }
-    CHECK((candidate_check(body, NULL) == ERR_OK) == rd_is_done(&r));
-}
-
-static void body_probes(struct slice body, const struct rl_params *p)
-{
-    struct msgs_probe m;
-    struct rd r = rd_init(body);
-    struct wr w = writer();
-    (void)p;
-    while (msgs_probe_next(&r, &m)) {
-        msgs_probe_wr(&w, &m);
-    }
-    if (rd_is_done(&r)) {
-        fuzz_same(&w, body);
-    }
-}
-
-static void body_finds(struct slice body, const struct rl_params *p)
-{
-    struct msgs_find m;
-    struct rd r = rd_init(body);
-    struct wr w = writer();
-    (void)p;
-    while (msgs_find_next(&r, &m)) {
-        msgs_find_wr(&w, &m);
-    }
-    if (rd_is_done(&r)) {
-        fuzz_same(&w, body);
     }
 }
 
@@ -178,12 +85,11 @@ static void security(struct slice in, const struct rl_params *p)
 /* The code of the contents chooses nothing here: each body decoder is met with each body. */
 typedef void body(struct slice, const struct rl_params *);
 static body *const bodies[] = {
-#define MSG(name, fields) body_##name,
+#define MSG(name, rfc, fields) body_##name,
 #include "codec/msgs.def"
-#undef MSG
-#undef FIELD
-    body_chord_update, body_chord_leave, body_config_update, body_error, body_kind_sip,
-    body_candidates,   body_probes,      body_finds,         body_uri,   security,
+    body_error,
+    body_uri,
+    security,
 };
 
 static void payload(struct slice in, const struct rl_params *p)

@@ -341,7 +341,7 @@ static void attach(struct stage *s, struct rd *r, uint32_t conn, const struct he
         a.ip[0] = rd_u8(r);
         a.ip[1] = rd_u8(r);
         a.port = rd_u16(r);
-        candidate_wr_host(&cands, &a, CANDIDATE_TLS_TCP_FH_NO_ICE, rd_u8(r));
+        msgs_wr_host_candidate(&cands, &a, CANDIDATE_TLS_TCP_FH_NO_ICE, rd_u8(r));
     }
     struct slice role = to == NULL ? SLICE_LITERAL("passive") : SLICE_LITERAL("active");
     if (is_app) {

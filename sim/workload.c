@@ -2,7 +2,7 @@
 /* A request is known by its record number, which is the tag; the value of record k says k, so that
  * a wrong answer shows. */
 #include "sim/workload.h"
-#include "codec/kind_sip.h"
+#include "codec/msgs.h"
 #include "node/answer.h"
 
 enum { STEP_US = 5000 };
@@ -35,9 +35,9 @@ static struct slice value_of(const struct ident *account, uint8_t *out, size_t c
     uint8_t route[32];
     struct wr list = wr_init(route, sizeof(route));
     fwd_wr_node(&list, &params, &account->node_id);
-    struct kind_sip value = {.type = KIND_SIP_ROUTE,
-                             .destination_list = slice_of(route, wr_len(&list))};
-    kind_sip_wr(&w, &value);
+    struct msgs_sip_registration value = {.type = MSGS_SIP_ROUTE,
+                                          .destination_list = slice_of(route, wr_len(&list))};
+    msgs_sip_registration_wr(&w, &params, &value);
     CHECK(wr_ok(&w));
     return slice_of(out, wr_len(&w));
 }

@@ -182,14 +182,14 @@ static void add_aor(const struct sip *s, struct location *l, struct slice text)
 static void take_values(const struct sip *s, struct location *l, const struct overlay_event *event)
 {
     for (size_t i = 0; i < event->value_count; i++) {
-        struct kind_sip value;
+        struct msgs_sip_registration value;
         struct node_id node;
-        if (kind_sip_decode(event->values[i].value, &s->params, &value) != ERR_OK) {
+        if (msgs_sip_registration_decode(event->values[i].value, &s->params, &value) != ERR_OK) {
             continue; /* RFC 7904 and S11: that record only */
         }
-        if (value.type == KIND_SIP_ROUTE && last_node(s, value.destination_list, &node)) {
+        if (value.type == MSGS_SIP_ROUTE && last_node(s, value.destination_list, &node)) {
             add_target(l, &node);
-        } else if (value.type == KIND_SIP_URI) {
+        } else if (value.type == MSGS_SIP_URI) {
             add_aor(s, l, value.uri);
         }
     }
@@ -199,10 +199,10 @@ static struct location *judge_caller(struct turn *t, struct sip *s, struct locat
                                      const struct overlay_event *event)
 {
     for (size_t i = 0; i < event->value_count; i++) {
-        struct kind_sip value;
+        struct msgs_sip_registration value;
         struct node_id node;
-        if (kind_sip_decode(event->values[i].value, &s->params, &value) == ERR_OK &&
-            value.type == KIND_SIP_ROUTE && last_node(s, value.destination_list, &node) &&
+        if (msgs_sip_registration_decode(event->values[i].value, &s->params, &value) == ERR_OK &&
+            value.type == MSGS_SIP_ROUTE && last_node(s, value.destination_list, &node) &&
             ids_node_is_equal(&node, &l->speaker)) {
             remember_right(t, s, l, event->values[i].lifetime_s);
             return finish(l, 0, NULL);

@@ -407,9 +407,9 @@ static enum err store(struct turn *t, struct sip *s, uint32_t account, uint32_t 
     uint8_t list[FWD_NODE_BYTES_MAX], value[ROUTE_CAP];
     struct wr w = wr_init(list, sizeof(list));
     fwd_wr_node(&w, &s->params, &s->settings.self);
-    struct kind_sip route = {.type = KIND_SIP_ROUTE, .destination_list = wr_slice(&w)};
+    struct msgs_sip_registration route = {.type = MSGS_SIP_ROUTE, .destination_list = wr_slice(&w)};
     struct wr v = wr_init(value, sizeof(value));
-    kind_sip_wr(&v, &route);
+    msgs_sip_registration_wr(&v, &s->params, &route);
     CHECK(wr_ok(&v));
     uint32_t left = remaining_s(t, s->accounts[account].stored_until_us);
     struct overlay_store what = {.kind = OVERLAY_KIND_SIP_REGISTRATION,

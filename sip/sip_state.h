@@ -3,7 +3,7 @@
  *
  * Nobody outside of sip/ includes this.  Each table is owned by the file named beside it. */
 #pragma once
-#include "codec/kind_sip.h"
+#include "codec/msgs.h"
 #include "codec/sip_write.h"
 #include "core/pool.h"
 #include "core/table.h"

@@ -22,11 +22,9 @@ MODELS = ['single_value', 'array', 'dictionary']
 
 # Vector type to the body that fuzz_message decodes it with, where not the same in snake case.
 BODIES = {
-    'AttachReqAns': 'attach', 'AppAttach': 'app_attach', 'ChordRouteQueryAns': 'route_query_ans',
-    'StatReq': 'fetch_req', 'StatAns': 'fetch_ans', 'TurnServer': 'turn_server',
+    'AttachReqAns': 'attach', 'ChordRouteQueryAns': 'route_query_ans',
     'ChordLeaveData': 'chord_leave', 'ConfigUpdateReq': 'config_update',
-    'ErrorResponse': 'error', 'SipRegistration': 'kind_sip', 'IceCandidate': 'candidates',
-    'ProbeInformation': 'probes', 'FindKindData': 'finds', 'SecurityBlock': 'security',
+    'ErrorResponse': 'error', 'SecurityBlock': 'security',
 }
 # Vector type to the structure of fuzz_stored.
 STORED = {
@@ -53,8 +51,7 @@ def bodies():
     """The bodies in the order in which fuzz_message numbers them, from 1."""
     with open('codec/msgs.def', encoding='utf-8') as f:
         listed = re.findall(r'^MSG\((\w+),', f.read(), re.M)
-    return listed + ['chord_update', 'chord_leave', 'config_update', 'error', 'kind_sip',
-                     'candidates', 'probes', 'finds', 'uri', 'security']
+    return listed + ['error', 'uri', 'security']
 
 
 def snake(name):

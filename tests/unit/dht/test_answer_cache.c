@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_answer_cache.c - the answer cache (TX-3), what an Attach may make us dial (design.md 6), and
  * the places where messages wait. */
-#include "codec/candidate.h"
+#include "codec/msgs.h"
 #include "dht/answer_cache.h"
 #include "dht/attach_policy.h"
 #include "dht/inbox.h"
@@ -86,7 +86,7 @@ Test(attach_policy, design_6_what_may_be_dialled)
         struct address out[ATTACH_POLICY_DIALS];
         size_t count = 99;
         struct wr w = wr_init(bytes, sizeof(bytes));
-        candidate_wr_host(&w, &cases[i].candidate, CANDIDATE_TLS_TCP_FH_NO_ICE, 1);
+        msgs_wr_host_candidate(&w, &cases[i].candidate, CANDIDATE_TLS_TCP_FH_NO_ICE, 1);
         cr_assert_eq(attach_policy_pick(wr_slice(&w),
                                         cases[i].we_are_on_loopback ? &loopback : &global, 1, out,
                                         &count),
@@ -104,7 +104,7 @@ Test(attach_policy, the_four_best_are_looked_at)
     struct wr w = wr_init(bytes, sizeof(bytes));
     for (uint16_t i = 0; i < 8; i++) {
         struct address a = v4(9, 9, (uint16_t)(5000 + i));
-        candidate_wr_host(&w, &a, CANDIDATE_TLS_TCP_FH_NO_ICE, (uint32_t)(i * 37 % 8));
+        msgs_wr_host_candidate(&w, &a, CANDIDATE_TLS_TCP_FH_NO_ICE, (uint32_t)(i * 37 % 8));
     }
     cr_assert_eq(attach_policy_pick(wr_slice(&w), &ours, 1, out, &count), ERR_OK);
     cr_assert_eq(count, 4);
@@ -112,7 +112,7 @@ Test(attach_policy, the_four_best_are_looked_at)
         cr_expect_eq((uint32_t)(out[k].port - 5000) * 37 % 8, 7 - k);
     }
     w = wr_init(bytes, sizeof(bytes));
-    candidate_wr_host(&w, &ours, CANDIDATE_DTLS_UDP_SR, 1);
+    msgs_wr_host_candidate(&w, &ours, CANDIDATE_DTLS_UDP_SR, 1);
     cr_expect_eq(attach_policy_pick(wr_slice(&w), &ours, 1, out, &count), ERR_MALFORMED, "AT-4");
 }
 

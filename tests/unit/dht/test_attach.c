@@ -45,7 +45,7 @@ static struct outcome receive(struct fixture *f, const struct node_id *who, bool
     uint8_t list[64], out[256];
     struct address at = {.family = 4, .port = 7000, .ip = {127, 0, 0, 1}};
     struct wr candidates = wr_init(list, sizeof(list));
-    candidate_wr_host(&candidates, &at, CANDIDATE_TLS_TCP_FH_NO_ICE, 1);
+    msgs_wr_host_candidate(&candidates, &at, CANDIDATE_TLS_TCP_FH_NO_ICE, 1);
     struct msgs_attach body = {
         .role = role, .candidates = wr_slice(&candidates), .send_update = true};
     struct wr w = wr_init(out, sizeof(out));

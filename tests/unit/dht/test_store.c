@@ -441,13 +441,13 @@ Test(store, stat_and_find)
         wr_end(&w, 1, mark);
         cr_assert_eq(store_fetch_find(&f.w->turn, f.w->store, wr_slice(&w), &a, &info), 0);
         struct msgs_find_ans found;
-        struct msgs_find one;
+        struct msgs_find_kind_data one;
         cr_assert_eq(msgs_find_ans_decode(wr_slice(&a), &f.w->params, &found), ERR_OK);
         r = rd_init(found.results);
-        cr_assert(msgs_find_next(&r, &one));
+        cr_assert(msgs_find_kind_data_next(&r, &f.w->params, &one));
         memcpy(at.bytes, one.closest.data, 16);
         seen += memcmp(at.bytes, f.at.bytes, 16) == 0 ? 1 : 16;
-        cr_assert(msgs_find_next(&r, &one));
+        cr_assert(msgs_find_kind_data_next(&r, &f.w->params, &one));
         static const uint8_t zero[16];
         cr_assert(slice_is_equal(one.closest, slice_of(zero, 16)), "unknown Kind: 0");
     }

@@ -4,7 +4,7 @@
  * Include in one file of a test program: it defines the overlay_ functions, so that libdht's are
  * not linked.  Requests end after FAKE_DELAY_US; `fail` and friends make them end otherwise. */
 #pragma once
-#include "codec/kind_sip.h"
+#include "codec/msgs.h"
 #include "dht/overlay.h"
 
 enum { FAKE_RECORDS = 256, FAKE_REQUESTS = 512, FAKE_DELAY_US = 5000, FAKE_VALUE_CAP = 256 };

@@ -412,8 +412,8 @@ static void put_forward(struct world *w, const char *user, uint8_t device, const
 {
     uint8_t value[160];
     struct wr v = wr_init(value, sizeof(value));
-    struct kind_sip forward = {.type = KIND_SIP_URI, .uri = slice_text(to)};
-    kind_sip_wr(&v, &forward);
+    struct msgs_sip_registration forward = {.type = MSGS_SIP_URI, .uri = slice_text(to)};
+    msgs_sip_registration_wr(&v, NULL, &forward);
     put_value(w, user, device, value, wr_len(&v));
 }
 
