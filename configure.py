@@ -55,6 +55,7 @@ HEADERS = [
     ('node/*', 'xml2'),
     ('cmd/*', 'confuse'),
     ('cmd/*', 'jansson'),
+    ('cmd/capture', 'pcap'),
     ('cmd/x509*', 'boringssl'),
     ('tests/*', 'criterion'),
     ('tests/*', 'jansson'),
@@ -68,7 +69,7 @@ LIBRARIES = {
     'link': ['boringssl'],
     'node': ['xml2'],
     'core/os': ['liburing'],
-    'cmd': ['confuse', 'jansson', 'boringssl'],
+    'cmd': ['confuse', 'jansson', 'boringssl', 'pcap'],
 }
 LAYERS = list(modules.MODULES)
 

@@ -157,6 +157,7 @@ MODULES = {
         ca
         ca_document
         ca_users
+        capture
         cmd_ca
         cmd_check
         cmd_ctl
@@ -190,6 +191,7 @@ MODULES = {
         wire
         wire_build
         wire_build_core
+        wire_text
     '''),
 }
 
@@ -305,6 +307,7 @@ SCRIPT_TESTS = {
         baresip
         calls
         command_line
+        decode
         demo
         hostile
         kill

@@ -40,7 +40,7 @@ PACKAGES = [
             'lmdb.h', 'mdb_version(NULL, NULL, NULL) != NULL'),
     Package('cares', 'libcares', '1.18', 'libc-ares-dev', False, 'DNS',
             'ares.h', 'ares_version(NULL) != NULL'),
-    Package('pcap', 'libpcap', '1.10', 'libpcap-dev', False, 'capture files',
+    Package('pcap', 'libpcap', '1.10', 'libpcap-dev', True, 'capture files',
             'pcap/pcap.h', 'pcap_lib_version() != NULL'),
     Package('criterion', 'criterion', '2.4.1', 'libcriterion-dev', True, 'unit tests',
             'criterion/criterion.h', None),

@@ -9,7 +9,8 @@ import subprocess
 
 from live import CHORDIAL, Folder, check, run, wait_for
 
-COMMANDS = ['ca', 'ca init', 'ca issue', 'check', 'ctl', 'fetch', 'ping', 'resolve', 'run', 'sim']
+COMMANDS = ['ca', 'ca init', 'ca issue', 'check', 'ctl', 'decode', 'encode', 'fetch', 'ping',
+            'resolve', 'run', 'sim']
 BINARY = os.path.abspath(CHORDIAL)
 
 

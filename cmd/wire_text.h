@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* wire_text.h - decoded structures for people: an indented tree, names beside numbers, long bytes
+ * cut short; in colours on a terminal. */
+#pragma once
+#include "codec/show.h"
+#include <stdio.h>
+
+struct wire_text {
+    FILE *to;
+    bool has_colour;
+    bool is_whole; /* bytes are not cut short */
+};
+
+/* What `bytes` seem to be: "Message", "FramedMessage", or NULL when nothing is sure. */
+const char *wire_text_guess(struct slice bytes);
+
+/* Prints `bytes` as one `type`, each line behind `indent` blanks.  When it is refused: what, where,
+ * and the bytes around, and ERR_MALFORMED.  A frame's message is printed too. */
+enum err wire_text_print(const struct wire_text *t, const struct show_context *context,
+                         const char *type, struct slice bytes, unsigned indent) MUST_USE;
+
+/* One line that tells what a Message or a frame is, without a newline; ERR_MALFORMED: what is wrong
+ * with it. */
+enum err wire_text_summary(const struct wire_text *t, const struct show_context *context,
+                           const char *type, struct slice bytes) MUST_USE;
