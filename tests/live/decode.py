@@ -32,7 +32,7 @@ def batch(command, lines):
     out = ran.stdout.split(b'\n')
     check(ran.returncode == 0 and ran.stderr == b'', 'said %r' % ran.stderr[:200])
     check(len(out) == len(lines) + 1 and out[-1] == b'',
-                '%d answers to %d lines' % (len(out) - 1, len(lines)))
+          '%d answers to %d lines' % (len(out) - 1, len(lines)))
     answers = [json.loads(line) for line in out[:-1]]
     check(all(isinstance(a, dict) for a in answers), 'an answer is no object')
     return answers
@@ -44,7 +44,8 @@ HOSTILE = [
     b'{"type":"PingReq","hex":"zz"}', b'{"type":"Nothing","hex":"00"}', b'{"type":"","hex":""}',
     b'{"type":"PingReq","hex":"0000","node_id_length":15}',
     b'{"type":"PingReq","hex":"0000","node_id_length":1e99}',
-    b'{"type":"PingReq","hex":"0000","kinds":[]}', b'{"type":"PingReq","hex":"0000","kinds":{"x":1}}',
+    b'{"type":"PingReq","hex":"0000","kinds":[]}',
+    b'{"type":"PingReq","hex":"0000","kinds":{"x":1}}',
     b'{"type":"StoredData","hex":"00","data_model":"list"}', b'{"type":"PingReq","hex":"0000"',
     b'{"type":"PingReq","type":"PingReq","hex":"0000"}', b'{"type":"Message","hex":"00",'
     b'"overlay_name":7}', b'[' * 5000, b'{"a":' * 3000, b'{"type":"PingReq","hex":"' + b'0' * 200000
@@ -58,10 +59,10 @@ def every_line_is_answered():
         lines = [line for bad in HOSTILE for line in (bad, good)]
         answers = batch(command, lines)
         check(all('reject' in a for a in answers[0::2]), '%s took a hostile line: %s'
-                    % (command, [a for a in answers[0::2] if 'reject' not in a][:3]))
+              % (command, [a for a in answers[0::2] if 'reject' not in a][:3]))
         if command == 'decode':
             check(all(a == {'fields': {'padding': ''}} for a in answers[1::2]),
-                        'a good line between bad ones')
+                  'a good line between bad ones')
             check(all(isinstance(a['offset'], int) for a in answers[0::2]), 'no offset')
 
 
@@ -69,7 +70,7 @@ def what_is_encoded_decodes():
     vectors = messages()
     lines = [json.dumps(v).encode() for v in vectors]
     check([a.get('hex') for a in batch('encode', lines)] == [v['hex'] for v in vectors],
-                'encode')
+          'encode')
     decoded = batch('decode', lines)
     check([a.get('fields') for a in decoded] == [v['fields'] for v in vectors], 'decode')
     wrong = json.loads(json.dumps(vectors[0]))
@@ -104,7 +105,7 @@ def people_see_what_is_wrong():
     good = messages()[0]['hex']
     ran = run('decode', good)
     check(ran.returncode == 0 and b'probe_req' in ran.stdout and b'\033[' not in ran.stdout,
-                ran.stdout[:300])
+          ran.stdout[:300])
     check(b'\033[' in run('decode', '--color', 'always', good).stdout, 'colours when asked')
     ran = run('decode', good[:40])
     check(ran.returncode == 1 and b'refused at byte 20 of 20' in ran.stdout, ran.stdout)
@@ -116,7 +117,7 @@ def people_see_what_is_wrong():
                   ['--node-id-length', '21', '00']):
         ran = run('decode', *words)
         check(ran.returncode == 2 and ran.stderr.startswith(b'chordial decode: ')
-                    and ran.stdout == b'', '%s: %s' % (words, ran))
+              and ran.stdout == b'', '%s: %s' % (words, ran))
     types = run('decode', '--types').stdout.decode().split()
     check('StoreReq' in types and 'STATUS_INFO' in types and len(types) > 70, types)
 
