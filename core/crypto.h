@@ -57,6 +57,7 @@ struct crypto {
     void (*sha1)(struct slice bytes, uint8_t out[CRYPTO_SHA1_BYTES]);
     void (*sha256)(struct slice bytes, uint8_t out[CRYPTO_SHA256_BYTES]);
     void (*md5)(struct slice bytes, uint8_t out[CRYPTO_MD5_BYTES]);
+    void (*hmac_sha1)(struct slice key, struct slice bytes, uint8_t out[CRYPTO_SHA1_BYTES]);
     void (*hmac_sha256)(struct slice key, struct slice bytes, uint8_t out[CRYPTO_SHA256_BYTES]);
     /* Unguessable bytes.  `self` is this table: the simulator's draws from the world's seed. */
     void (*random)(const struct crypto *self, void *out, size_t len);

@@ -44,13 +44,23 @@ static void hash_md5(struct slice bytes, uint8_t out[CRYPTO_MD5_BYTES])
     MD5(bytes.data, bytes.len, out);
 }
 
-static void mac_sha256(struct slice key, struct slice bytes, uint8_t out[CRYPTO_SHA256_BYTES])
+static void mac(const EVP_MD *hash, struct slice key, struct slice bytes, uint8_t *out)
 {
     unsigned len = 0;
     /* A NULL key would mean "the key of before" to HMAC. */
     const void *secret = key.len > 0 ? (const void *)key.data : (const void *)"";
-    const uint8_t *made = HMAC(EVP_sha256(), secret, key.len, bytes.data, bytes.len, out, &len);
-    CHECK(made != NULL && len == CRYPTO_SHA256_BYTES);
+    const uint8_t *made = HMAC(hash, secret, key.len, bytes.data, bytes.len, out, &len);
+    CHECK(made != NULL && len == EVP_MD_size(hash));
+}
+
+static void mac_sha1(struct slice key, struct slice bytes, uint8_t out[CRYPTO_SHA1_BYTES])
+{
+    mac(EVP_sha1(), key, bytes, out);
+}
+
+static void mac_sha256(struct slice key, struct slice bytes, uint8_t out[CRYPTO_SHA256_BYTES])
+{
+    mac(EVP_sha256(), key, bytes, out);
 }
 
 static void fill_random(const struct crypto *self, void *out, size_t len)
@@ -594,6 +604,7 @@ const struct crypto *crypto_boring(void)
         .sha1 = hash_sha1,
         .sha256 = hash_sha256,
         .md5 = hash_md5,
+        .hmac_sha1 = mac_sha1,
         .hmac_sha256 = mac_sha256,
         .random = fill_random,
         .sign = sign_message,

@@ -44,7 +44,12 @@ static void fake_md5(struct slice bytes, uint8_t out[CRYPTO_MD5_BYTES])
     digest(bytes, 0x300, out, CRYPTO_MD5_BYTES);
 }
 
-static void fake_hmac(struct slice key, struct slice bytes, uint8_t out[CRYPTO_SHA256_BYTES])
+static void fake_hmac_sha1(struct slice key, struct slice bytes, uint8_t out[CRYPTO_SHA1_BYTES])
+{
+    digest(bytes, hash_64(key, 1), out, CRYPTO_SHA1_BYTES);
+}
+
+static void fake_hmac_sha256(struct slice key, struct slice bytes, uint8_t out[CRYPTO_SHA256_BYTES])
 {
     digest(bytes, hash_64(key, 0), out, CRYPTO_SHA256_BYTES);
 }
@@ -143,7 +148,8 @@ void crypto_fake_init(struct crypto *c, struct rng *rng)
         .sha1 = fake_sha1,
         .sha256 = fake_sha256,
         .md5 = fake_md5,
-        .hmac_sha256 = fake_hmac,
+        .hmac_sha1 = fake_hmac_sha1,
+        .hmac_sha256 = fake_hmac_sha256,
         .random = fake_random,
         .sign = fake_sign,
         .key_algorithm = fake_algorithm,

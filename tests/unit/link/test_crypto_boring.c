@@ -92,6 +92,10 @@ Test(crypto_boring, hashes_known_answers)
     cr_assert_eq(memcmp(out, "\xba\x78\x16\xbf\x8f\x01\xcf\xea", 8), 0);
     c->md5(SLICE_LITERAL("abc"), out);
     cr_assert_eq(memcmp(out, "\x90\x01\x50\x98\x3c\xd2\x4f\xb0", 8), 0);
+    c->hmac_sha1(SLICE_LITERAL("Jefe"), SLICE_LITERAL("what do ya want for nothing?"), out);
+    cr_assert_eq(memcmp(out, "\xef\xfc\xdf\x6a\xe5\xeb\x2f\xa2", 8), 0); /* RFC 2202 3 */
+    c->hmac_sha1(SLICE_EMPTY, SLICE_EMPTY, out);
+    cr_assert_eq(memcmp(out, "\xfb\xdb\x1d\x1b\x18\xaa\x6c\x08", 8), 0);
     c->hmac_sha256(SLICE_LITERAL("Jefe"), SLICE_LITERAL("what do ya want for nothing?"), out);
     cr_assert_eq(memcmp(out, "\x5b\xdc\xc1\x46\xbf\x60\x75\x4e", 8), 0); /* RFC 4231 4.3 */
     c->hmac_sha256(SLICE_EMPTY, SLICE_EMPTY, out);
