@@ -53,6 +53,8 @@ MODULES = {
         sip_uri
         sip_write
         stored
+        stun
+        stun_wr
     '''),
     'link': names('''
         crypto_boring
@@ -225,6 +227,7 @@ UNIT_TESTS = {
         test_sip_uri
         test_sip_write
         test_stored
+        test_stun
     '''),
     'tests/unit/link': names('''
         test_crypto_boring
