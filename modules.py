@@ -66,6 +66,7 @@ MODULES = {
         local
         peer_auth
         stream_tls
+        stun_auth
         tls_boring
         tls_pump
         trunk
@@ -235,6 +236,7 @@ UNIT_TESTS = {
         test_link
         test_link_table
         test_stream_tls
+        test_stun_auth
         test_tls_boring
         test_trunk
     '''),
