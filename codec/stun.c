@@ -169,11 +169,11 @@ static bool read_address(struct stun_attr *a)
 
 static bool read_error(struct stun_attr *a)
 {
-    uint8_t class = a->value.data[2] & ERROR_CLASS_MASK; /* 14.8: the other bits are ignored */
+    uint8_t hundreds = a->value.data[2] & ERROR_CLASS_MASK; /* 14.8: the other bits are ignored */
     uint8_t number = a->value.data[3];
-    a->error.code = (uint16_t)(class * 100 + number);
+    a->error.code = (uint16_t)(hundreds * 100 + number);
     a->error.reason = slice_from(a->value, ERROR_HEAD);
-    return class >= ERROR_CLASS_MIN && class <= ERROR_CLASS_MAX && number <= ERROR_NUMBER_MAX;
+    return hundreds >= ERROR_CLASS_MIN && hundreds <= ERROR_CLASS_MAX && number <= ERROR_NUMBER_MAX;
 }
 
 bool stun_type_next(struct rd *r, uint16_t *type)

@@ -121,16 +121,18 @@ void stun_wr_flag(struct wr *w, size_t start, uint16_t type)
 
 void stun_wr_error(struct wr *w, size_t start, uint16_t code, struct slice reason)
 {
-    unsigned class = code / 100;
-    if (class < ERROR_CLASS_MIN || class > ERROR_CLASS_MAX ||
+    unsigned hundreds = code / 100;
+    if (hundreds < ERROR_CLASS_MIN || hundreds > ERROR_CLASS_MAX ||
         !stun_attr_is_length(STUN_ATTR_ERROR_CODE, ERROR_HEAD + reason.len)) {
         wr_fail(w);
     }
     uint8_t *at = open_attr(w, start, STUN_ATTR_ERROR_CODE, ERROR_HEAD + reason.len);
     if (at != NULL) {
-        at[2] = (uint8_t) class;
-        at[3] = (uint8_t)(code % 100);
-        memcpy(at + ERROR_HEAD, reason.data, reason.len);
+        struct wr v = wr_init(at, ERROR_HEAD + reason.len);
+        wr_u16(&v, 0);
+        wr_u8(&v, (uint8_t)hundreds);
+        wr_u8(&v, (uint8_t)(code % 100));
+        wr_bytes(&v, reason);
     }
 }
 

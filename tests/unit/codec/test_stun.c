@@ -75,17 +75,16 @@ Test(stun, every_class_and_its_type)
 {
     static const uint16_t types[] = {0x0001, 0x0011, 0x0101, 0x0111}; /* RFC 8489 5 */
     static const char *const names[] = {"request", "indication", "success", "error"};
-    for (unsigned class = 0; class < 4; class ++) {
+    for (unsigned kind = 0; kind < 4; kind++) {
         uint8_t out[STUN_HEADER_BYTES];
         struct wr w = wr_init(out, sizeof(out));
-        cr_assert_eq(stun_wr_begin(&w, (enum stun_class) class, STUN_METHOD_BINDING, transaction),
-                     0);
+        cr_assert_eq(stun_wr_begin(&w, (enum stun_class)kind, STUN_METHOD_BINDING, transaction), 0);
         cr_assert(wr_ok(&w));
-        cr_assert_eq(out[0] << 8 | out[1], types[class]);
+        cr_assert_eq(out[0] << 8 | out[1], types[kind]);
         struct stun m;
         cr_assert_eq(stun_decode(wr_slice(&w), &m), ERR_OK);
-        cr_assert_eq(m.class, class);
-        cr_assert_str_eq(stun_class_name(m.class), names[class]);
+        cr_assert_eq(m.class, kind);
+        cr_assert_str_eq(stun_class_name(m.class), names[kind]);
     }
     /* every other type is of a method that is not supported, or no STUN */
     struct stun_bytes b = stun_unhex("000100002112a442000000000000000000000000");
@@ -248,11 +247,11 @@ Test(stun, addresses)
 
 Test(stun, error_codes)
 {
-    for (unsigned class = 0; class < 8; class ++) {
+    for (unsigned hundreds = 0; hundreds < 8; hundreds++) {
         for (unsigned number = 0; number < 256; number++) {
             char hex[17];
-            snprintf(hex, sizeof(hex), "0000%02x%02x", 0xf8 | class, number);
-            bool is_good = class >= 3 && class <= 6 && number <= 99;
+            snprintf(hex, sizeof(hex), "0000%02x%02x", 0xf8 | hundreds, number);
+            bool is_good = hundreds >= 3 && hundreds <= 6 && number <= 99;
             cr_assert_eq(why_attr(STUN_ATTR_ERROR_CODE, hex),
                          is_good ? REJECT_NONE : REJECT_STUN_ERROR_CODE);
         }
@@ -632,4 +631,12 @@ Test(stun, names)
     cr_assert_eq(stun_attr_shape(STUN_ATTR_REALM), STUN_SHAPE_BYTES);
     cr_assert_str_eq(stun_method_name(1), "binding");
     cr_assert_null(stun_method_name(2));
+#define STUN_ERROR(name, code, text) cr_assert_str_eq(stun_error_text(code), text);
+#define STUN_ATTR(name, number, word, field, of_shape, shortest, longest, step)                    \
+    cr_assert_str_eq(stun_attr_name(number), word);                                                \
+    cr_assert_str_eq(stun_attr_field(number), #field);                                             \
+    cr_assert_eq(stun_attr_shape(number), STUN_SHAPE_##of_shape);                                  \
+    cr_assert(stun_attr_is_length(number, shortest));                                              \
+    cr_assert_not(stun_attr_is_length(number, (longest) + 1));
+#include "codec/stun.def"
 }
