@@ -277,6 +277,7 @@ WIDE_TESTS = {
     'tests/vector': names('''
         test_chord_vectors
         test_crypto_vectors
+        test_stun_vectors
         test_vectors
     '''),
     'tests/model': names('''
