@@ -332,6 +332,7 @@ FUZZ_TARGETS = names('''
     fuzz_overlay_doc
     fuzz_sip
     fuzz_stored
+    fuzz_stun
 ''')
 BENCHMARKS = names('''
 ''')

@@ -214,8 +214,19 @@ def node_sip_seeds(n, drain, wait):
                 u16(text) + wait
 
 
+def stun_seeds():
+    with open('tests/vectors/own/stun.jsonl', encoding='utf-8') as f:
+        for line in f:
+            v = json.loads(line)
+            if len(v['hex']) <= 2 * LARGEST:
+                yield 'stun', b'\0' + bytes.fromhex(v['hex'])
+            if 'fields' in v and len(v['fields']['attributes']) > 3:
+                yield 'stun', b'\7' + bytes.fromhex(v['hex'])  # length, cookie, CRC put right
+
+
 def other_seeds():
     yield from sip_seeds()
+    yield from stun_seeds()
     yield from (('link', seed) for seed in link_seeds())
     yield from (('node', seed) for seed in node_seeds())
     yield 'overlay_doc', b'\x01' + DOCUMENT.encode()
