@@ -318,6 +318,7 @@ SCRIPT_TESTS = {
         hostile
         kill
         locks
+        stun_dissect
         trunk_dissect
     '''),
 }
