@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """tshark as judge of our STUN vectors (issue 3, Must hold 2): every good line of
-tests/vectors/own/stun.jsonl, which are what codec/stun encodes (tests/vector/test_stun_vectors.c), as
-a datagram in a capture.  tshark's `stun` finds in it, field by field, what the line says.
+tests/vectors/own/stun.jsonl, which are what codec/stun encodes (tests/vector/test_stun_vectors.c),
+as a datagram in a capture.  tshark's `stun` finds in it, field by field, what the line says.
 
-What tshark 4.0 does not look into: MESSAGE-INTEGRITY-SHA256, USERHASH and ALTERNATE-DOMAIN are bytes to
-it, and of a type that it does not know it tells no more than that.  It checks no HMAC, but it does
-check the CRC of FINGERPRINT.  BLIND is what it reads wrongly."""
+What tshark 4.0 does not look into: MESSAGE-INTEGRITY-SHA256, USERHASH, ALTERNATE-DOMAIN are bytes
+to it, and of a type that it does not know it tells no more than that.  It checks no HMAC, but it
+does check the CRC of FINGERPRINT.  BLIND is what it reads wrongly."""
 import json
 import os
 import shutil
