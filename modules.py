@@ -42,6 +42,7 @@ MODULES = {
         show
         show_body
         show_core
+        show_stun
         sip_edit
         sip_hdr
         sip_hdr_address
@@ -194,6 +195,7 @@ MODULES = {
         wire
         wire_build
         wire_build_core
+        wire_build_stun
         wire_text
     '''),
 }

@@ -57,7 +57,12 @@ static size_t take_items(struct capture *c, struct slice in, bool *wants_more)
             *wants_more = rest.len < 4 && rest.data[0] == 0xd2;
             return done;
         }
-        if (strcmp(type, "FramedMessage") == 0) {
+        if (strcmp(type, "StunMessage") == 0) {
+            if (done > 0) {
+                return done; /* a datagram has one, and a stream none */
+            }
+            len = rest.len;
+        } else if (strcmp(type, "FramedMessage") == 0) {
             enum err e = frame_scan(rest, FRAME_MESSAGE_MAX, &f, &len);
             *wants_more = e == ERR_MORE;
             if (e != ERR_OK) {

@@ -445,6 +445,7 @@ const struct build_entry wire_build_core_table[] = {
     {"StatKindResponse", wire_build_core_stat_block},
     {"StoreKindResponse", wire_build_core_response},
     {"StoredDataSpecifier", wire_build_core_specifier},
+    {"StunMessage", wire_build_stun},
     {"LeaveAns", top_nothing},
     {"UpdateAns", top_nothing},
     {"ConfigUpdateAns", top_nothing},

@@ -44,6 +44,9 @@ void wire_build_node(struct build *b, const json_t *v, const char *name);
 /* The array, or an empty one. */
 size_t wire_build_count(struct build *b, const json_t *v, const char *name);
 
+/* StunMessage */
+void wire_build_stun(struct build *b, const json_t *v);
+
 void wire_build_core_address(struct build *b, const json_t *v);
 void wire_build_core_destination(struct build *b, const json_t *v);
 void wire_build_core_response(struct build *b, const json_t *v);

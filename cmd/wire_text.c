@@ -4,6 +4,7 @@
 #include "cmd/wire_text.h"
 #include "codec/content.h"
 #include "codec/frame.h"
+#include "codec/stun.h"
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdlib.h>
@@ -249,6 +250,9 @@ const char *wire_text_guess(struct slice bytes)
     if (slice_is_equal(slice_sub(bytes, 0, 4), slice_of(token, 4))) {
         return "Message";
     }
+    if (stun_is_message(bytes)) {
+        return "StunMessage";
+    }
     bool is_frame = bytes.len > 0 && (bytes.data[0] == FRAME_DATA || bytes.data[0] == FRAME_ACK);
     return is_frame ? "FramedMessage" : NULL;
 }
@@ -354,12 +358,28 @@ static enum err put_message(const struct wire_text *t, const struct show_context
     return ERR_OK;
 }
 
+static enum err put_stun(const struct wire_text *t, struct slice bytes)
+{
+    struct stun m;
+    if (stun_decode(bytes, &m) != ERR_OK) {
+        put(t, COLOUR_FAULT, "STUN message refused");
+        return ERR_MALFORMED;
+    }
+    put(t, COLOUR_STRONG, "stun");
+    (void)fprintf(t->to, " %s %s, %zu bytes", stun_method_name(m.method), stun_class_name(m.class),
+                  bytes.len);
+    return ERR_OK;
+}
+
 enum err wire_text_summary(const struct wire_text *t, const struct show_context *context,
                            const char *type, struct slice bytes)
 {
     struct frame f;
     if (strcmp(type, "Message") == 0) {
         return put_message(t, context, bytes);
+    }
+    if (strcmp(type, "StunMessage") == 0) {
+        return put_stun(t, bytes);
     }
     if (frame_decode(bytes, &f) != ERR_OK) {
         put(t, COLOUR_FAULT, "not a frame");

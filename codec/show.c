@@ -86,7 +86,10 @@ static const struct show_entry *entry_at(size_t index)
         return &show_core_table[index];
     }
     index -= show_core_count;
-    return index < show_body_count ? &show_body_table[index] : NULL;
+    if (index < show_body_count) {
+        return &show_body_table[index];
+    }
+    return index == show_body_count ? &show_stun_entry : NULL;
 }
 
 const char *show_type(size_t index)

@@ -21,6 +21,7 @@ extern const struct show_entry show_body_table[]; /* from msgs.def */
 extern const size_t show_body_count;
 extern const struct show_entry show_core_table[]; /* the ones written by hand */
 extern const size_t show_core_count;
+extern const struct show_entry show_stun_entry;
 
 const struct show_entry *show_find(struct slice type);
 

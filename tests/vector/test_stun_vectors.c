@@ -2,7 +2,9 @@
 /* test_stun_vectors.c - codec/stun and link/stun_auth against tests/vectors/own/stun.jsonl (see
  * STUN.md there): bytes -> fields, fields -> the same bytes, integrity, reasons to refuse.  Run
  * from the top of the tree. */
+#include "cmd/wire.h"
 #include "codec/ids.h"
+#include "codec/stun_wr.h"
 #include "link/crypto_boring.h"
 #include "link/stun_auth.h"
 #include "sim/crypto_fake.h"
@@ -33,189 +35,19 @@ static struct slice unhex(const char *text)
     return slice_of(at, len);
 }
 
-static json_t *hex(struct slice s)
+/* What decode or encode answers to the vector's own line. */
+static json_t *ask(const json_t *v, batch_one one)
 {
-    static char text[2 * BYTES_CAP + 1];
-    return json_string(ids_hex(s, text));
-}
-
-/* ---- decoded message -> JSON */
-
-static json_t *address_json(const struct address *a)
-{
-    char text[ADDRESS_TEXT_CAP];
-    return json_pack("{s:i, s:i, s:s}", "family", a->family == 4 ? 1 : 2, "port", a->port,
-                     "address", address_host_text(a, text));
-}
-
-static json_t *types_json(struct slice value)
-{
-    struct rd r = rd_init(value);
-    json_t *list = json_array();
-    uint16_t type = 0;
-    while (stun_type_next(&r, &type)) {
-        json_array_append_new(list, json_integer(type));
-    }
-    cr_assert(rd_is_done(&r));
-    return list;
-}
-
-static json_t *algorithms_json(const struct stun_attr *a)
-{
-    struct rd r = rd_init(a->value);
-    json_t *list = json_array();
-    struct stun_algorithm one;
-    while (stun_algorithm_next(&r, &one)) {
-        json_array_append_new(list, json_pack("{s:i, s:o}", "algorithm", one.number, "parameters",
-                                              hex(one.parameters)));
-    }
-    cr_assert(rd_is_done(&r));
-    if (a->shape == STUN_SHAPE_ALGORITHMS) {
-        return list;
-    }
-    json_t *only = json_incref(json_array_get(list, 0));
-    json_decref(list);
-    return only;
-}
-
-static json_t *value_json(const struct stun_attr *a)
-{
-    char text[24];
-    switch (a->shape) {
-    case STUN_SHAPE_RAW:
-    case STUN_SHAPE_BYTES:
-        return hex(a->value);
-    case STUN_SHAPE_TYPES:
-        return types_json(a->value);
-    case STUN_SHAPE_ALGORITHM:
-    case STUN_SHAPE_ALGORITHMS:
-        return algorithms_json(a);
-    case STUN_SHAPE_ADDRESS:
-    case STUN_SHAPE_XOR_ADDRESS:
-        return address_json(&a->address);
-    case STUN_SHAPE_ERROR:
-        return json_pack("{s:i, s:o}", "code", a->error.code, "reason", hex(a->error.reason));
-    case STUN_SHAPE_U32:
-        return json_integer((json_int_t)a->number);
-    case STUN_SHAPE_U64:
-        snprintf(text, sizeof(text), "0x%016llx", (unsigned long long)a->number);
-        return json_string(text);
-    case STUN_SHAPE_FLAG:
-        return json_true();
-    }
-    return NULL;
-}
-
-static json_t *message_json(const struct stun *m)
-{
-    json_t *list = json_array();
-    struct stun_walk walk = stun_walk(m->wire);
-    struct stun_attr a;
-    while (stun_walk_next(&walk, &a)) {
-        const char *key = a.is_ignored                ? "ignored"
-                          : a.shape == STUN_SHAPE_RAW ? "unknown"
-                                                      : stun_attr_field(a.type);
-        json_array_append_new(list, json_pack("{s:i, s:o}", "type", a.type, key, value_json(&a)));
-    }
-    cr_assert(rd_is_done(&walk.r));
-    return json_pack("{s:i, s:i, s:o, s:o}", "class", m->class, "method", m->method,
-                     "transaction_id", hex(slice_of(m->transaction, sizeof(m->transaction))),
-                     "attributes", list);
-}
-
-/* ---- JSON -> message */
-
-static struct slice types_bytes(const json_t *list)
-{
-    struct wr w = wr_init(scratch + scratch_used, sizeof(scratch) - scratch_used);
-    size_t i;
-    const json_t *one;
-    json_array_foreach(list, i, one)
-    {
-        wr_u16(&w, (uint16_t)json_integer_value(one));
-    }
-    scratch_used += wr_len(&w);
-    return wr_slice(&w);
-}
-
-/* Of a list, or of a single one. */
-static struct slice algorithms_bytes(const json_t *value)
-{
-    static uint8_t out[BYTES_CAP];
-    struct wr w = wr_init(out, sizeof(out));
-    size_t count = json_is_array(value) ? json_array_size(value) : 1;
-    for (size_t i = 0; i < count; i++) {
-        const json_t *one = json_is_array(value) ? json_array_get(value, i) : value;
-        struct stun_algorithm a = {
-            .number = (uint16_t)json_integer_value(json_object_get(one, "algorithm")),
-            .parameters = unhex(text_of(one, "parameters"))};
-        stun_wr_algorithm(&w, &a);
-    }
-    return wr_slice(&w);
-}
-
-/* Fills in the member that the shape of `out` names. */
-static void read_value(const json_t *value, struct stun_attr *out)
-{
-    switch (out->shape) {
-    case STUN_SHAPE_RAW:
-    case STUN_SHAPE_BYTES:
-        out->value = unhex(json_string_value(value));
-        break;
-    case STUN_SHAPE_TYPES:
-        out->value = types_bytes(value);
-        break;
-    case STUN_SHAPE_ALGORITHM:
-    case STUN_SHAPE_ALGORITHMS:
-        out->value = algorithms_bytes(value);
-        break;
-    case STUN_SHAPE_ADDRESS:
-    case STUN_SHAPE_XOR_ADDRESS: {
-        uint16_t port = (uint16_t)json_integer_value(json_object_get(value, "port"));
-        cr_assert_eq(address_parse(slice_text(text_of(value, "address")), port, &out->address),
-                     ERR_OK);
-        break;
-    }
-    case STUN_SHAPE_ERROR:
-        out->error.code = (uint16_t)json_integer_value(json_object_get(value, "code"));
-        out->error.reason = unhex(text_of(value, "reason"));
-        break;
-    case STUN_SHAPE_U32:
-        out->number = (uint64_t)json_integer_value(value);
-        break;
-    case STUN_SHAPE_U64:
-        out->number = strtoull(json_string_value(value), NULL, 16);
-        break;
-    case STUN_SHAPE_FLAG:
-        break;
-    }
-}
-
-static void write_message(struct wr *w, const json_t *fields)
-{
-    size_t start =
-        stun_wr_begin(w, (enum stun_class)json_integer_value(json_object_get(fields, "class")),
-                      (uint16_t)json_integer_value(json_object_get(fields, "method")),
-                      unhex(text_of(fields, "transaction_id")).data);
-    size_t i;
-    json_t *one;
-    json_array_foreach(json_object_get(fields, "attributes"), i, one)
-    {
-        struct stun_attr a = {.type = (uint16_t)json_integer_value(json_object_get(one, "type"))};
-        const char *key;
-        json_t *value;
-        json_object_foreach(one, key, value)
-        {
-            if (strcmp(key, "type") == 0) {
-                continue;
-            }
-            bool is_raw = strcmp(key, "unknown") == 0 || strcmp(key, "ignored") == 0;
-            a.shape = is_raw ? STUN_SHAPE_RAW : stun_attr_shape(a.type);
-            cr_assert(is_raw || strcmp(key, stun_attr_field(a.type)) == 0);
-            read_value(value, &a);
-        }
-        stun_wr_attr(w, start, &a);
-    }
+    static struct wire *wire;
+    static struct batch_out out;
+    char *line = json_dumps(v, 0);
+    wire = wire == NULL ? wire_new() : wire;
+    out.len = out.begin = 0;
+    one(wire, slice_text(line), &out);
+    json_t *answer = json_loadb(out.text, out.len, 0, NULL);
+    cr_assert_not_null(answer, "%s", line);
+    free(line);
+    return answer;
 }
 
 /* ---- the vectors */
@@ -224,24 +56,21 @@ static void check_good(const json_t *v, struct slice wire)
 {
     const char *name = text_of(v, "name");
     const json_t *fields = json_object_get(v, "fields");
-    static uint8_t out[BYTES_CAP];
     struct stun m;
     cr_assert_eq(stun_decode(wire, &m), ERR_OK, "%s", name);
-    json_t *got = message_json(&m);
-    char *said = json_dumps(got, 0);
-    cr_assert(json_equal(got, fields), "%s: %s", name, said);
-    free(said);
-    json_decref(got);
-
-    struct wr w = wr_init(out, sizeof(out));
-    write_message(&w, fields);
-    cr_assert(wr_ok(&w), "%s", name);
+    json_t *decoded = ask(v, wire_decode), *encoded = ask(v, wire_encode);
+    cr_assert(json_equal(json_object_get(decoded, "fields"), fields), "%s", name);
+    const char *hex = text_of(encoded, "hex");
     bool is_canonical = !json_is_false(json_object_get(v, "canonical"));
-    cr_assert_eq(slice_is_equal(wr_slice(&w), wire), is_canonical, "%s", name);
+    cr_assert_eq(strcmp(hex, text_of(v, "hex")) == 0, is_canonical, "%s: %s", name,
+                 text_of(encoded, "reject"));
     static uint8_t copy[BYTES_CAP];
     struct wr again = wr_init(copy, sizeof(copy));
     stun_wr(&again, &m);
-    cr_assert(slice_is_equal(wr_slice(&again), wr_slice(&w)), "%s", name);
+    /* Padding that is not zero is lost, and then the fingerprint over it is wrong. */
+    cr_assert_eq(slice_is_equal(wr_slice(&again), wire), is_canonical, "%s", name);
+    json_decref(decoded);
+    json_decref(encoded);
 
     const json_t *integrity = json_object_get(v, "integrity");
     if (integrity != NULL) {
