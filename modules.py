@@ -33,6 +33,7 @@ MODULES = {
     'codec': names('''
         candidate
         content
+        fragment
         frame
         fwd
         ids
@@ -83,6 +84,8 @@ MODULES = {
         chord_join
         chord_stabilize
         chord_table
+        frag
+        frag_hold
         inbox
         kind
         outgoing
@@ -217,6 +220,7 @@ UNIT_TESTS = {
     '''),
     'tests/unit/codec': names('''
         test_content
+        test_fragment
         test_frame
         test_fwd
         test_ids
@@ -246,6 +250,7 @@ UNIT_TESTS = {
         test_access
         test_answer_cache
         test_attach
+        test_frag
         test_inbox
         test_overlay
         test_replicate
@@ -283,6 +288,7 @@ WIDE_TESTS = {
         test_vectors
     '''),
     'tests/model': names('''
+        test_frag_model
         test_store_model
     '''),
     'tests/scenario': names('''

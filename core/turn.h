@@ -21,6 +21,7 @@ enum handle_of {
     HANDLE_CHORD,     /* dht/chord and its procedures */
     HANDLE_STORE,     /* dht/store and replicate */
     HANDLE_ATTACH,    /* dht/attach */
+    HANDLE_FRAG,      /* dht/frag */
     HANDLE_OVERLAY,   /* dht/overlay's own */
     HANDLE_SIP_TX,    /* sip/tx */
     HANDLE_SIP_PROXY, /* sip/proxy and fork */

@@ -58,6 +58,15 @@ static struct attach_settings attach_settings_of(const struct overlay_settings *
     return as;
 }
 
+static struct frag_settings frag_settings_of(const struct overlay_settings *s)
+{
+    return (struct frag_settings){.messages = s->limits->reassemblies,
+                                  .messages_per_source = s->limits->reassemblies_per_source,
+                                  .bytes = s->limits->reassembly_bytes,
+                                  .bytes_per_source = s->limits->reassembly_bytes_per_source,
+                                  .max_message_bytes = s->config.max_message_bytes};
+}
+
 static struct store_settings store_settings_of(const struct overlay_settings *s, struct overlay *o)
 {
     struct store_settings ss = {
@@ -134,13 +143,14 @@ size_t overlay_bytes(const struct overlay_settings *s)
     const struct limits *l = s->limits;
     struct transact_settings ts = transact_settings_of(s, NULL);
     struct attach_settings as = attach_settings_of(s, NULL);
+    struct frag_settings fs = frag_settings_of(s);
     struct store_settings ss = store_settings_of(s, NULL);
     struct replicate_settings rs = replicate_settings_of(s, NULL);
     struct store_client_settings cs = client_settings_of(s, NULL);
     struct cert_usage_settings us = cert_usage_settings_of(s, NULL);
     return sizeof(struct overlay) + chord_table_bytes(l->ring_nodes) +
            inbox_bytes(l->verify_queue) + answer_cache_bytes(l->answers_cached) +
-           attach_policy_bytes(l->attaches) +
+           attach_policy_bytes(l->attaches) + frag_bytes(&fs) +
            sign_bytes(l->certificates, s->config.max_message_bytes) + transact_bytes(&ts) +
            attach_bytes(&as) + store_bytes(&ss) + replicate_bytes(&rs) + store_client_bytes(&cs) +
            cert_usage_bytes(&us) + event_cap(s) * sizeof(struct overlay_event) + scratch_bytes(s) +
@@ -187,6 +197,8 @@ struct overlay *overlay_init(struct turn *t, struct arena *arena, const struct o
                               .accounts = s->publish,
                               .account_count = s->publish_count};
     parked_init(&o->parked);
+    struct frag_settings fs = frag_settings_of(s);
+    o->frag = frag_init(t, arena, &fs);
     inbox_init(&o->inbox, arena, l->verify_queue);
     o->out = (struct outgoing){.route = &o->route, .inbox = &o->inbox, .links = links};
     answer_cache_init(t, &o->answers, arena, l->answers_cached);
@@ -394,6 +406,8 @@ void overlay_on_timer(struct turn *t, struct overlay *o, struct wheel_timer *tim
         chord_on_timer(t, &o->chord, timer);
     } else if (kind == HANDLE_OVERLAY) {
         overlay_receive_parked(t, o);
+    } else if (kind == HANDLE_FRAG) {
+        frag_on_timer(t, o->frag, timer);
     } else if (kind == HANDLE_ATTACH) {
         attach_on_timer(t, o->attach, timer);
     } else if (kind == HANDLE_STORE && timer->what == STORE_TIMER_CERT_USAGE) {
@@ -425,6 +439,7 @@ static void finish_leaving(struct turn *t, struct overlay *o)
     attach_clear(t, o->attach);
     answer_cache_clear(t, &o->answers);
     parked_clear(t, &o->parked);
+    frag_clear(t, o->frag);
     chord_clear(t, &o->chord);
     for (uint32_t i = 0; i < o->table.count; i++) {
         if (!o->table.nodes[i].is_local) {

@@ -7,6 +7,7 @@
 #include "dht/appattach.h"
 #include "dht/cert_usage.h"
 #include "dht/chord.h"
+#include "dht/frag.h"
 #include "dht/inbox.h"
 #include "dht/outgoing.h"
 #include "dht/overlay.h"
@@ -32,6 +33,7 @@ struct overlay {
     struct inbox inbox;
     struct outgoing out;
     struct parked parked;
+    struct frag *frag;
     struct answer_cache answers;
     struct attach_policy policy;
     struct appattach appattach;

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* overlay_receive.c - a message comes in over a link: look at its forwarding header, then pass it
  * on with a new header and the same bytes behind it, or queue it for verification, or drop it (RFC
- * 6940 6.1; catalogue RX-1..RX-9, FW-13, FW-14, TL-1..TL-5).  No cryptography happens here. */
+ * 6940 6.1; catalogue RX-1..RX-9, FW-13, FW-14, TL-1..TL-5).  No cryptography happens here.
+ *
+ * A fragment is passed on like any message (FR-1); one that is for us goes to dht/frag, and what
+ * becomes whole there arrives once more. */
 #include "dht/overlay_impl.h"
 
 enum { WAIT_TRIES = 3 }; /* so often for the tables to agree, then past who disagrees */
@@ -90,7 +93,13 @@ static void pass_on(struct turn *t, struct overlay *o, const struct arrival *a,
 static void keep(struct turn *t, struct overlay *o, const struct arrival *a)
 {
     if (!fwd_is_whole(&a->h)) {
-        drop(t, METRIC_dht_drop_fragment);
+        struct frag_arrival fragment = {
+            .message = slice_of(a->event->message, a->event->message_len),
+            .h = &a->h,
+            .is_answer = transact_is_expected(o->transact, a->h.transaction_id),
+            .link = a->event->link,
+            .previous_hop = &a->event->node_id};
+        frag_push(t, o->frag, &fragment);
         return;
     }
     if (content_is_answer(a->code) && !transact_is_expected(o->transact, a->h.transaction_id)) {
@@ -164,10 +173,9 @@ void overlay_receive_parked(struct turn *t, struct overlay *o)
     }
 }
 
-HOT void overlay_receive(struct turn *t, struct overlay *o, const struct link_event *event)
+HOT static void arrive(struct turn *t, struct overlay *o, const struct link_event *event)
 {
     struct arrival a = {.event = event};
-    metric_add(t->metrics, METRIC_dht_received, 1);
     enum err e = fwd_decode(slice_of(event->message, event->message_len), &o->params, &a.h);
     if (e != ERR_OK) {
         drop(t, metric_of(e));
@@ -186,4 +194,20 @@ HOT void overlay_receive(struct turn *t, struct overlay *o, const struct link_ev
         return;
     }
     place(t, o, &a);
+}
+
+HOT void overlay_receive(struct turn *t, struct overlay *o, const struct link_event *event)
+{
+    struct frag_message whole;
+    metric_add(t->metrics, METRIC_dht_received, 1);
+    arrive(t, o, event);
+    while (UNLIKELY(frag_next(o->frag, &whole))) {
+        struct link_event again = {.kind = LINK_MESSAGE,
+                                   .link = whole.link,
+                                   .node_id = whole.previous_hop,
+                                   .message = msgbuf_data(whole.buf),
+                                   .message_len = whole.buf->len};
+        arrive(t, o, &again);
+        msgbuf_release(t->buffers, whole.buf);
+    }
 }

@@ -79,6 +79,10 @@ static void set_limits(struct limits *l)
     l->answers_cached = 8;
     l->verify_queue = 16;
     l->verify_per_turn = 4;
+    l->reassemblies = 4;
+    l->reassemblies_per_source = 3;
+    l->reassembly_bytes = 8192;
+    l->reassembly_bytes_per_source = 6144;
     l->certificates = 8;
     l->attaches = 6;
     l->stored_sets = l->stored_values = l->stored_certificates = 12;

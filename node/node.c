@@ -130,6 +130,7 @@ static void dispatch_timer(struct turn *t, struct node *n, struct wheel_timer *t
     case HANDLE_CHORD:
     case HANDLE_STORE:
     case HANDLE_ATTACH:
+    case HANDLE_FRAG:
     case HANDLE_OVERLAY:
         overlay_on_timer(t, n->overlay, timer);
         break;

@@ -17,6 +17,10 @@ void world_limits(const struct world_settings *s, struct limits *l)
     l->answers_deferred = 16;
     l->answers_cached = 32;
     l->verify_queue = 64;
+    l->reassemblies = 2;
+    l->reassemblies_per_source = 0;
+    l->reassembly_bytes = 8192;
+    l->reassembly_bytes_per_source = 0;
     l->certificates = 48;
     l->attaches = 48;
     l->stored_sets = s->stored_values;

@@ -63,6 +63,10 @@ static inline void harness_limits(struct limits *l)
     l->answers_deferred = 16;
     l->answers_cached = 128;
     l->verify_queue = 256;
+    l->reassemblies = 32;
+    l->reassemblies_per_source = 8;
+    l->reassembly_bytes = 128 * 1024;
+    l->reassembly_bytes_per_source = 32 * 1024;
     l->certificates = 64;
     l->attaches = 64;
     l->links = 64;
