@@ -253,6 +253,7 @@ UNIT_TESTS = {
         test_frag
         test_inbox
         test_overlay
+        test_overlay_frag
         test_replicate
         test_route
         test_store

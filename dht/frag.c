@@ -17,10 +17,11 @@ struct unfinished {
     struct unfinished *older, *newer; /* of the source */
     struct unfinished *kin;           /* the same message by way of another source */
     uint64_t transaction_id;
-    uint64_t heard_us; /* when it last made progress */
+    uint64_t heard_us; /* when it last made progress; 0: is_done */
     handle link;       /* that the header came by */
     bool is_answer;
     bool is_given; /* together with a kin: not a second time */
+    bool is_done;  /* given, its bytes are gone */
     struct frag_hold hold;
 };
 
@@ -130,6 +131,20 @@ static void append(struct unfinished *u)
     s->newest = u;
 }
 
+/* The first to go. */
+static void prepend(struct unfinished *u)
+{
+    struct source *s = u->source;
+    u->older = NULL;
+    u->newer = s->oldest;
+    if (s->oldest != NULL) {
+        s->oldest->older = u;
+    } else {
+        s->newest = u;
+    }
+    s->oldest = u;
+}
+
 static void detach(struct unfinished *u)
 {
     struct source *s = u->source;
@@ -198,6 +213,12 @@ static struct unfinished *begin(struct turn *t, struct frag *fg, const struct fr
     return u;
 }
 
+static void forget_bytes(struct frag *fg, struct unfinished *u)
+{
+    u->source->blocks -= u->hold.block_count;
+    frag_hold_clear(&u->hold, &fg->blocks);
+}
+
 static void end(struct turn *t, struct frag *fg, struct unfinished *u)
 {
     struct key key = key_of(u);
@@ -214,10 +235,19 @@ static void end(struct turn *t, struct frag *fg, struct unfinished *u)
     wheel_cancel(t->wheel, &u->timer);
     detach(u);
     s->messages--;
-    s->blocks -= u->hold.block_count;
-    frag_hold_clear(&u->hold, &fg->blocks);
+    forget_bytes(fg, u);
     end_source(fg, s);
     pool_release(&fg->unfinished, u);
+}
+
+static void finish(struct turn *t, struct frag *fg, struct unfinished *u)
+{
+    forget_bytes(fg, u);
+    u->is_done = true;
+    u->heard_us = 0;
+    detach(u);
+    prepend(u);
+    wheel_arm(t->wheel, &u->timer, t->now_us + fg->s.quiet_us);
 }
 
 /* Room */
@@ -234,9 +264,9 @@ static struct unfinished *oldest_of(const struct source *s, const struct unfinis
     return u != NULL && u == mine ? u->newer : u;
 }
 
-static bool is_quiet(const struct turn *t, const struct unfinished *u)
+static bool may_go(const struct turn *t, const struct frag *fg, const struct unfinished *u)
 {
-    return u != NULL && t->now_us - u->heard_us >= FRAG_QUIET_US;
+    return u != NULL && (u->is_done || t->now_us - u->heard_us >= fg->s.quiet_us);
 }
 
 static uint32_t held_by(const struct source *s, bool by_blocks)
@@ -245,8 +275,8 @@ static uint32_t held_by(const struct source *s, bool by_blocks)
 }
 
 /* Who gives way where the total is used up: a message of the neighbor that holds most of what is
- * wanted, if that is more than the newcomer would then hold; else the one that has been quiet for
- * longest; NULL: nobody. */
+ * wanted, if that is more than the newcomer would then hold; else one that was given, or the one
+ * that has been quiet for longest; NULL: nobody. */
 static struct unfinished *victim(const struct turn *t, const struct frag *fg, const struct wish *w)
 {
     bool by_blocks = fg->unfinished.in_use + w->messages <= fg->unfinished.cap;
@@ -267,7 +297,7 @@ static struct unfinished *victim(const struct turn *t, const struct frag *fg, co
     if (held_by(heaviest, by_blocks) > after) {
         return oldest_of(heaviest, w->mine);
     }
-    return is_quiet(t, quietest) ? quietest : NULL;
+    return may_go(t, fg, quietest) ? quietest : NULL;
 }
 
 static bool is_share_used(const struct frag *fg, const struct source *s, const struct wish *w)
@@ -292,7 +322,7 @@ static bool make_room(struct turn *t, struct frag *fg, const struct wish *w)
         enum metric why = METRIC_dht_drop_fragment_source;
         if (is_share_used(fg, s, w)) {
             u = oldest_of(s, w->mine);
-            u = is_quiet(t, u) ? u : NULL;
+            u = may_go(t, fg, u) ? u : NULL;
         } else if (is_total_used(fg, w)) {
             u = victim(t, fg, w);
             why = METRIC_dht_drop_fragment_full;
@@ -303,7 +333,9 @@ static bool make_room(struct turn *t, struct frag *fg, const struct wish *w)
             count(t, why);
             return false;
         }
-        count(t, METRIC_dht_drop_fragment_evicted);
+        if (!u->is_done) {
+            count(t, METRIC_dht_drop_fragment_evicted);
+        }
         end(t, fg, u);
     }
 }
@@ -343,8 +375,11 @@ static bool give(struct turn *t, struct frag *fg, const struct unfinished *a,
 static void try_to_give(struct turn *t, struct frag *fg, struct unfinished *u)
 {
     if (frag_hold_is_complete(&u->hold)) {
-        (void)give(t, fg, u, NULL);
-        end(t, fg, u);
+        if (give(t, fg, u, NULL)) {
+            finish(t, fg, u);
+        } else {
+            end(t, fg, u);
+        }
         return;
     }
     struct key key = key_of(u);
@@ -357,7 +392,7 @@ static void try_to_give(struct turn *t, struct frag *fg, struct unfinished *u)
 
 /* Input */
 
-/* True when the fragment cannot be part of any message that we would take. */
+/* FR-2 */
 static bool is_short(const struct frag_hold_piece *p)
 {
     return p->payload.len == 0 || (!p->is_last && p->payload.len < FRAGMENT_PAYLOAD_MIN);
@@ -419,6 +454,10 @@ void frag_push(struct turn *t, struct frag *fg, const struct frag_arrival *a)
                                 .from = fwd_offset(a->h),
                                 .is_last = fwd_is_last(a->h)};
     struct unfinished *u = find(fg, a);
+    if (u != NULL && u->is_done) {
+        count(t, METRIC_dht_drop_fragment_repeated);
+        return;
+    }
     if (is_short(&p)) {
         count(t, METRIC_dht_drop_fragment_short);
         return;
@@ -470,7 +509,7 @@ void frag_on_timer(struct turn *t, struct frag *fg, struct wheel_timer *timer)
 {
     struct unfinished *u = pool_get(&fg->unfinished, timer->tag);
     CHECK(u != NULL);
-    if (!u->is_given) {
+    if (!u->is_given && !u->is_done) {
         count(t, METRIC_dht_drop_fragment_late);
     }
     end(t, fg, u);

@@ -15,16 +15,19 @@
  * The header is that of the first fragment with offset 0 (FR-9).
  *
  * Owner:  one for each overlay.
+ * A message that was given is remembered, without its bytes, for quiet_us: fragments that a link
+ * delivers twice are no second message (A-33).  Later the sender may be repeating it.
+ *
  * Limits: messages and bytes, in total and for each neighbor; FRAG_LIFE_US from the first fragment
- *         to the last.  A neighbor that has its share loses the message that nothing was heard of
- *         for longest, if that is FRAG_QUIET_US or more, and is refused otherwise: its sender will
- *         repeat all of it.  Where the total is used up, the neighbor that holds more than the
- *         newcomer would loses one in any case. */
+ *         to the last.  A neighbor that has its share loses a message that was given, or the one
+ *         that nothing was heard of for longest if that is quiet_us or more, and is refused
+ *         otherwise: the sender will repeat all of it.  Where the total is used up, the neighbor
+ *         that holds more than the newcomer would loses one in any case. */
 #pragma once
 #include "codec/fwd.h"
 #include "core/turn.h"
 
-enum { FRAG_LIFE_US = 15000000, FRAG_QUIET_US = 1000000 };
+enum { FRAG_LIFE_US = 15000000 };
 
 struct frag_settings {
     uint32_t messages;
@@ -32,6 +35,7 @@ struct frag_settings {
     uint32_t bytes;
     uint32_t bytes_per_source; /* 0: any number */
     uint32_t max_message_bytes;
+    uint64_t quiet_us; /* less than it takes senders to repeat a message */
 };
 
 struct frag;

@@ -64,7 +64,8 @@ static struct frag_settings frag_settings_of(const struct overlay_settings *s)
                                   .messages_per_source = s->limits->reassemblies_per_source,
                                   .bytes = s->limits->reassembly_bytes,
                                   .bytes_per_source = s->limits->reassembly_bytes_per_source,
-                                  .max_message_bytes = s->config.max_message_bytes};
+                                  .max_message_bytes = s->config.max_message_bytes,
+                                  .quiet_us = (uint64_t)s->config.reliability_timer_ms * 1000 / 3};
 }
 
 static struct store_settings store_settings_of(const struct overlay_settings *s, struct overlay *o)

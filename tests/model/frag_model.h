@@ -10,8 +10,8 @@
 enum { FRAG_MODEL_BYTES = 20480, FRAG_MODEL_MESSAGES = 24, FRAG_MODEL_MIN = 256 };
 
 struct frag_model_message {
-    bool is_used, is_answer, is_given;
-    uint64_t id, born, since_us;
+    bool is_used, is_answer, is_given, is_done;
+    uint64_t id, born, until_us;
     unsigned hop;
     bool has[FRAG_MODEL_BYTES];
     uint8_t bytes[FRAG_MODEL_BYTES];
@@ -22,6 +22,7 @@ struct frag_model_message {
 
 struct frag_model {
     size_t max;
+    uint64_t quiet_us;
     uint64_t born;
     struct frag_model_message messages[FRAG_MODEL_MESSAGES];
     /* what the last fragment completed */
@@ -105,7 +106,7 @@ frag_model_begin(struct frag_model *m, uint64_t id, bool is_answer, unsigned hop
     u->id = id;
     u->is_answer = is_answer;
     u->hop = hop;
-    u->since_us = now_us;
+    u->until_us = now_us + 15000000;
     u->born = ++m->born;
     return u;
 }
@@ -158,6 +159,9 @@ static inline bool frag_model_push(struct frag_model *m, struct slice fragment, 
     struct frag_model_message *u = frag_model_find(m, h->transaction_id, is_answer, hop);
     size_t from = fwd_offset(h), len = h->payload.len;
     m->out_len = 0;
+    if (u != NULL && u->is_done) {
+        return false;
+    }
     if (len == 0 || (len < FRAG_MODEL_MIN && !fwd_is_last(h))) {
         return false;
     }
@@ -189,19 +193,22 @@ static inline bool frag_model_push(struct frag_model *m, struct slice fragment, 
         return false;
     }
     if (frag_model_has_all(u, NULL, u->end)) {
-        u->is_used = false;
-        return frag_model_give(m, u, NULL);
+        u->is_used = u->is_done = frag_model_give(m, u, NULL);
+        u->until_us = now_us + m->quiet_us;
+        memset(u->has, 0, sizeof(u->has));
+        u->end = 0;
+        return u->is_done;
     }
     frag_model_join(m, u);
     return m->out_len != 0;
 }
 
-/* FR-5: 15 seconds after the first fragment. */
+/* FR-5: 15 seconds after the first fragment; or when repetitions are none of the link any more. */
 static inline void frag_model_expire(struct frag_model *m, uint64_t now_us)
 {
     for (size_t i = 0; i < FRAG_MODEL_MESSAGES; i++) {
         struct frag_model_message *u = &m->messages[i];
-        if (u->is_used && now_us - u->since_us >= 15000000) {
+        if (u->is_used && now_us >= u->until_us) {
             u->is_used = false;
         }
     }

@@ -8,7 +8,14 @@
 
 #include <criterion/criterion.h>
 
-enum { MESSAGES = 4, PAYLOAD_MAX = 5200, HOPS = 3, STEPS = 20000, MAX_BYTES = 5000 };
+enum {
+    MESSAGES = 4,
+    PAYLOAD_MAX = 5200,
+    HOPS = 3,
+    STEPS = 20000,
+    MAX_BYTES = 5000,
+    QUIET_US = 1000000
+};
 
 struct sent {
     uint64_t id;
@@ -139,11 +146,13 @@ static void step(struct trial *t)
 
 static void run(uint64_t seed, bool may_spoil)
 {
-    struct frag_settings fs = {.messages = 64, .bytes = 1 << 20, .max_message_bytes = MAX_BYTES};
+    struct frag_settings fs = {
+        .messages = 64, .bytes = 1 << 20, .max_message_bytes = MAX_BYTES, .quiet_us = QUIET_US};
     struct trial t = {.s = frag_stage_make(&fs), .may_spoil = may_spoil};
     t.m = calloc(1, sizeof(*t.m));
     cr_assert_not_null(t.m);
     t.m->max = MAX_BYTES;
+    t.m->quiet_us = QUIET_US;
     rng_init(&t.rng, seed);
     for (size_t i = 0; i < MESSAGES; i++) {
         renew(&t, &t.sent[i]);

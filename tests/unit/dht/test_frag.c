@@ -5,10 +5,19 @@
 
 #include <criterion/criterion.h>
 
-enum { PAYLOAD = 2000, PIECE = 500, PIECES = PAYLOAD / PIECE, ID = 77, MAX_BYTES = 5000 };
+enum {
+    PAYLOAD = 2000,
+    PIECE = 500,
+    PIECES = PAYLOAD / PIECE,
+    ID = 77,
+    MAX_BYTES = 5000,
+    QUIET_MS = 1000
+};
 
-static const struct frag_settings roomy = {
-    .messages = 16, .bytes = 64 * 1024, .max_message_bytes = MAX_BYTES};
+static const struct frag_settings roomy = {.messages = 16,
+                                           .bytes = 64 * 1024,
+                                           .max_message_bytes = MAX_BYTES,
+                                           .quiet_us = QUIET_MS * 1000};
 
 static uint8_t original[MAX_BYTES];
 
@@ -72,7 +81,9 @@ Test(frag, fr5_any_order)
         for (unsigned k = 0; k < PIECES; k++) {
             cr_assert_eq(push_piece(s, ID, orders[i][k], 0), k == PIECES - 1);
         }
-        cr_assert(frag_stage_is_empty(s), "nothing is left of a message that was given");
+        cr_assert_eq(totals(s).bytes, 0, "nothing is left of a message that was given");
+        frag_stage_sleep(s, QUIET_MS);
+        cr_assert(frag_stage_is_empty(s), "nor is it remembered for long");
     }
     cr_assert_eq(count(s, METRIC_dht_fragments), ARRAY_COUNT(orders) * PIECES);
     cr_assert_eq(count(s, METRIC_dht_reassembled), ARRAY_COUNT(orders));
@@ -91,6 +102,45 @@ Test(frag, fr7_duplicates_and_other_cuts)
     cr_assert_eq(count(s, METRIC_dht_drop_fragment_repeated), 3);
     cr_assert(push_range(s, ID, 0, 777, 0));
     frag_stage_end(s);
+}
+
+Test(frag, fr7_a_link_repeats_what_was_given)
+{
+    struct frag_stage *s = frag_stage_make(&roomy);
+    for (unsigned k = 0; k < PIECES; k++) {
+        cr_assert_eq(push_piece(s, ID, k, 0), k == PIECES - 1);
+    }
+    frag_stage_sleep(s, QUIET_MS - 1);
+    for (unsigned k = 0; k < PIECES; k++) {
+        cr_assert_not(push_piece(s, ID, k, 0), "is no second message");
+    }
+    cr_assert_eq(count(s, METRIC_dht_drop_fragment_repeated), PIECES);
+    frag_stage_sleep(s, 1);
+    for (unsigned k = 0; k < PIECES; k++) {
+        cr_assert_eq(push_piece(s, ID, k, 0), k == PIECES - 1, "the sender repeats it");
+    }
+    frag_stage_end(s);
+}
+
+Test(frag, what_was_given_makes_room)
+{
+    struct frag_settings fs = {.messages = 3, /* and shares are all one has */
+                               .bytes = 64 * 1024,
+                               .max_message_bytes = MAX_BYTES,
+                               .quiet_us = QUIET_MS * 1000};
+    for (fs.messages_per_source = 0; fs.messages_per_source <= 3; fs.messages_per_source += 3) {
+        struct frag_stage *s = frag_stage_make(&fs);
+        cr_assert_not(push_piece(s, ID, 0, 0));
+        for (uint64_t id = 0; id < 20; id++) {
+            for (unsigned k = 0; k < PIECES; k++) {
+                cr_assert_eq(push_piece(s, id, k, 0), k == PIECES - 1);
+            }
+        }
+        cr_assert_eq(totals(s).messages, 3);
+        cr_assert_eq(count(s, METRIC_dht_drop_fragment_evicted), 0);
+        cr_assert(push_range(s, ID, 500, 1500, 0), "was never in danger");
+        frag_stage_end(s);
+    }
 }
 
 Test(frag, fr6_an_answer_is_not_its_request)
@@ -366,7 +416,8 @@ static const struct frag_settings tight = {.messages = 12,
                                            .messages_per_source = 4,
                                            .bytes = 24 * 1024,
                                            .bytes_per_source = 8 * 1024,
-                                           .max_message_bytes = MAX_BYTES};
+                                           .max_message_bytes = MAX_BYTES,
+                                           .quiet_us = QUIET_MS * 1000};
 
 static void check_caps(const struct frag_stage *s)
 {
@@ -412,7 +463,7 @@ Test(frag, bytes_per_source)
     cr_assert_eq(totals(s).messages, 3);
     cr_assert(push_range(s, 1, 1500, 500, 0), "no new block is needed");
     cr_assert_not(push_range(s, 3, 0, 1900, 0), "its room is free");
-    cr_assert_eq(totals(s).messages, 3);
+    cr_assert_eq(totals(s).messages, 4, "id 1 is remembered");
     cr_assert_not(push_with_end(s, 2048, 800, false)); /* ID; the other three stay */
     cr_assert_eq(count(s, METRIC_dht_drop_fragment_source), 2);
     frag_stage_end(s);
