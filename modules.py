@@ -334,6 +334,7 @@ SCRIPT_TESTS = {
 
 # fuzz/<name>.c: one libFuzzer entry point each.  bench/<name>.c: functions for Google Benchmark.
 FUZZ_TARGETS = names('''
+    fuzz_frag
     fuzz_frame
     fuzz_fwd
     fuzz_link

@@ -138,6 +138,32 @@ def link_seeds():
     yield meet + bytes([n['FRAME'], 0]) + u16(b'm' * 5001)
 
 
+def frag_seeds():
+    n = steps('fuzz/fuzz_frag.c')
+    lengths = b''.join(x.to_bytes(2, 'big') for x in (2000, 4500, 700))
+
+    def piece(which, index, room, how=0):
+        return bytes([n['PIECE'], which, index, room, how])
+
+    def span(kind, which, first, length, *more):
+        return bytes([n[kind], which]) + first.to_bytes(2, 'big') + length.to_bytes(2, 'big') + \
+            bytes(more)
+    room, count = 40, 3  # 2000 bytes where 720 may go at once
+    sleep = bytes([n['SLEEP'], 150])
+    for flags in range(8):
+        head = bytes([flags]) + lengths
+        for order in ((0, 1, 2), (2, 1, 0), (1, 0, 2), (0, 0, 1, 2), (0, 2)):
+            yield head + b''.join(piece(0, i, room) for i in order)
+        yield head + b''.join(piece(0, i, room, i % count) for i in range(count)) + sleep
+        yield head + piece(1, 0, 255, 0x80) + b'\x08' + piece(1, 1, 255, 0xc1) + b'\x10'
+        yield head + span('RANGE', 0, 0, 900, 0) + span('RANGE', 0, 600, 1400, 0)
+        yield head + span('RANGE', 0, 0, 900, 0) + span('SPOIL', 0, 600, 1400, 4, 1, 7, 0) + \
+            span('RANGE', 0, 0, 2000, 1)
+        yield head + span('RANGE', 0, 0, 900, 0) + \
+            span('FIELD', 0, 600, 400, 0x40, 0, 2, 0, 0) + sleep
+        yield head + b''.join(piece(i % 3, i // 3, 8, i % 5) for i in range(30)) + sleep
+
+
 def node_messages(n):
     """Steps that send the bodies of the vectors, one of each kind."""
     with open('codec/content.def', encoding='utf-8') as f:
@@ -228,6 +254,7 @@ def other_seeds():
     yield from sip_seeds()
     yield from stun_seeds()
     yield from (('link', seed) for seed in link_seeds())
+    yield from (('frag', seed) for seed in frag_seeds())
     yield from (('node', seed) for seed in node_seeds())
     yield 'overlay_doc', b'\x01' + DOCUMENT.encode()
     yield 'overlay_doc', b'\x01' + re.sub(r'\n', '', DOCUMENT).encode()

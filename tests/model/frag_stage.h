@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FRAG_STAGE_HOPS = 40, FRAG_STAGE_BUFFERS = 64 };
+enum { FRAG_STAGE_BUFFERS = 2 };
 
 struct frag_stage {
     struct turn turn;
