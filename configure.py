@@ -135,7 +135,7 @@ def link(n, mode, out, objects, folder, extra=()):
     return out
 
 
-def write_product(n, mode):
+def write_product(n, mode, shared):
     """Archives and programs of one mode: what `ninja MODE` builds."""
     made = []
     for folder in LAYERS:
@@ -146,17 +146,23 @@ def write_product(n, mode):
     programs = ['cmd/main'] if 'main' in modules.MODULES['cmd'] else []
     for source in programs + modules.PROGRAMS if mode != 'fuzz' else []:
         name = 'chordial' if source == 'cmd/main' else os.path.basename(source)
-        made.append(link(n, mode, 'build/%s/%s' % (mode, name), [compile_c(n, mode, source)],
-                         'cmd', ['jemalloc'] if mode in JEMALLOC_MODES else []))
+        objects = [compile_c(n, mode, source)] + shared.get(os.path.dirname(source), [])
+        made.append(link(n, mode, 'build/%s/%s' % (mode, name), objects, 'cmd',
+                         ['jemalloc'] if mode in JEMALLOC_MODES else []))
     return made
 
 
-def write_criterion(n, mode):
-    support = [compile_c(n, mode, 'tests/support/' + name) for name in modules.TEST_SUPPORT]
+def write_shared(n, mode):
+    """What tests and programs of one folder share, as objects of that folder."""
+    return {folder: [compile_c(n, mode, folder + '/' + name) for name in listed]
+            for folder, listed in modules.TEST_SUPPORT.items()}
+
+
+def write_criterion(n, mode, shared):
     suites = [(d, d.removeprefix('tests/unit/'), t) for d, t in modules.UNIT_TESTS.items()]
     suites += [(d, 'cmd', t) for d, t in modules.WIDE_TESTS.items()]
     return [link(n, mode, 'build/%s/%s/%s' % (mode, directory, name),
-                 [compile_c(n, mode, directory + '/' + name)] + support, folder,
+                 [compile_c(n, mode, directory + '/' + name)] + shared.get(directory, []), folder,
                  ['criterion', 'jansson'])
             for directory, folder, tests in suites for name in tests]
 
@@ -196,9 +202,10 @@ def generate():
     product, criterion, stress, fuzz = {}, {}, {}, []
     for mode in (m.name for m in MODES):
         n.lines += ['', '# ---- ' + mode]
-        product[mode] = write_product(n, mode)
+        shared = write_shared(n, mode) if mode != 'fuzz' else {}
+        product[mode] = write_product(n, mode, shared)
         if mode in CRITERION_MODES:
-            criterion[mode] = write_criterion(n, mode)
+            criterion[mode] = write_criterion(n, mode, shared)
         if mode in STRESS_MODES:
             stress[mode] = write_own_main(n, mode, 'tests/stress', modules.STRESS_TESTS, 'cmd',
                                           'build/%s/tests/stress' % mode)
@@ -248,8 +255,9 @@ def die(text):
 def check_modules():
     """Every name in modules.py is a file, once, in order."""
     tables = [('.c', {**modules.MODULES, **modules.UNIT_TESTS, **modules.WIDE_TESTS,
-                      'tests/stress': modules.STRESS_TESTS, 'tests/support': modules.TEST_SUPPORT,
+                      'tests/stress': modules.STRESS_TESTS,
                       'fuzz': modules.FUZZ_TARGETS, 'bench': modules.BENCHMARKS}),
+              ('.c', modules.TEST_SUPPORT),
               ('.py', modules.SCRIPT_TESTS)]
     wrong = [path + '.c: listed in PROGRAMS, but there is no such file'
              for path in modules.PROGRAMS if not os.path.isfile(path + '.c')]

@@ -285,6 +285,7 @@ WIDE_TESTS = {
     'tests/vector': names('''
         test_chord_vectors
         test_crypto_vectors
+        test_fragment_vectors
         test_stun_vectors
         test_vectors
     '''),
@@ -297,12 +298,15 @@ WIDE_TESTS = {
     '''),
 }
 
-# C code that several tests share, linked into each of the tests above.
-TEST_SUPPORT = names('''
-''')
+# C code that the tests and programs of one folder share, linked into each of them.
+TEST_SUPPORT = {
+    'tests/vector': names('''
+        run_fragment
+    '''),
+}
 
-# Programs beside chordial, each linking everything: tests/vector/vector_test is built as
-# build/MODE/vector_test.
+# Programs beside chordial, each linking everything and what its folder shares:
+# tests/vector/vector_test is built as build/MODE/vector_test.
 PROGRAMS = names('''
 ''')
 

@@ -231,7 +231,7 @@ class Style(Planted):
         modules = types.SimpleNamespace(
             MODULES={'core': ['a']}, UNIT_TESTS={}, WIDE_TESTS={}, PROGRAMS=[],
             SCRIPT_TESTS={'tests/live': ['g']},
-            STRESS_TESTS=[], TEST_SUPPORT=[], FUZZ_TARGETS=[], BENCHMARKS=[])
+            STRESS_TESTS=[], TEST_SUPPORT={}, FUZZ_TARGETS=[], BENCHMARKS=[])
         found = [s.split(':')[0] for s in check_style.check_orphans(self.top, modules)]
         self.assertEqual(['core/b.c', 'core/d.h', 'tests/live/e.py'], sorted(found))
 
@@ -332,11 +332,11 @@ class Build(Planted):
         sys.path.insert(0, tree.TOP)
         import modules
         import configure
-        everything = {**modules.MODULES, **modules.UNIT_TESTS, **modules.WIDE_TESTS,
-                      'tests/stress': modules.STRESS_TESTS, 'tests/support': modules.TEST_SUPPORT,
-                      'fuzz': modules.FUZZ_TARGETS, 'bench': modules.BENCHMARKS}
+        tables = [modules.MODULES, modules.UNIT_TESTS, modules.WIDE_TESTS, modules.TEST_SUPPORT,
+                  {'tests/stress': modules.STRESS_TESTS, 'fuzz': modules.FUZZ_TARGETS,
+                   'bench': modules.BENCHMARKS}]
         self.assertTrue(configure.LAYERS)
-        for folder, listed in everything.items():
+        for folder, listed in (item for table in tables for item in table.items()):
             for name in listed:
                 self.plant('%s/%s.c' % (folder, name), '')
         for path in modules.PROGRAMS:
