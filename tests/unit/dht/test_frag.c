@@ -195,6 +195,35 @@ Test(frag, fr9_the_header_is_that_of_the_first_fragment)
     frag_stage_end(s);
 }
 
+/* The neighbor has come back by another link meanwhile. */
+Test(frag, the_link_is_that_of_the_first_fragment)
+{
+    struct frag_stage *s = frag_stage_make(&roomy);
+    static uint8_t out[2 * MAX_BYTES];
+    struct node_id hop = frag_stage_hop(0);
+    struct frag_message got = {0};
+    static const unsigned order[PIECES] = {2, 0, 3, 1};
+    for (unsigned k = 0; k < PIECES; k++) {
+        struct fwd h;
+        struct frag_stage_cut c = {.transaction_id = ID,
+                                   .payload = payload(PAYLOAD),
+                                   .from = order[k] * (size_t)PIECE,
+                                   .len = PIECE,
+                                   .is_last = order[k] == PIECES - 1};
+        struct frag_arrival a = {.message = frag_stage_wr(s, &c, out, sizeof(out)),
+                                 .h = &h,
+                                 .link = frag_stage_link(order[k]),
+                                 .previous_hop = &hop};
+        cr_assert_eq(fwd_decode(a.message, &s->params, &h), ERR_OK);
+        frag_push(&s->turn, s->frag, &a);
+    }
+    cr_assert(frag_next(s->frag, &got));
+    cr_assert_eq(got.link, frag_stage_link(0));
+    cr_assert_not(frag_next(s->frag, &got));
+    msgbuf_release(&s->buffers, got.buf);
+    frag_stage_end(s);
+}
+
 Test(frag, reserved_bits_do_not_matter)
 {
     struct frag_stage *s = frag_stage_make(&roomy);
@@ -481,6 +510,22 @@ Test(frag, fr5_a_message_that_gets_no_more_room_is_dropped)
     cr_assert_not(push_range(s, 1, 0, 400, 0)); /* one, for its header */
     cr_assert_eq(count(s, METRIC_dht_drop_fragment_source), 1);
     cr_assert_eq(totals(s).messages, 3, "and what there was of it");
+    frag_stage_end(s);
+}
+
+Test(frag, nobody_makes_room_for_himself)
+{
+    struct frag_stage *s = frag_stage_make(&tight);
+    for (uint64_t id = 0; id < 3; id++) {
+        cr_assert_not(push_range(s, id, 0, 1024, 0)); /* 3 blocks each, 9 of 15 */
+    }
+    cr_assert_not(push_with_end(s, 0, 2048, false)); /* and 5 */
+    frag_stage_sleep(s, QUIET_MS);
+    cr_assert_not(push_range(s, 0, 1024, 900, 0), "2 more, and it is the quietest itself");
+    cr_assert_eq(count(s, METRIC_dht_drop_fragment_evicted), 1);
+    cr_assert_eq(totals(s).messages, 3);
+    cr_assert(push_range(s, 0, 1800, 200, 0));
+    cr_assert(push_range(s, 2, 1024, 976, 0), "the next to it had to go");
     frag_stage_end(s);
 }
 
