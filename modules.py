@@ -256,6 +256,7 @@ UNIT_TESTS = {
         test_overlay_frag
         test_replicate
         test_route
+        test_sign
         test_store
         test_store_client
         test_topo

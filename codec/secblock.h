@@ -15,7 +15,13 @@ enum secblock_identity_type {
 };
 
 /* HashAlgorithm of TLS 1.2 */
-enum { SECBLOCK_HASH_NONE = 0, SECBLOCK_HASH_SHA1 = 2, SECBLOCK_HASH_SHA256 = 4 };
+enum {
+    SECBLOCK_HASH_NONE = 0,
+    SECBLOCK_HASH_SHA1 = 2,
+    SECBLOCK_HASH_SHA256 = 4,
+    SECBLOCK_HASH_SHA384 = 5,
+    SECBLOCK_HASH_SHA512 = 6,
+};
 
 enum { SECBLOCK_IDENTITY_BYTES_MAX = 3 + 2 + 255 };
 

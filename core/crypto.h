@@ -11,6 +11,8 @@
 enum {
     CRYPTO_SHA1_BYTES = 20,
     CRYPTO_SHA256_BYTES = 32,
+    CRYPTO_SHA384_BYTES = 48,
+    CRYPTO_SHA512_BYTES = 64,
     CRYPTO_MD5_BYTES = 16,
     CRYPTO_SIGNATURE_CAP = 512, /* RSA-4096 is the largest accepted */
     CRYPTO_USER_CAP = 128,      /* longest user name (rfc822Name) accepted */
@@ -50,12 +52,16 @@ struct crypto_trust {
     struct slice overlay_name; /* instance-name */
     uint8_t node_id_length;
     bool self_signed_permitted;
-    bool self_signed_sha256; /* digest of self-signed-permitted; else SHA-1 */
+    bool self_signed_sha256;  /* digest of self-signed-permitted; else SHA-1 */
+    const uint8_t *bad_nodes; /* Node-IDs that nobody may have (ID-3), 20 bytes each */
+    size_t bad_node_count;
 };
 
 struct crypto {
     void (*sha1)(struct slice bytes, uint8_t out[CRYPTO_SHA1_BYTES]);
     void (*sha256)(struct slice bytes, uint8_t out[CRYPTO_SHA256_BYTES]);
+    void (*sha384)(struct slice bytes, uint8_t out[CRYPTO_SHA384_BYTES]);
+    void (*sha512)(struct slice bytes, uint8_t out[CRYPTO_SHA512_BYTES]);
     void (*md5)(struct slice bytes, uint8_t out[CRYPTO_MD5_BYTES]);
     void (*hmac_sha1)(struct slice key, struct slice bytes, uint8_t out[CRYPTO_SHA1_BYTES]);
     void (*hmac_sha256)(struct slice key, struct slice bytes, uint8_t out[CRYPTO_SHA256_BYTES]);
@@ -65,14 +71,16 @@ struct crypto {
     enum err (*sign)(const struct crypto_key *key, struct slice message, uint8_t *out,
                      size_t *out_len);
     enum crypto_algorithm (*key_algorithm)(const struct crypto_key *key);
-    /* ERR_BAD_SIGNATURE unless `signature` is `algorithm` over `message` by `public_key` (DER). */
+    /* ERR_BAD_SIGNATURE unless `signature` is `algorithm` over `message` by `public_key` (DER), and
+     * the key is of the kind that makes such signatures: the algorithm is the sender's word. */
     enum err (*verify)(struct slice public_key, enum crypto_algorithm algorithm,
                        struct slice message, struct slice signature);
     /* Parses and judges a DER certificate: chain to a root (or self-signed where permitted, RFC
-     * 6940 11.3.1), names, key size; `intermediates` may help.  The validity *period* is given back
-     * for the caller to check each time it relies on the certificate (ID-3); at_ms is used for the
-     * chain.  ERR_BAD_CERTIFICATE, ERR_EXPIRED or ERR_MALFORMED; *why (may be NULL) gets a static
-     * text for people. */
+     * 6940 11.3.1), names, key size; `intermediates` may help: those are looked at whose subject is
+     * the issuer that is missing.  The validity *period* is given back for the caller to check each
+     * time it relies on the certificate (ID-3); at_ms is used for the chain.
+     * ERR_BAD_CERTIFICATE, ERR_EXPIRED or ERR_MALFORMED; *why (may be NULL) gets a static text for
+     * people, and `out` the names as far as they could be read. */
     enum err (*certificate)(struct slice der, const struct slice *intermediates,
                             size_t intermediate_count, const struct crypto_trust *trust,
                             uint64_t at_ms, struct crypto_certificate *out, const char **why);

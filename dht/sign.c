@@ -20,6 +20,9 @@ struct sign {
     uint32_t newest, oldest; /* index + 1 */
     uint32_t scratch_bytes;
     uint8_t *scratch; /* signature inputs */
+    /* of the certificate judged last */
+    struct crypto_certificate judged;
+    const char *why;
 };
 
 size_t sign_bytes(uint32_t certificates, uint32_t max_message_bytes)
@@ -42,6 +45,7 @@ struct sign *sign_init(struct turn *t, struct arena *arena, uint32_t certificate
     s->cap = certificates;
     s->params = params;
     s->trust = trust;
+    s->why = "";
     return s;
 }
 
@@ -124,36 +128,84 @@ static bool is_in_time(const struct turn *t, const struct sign_certificate *c)
     return c->parsed.not_before_ms <= t->wall_ms && t->wall_ms <= c->parsed.not_after_ms;
 }
 
-static enum err check_period(const struct turn *t, const struct sign_certificate *c,
+static enum err check_period(const struct turn *t, struct sign *s, const struct sign_certificate *c,
                              const struct sign_certificate **out)
 {
     if (!is_in_time(t, c)) {
+        s->judged = c->parsed;
+        s->why = t->wall_ms < c->parsed.not_before_ms ? "not yet valid" : "expired";
         return ERR_EXPIRED; /* ID-3: looked at each time */
     }
     *out = c;
     return ERR_OK;
 }
 
-enum err sign_learn(struct turn *t, struct sign *s, struct slice der,
-                    const struct sign_certificate **out)
+/* A bucket as an array: X.509 alone, `count` of them. */
+struct candidates {
+    struct slice ders[SIGN_BUCKET_CAP];
+    size_t count;
+};
+
+static const struct candidates no_bucket;
+
+static enum err read_bucket(struct slice list, struct candidates *out)
 {
-    uint8_t sha256[CRYPTO_SHA256_BYTES];
-    t->crypto->sha256(der, sha256);
-    const struct sign_certificate *known = touch(s, sha256);
-    if (known != NULL) {
-        return check_period(t, known, out);
+    struct rd r = rd_init(list);
+    struct secblock_certificate c;
+    uint32_t looked_at = 0;
+    out->count = 0;
+    while (secblock_certificate_next(&r, &c)) {
+        if (++looked_at > SIGN_BUCKET_CAP) {
+            return ERR_LIMIT;
+        }
+        if (c.type == SECBLOCK_CERTIFICATE_X509) {
+            out->ders[out->count++] = c.der;
+        }
     }
-    struct crypto_certificate parsed;
-    enum err e = t->crypto->certificate(der, NULL, 0, s->trust, t->wall_ms, &parsed, NULL);
+    return ERR_OK;
+}
+
+/* Judges a certificate that is not known and enters it; `bucket` may hold its issuers. */
+static enum err judge(struct turn *t, struct sign *s, struct slice der, const uint8_t *sha256,
+                      const struct candidates *bucket, const struct sign_certificate **out)
+{
+    memset(&s->judged, 0, sizeof(s->judged));
+    s->why = "";
+    enum err e = t->crypto->certificate(der, bucket->ders, bucket->count, s->trust, t->wall_ms,
+                                        &s->judged, &s->why);
+    if (e == ERR_OK && s->judged.node_id_count == 0) {
+        s->why = "no Node-ID";
+        e = ERR_BAD_CERTIFICATE;
+    }
     if (e != ERR_OK) {
         metric_add(t->metrics, METRIC_certificates_refused, 1);
         return e;
     }
-    if (parsed.node_id_count == 0) {
-        metric_add(t->metrics, METRIC_certificates_refused, 1);
-        return ERR_BAD_CERTIFICATE;
+    s->why = "";
+    return check_period(t, s, enter(t, s, der, sha256, &s->judged), out);
+}
+
+static enum err learn(struct turn *t, struct sign *s, struct slice der,
+                      const struct candidates *bucket, const struct sign_certificate **out)
+{
+    uint8_t sha256[CRYPTO_SHA256_BYTES];
+    t->crypto->sha256(der, sha256);
+    const struct sign_certificate *known = touch(s, sha256);
+    return known != NULL ? check_period(t, s, known, out) : judge(t, s, der, sha256, bucket, out);
+}
+
+enum err sign_learn(struct turn *t, struct sign *s, struct slice der,
+                    const struct sign_certificate **out)
+{
+    return learn(t, s, der, &no_bucket, out);
+}
+
+const char *sign_why(const struct sign *s, const struct crypto_certificate **names)
+{
+    if (names != NULL) {
+        *names = &s->judged;
     }
-    return check_period(t, enter(t, s, der, sha256, &parsed), out);
+    return s->why;
 }
 
 uint64_t sign_host(struct turn *t, struct slice user)
@@ -163,6 +215,33 @@ uint64_t sign_host(struct turn *t, struct slice user)
     t->crypto->sha256(user, sha256);
     memcpy(&host, sha256, sizeof(host));
     return host;
+}
+
+/* SG-4: SHA-2 alone.  The length of the digest, 0 for any other algorithm. */
+static size_t hash(const struct turn *t, uint8_t algorithm, struct slice bytes,
+                   uint8_t out[CRYPTO_SHA512_BYTES])
+{
+    switch (algorithm) {
+    case SECBLOCK_HASH_SHA256:
+        t->crypto->sha256(bytes, out);
+        return CRYPTO_SHA256_BYTES;
+    case SECBLOCK_HASH_SHA384:
+        t->crypto->sha384(bytes, out);
+        return CRYPTO_SHA384_BYTES;
+    case SECBLOCK_HASH_SHA512:
+        t->crypto->sha512(bytes, out);
+        return CRYPTO_SHA512_BYTES;
+    default:
+        return 0;
+    }
+}
+
+static bool is_hash_of(const struct turn *t, const struct secblock_identity *identity,
+                       struct slice bytes)
+{
+    uint8_t digest[CRYPTO_SHA512_BYTES];
+    size_t len = hash(t, identity->hash_algorithm, bytes, digest);
+    return len > 0 && slice_is_equal(identity->hash, slice_of(digest, len));
 }
 
 /* Is this the certificate that the identity names?  With cert_hash_node_id each of its Node-IDs is
@@ -176,53 +255,59 @@ static bool is_named(struct turn *t, struct sign *s, const struct secblock_ident
         return false;
     }
     for (size_t i = 0; i < parsed->node_id_count; i++) {
-        uint8_t sha256[CRYPTO_SHA256_BYTES];
         struct wr w = wr_init(s->scratch, s->scratch_bytes);
         memcpy(node_id->bytes, parsed->node_ids[i], sizeof(node_id->bytes));
         secblock_wr_identity_input(&w, s->params, (enum secblock_identity_type)identity->type,
                                    node_id, der);
-        if (!wr_ok(&w)) {
-            return false;
-        }
-        t->crypto->sha256(wr_slice(&w), sha256);
-        if (slice_is_equal(identity->hash, slice_of(sha256, sizeof(sha256)))) {
+        if (wr_ok(&w) && is_hash_of(t, identity, wr_slice(&w))) {
             return true;
         }
     }
     return false;
 }
 
-/* The certificate in the bucket whose hash the identity names: it alone is judged, so that a bucket
- * full of strangers costs hashes and no more. */
-static enum err signer_in_bucket(struct turn *t, struct sign *s,
-                                 const struct secblock_identity *identity, struct slice bucket,
-                                 const struct sign_certificate **certificate,
-                                 struct node_id *node_id)
+/* cert_hash: the certificate in the bucket whose hash the identity names.  It alone is judged, so
+ * that a bucket full of strangers costs hashes and no more. */
+static enum err signer_by_hash(struct turn *t, struct sign *s,
+                               const struct secblock_identity *identity,
+                               const struct candidates *bucket,
+                               const struct sign_certificate **certificate, struct node_id *node_id)
 {
-    struct rd r = rd_init(bucket);
-    struct secblock_certificate c;
-    uint32_t looked_at = 0;
-    while (secblock_certificate_next(&r, &c)) {
-        if (++looked_at > SIGN_BUCKET_CAP) {
+    for (size_t i = 0; i < bucket->count; i++) {
+        if (!is_hash_of(t, identity, bucket->ders[i])) {
+            continue;
+        }
+        enum err e = learn(t, s, bucket->ders[i], bucket, certificate);
+        if (e != ERR_OK) {
+            return e;
+        }
+        const struct crypto_certificate *parsed = &(*certificate)->parsed;
+        return is_named(t, s, identity, parsed, bucket->ders[i], node_id) ? ERR_OK
+                                                                          : ERR_UNAUTHENTICATED;
+    }
+    return ERR_UNAUTHENTICATED;
+}
+
+/* cert_hash_node_id: which one is meant shows only when its Node-IDs have been read, so those that
+ * we do not know are judged one after the other; not many. */
+static enum err signer_by_node_id(struct turn *t, struct sign *s,
+                                  const struct secblock_identity *identity,
+                                  const struct candidates *bucket,
+                                  const struct sign_certificate **certificate,
+                                  struct node_id *node_id)
+{
+    uint32_t judged = 0;
+    for (size_t i = 0; i < bucket->count; i++) {
+        uint8_t sha256[CRYPTO_SHA256_BYTES];
+        t->crypto->sha256(bucket->ders[i], sha256);
+        const struct sign_certificate *known = touch(s, sha256);
+        if (known == NULL && judged++ == SIGN_JUDGED_CAP) {
             return ERR_LIMIT;
         }
-        if (c.type != SECBLOCK_CERTIFICATE_X509) {
-            continue;
-        }
-        uint8_t sha256[CRYPTO_SHA256_BYTES];
-        t->crypto->sha256(c.der, sha256);
-        bool is_single = identity->type == SECBLOCK_IDENTITY_CERT_HASH;
-        if (is_single && !slice_is_equal(identity->hash, slice_of(sha256, sizeof(sha256)))) {
-            continue;
-        }
-        enum err e = sign_learn(t, s, c.der, certificate);
-        if (e != ERR_OK) {
-            if (is_single) {
-                return e;
-            }
-            continue;
-        }
-        if (is_named(t, s, identity, &(*certificate)->parsed, c.der, node_id)) {
+        enum err e = known != NULL ? check_period(t, s, known, certificate)
+                                   : judge(t, s, bucket->ders[i], sha256, bucket, certificate);
+        if (e == ERR_OK &&
+            is_named(t, s, identity, &(*certificate)->parsed, bucket->ders[i], node_id)) {
             return ERR_OK;
         }
     }
@@ -233,35 +318,42 @@ enum err sign_signer(struct turn *t, struct sign *s, const struct secblock_ident
                      struct slice bucket, const struct sign_certificate **certificate,
                      struct node_id *node_id)
 {
+    struct candidates read;
     *certificate = NULL;
-    if (identity->type == SECBLOCK_IDENTITY_NONE ||
-        identity->hash_algorithm != SECBLOCK_HASH_SHA256 ||
-        identity->hash.len != CRYPTO_SHA256_BYTES) {
-        return ERR_UNAUTHENTICATED; /* SG-4, SG-5 */
-    }
-    if (identity->type == SECBLOCK_IDENTITY_CERT_HASH) {
+    s->why = "";
+    if (identity->type == SECBLOCK_IDENTITY_CERT_HASH &&
+        identity->hash_algorithm == SECBLOCK_HASH_SHA256 &&
+        identity->hash.len == CRYPTO_SHA256_BYTES) {
         const struct sign_certificate *known = touch(s, identity->hash.data);
         if (known != NULL) {
             if (known->parsed.node_id_count != 1) {
                 return ERR_UNAUTHENTICATED; /* SG-3 */
             }
             *node_id = known->node_id;
-            return check_period(t, known, certificate);
+            return check_period(t, s, known, certificate);
         }
     }
-    return signer_in_bucket(t, s, identity, bucket, certificate, node_id);
+    enum err e = read_bucket(bucket, &read);
+    if (e != ERR_OK) {
+        return e;
+    }
+    switch (identity->type) {
+    case SECBLOCK_IDENTITY_CERT_HASH:
+        return signer_by_hash(t, s, identity, &read, certificate, node_id);
+    case SECBLOCK_IDENTITY_CERT_HASH_NODE_ID:
+        return signer_by_node_id(t, s, identity, &read, certificate, node_id);
+    default:
+        return ERR_UNAUTHENTICATED; /* SG-5 */
+    }
 }
 
 enum err sign_verify(struct turn *t, const struct sign_certificate *certificate,
                      const struct secblock_signature *signature, struct slice input)
 {
-    if (signature->algorithm != (uint16_t)certificate->parsed.algorithm) {
-        return ERR_BAD_SIGNATURE; /* RFC 6940 6.3.4: the algorithm belongs to the key */
-    }
     metric_add(t->metrics, METRIC_signatures_checked, 1);
     return t->crypto->verify(
         slice_of(certificate->parsed.public_key, certificate->parsed.public_key_len),
-        certificate->parsed.algorithm, input, signature->value);
+        (enum crypto_algorithm)signature->algorithm, input, signature->value);
 }
 
 enum err sign_verify_value(struct turn *t, struct sign *s,

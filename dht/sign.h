@@ -7,7 +7,8 @@
  *
  * Owner:   one for each overlay.  Pointers to a sign_certificate are good until the turn ends.
  * Limits:  `certificates` entries; a DER certificate beyond SIGN_DER_CAP bytes is judged, but not
- * kept in DER; buckets of more than SIGN_BUCKET_CAP certificates are refused. */
+ * kept in DER; buckets of more than SIGN_BUCKET_CAP certificates are refused, and at most
+ * SIGN_JUDGED_CAP that are not known yet are judged for one signature (SG-6). */
 #pragma once
 #include "codec/stored.h"
 #include "core/limits.h"
@@ -18,6 +19,7 @@
 enum {
     SIGN_DER_CAP = 1536,
     SIGN_BUCKET_CAP = 16,
+    SIGN_JUDGED_CAP = 4,
 };
 
 struct sign_certificate {
@@ -51,6 +53,10 @@ const struct sign_certificate *sign_find(struct sign *s, const uint8_t sha256[CR
 enum err sign_signer(struct turn *t, struct sign *s, const struct secblock_identity *identity,
                      struct slice bucket, const struct sign_certificate **certificate,
                      struct node_id *node_id) MUST_USE;
+
+/* What was wrong with the certificate that was refused last, for people; "" when none was.  `names`
+ * (may be NULL) gets what could be read of it. */
+const char *sign_why(const struct sign *s, const struct crypto_certificate **names);
 
 /* Is `signature` by the key of `certificate` over `input` (which ends in the SignerIdentity)?
  * ERR_BAD_SIGNATURE otherwise. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* crypto_boring.c - signatures and hashes are one-line affairs; a certificate is judged in steps:
- * its key, its signer (a chain to a root, or itself where the overlay permits that), its names.
+ * its key, its names, its signer (a chain to a root, or itself where the overlay permits that).
  * Sizes are checked before anything expensive is done with what a stranger sent. */
 #include "link/crypto_boring.h"
 #include "link/crypto_names_boring.h"
@@ -37,6 +37,16 @@ static void hash_sha1(struct slice bytes, uint8_t out[CRYPTO_SHA1_BYTES])
 static void hash_sha256(struct slice bytes, uint8_t out[CRYPTO_SHA256_BYTES])
 {
     SHA256(bytes.data, bytes.len, out);
+}
+
+static void hash_sha384(struct slice bytes, uint8_t out[CRYPTO_SHA384_BYTES])
+{
+    SHA384(bytes.data, bytes.len, out);
+}
+
+static void hash_sha512(struct slice bytes, uint8_t out[CRYPTO_SHA512_BYTES])
+{
+    SHA512(bytes.data, bytes.len, out);
 }
 
 static void hash_md5(struct slice bytes, uint8_t out[CRYPTO_MD5_BYTES])
@@ -394,19 +404,72 @@ static bool is_good_signature_type(const X509 *certificate)
     }
 }
 
-static bool add_certificates(const struct slice *ders, size_t count, STACK_OF(X509) * stack)
+static bool push_certificate(STACK_OF(X509) * stack, X509 *one)
 {
-    for (size_t i = 0; i < count; i++) {
-        X509 *one = parse_certificate(ders[i]);
-        if (one == NULL) {
-            continue; /* it cannot help; the chain is judged without it */
-        }
-        if (sk_X509_push(stack, one) == 0) {
-            X509_free(one);
-            return false;
-        }
+    if (sk_X509_push(stack, one) == 0) {
+        X509_free(one);
+        return false;
     }
     return true;
+}
+
+/* The subject as it stands, without parsing the whole: 6 elements into the certificate. */
+static bool read_subject(struct slice der, struct slice *subject)
+{
+    CBS in, certificate, body, name;
+    CBS_init(&in, der.data, der.len);
+    bool is_good = CBS_get_asn1(&in, &certificate, CBS_ASN1_SEQUENCE) &&
+                   CBS_get_asn1(&certificate, &body, CBS_ASN1_SEQUENCE) &&
+                   CBS_get_optional_asn1(&body, NULL, NULL, /* version */
+                                         CBS_ASN1_CONSTRUCTED | CBS_ASN1_CONTEXT_SPECIFIC) &&
+                   CBS_get_asn1(&body, NULL, CBS_ASN1_INTEGER) &&  /* serial number */
+                   CBS_get_asn1(&body, NULL, CBS_ASN1_SEQUENCE) && /* algorithm */
+                   CBS_get_asn1(&body, NULL, CBS_ASN1_SEQUENCE) && /* issuer */
+                   CBS_get_asn1(&body, NULL, CBS_ASN1_SEQUENCE) && /* validity */
+                   CBS_get_asn1_element(&body, &name, CBS_ASN1_SEQUENCE);
+    *subject = is_good ? slice_of(CBS_data(&name), CBS_len(&name)) : SLICE_EMPTY;
+    return is_good;
+}
+
+/* The one of `ders` whose subject is the issuer of `leaf`, parsed; NULL when there is none. */
+static X509 *find_issuer(const X509 *leaf, const struct slice *ders, size_t count)
+{
+    const uint8_t *name = NULL;
+    size_t name_len = 0;
+    struct slice subject;
+    if (X509_NAME_get0_der(X509_get_issuer_name(leaf), &name, &name_len) != 1) {
+        return NULL;
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (read_subject(ders[i], &subject) && slice_is_equal(subject, slice_of(name, name_len))) {
+            return parse_certificate(ders[i]);
+        }
+    }
+    return NULL;
+}
+
+/* What may stand between `leaf` and a root: at most INTERMEDIATES_CAP are parsed, however many a
+ * stranger has sent. */
+static bool add_issuers(X509 *leaf, const struct slice *ders, size_t count, STACK_OF(X509) * stack)
+{
+    X509 *at = leaf;
+    for (size_t depth = 0; depth < INTERMEDIATES_CAP; depth++) {
+        X509 *issuer = find_issuer(at, ders, count);
+        if (issuer == NULL) {
+            return true;
+        }
+        if (!push_certificate(stack, issuer)) {
+            return false;
+        }
+        at = issuer;
+    }
+    return true;
+}
+
+static bool add_root(struct slice der, STACK_OF(X509) * stack)
+{
+    X509 *root = parse_certificate(der);
+    return root == NULL || push_certificate(stack, root); /* without it no chain is found */
 }
 
 static enum err chain_error(int code, const char **why)
@@ -453,14 +516,13 @@ static enum err judge_by_root(X509 *leaf, const struct slice *intermediates, siz
     STACK_OF(X509) *others = sk_X509_new_null();
     *why = "no memory";
     if (store == NULL || context == NULL || roots == NULL || others == NULL ||
-        !add_certificates(root, 1, roots) ||
-        !add_certificates(intermediates, min_size(count, INTERMEDIATES_CAP), others) ||
+        !add_root(*root, roots) || !add_issuers(leaf, intermediates, count, others) ||
         !X509_STORE_CTX_init(context, store, leaf, others)) {
         goto out;
     }
     X509_STORE_CTX_trusted_stack(context, roots);
     X509_STORE_CTX_set_time(context, 0, (time_t)(at_ms / 1000));
-    X509_STORE_CTX_set_depth(context, INTERMEDIATES_CAP);
+    X509_STORE_CTX_set_depth(context, INTERMEDIATES_CAP + 1); /* it counts the leaf too */
     if (X509_verify_cert(context) == 1) {
         error = judge_issuers(context, why);
     } else {
@@ -603,6 +665,8 @@ const struct crypto *crypto_boring(void)
     static const struct crypto table = {
         .sha1 = hash_sha1,
         .sha256 = hash_sha256,
+        .sha384 = hash_sha384,
+        .sha512 = hash_sha512,
         .md5 = hash_md5,
         .hmac_sha1 = mac_sha1,
         .hmac_sha256 = mac_sha256,

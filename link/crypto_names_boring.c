@@ -111,6 +111,18 @@ static const char *read_name(const GENERAL_NAME *name, const struct crypto_trust
     return "a name of another type";
 }
 
+static bool is_bad_node(const struct crypto_certificate *c, const struct crypto_trust *trust)
+{
+    for (size_t i = 0; i < trust->bad_node_count; i++) {
+        for (size_t k = 0; k < c->node_id_count; k++) {
+            if (memcmp(trust->bad_nodes + 20 * i, c->node_ids[k], sizeof(c->node_ids[k])) == 0) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 enum err crypto_names_boring(X509 *certificate, const struct crypto_trust *trust,
                              struct crypto_certificate *out, const char **why)
 {
@@ -137,6 +149,9 @@ enum err crypto_names_boring(X509 *certificate, const struct crypto_trust *trust
     }
     if (wrong == NULL && out->node_id_count == 0) {
         wrong = "no Node-ID";
+    }
+    if (wrong == NULL && is_bad_node(out, trust)) {
+        wrong = "the overlay has banned its Node-ID";
     }
     *why = wrong;
     return wrong == NULL ? ERR_OK : ERR_BAD_CERTIFICATE;

@@ -456,6 +456,7 @@ enum err overlay_doc_parse(struct slice xml, struct slice instance_name, struct 
 
 struct crypto_trust overlay_doc_trust(const struct overlay_doc *doc)
 {
+    STATIC_CHECK(sizeof(doc->bad_nodes.ids[0]) == sizeof(doc->bad_nodes.ids[0].bytes));
     return (struct crypto_trust){
         .roots = doc->roots,
         .root_count = doc->root_count,
@@ -463,5 +464,7 @@ struct crypto_trust overlay_doc_trust(const struct overlay_doc *doc)
         .node_id_length = doc->config.node_id_length,
         .self_signed_permitted = doc->self_signed_permitted,
         .self_signed_sha256 = doc->self_signed_sha256,
+        .bad_nodes = doc->bad_nodes.ids[0].bytes,
+        .bad_node_count = doc->bad_nodes.count,
     };
 }

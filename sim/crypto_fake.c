@@ -39,6 +39,18 @@ static void fake_sha256(struct slice bytes, uint8_t out[CRYPTO_SHA256_BYTES])
     digest(bytes, 0x200, out, CRYPTO_SHA256_BYTES);
 }
 
+static void fake_sha384(struct slice bytes, uint8_t out[CRYPTO_SHA384_BYTES])
+{
+    digest(bytes, 0x300, out, 32);
+    digest(bytes, 0x301, out + 32, CRYPTO_SHA384_BYTES - 32);
+}
+
+static void fake_sha512(struct slice bytes, uint8_t out[CRYPTO_SHA512_BYTES])
+{
+    digest(bytes, 0x400, out, 32);
+    digest(bytes, 0x401, out + 32, CRYPTO_SHA512_BYTES - 32);
+}
+
 static void fake_md5(struct slice bytes, uint8_t out[CRYPTO_MD5_BYTES])
 {
     digest(bytes, 0x300, out, CRYPTO_MD5_BYTES);
@@ -147,6 +159,8 @@ void crypto_fake_init(struct crypto *c, struct rng *rng)
     *c = (struct crypto){
         .sha1 = fake_sha1,
         .sha256 = fake_sha256,
+        .sha384 = fake_sha384,
+        .sha512 = fake_sha512,
         .md5 = fake_md5,
         .hmac_sha1 = fake_hmac_sha1,
         .hmac_sha256 = fake_hmac_sha256,

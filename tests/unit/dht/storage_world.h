@@ -47,6 +47,18 @@ static inline void fake_sha256(struct slice bytes, uint8_t out[CRYPTO_SHA256_BYT
     fake_hash(bytes, 2, out, CRYPTO_SHA256_BYTES);
 }
 
+static inline void fake_sha384(struct slice bytes, uint8_t out[CRYPTO_SHA384_BYTES])
+{
+    fake_hash(bytes, 3, out, 32);
+    fake_hash(bytes, 4, out + 32, CRYPTO_SHA384_BYTES - 32);
+}
+
+static inline void fake_sha512(struct slice bytes, uint8_t out[CRYPTO_SHA512_BYTES])
+{
+    fake_hash(bytes, 5, out, 32);
+    fake_hash(bytes, 6, out + 32, CRYPTO_SHA512_BYTES - 32);
+}
+
 static inline void fake_random(const struct crypto *self, void *out, size_t len)
 {
     rng_fill(self->state, out, len);
@@ -177,6 +189,8 @@ static inline struct world *world_make(uint64_t seed)
     io_outbox_init(&w->out, &w->arena, 64);
     w->crypto = (struct crypto){.sha1 = fake_sha1,
                                 .sha256 = fake_sha256,
+                                .sha384 = fake_sha384,
+                                .sha512 = fake_sha512,
                                 .random = fake_random,
                                 .sign = fake_sign,
                                 .key_algorithm = fake_algorithm,

@@ -221,6 +221,63 @@ Test(crypto_boring, follows_chains_of_authorities_only)
 }
 
 /* 11.3.1, ID-4, EN-12 */
+/* The issuers are found wherever they stand among the certificates of others; a chain has a longest
+ * length. */
+Test(crypto_boring, finds_issuers_in_a_full_bucket)
+{
+    enum { MOST = 5, BUCKET = 16 };
+    static struct credential chain[MOST + 1], node, others[BUCKET];
+    static struct crypto_certificate got;
+    struct slice bucket[BUCKET + MOST];
+    const char *why = NULL;
+    credential_root(&chain[0], CRYPTO_ED25519, "level 0");
+    struct slice root = credential_der(&chain[0]);
+    struct crypto_trust trust = trust_in(&root, 1);
+    for (size_t i = 0; i < BUCKET; i++) {
+        credential_node(&others[i], &chain[0], CRYPTO_ED25519, (uint8_t)(100 + i), NOW_MS);
+        bucket[i] = credential_der(&others[i]);
+    }
+    for (size_t levels = 1; levels <= MOST; levels++) {
+        char name[16];
+        (void)snprintf(name, sizeof(name), "level %zu", levels);
+        cr_assert_eq(issue_below(&chain[levels - 1], &chain[levels], true, name), ERR_OK);
+        bucket[BUCKET + levels - 1] = credential_der(&chain[levels]);
+        credential_node(&node, &chain[levels], CRYPTO_ED25519, 9, NOW_MS);
+        enum err error = crypto_boring()->certificate(
+            credential_der(&node), bucket, BUCKET + levels, &trust, NOW_MS + 1, &got, &why);
+        cr_expect_eq(error == ERR_OK, levels <= 4, "%zu: %s", levels, why);
+        error = crypto_boring()->certificate(credential_der(&node), bucket, BUCKET + levels - 1,
+                                             &trust, NOW_MS + 1, &got, &why);
+        cr_expect_eq(error, ERR_BAD_CERTIFICATE, "one is missing");
+        credential_free(&node);
+    }
+    for (size_t i = 0; i < BUCKET; i++) {
+        credential_free(&others[i]);
+    }
+    for (size_t i = 0; i <= MOST; i++) {
+        credential_free(&chain[i]);
+    }
+}
+
+/* ID-3: who is banned has no certificate, for links, messages and values alike. */
+Test(crypto_boring, banned_nodes)
+{
+    static struct credential ca, node;
+    static struct crypto_certificate got;
+    uint8_t banned[2][20] = {{0}};
+    credential_root(&ca, CRYPTO_ED25519, "test CA");
+    credential_node(&node, &ca, CRYPTO_ED25519, 7, NOW_MS);
+    struct slice root = credential_der(&ca);
+    struct crypto_trust trust = trust_in(&root, 1);
+    trust.bad_nodes = banned[0];
+    trust.bad_node_count = 2;
+    cr_assert_eq(judge(credential_der(&node), &trust, NOW_MS + 1, &got), ERR_OK);
+    memcpy(banned[1], node.node_id, sizeof(banned[1]));
+    cr_assert_eq(judge(credential_der(&node), &trust, NOW_MS + 1, &got), ERR_BAD_CERTIFICATE);
+    credential_free(&ca);
+    credential_free(&node);
+}
+
 Test(crypto_boring, self_signed_node_ids_are_digests_of_the_key)
 {
     for (int round = 0; round < 8; round++) {

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* dht/sign: which certificate an identity means, and how little a hostile bucket costs
+ * (RFC 6940 6.3.4; catalogue SG-3..SG-6, ID-3). */
+#include "tests/unit/dht/storage_world.h"
+
+static unsigned judged;     /* certificates looked at */
+static size_t handed;       /* candidates for issuers given along */
+static unsigned node_ids;   /* that each certificate is said to have */
+static struct slice wanted; /* the only one that is acceptable; empty: all */
+
+static enum err counting_certificate(struct slice der, const struct slice *intermediates,
+                                     size_t count, const struct crypto_trust *trust, uint64_t at_ms,
+                                     struct crypto_certificate *out, const char **why)
+{
+    judged++;
+    handed = count;
+    enum err e = fake_certificate(der, intermediates, count, trust, at_ms, out, why);
+    out->node_id_count = (uint8_t)node_ids;
+    out->node_ids[1][0] = 0x77;
+    if (wanted.len > 0 && !slice_is_equal(der, wanted)) {
+        *why = "not the one";
+        return ERR_BAD_CERTIFICATE;
+    }
+    return e;
+}
+
+enum { PEOPLE = 20 };
+
+struct bench {
+    struct world *w;
+    struct person *people[PEOPLE];
+    uint8_t bucket[PEOPLE * 1100];
+    uint8_t hash[CRYPTO_SHA512_BYTES];
+    struct secblock_identity who;
+    const struct sign_certificate *got;
+    struct node_id id;
+};
+
+static void make(struct bench *b)
+{
+    memset(b, 0, sizeof(*b));
+    b->w = world_make(7);
+    b->w->crypto.certificate = counting_certificate;
+    judged = 0;
+    node_ids = 1;
+    wanted = SLICE_EMPTY;
+    for (uint32_t i = 0; i < PEOPLE; i++) {
+        b->people[i] = person_make(b->w, "somebody", i);
+    }
+}
+
+static void end(struct bench *b)
+{
+    for (uint32_t i = 0; i < PEOPLE; i++) {
+        free(b->people[i]);
+    }
+    world_free(b->w);
+}
+
+/* Who is meant: the certificate of `person`, by its hash. */
+static void mean(struct bench *b, uint32_t person, uint8_t algorithm)
+{
+    struct slice der = b->people[person]->ident.certificate;
+    size_t len = algorithm == SECBLOCK_HASH_SHA512   ? CRYPTO_SHA512_BYTES
+                 : algorithm == SECBLOCK_HASH_SHA384 ? CRYPTO_SHA384_BYTES
+                                                     : CRYPTO_SHA256_BYTES;
+    if (algorithm == SECBLOCK_HASH_SHA512) {
+        b->w->crypto.sha512(der, b->hash);
+    } else if (algorithm == SECBLOCK_HASH_SHA384) {
+        b->w->crypto.sha384(der, b->hash);
+    } else {
+        b->w->crypto.sha256(der, b->hash);
+    }
+    b->who = (struct secblock_identity){.type = SECBLOCK_IDENTITY_CERT_HASH,
+                                        .hash_algorithm = algorithm,
+                                        .hash = slice_of(b->hash, len)};
+}
+
+static enum err look(struct bench *b, uint32_t first, uint32_t count)
+{
+    struct wr out = wr_init(b->bucket, sizeof(b->bucket));
+    struct slice bucket = bucket_of(&out, (const struct person *const *)(b->people + first), count);
+    cr_assert(wr_ok(&out));
+    return sign_signer(&b->w->turn, b->w->sign, &b->who, bucket, &b->got, &b->id);
+}
+
+Test(sign, sha2_identities)
+{
+    static struct bench b;
+    static const uint8_t good[] = {SECBLOCK_HASH_SHA256, SECBLOCK_HASH_SHA384,
+                                   SECBLOCK_HASH_SHA512};
+    for (size_t i = 0; i < ARRAY_COUNT(good); i++) {
+        make(&b);
+        mean(&b, 2, good[i]);
+        cr_expect_eq(look(&b, 0, 5), ERR_OK);
+        cr_expect(ids_node_is_equal(&b.id, &b.people[2]->ident.node_id));
+        cr_expect_eq(judged, 1, "the others cost a hash");
+        cr_expect_eq(look(&b, 0, 5), ERR_OK);
+        cr_expect_eq(judged, 1, "known by now");
+        b.who.hash.len--;
+        cr_expect_eq(look(&b, 0, 5), ERR_UNAUTHENTICATED);
+        b.who.hash.len++;
+        b.who.hash_algorithm = SECBLOCK_HASH_SHA1;
+        cr_expect_eq(look(&b, 0, 5), ERR_UNAUTHENTICATED);
+        b.who.hash_algorithm = SECBLOCK_HASH_NONE;
+        cr_expect_eq(look(&b, 0, 5), ERR_UNAUTHENTICATED);
+        end(&b);
+    }
+}
+
+Test(sign, identity_none_and_unknown_types)
+{
+    static struct bench b;
+    make(&b);
+    mean(&b, 0, SECBLOCK_HASH_SHA256);
+    cr_expect_eq(look(&b, 0, 1), ERR_OK);
+    for (unsigned type = 0; type < 256; type++) {
+        b.who.type = (uint8_t)type;
+        cr_expect_eq(look(&b, 0, 1) == ERR_OK, type == SECBLOCK_IDENTITY_CERT_HASH, "%u", type);
+    }
+    end(&b);
+}
+
+/* SG-6: too many certificates are too many, wherever the right one stands. */
+Test(sign, bucket_cap)
+{
+    static struct bench b;
+    make(&b);
+    mean(&b, 15, SECBLOCK_HASH_SHA512);
+    cr_expect_eq(look(&b, 0, SIGN_BUCKET_CAP + 1), ERR_LIMIT);
+    cr_expect_eq(judged, 0);
+    cr_expect_eq(look(&b, 0, SIGN_BUCKET_CAP), ERR_OK);
+    cr_expect_eq(handed, SIGN_BUCKET_CAP, "its issuers may stand in the bucket");
+    end(&b);
+}
+
+static void mean_node_id(struct bench *b, uint32_t person, unsigned which)
+{
+    static uint8_t input[2048];
+    struct node_id id = b->people[person]->ident.node_id;
+    if (which == 1) {
+        memset(&id, 0, sizeof(id));
+        id.bytes[0] = 0x77;
+    }
+    struct wr w = wr_init(input, sizeof(input));
+    secblock_wr_identity_input(&w, &b->w->params, SECBLOCK_IDENTITY_CERT_HASH_NODE_ID, &id,
+                               b->people[person]->ident.certificate);
+    cr_assert(wr_ok(&w));
+    b->w->crypto.sha256(wr_slice(&w), b->hash);
+    b->who = (struct secblock_identity){.type = SECBLOCK_IDENTITY_CERT_HASH_NODE_ID,
+                                        .hash_algorithm = SECBLOCK_HASH_SHA256,
+                                        .hash = slice_of(b->hash, CRYPTO_SHA256_BYTES)};
+}
+
+/* SG-3: several Node-IDs and cert_hash_node_id go together, and each of them can be meant. */
+Test(sign, node_id_identities)
+{
+    static struct bench b;
+    make(&b);
+    mean_node_id(&b, 1, 0);
+    cr_expect_eq(look(&b, 0, 3), ERR_UNAUTHENTICATED, "it has one Node-ID");
+    end(&b);
+    for (unsigned which = 0; which < 2; which++) {
+        make(&b);
+        node_ids = 2;
+        mean_node_id(&b, 1, which);
+        cr_expect_eq(look(&b, 0, 3), ERR_OK);
+        cr_expect_eq(b.id.bytes[0] == 0x77, which == 1);
+        mean(&b, 1, SECBLOCK_HASH_SHA256);
+        cr_expect_eq(look(&b, 0, 3), ERR_UNAUTHENTICATED, "it has several, known or not");
+        cr_expect_eq(look(&b, 3, 3), ERR_UNAUTHENTICATED);
+        end(&b);
+    }
+}
+
+/* SG-6: at most SIGN_JUDGED_CAP are judged for one signature; those known already are free. */
+Test(sign, strangers_in_the_bucket_cost_little)
+{
+    static struct bench b;
+    make(&b);
+    node_ids = 2;
+    mean_node_id(&b, 15, 0);
+    cr_expect_eq(look(&b, 0, 16), ERR_LIMIT);
+    cr_expect_eq(judged, SIGN_JUDGED_CAP);
+    cr_expect_eq(look(&b, 12, 4), ERR_OK);
+    cr_expect_eq(judged, 2 * SIGN_JUDGED_CAP);
+    cr_expect_eq(look(&b, 8, 8), ERR_OK, "the right one is known: 8 to 11 are judged");
+    cr_expect_eq(judged, 3 * SIGN_JUDGED_CAP);
+    /* what was refused is not remembered, and is bounded all the same */
+    wanted = b.people[19]->ident.certificate;
+    mean_node_id(&b, 19, 0);
+    cr_expect_eq(look(&b, 15, 5), ERR_OK);
+    cr_expect_eq(look(&b, 16, 4), ERR_OK);
+    end(&b);
+}
+
+Test(sign, says_why)
+{
+    static struct bench b;
+    const struct crypto_certificate *names = NULL;
+    make(&b);
+    cr_expect_str_eq(sign_why(b.w->sign, NULL), "");
+    wanted = b.people[1]->ident.certificate;
+    mean(&b, 0, SECBLOCK_HASH_SHA256);
+    cr_expect_eq(look(&b, 0, 1), ERR_BAD_CERTIFICATE);
+    cr_expect_str_eq(sign_why(b.w->sign, &names), "not the one");
+    cr_expect_str_eq(names->user, "somebody");
+    mean(&b, 1, SECBLOCK_HASH_SHA256);
+    cr_expect_eq(look(&b, 0, 2), ERR_OK);
+    cr_expect_str_eq(sign_why(b.w->sign, NULL), "");
+    b.w->turn.wall_ms += 2 * (uint64_t)86400000;
+    cr_expect_eq(look(&b, 0, 2), ERR_EXPIRED);
+    cr_expect_str_eq(sign_why(b.w->sign, NULL), "expired");
+    b.w->turn.wall_ms = 5;
+    cr_expect_eq(look(&b, 0, 2), ERR_EXPIRED);
+    cr_expect_str_eq(sign_why(b.w->sign, NULL), "not yet valid");
+    end(&b);
+}
