@@ -176,6 +176,7 @@ MODULES = {
         cmd_resolve
         cmd_run
         cmd_sim
+        cmd_verify
         config
         control
         daemon
@@ -195,6 +196,7 @@ MODULES = {
         phone_digest
         say
         setup
+        verify
         wire
         wire_build
         wire_build_core
