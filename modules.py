@@ -286,8 +286,6 @@ UNIT_TESTS = {
 # Criterion tests across folders: they link everything.
 WIDE_TESTS = {
     'tests/vector': names('''
-        test_chord_vectors
-        test_crypto_vectors
         test_fragment_vectors
         test_stun_vectors
         test_vectors
@@ -304,13 +302,21 @@ WIDE_TESTS = {
 # C code that the tests and programs of one folder share, linked into each of them.
 TEST_SUPPORT = {
     'tests/vector': names('''
+        run_ack
+        run_base
+        run_chord
+        run_digest
         run_fragment
+        run_signature
+        run_structure
+        run_vector
     '''),
 }
 
 # Programs beside chordial, each linking everything and what its folder shares:
 # tests/vector/vector_test is built as build/MODE/vector_test.
 PROGRAMS = names('''
+    tests/vector/vector_test
 ''')
 
 # Programs with a main of their own, which also run under ThreadSanitizer; they link everything.

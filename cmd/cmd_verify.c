@@ -5,7 +5,6 @@
 #include "cmd/files.h"
 #include "cmd/options.h"
 #include "cmd/verify.h"
-#include "codec/ids.h"
 #include "link/crypto_boring.h"
 
 #include <stdio.h>

@@ -6,6 +6,7 @@
 #include "codec/content.h"
 #include "codec/fwd.h"
 #include "codec/stored.h"
+#include "dht/overlay.h"
 #include "dht/sign.h"
 #include "link/crypto_boring.h"
 
@@ -242,11 +243,9 @@ static bool begin(struct verify *v, const struct basis *b)
     v->is_spent = false;
     v->basis.trust.roots = v->basis.roots;
     v->basis.trust.overlay_name = slice_text(v->basis.overlay_name);
-    uint8_t sha1[CRYPTO_SHA1_BYTES];
-    v->turn.crypto->sha1(v->basis.trust.overlay_name, sha1);
-    struct rd low = rd_init(slice_of(sha1 + CRYPTO_SHA1_BYTES - 4, 4));
-    v->basis.params = (struct rl_params){.overlay = rd_u32(&low),
-                                         .node_id_length = v->basis.trust.node_id_length};
+    v->basis.params =
+        (struct rl_params){.overlay = overlay_hash_of(&v->turn, v->basis.trust.overlay_name),
+                           .node_id_length = v->basis.trust.node_id_length};
     struct arena arena;
     arena_init(&arena, v->block, sign_bytes(CERTIFICATES, v->input_bytes));
     v->sign = sign_init(&v->turn, &arena, CERTIFICATES, v->input_bytes, &v->basis.params,
@@ -298,10 +297,10 @@ static bool is_at_hand(struct verify *v, struct slice bucket,
 }
 
 static enum err find_signer(struct verify *v, const struct secblock_identity *identity,
-                            struct slice bucket, const struct sign_certificate **certificate)
+                            struct slice bucket, const struct sign_certificate **certificate,
+                            struct node_id *signer)
 {
-    struct node_id signer;
-    enum err e = sign_signer(&v->turn, v->sign, identity, bucket, certificate, &signer);
+    enum err e = sign_signer(&v->turn, v->sign, identity, bucket, certificate, signer);
     return e == ERR_OK && !is_at_hand(v, bucket, *certificate) ? ERR_UNAUTHENTICATED : e;
 }
 
@@ -349,7 +348,7 @@ static void judge_message(struct verify *v, const json_t *o, const struct verify
         say(out, "not enough memory");
         return;
     }
-    e = find_signer(v, &block.signature.identity, block.certificates, &certificate);
+    e = find_signer(v, &block.signature.identity, block.certificates, &certificate, &out->signer);
     v->is_spent = block.certificate_count > 1;
     if (e != ERR_OK) {
         say_signer(v, e, out);
@@ -422,7 +421,7 @@ static void judge_value(struct verify *v, const json_t *o, const struct verify_t
         return;
     }
     const struct sign_certificate *certificate = NULL;
-    enum err e = find_signer(v, &data.signature.identity, bucket, &certificate);
+    enum err e = find_signer(v, &data.signature.identity, bucket, &certificate, &out->signer);
     if (e != ERR_OK) {
         say_signer(v, e, out);
         return;

@@ -15,6 +15,7 @@
  * Limits:  VERIFY_BYTES_CAP for a message or value, VERIFY_ROOTS_CAP roots.  Certificates met
  * before under the same terms are known by their hash and not judged again. */
 #pragma once
+#include "codec/ids.h"
 #include "core/crypto.h"
 #include <jansson.h>
 
@@ -32,6 +33,7 @@ struct verify_verdict {
     bool is_valid;
     char why[VERIFY_WHY_CAP]; /* empty when it is valid */
     struct crypto_certificate names;
+    struct node_id signer; /* of a valid message or value */
 };
 
 struct verify;

@@ -158,14 +158,12 @@ size_t overlay_bytes(const struct overlay_settings *s)
            1024;
 }
 
-static void init_params(struct turn *t, struct overlay *o)
+uint32_t overlay_hash_of(struct turn *t, struct slice name)
 {
     uint8_t sha1[CRYPTO_SHA1_BYTES];
-    t->crypto->sha1(slice_text(o->s.config.name), sha1);
+    t->crypto->sha1(name, sha1);
     const uint8_t *low = sha1 + sizeof(sha1) - sizeof(uint32_t);
-    o->params = (struct rl_params){.overlay = (uint32_t)low[0] << 24 | (uint32_t)low[1] << 16 |
-                                              (uint32_t)low[2] << 8 | low[3],
-                                   .node_id_length = o->s.config.node_id_length};
+    return (uint32_t)low[0] << 24 | (uint32_t)low[1] << 16 | (uint32_t)low[2] << 8 | low[3];
 }
 
 static void init_storage(struct turn *t, struct arena *arena, struct overlay *o)
@@ -188,7 +186,8 @@ struct overlay *overlay_init(struct turn *t, struct arena *arena, const struct o
     struct overlay *o = ARENA_ARRAY(arena, struct overlay, 1);
     o->s = *s;
     o->links = links;
-    init_params(t, o);
+    o->params = (struct rl_params){.overlay = overlay_hash_of(t, slice_text(o->s.config.name)),
+                                   .node_id_length = o->s.config.node_id_length};
     chord_table_init(&o->table, arena, l->ring_nodes, &s->self->node_id,
                      sign_host(t, slice_of(s->self->user, s->self->user_len)));
     o->topo = (struct topo){.table = &o->table, .min_hosts = s->config.replica_min_hosts};

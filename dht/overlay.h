@@ -150,6 +150,9 @@ bool overlay_next(struct turn *t, struct overlay *o, struct overlay_event *event
 /* Resource-ID of a Resource Name under the overlay's hash (SHA-1, first 128 bits). */
 void overlay_resource_of(struct turn *t, struct slice name, struct overlay_resource *out);
 
+/* The `overlay` field of messages: the low 32 bits of SHA-1 of the overlay's name (6.3.2). */
+uint32_t overlay_hash_of(struct turn *t, struct slice name);
+
 /* What to store: one value of `kind` at `resource`, signed by `signer`, who also signs the request.
  */
 struct overlay_store {
