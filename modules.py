@@ -84,6 +84,7 @@ MODULES = {
         chord_join
         chord_stabilize
         chord_table
+        config_update
         frag
         frag_hold
         inbox
@@ -252,6 +253,7 @@ UNIT_TESTS = {
         test_access
         test_answer_cache
         test_attach
+        test_config_update
         test_frag
         test_inbox
         test_overlay
@@ -307,6 +309,8 @@ TEST_SUPPORT = {
         run_chord
         run_digest
         run_fragment
+        run_peer
+        run_receive
         run_signature
         run_structure
         run_vector

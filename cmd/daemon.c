@@ -163,6 +163,7 @@ static void fill_overlay(const struct daemon *d, uint32_t i, struct overlay_sett
     const struct daemon_shard *s = &d->shards[i];
     o->config = setup->doc.config;
     o->trust = setup->trust;
+    o->document = setup->xml;
     o->self = &setup->peers[i].ident;
     o->limits = &s->limits;
     o->shard = (uint16_t)i;

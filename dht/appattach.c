@@ -74,7 +74,6 @@ bool appattach_on_request(struct turn *t, const struct appattach *aa, const stru
     }
     event->application = body.application;
     uint8_t out[1024];
-    return transact_answer(t, aa->transact, m,
-                           wr_body(aa, false, body.application, out, sizeof(out)), NULL,
-                           0) == ERR_OK;
+    return transact_reply(t, aa->transact, m,
+                          wr_body(aa, false, body.application, out, sizeof(out))) == ERR_OK;
 }

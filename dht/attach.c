@@ -237,8 +237,7 @@ static void refuse(struct turn *t, struct attach *a, const struct message *m, ui
 static void say_yes(struct turn *t, struct attach *a, const struct message *m)
 {
     uint8_t body[1024];
-    if (transact_answer(t, a->s.transact, m, wr_body(a, false, body, sizeof(body)), NULL, 0) !=
-        ERR_OK) {
+    if (transact_reply(t, a->s.transact, m, wr_body(a, false, body, sizeof(body))) != ERR_OK) {
         metric_add(t->metrics, METRIC_attach_refused, 1);
     }
 }

@@ -247,7 +247,7 @@ static void on_leave(struct turn *t, struct chord *c, const struct message *m)
         transact_error(t, c->s.transact, m, CONTENT_ERROR_FORBIDDEN, SLICE_EMPTY);
         return;
     }
-    (void)!transact_answer(t, c->s.transact, m, SLICE_EMPTY, NULL, 0);
+    transact_reply(t, c->s.transact, m, SLICE_EMPTY);
     chord_stabilize_lose(t, c, &m->signer, true);
     chord_join_forget(c, &m->signer);
     (void)chord_table_set_state(c->s.table, &m->signer, CHORD_TABLE_ATTACHED);
@@ -281,7 +281,7 @@ static void on_route_query(struct turn *t, struct chord *c, const struct message
     uint8_t out[IDS_NODE_MAX];
     struct wr w = wr_init(out, sizeof(out));
     msgs_route_query_ans_wr(&w, c->s.params, &answer);
-    (void)!transact_answer(t, c->s.transact, m, wr_slice(&w), NULL, 0);
+    transact_reply(t, c->s.transact, m, wr_slice(&w));
     if (body.send_update && c->state == CHORD_MEMBER) {
         chord_stabilize_update(t, c, &m->signer, true);
     }

@@ -388,7 +388,7 @@ void chord_join_on_request(struct turn *t, struct chord *c, const struct message
     uint8_t out[16];
     struct wr w = wr_init(out, sizeof(out));
     msgs_join_ans_wr(&w, c->s.params, &answer);
-    if (transact_answer(t, c->s.transact, m, wr_slice(&w), NULL, 0) == ERR_OK) {
+    if (transact_reply(t, c->s.transact, m, wr_slice(&w)) == ERR_OK) {
         *j = (struct chord_joiner){.id = body.joining_peer_id, .is_used = true};
     }
 }

@@ -228,7 +228,7 @@ void chord_stabilize_on_update(struct turn *t, struct chord *c, const struct mes
         return;
     }
     metric_add(t->metrics, METRIC_updates_received, 1);
-    (void)!transact_answer(t, c->s.transact, m, SLICE_EMPTY, NULL, 0); /* */
+    transact_reply(t, c->s.transact, m, SLICE_EMPTY); /* */
     if (c->state == CHORD_LEAVING || c->state == CHORD_LEFT) {
         return;
     }

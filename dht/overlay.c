@@ -128,6 +128,19 @@ static struct cert_usage_settings cert_usage_settings_of(const struct overlay_se
     return us;
 }
 
+static struct config_update_settings config_update_settings_of(const struct overlay_settings *s,
+                                                               struct overlay *o)
+{
+    struct config_update_settings us = {.self = &s->self->node_id,
+                                        .document = s->document,
+                                        .max_message_bytes = s->config.max_message_bytes};
+    if (o != NULL) {
+        us.params = &o->params;
+        us.transact = o->transact;
+    }
+    return us;
+}
+
 /* Every request ends in one event, so this many and a few more can wait to be taken. */
 static uint32_t event_cap(const struct overlay_settings *s)
 {
@@ -149,13 +162,14 @@ size_t overlay_bytes(const struct overlay_settings *s)
     struct replicate_settings rs = replicate_settings_of(s, NULL);
     struct store_client_settings cs = client_settings_of(s, NULL);
     struct cert_usage_settings us = cert_usage_settings_of(s, NULL);
+    struct config_update_settings ds = config_update_settings_of(s, NULL);
     return sizeof(struct overlay) + chord_table_bytes(l->ring_nodes) +
            inbox_bytes(l->verify_queue) + answer_cache_bytes(l->answers_cached) +
            attach_policy_bytes(l->attaches) + frag_bytes(&fs) +
            sign_bytes(l->certificates, s->config.max_message_bytes) + transact_bytes(&ts) +
            attach_bytes(&as) + store_bytes(&ss) + replicate_bytes(&rs) + store_client_bytes(&cs) +
-           cert_usage_bytes(&us) + event_cap(s) * sizeof(struct overlay_event) + scratch_bytes(s) +
-           1024;
+           cert_usage_bytes(&us) + config_update_bytes(&ds) +
+           event_cap(s) * sizeof(struct overlay_event) + scratch_bytes(s) + 1024;
 }
 
 uint32_t overlay_hash_of(struct turn *t, struct slice name)
@@ -214,6 +228,8 @@ struct overlay *overlay_init(struct turn *t, struct arena *arena, const struct o
                                       .policy = &o->policy,
                                       .candidates = o->s.sip_candidates,
                                       .candidate_count = o->s.sip_candidate_count};
+    struct config_update_settings us = config_update_settings_of(&o->s, o);
+    config_update_init(t, &o->config_update, arena, &us);
     struct chord_settings cs = chord_settings_of(o);
     chord_init(&o->chord, &cs);
     init_storage(t, arena, o);
@@ -330,6 +346,7 @@ void overlay_impl_on_result(struct turn *t, struct overlay *o, const struct tran
     }
     switch (result->owner) {
     case TRANSACT_NOBODY:
+    case TRANSACT_CONFIG_UPDATE:
         break;
     case TRANSACT_JOIN:
     case TRANSACT_STABILIZE:
@@ -564,6 +581,15 @@ enum err overlay_appattach(struct turn *t, struct overlay *o, const struct node_
 {
     return !o->is_ready ? ERR_STATE
                         : appattach_request(t, &o->appattach, node_id, application, tag);
+}
+
+void overlay_config_judged(struct turn *t, struct overlay *o, uint64_t tag, uint16_t error_code)
+{
+    if (error_code != 0) {
+        transact_error_later(t, o->transact, tag, error_code, SLICE_EMPTY);
+        return;
+    }
+    (void)!transact_answer_later(t, o->transact, tag, SLICE_EMPTY, NULL, 0);
 }
 
 static enum err ping(struct turn *t, struct overlay *o, const struct transact_target *target,

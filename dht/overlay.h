@@ -70,6 +70,9 @@ struct overlay_config {
 struct overlay_settings {
     struct overlay_config config;
     struct crypto_trust trust;
+    /* The whole overlay document as it was signed, for nodes that have an older one; may be empty.
+     * Borrowed for the life of the overlay. */
+    struct slice document;
     const struct ident *self;
     const struct limits *limits;
     uint16_t shard; /* peer i of this process */
@@ -91,14 +94,16 @@ struct overlay_settings {
 };
 
 enum overlay_event_kind {
-    OVERLAY_READY,          /* joined (or founded): requests are served from now on */
-    OVERLAY_LOST,           /* no neighbor left; rejoining */
-    OVERLAY_LEFT,           /* overlay_leave is done */
-    OVERLAY_STORED,         /* tag, error, reload_error */
-    OVERLAY_FETCHED,        /* tag, error, values, hops */
-    OVERLAY_PONG,           /* tag, error, node_id of who answered, hops, elapsed_us */
-    OVERLAY_APPATTACHED,    /* tag, error, node_id: the answerer now dials our SIP listener */
-    OVERLAY_APPATTACH_DIAL, /* dial one of candidates for application and expect node_id (6.5.2) */
+    OVERLAY_READY,           /* joined (or founded): requests are served from now on */
+    OVERLAY_LOST,            /* no neighbor left; rejoining */
+    OVERLAY_LEFT,            /* overlay_leave is done */
+    OVERLAY_STORED,          /* tag, error, reload_error */
+    OVERLAY_FETCHED,         /* tag, error, values, hops */
+    OVERLAY_PONG,            /* tag, error, node_id of who answered, hops, elapsed_us */
+    OVERLAY_APPATTACHED,     /* tag, error, node_id: the answerer now dials our SIP listener */
+    OVERLAY_APPATTACH_DIAL,  /* dial one of candidates for application and expect node_id (6.5.2) */
+    OVERLAY_CONFIG_RECEIVED, /* document, from node_id: to be answered by overlay_config_judged with
+                                this tag (6.5.4) */
 };
 
 struct overlay_value {
@@ -122,6 +127,7 @@ struct overlay_event {
     struct address candidates[OVERLAY_CANDIDATES_CAP];
     size_t candidate_count;
     uint16_t application;
+    struct slice document; /* borrowed until the next call */
     const struct overlay_value
         *values; /* verified, existing values only; borrowed until the next call */
     size_t value_count;
@@ -178,6 +184,10 @@ enum err overlay_ping_node(struct turn *t, struct overlay *o, const struct node_
                            uint64_t tag) MUST_USE;
 enum err overlay_ping_resource(struct turn *t, struct overlay *o,
                                const struct overlay_resource *resource, uint64_t tag) MUST_USE;
+
+/* What has become of the document of an OVERLAY_CONFIG_RECEIVED: 0 = it is ours now, else the
+ * RELOAD error to be answered (CU-4). */
+void overlay_config_judged(struct turn *t, struct overlay *o, uint64_t tag, uint16_t error_code);
 
 bool overlay_is_ready(const struct overlay *o);
 bool overlay_is_responsible(const struct overlay *o, const struct overlay_resource *resource);

@@ -7,6 +7,7 @@
 #include "dht/appattach.h"
 #include "dht/cert_usage.h"
 #include "dht/chord.h"
+#include "dht/config_update.h"
 #include "dht/frag.h"
 #include "dht/inbox.h"
 #include "dht/outgoing.h"
@@ -37,6 +38,7 @@ struct overlay {
     struct answer_cache answers;
     struct attach_policy policy;
     struct appattach appattach;
+    struct config_update config_update;
     struct sign *sign;
     struct transact *transact;
     struct attach *attach;
@@ -56,7 +58,7 @@ struct overlay {
     /* events for overlay_next */
     struct overlay_event *events;
     uint32_t event_cap, event_head, event_count;
-    struct overlay_event fetched; /* borrows from `held`; goes before all others */
+    struct overlay_event fetched; /* borrows from `held`; goes after all others */
     struct msgbuf *held;
     bool has_fetched;
 };

@@ -173,6 +173,21 @@ void overlay_receive_parked(struct turn *t, struct overlay *o)
     }
 }
 
+/* The Destination List without what we take off its front (FW-2): naming us twice there is not
+ * going round in circles. */
+static struct slice behind_ourselves(const struct overlay *o, const struct fwd *h)
+{
+    struct rd r = rd_init(h->destination_list);
+    struct fwd_destination d;
+    struct slice self = ids_node_slice(&o->s.self->node_id, &o->params);
+    size_t own = 0;
+    while (fwd_next(&r, &o->params, &d) && d.type == FWD_DESTINATION_NODE &&
+           slice_is_equal(d.id, self)) {
+        own += d.wire.len;
+    }
+    return slice_from(h->destination_list, own);
+}
+
 HOT static void arrive(struct turn *t, struct overlay *o, const struct link_event *event)
 {
     struct arrival a = {.event = event};
@@ -188,7 +203,7 @@ HOT static void arrive(struct turn *t, struct overlay *o, const struct link_even
         return;
     }
     if (content_is_request(a.code) && a.h.destination_count > 1 &&
-        fwd_has_duplicate(a.h.destination_list, &o->params)) {
+        fwd_has_duplicate(behind_ourselves(o, &a.h), &o->params)) {
         drop(t, METRIC_dht_drop_duplicate); /* TL-4 */
         tell(t, o, &a, CONTENT_ERROR_INVALID_MESSAGE);
         return;

@@ -26,7 +26,7 @@ static void on_ping(struct turn *t, struct overlay *o, const struct message *m)
     uint8_t out[16];
     struct wr w = wr_init(out, sizeof(out));
     msgs_ping_ans_wr(&w, &o->params, &answer);
-    (void)!transact_answer(t, o->transact, m, wr_slice(&w), NULL, 0);
+    transact_reply(t, o->transact, m, wr_slice(&w));
 }
 
 static uint32_t responsible_ppb(const struct overlay *o)
@@ -72,16 +72,14 @@ static void on_probe(struct turn *t, struct overlay *o, const struct message *m)
     uint8_t out[sizeof(list) + 8];
     struct wr w = wr_init(out, sizeof(out));
     msgs_probe_ans_wr(&w, &o->params, &answer);
-    (void)!transact_answer(t, o->transact, m, wr_slice(&w), NULL, 0);
+    transact_reply(t, o->transact, m, wr_slice(&w));
 }
 
-/* Updating the configuration comes with node/'s parser; until then it is said honestly (CU-4). */
+/* Whoever is above judges the document, which stays where it is until then (CU-4). */
 static void on_config_update(struct turn *t, struct overlay *o, const struct message *m)
 {
-    struct msgs_config_update body;
-    bool is_good = msgs_config_update_decode(m->body, &o->params, &body) == ERR_OK;
-    transact_error(t, o->transact, m,
-                   is_good ? CONTENT_ERROR_FORBIDDEN : CONTENT_ERROR_INVALID_MESSAGE, SLICE_EMPTY);
+    CHECK(!o->has_fetched);
+    o->has_fetched = config_update_on_request(t, &o->config_update, m, &o->fetched);
 }
 
 static void on_appattach(struct turn *t, struct overlay *o, const struct message *m)
@@ -259,6 +257,9 @@ static void serve_request(struct turn *t, struct overlay *o, struct opened *x)
     uint16_t fault = fault_of(o, m, &x->h, x->content.has_critical);
     if (fault != 0) {
         transact_error(t, o->transact, m, fault, SLICE_EMPTY);
+        if (fault == CONTENT_ERROR_CONFIG_TOO_OLD) {
+            config_update_send_back(t, &o->config_update, m); /* CU-2 */
+        }
         return;
     }
     if (has_effects) {
@@ -286,6 +287,9 @@ static void serve_answer(struct turn *t, struct overlay *o, struct opened *x)
         return;
     }
     if (transact_on_answer(t, o->transact, &x->m, &result)) {
+        if (result.reload_error == CONTENT_ERROR_CONFIG_TOO_NEW) {
+            config_update_send(t, &o->config_update, &x->m.signer); /* CU-2 */
+        }
         overlay_impl_on_result(t, o, &result);
     }
 }

@@ -270,13 +270,6 @@ static struct replicate_ack *ack_new(struct turn *t, struct replicate *r, const 
     return a;
 }
 
-static void answer(struct turn *t, struct replicate *r, const struct message *m, struct slice body)
-{
-    if (transact_answer(t, r->s.transact, m, body, NULL, 0) == ERR_TOO_LARGE) {
-        transact_error(t, r->s.transact, m, CONTENT_ERROR_RESPONSE_TOO_LARGE, SLICE_EMPTY);
-    }
-}
-
 /* Do all values in this FetchReq consist of their signers' certificates? */
 static bool is_about_certificates(const struct replicate *r, const struct message *m)
 {
@@ -335,7 +328,7 @@ static void answer_original(struct turn *t, struct replicate *r, const struct me
         a->waiting = sent;
         return;
     }
-    answer(t, r, m, wr_slice(&w));
+    transact_reply(t, r->s.transact, m, wr_slice(&w));
     if (a != NULL) {
         /* Nobody to wait for, or nothing to answer with later: what was sent reports to no one. */
         wheel_cancel(t->wheel, &a->timer);
@@ -406,7 +399,7 @@ void replicate_on_store(struct turn *t, struct replicate *r, const struct messag
     if (out.changed > 0 && topo_is_responsible(r->s.topo, at)) {
         replicate_walk_dirty(t, r);
     }
-    answer(t, r, m, wr_slice(&w));
+    transact_reply(t, r->s.transact, m, wr_slice(&w));
 }
 
 void replicate_on_fetch(struct turn *t, struct replicate *r, const struct message *m)
@@ -443,7 +436,7 @@ void replicate_on_find(struct turn *t, struct replicate *r, const struct message
         return;
     }
     metric_add(t->metrics, METRIC_fetches_answered, 1);
-    answer(t, r, m, wr_slice(&w));
+    transact_reply(t, r->s.transact, m, wr_slice(&w));
 }
 
 /* results */

@@ -111,7 +111,8 @@ static enum err build_message(struct turn *t, struct transact *tr, struct build 
         return room > MSGBUF_LARGE_BYTES ? ERR_TOO_LARGE : ERR_NO_MEMORY;
     }
     b->header.overlay = tr->s.params->overlay;
-    b->header.configuration_sequence = tr->s.configuration_sequence;
+    b->header.configuration_sequence =
+        b->code == CONTENT_CONFIG_UPDATE_REQ ? FWD_SEQUENCE_UPDATE : tr->s.configuration_sequence;
     b->header.ttl = tr->s.initial_ttl; /* only those who pass it on count down */
     b->header.fragment = FWD_FRAGMENT_WHOLE;
     struct wr w = wr_init(msgbuf_data(buf), msgbuf_tailroom(buf));
@@ -160,6 +161,7 @@ static bool has_room(const struct transact *tr, enum transact_owner owner)
     case TRANSACT_FETCH:
     case TRANSACT_REPLICATE:
     case TRANSACT_CERT_USAGE:
+    case TRANSACT_CONFIG_UPDATE:
         return in_use < tr->requests.cap - tr->requests.cap / 4;
     case TRANSACT_OWNER_COUNT:
         break;
@@ -215,7 +217,8 @@ enum err transact_request(struct turn *t, struct transact *tr, const struct tran
     CHECK(wr_ok(&w));
     struct build b = {.signer = what->signer == NULL ? tr->s.self : what->signer,
                       .header.transaction_id = fresh_id(t, tr),
-                      .header.destination_list = wr_slice(&w),
+                      .header.destination_list =
+                          what->destinations.len > 0 ? what->destinations : wr_slice(&w),
                       .code = what->code,
                       .body = what->body,
                       .certificates = what->certificates,
@@ -492,6 +495,16 @@ void transact_error(struct turn *t, struct transact *tr, const struct message *m
 {
     struct way_back back = way_back_of(m);
     answer_badly(t, tr, &back, error_code, info);
+}
+
+enum err transact_reply(struct turn *t, struct transact *tr, const struct message *m,
+                        struct slice body)
+{
+    enum err e = transact_answer(t, tr, m, body, NULL, 0);
+    if (e == ERR_TOO_LARGE) {
+        transact_error(t, tr, m, CONTENT_ERROR_RESPONSE_TOO_LARGE, SLICE_EMPTY);
+    }
+    return e;
 }
 
 handle transact_defer(struct turn *t, struct transact *tr, const struct message *m)

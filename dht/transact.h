@@ -17,16 +17,17 @@
 #include "dht/message.h"
 
 enum transact_owner {
-    TRANSACT_NOBODY,     /* the result is thrown away */
-    TRANSACT_JOIN,       /* dht/chord_join */
-    TRANSACT_STABILIZE,  /* dht/chord_stabilize */
-    TRANSACT_ATTACH,     /* dht/attach */
-    TRANSACT_APPATTACH,  /* dht/appattach */
-    TRANSACT_PING,       /* overlay_ping_* */
-    TRANSACT_STORE,      /* overlay_store: StoreReq of sip/ and of operators */
-    TRANSACT_FETCH,      /* overlay_fetch */
-    TRANSACT_REPLICATE,  /* dht/replicate */
-    TRANSACT_CERT_USAGE, /* dht/cert_usage */
+    TRANSACT_NOBODY,        /* the result is thrown away */
+    TRANSACT_JOIN,          /* dht/chord_join */
+    TRANSACT_STABILIZE,     /* dht/chord_stabilize */
+    TRANSACT_ATTACH,        /* dht/attach */
+    TRANSACT_APPATTACH,     /* dht/appattach */
+    TRANSACT_PING,          /* overlay_ping_* */
+    TRANSACT_STORE,         /* overlay_store: StoreReq of sip/ and of operators */
+    TRANSACT_FETCH,         /* overlay_fetch */
+    TRANSACT_REPLICATE,     /* dht/replicate */
+    TRANSACT_CERT_USAGE,    /* dht/cert_usage */
+    TRANSACT_CONFIG_UPDATE, /* dht/config_update */
     TRANSACT_OWNER_COUNT
 };
 
@@ -43,9 +44,10 @@ struct transact_request {
     uint64_t tag;
     const struct ident *signer; /* NULL: the peer itself */
     struct transact_target target;
-    struct node_id through; /* go there first (AT-17); all zeros: nowhere */
-    handle link;            /* leave by this link whatever the tables say; 0: as routed */
-    uint16_t code;          /* enum content_code: a request */
+    struct node_id through;    /* go there first (AT-17); all zeros: nowhere */
+    struct slice destinations; /* the Destination List as it is to be; empty: from the above */
+    handle link;               /* leave by this link whatever the tables say; 0: as routed */
+    uint16_t code;             /* enum content_code: a request */
     struct slice body;
     const struct slice *certificates; /* DER, besides the signer's own */
     size_t certificate_count;
@@ -81,6 +83,11 @@ void transact_cancel(struct turn *t, struct transact *tr, handle request);
 enum err transact_answer(struct turn *t, struct transact *tr, const struct message *m,
                          struct slice body, const struct slice *certificates,
                          size_t certificate_count) MUST_USE;
+/* The same without certificates, and an answer that is too large becomes error 0xE by itself
+ * (TX-9).
+ */
+enum err transact_reply(struct turn *t, struct transact *tr, const struct message *m,
+                        struct slice body);
 /* `error_code`: enum content_error_code; `info` may be empty.  Best effort. */
 void transact_error(struct turn *t, struct transact *tr, const struct message *m,
                     uint16_t error_code, struct slice info);

@@ -17,6 +17,7 @@
  * then LINK_DOWN -> overlay_on_link routes them once more and repairs the ring
  *
  * Layers never call each other upward: path_pump carries what one has for the other. */
+#include "codec/content.h"
 #include "node/node_impl.h"
 
 enum {
@@ -358,6 +359,9 @@ static void overlay_event(struct turn *t, struct node *n, const struct overlay_e
         return;
     case OVERLAY_APPATTACH_DIAL:
         peer_dial(t, n, event);
+        return;
+    case OVERLAY_CONFIG_RECEIVED: /* a document cannot be exchanged while we run: said honestly */
+        overlay_config_judged(t, n->overlay, event->tag, CONTENT_ERROR_FORBIDDEN);
         return;
     case OVERLAY_STORED:
     case OVERLAY_FETCHED:

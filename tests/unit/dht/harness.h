@@ -28,8 +28,12 @@ struct harness_peer {
     struct wheel wheel;
     uint8_t *block;
     bool is_alive;
-    uint32_t ready, lost, left, stored, fetched, values, pongs, appattached, dials, failed;
+    uint32_t ready, lost, left, stored, fetched, values, pongs, appattached, dials, failed,
+        documents;
     struct overlay_event last; /* of those that carry a tag; values are gone */
+    uint8_t document[6000];    /* the latest that came */
+    size_t document_len;
+    uint16_t judgement; /* what is answered to it */
 };
 
 struct harness {
@@ -210,6 +214,9 @@ static inline void harness_note(struct harness_peer *p, const struct overlay_eve
     case OVERLAY_APPATTACH_DIAL:
         p->dials++;
         break;
+    case OVERLAY_CONFIG_RECEIVED:
+        p->documents++;
+        break;
     }
     p->failed += e->error != ERR_OK ? 1 : 0;
     p->last = *e;
@@ -231,6 +238,12 @@ static inline void harness_pump(struct harness *h, uint32_t i)
         }
         while (overlay_next(t, p->overlay, &oe)) {
             harness_note(p, &oe);
+            if (oe.kind == OVERLAY_CONFIG_RECEIVED) {
+                cr_assert_leq(oe.document.len, sizeof(p->document));
+                memcpy(p->document, oe.document.data, oe.document.len);
+                p->document_len = oe.document.len;
+                overlay_config_judged(t, p->overlay, oe.tag, p->judgement);
+            }
             has_moved = true;
         }
     }

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* dht/config_update: who has an older document is told so and given ours; within limits
+ * (RFC 6940 6.3.2.1, 6.5.4; catalogue CU-1..CU-4, CU-8, A-10). */
+#include "tests/unit/dht/harness.h"
+
+#include "codec/content.h"
+#include "codec/fwd.h"
+#include "dht/overlay_impl.h"
+
+enum { CODES_CAP = 512 };
+
+/* Codes and sequences of the messages from one peer to another. */
+struct tapped {
+    uint16_t codes[CODES_CAP];
+    uint16_t sequences[CODES_CAP];
+    uint16_t errors[CODES_CAP];
+    uint16_t from[CODES_CAP];
+    uint32_t count;
+};
+
+static unsigned listen(struct harness *h, struct harness_mail *m)
+{
+    struct tapped *tapped = h->tap_context;
+    struct fwd header;
+    struct content content;
+    struct slice rest;
+    struct content_error error = {0};
+    const struct rl_params params = {.node_id_length = 16};
+    cr_assert_eq(fwd_decode_header(msgbuf_slice(m->buf), &params, &header), ERR_OK);
+    cr_assert_eq(content_decode(header.payload, &content, &rest), ERR_OK);
+    cr_assert_lt(tapped->count, CODES_CAP);
+    if (content.code == CONTENT_ERROR) {
+        cr_assert_eq(content_error_decode(content.body, &error), ERR_OK);
+    }
+    tapped->codes[tapped->count] = content.code;
+    tapped->errors[tapped->count] = error.code;
+    tapped->sequences[tapped->count] = header.configuration_sequence;
+    tapped->from[tapped->count++] = m->from;
+    return 1;
+}
+
+static uint32_t count(const struct tapped *tapped, uint16_t from, uint16_t code)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < tapped->count; i++) {
+        n += tapped->from[i] == from && tapped->codes[i] == code ? 1 : 0;
+    }
+    return n;
+}
+
+static struct tapped tapped;
+
+/* Two peers, the first alone in its ring, whose documents have these sequence numbers. */
+static struct harness *make(uint16_t first, uint16_t second, struct slice document)
+{
+    struct harness *h = harness_make(2, 5);
+    memset(&tapped, 0, sizeof(tapped));
+    h->tap = listen;
+    h->tap_context = &tapped;
+    h->peers[0].settings.config.sequence = first;
+    h->peers[1].settings.config.sequence = second;
+    h->peers[0].settings.document = document;
+    h->peers[1].settings.document = document;
+    harness_start(h, 0);
+    harness_start(h, 1);
+    return h;
+}
+
+/* A request from the second peer, which is not in the ring and so makes none by itself. */
+static void ask(struct harness *h)
+{
+    struct transact_request request = {
+        .target = {.type = TRANSACT_NODE, .node = h->peers[0].person->ident.node_id},
+        .link = link_find(h->peers[1].links, &h->peers[0].person->ident.node_id),
+        .code = CONTENT_PING_REQ,
+        .body = SLICE_LITERAL("\0\0"),
+        .transmissions = 1};
+    cr_assert_neq(request.link, 0);
+    cr_assert_eq(
+        transact_request(harness_turn(h, 1), h->peers[1].overlay->transact, &request, NULL),
+        ERR_OK);
+    harness_end_turn(h, 1);
+}
+
+/* Lets pass what the first peer says to its new neighbour by itself. */
+static void pass(struct harness *h)
+{
+    harness_run(h, 20000);
+    memset(&tapped, 0, sizeof(tapped));
+    h->peers[1].documents = 0;
+}
+
+static void free_all(struct harness *h)
+{
+    h->has_killed = true; /* they never made one ring; nobody leaves in order */
+    harness_free(h);
+}
+
+Test(config_update, who_has_an_older_document_gets_ours)
+{
+    static const char text[] = "<overlay>as it was signed</overlay>";
+    struct harness *h = make(7, 6, slice_text(text));
+    pass(h);
+    ask(h);
+    harness_run(h, 1000);
+    cr_assert_eq(tapped.count, 4);
+    cr_expect_eq(tapped.codes[0], CONTENT_PING_REQ);
+    cr_expect_eq(tapped.errors[1], CONTENT_ERROR_CONFIG_TOO_OLD);
+    cr_expect_eq(tapped.codes[2], CONTENT_CONFIG_UPDATE_REQ, "directly behind the error");
+    cr_expect_eq(tapped.sequences[2], FWD_SEQUENCE_UPDATE, "or it would be refused (CU-3)");
+    cr_expect_eq(tapped.codes[3], CONTENT_CONFIG_UPDATE_ANS, "it was judged good");
+    cr_expect_eq(h->peers[1].documents, 1);
+    cr_expect_eq(h->peers[1].document_len, sizeof(text) - 1);
+    cr_expect_eq(memcmp(h->peers[1].document, text, sizeof(text) - 1), 0);
+    free_all(h);
+}
+
+Test(config_update, once_in_a_while)
+{
+    struct harness *h = make(7, 6, SLICE_LITERAL("document"));
+    pass(h);
+    uint64_t before = harness_metric(h, METRIC_config_updates_held_back);
+    for (uint32_t s = 0; s < 60; s++) {
+        ask(h);
+        harness_run(h, 1000);
+    }
+    uint32_t sent = count(&tapped, 0, CONTENT_CONFIG_UPDATE_REQ);
+    uint32_t errors = count(&tapped, 0, CONTENT_ERROR);
+    cr_expect_eq(errors, 60);
+    cr_expect(sent >= 3 && sent <= 60 / 15, "%u", sent);
+    cr_expect_geq(harness_metric(h, METRIC_config_updates_held_back) - before, errors - sent);
+    free_all(h);
+}
+
+/* CU-2, the other way round: we are told that somebody's document is older than ours. */
+Test(config_update, who_says_that_ours_is_newer_gets_it)
+{
+    struct harness *h = make(6, 7, SLICE_LITERAL("newer"));
+    h->peers[0].judgement = CONTENT_ERROR_CONFIG_TOO_OLD; /* as node/ might say */
+    harness_run(h, 4000);
+    cr_expect_geq(count(&tapped, 1, CONTENT_CONFIG_UPDATE_REQ), 1);
+    cr_expect_geq(h->peers[0].documents, 1);
+    cr_expect_eq(count(&tapped, 0, CONTENT_CONFIG_UPDATE_ANS), 0);
+    cr_expect_eq(h->peers[1].documents, 0);
+    free_all(h);
+}
+
+/* A-10; and a document that is just not too large leaves no room for the signature. */
+Test(config_update, a_document_that_is_too_large_stays)
+{
+    static uint8_t large[5000];
+    static const size_t lengths[] = {sizeof(large), sizeof(large) - 1, 0};
+    memset(large, 'x', sizeof(large));
+    for (size_t i = 0; i < ARRAY_COUNT(lengths); i++) {
+        struct harness *h = make(7, 6, slice_of(large, lengths[i]));
+        pass(h);
+        ask(h);
+        harness_run(h, 1000);
+        cr_expect_eq(tapped.errors[1], CONTENT_ERROR_CONFIG_TOO_OLD);
+        cr_expect_eq(count(&tapped, 0, CONTENT_CONFIG_UPDATE_REQ), 0, "%zu", lengths[i]);
+        cr_expect_geq(harness_metric(h, METRIC_config_updates_held_back), 1);
+        free_all(h);
+    }
+}
+
+/* CU-8: many nodes at once. */
+Test(config_update, not_too_many_in_all)
+{
+    struct harness *h = harness_make(1, 5);
+    h->peers[0].settings.document = SLICE_LITERAL("document");
+    harness_start(h, 0);
+    struct overlay *o = h->peers[0].overlay;
+    struct turn *t = harness_turn(h, 0);
+    for (uint32_t i = 0; i < 1000; i++) {
+        struct node_id id = {{(uint8_t)(i >> 8), (uint8_t)i, 1}};
+        config_update_send(t, &o->config_update, &id);
+    }
+    uint64_t sent = harness_metric(h, METRIC_config_updates_sent);
+    cr_expect(sent >= 1 && sent <= 32, "%llu", (unsigned long long)sent);
+    cr_expect_eq(harness_metric(h, METRIC_config_updates_held_back), 1000 - sent);
+    cr_expect_leq(transact_open(o->transact), 32);
+    harness_end(h);
+    harness_free(h);
+}
