@@ -289,6 +289,7 @@ UNIT_TESTS = {
 WIDE_TESTS = {
     'tests/vector': names('''
         test_fragment_vectors
+        test_receive_vectors
         test_stun_vectors
         test_vectors
     '''),
