@@ -347,6 +347,7 @@ SCRIPT_TESTS = {
         locks
         stun_dissect
         trunk_dissect
+        vectors
     '''),
 }
 

@@ -1,0 +1,322 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""vector_test sees every changed value: copies of the golden vectors are altered, one line a file,
+and exactly those lines must fail; and `chordial verify --batch` answers each line with one."""
+import json
+import os
+import random
+import re
+import select
+import subprocess
+import tempfile
+
+from live import CHORDIAL, FULL, check
+from live import run as run_tests
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+VECTORS = os.path.join(TOP, 'tests', 'vectors')
+PROGRAM = os.path.join(os.path.dirname(os.path.abspath(CHORDIAL)), 'vector_test')
+ROUNDS = 40 if FULL else 6
+
+# Where a format keeps what is expected: any value inside of these may be changed.
+EXPECTED = ['fields', 'body', 'body_type', 'signature_input', 'signature_valid', 'valid',
+            'node_ids', 'user', 'spki', 'signer_node_id', 'alt_signature_value_if_prefixed',
+            'resource_id', 'overlay', 'targets', 'data_value', 'hash_algorithm', 'verdict',
+            'expect', 'message', 'blob_sha256']
+# ... and inside of lists that also hold what is given.
+INSIDE = {'frames': ['received', 'ack'], 'tests': ['responsible', 'next_hop']}
+
+
+def read(folder):
+    vectors = {}
+    for name in sorted(os.listdir(folder)):
+        if name.endswith('.jsonl'):
+            with open(os.path.join(folder, name), encoding='utf-8') as f:
+                vectors[name] = [json.loads(line) for line in f]
+    return vectors
+
+
+def write(folder, vectors):
+    for name, lines in vectors.items():
+        with open(os.path.join(folder, name), 'w', encoding='utf-8') as f:
+            f.writelines(json.dumps(v) + '\n' for v in lines)
+
+
+def run_vectors(folder):
+    """(exit code, lines that failed as (file, line), the last line)."""
+    ran = subprocess.run([PROGRAM, folder], capture_output=True, text=True, timeout=250)
+    lines = ran.stdout.splitlines()
+    found = [re.match(r'(.*):(\d+): ', line) for line in lines[:-1]]
+    check(all(found), 'a line without place: ' + ran.stdout[:500])
+    failed = {(os.path.basename(m.group(1)), int(m.group(2))) for m in found}
+    check(len(failed) == len(found), 'a vector failed twice')
+    return ran.returncode, failed, lines[-1] if lines else ran.stderr
+
+
+def leaves(value, path=()):
+    if isinstance(value, dict) and value:
+        for key, item in value.items():
+            yield from leaves(item, path + (key,))
+    elif isinstance(value, list) and value:
+        for i, item in enumerate(value):
+            yield from leaves(item, path + (i,))
+    else:
+        yield path
+
+
+def expected_leaves(v):
+    found = [p for key in EXPECTED if key in v for p in leaves(v[key], (key,))]
+    for key, inner in INSIDE.items():
+        found += [(key, i, k) for i, entry in enumerate(v.get(key, []))
+                  for k in inner if k in entry]
+    return [p for p in found if is_expected(v, p)]
+
+
+def is_expected(v, path):
+    """Not every value under those keys is: a message's name, a matter of taste."""
+    if path[0] == 'message':
+        return v['type'] == 'Fragments'
+    if path[0] == 'valid':  # what is let in although it might be refused
+        return v['name'] != 'cert.bad-subject'
+    return True
+
+
+def changed(value, rng):
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, int):
+        return value + 1
+    if value in ([], {}, None):
+        return [1]
+    if value == '':
+        return '00'
+    start = 2 if value.startswith('0x') else 0
+    digits = [i for i, c in enumerate(value) if c in '0123456789abcdef' and i >= start]
+    i = rng.choice(digits) if digits else 0
+    return value[:i] + rng.choice([c for c in '0123456789abcdef' if c != value[i]]) + value[i + 1:]
+
+
+def alter(v, path, rng):
+    place = v
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = changed(place[path[-1]], rng)
+
+
+def flip_hex(v, rng):
+    """A changed nibble of the bytes, where no other reading of them can be right."""
+    i = rng.randrange(len(v['hex']))
+    if 'fields' not in v:  # the signature is at the end of messages, and of certificates
+        i = len(v['hex']) - 1 - rng.randrange(64)
+    v['hex'] = v['hex'][:i] + rng.choice([c for c in '0123456789abcdef' if c != v['hex'][i]]) + \
+        v['hex'][i + 1:]
+
+
+def has_flippable_hex(v):
+    if not v.get('hex') or v['type'] in ('RootCertificate', 'Receive'):
+        return v.get('verdict') == 'accept'
+    return 'fields' in v or v.get('signature_valid') is True or v.get('valid') is True
+
+
+def copy_of(vectors):
+    return {name: [json.loads(json.dumps(v)) for v in lines] for name, lines in vectors.items()}
+
+
+def expect_failures(vectors, pick):
+    """Alters a copy by `pick(file, lines)`, which gives an index or None; just those fail."""
+    copy, wanted, told = copy_of(vectors), set(), []
+    for name, lines in copy.items():
+        index = pick(name, lines)
+        if index is not None:
+            wanted.add((name, index + 1))
+            told.append('%s:%d %s' % (name, index + 1, json.dumps(lines[index])[:3000]))
+    with tempfile.TemporaryDirectory() as folder:
+        write(folder, copy)
+        code, failed, last = run_vectors(folder)
+    missed = [t for t in told if (t.split(' ')[0].rsplit(':', 1)[0],
+                                  int(t.split(' ')[0].rsplit(':', 1)[1])) not in failed]
+    check(not missed, 'not seen: ' + '\n'.join(missed))
+    check(failed == wanted, 'failed too: %s' % sorted(failed - wanted))
+    total = sum(len(lines) for lines in copy.values())
+    check(last == '%d passed, %d failed' % (total - len(wanted), len(wanted)), last)
+    check(code == (1 if wanted else 0), 'exit code %d' % code)
+    return len(wanted)
+
+
+def test_unchanged_vectors_pass():
+    vectors = read(VECTORS)
+    check(expect_failures(vectors, lambda name, lines: None) == 0, 'impossible')
+
+
+def test_another_name_and_order_do_as_well():
+    backwards = reversed(read(VECTORS).values())
+    vectors = {'a-%02d.jsonl' % i: lines for i, lines in enumerate(backwards)}
+    mixed = {'all.jsonl': [v for lines in vectors.values() for v in lines]}
+    for some in (vectors, mixed):
+        with tempfile.TemporaryDirectory() as folder:
+            write(folder, some)
+            code, failed, last = run_vectors(folder)
+            check(code == 0 and not failed, '%s %s' % (last, sorted(failed)[:5]))
+
+
+def test_changed_bytes_are_seen():
+    rng = random.Random(1)
+    vectors = read(VECTORS)
+
+    def pick(name, lines):
+        able = [i for i, v in enumerate(lines) if has_flippable_hex(v)]
+        if able:
+            index = rng.choice(able)
+            flip_hex(lines[index], rng)
+            return index
+        return None
+    for _ in range(ROUNDS):
+        check(expect_failures(vectors, pick) > 12, 'hardly anything was changed')
+
+
+def test_changed_expectations_are_seen():
+    rng = random.Random(2)
+    vectors = read(VECTORS)
+
+    def pick(name, lines):
+        able = [i for i, v in enumerate(lines) if expected_leaves(v)]
+        if able:
+            index = rng.choice(able)
+            alter(lines[index], rng.choice(expected_leaves(lines[index])), rng)
+            return index
+        return None
+    for _ in range(ROUNDS):
+        check(expect_failures(vectors, pick) == len(vectors), 'a file was not changed')
+
+
+def test_what_is_no_vector_fails():
+    with tempfile.TemporaryDirectory() as folder:
+        with open(os.path.join(folder, 'x.jsonl'), 'w', encoding='utf-8') as f:
+            f.write('not JSON\n\n[]\n{}\n{"type":"Nonsense","hex":"00"}\n{"type":"Message"}\n'
+                    '{"type":"Message","hex":"zz","fields":{}}\n{"type":"PingReq","hex":"0000"}\n'
+                    '{"name":"good","type":"PingReq","hex":"0000","fields":{"padding":""}}\n')
+        code, failed, last = run_vectors(folder)
+        check(failed == {('x.jsonl', n) for n in range(1, 9)}, sorted(failed))
+        check(code == 1 and last == '1 passed, 8 failed', last)
+    for arguments in ([], ['/nonexistent'], ['a', 'b']):
+        ran = subprocess.run([PROGRAM, *arguments], capture_output=True, text=True)
+        check(ran.returncode == 2, 'exit code %d of %s' % (ran.returncode, arguments))
+
+
+# ---- verify --batch
+
+def verify(lines):
+    data = b''.join(line + b'\n' for line in lines)
+    ran = subprocess.run([CHORDIAL, 'verify', '--batch'], input=data, capture_output=True,
+                         timeout=120)
+    check(ran.returncode == 0 and not ran.stderr, ran.stderr.decode()[:500])
+    answers = ran.stdout.split(b'\n')
+    check(answers.pop() == b'' and len(answers) == len(lines),
+          '%d answers to %d lines' % (len(answers), len(lines)))
+    return [json.loads(a) for a in answers]
+
+
+def questions():
+    """The lines that verify is for, less their results, and those."""
+    vectors = read(VECTORS)
+    roots = [v['hex'] for v in vectors['certificate.jsonl'] if v['type'] == 'RootCertificate']
+    times = ['2026-11-23T00:00:00Z', '2026-11-23T01:00:00.5+01:00', 1795392000, 1795392000000]
+    for name in ('signature_good', 'signature_bad', 'message', 'data_signature', 'certificate',
+                 'certificate_selfsigned'):
+        for i, v in enumerate(vectors[name + '.jsonl']):
+            line = {k: item for k, item in v.items() if k not in (
+                'signature_valid', 'verdict', 'valid', 'why', 'fields', 'body', 'signature_input',
+                'node_ids', 'user')}
+            line['trust'], line['at'] = roots, times[i % len(times)]
+            yield line, v
+
+
+def test_verify_answers_as_the_vectors_say():
+    asked = list(questions())
+    for (line, v), answer in zip(asked, verify([json.dumps(q[0]).encode() for q in asked])):
+        if v['type'] == 'RootCertificate':
+            check(answer['valid'] is True, v['name'])
+            continue
+        key = 'valid' if v['type'] == 'Certificate' else 'signature_valid'
+        if v.get('strength') != 'advisory':
+            check(answer[key] == v[key], '%s: %s' % (v['name'], answer))
+        check((answer['why'] is None) == answer[key], '%s: %s' % (v['name'], answer))
+        for more in ('node_ids', 'user'):
+            check(more not in v or answer[more] == v[more], '%s: %s' % (v['name'], answer))
+
+
+def test_verify_lines_know_nothing_of_each_other():
+    """A certificate that one line brought does not help the next, in whatever order."""
+    rng = random.Random(3)
+    asked = list(questions())
+    lines = [json.dumps(q[0]).encode() for q in asked]
+    wanted = dict(zip(lines, verify(lines)))
+    for _ in range(3):
+        rng.shuffle(lines)
+        check(verify(lines) == [wanted[line] for line in lines], 'the order matters')
+
+
+def test_verify_answers_whatever_comes():
+    rng = random.Random(4)
+    good = [json.dumps(q[0]).encode() for q in questions()]
+    lines = [b'', b'{', b'[]', b'{}', b'null', b'"x"', b'\xff\xfe\x00', b'{"type":"Message"}',
+             b'{"a":' * 3000, b'{"type":"Message","hex":"' + b'0' * (17 << 20) + b'"}',
+             b'{"type":"Message","hex":"' + b'0' * (15 << 20) + b'","trust":[]}']
+    for line in good:
+        for _ in range(4):
+            at = rng.randrange(len(line))
+            lines.append(line[:at])
+            byte = bytes([rng.randrange(256)]).replace(b'\n', b' ')
+            lines.append(line[:at] + byte + line[at + 1:])
+        some = json.loads(line)
+        key = rng.choice(list(some))
+        lines.append(json.dumps({k: v for k, v in some.items() if k != key}).encode())
+        lines.append(json.dumps({**some, key: rng.choice(
+            [None, 5, -1, 1e300, 'zz', '', [], {}, ['zz'], True, 'f' * 9000])}).encode())
+    for line, answer in zip(lines, verify(lines)):
+        keys = {'signature_valid', 'why'}, {'valid', 'node_ids', 'user', 'why'}
+        check(set(answer) in keys, '%r: %s' % (line[:200], answer))
+
+
+def test_verify_answers_when_input_pauses():
+    child = subprocess.Popen([CHORDIAL, 'verify', '--batch'], stdin=subprocess.PIPE,
+                             stdout=subprocess.PIPE)
+    try:
+        for line, _ in list(questions())[:20]:
+            child.stdin.write(json.dumps(line).encode() + b'\n')
+            child.stdin.flush()
+            ready, _, _ = select.select([child.stdout], [], [], 10)
+            check(ready, 'no answer although input pauses')
+            json.loads(child.stdout.readline())
+        child.stdin.close()
+        check(child.stdout.read() == b'' and child.wait(10) == 0, 'a bad end')
+    finally:
+        child.kill()
+        child.wait()
+
+
+def test_verify_for_people():
+    vectors = read(VECTORS)['certificate.jsonl']
+    root = [v['hex'] for v in vectors if v['type'] == 'RootCertificate'][0]
+    for v in vectors[:3]:
+        words = [CHORDIAL, 'verify', v['hex'], '--trust', root]
+        ran = subprocess.run(words + ['--at', v['at']], capture_output=True, text=True)
+        check(ran.returncode == 0 and v['user'] in ran.stdout and v['node_ids'][0] in ran.stdout,
+              ran.stdout + ran.stderr)
+        ran = subprocess.run(words + ['--at', '2099-01-01T00:00:00Z', '--json'],
+                             capture_output=True, text=True)
+        check(ran.returncode == 1 and json.loads(ran.stdout)['why'] == 'expired', ran.stdout)
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, 'message')
+        with open(path, 'wb') as f:
+            f.write(bytes.fromhex(read(VECTORS)['message.jsonl'][0]['hex']))
+        ran = subprocess.run([CHORDIAL, 'verify', path, '--trust', root, '--overlay',
+                              'overlay.example.org'], capture_output=True, text=True)
+        check(ran.returncode in (0, 1) and ran.stdout.startswith('signature'), ran.stdout)
+    for words in ([], ['a', 'b'], ['/nonexistent'], ['--batch', 'x'], ['00', '--at', 'never']):
+        ran = subprocess.run([CHORDIAL, 'verify', *words], capture_output=True, text=True)
+        check(ran.returncode == 2 and not ran.stdout and ran.stderr.startswith('chordial verify'),
+              '%s: %d %s' % (words, ran.returncode, ran.stderr))
+
+
+run_tests([item for name, item in list(globals().items()) if name.startswith('test_')])
