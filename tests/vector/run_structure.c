@@ -54,6 +54,22 @@ static bool is_same(const json_t *vector, const json_t *answer, const char *key)
     return want == NULL || json_equal(want, json_object_get(answer, key));
 }
 
+/* "message" names the method: ProbeReq is what we call probe_req. */
+static bool is_method(const json_t *vector, const json_t *decoded)
+{
+    const json_t *contents = json_object_get(json_object_get(decoded, "fields"), "contents");
+    const char *want = run_base_text(vector, "message");
+    const char *name =
+        content_name((uint16_t)json_integer_value(json_object_get(contents, "message_code")));
+    while (*want != '\0' && *name != '\0') {
+        name += *name == '_' ? 1 : 0;
+        if (slice_lower((uint8_t)*want++) != (uint8_t)*name++) {
+            return false;
+        }
+    }
+    return *want == *name;
+}
+
 static bool run_good(const json_t *vector, char *why, size_t cap)
 {
     static const char *const keys[] = {"fields", "body_type", "body"};
@@ -66,6 +82,9 @@ static bool run_good(const json_t *vector, char *why, size_t cap)
     for (size_t i = 0; good && i < ARRAY_COUNT(keys); i++) {
         good = is_same(vector, decoded, keys[i]) ||
                fail_json(why, cap, keys[i], json_object_get(decoded, keys[i]));
+    }
+    if (good && json_object_get(vector, "message") != NULL && !is_method(vector, decoded)) {
+        good = run_base_fail(why, cap, "message: another method");
     }
     if (good && !is_same(vector, encoded, "hex")) {
         good = fail_json(why, cap, "encoding", encoded);
