@@ -149,6 +149,12 @@ enum err transact_answer(struct turn *t, struct transact *tr, const struct messa
     return ERR_OK;
 }
 
+enum err transact_reply(struct turn *t, struct transact *tr, const struct message *m,
+                        struct slice body)
+{
+    return transact_answer(t, tr, m, body, NULL, 0);
+}
+
 void transact_error(struct turn *t, struct transact *tr, const struct message *m,
                     uint16_t error_code, struct slice info)
 {
