@@ -3,6 +3,7 @@
 #include "tests/vector/run_ack.h"
 #include "tests/vector/run_chord.h"
 #include "tests/vector/run_digest.h"
+#include "tests/vector/run_fragment.h"
 #include "tests/vector/run_receive.h"
 #include "tests/vector/run_signature.h"
 #include "tests/vector/run_structure.h"
@@ -41,6 +42,9 @@ bool run_vector(const json_t *vector, char *why, size_t cap)
     }
     if (is(vector, "Receive")) {
         return run_receive(vector, why, cap);
+    }
+    if (is(vector, "Fragments")) {
+        return run_fragment(vector, why, cap);
     }
     if (run_chord_knows(type)) {
         return run_chord(vector, why, cap);

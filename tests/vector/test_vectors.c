@@ -67,6 +67,7 @@ static const struct {
     {"common", 54},
     {"contents", 30},
     {"data_signature", 168},
+    {"fragment", 36},
     {"header", 39},
     {"link", 64},
     {"malformed_common", 257},
