@@ -26,34 +26,43 @@ enum {
 };
 
 /* `id` from a value with a length byte of its own (resource, opaque). */
-static void read_inner(struct rd *r, struct slice value, struct slice *id)
+static inline void read_inner(struct rd *r, struct slice value, struct slice *id)
 {
     struct rd inner = rd_init(value);
     *id = rd_opaque8(&inner);
     rd_close(r, &inner);
 }
 
-void fwd_rd_destination(struct rd *r, const struct rl_params *p, struct fwd_destination *out)
+/* fwd_rd_destination, compiled into the loops that check a header: there the cursor stays in
+ * registers, and what a loop does not ask for is not computed. */
+static inline __attribute__((always_inline)) void
+read_destination(struct rd *r, const struct rl_params *p, struct fwd_destination *out)
 {
     const uint8_t *start = r->at;
-    uint8_t type = rd_u8(r);
-    *out = (struct fwd_destination){.type = type};
-    if ((type & COMPACT_BIT) != 0) {
-        (void)rd_u8(r);
-        out->type = FWD_DESTINATION_OPAQUE;
-        out->is_compact = true;
-        out->wire = out->id = rd_ok(r) ? slice_of(start, 2) : SLICE_EMPTY;
+    size_t left = rd_left(r);
+    *out = (struct fwd_destination){0};
+    if (UNLIKELY(left < 2)) {
+        rd_reject_at(r, REJECT_SHORT, r->end);
         return;
     }
-    out->id = rd_opaque8(r);
-    if (!rd_ok(r)) {
+    uint8_t type = start[0];
+    size_t len = (type & COMPACT_BIT) != 0 ? 0 : start[1];
+    if (UNLIKELY(left - 2 < len)) {
+        rd_reject_at(r, REJECT_SHORT, start + 2);
         return;
     }
-    out->wire = slice_of(start, (size_t)(r->at - start));
-    if (type == FWD_DESTINATION_NODE) {
-        if (out->id.len != p->node_id_length) {
+    r->at = start + 2 + len;
+    out->type = type;
+    out->id = slice_of(start + 2, len);
+    out->wire = slice_of(start, 2 + len);
+    if (LIKELY(type == FWD_DESTINATION_NODE)) {
+        if (UNLIKELY(len != p->node_id_length)) {
             rd_reject_at(r, REJECT_NODE_LENGTH, start + 1);
         }
+    } else if ((type & COMPACT_BIT) != 0) {
+        out->type = FWD_DESTINATION_OPAQUE;
+        out->is_compact = true;
+        out->id = out->wire;
     } else if (type == FWD_DESTINATION_RESOURCE || type == FWD_DESTINATION_OPAQUE) {
         read_inner(r, out->id, &out->id);
     } else if (type == 0) {
@@ -61,12 +70,17 @@ void fwd_rd_destination(struct rd *r, const struct rl_params *p, struct fwd_dest
     }
 }
 
+void fwd_rd_destination(struct rd *r, const struct rl_params *p, struct fwd_destination *out)
+{
+    read_destination(r, p, out);
+}
+
 bool fwd_next(struct rd *r, const struct rl_params *p, struct fwd_destination *out)
 {
     if (rd_left(r) == 0) {
         return false;
     }
-    fwd_rd_destination(r, p, out);
+    read_destination(r, p, out);
     return rd_ok(r);
 }
 
@@ -128,16 +142,18 @@ bool fwd_option_next(struct rd *r, struct fwd_option *out)
 static void check_via(struct rd *r, const struct rl_params *p, struct fwd *h)
 {
     struct rd list = rd_init(h->via_list);
-    struct fwd_destination d;
-    while (fwd_next(&list, p, &d)) {
-        if (d.type == FWD_DESTINATION_RESOURCE) {
+    unsigned count = 0;
+    while (rd_left(&list) != 0) {
+        struct fwd_destination d;
+        read_destination(&list, p, &d);
+        if (UNLIKELY(d.type == FWD_DESTINATION_RESOURCE)) {
             rd_reject_at(&list, REJECT_VIA_RESOURCE, d.wire.data);
-        } else if (h->via_count == FWD_ENTRIES_MAX) {
+        } else if (UNLIKELY(count == FWD_ENTRIES_MAX)) {
             rd_reject_at(&list, REJECT_TOO_MANY, d.wire.data);
-        } else {
-            h->via_count++;
         }
+        count++;
     }
+    h->via_count = (uint16_t)count;
     rd_close(r, &list);
 }
 
@@ -145,19 +161,26 @@ static void check_via(struct rd *r, const struct rl_params *p, struct fwd *h)
 static void check_destinations(struct rd *r, const struct rl_params *p, struct fwd *h)
 {
     struct rd list = rd_init(h->destination_list);
-    struct fwd_destination d;
-    if (rd_left(&list) == 0) {
-        rd_reject_at(r, REJECT_EMPTY_LIST, list.at);
+    if (UNLIKELY(rd_left(&list) == 0)) {
+        rd_reject_at(&list, REJECT_EMPTY_LIST, list.at);
     }
-    while (fwd_next(&list, p, &d)) {
-        if (d.type == FWD_DESTINATION_RESOURCE && rd_left(&list) != 0) {
-            rd_reject_at(&list, REJECT_RESOURCE_NOT_LAST, d.wire.data);
-        } else if (h->destination_count == FWD_ENTRIES_MAX) {
-            rd_reject_at(&list, REJECT_TOO_MANY, d.wire.data);
-        } else if (h->destination_count++ == 0) {
-            h->first = d;
+    read_destination(&list, p, &h->first);
+    const uint8_t *start = h->first.wire.data;
+    uint8_t type = h->first.type;
+    unsigned count = 1;
+    while (rd_left(&list) != 0) {
+        struct fwd_destination d;
+        if (UNLIKELY(type == FWD_DESTINATION_RESOURCE)) {
+            rd_reject_at(&list, REJECT_RESOURCE_NOT_LAST, start);
+        } else if (UNLIKELY(count == FWD_ENTRIES_MAX)) {
+            rd_reject_at(&list, REJECT_TOO_MANY, list.at);
         }
+        read_destination(&list, p, &d);
+        start = d.wire.data;
+        type = d.type;
+        count++;
     }
+    h->destination_count = (uint16_t)count;
     rd_close(r, &list);
 }
 
@@ -180,47 +203,61 @@ static void reject_short(struct rd *r)
     }
 }
 
-/* Fields and lists as slices, not yet looked into; leaves `r` behind the header. */
+/* Fields and lists as slices, not yet looked into; leaves `r` behind the header.  Each field of
+ * `out` is written once: to zero it first would cost as much as to decode it. */
 static void read_fields(struct rd *r, struct fwd *out)
 {
-    memset(out, 0, sizeof(*out));
+    const uint8_t *start = r->at;
     if (UNLIKELY(rd_left(r) < FWD_FIXED_BYTES)) {
         reject_short(r);
         return;
     }
-    const uint8_t *start = rd_take(r, FWD_FIXED_BYTES);
+    if (UNLIKELY(rd_at32(start) != FWD_TOKEN)) {
+        rd_reject_at(r, REJECT_TOKEN, start);
+    } else if (UNLIKELY(start[OFFSET_VERSION] != FWD_VERSION)) {
+        rd_reject_at(r, REJECT_VERSION, start + OFFSET_VERSION);
+    } else if (UNLIKELY((rd_at32(start + OFFSET_FRAGMENT) & FWD_FRAGMENT_ALWAYS) == 0)) {
+        rd_reject_at(r, REJECT_FRAGMENT_BIT, start + OFFSET_FRAGMENT);
+    }
+    const uint8_t *lists = start + FWD_FIXED_BYTES;
+    size_t via_len = rd_at16(start + OFFSET_VIA_LENGTH);
+    size_t destination_len = rd_at16(start + OFFSET_DESTINATION_LENGTH);
+    size_t options_len = rd_at16(start + OFFSET_OPTIONS_LENGTH);
+    size_t header_len = FWD_FIXED_BYTES + via_len + destination_len + options_len;
+    if (UNLIKELY(rd_left(r) < header_len)) {
+        (void)rd_take(r, FWD_FIXED_BYTES); /* one of these names the list that is cut */
+        (void)rd_take(r, via_len);
+        (void)rd_take(r, destination_len);
+        (void)rd_take(r, options_len);
+        return;
+    }
     out->overlay = rd_at32(start + OFFSET_OVERLAY);
     out->configuration_sequence = rd_at16(start + OFFSET_SEQUENCE);
-    out->version = start[OFFSET_VERSION];
+    out->version = FWD_VERSION;
     out->ttl = start[OFFSET_TTL];
     out->fragment = rd_at32(start + OFFSET_FRAGMENT);
     out->length = rd_at32(start + OFFSET_LENGTH);
     out->transaction_id = rd_at64(start + OFFSET_TRANSACTION);
     out->max_response_length = rd_at32(start + OFFSET_MAX_RESPONSE);
-    if (UNLIKELY(rd_at32(start) != FWD_TOKEN)) {
-        rd_reject_at(r, REJECT_TOKEN, start);
-    }
-    if (UNLIKELY(out->version != FWD_VERSION)) {
-        rd_reject_at(r, REJECT_VERSION, start + OFFSET_VERSION);
-    }
-    if (UNLIKELY((out->fragment & FWD_FRAGMENT_ALWAYS) == 0)) {
-        rd_reject_at(r, REJECT_FRAGMENT_BIT, start + OFFSET_FRAGMENT);
-    }
-    out->via_list = rd_bytes(r, rd_at16(start + OFFSET_VIA_LENGTH));
-    out->destination_list = rd_bytes(r, rd_at16(start + OFFSET_DESTINATION_LENGTH));
-    out->options = rd_bytes(r, rd_at16(start + OFFSET_OPTIONS_LENGTH));
-    if (LIKELY(rd_ok(r))) {
-        out->header_bytes = (uint32_t)(r->at - start);
-        out->payload = slice_of(r->at, rd_left(r));
-    }
+    out->via_list = slice_of(lists, via_len);
+    out->destination_list = slice_of(lists + via_len, destination_len);
+    out->options = slice_of(lists + via_len + destination_len, options_len);
+    out->header_bytes = (uint32_t)header_len;
+    out->option_flags = 0;
+    out->payload = slice_of(start + header_len, rd_left(r) - header_len);
+    r->at = start + header_len;
 }
 
+/* Looks into the lists, unless something was wrong before; `out` is all zeros when something is. */
 static void check_lists(struct rd *r, const struct rl_params *p, struct fwd *out)
 {
-    if (rd_ok(r)) {
+    if (LIKELY(rd_ok(r))) {
         check_via(r, p, out);
         check_destinations(r, p, out);
         check_options(r, out);
+    }
+    if (UNLIKELY(!rd_ok(r))) {
+        memset(out, 0, sizeof(*out));
     }
 }
 
@@ -235,12 +272,13 @@ void fwd_rd_message(struct rd *r, const struct rl_params *p, struct fwd *out)
     const uint8_t *start = r->at;
     size_t len = rd_left(r);
     read_fields(r, out);
-    /* First, for a foreign overlay may have Node-IDs of another length. */
-    if (rd_ok(r) && out->overlay != p->overlay) {
-        rd_reject_at(r, REJECT_OVERLAY, start + OFFSET_OVERLAY);
-    }
-    if (rd_ok(r) && out->length != len) {
-        rd_reject_at(r, REJECT_MESSAGE_LENGTH, start + OFFSET_LENGTH);
+    if (LIKELY(rd_ok(r))) {
+        if (UNLIKELY(out->overlay != p->overlay)) {
+            /* Before the lists: a foreign overlay may have Node-IDs of another length. */
+            rd_reject_at(r, REJECT_OVERLAY, start + OFFSET_OVERLAY);
+        } else if (UNLIKELY(out->length != len)) {
+            rd_reject_at(r, REJECT_MESSAGE_LENGTH, start + OFFSET_LENGTH);
+        }
     }
     check_lists(r, p, out);
 }

@@ -79,7 +79,7 @@ struct fwd {
 /* Reads and checks a header (or a message with one in front) and leaves `r` at the payload.  Why it
  * refuses: TOKEN, VERSION, FRAGMENT_BIT; SHORT where header or a list ends early; VIA_RESOURCE,
  * RESOURCE_NOT_LAST, EMPTY_LIST, TOO_MANY; and what fwd_rd_destination and fwd_rd_option refuse.
- * After a fault `out` is not to be used.
+ * After a fault `out` is all zeros.
  * Left to the caller: ttl against initial-ttl, sizes against max-message-size. */
 void fwd_rd(struct rd *r, const struct rl_params *p, struct fwd *out);
 

@@ -108,10 +108,20 @@ static inline uint64_t rd_at64(const uint8_t *p)
     return __builtin_bswap64(v);
 }
 
-static inline const uint8_t *rd_take(struct rd *r, size_t len)
+/* False, and SHORT, unless `len` more bytes are there. */
+static inline bool rd_has(struct rd *r, size_t len)
 {
     if (UNLIKELY(rd_left(r) < len)) {
         rd_reject(r, REJECT_SHORT);
+        return false;
+    }
+    return true;
+}
+
+/* The next `len` bytes; NULL when there are not so many, and perhaps for no bytes. */
+static inline const uint8_t *rd_take(struct rd *r, size_t len)
+{
+    if (!rd_has(r, len)) {
         return NULL;
     }
     const uint8_t *taken = r->at;
@@ -123,32 +133,43 @@ static inline const uint8_t *rd_take(struct rd *r, size_t len)
 
 static inline uint8_t rd_u8(struct rd *r)
 {
-    const uint8_t *p = rd_take(r, 1);
-    return p == NULL ? 0 : *p;
+    return rd_has(r, 1) ? *r->at++ : 0;
 }
 
 static inline uint16_t rd_u16(struct rd *r)
 {
-    const uint8_t *p = rd_take(r, 2);
-    return p == NULL ? 0 : rd_at16(p);
+    if (!rd_has(r, 2)) {
+        return 0;
+    }
+    r->at += 2;
+    return rd_at16(r->at - 2);
 }
 
 static inline uint32_t rd_u24(struct rd *r)
 {
-    const uint8_t *p = rd_take(r, 3);
-    return p == NULL ? 0 : (uint32_t)p[0] << 16 | (uint32_t)p[1] << 8 | p[2];
+    if (!rd_has(r, 3)) {
+        return 0;
+    }
+    r->at += 3;
+    return (uint32_t)r->at[-3] << 16 | (uint32_t)r->at[-2] << 8 | r->at[-1];
 }
 
 static inline uint32_t rd_u32(struct rd *r)
 {
-    const uint8_t *p = rd_take(r, 4);
-    return p == NULL ? 0 : rd_at32(p);
+    if (!rd_has(r, 4)) {
+        return 0;
+    }
+    r->at += 4;
+    return rd_at32(r->at - 4);
 }
 
 static inline uint64_t rd_u64(struct rd *r)
 {
-    const uint8_t *p = rd_take(r, 8);
-    return p == NULL ? 0 : rd_at64(p);
+    if (!rd_has(r, 8)) {
+        return 0;
+    }
+    r->at += 8;
+    return rd_at64(r->at - 8);
 }
 
 /* RFC 6940 6.3.1: a Boolean is 0 or 1 and nothing else. */
@@ -165,8 +186,14 @@ static inline bool rd_bool(struct rd *r)
 /* The next `len` bytes, borrowed. */
 static inline struct slice rd_bytes(struct rd *r, size_t len)
 {
-    const uint8_t *p = rd_take(r, len);
-    return p == NULL ? SLICE_EMPTY : slice_of(p, len);
+    if (!rd_has(r, len)) {
+        return SLICE_EMPTY;
+    }
+    struct slice bytes = slice_of(r->at, len);
+    if (len > 0) { /* r->at may be NULL */
+        r->at += len;
+    }
+    return bytes;
 }
 
 /* All that is left, borrowed. */

@@ -40,15 +40,13 @@ void stored_rd(struct rd *r, enum stored_model model, struct stored_data *out)
     const uint8_t *start = r->at;
     size_t len = rd_u32(r);
     struct rd inner = rd_sub(r, len);
-    memset(out, 0, sizeof(*out));
+    /* Each field is written, so nothing has to be zeroed before. */
     out->storage_time_ms = rd_u64(&inner);
     out->lifetime_s = rd_u32(&inner);
     stored_rd_value(&inner, model, &out->value);
     secblock_rd_signature(&inner, &out->signature);
     rd_close(r, &inner);
-    if (rd_ok(r)) {
-        out->wire = slice_of(start, 4 + len);
-    }
+    out->wire = rd_ok(r) ? slice_of(start, 4 + len) : SLICE_EMPTY;
 }
 
 bool stored_next(struct rd *values, enum stored_model model, struct stored_data *out)
