@@ -217,6 +217,18 @@ def generate():
     return '\n'.join(n.lines) + '\n'
 
 
+def write_bench(n):
+    objects = [compile_c(n, 'release', 'bench/' + name) for name in modules.BENCHMARKS]
+    objects.append('build/release/bench/gbench.o')
+    n.build(objects[-1], 'cxx_release', ['bench/gbench.cc'], package_flags='$benchmark_cflags')
+    program = link(n, 'release', 'build/release/benchmarks', objects, 'cmd', ['benchmark'])
+    # a target named bench with a command would never run: that is a folder's name
+    n.build('run-bench', 'run', [], [program], command='bench/check.py')
+    n.build('bench', 'phony', ['run-bench'])
+    n.build('count-instructions', 'run', [], [program], command='tools/count_instructions.py')
+    return [program]
+
+
 def write_targets(n, product, criterion, stress, fuzz):
     top = product['release']
     if 'main' in modules.MODULES['cmd']:
@@ -226,7 +238,8 @@ def write_targets(n, product, criterion, stress, fuzz):
     n.lines.append('default ' + ' '.join(['build.ninja'] + top))
     n.build('tests', 'phony', criterion['debug'] + stress)
     n.build('asan-tests', 'phony', criterion['asan'])
-    n.build('test', 'run', [], top + ['debug', 'asan', 'tests', 'asan-tests'] + fuzz,
+    bench = write_bench(n)
+    n.build('test', 'run', [], top + ['debug', 'asan', 'tests', 'asan-tests'] + bench + fuzz,
             command='tools/run_tests.py')
     n.build('style', 'run', [], top + ['debug'], command='tools/run_tests.py style')
     n.build('live-check', 'run', [], top + ['asan'], command='tools/run_tests.py --full sim live')
@@ -235,14 +248,6 @@ def write_targets(n, product, criterion, stress, fuzz):
     n.build('tidy', 'run', [], command='tools/check_style.py --tidy')
     if fuzz:
         n.build('fuzz-smoke', 'run', [], fuzz, command='tools/run_tests.py fuzz')
-    if modules.BENCHMARKS:
-        objects = [compile_c(n, 'release', 'bench/' + name) for name in modules.BENCHMARKS]
-        objects.append('build/release/bench/gbench.o')
-        n.build(objects[-1], 'cxx_release', ['bench/gbench.cc'], package_flags='$benchmark_cflags')
-        program = link(n, 'release', 'build/release/benchmarks', objects, 'cmd', ['benchmark'])
-        # a target named bench with a command would never run: that is a folder's name
-        n.build('run-bench', 'run', [], [program], command=program)
-        n.build('bench', 'phony', ['run-bench'])
 
 
 # ---- the program ----------------------------------------------------------------------------

@@ -365,4 +365,13 @@ FUZZ_TARGETS = names('''
     fuzz_stun
 ''')
 BENCHMARKS = names('''
+    bench
+    bench_alloc
+    bench_content
+    bench_frame
+    bench_fwd
+    bench_memcpy
+    bench_sample
+    bench_secblock
+    bench_stored
 ''')

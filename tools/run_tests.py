@@ -217,6 +217,7 @@ def group_jobs(modules, full):
 
     stress = ['build/%s/tests/stress/%s' % (mode, name) for name in modules.STRESS_TESTS
               for mode in ('debug', 'tsan')]
+    bench = ['build/release/benchmarks --check', 'tools/count_instructions.py']
     rounds = -(-len(modules.FUZZ_TARGETS) // WORKERS)
     seconds = max(5, FUZZ_SECONDS[full] // max(1, rounds))
     return {
@@ -225,6 +226,8 @@ def group_jobs(modules, full):
         'vector': (WORKERS, criterion(modules.WIDE_TESTS, ['tests/vector'])),
         'model': (WORKERS, criterion(modules.WIDE_TESTS, ['tests/model'])),
         'scenario': (WORKERS, criterion(modules.WIDE_TESTS, ['tests/scenario'])),
+        'bench': (WORKERS, [(b, lambda b=b: run_program(b.split(), 300, must_count=True))
+                            for b in bench]),
         'stress': (1, [(b, lambda b=b: run_program([b], 300)) for b in stress]),
         'sim': (1, scripts('tests/sim')),
         'live': (1, scripts('tests/live')),

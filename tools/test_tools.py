@@ -11,9 +11,11 @@ import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import tree  # noqa: E402
-sys.path.insert(0, tree.TOP)
+sys.path[:0] = [tree.TOP, os.path.join(tree.TOP, 'bench')]
+import check as bench_check  # noqa: E402
 import check_layers  # noqa: E402
 import check_style  # noqa: E402
+import count_instructions  # noqa: E402
 import debian  # noqa: E402
 import run_tests  # noqa: E402
 
@@ -317,6 +319,65 @@ class Runner(Planted):
             program = self.build('x', 'gcc', text='extern int y; int main(void) { return y; }',
                                  libs=[library, '-Wl,-rpath,' + self.top])
             self.assertEqual(run_tests.check_libraries(program).failed, 1, name)
+
+
+class Benchmarks(Planted):
+    """A work that is not done, or that allocates, must not pass for a fast one."""
+    LISTS = 'content frame fwd memcpy secblock stored'.split()
+
+    def check(self, body):
+        """bench --check with one work whose run has this body; (exit code, all it said)."""
+        text = '#include "bench/bench.h"\n#include <stdlib.h>\nvoid *volatile kept;\n' \
+            'static void *setup(void) { static int s; return &s; }\n' \
+            'static uint64_t run(void *s, uint64_t n) { (void)s; ' + body + ' }\n' \
+            'static uint64_t want(const void *s, size_t i) { (void)s; return i; }\n' \
+            'const struct bench bench_fwd_list[] = {{"planted", 1, 4, setup, run, want}, {0}};\n' \
+            + ''.join('const struct bench bench_%s_list[] = {{0}};\n' % name
+                      for name in self.LISTS if name != 'fwd') \
+            + 'int main(int c, char **v) { return bench_main(c, v); }\n'
+        libs = [os.path.join(tree.TOP, 'bench', name) for name in ('bench.c', 'bench_alloc.c')]
+        out = self.build('planted', 'gcc', '-std=c17', '-D_GNU_SOURCE', '-I' + tree.TOP,
+                         text=text, libs=libs)
+        ran = subprocess.run([out, '--check'], capture_output=True, text=True)
+        return ran.returncode, ran.stdout + ran.stderr
+
+    SUM = 'uint64_t sum = 0; for (uint64_t i = 0; i < n; i++) { sum += i % 4; } return sum;'
+
+    def test_right(self):
+        self.assertEqual(self.check(self.SUM), (0, '1 passed, 0 failed\n'))
+
+    def test_work_left_out(self):
+        code, said = self.check(self.SUM.replace('i = 0', 'i = 2'))
+        self.assertEqual(code, 1)
+        self.assertIn('planted: the results add up to', said)
+
+    def test_allocation(self):
+        for call in ('malloc(8)', 'calloc(1, 8)', 'realloc(NULL, 8)', 'aligned_alloc(8, 8)'):
+            code, said = self.check('kept = %s; ' % call + self.SUM)
+            self.assertEqual(code, 1, call)
+            self.assertIn('planted: 1 allocations', said)
+
+    def test_counts(self):
+        dump = 'desc: Trigger: Client Request: fwd/decode\nevents: Ir\ntotals: 3200\n'
+        self.assertEqual(count_instructions.read_dump(dump), ('fwd/decode', 3200))
+        self.assertIsNone(count_instructions.read_dump('desc: Trigger: Program termination\n'))
+        self.assertEqual(count_instructions.compare({'a': 102.0}, {'a': 100.0}), (1, []))
+        for now in ({'a': 104.0}, {'a': 96.0}, {}, {'a': 100.0, 'b': 1.0}):
+            self.assertNamed(count_instructions.compare(now, {'a': 100.0})[1],
+                             'b: is not recorded' if 'b' in now else 'a: ')
+
+    def test_verdict(self):
+        work = bench_check.Work('w', 'a work', 'f', 2.0)
+        for times, ok in (({'w': 20.0, 'f': 10.0}, True), ({'w': 21.0, 'f': 10.0}, False),
+                          ({'w': 1.0}, False), ({'f': 1.0}, False)):
+            rows = bench_check.judge(times, [work])
+            self.assertEqual([row['ok'] for row in rows], [ok], times)
+            self.assertEqual(' NO ' in bench_check.table(rows), not ok)
+        runs = [{'run_name': 'w', 'run_type': 'iteration', 'cpu_time': t} for t in (1, 9, 2)]
+        self.assertEqual(bench_check.medians({'benchmarks': runs}), {'w': 2})
+        runs[1].update(error_occurred=True, error_message='wrong result')
+        with self.assertRaisesRegex(ValueError, 'w: wrong result'):
+            bench_check.medians({'benchmarks': runs})
 
 
 class Build(Planted):
