@@ -75,6 +75,9 @@ static bool run(struct frag_stage *s, const json_t *vector, char *why, size_t ca
     const json_t *fragments = json_object_get(vector, "fragments");
     const char *expect = json_string_value(json_object_get(vector, "expect"));
     unsigned count = 0;
+    if (expect == NULL || (strcmp(expect, "complete") != 0 && strcmp(expect, "incomplete") != 0)) {
+        return fail(why, cap, "expect is neither complete nor incomplete", 0);
+    }
     for (size_t i = 0; i < json_array_size(fragments); i++) {
         size_t len = 0;
         struct frag_message got;
@@ -93,7 +96,7 @@ static bool run(struct frag_stage *s, const json_t *vector, char *why, size_t ca
             return fail(why, cap, wrong, i);
         }
     }
-    if (expect == NULL || (count == 0 && strcmp(expect, "complete") == 0)) {
+    if (count == 0 && strcmp(expect, "complete") == 0) {
         return fail(why, cap, "no message came out", json_array_size(fragments));
     }
     return true;

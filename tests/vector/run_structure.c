@@ -6,6 +6,8 @@
 #include "codec/fwd.h"
 #include "codec/secblock.h"
 #include "codec/show.h"
+#include "link/crypto_boring.h"
+#include "link/stun_auth.h"
 
 #include <stdlib.h>
 
@@ -86,7 +88,8 @@ static bool run_good(const json_t *vector, char *why, size_t cap)
     if (good && json_object_get(vector, "message") != NULL && !is_method(vector, decoded)) {
         good = run_base_fail(why, cap, "message: another method");
     }
-    if (good && !is_same(vector, encoded, "hex")) {
+    bool is_canonical = !json_is_false(json_object_get(vector, "canonical"));
+    if (good && is_canonical && !is_same(vector, encoded, "hex")) {
         good = fail_json(why, cap, "encoding", encoded);
     }
     json_decref(decoded);
@@ -147,8 +150,29 @@ static bool run_value_input(const json_t *vector, struct slice in, char *why, si
     return same;
 }
 
+/* STUN, RFC 8489 9.1.3: does the integrity hold under this key? */
+static bool run_integrity(const json_t *vector, struct slice in, char *why, size_t cap)
+{
+    const json_t *want = json_object_get(vector, "integrity");
+    struct slice key = SLICE_EMPTY;
+    struct stun m;
+    if (want == NULL) {
+        return true;
+    }
+    struct rd r = rd_init(in);
+    stun_rd(&r, &m);
+    bool holds = rd_ok(&r) && run_base_bytes(vector, "key", &key) &&
+                 stun_auth_check(crypto_boring(), &m, key, STUN_AUTH_BOTH) == ERR_OK;
+    run_base_free(&key);
+    return (json_is_boolean(want) && holds == json_is_true(want)) ||
+           run_base_fail(why, cap, "integrity: it %s", holds ? "holds" : "does not hold");
+}
+
 static bool run_input(const json_t *vector, struct slice in, char *why, size_t cap)
 {
+    if (strcmp(run_base_text(vector, "type"), "StunMessage") == 0) {
+        return run_integrity(vector, in, why, cap);
+    }
     if (json_object_get(vector, "signature_input") == NULL) {
         return true;
     }
@@ -157,13 +181,22 @@ static bool run_input(const json_t *vector, struct slice in, char *why, size_t c
                : run_value_input(vector, in, why, cap);
 }
 
+/* Where it says why it must be rejected, that is the reason. */
 static bool run_bad(const json_t *vector, size_t len, char *why, size_t cap)
 {
     const char *verdict = run_base_text(vector, "verdict");
     json_t *answer = ask(vector, "hex", wire_decode);
     json_int_t offset = json_integer_value(json_object_get(answer, "offset"));
     bool is_rejected = json_object_get(answer, "reject") != NULL;
+    const char *reason = run_base_text(vector, "reject");
+    bool is_reason = strncmp(run_base_text(answer, "reject"), reason, strlen(reason)) == 0;
+    if (is_rejected && !is_reason) {
+        (void)fail_json(why, cap, "rejected for another reason", answer);
+    }
     json_decref(answer);
+    if (is_rejected && !is_reason) {
+        return false;
+    }
     if (strcmp(verdict, "reject") != 0 && strcmp(verdict, "drop") != 0) {
         return run_base_fail(why, cap, "verdict \"%.40s\" and no fields: not understood", verdict);
     }
