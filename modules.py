@@ -253,6 +253,7 @@ UNIT_TESTS = {
         test_access
         test_answer_cache
         test_attach
+        test_config_sequence
         test_config_update
         test_frag
         test_inbox

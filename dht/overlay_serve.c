@@ -7,6 +7,7 @@
 #include "dht/overlay_impl.h"
 
 #include "codec/msgs.h"
+#include "dht/config_sequence.h"
 
 static void drop(struct turn *t, enum metric why)
 {
@@ -131,13 +132,6 @@ static void dispatch(struct turn *t, struct overlay *o, const struct message *m)
     }
 }
 
-/* sequence numbers count modulo 65535. */
-static bool is_newer(uint16_t a, uint16_t b)
-{
-    uint32_t ahead = ((uint32_t)a + 65535 - b) % 65535;
-    return ahead > 0 && ahead <= 32767;
-}
-
 /* What may be wrong with a request whose signature is right; 0: nothing. */
 static uint16_t fault_of(const struct overlay *o, const struct message *m, const struct fwd *h,
                          bool has_critical)
@@ -145,7 +139,7 @@ static uint16_t fault_of(const struct overlay *o, const struct message *m, const
     bool is_update = m->code == CONTENT_CONFIG_UPDATE_REQ &&
                      m->configuration_sequence == FWD_SEQUENCE_UPDATE; /* CU-3 */
     if (m->configuration_sequence != o->s.config.sequence && !is_update) {
-        return is_newer(m->configuration_sequence, o->s.config.sequence)
+        return config_sequence_is_newer(m->configuration_sequence, o->s.config.sequence)
                    ? CONTENT_ERROR_CONFIG_TOO_NEW
                    : CONTENT_ERROR_CONFIG_TOO_OLD; /* CU-1 */
     }
