@@ -3,8 +3,14 @@
 #include "dht/kind.h"
 
 static const struct overlay_kind built_in[] = {
-#define KIND(name, id, model, policy, count, size, multiple)                                       \
+#define KIND(name, text, id, model, policy, count, size, multiple)                                 \
     {id, OVERLAY_##model, OVERLAY_##policy, count, size, multiple},
+#include "dht/kind.def"
+#undef KIND
+};
+
+static const char *const names[] = {
+#define KIND(name, text, id, model, policy, count, size, multiple) text,
 #include "dht/kind.def"
 #undef KIND
 };
@@ -18,6 +24,26 @@ static const struct overlay_kind *find_in(const struct overlay_kind *kinds, size
         }
     }
     return NULL;
+}
+
+bool kind_named(struct slice name, struct overlay_kind *out)
+{
+    for (size_t i = 0; i < ARRAY_COUNT(built_in); i++) {
+        if (slice_is_equal(name, slice_text(names[i]))) {
+            *out = built_in[i];
+            return true;
+        }
+    }
+    return false;
+}
+
+bool kind_registered(uint32_t id, struct overlay_kind *out)
+{
+    const struct overlay_kind *ours = find_in(built_in, ARRAY_COUNT(built_in), id);
+    if (ours != NULL) {
+        *out = *ours;
+    }
+    return ours != NULL;
 }
 
 bool kind_find(const struct overlay_config *config, uint32_t id, struct overlay_kind *out)

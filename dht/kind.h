@@ -8,3 +8,7 @@
 
 /* False: not supported here (Error_Unknown_Kind). */
 bool kind_find(const struct overlay_config *config, uint32_t id, struct overlay_kind *out);
+
+/* What is built in, by the name that IANA has or by Kind-ID, with the limits of kind.def. */
+bool kind_named(struct slice name, struct overlay_kind *out);
+bool kind_registered(uint32_t id, struct overlay_kind *out);
