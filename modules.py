@@ -127,7 +127,12 @@ MODULES = {
         answer
         node
         overlay_doc
+        overlay_doc_accept
+        overlay_doc_join
+        overlay_doc_kind
         overlay_doc_verify
+        overlay_schema
+        overlay_span
         overlay_xml
         path
     '''),
@@ -276,6 +281,7 @@ UNIT_TESTS = {
     '''),
     'tests/unit/node': names('''
         test_overlay_doc
+        test_overlay_doc_accept
     '''),
     'tests/unit/sim': names('''
     '''),

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The signature is over the bytes of <configuration>...</configuration> as they stand, so the
- * element is written first and signed where it stands. */
+/* A signature is over the bytes of an element as they stand, first '<' to last '>': so each <kind>,
+ * and then the whole <configuration>, is written first and signed where it stands. */
 #include "cmd/ca_document.h"
 #include "codec/secblock.h"
 #include "link/crypto_boring.h"
@@ -54,19 +54,58 @@ static void add_base64(struct text *t, struct slice bytes)
     add(t, "\n");
 }
 
-static void add_kind(struct text *t, const char *name, const char *model, const char *access,
-                     uint32_t count)
+/* The standard SecurityBlock over `blob` as it stands (11.1), in base64. */
+static enum err add_block(struct text *t, const struct ca_document *d, const struct crypto *crypto,
+                          struct slice blob)
 {
+    uint8_t signature[CRYPTO_SIGNATURE_CAP];
+    uint8_t hash[CRYPTO_SHA256_BYTES];
+    uint8_t block[BLOCK_CAP];
+    size_t signature_len = 0;
+    struct wr w = wr_init(block, sizeof(block));
+    enum err e = crypto->sign(d->signer_key, blob, signature, &signature_len);
+    if (e != ERR_OK) {
+        return e;
+    }
+    crypto->sha256(d->signer_certificate, hash); /* it has one Node-ID: cert_hash */
+    struct secblock_signature s = {
+        .algorithm = (uint16_t)crypto->key_algorithm(d->signer_key),
+        .identity = {.type = SECBLOCK_IDENTITY_CERT_HASH,
+                     .hash_algorithm = SECBLOCK_HASH_SHA256,
+                     .hash = slice_of(hash, sizeof(hash))},
+        .value = slice_of(signature, signature_len),
+    };
+    secblock_wr_x509(&w, &d->signer_certificate, 1, &s);
+    if (!wr_ok(&w)) {
+        return ERR_TOO_LARGE;
+    }
+    add_base64(t, wr_slice(&w));
+    return ERR_OK;
+}
+
+struct kind_text {
+    const char *name, *model, *access;
+    uint32_t count;
+};
+
+static enum err add_kind(struct text *t, const struct ca_document *d, const struct crypto *crypto,
+                         const struct kind_text *k)
+{
+    add(t, "   <kind-block>\n    ");
+    size_t begin = t->len;
     add(t,
-        "   <kind-block>\n"
-        "    <kind name=\"%s\">\n"
+        "<kind name=\"%s\">\n"
         "     <data-model>%s</data-model>\n"
         "     <access-control>%s</access-control>\n"
         "     <max-count>%u</max-count>\n"
         "     <max-size>%d</max-size>\n"
-        "    </kind>\n"
-        "   </kind-block>\n",
-        name, model, access, count, MAX_VALUE_BYTES);
+        "    </kind>",
+        k->name, k->model, k->access, k->count, MAX_VALUE_BYTES);
+    struct slice blob = slice_of(t->bytes + begin, t->len - begin);
+    add(t, "\n    <kind-signature>");
+    enum err e = add_block(t, d, crypto, blob);
+    add(t, "    </kind-signature>\n   </kind-block>\n");
+    return e;
 }
 
 static void add_bootstrap(struct text *t, const struct address *a)
@@ -75,7 +114,24 @@ static void add_bootstrap(struct text *t, const struct address *a)
     add(t, "  <bootstrap-node address=\"%s\" port=\"%u\"/>\n", address_host_text(a, host), a->port);
 }
 
-static void add_configuration(struct text *t, const struct ca_document *d)
+static enum err add_kinds(struct text *t, const struct ca_document *d, const struct crypto *crypto)
+{
+    const struct kind_text kinds[] = {
+        {"SIP-REGISTRATION", "DICTIONARY", "USER-NODE-MATCH", d->max_credentials},
+        {"CERTIFICATE_BY_NODE", "ARRAY", "NODE-MATCH", MAX_CERTIFICATES_BY_NODE},
+        {"CERTIFICATE_BY_USER", "ARRAY", "USER-MATCH", d->max_credentials},
+    };
+    enum err e = ERR_OK;
+    add(t, "  <required-kinds>\n");
+    for (size_t i = 0; e == ERR_OK && i < ARRAY_COUNT(kinds); i++) {
+        e = add_kind(t, d, crypto, &kinds[i]);
+    }
+    add(t, "  </required-kinds>\n");
+    return e;
+}
+
+static enum err add_configuration(struct text *t, const struct ca_document *d,
+                                  const struct crypto *crypto)
 {
     char signer[IDS_NODE_TEXT_CAP];
     char expiration[32];
@@ -102,42 +158,12 @@ static void add_configuration(struct text *t, const struct ca_document *d)
         "  <chord:chord-reactive>true</chord:chord-reactive>\n"
         "  <own:replica-min-hosts>%u</own:replica-min-hosts>\n"
         "  <configuration-signer>%s</configuration-signer>\n"
-        "  <required-kinds>\n",
-        MAX_MESSAGE_BYTES, d->replica_min_hosts, ids_node_text(&d->signer, &params, signer));
-    add_kind(t, "SIP-REGISTRATION", "DICTIONARY", "USER-NODE-MATCH", d->max_credentials);
-    add_kind(t, "CERTIFICATE_BY_NODE", "ARRAY", "NODE-MATCH", MAX_CERTIFICATES_BY_NODE);
-    add_kind(t, "CERTIFICATE_BY_USER", "ARRAY", "USER-MATCH", d->max_credentials);
-    add(t, "  </required-kinds>\n</configuration>");
-}
-
-static enum err add_signature(struct text *t, const struct ca_document *d,
-                              const struct crypto *crypto, struct slice configuration)
-{
-    uint8_t signature[CRYPTO_SIGNATURE_CAP];
-    uint8_t hash[CRYPTO_SHA256_BYTES];
-    uint8_t block[BLOCK_CAP];
-    size_t signature_len = 0;
-    struct wr w = wr_init(block, sizeof(block));
-    enum err e = crypto->sign(d->signer_key, configuration, signature, &signature_len);
-    if (e != ERR_OK) {
-        return e;
-    }
-    crypto->sha256(d->signer_certificate, hash); /* it has one Node-ID: cert_hash */
-    struct secblock_signature s = {
-        .algorithm = (uint16_t)crypto->key_algorithm(d->signer_key),
-        .identity = {.type = SECBLOCK_IDENTITY_CERT_HASH,
-                     .hash_algorithm = SECBLOCK_HASH_SHA256,
-                     .hash = slice_of(hash, sizeof(hash))},
-        .value = slice_of(signature, signature_len),
-    };
-    secblock_wr_x509(&w, &d->signer_certificate, 1, &s);
-    if (!wr_ok(&w)) {
-        return ERR_TOO_LARGE;
-    }
-    add(t, "\n<signature>");
-    add_base64(t, wr_slice(&w));
-    add(t, "</signature>\n");
-    return ERR_OK;
+        "  <kind-signer>%s</kind-signer>\n",
+        MAX_MESSAGE_BYTES, d->replica_min_hosts, ids_node_text(&d->signer, &params, signer),
+        signer);
+    enum err e = add_kinds(t, d, crypto);
+    add(t, "</configuration>");
+    return e;
 }
 
 enum err ca_document_write(const struct ca_document *d, const struct crypto *crypto, uint8_t *out,
@@ -149,9 +175,11 @@ enum err ca_document_write(const struct ca_document *d, const struct crypto *cry
             " xmlns:chord=\"urn:ietf:params:xml:ns:p2p:config-chord\"\n"
             " xmlns:own=\"urn:chordial:params:xml:ns:config\">\n");
     size_t begin = t.len;
-    add_configuration(&t, d);
-    enum err e = add_signature(&t, d, crypto, slice_of(out + begin, t.len - begin));
-    add(&t, "</overlay>\n");
+    enum err e = add_configuration(&t, d, crypto);
+    struct slice blob = slice_of(out + begin, t.len - begin);
+    add(&t, "\n<signature>");
+    e = e == ERR_OK ? add_block(&t, d, crypto, blob) : e;
+    add(&t, "</signature>\n</overlay>\n");
     *len = t.len;
     return e == ERR_OK && t.is_full ? ERR_TOO_LARGE : e;
 }

@@ -144,6 +144,21 @@ static void print_limits(const struct setup *s)
     }
 }
 
+/* Kinds of the document that this node does without, and why. */
+static void print_kinds(const struct setup *s)
+{
+    (void)printf("Kinds         %zu of the document taken over\n", s->doc.config.kind_count);
+    for (size_t i = 0; i < s->doc.kind_count; i++) {
+        const struct overlay_doc_kind *k = &s->doc.kinds[i];
+        if (k->refusal != NULL && k->name.len > 0) {
+            (void)printf("              not %.*s: %s\n", (int)k->name.len,
+                         (const char *)k->name.data, k->refusal);
+        } else if (k->refusal != NULL) {
+            (void)printf("              not %u: %s\n", k->id, k->refusal);
+        }
+    }
+}
+
 static void print_text(const struct setup *s, bool with_limits)
 {
     char text[ADDRESS_TEXT_CAP];
@@ -154,6 +169,7 @@ static void print_text(const struct setup *s, bool with_limits)
     firewall(s, line, sizeof(line));
     (void)printf("overlay       %s, sequence %u, signature good\n", s->doc.config.name,
                  s->doc.config.sequence);
+    print_kinds(s);
     (void)printf("shards        %u of %zu credentials, host %s\n", s->shards, s->peer_count,
                  s->peers[0].ident.user);
     (void)printf("accounts      %zu\n", s->account_count);

@@ -173,7 +173,8 @@ static void fill_overlay(const struct daemon *d, uint32_t i, struct overlay_sett
     }
     o->found_ring = i == 0 ? c->found_ring : OVERLAY_FOUND_NO;
     const struct address *bootstrap = c->bootstrap_count > 0 ? c->bootstrap : setup->doc.bootstrap;
-    o->bootstrap_count = c->bootstrap_count > 0 ? c->bootstrap_count : setup->doc.bootstrap_count;
+    size_t listed = min_size(setup->doc.bootstrap_count, OVERLAY_BOOTSTRAP_CAP);
+    o->bootstrap_count = c->bootstrap_count > 0 ? c->bootstrap_count : listed;
     memcpy(o->bootstrap, bootstrap, o->bootstrap_count * sizeof(*bootstrap));
     o->candidates[0] = at_port(&c->overlay_advertise, c->overlay.port + i);
     o->candidate_count = 1;

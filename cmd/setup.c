@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cmd/setup.h"
 #include "link/crypto_boring.h"
+#include "node/overlay_schema.h"
 #include <stdlib.h>
 
 enum { DOC_ARENA_BYTES = 512 * 1024 };
@@ -10,19 +11,21 @@ enum { DOC_ARENA_BYTES = 512 * 1024 };
 
 static enum err judge_document(struct setup *s, char *why)
 {
+    char sentence[OVERLAY_DOC_WHY_CAP];
     const char *path = s->config.overlay_document;
     const char *reason = "";
-    enum err e = overlay_doc_verify(&s->doc, crypto_boring(), s->at_ms, &reason);
+    enum err e = overlay_doc_verify_first(&s->doc, crypto_boring(), s->at_ms, &reason);
     if (e != ERR_OK) {
         return say_why(why, e, "overlay document refused: %s: %s; fetch it anew", path, reason);
     }
-    if (s->doc.has_expiration && s->doc.expiration_ms <= s->at_ms) {
-        return say_why(why, ERR_EXPIRED, "overlay document has expired: %s: fetch it anew", path);
+    e = overlay_doc_join_check(&s->doc, s->at_ms, sentence);
+    if (e == ERR_EXPIRED) {
+        return say_why(why, e, "overlay document has expired: %s: fetch it anew", path);
     }
-    if (!s->doc.config.no_ice) {
-        return say_why(why, ERR_UNSUPPORTED,
-                       "this overlay uses ICE: %s: only <no-ice>true</no-ice> is supported", path);
+    if (e != ERR_OK) {
+        return say_why(why, e, "this program cannot join the overlay: %s: %s", path, sentence);
     }
+    overlay_doc_accept_kinds(&s->doc, crypto_boring(), s->at_ms);
     return ERR_OK;
 }
 
@@ -37,11 +40,12 @@ static enum err load_document(struct setup *s, char *why)
                        e == ERR_TOO_LARGE ? err_text(e) : say_errno());
     }
     s->arena_block = malloc(DOC_ARENA_BYTES);
-    if (s->arena_block == NULL) {
+    s->schema = overlay_schema_new();
+    if (s->arena_block == NULL || s->schema == NULL) {
         return say_why(why, ERR_NO_MEMORY, "no memory: %s: free some", path);
     }
     arena_init(&arena, s->arena_block, DOC_ARENA_BYTES);
-    e = overlay_doc_parse(s->xml, SLICE_EMPTY, &arena, &s->doc, reason);
+    e = overlay_doc_parse(s->schema, s->xml, SLICE_EMPTY, &arena, &s->doc, reason);
     if (e != ERR_OK) {
         return say_why(why, e, "overlay document refused: %s: %s", path, reason);
     }
@@ -72,23 +76,13 @@ static enum err load_keystores(struct setup *s, const char *folder, struct keyst
     return e;
 }
 
-static bool is_bad_node(const struct setup *s, const struct node_id *id)
-{
-    for (size_t i = 0; i < s->doc.bad_nodes.count; i++) {
-        if (ids_node_is_equal(&s->doc.bad_nodes.ids[i], id)) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* One machine, one user name; each Node-ID once. */
 static enum err judge_peers(const struct setup *s, char *why)
 {
     const char *folder = s->config.peers;
     for (size_t i = 0; i < s->peer_count; i++) {
         const struct ident *a = &s->peers[i].ident;
-        if (is_bad_node(s, &a->node_id)) {
+        if (overlay_doc_lists(&s->doc.bad_nodes, &a->node_id, s->doc.config.node_id_length)) {
             return say_why(why, ERR_FORBIDDEN,
                            "a peer is excluded by the overlay document: %s: keystore %zu of %s",
                            folder, i + 1, a->user);
@@ -240,6 +234,7 @@ void setup_free(struct setup *s)
     free(s->accounts);
     free(s->sip_accounts);
     free(s->arena_block);
+    overlay_schema_free(s->schema);
     files_release(&s->xml);
     memset(s, 0, sizeof(*s));
 }

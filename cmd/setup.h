@@ -8,6 +8,7 @@
 
 struct setup {
     struct config config;
+    struct overlay_schema *schema; /* for this document and those that follow it */
     struct overlay_doc doc;
     struct crypto_trust trust;
     uint32_t shards;

@@ -1,127 +1,141 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The document is read twice: once by libxml2, for its meaning, and once by a scanner of tags that
- * finds where the bytes of each <configuration> begin and end, because its signature is over
- * exactly those (CF-1) and a re-serialised copy would not verify.
+/* The elements are read first and the schema is asked afterwards: both must agree, and what we say
+ * of a wrong element is easier to act upon than what a grammar says.
  *
- * Elements of other namespaces are passed over, except where mandatory-extension names one that we
- * do not know: then the overlay must not be joined (11.1). */
-#include "node/overlay_doc.h"
-#include "node/overlay_xml.h"
-#include <libxml/parser.h>
+ * Elements of other namespaces are passed over (CF-1); what mandatory-extension names is for
+ * overlay_doc_join_check. */
+#include "node/overlay_doc_inside.h"
+#include "node/overlay_schema.h"
+#include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
-#include <stdlib.h>
 
-#define BASE_NS "urn:ietf:params:xml:ns:p2p:config-base"
-#define CHORD_NS "urn:ietf:params:xml:ns:p2p:config-chord"
-#define OWN_NS "urn:chordial:params:xml:ns:config"
-
-/* What is registered wins over what a document says of a registered Kind (RFC 6940 11.1, A-63). */
-static const struct {
-    const char *name;
-    struct overlay_kind kind;
-} registry[] = {
-    {"SIP-REGISTRATION",
-     {OVERLAY_KIND_SIP_REGISTRATION, OVERLAY_DICTIONARY, OVERLAY_USER_NODE_MATCH, 32, 512, 0}},
-    {"CERTIFICATE_BY_NODE",
-     {OVERLAY_KIND_CERTIFICATE_BY_NODE, OVERLAY_ARRAY, OVERLAY_NODE_MATCH, 4, 2048, 0}},
-    {"CERTIFICATE_BY_USER",
-     {OVERLAY_KIND_CERTIFICATE_BY_USER, OVERLAY_ARRAY, OVERLAY_USER_MATCH, 16, 2048, 0}},
-};
-
-struct reading {
-    struct overlay_doc *out;
-    struct arena *arena;
-    char *why;
-};
-
-static bool complain(struct reading *r, const char *what, const char *element)
+bool overlay_doc_complain(struct overlay_doc_reading *r, const xmlNode *e, const char *format, ...)
 {
-    snprintf(r->why, OVERLAY_DOC_WHY_CAP, "<%s>: %s", element, what);
+    char what[80]; /* longer than any sentence of ours */
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(what, sizeof(what), format, args);
+    va_end(args);
+    snprintf(r->why, OVERLAY_DOC_WHY_CAP, "line %ld: <%.40s>: %s", xmlGetLineNo(e),
+             (const char *)e->name, what);
     return false;
 }
 
-static bool number_of(struct reading *r, xmlNode *e, uint64_t min, uint64_t max, uint64_t *out)
+void overlay_doc_make_printable(char *why)
 {
-    char text[32];
-    if (!overlay_xml_text(e, text, sizeof(text)) ||
-        !overlay_xml_number(slice_text(text), max, out) || *out < min) {
-        snprintf(r->why, OVERLAY_DOC_WHY_CAP, "<%s>: wants a whole number from %llu to %llu",
-                 (const char *)e->name, (unsigned long long)min, (unsigned long long)max);
-        return false;
+    size_t len = strcspn(why, "\n");
+    why[len] = '\0';
+    for (size_t i = 0; i < len; i++) {
+        if (why[i] < ' ' || why[i] > '~') {
+            why[i] = '?';
+        }
     }
-    return true;
 }
 
-static bool boolean_of(struct reading *r, xmlNode *e, bool *out)
+bool overlay_doc_number(struct overlay_doc_reading *r, xmlNode *e, uint64_t min, uint64_t max,
+                        uint64_t *out)
+{
+    char text[32];
+    if (overlay_xml_text(e, text, sizeof(text))) {
+        size_t sign = text[0] == '+' ? 1 : 0;
+        if (overlay_xml_number(slice_text(text + sign), max, out) && *out >= min) {
+            return true;
+        }
+    }
+    return overlay_doc_complain(r, e, "wants a whole number from %llu to %llu",
+                                (unsigned long long)min, (unsigned long long)max);
+}
+
+/* ---- one element each ---- */
+
+static bool boolean_of(struct overlay_doc_reading *r, xmlNode *e, bool *out)
 {
     char text[16];
     if (overlay_xml_text(e, text, sizeof(text)) && overlay_xml_boolean(slice_text(text), out)) {
         return true;
     }
-    return complain(r, "wants true, false, 1 or 0", (const char *)e->name);
+    return overlay_doc_complain(r, e, "wants true, false, 1 or 0");
 }
 
-static bool read_root(struct reading *r, xmlNode *e)
+static bool read_topology(struct overlay_doc_reading *r, xmlNode *e)
+{
+    return overlay_xml_copy(e, true, r->arena, &r->out->topology) && r->out->topology.len > 0
+               ? true
+               : overlay_doc_complain(r, e, "is empty");
+}
+
+static bool read_node_id_length(struct overlay_doc_reading *r, xmlNode *e)
+{
+    uint64_t value = 0;
+    if (!overlay_doc_number(r, e, IDS_NODE_MIN, IDS_NODE_MAX, &value)) {
+        return false;
+    }
+    r->out->config.node_id_length = (uint8_t)value;
+    return true;
+}
+
+static bool read_root(struct overlay_doc_reading *r, xmlNode *e)
 {
     struct overlay_doc *d = r->out;
     if (d->root_count == OVERLAY_DOC_ROOTS_CAP) {
-        return complain(r, "more root certificates than this program takes (8)", "root-cert");
+        return overlay_doc_complain(r, e, "more than %d of these", OVERLAY_DOC_ROOTS_CAP);
     }
     if (!overlay_xml_base64(e, r->arena, &d->roots[d->root_count])) {
-        return complain(r, "is not base64", "root-cert");
+        return overlay_doc_complain(r, e, "is not base64");
     }
     d->root_count++;
     return true;
 }
 
-/* kind-signer, configuration-signer, bad-node: hex Node-IDs.  One of another length cannot name a
- * node of this overlay (A-63): it is passed over, bad hex is not. */
-static bool read_id(struct reading *r, xmlNode *e, struct overlay_doc_ids *ids)
+static bool read_list(struct overlay_doc_reading *r, xmlNode *e, struct overlay_doc_list *list)
 {
-    char text[2 * IDS_NODE_MAX + 2];
-    struct node_id id = {0};
-    size_t len = 0;
-    if (!overlay_xml_text(e, text, sizeof(text)) ||
-        ids_unhex(slice_text(text), id.bytes, sizeof(id.bytes), &len) != ERR_OK) {
-        return complain(r, "is not a Node-ID in hex", (const char *)e->name);
+    if (list->count == OVERLAY_DOC_LIST_CAP) {
+        return overlay_doc_complain(r, e, "more than %d of these", OVERLAY_DOC_LIST_CAP);
     }
-    if (len != r->out->config.node_id_length) {
-        return true;
+    struct slice *text = &list->texts[list->count];
+    if (!overlay_xml_copy(e, true, r->arena, text) || text->len == 0) {
+        return overlay_doc_complain(r, e, "is empty");
     }
-    if (ids->count == OVERLAY_DOC_IDS_CAP) {
-        return complain(r, "more of these than this program takes (64)", (const char *)e->name);
-    }
-    ids->ids[ids->count++] = id;
+    list->count++;
     return true;
 }
 
-static bool read_bootstrap(struct reading *r, xmlNode *e)
+/* The text of 11.1 puts the address into a <url>, its grammar and example do not (A-44): the text
+ * of the element is the same for both. */
+static bool read_enrollment_server(struct overlay_doc_reading *r, xmlNode *e)
 {
-    struct overlay_doc *d = r->out;
-    char host[ADDRESS_TEXT_CAP];
-    char port_text[8];
-    uint64_t port = 6084;
-    if (!overlay_xml_attribute(e, "address", host, sizeof(host))) {
-        return complain(r, "has no address", "bootstrap-node");
+    static const struct slice https = {(const uint8_t *)"https://", 8};
+    struct overlay_doc_list *list = &r->out->enrollment_servers;
+    if (!read_list(r, e, list)) {
+        return false;
     }
-    if (overlay_xml_has_attribute(e, "port") &&
-        (!overlay_xml_attribute(e, "port", port_text, sizeof(port_text)) ||
-         !overlay_xml_number(slice_text(port_text), 65535, &port) || port == 0)) {
-        return complain(r, "port is not a number from 1 to 65535", "bootstrap-node");
+    struct slice url = list->texts[list->count - 1];
+    if (url.len <= https.len || !slice_is_equal_nocase(slice_sub(url, 0, https.len), https)) {
+        return overlay_doc_complain(r, e, "is not an https address");
     }
-    if (d->bootstrap_count == OVERLAY_BOOTSTRAP_CAP) {
-        return true; /* sixteen ways in are enough */
-    }
-    struct address *a = &d->bootstrap[d->bootstrap_count];
-    if (address_parse(slice_text(host), 0, a) != ERR_OK || a->port != 0) {
-        return complain(r, "address is not an IPv4 or IPv6 address", "bootstrap-node");
-    }
-    a->port = (uint16_t)port;
-    d->bootstrap_count++;
     return true;
 }
 
-static bool read_self_signed(struct reading *r, xmlNode *e)
+static bool read_link_protocol(struct overlay_doc_reading *r, xmlNode *e)
+{
+    return read_list(r, e, &r->out->link_protocols);
+}
+
+static bool read_extension(struct overlay_doc_reading *r, xmlNode *e)
+{
+    return read_list(r, e, &r->out->mandatory_extensions);
+}
+
+static bool read_shared_secret(struct overlay_doc_reading *r, xmlNode *e)
+{
+    r->out->has_shared_secret = true;
+    return overlay_xml_copy(e, false, r->arena, &r->out->shared_secret)
+               ? true
+               : overlay_doc_complain(r, e, "is too long");
+}
+
+static bool read_self_signed(struct overlay_doc_reading *r, xmlNode *e)
 {
     char digest[16];
     if (!boolean_of(r, e, &r->out->self_signed_permitted)) {
@@ -129,184 +143,194 @@ static bool read_self_signed(struct reading *r, xmlNode *e)
     }
     if (!overlay_xml_attribute(e, "digest", digest, sizeof(digest)) ||
         (strcmp(digest, "sha1") != 0 && strcmp(digest, "sha256") != 0)) {
-        return complain(r, "digest must be sha1 or sha256", "self-signed-permitted");
+        return overlay_doc_complain(r, e, "digest must be sha1 or sha256");
     }
+    r->out->has_self_signed = true;
     r->out->self_signed_sha256 = strcmp(digest, "sha256") == 0;
     return true;
 }
 
-static bool read_extension(struct reading *r, xmlNode *e)
-{
-    char uri[128];
-    if (!overlay_xml_text(e, uri, sizeof(uri))) {
-        return complain(r, "is empty or too long", "mandatory-extension");
-    }
-    if (strcmp(uri, CHORD_NS) != 0 && strcmp(uri, OWN_NS) != 0) {
-        snprintf(r->why, OVERLAY_DOC_WHY_CAP, "<mandatory-extension>: %.110s is not supported",
-                 uri);
-        return false;
-    }
-    return true;
-}
-
-/* Every <kind> must be whole, registered or not; only registered ones are taken over. */
-static bool read_kind(struct reading *r, xmlNode *e)
-{
-    char name[64] = "";
-    char model[16];
-    uint64_t count = 0;
-    uint64_t size = 0;
-    uint64_t multiple = 0;
-    xmlNode *c = overlay_xml_child(e, BASE_NS, "max-count");
-    xmlNode *s = overlay_xml_child(e, BASE_NS, "max-size");
-    xmlNode *m = overlay_xml_child(e, BASE_NS, "data-model");
-    xmlNode *a = overlay_xml_child(e, BASE_NS, "access-control");
-    xmlNode *x = overlay_xml_child(e, BASE_NS, "max-node-multiple");
-    bool named = overlay_xml_attribute(e, "name", name, sizeof(name));
-    if (named == overlay_xml_has_attribute(e, "id")) {
-        return complain(r, "wants exactly one of name and id", "kind");
-    }
-    if (m == NULL || a == NULL || c == NULL || s == NULL) {
-        return complain(r, "lacks data-model, access-control, max-count or max-size", "kind");
-    }
-    char policy[32];
-    if (!overlay_xml_text(m, model, sizeof(model)) ||
-        !overlay_xml_text(a, policy, sizeof(policy))) {
-        return complain(r, "data-model or access-control is empty or too long", "kind");
-    }
-    if (!number_of(r, c, 0, UINT32_MAX, &count) || !number_of(r, s, 0, UINT32_MAX, &size) ||
-        (x != NULL && !number_of(r, x, 1, UINT32_MAX, &multiple))) {
-        return false;
-    }
-    if (strcmp(policy, "NODE-MULTIPLE") == 0 && x == NULL) {
-        return complain(r, "NODE-MULTIPLE wants max-node-multiple", "kind");
-    }
-    struct overlay_config *config = &r->out->config;
-    for (size_t i = 0; named && i < config->kind_count; i++) {
-        if (strcmp(registry[i].name, name) == 0) {
-            config->kinds[i].max_count = (uint32_t)count;
-            config->kinds[i].max_size_bytes = (uint32_t)size;
-        }
-    }
-    return true;
-}
-
-static bool read_kinds(struct reading *r, xmlNode *e)
-{
-    for (xmlNode *block = e->children; block != NULL; block = block->next) {
-        if (!overlay_xml_is(block, BASE_NS, "kind-block")) {
-            continue;
-        }
-        xmlNode *kind = overlay_xml_child(block, BASE_NS, "kind");
-        if (kind == NULL) {
-            return complain(r, "has no <kind>", "kind-block");
-        }
-        if (!read_kind(r, kind)) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static bool read_topology(struct reading *r, xmlNode *e)
-{
-    char text[64];
-    if (overlay_xml_text(e, text, sizeof(text)) && strcmp(text, "CHORD-RELOAD") == 0) {
-        return true;
-    }
-    return complain(r, "only CHORD-RELOAD is supported", (const char *)e->name);
-}
-
-/* Numbers and booleans of the configuration: one row each.  *known tells whether `e` is one. */
-static bool read_scalar(struct reading *r, xmlNode *e, bool *known)
-{
-    struct overlay_config *c = &r->out->config;
-    bool ignored = false;
-    const struct {
-        const char *ns, *name;
-        uint64_t min, max;
-        uint8_t *u8;
-        uint32_t *u32;
-        bool *flag;
-    } rows[] = {
-        {BASE_NS, "initial-ttl", 1, 100, &c->initial_ttl, NULL, NULL},
-        {BASE_NS, "max-message-size", 1000, 65535, NULL, &c->max_message_bytes, NULL},
-        {BASE_NS, "overlay-reliability-timer", 200, 60000, NULL, &c->reliability_timer_ms, NULL},
-        {CHORD_NS, "chord-update-interval", 1, 86400, NULL, &c->chord_update_interval_s, NULL},
-        {CHORD_NS, "chord-ping-interval", 1, 86400, NULL, &c->chord_ping_interval_s, NULL},
-        {CHORD_NS, "chord-reactive", 0, 0, NULL, NULL, &c->chord_reactive},
-        {OWN_NS, "replica-min-hosts", 1, 8, NULL, &c->replica_min_hosts, NULL},
-        {BASE_NS, "turn-density", 0, 255, NULL, NULL, NULL},
-        {BASE_NS, "clients-permitted", 0, 0, NULL, NULL, &r->out->clients_permitted},
-        {BASE_NS, "no-ice", 0, 0, NULL, NULL, &c->no_ice},
-    };
-    *known = true;
-    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
-        uint64_t value = 0;
-        if (!overlay_xml_is(e, rows[i].ns, rows[i].name)) {
-            continue;
-        }
-        if (rows[i].max == 0) {
-            return boolean_of(r, e, rows[i].flag != NULL ? rows[i].flag : &ignored);
-        }
-        if (!number_of(r, e, rows[i].min, rows[i].max, &value)) {
-            return false;
-        }
-        if (rows[i].u8 != NULL) {
-            *rows[i].u8 = (uint8_t)value;
-        }
-        if (rows[i].u32 != NULL) {
-            *rows[i].u32 = (uint32_t)value;
-        }
-        return true;
-    }
-    *known = false;
-    return true;
-}
-
-static bool read_element(struct reading *r, xmlNode *e)
+static bool read_bootstrap(struct overlay_doc_reading *r, xmlNode *e)
 {
     struct overlay_doc *d = r->out;
-    const char *name = (const char *)e->name;
-    bool known = false;
-    bool ok = read_scalar(r, e, &known);
-    if (known || !overlay_xml_is(e, BASE_NS, name)) {
-        return ok;
+    char host[ADDRESS_TEXT_CAP];
+    char port_text[8];
+    uint64_t port = 6084;
+    if (!overlay_xml_attribute(e, "address", host, sizeof(host))) {
+        return overlay_doc_complain(r, e, "has no address, or a long one");
     }
-    if (strcmp(name, "topology-plugin") == 0 || strcmp(name, "topology-plug-in") == 0) {
-        return read_topology(r, e);
+    if (overlay_xml_has_attribute(e, "port") &&
+        (!overlay_xml_attribute(e, "port", port_text, sizeof(port_text)) ||
+         !overlay_xml_number(slice_text(port_text), 65535, &port) || port == 0)) {
+        return overlay_doc_complain(r, e, "port is not a number from 1 to 65535");
     }
-    if (strcmp(name, "root-cert") == 0) {
-        return read_root(r, e);
+    if (d->bootstrap_count == OVERLAY_DOC_BOOTSTRAP_CAP) {
+        return overlay_doc_complain(r, e, "more than %d of these", OVERLAY_DOC_BOOTSTRAP_CAP);
     }
-    if (strcmp(name, "bootstrap-node") == 0) {
-        return read_bootstrap(r, e);
+    struct address *a = &d->bootstrap[d->bootstrap_count];
+    if (address_parse(slice_text(host), 0, a) != ERR_OK || a->port != 0) {
+        return overlay_doc_complain(r, e, "address is not an IPv4 or IPv6 address");
     }
-    if (strcmp(name, "self-signed-permitted") == 0) {
-        return read_self_signed(r, e);
-    }
-    if (strcmp(name, "configuration-signer") == 0) {
-        return read_id(r, e, &d->configuration_signers);
-    }
-    if (strcmp(name, "kind-signer") == 0) {
-        return read_id(r, e, &d->kind_signers);
-    }
-    if (strcmp(name, "bad-node") == 0) {
-        return read_id(r, e, &d->bad_nodes);
-    }
-    if (strcmp(name, "mandatory-extension") == 0) {
-        return read_extension(r, e);
-    }
-    if (strcmp(name, "required-kinds") == 0) {
-        return read_kinds(r, e);
-    }
-    return true; /* enrollment-server, shared-secret, overlay-link-protocol: not acted upon here */
+    a->port = (uint16_t)port;
+    d->bootstrap_count++;
+    return true;
 }
+
+static bool read_id(struct overlay_doc_reading *r, xmlNode *e, struct overlay_doc_ids *ids)
+{
+    char text[2 * IDS_NODE_MAX + 2];
+    struct node_id id = {0};
+    size_t len = 0;
+    if (!overlay_xml_text(e, text, sizeof(text)) ||
+        ids_unhex(slice_text(text), id.bytes, sizeof(id.bytes), &len) != ERR_OK || len == 0) {
+        return overlay_doc_complain(r, e, "is not a Node-ID in hex");
+    }
+    if (ids->count == OVERLAY_DOC_IDS_CAP) {
+        return overlay_doc_complain(r, e, "more than %d of these", OVERLAY_DOC_IDS_CAP);
+    }
+    ids->lens[ids->count] = (uint8_t)len;
+    ids->ids[ids->count++] = id;
+    return true;
+}
+
+static bool read_configuration_signer(struct overlay_doc_reading *r, xmlNode *e)
+{
+    return read_id(r, e, &r->out->configuration_signers);
+}
+
+static bool read_kind_signer(struct overlay_doc_reading *r, xmlNode *e)
+{
+    return read_id(r, e, &r->out->kind_signers);
+}
+
+static bool read_bad_node(struct overlay_doc_reading *r, xmlNode *e)
+{
+    return read_id(r, e, &r->out->bad_nodes);
+}
+
+static bool read_kinds(struct overlay_doc_reading *r, xmlNode *e)
+{
+    struct overlay_doc *d = r->out;
+    for (xmlNode *block = e->children; block != NULL; block = block->next) {
+        if (!overlay_xml_is(block, OVERLAY_DOC_BASE_NS, "kind-block")) {
+            continue;
+        }
+        if (d->kind_count == OVERLAY_DOC_KINDS_CAP) {
+            return overlay_doc_complain(r, block, "more than %d of these", OVERLAY_DOC_KINDS_CAP);
+        }
+        if (!overlay_doc_kind_read(r, block, &d->kinds[d->kind_count])) {
+            return false;
+        }
+        d->kind_count++;
+    }
+    return true;
+}
+
+/* ---- the list of elements ---- */
+
+/* A number or boolean says where its value goes, any other element who reads it. */
+struct element {
+    const char *ns, *name;
+    bool (*read)(struct overlay_doc_reading *r, xmlNode *e);
+    bool is_many;
+    uint8_t bytes; /* of the value; 0: a boolean */
+    size_t offset;
+    uint64_t min, max;
+};
+
+#define BASE OVERLAY_DOC_BASE_NS
+#define CHORD OVERLAY_DOC_CHORD_NS
+#define AT(member) offsetof(struct overlay_doc, member)
+#define NUMBER(ns, name, size, member, min, max)                                                   \
+    {                                                                                              \
+        ns, name, NULL, false, size, AT(member), min, max                                          \
+    }
+#define BOOLEAN(ns, name, member)                                                                  \
+    {                                                                                              \
+        ns, name, NULL, false, 0, AT(member), 0, 0                                                 \
+    }
+#define ONE(name, function)                                                                        \
+    {                                                                                              \
+        BASE, name, function, false, 0, 0, 0, 0                                                    \
+    }
+#define MANY(name, function)                                                                       \
+    {                                                                                              \
+        BASE, name, function, true, 0, 0, 0, 0                                                     \
+    }
+
+/* TTL: more than 100 is the configuration's to allow (6.3.2). */
+static const struct element elements[] = {
+    NUMBER(BASE, "initial-ttl", 1, config.initial_ttl, 1, 255),
+    NUMBER(BASE, "max-message-size", 4, config.max_message_bytes, 0, UINT32_MAX),
+    NUMBER(BASE, "overlay-reliability-timer", 4, config.reliability_timer_ms, 200, INT32_MAX),
+    NUMBER(CHORD, "chord-update-interval", 4, config.chord_update_interval_s, 1, INT32_MAX),
+    NUMBER(CHORD, "chord-ping-interval", 4, config.chord_ping_interval_s, 1, INT32_MAX),
+    BOOLEAN(CHORD, "chord-reactive", config.chord_reactive),
+    NUMBER(OVERLAY_DOC_OWN_NS, "replica-min-hosts", 4, config.replica_min_hosts, 1, 8),
+    NUMBER(BASE, "turn-density", 1, turn_density, 0, 255),
+    BOOLEAN(BASE, "clients-permitted", clients_permitted),
+    BOOLEAN(BASE, "no-ice", config.no_ice),
+    ONE("topology-plugin", read_topology),
+    ONE("topology-plug-in", read_topology),
+    ONE("node-id-length", read_node_id_length),
+    ONE("shared-secret", read_shared_secret),
+    ONE("self-signed-permitted", read_self_signed),
+    ONE("required-kinds", read_kinds),
+    MANY("root-cert", read_root),
+    MANY("enrollment-server", read_enrollment_server),
+    MANY("bootstrap-node", read_bootstrap),
+    MANY("overlay-link-protocol", read_link_protocol),
+    MANY("configuration-signer", read_configuration_signer),
+    MANY("kind-signer", read_kind_signer),
+    MANY("bad-node", read_bad_node),
+    MANY("mandatory-extension", read_extension),
+};
+
+static bool read_value(struct overlay_doc_reading *r, xmlNode *e, const struct element *what)
+{
+    uint8_t *at = (uint8_t *)r->out + what->offset;
+    uint64_t value = 0;
+    if (what->bytes == 0) {
+        return boolean_of(r, e, (bool *)at);
+    }
+    if (!overlay_doc_number(r, e, what->min, what->max, &value)) {
+        return false;
+    }
+    uint32_t wide = (uint32_t)value;
+    uint8_t narrow = (uint8_t)value;
+    memcpy(at, what->bytes == 4 ? (const void *)&wide : &narrow, what->bytes);
+    return true;
+}
+
+static bool read_element(struct overlay_doc_reading *r, xmlNode *e, uint32_t *seen)
+{
+    STATIC_CHECK(ARRAY_COUNT(elements) <= 32);
+    for (size_t i = 0; i < ARRAY_COUNT(elements); i++) {
+        const struct element *what = &elements[i];
+        if (!overlay_xml_is(e, what->ns, what->name)) {
+            continue;
+        }
+        if (!what->is_many && (*seen & UINT32_C(1) << i) != 0) {
+            return overlay_doc_complain(r, e, "stands twice");
+        }
+        *seen |= UINT32_C(1) << i;
+        return what->read != NULL ? what->read(r, e) : read_value(r, e, what);
+    }
+    const char *name = (const char *)e->name;
+    if (e->ns == NULL || overlay_xml_is(e, BASE, name) || overlay_xml_is(e, CHORD, name)) {
+        return overlay_doc_complain(r, e, "is not an element of a configuration");
+    }
+    return true;
+}
+
+/* ---- a configuration ---- */
 
 static void set_defaults(struct overlay_doc *d)
 {
     memset(d, 0, sizeof(*d)); /* too large for a literal on the stack */
     d->clients_permitted = true;
+    d->turn_density = 1;
+    d->topology = SLICE_LITERAL("CHORD-RELOAD");
     struct overlay_config *c = &d->config;
     c->node_id_length = 16;
     c->initial_ttl = 100;
@@ -316,9 +340,6 @@ static void set_defaults(struct overlay_doc *d)
     c->chord_ping_interval_s = 3600;
     c->chord_reactive = true;
     c->replica_min_hosts = 2;
-    for (size_t i = 0; i < ARRAY_COUNT(registry); i++) {
-        c->kinds[c->kind_count++] = registry[i].kind;
-    }
 }
 
 /* instance-name becomes part of file names, realms and log lines: DNS-legal characters only. */
@@ -328,130 +349,176 @@ static bool is_dns_name(const char *name)
     return name[0] != '\0' && strspn(name, legal) == strlen(name);
 }
 
-static bool read_attributes(struct reading *r, xmlNode *e)
+static bool read_attributes(struct overlay_doc_reading *r, xmlNode *e)
 {
     struct overlay_doc *d = r->out;
     char text[40];
     uint64_t sequence = 0;
     if (!overlay_xml_attribute(e, "instance-name", d->config.name, sizeof(d->config.name)) ||
         !is_dns_name(d->config.name)) {
-        return complain(r, "instance-name is missing or not a DNS name", "configuration");
+        return overlay_doc_complain(r, e, "instance-name is missing or not a DNS name");
     }
     if (overlay_xml_has_attribute(e, "sequence")) {
         if (!overlay_xml_attribute(e, "sequence", text, sizeof(text)) ||
-            !overlay_xml_number(slice_text(text), 65534, &sequence)) {
-            return complain(r, "sequence is not a number from 0 to 65534", "configuration");
+            !overlay_xml_number(slice_text(text + (text[0] == '+' ? 1 : 0)), 65534, &sequence)) {
+            return overlay_doc_complain(r, e, "sequence is not a number from 0 to 65534");
         }
         d->config.sequence = (uint16_t)sequence;
+        d->has_sequence = true;
     }
     if (overlay_xml_has_attribute(e, "expiration")) {
         if (!overlay_xml_attribute(e, "expiration", text, sizeof(text)) ||
             !overlay_xml_time(slice_text(text), &d->expiration_ms)) {
-            return complain(r, "expiration is not a time like 2030-01-31T12:00:00Z",
-                            "configuration");
+            return overlay_doc_complain(r, e, "expiration is not a time like 2030-01-31T12:00:00Z");
         }
-        d->has_expiration = true;
+        uint8_t *copy = ARENA_ARRAY(r->arena, uint8_t, sizeof(text));
+        memcpy(copy, text, sizeof(text));
+        d->expiration = slice_text((const char *)copy);
     }
     return true;
 }
 
-static bool read_configuration(struct reading *r, xmlNode *e)
+static bool read_configuration(struct overlay_doc_reading *r, xmlNode *e)
 {
-    set_defaults(r->out);
+    struct overlay_span span;
+    uint32_t seen = 0;
     if (!read_attributes(r, e)) {
         return false;
     }
-    /* The length first: Node-IDs in other elements are judged by it, wherever it stands. */
-    xmlNode *length = overlay_xml_child(e, BASE_NS, "node-id-length");
-    uint64_t value = 16;
-    if (length != NULL && !number_of(r, length, 16, 20, &value)) {
-        return false;
-    }
-    r->out->config.node_id_length = (uint8_t)value;
     for (xmlNode *child = e->children; child != NULL; child = child->next) {
-        if (child->type == XML_ELEMENT_NODE && !read_element(r, child)) {
+        if (child->type == XML_ELEMENT_NODE && !read_element(r, child, &seen)) {
             return false;
         }
     }
-    if (value != 16) {
-        return complain(r, "CHORD-RELOAD takes Node-IDs of 16 bytes only", "node-id-length");
+    if (r->out->link_protocols.count == 0) { /* the default, which any element replaces */
+        r->out->link_protocols.texts[r->out->link_protocols.count++] = SLICE_LITERAL("TLS");
+    }
+    if (!overlay_xml_span(r->xml, e, &span)) {
+        return overlay_doc_complain(r, e, "its bytes cannot be found in the document");
+    }
+    r->out->configuration = span.bytes;
+    return true;
+}
+
+/* The <signature> elements right behind a <configuration>. */
+static bool read_signatures(struct overlay_doc_reading *r, xmlNode *configuration)
+{
+    struct overlay_doc *d = r->out;
+    for (xmlNode *e = configuration->next; e != NULL; e = e->next) {
+        if (e->type != XML_ELEMENT_NODE) {
+            continue;
+        }
+        if (!overlay_xml_is(e, BASE, "signature")) {
+            return true; /* the next configuration's business */
+        }
+        if (d->signature_count == OVERLAY_DOC_SIGNATURES_CAP) {
+            return overlay_doc_complain(r, e, "more than %d of these", OVERLAY_DOC_SIGNATURES_CAP);
+        }
+        if (!overlay_xml_base64(e, r->arena, &d->signatures[d->signature_count])) {
+            return overlay_doc_complain(r, e, "is not base64");
+        }
+        d->signature_count++;
     }
     return true;
 }
 
-/* The <configuration> wanted, its position among all, and the <signature> right behind it. */
-static xmlNode *choose(xmlNode *root, struct slice instance_name, size_t *position)
+/* ---- a document ---- */
+
+/* Which <configuration> is wanted: the one with this name, or the one that stands there. */
+struct wanted {
+    struct slice name;
+    size_t position;
+};
+
+static xmlNode *choose(xmlNode *root, const struct wanted *wanted, size_t *count)
 {
-    size_t seen = 0;
+    xmlNode *found = NULL;
+    *count = 0;
     for (xmlNode *e = root->children; e != NULL; e = e->next) {
-        if (!overlay_xml_is(e, BASE_NS, "configuration")) {
+        if (!overlay_xml_is(e, BASE, "configuration")) {
             continue;
         }
         char name[CRYPTO_OVERLAY_CAP + 1] = "";
-        *position = seen++;
-        if (instance_name.len == 0 ||
-            (overlay_xml_attribute(e, "instance-name", name, sizeof(name)) &&
-             slice_is_equal(slice_text(name), instance_name))) {
-            return e;
-        }
+        bool is_it = wanted->name.len == 0
+                         ? *count == wanted->position
+                         : overlay_xml_attribute(e, "instance-name", name, sizeof(name)) &&
+                               slice_is_equal(slice_text(name), wanted->name);
+        found = found == NULL && is_it ? e : found;
+        ++*count;
     }
-    return NULL;
+    return found;
 }
 
-static bool read_document(struct reading *r, xmlDoc *doc, struct slice xml, struct slice name)
+static enum err read_document(struct overlay_doc_reading *r, const struct overlay_schema *schema,
+                              xmlDoc *doc, const struct wanted *wanted)
 {
-    size_t position = 0;
+    size_t count = 0;
     xmlNode *root = xmlDocGetRootElement(doc);
-    if (root == NULL || !overlay_xml_is(root, BASE_NS, "overlay")) {
-        return complain(r, "is not the root element", "overlay");
+    if (root == NULL || !overlay_xml_is(root, BASE, "overlay")) {
+        snprintf(r->why, OVERLAY_DOC_WHY_CAP, "line 1: the root element is not <overlay> of " BASE);
+        return ERR_CONFIG;
     }
-    xmlNode *e = choose(root, name, &position);
+    xmlNode *e = choose(root, wanted, &count);
+    if (count > OVERLAY_DOC_CONFIGURATIONS_CAP) {
+        overlay_doc_complain(r, root, "more than %d configurations",
+                             OVERLAY_DOC_CONFIGURATIONS_CAP);
+        return ERR_CONFIG;
+    }
+    if (e != NULL && (!read_configuration(r, e) || !read_signatures(r, e))) {
+        return ERR_CONFIG;
+    }
+    if (!overlay_schema_is_valid(schema, doc, r->why, OVERLAY_DOC_WHY_CAP)) {
+        return ERR_CONFIG;
+    }
     if (e == NULL) {
-        return complain(r, "none for this overlay in the document", "configuration");
+        overlay_doc_complain(r, root, "has no <configuration> for this overlay");
+        return ERR_NOT_FOUND;
     }
-    if (!read_configuration(r, e)) {
-        return false;
-    }
-    if (!overlay_xml_span(xml, "configuration", position, &r->out->configuration)) {
-        return complain(r, "its bytes cannot be found in the document", "configuration");
-    }
-    xmlNode *next = e->next;
-    while (next != NULL && next->type != XML_ELEMENT_NODE) {
-        next = next->next;
-    }
-    if (next != NULL && overlay_xml_is(next, BASE_NS, "signature") &&
-        !overlay_xml_base64(next, r->arena, &r->out->signature)) {
-        return complain(r, "is not base64", "signature");
-    }
-    return true;
+    return ERR_OK;
 }
 
-enum err overlay_doc_parse(struct slice xml, struct slice instance_name, struct arena *arena,
-                           struct overlay_doc *out, char *why)
+static enum err parse(const struct overlay_schema *schema, const struct wanted *wanted,
+                      struct overlay_doc_reading *r)
 {
-    struct reading r = {.out = out, .arena = arena, .why = why};
-    why[0] = '\0';
-    memset(out, 0, sizeof(*out));
-    if (xml.len > OVERLAY_DOC_BYTES_CAP) {
-        snprintf(why, OVERLAY_DOC_WHY_CAP, "the document has more than 256 KiB");
+    r->why[0] = '\0';
+    set_defaults(r->out);
+    if (r->xml.len > OVERLAY_DOC_BYTES_CAP) {
+        snprintf(r->why, OVERLAY_DOC_WHY_CAP, "the document has more than %d KiB",
+                 OVERLAY_DOC_BYTES_CAP / 1024);
         return ERR_CONFIG;
     }
-    /* A document type brings entities, and no RELOAD document needs one. */
-    if (memmem(xml.data, xml.len, "<!DOCTYPE", 9) != NULL) {
-        snprintf(why, OVERLAY_DOC_WHY_CAP, "the document has a DOCTYPE; none is accepted");
+    /* What is copied is never longer than what stands in the text. */
+    if (r->arena->cap - r->arena->used < r->xml.len + OVERLAY_DOC_ARENA_EXTRA) {
+        snprintf(r->why, OVERLAY_DOC_WHY_CAP, "the document is larger than the memory for it");
         return ERR_CONFIG;
     }
-    xmlDoc *doc = xmlReadMemory((const char *)xml.data, (int)xml.len, NULL, NULL,
-                                XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING);
-    if (doc == NULL) {
-        const xmlError *last = xmlGetLastError();
-        snprintf(why, OVERLAY_DOC_WHY_CAP, "not well-formed XML at line %d",
-                 last != NULL ? last->line : 0);
-        return ERR_CONFIG;
+    xmlDoc *doc = overlay_xml_open(r->xml, r->why, OVERLAY_DOC_WHY_CAP);
+    enum err e = ERR_CONFIG;
+    if (doc != NULL) {
+        e = read_document(r, schema, doc, wanted);
+        xmlFreeDoc(doc);
     }
-    bool ok = read_document(&r, doc, xml, instance_name);
-    xmlFreeDoc(doc);
-    return ok ? ERR_OK : ERR_CONFIG;
+    overlay_doc_make_printable(r->why);
+    return e;
+}
+
+enum err overlay_doc_parse(const struct overlay_schema *schema, struct slice xml,
+                           struct slice instance_name, struct arena *arena, struct overlay_doc *out,
+                           char *why)
+{
+    struct wanted wanted = {.name = instance_name};
+    struct overlay_doc_reading r = {.out = out, .xml = xml, .arena = arena, .why = why};
+    enum err e = parse(schema, &wanted, &r);
+    return e == ERR_OK ? ERR_OK : ERR_CONFIG;
+}
+
+enum err overlay_doc_parse_at(const struct overlay_schema *schema, struct slice xml,
+                              size_t position, struct arena *arena, struct overlay_doc *out,
+                              char *why)
+{
+    struct wanted wanted = {.position = position};
+    struct overlay_doc_reading r = {.out = out, .xml = xml, .arena = arena, .why = why};
+    return parse(schema, &wanted, &r);
 }
 
 struct crypto_trust overlay_doc_trust(const struct overlay_doc *doc)
@@ -467,4 +534,14 @@ struct crypto_trust overlay_doc_trust(const struct overlay_doc *doc)
         .bad_nodes = doc->bad_nodes.ids[0].bytes,
         .bad_node_count = doc->bad_nodes.count,
     };
+}
+
+bool overlay_doc_lists(const struct overlay_doc_ids *ids, const struct node_id *id, uint8_t len)
+{
+    for (size_t i = 0; i < ids->count; i++) {
+        if (ids->lens[i] == len && ids_node_is_equal(&ids->ids[i], id)) {
+            return true;
+        }
+    }
+    return false;
 }

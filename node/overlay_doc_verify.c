@@ -1,83 +1,168 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The signature is a SecurityBlock whose signature covers the bytes of the element and nothing else
- * (RFC 6940 11.1; the form with the SignerIdentity appended, A-21, is not accepted: independent
- * implementations sign the blob alone). */
+/* A signature is a SecurityBlock whose signature covers the bytes of the element and nothing else
+ * (RFC 6940 11.1).  The form with the SignerIdentity appended, which 6.3.4 has for messages (A-21),
+ * is not accepted: independent implementations sign the blob alone, and one form is enough to get
+ * wrong. */
 #include "codec/secblock.h"
 #include "node/overlay_doc.h"
 
-/* A configuration-signer's certificate may have so many bytes (RSA-4096 needs about 2,000). */
-enum { CERTIFICATE_BYTES = 2600 };
+enum {
+    CERTIFICATE_BYTES = 2600, /* of a signer; RSA-4096 needs about 2,000 */
+    CERTIFICATES_CAP = 4,     /* in one SecurityBlock: the signer's and those of its issuers */
+};
 
-static bool is_listed(const struct overlay_doc_ids *ids, const uint8_t bytes[IDS_NODE_MAX])
+struct judging {
+    const struct overlay_doc_signers *signers;
+    const struct crypto *crypto;
+    uint64_t at_ms;
+    struct slice certificates[CERTIFICATES_CAP];
+    size_t certificate_count;
+    const char **why;
+};
+
+static bool is_hash_of(const struct judging *j, const struct secblock_identity *identity,
+                       const struct node_id *id, struct slice der)
 {
-    for (size_t i = 0; i < ids->count; i++) {
-        if (memcmp(ids->ids[i].bytes, bytes, IDS_NODE_MAX) == 0) {
+    uint8_t input[IDS_NODE_MAX + CERTIFICATE_BYTES];
+    uint8_t digest[CRYPTO_SHA256_BYTES];
+    struct rl_params params = {.node_id_length = j->signers->trust.node_id_length};
+    struct wr w = wr_init(input, sizeof(input));
+    secblock_wr_identity_input(&w, &params, (enum secblock_identity_type)identity->type, id, der);
+    if (!wr_ok(&w)) {
+        return false;
+    }
+    j->crypto->sha256(slice_of(input, wr_len(&w)), digest);
+    return slice_is_equal(slice_of(digest, sizeof(digest)), identity->hash);
+}
+
+/* The Node-ID of `c` that the SignerIdentity designates; false: none (SG-3). */
+static bool designated(const struct judging *j, const struct secblock_identity *identity,
+                       struct slice der, const struct crypto_certificate *c, struct node_id *out)
+{
+    if (identity->type == SECBLOCK_IDENTITY_CERT_HASH && c->node_id_count != 1) {
+        return false;
+    }
+    for (size_t i = 0; i < c->node_id_count; i++) {
+        memcpy(out->bytes, c->node_ids[i], sizeof(out->bytes));
+        if (is_hash_of(j, identity, out, der)) {
             return true;
         }
     }
     return false;
 }
 
-/* The Node-ID of `c` that the SignerIdentity designates, or NULL. */
-static const uint8_t *designated(const struct overlay_doc *doc, const struct crypto *crypto,
-                                 const struct secblock_identity *identity, struct slice der,
-                                 const struct crypto_certificate *c)
+static enum err judge_block(struct judging *j, const struct secblock *block, size_t position,
+                            struct crypto_certificate *c, struct node_id *signer)
 {
-    uint8_t input[IDS_NODE_MAX + CERTIFICATE_BYTES];
-    uint8_t digest[CRYPTO_SHA256_BYTES];
-    struct rl_params params = {.node_id_length = doc->config.node_id_length};
-    for (size_t i = 0; i < c->node_id_count; i++) {
-        struct node_id id;
-        memcpy(id.bytes, c->node_ids[i], sizeof(id.bytes));
-        struct wr w = wr_init(input, sizeof(input));
-        secblock_wr_identity_input(&w, &params, (enum secblock_identity_type)identity->type, &id,
-                                   der);
-        crypto->sha256(slice_of(input, wr_len(&w)), digest);
-        if (wr_ok(&w) && slice_is_equal(slice_of(digest, sizeof(digest)), identity->hash)) {
-            return c->node_ids[i];
+    static const struct node_id no_id;
+    const struct secblock_identity *identity = &block->signature.identity;
+    struct slice der = j->certificates[position];
+    struct slice others[CERTIFICATES_CAP];
+    size_t other_count = 0;
+    /* A hash of the certificate alone is cheap to compare; judging a certificate is not. */
+    if (identity->type == SECBLOCK_IDENTITY_CERT_HASH && !is_hash_of(j, identity, &no_id, der)) {
+        return ERR_MORE;
+    }
+    for (size_t i = 0; i < j->certificate_count; i++) {
+        if (i != position) {
+            others[other_count++] = j->certificates[i];
         }
     }
-    return NULL;
+    enum err e =
+        j->crypto->certificate(der, others, other_count, &j->signers->trust, j->at_ms, c, j->why);
+    if (e != ERR_OK) {
+        return e;
+    }
+    if (j->at_ms < c->not_before_ms || j->at_ms > c->not_after_ms) {
+        *j->why = "the signer's certificate has expired, or is not valid yet"; /* ID-3 */
+        return ERR_EXPIRED;
+    }
+    return designated(j, identity, der, c, signer) ? ERR_OK : ERR_MORE;
 }
 
-enum err overlay_doc_verify(const struct overlay_doc *doc, const struct crypto *crypto,
-                            uint64_t at_ms, const char **why)
+/* The certificate of `block` that its SignerIdentity means, and the Node-ID. */
+static enum err find_signer(struct judging *j, const struct secblock *block,
+                            struct crypto_certificate *c, struct node_id *signer)
+{
+    struct secblock_certificate next;
+    struct rd r = rd_init(block->certificates);
+    enum err result = ERR_BAD_SIGNATURE;
+    while (secblock_certificate_next(&r, &next)) {
+        if (j->certificate_count == CERTIFICATES_CAP) {
+            *j->why = "more than 4 certificates in a signature";
+            return ERR_BAD_SIGNATURE;
+        }
+        if (next.type == SECBLOCK_CERTIFICATE_X509) {
+            j->certificates[j->certificate_count++] = next.der;
+        }
+    }
+    for (size_t i = 0; i < j->certificate_count; i++) {
+        enum err e = judge_block(j, block, i, c, signer);
+        if (e == ERR_OK) {
+            return ERR_OK;
+        }
+        result = e == ERR_MORE ? result : e;
+    }
+    if (result == ERR_BAD_SIGNATURE) {
+        *j->why = "the signer's certificate is not in the signature";
+    }
+    return result;
+}
+
+enum err overlay_doc_verify_block(struct slice bytes, struct slice blob,
+                                  const struct overlay_doc_signers *signers,
+                                  const struct crypto *crypto, uint64_t at_ms,
+                                  struct node_id *signer, const char **why)
 {
     struct secblock block;
-    struct secblock_certificate certificate;
-    struct crypto_trust trust = overlay_doc_trust(doc);
-    enum err result = ERR_BAD_SIGNATURE;
-    *why = "the document has no signature";
-    if (doc->signature.len == 0) {
-        return ERR_NOT_FOUND;
-    }
+    struct crypto_certificate c;
+    uint8_t len = signers->trust.node_id_length;
+    struct judging j = {.signers = signers, .crypto = crypto, .at_ms = at_ms, .why = why};
     *why = "the signature is not a SecurityBlock with a SHA-256 signer identity";
-    if (secblock_decode(doc->signature, &block) != ERR_OK ||
+    if (secblock_decode(bytes, &block) != ERR_OK ||
         block.signature.identity.hash_algorithm != SECBLOCK_HASH_SHA256) {
         return ERR_BAD_SIGNATURE;
     }
-    *why = "the signer's certificate is not in the signature";
-    struct rd r = rd_init(block.certificates);
-    for (unsigned seen = 0; seen < 8 && secblock_certificate_next(&r, &certificate); seen++) {
-        struct crypto_certificate c;
-        enum err e = crypto->certificate(certificate.der, NULL, 0, &trust, at_ms, &c, why);
-        if (e != ERR_OK) {
-            result = e;
-            continue;
-        }
-        const uint8_t *signer =
-            designated(doc, crypto, &block.signature.identity, certificate.der, &c);
-        if (signer == NULL) {
-            continue;
-        }
-        *why = "the signer is not one of the document's configuration-signers";
-        if (!is_listed(&doc->configuration_signers, signer)) {
-            return ERR_BAD_SIGNATURE;
-        }
-        *why = "the signature does not fit the bytes of <configuration>";
-        return crypto->verify(slice_of(c.public_key, c.public_key_len),
-                              (enum crypto_algorithm)block.signature.algorithm, doc->configuration,
-                              block.signature.value);
+    enum err e = find_signer(&j, &block, &c, signer);
+    if (e != ERR_OK) {
+        return e;
     }
-    return result;
+    if (!overlay_doc_lists(signers->allowed, signer, len)) {
+        *why = "the signer is not one of those that the document lists";
+        return ERR_BAD_SIGNATURE;
+    }
+    if (signers->bad != NULL && overlay_doc_lists(signers->bad, signer, len)) {
+        *why = "the signer is a bad-node of the document";
+        return ERR_BAD_CERTIFICATE;
+    }
+    *why = "the signature does not fit the bytes of the element";
+    return crypto->verify(slice_of(c.public_key, c.public_key_len),
+                          (enum crypto_algorithm)block.signature.algorithm, blob,
+                          block.signature.value);
+}
+
+enum err overlay_doc_verify(const struct overlay_doc *doc,
+                            const struct overlay_doc_signers *signers, const struct crypto *crypto,
+                            uint64_t at_ms, const char **why)
+{
+    struct node_id signer;
+    enum err e = ERR_NOT_FOUND;
+    *why = "the document has no signature";
+    for (size_t i = 0; i < doc->signature_count; i++) {
+        e = overlay_doc_verify_block(doc->signatures[i], doc->configuration, signers, crypto, at_ms,
+                                     &signer, why);
+        if (e == ERR_OK) {
+            break;
+        }
+    }
+    return e;
+}
+
+enum err overlay_doc_verify_first(const struct overlay_doc *doc, const struct crypto *crypto,
+                                  uint64_t at_ms, const char **why)
+{
+    struct overlay_doc_signers own = {.trust = overlay_doc_trust(doc),
+                                      .allowed = &doc->configuration_signers,
+                                      .bad = &doc->bad_nodes};
+    return overlay_doc_verify(doc, &own, crypto, at_ms, why);
 }

@@ -1,8 +1,86 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The scanner at the end only has to find tags in a document that libxml2 has already accepted as
- * well-formed and free of a DTD; it still never reads outside of the bytes. */
 #include "node/overlay_xml.h"
+#include <libxml/parser.h>
 #include <libxml/xmlmemory.h>
+#include <stdio.h>
+
+/* ---- documents ---- */
+
+xmlDoc *overlay_xml_open(struct slice xml, char *why, size_t cap)
+{
+    size_t line = 0;
+    size_t elements = 0;
+    const char *fault = NULL;
+    xmlParserCtxt *parser = NULL;
+    if (!overlay_span_check(xml, &elements, &line, &fault)) {
+        snprintf(why, cap, "line %zu: %s", line, fault);
+        return NULL;
+    }
+    parser = xmlNewParserCtxt();
+    if (parser == NULL) {
+        snprintf(why, cap, "no memory to read the document");
+        return NULL;
+    }
+    xmlDoc *doc = xmlCtxtReadMemory(parser, (const char *)xml.data, (int)xml.len, NULL, "UTF-8",
+                                    XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING);
+    if (doc == NULL) {
+        const char *said = parser->lastError.message;
+        snprintf(why, cap, "line %d: not well-formed XML: %.80s", parser->lastError.line,
+                 said != NULL ? said : "");
+    }
+    xmlFreeParserCtxt(parser);
+    if (doc != NULL && overlay_xml_count(doc) != elements) {
+        snprintf(why, cap, "tags and elements differ"); /* one of two readers is wrong: no risk */
+        xmlFreeDoc(doc);
+        doc = NULL;
+    }
+    return doc;
+}
+
+/* The element behind `e` in document order, NULL at the end. */
+static const xmlNode *next_element(const xmlNode *e)
+{
+    const xmlNode *n = e;
+    do {
+        if (n->type == XML_ELEMENT_NODE && n->children != NULL) {
+            n = n->children;
+            continue;
+        }
+        while (n != NULL && n->next == NULL) {
+            n = n->parent != NULL && n->parent->type == XML_ELEMENT_NODE ? n->parent : NULL;
+        }
+        n = n == NULL ? NULL : n->next;
+    } while (n != NULL && n->type != XML_ELEMENT_NODE);
+    return n;
+}
+
+size_t overlay_xml_count(const xmlDoc *doc)
+{
+    size_t count = 0;
+    for (const xmlNode *e = xmlDocGetRootElement(doc); e != NULL; e = next_element(e)) {
+        count++;
+    }
+    return count;
+}
+
+bool overlay_xml_span(struct slice xml, const xmlNode *wanted, struct overlay_span *out)
+{
+    char name[128];
+    size_t number = 0;
+    const xmlNode *e = xmlDocGetRootElement(wanted->doc);
+    while (e != NULL && e != wanted) {
+        e = next_element(e);
+        number++;
+    }
+    bool has_prefix = wanted->ns != NULL && wanted->ns->prefix != NULL;
+    int len =
+        snprintf(name, sizeof(name), "%s%s%s", has_prefix ? (const char *)wanted->ns->prefix : "",
+                 has_prefix ? ":" : "", (const char *)wanted->name);
+    return e != NULL && len > 0 && (size_t)len < sizeof(name) &&
+           overlay_span_find(xml, number, out) && slice_is_equal(out->name, slice_text(name));
+}
+
+/* ---- elements ---- */
 
 bool overlay_xml_is(const xmlNode *node, const char *ns, const char *name)
 {
@@ -54,6 +132,25 @@ static bool copy_trimmed(xmlChar *text, char *out, size_t cap)
 bool overlay_xml_text(const xmlNode *e, char *out, size_t cap)
 {
     return copy_trimmed(xmlNodeGetContent(e), out, cap);
+}
+
+bool overlay_xml_copy(const xmlNode *e, bool trimmed, struct arena *arena, struct slice *out)
+{
+    xmlChar *content = xmlNodeGetContent(e);
+    struct slice s = content == NULL ? SLICE_EMPTY : slice_text((const char *)content);
+    s = trimmed ? trim(s) : s;
+    bool fits = s.len <= arena->cap - arena->used;
+    if (fits && s.len > 0) {
+        uint8_t *copy = ARENA_ARRAY(arena, uint8_t, s.len);
+        memcpy(copy, s.data, s.len);
+        *out = slice_of(copy, s.len);
+    } else {
+        *out = SLICE_EMPTY;
+    }
+    if (content != NULL) {
+        xmlFree(content);
+    }
+    return fits;
 }
 
 bool overlay_xml_has_attribute(const xmlNode *e, const char *name)
@@ -161,9 +258,9 @@ static bool take_digits(struct slice *s, size_t count, int64_t min, int64_t max,
     return *out >= min;
 }
 
-static bool take_char(struct slice *s, char upper)
+static bool take_char(struct slice *s, char c)
 {
-    if (s->len == 0 || (s->data[0] & 0xdf) != ((uint8_t)upper & 0xdf)) {
+    if (s->len == 0 || s->data[0] != (uint8_t)c) {
         return false;
     }
     *s = slice_from(*s, 1);
@@ -179,27 +276,18 @@ static int64_t days_of(int64_t year, int64_t month, int64_t day)
     return 365 * y + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5 + day - 1 - 719468;
 }
 
-/* The offset from UTC: Z, +hh:mm or -hh:mm. */
-static bool take_offset(struct slice *s, int64_t *offset_s)
+/* Times are UTC (11.1): Z, or an offset of zero. */
+static bool is_utc(struct slice s)
 {
-    int64_t hours = 0;
-    int64_t minutes = 0;
-    *offset_s = 0;
-    if (take_char(s, 'Z')) {
-        return true;
-    }
-    bool east = s->len > 0 && s->data[0] == '+';
-    if (s->len != 6 || (!east && s->data[0] != '-') || s->data[3] != ':') {
-        return false;
-    }
-    struct slice h = slice_sub(*s, 1, 2);
-    struct slice m = slice_sub(*s, 4, 2);
-    if (!take_digits(&h, 2, 0, 23, &hours) || !take_digits(&m, 2, 0, 59, &minutes)) {
-        return false;
-    }
-    *offset_s = (hours * 3600 + minutes * 60) * (east ? 1 : -1);
-    *s = SLICE_EMPTY;
-    return true;
+    return slice_is_equal(s, SLICE_LITERAL("Z")) || slice_is_equal(s, SLICE_LITERAL("+00:00")) ||
+           slice_is_equal(s, SLICE_LITERAL("-00:00"));
+}
+
+static int64_t days_in(int64_t year, int64_t month)
+{
+    static const uint8_t days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+    bool is_leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+    return month == 2 && is_leap ? 29 : days[month - 1];
 }
 
 bool overlay_xml_time(struct slice s, uint64_t *out_ms)
@@ -210,112 +298,23 @@ bool overlay_xml_time(struct slice s, uint64_t *out_ms)
     int64_t hour = 0;
     int64_t minute = 0;
     int64_t second = 0;
-    int64_t offset_s = 0;
     bool ok = take_digits(&s, 4, 1970, 9999, &year) && take_char(&s, '-') &&
               take_digits(&s, 2, 1, 12, &month) && take_char(&s, '-') &&
               take_digits(&s, 2, 1, 31, &day) && take_char(&s, 'T') &&
               take_digits(&s, 2, 0, 23, &hour) && take_char(&s, ':') &&
               take_digits(&s, 2, 0, 59, &minute) && take_char(&s, ':') &&
               take_digits(&s, 2, 0, 60, &second);
+    size_t fraction = 0;
     if (ok && take_char(&s, '.')) {
-        while (s.len > 0 && s.data[0] >= '0' && s.data[0] <= '9') {
+        for (; s.len > 0 && s.data[0] >= '0' && s.data[0] <= '9'; fraction++) {
             s = slice_from(s, 1);
         }
+        ok = fraction > 0;
     }
-    if (!ok || !take_offset(&s, &offset_s) || s.len != 0) {
+    if (!ok || !is_utc(s) || day > days_in(year, month)) {
         return false;
     }
-    int64_t at_s =
-        days_of(year, month, day) * 86400 + hour * 3600 + minute * 60 + second - offset_s;
-    *out_ms = at_s < 0 ? 0 : (uint64_t)at_s * 1000;
+    int64_t at_s = days_of(year, month, day) * 86400 + hour * 3600 + minute * 60 + second;
+    *out_ms = (uint64_t)at_s * 1000;
     return true;
-}
-
-/* One markup item that begins at `at` (a '<'): where it ends, and whether it is a start or end tag
- * of `name` whatever its prefix. */
-enum markup { MARKUP_OTHER, MARKUP_START, MARKUP_EMPTY, MARKUP_END };
-
-static size_t skip_to(struct slice xml, size_t from, const char *terminator)
-{
-    struct slice rest = slice_from(xml, from);
-    const uint8_t *hit =
-        rest.len == 0 ? NULL : memmem(rest.data, rest.len, terminator, strlen(terminator));
-    return hit == NULL ? xml.len : (size_t)(hit - xml.data) + strlen(terminator);
-}
-
-/* The '>' that closes a tag; one inside a quoted attribute value does not count. */
-static size_t tag_end(struct slice xml, size_t from)
-{
-    uint8_t quote = 0;
-    for (size_t i = from; i < xml.len; i++) {
-        uint8_t c = xml.data[i];
-        if (quote != 0) {
-            quote = c == quote ? 0 : quote;
-        } else if (c == '"' || c == '\'') {
-            quote = c;
-        } else if (c == '>') {
-            return i + 1;
-        }
-    }
-    return xml.len;
-}
-
-static bool is_prefix_at(struct slice xml, size_t at, const char *text)
-{
-    return slice_is_equal(slice_sub(xml, at, strlen(text)), slice_text(text));
-}
-
-static enum markup next_markup(struct slice xml, size_t at, const char *name, size_t *end)
-{
-    static const char *const skipped[][2] = {{"<!--", "-->"}, {"<![CDATA[", "]]>"}, {"<?", "?>"}};
-    for (size_t i = 0; i < ARRAY_COUNT(skipped); i++) {
-        if (is_prefix_at(xml, at, skipped[i][0])) {
-            *end = skip_to(xml, at + strlen(skipped[i][0]), skipped[i][1]);
-            return MARKUP_OTHER;
-        }
-    }
-    bool closing = is_prefix_at(xml, at, "</");
-    size_t begin = at + (closing ? 2 : 1);
-    size_t stop = begin;
-    *end = tag_end(xml, at);
-    while (stop < xml.len && !is_space(xml.data[stop]) && xml.data[stop] != '>' &&
-           xml.data[stop] != '/') {
-        if (xml.data[stop++] == ':') {
-            begin = stop;
-        }
-    }
-    if (!slice_is_equal(slice_of(xml.data + begin, stop - begin), slice_text(name))) {
-        return MARKUP_OTHER;
-    }
-    if (closing) {
-        return MARKUP_END;
-    }
-    return *end >= 2 && xml.data[*end - 2] == '/' ? MARKUP_EMPTY : MARKUP_START;
-}
-
-bool overlay_xml_span(struct slice xml, const char *name, size_t position, struct slice *out)
-{
-    size_t seen = 0;
-    size_t start = SIZE_MAX;
-    for (size_t at = 0; at < xml.len;) {
-        size_t end = 0;
-        if (xml.data[at] != '<') {
-            at++;
-            continue;
-        }
-        enum markup found = next_markup(xml, at, name, &end);
-        if (found == MARKUP_START) {
-            start = at;
-        }
-        if ((found == MARKUP_END && start != SIZE_MAX) || found == MARKUP_EMPTY) {
-            size_t from = found == MARKUP_EMPTY ? at : start;
-            if (seen++ == position) {
-                *out = slice_of(xml.data + from, end - from);
-                return true;
-            }
-            start = SIZE_MAX;
-        }
-        at = end;
-    }
-    return false;
 }

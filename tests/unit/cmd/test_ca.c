@@ -3,6 +3,7 @@
 #include "cmd/ca.h"
 #include "cmd/setup.h"
 #include "link/crypto_boring.h"
+#include "node/overlay_schema.h"
 #include <criterion/criterion.h>
 #include <ftw.h>
 #include <stdio.h>
@@ -97,6 +98,8 @@ Test(ca, document_verifies)
                                                        CRYPTO_RSA_SHA256};
     static uint8_t block[65536];
     static struct overlay_doc doc;
+    struct overlay_schema *schema = overlay_schema_new();
+    cr_assert_not_null(schema);
     for (size_t i = 0; i < ARRAY_COUNT(algorithms); i++) {
         char dir[16];
         char path[FILES_PATH_CAP];
@@ -108,9 +111,14 @@ Test(ca, document_verifies)
         cr_assert_eq(files_join(dir, "overlay.xml", path), ERR_OK);
         cr_assert_eq(files_read(path, &xml, NULL), ERR_OK);
         arena_init(&arena, block, sizeof(block));
-        cr_assert_eq(overlay_doc_parse(xml, SLICE_EMPTY, &arena, &doc, why), ERR_OK, "%s", why);
-        cr_assert_eq(overlay_doc_verify(&doc, crypto_boring(), NOW_MS, &reason), ERR_OK, "%s",
+        cr_assert_eq(overlay_doc_parse(schema, xml, SLICE_EMPTY, &arena, &doc, why), ERR_OK, "%s",
+                     why);
+        cr_assert_eq(overlay_doc_verify_first(&doc, crypto_boring(), NOW_MS, &reason), ERR_OK, "%s",
                      reason);
+        cr_assert_eq(overlay_doc_join_check(&doc, NOW_MS, why), ERR_OK, "%s", why);
+        cr_assert_lt(xml.len, 15000, "A-10: a ConfigUpdate must carry it");
+        overlay_doc_accept_kinds(&doc, crypto_boring(), NOW_MS);
+        cr_assert_eq(doc.config.kind_count, 3, "%s", doc.kinds[0].refusal);
         cr_assert(doc.config.no_ice);
         cr_assert_eq(doc.config.replica_min_hosts, 3);
         cr_assert_eq(doc.config.sequence, 1);
@@ -124,9 +132,19 @@ Test(ca, document_verifies)
         uint8_t *digit = memmem(bytes, doc.configuration.len, "6084", 4);
         cr_assert_not_null(digit);
         digit[0] = '7';
-        cr_assert_eq(overlay_doc_verify(&doc, crypto_boring(), NOW_MS, &reason), ERR_BAD_SIGNATURE);
+        cr_assert_eq(overlay_doc_verify_first(&doc, crypto_boring(), NOW_MS, &reason),
+                     ERR_BAD_SIGNATURE);
+        /* One in a <kind>, and that Kind is not taken over (CF-3). */
+        uint8_t *size = (uint8_t *)(uintptr_t)doc.kinds[1].bytes.data;
+        size = memmem(size, doc.kinds[1].bytes.len, "2048", 4);
+        cr_assert_not_null(size);
+        size[0] = '9';
+        overlay_doc_accept_kinds(&doc, crypto_boring(), NOW_MS);
+        cr_assert_eq(doc.config.kind_count, 2);
+        cr_assert_not_null(doc.kinds[1].refusal);
         free((void *)(uintptr_t)xml.data);
     }
+    overlay_schema_free(schema);
 }
 
 Test(ca, secrets_have_mode_0600)
