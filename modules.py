@@ -295,6 +295,7 @@ UNIT_TESTS = {
 # Criterion tests across folders: they link everything.
 WIDE_TESTS = {
     'tests/vector': names('''
+        test_config_vectors
         test_fragment_vectors
         test_receive_vectors
         test_stun_vectors
@@ -315,6 +316,7 @@ TEST_SUPPORT = {
         run_ack
         run_base
         run_chord
+        run_config
         run_digest
         run_fragment
         run_peer

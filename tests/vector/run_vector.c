@@ -2,6 +2,7 @@
 #include "tests/vector/run_vector.h"
 #include "tests/vector/run_ack.h"
 #include "tests/vector/run_chord.h"
+#include "tests/vector/run_config.h"
 #include "tests/vector/run_digest.h"
 #include "tests/vector/run_fragment.h"
 #include "tests/vector/run_receive.h"
@@ -45,6 +46,9 @@ bool run_vector(const json_t *vector, char *why, size_t cap)
     }
     if (is(vector, "Fragments")) {
         return run_fragment(vector, why, cap);
+    }
+    if (run_config_knows(type)) {
+        return run_config(vector, why, cap);
     }
     if (run_chord_knows(type)) {
         return run_chord(vector, why, cap);
