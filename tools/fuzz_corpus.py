@@ -43,7 +43,15 @@ DOCUMENT = '''<?xml version="1.0"?><overlay xmlns="urn:ietf:params:xml:ns:p2p:co
 </chord:chord-reactive><required-kinds><kind-block><kind name="SIP-REGISTRATION">
 <data-model>DICTIONARY</data-model><access-control>USER-NODE-MATCH</access-control>
 <max-count>7</max-count><max-size>100</max-size></kind><kind-signature>AAAA</kind-signature>
+</kind-block><kind-block><kind id="4026531841"><data-model>ARRAY</data-model>
+<access-control>NODE-MULTIPLE</access-control><max-node-multiple>3</max-node-multiple>
+<max-count>22</max-count><max-size>4</max-size></kind><kind-signature>AQI=</kind-signature>
 </kind-block></required-kinds><configuration-signer>47112162e84c69ba</configuration-signer>
+<kind-signer>47112162e84c69ba</kind-signer>
+<enrollment-server><url>https://a.example/</url></enrollment-server><turn-density>0</turn-density>
+<overlay-link-protocol>TLS</overlay-link-protocol><shared-secret> x </shared-secret>
+<mandatory-extension>urn:ietf:params:xml:ns:p2p:config-chord</mandatory-extension>
+<e:x xmlns:e="urn:e" e:y="1">z<configuration/></e:x>
 <bad-node>6eba45d31a900c06</bad-node></configuration><signature>AQIDBA==</signature></overlay>'''
 
 
@@ -250,14 +258,30 @@ def stun_seeds():
                 yield 'stun', b'\7' + bytes.fromhex(v['hex'])  # length, cookie, CRC put right
 
 
+def document_seeds():
+    """The first byte as fuzz_overlay_doc.c has it; large base64 is cut short, it is all alike."""
+    signed, foreign = b'\x21', b'\x61'
+    yield signed + DOCUMENT.encode()
+    yield foreign + re.sub(r'\n', '', DOCUMENT).encode()
+    block = re.search(r'<kind-block>.*?</kind-block>', DOCUMENT, re.S).group()
+    yield b'\x03' + block.encode()
+    for name in ('config', 'config_bad'):
+        with open('tests/vectors/%s.jsonl' % name, encoding='utf-8') as f:
+            for line in f:
+                text = re.sub(r'[A-Za-z0-9+/\n]{64,}={0,2}', 'AQIDBA==', json.loads(line)['xml'])
+                if len(text) < 2 * LARGEST:
+                    yield signed + text.encode()
+                if text.count('<configuration ') > 1 and len(text) < 4 * LARGEST:
+                    yield b'\x05' + text.encode()
+
+
 def other_seeds():
     yield from sip_seeds()
     yield from stun_seeds()
     yield from (('link', seed) for seed in link_seeds())
     yield from (('frag', seed) for seed in frag_seeds())
     yield from (('node', seed) for seed in node_seeds())
-    yield 'overlay_doc', b'\x01' + DOCUMENT.encode()
-    yield 'overlay_doc', b'\x01' + re.sub(r'\n', '', DOCUMENT).encode()
+    yield from (('overlay_doc', seed) for seed in document_seeds())
     frames = bytes.fromhex('8000000000000003414243' '8100000000ffffffff' '8000000001000000')
     yield 'frame', bytes([0, 200, 1]) + frames
     yield 'message', bytes([bodies().index('uri') + 1, 0]) + \
