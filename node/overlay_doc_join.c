@@ -94,6 +94,10 @@ enum err overlay_doc_join_check(const struct overlay_doc *doc, uint64_t at_ms, c
         return fail(why, ERR_UNSUPPORTED, "CHORD-RELOAD takes Node-IDs of 16 bytes only",
                     SLICE_EMPTY); /* */
     }
+    if (doc->has_shared_secret) { /* links by TLS-PSK or TLS-SRP (13.4) */
+        return fail(why, ERR_UNSUPPORTED, "admission by shared-secret is not supported",
+                    SLICE_EMPTY);
+    }
     enum err e = judge_extensions(doc, why);
     if (e == ERR_OK) {
         e = judge_links(doc, why);

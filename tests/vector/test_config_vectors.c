@@ -135,7 +135,7 @@ static void check_join(void *ctx, const json_t *v, int line)
     cr_assert_eq(e, ERR_OK, "%s: %s", run_base_text(v, "name"), why);
     e = overlay_doc_join_check(&doc, 0, why);
     bool can = doc.config.node_id_length == 16 && doc.mandatory_extensions.count == 0 &&
-               doc.config.no_ice && doc.config.max_message_bytes <= 65535;
+               doc.config.no_ice && !doc.has_shared_secret && doc.config.max_message_bytes <= 65535;
     cr_expect_eq(e, can ? ERR_OK : ERR_UNSUPPORTED, "%s: %s", run_base_text(v, "name"), why);
 }
 

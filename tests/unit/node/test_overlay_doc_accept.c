@@ -106,7 +106,15 @@ static void put_base64(struct draft *d, struct slice bytes)
 }
 
 /* How a SecurityBlock may be made wrong. */
-enum form { FORM_GOOD, FORM_WITH_IDENTITY, FORM_NODE_ID_HASH, FORM_SHA1_HASH, FORM_NO_CERTIFICATE };
+enum form {
+    FORM_GOOD,
+    FORM_WITH_IDENTITY,
+    FORM_NODE_ID_HASH,
+    FORM_SHA1_HASH,
+    FORM_NO_CERTIFICATE,
+    FORM_ANOTHER_FIRST,
+    FORM_TOO_MANY
+};
 
 static struct slice block_over(struct slice blob, const struct person *by, enum form form)
 {
@@ -117,6 +125,7 @@ static struct slice block_over(struct slice blob, const struct person *by, enum 
     uint8_t signature[CRYPTO_SIGNATURE_CAP];
     size_t len = 0;
     struct slice der = slice_of(by->der, by->der_len);
+    struct slice root_der = slice_of(root.der, root.der_len);
     const struct rl_params params = {.node_id_length = 16};
     struct node_id id;
     memcpy(id.bytes, by->node_ids[0], sizeof(id.bytes));
@@ -143,7 +152,16 @@ static struct slice block_over(struct slice blob, const struct person *by, enum 
     cr_assert_eq(crypto_boring()->sign(by->key, wr_slice(&m), signature, &len), ERR_OK);
     s.value = slice_of(signature, len);
     struct wr w = wr_init(out, sizeof(out));
-    secblock_wr_x509(&w, &der, form == FORM_NO_CERTIFICATE ? 0 : 1, &s);
+    /* The signer's certificate stands last. */
+    struct slice all[] = {slice_of(signers[2].der, signers[2].der_len), root_der, root_der,
+                          root_der, der};
+    size_t count = form == FORM_NO_CERTIFICATE  ? 0
+                   : form == FORM_ANOTHER_FIRST ? 2
+                   : form == FORM_TOO_MANY      ? 5
+                                                : 1;
+    all[1] = form == FORM_ANOTHER_FIRST ? der : root_der;
+    all[0] = count == 1 ? der : all[0];
+    secblock_wr_x509(&w, all, count, &s);
     cr_assert(wr_ok(&w));
     return wr_slice(&w);
 }
@@ -264,6 +282,10 @@ Test(overlay_doc_accept, cf1_signatures)
     cr_expect_eq(verify_first(&p), ERR_BAD_SIGNATURE);
     p.form = FORM_NO_CERTIFICATE;
     cr_expect_eq(verify_first(&p), ERR_BAD_SIGNATURE);
+    p.form = FORM_ANOTHER_FIRST;
+    cr_expect_eq(verify_first(&p), ERR_OK);
+    p.form = FORM_TOO_MANY;
+    cr_expect_eq(verify_first(&p), ERR_BAD_SIGNATURE, "work on hostile buckets is bounded");
     p.form = FORM_GOOD;
     p.by = &signers[2];
     cr_expect_eq(verify_first(&p), ERR_BAD_SIGNATURE, "not listed");
@@ -622,6 +644,7 @@ Test(overlay_doc_accept, what_we_can_join)
         {"<overlay-link-protocol>X</overlay-link-protocol>"
          "<overlay-link-protocol>TLS</overlay-link-protocol>",
          "", ERR_OK},
+        {"<shared-secret>x</shared-secret>", "shared-secret", ERR_UNSUPPORTED},
         {"<max-message-size>999</max-message-size>", "max-message-size", ERR_UNSUPPORTED},
         {"<max-message-size>65536</max-message-size>", "1000 to 65535", ERR_UNSUPPORTED},
         {"<overlay-reliability-timer>60001</overlay-reliability-timer>", "timer", ERR_UNSUPPORTED},
