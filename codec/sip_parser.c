@@ -186,7 +186,8 @@ static void read_start_line(struct sip_parser *p, struct slice line)
     }
 }
 
-/* Content-Length frames, so it is read at once.  False: no telling where the message ends. */
+/* Content-Length frames, so it is read at once.  False: no telling where the message ends, unless
+ * it is a datagram. */
 static bool read_length(struct sip_parser *p, struct slice value, size_t offset)
 {
     uint32_t length = 0;
@@ -252,7 +253,7 @@ HOT static bool read_header(struct sip_parser *p, struct slice bytes, size_t eol
                       .end = (uint16_t)(eol + 2),
                   });
     return id != SIP_HDR_CONTENT_LENGTH ||
-           read_length(p, slice_of(data + value, value_end - value), value);
+           read_length(p, slice_of(data + value, value_end - value), value) || !p->is_stream;
 }
 
 /* The slices of the result, now that it is known where the bytes stand. */
@@ -406,6 +407,12 @@ enum sip_parse sip_parser_datagram(struct sip_parser *p, struct slice bytes)
     if (result != SIP_PARSE_MORE) {
         return result;
     }
-    note(p, 400, p->head_end, p->state == BODY ? "Body Cut Short" : "Head Cut Short");
-    return lose(p, slice_from(bytes, pings));
+    bytes = slice_from(bytes, pings);
+    if (p->state == BODY) { /* 18.3: SHOULD be answered with 400, for which the head is enough */
+        note(p, 400, p->head_end, "Body Cut Short");
+        p->body_len = (uint32_t)(bytes.len - p->head_end);
+        return finish(p, bytes);
+    }
+    note(p, 400, p->head_end, "Head Cut Short");
+    return lose(p, bytes);
 }

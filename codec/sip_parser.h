@@ -56,6 +56,7 @@ void sip_parser_init(struct sip_parser *p, bool is_stream);
 enum sip_parse sip_parser_feed(struct sip_parser *p, struct slice bytes) MUST_USE;
 
 /* A datagram: OK or BAD.  Without Content-Length the body reaches to the end; bytes behind
- * Content-Length are ignored; fewer than it are a fault (18.3).  A datagram of nothing but CRLF is
- * a keep-alive: event PING for a double one, else CRLF. */
+ * Content-Length are ignored; fewer than it are a fault (18.3), as is a Content-Length that is no
+ * number: the message is framed all the same, it is what there is.  A datagram of nothing but CRLF
+ * is a keep-alive: event PING for a double one, else CRLF. */
 enum sip_parse sip_parser_datagram(struct sip_parser *p, struct slice bytes) MUST_USE;

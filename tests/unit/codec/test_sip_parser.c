@@ -255,6 +255,38 @@ Test(sip_parser, faults_say_whether_the_stream_goes_on)
     }
 }
 
+/* RFC 3261 18.3: a datagram ends where it ends.  Whatever its Content-Length says, what came is one
+ * message: a request can be answered with 400. */
+Test(sip_parser, datagrams_are_framed_whatever_their_length_says)
+{
+    static const struct {
+        const char *more;
+        const char *why;
+        size_t body_len;
+    } cases[] = {
+        {"l: 5\r\nTo: x\r\n\r\nfour", "Body Cut Short", 4},
+        {"l: 1\r\nTo: x\r\n\r\n", "Body Cut Short", 0},
+        {"l: -1\r\nTo: x\r\n\r\nfour", "Bad Content-Length", 4},
+        {"l:\r\nTo: x\r\n\r\nfour", "Bad Content-Length", 4},
+        {"l: 2\r\nl: 3\r\nTo: x\r\n\r\nfour", "Conflicting Content-Length", 2},
+        {"l: 9\r\nl: 3\r\nTo: x\r\n\r\nfour", "Conflicting Content-Length", 4},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        struct sip_parser p;
+        char text[128];
+        (void)snprintf(text, sizeof(text), "\r\nA sip:a SIP/2.0\r\n%s", cases[i].more);
+        struct slice bytes = fixture_copy(slice_text(text));
+        sip_parser_init(&p, false);
+        cr_expect_eq(sip_parser_datagram(&p, bytes), SIP_PARSE_BAD, "case %zu", i);
+        cr_expect_eq(p.fault.status, 400);
+        cr_expect_str_eq(p.fault.why, cases[i].why, "case %zu", i);
+        cr_expect(fixture_is(sip_msg_first(&p.msg, SIP_HDR_TO), "x"), "case %zu", i);
+        cr_expect_eq(p.msg.body.len, cases[i].body_len, "case %zu", i);
+        cr_expect_eq(p.consumed, p.msg.bytes.len, "case %zu", i);
+        fixture_free(bytes);
+    }
+}
+
 /* RFC 5626 3.5.1: two CRLF ask for one. */
 Test(sip_parser, keep_alive)
 {
