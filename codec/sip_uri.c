@@ -3,6 +3,7 @@
  * class; escapes stay as they are and are known to be good afterwards.  Comparing walks both texts
  * with escapes resolved on the way, so nothing is copied. */
 #include "codec/sip_uri.h"
+#include "core/address.h"
 
 /* Characters of `classes` and good escapes only. */
 static bool is_escaped_text(struct slice s, uint8_t classes)
@@ -267,25 +268,37 @@ static bool is_param_decisive(struct slice name)
 }
 
 /* Every parameter of `a` that `b` has too has the same value there, and those that `b` lacks do not
- * matter (where `all`: there are none). */
+ * matter (where `all`: there are none).  One that comes twice, which 19.1.1 forbids, matches any of
+ * its namesakes: a URI must equal itself. */
 static bool is_params_covered(struct slice a, struct slice b, bool all)
 {
     struct sip_lex_param x, y;
     while (sip_lex_param(&a, &x) == ERR_OK) {
         struct slice rest = b;
-        bool found = false;
-        while (!found && sip_lex_param(&rest, &y) == ERR_OK) {
-            found = is_same(x.name, y.name, true);
-        }
-        if (found) {
-            if (x.has_value != y.has_value || !is_same(x.value, y.value, true)) {
-                return false;
+        bool is_found = false, is_matched = false;
+        while (!is_matched && sip_lex_param(&rest, &y) == ERR_OK) {
+            if (is_same(x.name, y.name, true)) {
+                is_found = true;
+                is_matched = x.has_value == y.has_value && is_same(x.value, y.value, true);
             }
-        } else if (all || is_param_decisive(x.name)) {
+        }
+        if (!is_matched && (is_found || all || is_param_decisive(x.name))) {
             return false;
         }
     }
     return true;
+}
+
+/* Two ways to write one address are one host (RFC 5954 4.2, which amends 19.1.4). */
+static bool is_host_equal(const struct sip_uri *a, const struct sip_uri *b)
+{
+    struct address x, y;
+    if (slice_is_equal_nocase(a->host, b->host)) {
+        return true;
+    }
+    return a->host_kind == SIP_LEX_HOST_IPV6 && b->host_kind == SIP_LEX_HOST_IPV6 &&
+           address_parse(a->host, 0, &x) == ERR_OK && address_parse(b->host, 0, &y) == ERR_OK &&
+           address_is_same_host(&x, &y);
 }
 
 static unsigned count_header(struct slice headers, struct slice name, struct slice value)
@@ -351,8 +364,7 @@ bool sip_uri_is_equal(const struct sip_uri *a, const struct sip_uri *b)
     }
     return a->has_user == b->has_user && a->has_password == b->has_password && a->port == b->port &&
            is_same(a->user, b->user, false) && is_same(a->password, b->password, false) &&
-           slice_is_equal_nocase(a->host, b->host) &&
-           is_params_covered(a->params, b->params, false) &&
+           is_host_equal(a, b) && is_params_covered(a->params, b->params, false) &&
            is_params_covered(b->params, a->params, false) &&
            is_headers_covered(a->headers, b->headers) && is_headers_covered(b->headers, a->headers);
 }

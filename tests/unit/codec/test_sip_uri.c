@@ -156,6 +156,13 @@ Test(sip_uri, compares_as_19_1_4)
         {"sip:%41@b", "sip:%61@b", false},
         {"sip:a@b?x=1&x=1", "sip:a@b?x=1", false},
         {"sip:a@b?x=1&y=2&x=1", "sip:a@b?y=2&x=1&x=1", true},
+        {"sip:a@b;x=1;x=2", "sip:a@b;x=2;x=1", true}, /* not allowed, but equal to itself */
+        {"sip:a@b;x=1;x=2", "sip:a@b;x=1", false},
+        {"sip:a@[2001:db8::1]", "sip:a@[2001:DB8:0:0::0001]", true}, /* RFC 5954 4.2 */
+        {"sip:a@[::ffff:192.0.2.1]", "sip:a@[::FFFF:c000:201]", true},
+        {"sip:a@[2001:db8::1]", "sip:a@[2001:db8::2]", false},
+        {"sip:a@[::ffff:192.0.2.1]", "sip:a@192.0.2.1", false},
+        {"sip:a@[2001:db8:::1]", "sip:a@[2001:db8:::1]", true},
         {"tel:+1-201-555-0123", "tel:+1(201)5550123", true},
         {"tel:+358-555-1234567;postd=pp22", "tel:+358-555-1234567;POSTD=PP22", true},
         {"tel:1;phone-context=a", "tel:1", false},
