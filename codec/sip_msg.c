@@ -225,3 +225,16 @@ enum err sip_msg_check(const struct sip_msg *m, struct sip_msg_core *core, struc
     }
     return ERR_OK;
 }
+
+enum err sip_msg_check_extensions(const struct sip_msg *m, struct sip_fault *fault)
+{
+    struct sip_msg_items it = sip_msg_items(m, SIP_HDR_PROXY_REQUIRE);
+    struct slice item;
+    *fault = (struct sip_fault){0};
+    if (!m->is_request || m->method == SIP_METHOD_ACK || m->method == SIP_METHOD_CANCEL ||
+        sip_msg_items_next(&it, &item) == ERR_NOT_FOUND) {
+        return ERR_OK;
+    }
+    note(fault, 420, m->headers[it.index].value, "Bad Extension");
+    return ERR_UNSUPPORTED;
+}

@@ -85,7 +85,7 @@ bool sip_msg_has_option(const struct sip_msg *m, enum sip_hdr_id id, struct slic
 
 /* Why something was refused. */
 struct sip_fault {
-    uint16_t status; /* to answer a request with: 400, 416, 505, 513 */
+    uint16_t status; /* to answer a request with: 400, 416, 420, 505, 513 */
     uint32_t offset; /* from the first byte of the message */
     const char *why; /* short, static; fit for a reason phrase */
 };
@@ -119,3 +119,8 @@ struct sip_msg_core {
  * methods, Require and the like are no matter of this. */
 enum err sip_msg_check(const struct sip_msg *m, struct sip_msg_core *core,
                        struct sip_fault *fault) MUST_USE;
+
+/* Does a request ask of proxies what we do not have (RFC 3261 16.3 step 5)?  We have no extension
+ * that a proxy need be asked for, so ERR_UNSUPPORTED with status 420 when Proxy-Require names any.
+ * ACK and CANCEL are exempt (8.2.2.3). */
+enum err sip_msg_check_extensions(const struct sip_msg *m, struct sip_fault *fault) MUST_USE;

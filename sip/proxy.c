@@ -472,6 +472,7 @@ static void say_methods(struct turn *t, struct sip *s, const struct sip_rx *rx, 
 static bool is_sound(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx)
 {
     uint8_t mark[TX_LOOP_BYTES];
+    struct sip_fault fault;
     if (rx->core.has_max_forwards && rx->core.max_forwards == 0 &&
         rx->m->method != SIP_METHOD_REGISTER) {
         metric_add(t->metrics, METRIC_sip_refused_loop, 1);
@@ -484,14 +485,12 @@ static bool is_sound(struct turn *t, struct sip *s, const struct sip_rx *rx, str
         reply_stranger(t, s, rx, tx, 482, "The request has been here before");
         return false;
     }
-    if (sip_msg_has(rx->m, SIP_HDR_PROXY_REQUIRE)) {
+    if (sip_msg_check_extensions(rx->m, &fault) != ERR_OK) {
         struct sip_writer w;
-        reply_begin(t, s, rx, 420, &w);
+        reply_begin(t, s, rx, fault.status, &w);
         sip_write_header(&w, SIP_HDR_UNSUPPORTED, sip_msg_first(rx->m, SIP_HDR_PROXY_REQUIRE));
-        if (tx != NULL) {
-            reply_finish(t, s, rx, NULL, 420, &w);
-            tx_server_forget(t, s, tx);
-        }
+        reply_finish(t, s, rx, NULL, fault.status, &w);
+        tx_server_forget(t, s, tx);
         return false;
     }
     return true;

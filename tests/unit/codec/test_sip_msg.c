@@ -2,16 +2,8 @@
 /* The first judgement of a message: RFC 3261 8.2 and 16.3, the torture messages of RFC 4475 and RFC
  * 5118 with the verdict that the RFC gives each of them. */
 #include "tests/unit/codec/sip_fixture.h"
+#include "tests/unit/codec/sip_verdicts.h"
 #include <criterion/criterion.h>
-
-/* status 0: accepted. */
-struct verdict {
-    const char *file;
-    enum sip_parse parse;
-    enum err check;
-    uint16_t status;
-    bool is_answerable; /* enough of it is known to send that status */
-};
 
 static void judge(const char *folder, const struct verdict *v)
 {
@@ -31,6 +23,12 @@ static void judge(const char *folder, const struct verdict *v)
     cr_expect_eq(first->status, v->status, "%s: %u %s", path, first->status,
                  first->why == NULL ? "" : first->why);
     cr_expect(first->offset <= bytes.len, "%s", path);
+    if (v->check == ERR_OK) {
+        struct sip_fault more;
+        cr_expect_eq(sip_msg_check_extensions(&p.msg, &more),
+                     v->extensions == 0 ? ERR_OK : ERR_UNSUPPORTED, "%s", path);
+        cr_expect_eq(more.status, v->extensions, "%s", path);
+    }
     bool is_answerable =
         core.has_via && core.has_from && core.has_to && core.has_cseq && core.has_call_id;
     cr_expect_eq(is_answerable, v->is_answerable, "%s", path);
@@ -39,84 +37,15 @@ static void judge(const char *folder, const struct verdict *v)
 
 Test(sip_msg, rfc4475_verdicts)
 {
-    static const struct verdict verdicts[] = {
-        /* 3.1.1 valid */
-        {"wsinv", SIP_PARSE_OK, ERR_OK, 0, true},
-        {"intmeth", SIP_PARSE_OK, ERR_OK, 0, true},
-        {"esc01", SIP_PARSE_OK, ERR_OK, 0, true},
-        {"escnull", SIP_PARSE_OK, ERR_OK, 0, true},
-        {"esc02", SIP_PARSE_OK, ERR_OK, 0, true},
-        {"lwsdisp", SIP_PARSE_OK, ERR_OK, 0, true},
-        {"longreq", SIP_PARSE_OK, ERR_OK, 0, true},
-        {"dblreq", SIP_PARSE_OK, ERR_OK, 0, true},
-        {"semiuri", SIP_PARSE_OK, ERR_OK, 0, true},
-        {"transports", SIP_PARSE_OK, ERR_OK, 0, true},
-        {"mpart01", SIP_PARSE_OK, ERR_OK, 0, true},
-        {"unreason", SIP_PARSE_OK, ERR_OK, 0, true},
-        {"noreason", SIP_PARSE_OK, ERR_OK, 0, true},
-        /* 3.1.2 invalid */
-        {"badinv01", SIP_PARSE_OK, ERR_MALFORMED, 400, false},
-        {"clerr", SIP_PARSE_BAD, ERR_OK, 400, true},
-        {"ncl", SIP_PARSE_BAD, ERR_OK, 400, true},
-        {"scalar02", SIP_PARSE_OK, ERR_MALFORMED, 400, false},
-        {"scalarlg", SIP_PARSE_OK, ERR_MALFORMED, 400, false}, /* a response: dropped */
-        {"quotbal", SIP_PARSE_OK, ERR_MALFORMED, 400, false},
-        {"ltgtruri", SIP_PARSE_OK, ERR_MALFORMED, 400, true},
-        {"lwsruri", SIP_PARSE_BAD, ERR_MALFORMED, 400, true},
-        {"lwsstart", SIP_PARSE_BAD, ERR_MALFORMED, 400, true},
-        {"trws", SIP_PARSE_BAD, ERR_MALFORMED, 400, true},
-        {"escruri", SIP_PARSE_OK, ERR_MALFORMED, 400, true},
-        {"baddate", SIP_PARSE_OK, ERR_OK, 0, true}, /* we have no use for Date */
-        {"regbadct", SIP_PARSE_OK, ERR_MALFORMED, 400, true},
-        {"badaspec", SIP_PARSE_OK, ERR_MALFORMED, 400, false},
-        {"baddn", SIP_PARSE_BAD, ERR_MALFORMED, 400, false}, /* the file lacks the empty line too */
-        {"badvers", SIP_PARSE_BAD, ERR_MALFORMED, 505, true},
-        {"mismatch01", SIP_PARSE_OK, ERR_MALFORMED, 400, true},
-        {"mismatch02", SIP_PARSE_OK, ERR_MALFORMED, 400, true},
-        {"bigcode", SIP_PARSE_BAD, ERR_OK, 400, true}, /* a response: dropped */
-        /* 3.2 transaction layer, 3.3 application layer */
-        {"badbranch", SIP_PARSE_OK, ERR_OK, 0, true}, /* falls back to RFC 2543 matching */
-        {"insuf", SIP_PARSE_OK, ERR_MALFORMED, 400, false},
-        {"unkscm", SIP_PARSE_OK, ERR_UNSUPPORTED, 416, true},
-        {"novelsc", SIP_PARSE_OK, ERR_UNSUPPORTED, 416, true},
-        {"unksm2", SIP_PARSE_OK, ERR_OK, 0, true},
-        {"bext01", SIP_PARSE_OK, ERR_OK, 0, true},
-        {"invut", SIP_PARSE_OK, ERR_OK, 0, true},
-        {"regaut01", SIP_PARSE_OK, ERR_OK, 0, true},
-        {"multi01", SIP_PARSE_OK, ERR_MALFORMED, 400, true},
-        {"mcl01", SIP_PARSE_BAD, ERR_MALFORMED, 400, true},
-        {"bcast", SIP_PARSE_OK, ERR_OK, 0, true}, /* the proxy looks at the second Via's host */
-        {"zeromf", SIP_PARSE_OK, ERR_OK, 0, true},
-        {"cparam01", SIP_PARSE_OK, ERR_OK, 0, true},
-        {"cparam02", SIP_PARSE_OK, ERR_OK, 0, true},
-        {"regescrt", SIP_PARSE_OK, ERR_OK, 0, true},
-        {"sdp01", SIP_PARSE_OK, ERR_OK, 0, true},
-        /* 3.4 RFC 2543: no branch, no tag, no Max-Forwards, no Content-Length */
-        {"inv2543", SIP_PARSE_OK, ERR_OK, 0, true},
-    };
-    for (size_t i = 0; i < ARRAY_COUNT(verdicts); i++) {
-        judge("rfc4475", &verdicts[i]);
+    for (size_t i = 0; i < ARRAY_COUNT(verdicts_rfc4475); i++) {
+        judge("rfc4475", &verdicts_rfc4475[i]);
     }
 }
 
 Test(sip_msg, rfc5118_verdicts)
 {
-    static const struct verdict verdicts[] = {
-        {"ipv6-good", SIP_PARSE_OK, ERR_OK, 0, true},
-        {"ipv6-bad", SIP_PARSE_OK, ERR_MALFORMED, 400, true},
-        {"port-ambiguous", SIP_PARSE_OK, ERR_OK, 0, true},
-        {"port-unambiguous", SIP_PARSE_OK, ERR_OK, 0, true},
-        {"via-received-param-with-delim", SIP_PARSE_OK, ERR_OK, 0, true},
-        {"via-received-param-no-delim", SIP_PARSE_OK, ERR_OK, 0, true},
-        {"ipv6-in-sdp", SIP_PARSE_OK, ERR_OK, 0, true},
-        {"mult-ip-in-header", SIP_PARSE_OK, ERR_OK, 0, true},
-        {"mult-ip-in-sdp", SIP_PARSE_OK, ERR_OK, 0, true},
-        {"ipv4-mapped-ipv6", SIP_PARSE_OK, ERR_OK, 0, true},
-        {"ipv6-bug-abnf-3-colons", SIP_PARSE_OK, ERR_OK, 0, true},
-        {"ipv6-correct-abnf-2-colons", SIP_PARSE_OK, ERR_OK, 0, true},
-    };
-    for (size_t i = 0; i < ARRAY_COUNT(verdicts); i++) {
-        judge("rfc5118", &verdicts[i]);
+    for (size_t i = 0; i < ARRAY_COUNT(verdicts_rfc5118); i++) {
+        judge("rfc5118", &verdicts_rfc5118[i]);
     }
 }
 
@@ -225,6 +154,33 @@ Test(sip_msg, options)
     cr_expect(!sip_msg_has_option(&p.msg, SIP_HDR_SUPPORTED, SLICE_LITERAL("pat")));
     cr_expect(!sip_msg_has_option(&p.msg, SIP_HDR_REQUIRE, SLICE_LITERAL("a")));
     fixture_free(bytes);
+}
+
+/* RFC 3261 16.3 step 5, 8.2.2.3 */
+Test(sip_msg, what_is_asked_of_proxies)
+{
+    static const struct {
+        const char *text;
+        uint16_t status;
+    } cases[] = {
+        {HEAD "Proxy-Require: a, b\r\n\r\n", 420},
+        {HEAD "Proxy-Require:\r\nProxy-Require: a\r\n\r\n", 420},
+        {HEAD "Proxy-Require: ,\r\n\r\n", 420},
+        {HEAD "Proxy-Require:\r\n\r\n", 0}, /* asks for nothing */
+        {HEAD "Require: a\r\n\r\n", 0},
+        {"ACK sip:a SIP/2.0\r\nProxy-Require: a\r\n\r\n", 0},
+        {"CANCEL sip:a SIP/2.0\r\nProxy-Require: a\r\n\r\n", 0},
+        {"SIP/2.0 200 OK\r\nProxy-Require: a\r\n\r\n", 0},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        struct sip_parser p;
+        struct sip_fault fault;
+        struct slice bytes = fixture_parse(&p, cases[i].text);
+        enum err e = sip_msg_check_extensions(&p.msg, &fault);
+        cr_expect_eq(e, cases[i].status == 0 ? ERR_OK : ERR_UNSUPPORTED, "case %zu", i);
+        cr_expect_eq(fault.status, cases[i].status, "case %zu", i);
+        fixture_free(bytes);
+    }
 }
 
 /* Every truncation and every single flipped byte of every torture message goes through parser,

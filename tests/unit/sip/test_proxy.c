@@ -349,7 +349,7 @@ Test(proxy, requests_refused_by_their_form)
         const char *line, *more, *status;
     } cases[] = {
         {"MESSAGE sip:bob@example.org", "Max-Forwards: 0\n", "SIP/2.0 483"},
-        {"MESSAGE sip:bob@example.org", "Proxy-Require: magic\n", "SIP/2.0 420"},
+        {"MESSAGE sip:bob@example.org", "Proxy-Require: magic\n", "SIP/2.0 420 Bad Extension"},
         {"MESSAGE http://example.org/", "", "SIP/2.0 416"},
         {"MESSAGE sip:bob@example.org", "Max-Forwards: x\n", "SIP/2.0 400"},
         {"CANCEL sip:bob@example.org", "", "SIP/2.0 481"},
@@ -368,6 +368,32 @@ Test(proxy, requests_refused_by_their_form)
                    cases[i].line, cases[i].more);
         phone_expect(a, cases[i].status);
     }
+    phone_expect_nothing(a);
+    world_expect_empty(w);
+    world_free(w);
+}
+
+/* RFC 3261 18.3: a datagram that ends before its body does gets 400; on a stream nothing tells
+ * where the next message would begin. */
+Test(proxy, content_length_that_cannot_be)
+{
+    static const char *const lengths[] = {"7", "-999", "1\r\nContent-Length: 2"};
+    struct world *w = world_make();
+    world_add_node(w, 1);
+    struct phone *a = world_add_phone(w, "alice", 0);
+    for (size_t i = 0; i < ARRAY_COUNT(lengths); i++) {
+        char via[256], branch[32], text[PHONE_TEXT];
+        snprintf(branch, sizeof(branch), "l%zu", i);
+        int len =
+            snprintf(text, sizeof(text),
+                     "MESSAGE sip:bob@example.org SIP/2.0\r\nVia: %s\r\n"
+                     "From: <sip:alice@example.org>;tag=1\r\nContent-Length: %s\r\n"
+                     "To: <sip:bob@example.org>\r\nCall-ID: l\r\nCSeq: 1 MESSAGE\r\n\r\nhello",
+                     phone_via(a, branch, via), lengths[i]);
+        phone_raw(w, a, text, (size_t)len);
+        phone_expect(a, "SIP/2.0 400");
+    }
+    cr_expect_eq(world_metric(w, METRIC_sip_drop_malformed), ARRAY_COUNT(lengths));
     phone_expect_nothing(a);
     world_expect_empty(w);
     world_free(w);
