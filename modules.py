@@ -43,6 +43,7 @@ MODULES = {
         show
         show_body
         show_core
+        show_sip
         show_stun
         sip_edit
         sip_hdr
@@ -234,6 +235,7 @@ UNIT_TESTS = {
         test_ids
         test_msgs
         test_rw
+        test_show_sip
         test_sip_edit
         test_sip_hdr
         test_sip_lex
@@ -289,6 +291,7 @@ UNIT_TESTS = {
         test_batch
         test_ca
         test_config
+        test_wire_sip
     '''),
 }
 

@@ -183,6 +183,9 @@ int cmd_decode(int argc, char **argv)
             "{...}}\n"
             "or {\"reject\": why, \"offset\": N}.  Such a line may also have node_id_length (16),\n"
             "data_model (of a bare StoredData), kinds (Kind-ID to data model) and overlay_name.\n"
+            "Lines about SIP: types SipMessage (a datagram), SipStream (bytes of a connection) "
+            "and\n"
+            "SipUriPair (\"a\" and \"b\" instead of hex: are they equal?).\n"
             "What is refused is shown with the reason and the byte; the exit status is then 1.",
         .example = "    chordial decode --type PingAns 0123456789abcdef0000018bcfe56800\n"
                    "    echo '{\"type\":\"PingReq\",\"hex\":\"0000\"}' | chordial decode --batch\n"

@@ -2,6 +2,7 @@
 /* wire.c - see wire.h. */
 #include "cmd/wire.h"
 #include "cmd/wire_build.h"
+#include "codec/show_sip.h"
 #include "link/crypto_boring.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -165,6 +166,54 @@ static void decode(const struct show_context *c, struct slice type, struct slice
     }
 }
 
+/* ---- SIP */
+
+enum sip_type { SIP_TYPE_MESSAGE, SIP_TYPE_STREAM, SIP_TYPE_URI_PAIR, SIP_TYPE_NONE };
+
+static enum sip_type sip_type_of(const json_t *type)
+{
+    static const char *const names[] = {"SipMessage", "SipStream", "SipUriPair"};
+    const char *text = json_string_value(type);
+    for (size_t i = 0; text != NULL && i < ARRAY_COUNT(names); i++) {
+        if (strcmp(text, names[i]) == 0) {
+            return (enum sip_type)i;
+        }
+    }
+    return SIP_TYPE_NONE;
+}
+
+/* These have no context; a refusal is part of what codec/show_sip writes. */
+static void decode_sip(struct wire *w, enum sip_type type, const json_t *o, struct batch_out *out)
+{
+    const json_t *a = json_object_get(o, "a"), *b = json_object_get(o, "b");
+    struct slice first = slice_of(json_string_value(a), json_string_length(a));
+    struct slice second = slice_of(json_string_value(b), json_string_length(b));
+    const char *why = NULL;
+    if (type == SIP_TYPE_URI_PAIR) {
+        why = json_is_string(a) && json_is_string(b) ? NULL : "a and b: want URIs as text";
+    } else {
+        why = read_hex(w, json_object_get(o, "hex"), &first);
+    }
+    if (why != NULL) {
+        refuse_at(out, why, "", 0);
+        return;
+    }
+    enum err e = ERR_TOO_LARGE;
+    for (size_t room = ANSWER_FIRST + 2 * first.len; e == ERR_TOO_LARGE; room *= 2) {
+        char *to = batch_reserve(out, room);
+        if (to == NULL) {
+            return; /* larger than an answer may be: the batch says so */
+        }
+        struct wr text = wr_init(to, room);
+        e = type == SIP_TYPE_MESSAGE  ? show_sip_message(first, &text)
+            : type == SIP_TYPE_STREAM ? show_sip_stream(first, &text)
+                                      : show_sip_uri_pair(first, second, &text);
+        if (e == ERR_OK) {
+            batch_took(out, wr_len(&text));
+        }
+    }
+}
+
 static json_t *read_line(struct slice line, const struct batch_out *out, const char **why,
                          json_error_t *error)
 {
@@ -190,6 +239,12 @@ void wire_decode(void *ctx, struct slice line, struct batch_out *out)
         return;
     }
     const json_t *type = json_object_get(o, "type");
+    enum sip_type sip = sip_type_of(type);
+    if (sip != SIP_TYPE_NONE) {
+        decode_sip(w, sip, o, out);
+        json_decref(o);
+        return;
+    }
     struct slice in = SLICE_EMPTY;
     why = json_is_string(type) ? read_context(w, o, &c) : "type: wants the name of a structure";
     why = why != NULL ? why : read_hex(w, json_object_get(o, "hex"), &in);

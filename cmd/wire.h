@@ -4,6 +4,9 @@
  *   decode   {"type": T, "hex": H, ...}        -> {"fields": {...}} or {"reject": why, "offset": N}
  *   encode   {"type": T, "fields": {...}, ...} -> {"hex": H} or {"reject": why}
  *
+ * SIP is decoded only: SipMessage (a datagram) and SipStream (bytes of a connection) from "hex",
+ * SipUriPair from texts "a" and "b"; their answers are told in codec/show_sip.h.
+ *
  * Besides: "node_id_length" (16), "data_model", "kinds" (Kind-ID -> data model; the registered ones
  * where it is missing), "overlay_name" (a message of another overlay is refused).  Bytes go through
  * the decoders and encoders of the daemon.  What was encoded is decoded again before it is printed:

@@ -68,6 +68,58 @@ void show_bytes(struct show *s, struct slice bytes)
     *p = '"';
 }
 
+/* Length of the UTF-8 sequence of more than one byte at the start of `s`; 0 when it is none, is cut
+ * short, longer than it need be, a surrogate or above U+10FFFF (RFC 3629 3 and 4). */
+static size_t utf8_len(struct slice s)
+{
+    uint8_t first = s.data[0];
+    size_t len = first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : first < 0xf5 ? 4 : 0;
+    if (len == 0 || s.len < len) {
+        return 0;
+    }
+    uint8_t low = first == 0xe0 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80;
+    uint8_t high = first == 0xed ? 0x9f : first == 0xf4 ? 0x8f : 0xbf;
+    for (size_t i = 1; i < len; i++) {
+        if (s.data[i] < low || s.data[i] > high) {
+            return 0;
+        }
+        low = 0x80;
+        high = 0xbf;
+    }
+    return len;
+}
+
+static bool is_plain(uint8_t c)
+{
+    return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
+}
+
+void show_string(struct show *s, struct slice text)
+{
+    static const char hex[] = "0123456789abcdef";
+    wr_u8(s->w, '"');
+    while (text.len > 0) {
+        size_t run = 0;
+        while (run < text.len && is_plain(text.data[run])) {
+            run++;
+        }
+        if (run == 0) {
+            run = utf8_len(text);
+        }
+        if (run == 0) {
+            uint8_t c = text.data[0];
+            show_text(s, "\\u00");
+            wr_u8(s->w, (uint8_t)hex[c >> 4]);
+            wr_u8(s->w, (uint8_t)hex[c & 15]);
+            run = 1;
+        } else {
+            wr_bytes(s->w, slice_of(text.data, run));
+        }
+        text = slice_from(text, run);
+    }
+    wr_u8(s->w, '"');
+}
+
 void show_hex_number(struct show *s, uint64_t v, unsigned digits)
 {
     static const char hex[] = "0123456789abcdef";

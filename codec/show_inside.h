@@ -34,6 +34,9 @@ void show_comma(struct show *s);
 void show_key(struct show *s, const char *name);
 void show_number(struct show *s, uint64_t v);
 void show_bytes(struct show *s, struct slice bytes); /* "hex" */
+/* A JSON string.  Well-formed UTF-8 stands as it is, any other byte as \u00XX; controls, quotes and
+ * backslashes too. */
+void show_string(struct show *s, struct slice text);
 /* "0x" and so many hex digits */
 void show_hex_number(struct show *s, uint64_t v, unsigned digits);
 
