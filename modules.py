@@ -208,6 +208,7 @@ MODULES = {
         wire_build
         wire_build_core
         wire_build_stun
+        wire_line
         wire_text
     '''),
 }
@@ -291,6 +292,7 @@ UNIT_TESTS = {
         test_batch
         test_ca
         test_config
+        test_wire_line
         test_wire_sip
     '''),
 }

@@ -2,6 +2,7 @@
 /* wire.c - see wire.h. */
 #include "cmd/wire.h"
 #include "cmd/wire_build.h"
+#include "cmd/wire_line.h"
 #include "codec/show_sip.h"
 #include "link/crypto_boring.h"
 #include <stdio.h>
@@ -67,6 +68,13 @@ static const char *read_kinds(struct wire *w, json_t *kinds, struct show_context
     return json_is_object(kinds) ? NULL : "kinds: wants an object";
 }
 
+static void default_context(struct show_context *c)
+{
+    *c = (struct show_context){.params = {.node_id_length = 16},
+                               .kinds = show_registered_kinds,
+                               .kind_count = show_registered_kind_count};
+}
+
 /* NULL, or what is wrong. */
 static const char *read_context(struct wire *w, const json_t *o, struct show_context *c)
 {
@@ -74,9 +82,7 @@ static const char *read_context(struct wire *w, const json_t *o, struct show_con
     const json_t *model = json_object_get(o, "data_model");
     json_t *kinds = json_object_get(o, "kinds");
     const json_t *name = json_object_get(o, "overlay_name");
-    *c = (struct show_context){.params = {.node_id_length = 16},
-                               .kinds = show_registered_kinds,
-                               .kind_count = show_registered_kind_count};
+    default_context(c);
     if (length != NULL) {
         json_int_t n = json_integer_value(length);
         if (!json_is_integer(length) || n < IDS_NODE_MIN || n > IDS_NODE_MAX) {
@@ -118,23 +124,22 @@ static void refuse_at(struct batch_out *out, const char *why, const char *more, 
     batch_text(out, "}");
 }
 
-/* The bytes of `text`, in w->bytes. */
-static const char *read_hex(struct wire *w, const json_t *hex, struct slice *out)
+/* The bytes of `hex`, in w->bytes. */
+static const char *read_hex(struct wire *w, struct slice hex, struct slice *out)
 {
     size_t len = 0;
-    size_t digits = json_string_length(hex);
-    if (!json_is_string(hex)) {
+    if (hex.data == NULL) {
         return "hex: wants bytes as hex digits";
     }
-    if (w->cap < digits / 2 || w->bytes == NULL) {
-        uint8_t *more = realloc(w->bytes, digits / 2 + 1);
+    if (w->cap < hex.len / 2 || w->bytes == NULL) {
+        uint8_t *more = realloc(w->bytes, hex.len / 2 + 1);
         if (more == NULL) {
             return "hex: no memory for so many bytes";
         }
         w->bytes = more;
-        w->cap = digits / 2;
+        w->cap = hex.len / 2;
     }
-    if (ids_unhex(slice_of(json_string_value(hex), digits), w->bytes, w->cap, &len) != ERR_OK) {
+    if (ids_unhex(hex, w->bytes, w->cap, &len) != ERR_OK) {
         return "hex: wants an even number of hex digits";
     }
     *out = slice_of(w->bytes, len);
@@ -170,12 +175,11 @@ static void decode(const struct show_context *c, struct slice type, struct slice
 
 enum sip_type { SIP_TYPE_MESSAGE, SIP_TYPE_STREAM, SIP_TYPE_URI_PAIR, SIP_TYPE_NONE };
 
-static enum sip_type sip_type_of(const json_t *type)
+static enum sip_type sip_type_of(struct slice type)
 {
     static const char *const names[] = {"SipMessage", "SipStream", "SipUriPair"};
-    const char *text = json_string_value(type);
-    for (size_t i = 0; text != NULL && i < ARRAY_COUNT(names); i++) {
-        if (strcmp(text, names[i]) == 0) {
+    for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
+        if (slice_is_equal(type, slice_text(names[i]))) {
             return (enum sip_type)i;
         }
     }
@@ -183,16 +187,15 @@ static enum sip_type sip_type_of(const json_t *type)
 }
 
 /* These have no context; a refusal is part of what codec/show_sip writes. */
-static void decode_sip(struct wire *w, enum sip_type type, const json_t *o, struct batch_out *out)
+static void decode_sip(struct wire *w, enum sip_type type, const struct wire_line *l,
+                       struct batch_out *out)
 {
-    const json_t *a = json_object_get(o, "a"), *b = json_object_get(o, "b");
-    struct slice first = slice_of(json_string_value(a), json_string_length(a));
-    struct slice second = slice_of(json_string_value(b), json_string_length(b));
+    struct slice first = l->a;
     const char *why = NULL;
     if (type == SIP_TYPE_URI_PAIR) {
-        why = json_is_string(a) && json_is_string(b) ? NULL : "a and b: want URIs as text";
+        why = l->a.data != NULL && l->b.data != NULL ? NULL : "a and b: want URIs as text";
     } else {
-        why = read_hex(w, json_object_get(o, "hex"), &first);
+        why = read_hex(w, l->hex, &first);
     }
     if (why != NULL) {
         refuse_at(out, why, "", 0);
@@ -207,7 +210,7 @@ static void decode_sip(struct wire *w, enum sip_type type, const json_t *o, stru
         struct wr text = wr_init(to, room);
         e = type == SIP_TYPE_MESSAGE  ? show_sip_message(first, &text)
             : type == SIP_TYPE_STREAM ? show_sip_stream(first, &text)
-                                      : show_sip_uri_pair(first, second, &text);
+                                      : show_sip_uri_pair(first, l->b, &text);
         if (e == ERR_OK) {
             batch_took(out, wr_len(&text));
         }
@@ -227,10 +230,40 @@ static json_t *read_line(struct slice line, const struct batch_out *out, const c
     return o;
 }
 
+static struct slice text_of(const json_t *o, const char *key)
+{
+    const json_t *v = json_object_get(o, key);
+    return slice_of(json_string_value(v), json_string_length(v));
+}
+
+static void answer(struct wire *w, const struct show_context *c, const struct wire_line *l,
+                   struct batch_out *out)
+{
+    enum sip_type sip = sip_type_of(l->type);
+    if (sip != SIP_TYPE_NONE) {
+        decode_sip(w, sip, l, out);
+        return;
+    }
+    struct slice in = SLICE_EMPTY;
+    const char *why =
+        l->type.data == NULL ? "type: wants the name of a structure" : read_hex(w, l->hex, &in);
+    if (why != NULL) {
+        refuse_at(out, why, "", 0);
+    } else {
+        decode(c, l->type, in, out);
+    }
+}
+
 void wire_decode(void *ctx, struct slice line, struct batch_out *out)
 {
     struct wire *w = ctx;
     struct show_context c;
+    struct wire_line l;
+    if (wire_line_read(line, &l)) {
+        default_context(&c);
+        answer(w, &c, &l, out);
+        return;
+    }
     json_error_t error;
     const char *why = NULL;
     json_t *o = read_line(line, out, &why, &error);
@@ -238,20 +271,12 @@ void wire_decode(void *ctx, struct slice line, struct batch_out *out)
         refuse_at(out, why, error.text, 0);
         return;
     }
-    const json_t *type = json_object_get(o, "type");
-    enum sip_type sip = sip_type_of(type);
-    if (sip != SIP_TYPE_NONE) {
-        decode_sip(w, sip, o, out);
-        json_decref(o);
-        return;
-    }
-    struct slice in = SLICE_EMPTY;
-    why = json_is_string(type) ? read_context(w, o, &c) : "type: wants the name of a structure";
-    why = why != NULL ? why : read_hex(w, json_object_get(o, "hex"), &in);
+    l = (struct wire_line){text_of(o, "type"), text_of(o, "hex"), text_of(o, "a"), text_of(o, "b")};
+    why = read_context(w, o, &c);
     if (why != NULL) {
         refuse_at(out, why, "", 0);
     } else {
-        decode(&c, slice_of(json_string_value(type), json_string_length(type)), in, out);
+        answer(w, &c, &l, out);
     }
     json_decref(o);
 }

@@ -130,6 +130,29 @@ Test(wire_sip, uri_pairs, .init = setup, .fini = teardown)
     }
 }
 
+/* The line read by hand and the one that jansson reads: one answer. */
+Test(wire_sip, both_ways_to_read_a_line, .init = setup, .fini = teardown)
+{
+    static const char *const bodies[] = {
+        "\"type\":\"SipMessage\",\"hex\":\"0d0a\"",
+        "\"type\":\"SipMessage\",\"hex\":\"0\"",
+        "\"type\":\"SipStream\"",
+        "\"hex\":\"00\"",
+        "\"type\":\"SipUriPair\",\"a\":\"sip:a\",\"b\":\"sip:A\"",
+        "\"type\":\"SipUriPair\",\"a\":\"sip:a\"",
+        "\"type\":\"PingReq\",\"hex\":\"000161\"",
+        "\"type\":\"PingReq\",\"hex\":\"0002\"",
+        "\"type\":\"Nothing\",\"hex\":\"0002\"",
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(bodies); i++) {
+        char line[128], first[512];
+        (void)snprintf(line, sizeof(line), "{%s}", bodies[i]);
+        (void)snprintf(first, sizeof(first), "%s", ask(line));
+        (void)snprintf(line, sizeof(line), "{%s,\"line\":1}", bodies[i]);
+        cr_expect_str_eq(ask(line), first, "%s", line);
+    }
+}
+
 /* An answer larger than its first buffer; and bytes of all kinds: always one object, no newline. */
 Test(wire_sip, one_object_whatever_the_bytes, .init = setup, .fini = teardown)
 {
