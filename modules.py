@@ -374,6 +374,7 @@ FUZZ_TARGETS = names('''
     fuzz_message
     fuzz_node
     fuzz_overlay_doc
+    fuzz_show_sip
     fuzz_sip
     fuzz_stored
     fuzz_stun

@@ -275,8 +275,19 @@ def document_seeds():
                     yield b'\x05' + text.encode()
 
 
+def show_sip_seeds():
+    """The messages, with a stream and pairs of URIs cut at a NUL among them."""
+    yield from (text for _, text in sip_seeds())
+    length = b'Content-Length: 0\r\n\r\n'
+    yield b'A sip:a SIP/2.0\r\n' + length + b'\r\nSIP/2.0 200 OK\r\n' + length + b'A s'
+    yield b'sip:%61@B;x=1?y=2&z=3\0sip:a@b;X=1;lr?z=3&y=2'
+    yield b'tel:+1-201;a=b\0tel:+1(201);A=B'
+    yield b'sip:[2001:db8::1]:5060;maddr=a\0sips:[2001:DB8:0::1]'
+
+
 def other_seeds():
     yield from sip_seeds()
+    yield from (('show_sip', seed) for seed in show_sip_seeds())
     yield from stun_seeds()
     yield from (('link', seed) for seed in link_seeds())
     yield from (('frag', seed) for seed in frag_seeds())
