@@ -302,6 +302,7 @@ WIDE_TESTS = {
     'tests/vector': names('''
         test_config_vectors
         test_fragment_vectors
+        test_own_vectors
         test_receive_vectors
         test_stun_vectors
         test_vectors

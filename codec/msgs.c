@@ -31,16 +31,19 @@
 
 /* ---- the structures ---- */
 
-/* OPEN puts the outer cursor aside; there is one level of it in a structure. */
-#define FIELD(kind, name) read_##kind(r, p, &m->name);
+/* OPEN puts the outer cursor aside; there is one level of it in a structure.  NEED is about the
+ * field before it. */
+#define FIELD(kind, name)                                                                          \
+    last = r->at;                                                                                  \
+    read_##kind(r, p, &m->name);
 #define WHEN(condition, kind, name)                                                                \
     if (condition) {                                                                               \
-        read_##kind(r, p, &m->name);                                                               \
+        FIELD(kind, name)                                                                          \
     }
 #define NESTED(message, name) msgs_##message##_rd(r, p, &m->name);
 #define NEED(condition, reason)                                                                    \
     if (rd_ok(r) && !(condition)) {                                                                \
-        rd_reject(r, REJECT_##reason);                                                             \
+        rd_reject_at(r, REJECT_##reason, last);                                                    \
     }
 #define OPEN(bits)                                                                                 \
     struct rd *outer = r;                                                                          \
@@ -52,8 +55,9 @@
 #define MSG(name, rfc, fields)                                                                     \
     void msgs_##name##_rd(struct rd *r, const struct rl_params *p, struct msgs_##name *m)          \
     {                                                                                              \
+        const uint8_t *last = NULL;                                                                \
         memset(m, 0, sizeof(*m));                                                                  \
-        fields                                                                                     \
+        fields(void) last;                                                                         \
     }
 #include "codec/msgs.def"
 #undef FIELD
