@@ -128,6 +128,9 @@ Test(own_vectors, every_structure_has_some)
 static void printed_into_too_little(struct vector *v)
 {
     static char whole[TEXT_CAP];
+    if (json_object_get(v->json, "kinds") != NULL) {
+        return; /* the line's own data models are read by cmd/wire alone */
+    }
     struct show_context c = {.params = v->params,
                              .model = v->model,
                              .kinds = show_registered_kinds,
