@@ -363,6 +363,7 @@ SCRIPT_TESTS = {
         stun_dissect
         trunk_dissect
         vectors
+        vectors_dissect
     '''),
 }
 

@@ -7,8 +7,8 @@ whole signed messages (see the README there).
     tools/make_vectors.py --check    writes nothing; fails where a file differs
     tools/make_vectors.py --remake   new test keys, certificates and signatures
 
-Bytes come from `chordial encode --batch` ($CHORDIAL) and must equal those of tools/vector_types.py,
-which is written from the RFCs; verdicts come from there and must equal `chordial decode --batch`."""
+Bytes come from `chordial encode --batch` ($CHORDIAL) and must equal those of vector_types.py, which
+is written from the RFCs; verdicts come from there and must equal those of `decode`."""
 import argparse
 import json
 import os
@@ -23,6 +23,7 @@ from vector_types import NOT_HERE, RFC, TYPES, decode, encode, listed_types  # n
 
 OUT = 'tests/vectors/own'
 CHORDIAL = os.environ.get('CHORDIAL', './build/release/chordial')
+EMPTY = ('LeaveAns', 'UpdateAns', 'ConfigUpdateAns')  # nothing in them, whatever the context
 MODES = ('min', 'max')  # then random
 CONTEXT = ('node_id_length', 'data_model', 'kinds', 'overlay_name')
 LARGEST_TO_MUTATE, MALFORMED_EACH = 600, 16
@@ -57,7 +58,7 @@ def contexts(kind):
     if kind in ('StoredData', 'StoredMetaData'):
         yield {'data_model': 'array'}
         yield {'data_model': 'dictionary'}
-    if kind in ('LeaveAns', 'UpdateAns', 'ConfigUpdateAns'):  # nothing in them, whatever the context
+    if kind in EMPTY:
         yield {'node_id_length': 20}
 
 
@@ -166,8 +167,8 @@ def judged(line, data, why):
 def pick(candidates, most):
     """The most different ones: first each reason, then each cause, then what comes."""
     chosen, rest, seen = [], candidates, set()
-    for key in (lambda v: (v['type'], v['reject']), lambda v: (v['type'], v['reject'], v['why'][:9]),
-                lambda v: (v['type'], v['reject'], v['why'])):
+    for key in (lambda v: v['reject'], lambda v: (v['reject'], v['why'][:9]),
+                lambda v: (v['reject'], v['why'])):
         later = []
         for v in rest:
             if len(chosen) < most and key(v) not in seen:
@@ -183,14 +184,17 @@ def malformed_structures(good):
     out = []
     for kind in TYPES:
         candidates, seen = [], set()
-        for line in (v for v in good if v['type'] == kind and len(v['hex']) / 2 <= LARGEST_TO_MUTATE):
+        of_kind = [v for v in good if v['type'] == kind]
+        for line in of_kind:
             data = bytes.fromhex(line['hex'])
+            if len(data) > LARGEST_TO_MUTATE:
+                continue
             for wrong, why in mutations(data, decode(kind, data, overlay_of(line))[1]):
                 v = judged(line, wrong, why)
                 if v and (v['hex'], v.get('node_id_length')) not in seen:
                     seen.add((v['hex'], v.get('node_id_length')))
                     candidates.append(v)
-        if kind in ('LeaveAns', 'UpdateAns', 'ConfigUpdateAns'):
+        if kind in EMPTY:
             candidates += [judged({'type': kind}, data, 'has a body') for data in (b'\1', bytes(4))]
         out += number(kind, pick(candidates, MALFORMED_EACH))
     return out

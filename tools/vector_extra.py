@@ -59,7 +59,8 @@ GOOD = {
     'FetchReq': named('FetchReq', ('everything', {
         'resource': RESOURCE, 'specifiers': [
             {'kind': 2, 'generation': '0x' + '0' * 16},
-            {'kind': 3, 'generation': '0x' + '0' * 16, 'indices': [{'first': 0, 'last': 0xffffffff}]},
+            {'kind': 3, 'generation': '0x' + '0' * 16,
+             'indices': [{'first': 0, 'last': 0xffffffff}]},
             {'kind': 1, 'generation': '0x' + '0' * 16, 'keys': []}]})),
     'FindAns': named('FindAns', ('nothing', {'results': [{'kind': 1, 'closest': '00' * 16}]})),
     'IceCandidate': named('IceCandidate', *(
@@ -125,20 +126,17 @@ def plain(cases):
     return [(why, what, {}) for why, what in cases]
 
 
-def without(fields, name, **changes):
-    return {**{k: v for k, v in fields.items() if k != name}, **changes}
-
-
-OVERLAY_NAME = {'overlay_name': 'overlay.example.org'}
 BAD = {
     'ForwardingHeader': plain(wrong_headers()),
     'Destination': list(wrong_lengths()),
-    'FramedMessage': plain((f'frame of type {n}', bytes([n]) + bytes(8)) for n in (0, 22, 127, 130)),
+    'FramedMessage': plain(
+        (f'frame of type {n}', bytes([n]) + bytes(8)) for n in (0, 22, 127, 130)),
     'MessageContents': plain(
         (f'message code {code:#x}', {'message_code': code, 'message_body': '', 'extensions': []})
         for code in (0, 0x8000, 0xc000, 0xfffe)),
     'IpAddressPort': plain([
-        ('IPv4 as long as IPv6', b'\1\x12' + bytes(18)), ('IPv6 as short as IPv4', b'\2\6' + bytes(6)),
+        ('IPv4 as long as IPv6', b'\1\x12' + bytes(18)),
+        ('IPv6 as short as IPv4', b'\2\6' + bytes(6)),
         ('without a port', b'\1\4' + bytes(4)), ('type 0', b'\0\0')]),
     'IceCandidate': plain([
         ('candidate type 3, reserved', dict(CANDIDATE, type=3)),
@@ -159,7 +157,8 @@ BAD = {
         ('list of ranges shorter than its frame',
          bytes.fromhex('00000003' + '00' * 8 + '000a' '0000' + '00' * 8)),
         ('half a range', bytes.fromhex('00000003' + '00' * 8 + '0006' '0004' '00000000')),
-        ('key longer than the list', bytes.fromhex('00000001' + '00' * 8 + '0005' '0003' '0002' '61'))
+        ('key longer than the list',
+         bytes.fromhex('00000001' + '00' * 8 + '0005' '0003' '0002' '61'))
     ]),
     'SipRegistration': plain([
         ('route to nowhere', {'type': 2, 'contact_prefs': '', 'destination_list': []}),
@@ -173,7 +172,8 @@ BAD = {
         ('no destination', dict(ROUTING, destinations=[]))]),
     'STATUS_INFO': plain((f'congestion {n}', bytes([n])) for n in (16, 0x80, 255)),
     'SOFTWARE_VERSION': plain([
-        ('no NUL', b'1.0'), ('two NULs', b'1.0\0\0'), ('a NUL inside', b'1\0.0\0'), ('empty', b'')]),
+        ('no NUL', b'1.0'), ('two NULs', b'1.0\0\0'), ('a NUL inside', b'1\0.0\0'),
+        ('empty', b'')]),
     'INSTANCES_STORED': plain([('half an entry', bytes(6)), ('one and a half', bytes(18))]),
     'MESSAGES_SENT_RCVD': plain([('half an entry', bytes(9)), ('one and a half', bytes(27))]),
     'DiagnosticsRequest': plain([

@@ -256,7 +256,7 @@ def specifiers(**more):
 def fetch_answers(values):
     yield 'single', {'kind_responses': [block(2, 1, [values.one(A, 2, None, turn(255, V6))])]}
     yield 'array', {'kind_responses': [block(3, 3, [
-        values.one(A, 3, 0, b'certificate'), absent('array', 1),
+        values.one(A, 3, 0, values.keys.der['two_nodes']), absent('array', 1),
         values.one(A, 3, 2, b'', exists=False)])]}
     yield 'dictionary', {'kind_responses': [
         block(1, 9, [values.one(ALICE, 1, A, route(A)), absent('dictionary', B)]),
@@ -297,7 +297,8 @@ def diagnostic_request():
 
 def diagnostic_response():
     kinds = [('STATUS_INFO', {'congestion': 3}), ('ROUTING_TABLE_SIZE', {'peers': 42}),
-             ('PROCESS_POWER', {'mips': u64(9000)}), ('UPSTREAM_BANDWIDTH', {'kbit_per_s': u64(1000)}),
+             ('PROCESS_POWER', {'mips': u64(9000)}),
+             ('UPSTREAM_BANDWIDTH', {'kbit_per_s': u64(1000)}),
              ('DOWNSTREAM_BANDWIDTH', {'kbit_per_s': u64(8000)}),
              ('SOFTWARE_VERSION', {'version': text('chordial 1.0\0')}),
              ('MACHINE_UPTIME', {'seconds': u64(86400)}), ('APP_UPTIME', {'seconds': u64(60)}),
@@ -413,7 +414,8 @@ AROUND = [
 ]
 EXTENSIONS = {
     'ProbeReq': (3, 'SelfTuningData', {'network_size': 500, 'join_rate': 2880, 'leave_rate': 2881}),
-    'ProbeAns': (3, 'SelfTuningData', {'network_size': 0xffffffff, 'join_rate': 0, 'leave_rate': 1}),
+    'ProbeAns': (3, 'SelfTuningData', {'network_size': 2 ** 32 - 1, 'join_rate': 0,
+                                       'leave_rate': 1}),
     'PingReq': (2, 'DiagnosticsRequest', diagnostic_request()),
     'PingAns': (2, 'DiagnosticsResponse', diagnostic_response()),
 }
@@ -432,7 +434,8 @@ def signed(keys, index, method, code, name, body, extension):
             'type': extension[0], 'critical': False,
             'extension_contents': encode(extension[1], extension[2]).hex()})
     if index % 7 == 6:
-        contents['extensions'].append({'type': 0x4242, 'critical': True, 'extension_contents': '00'})
+        contents['extensions'].append({'type': 0x4242, 'critical': True,
+                                       'extension_contents': '00'})
     signature, signed_bytes = keys.signature(
         signer, OVERLAY.to_bytes(4, 'big') + bytes.fromhex(transaction) +
         encode('MessageContents', contents), index % SIGNERS[signer][2])

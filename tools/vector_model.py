@@ -347,7 +347,8 @@ class Address:
         kind = g.r.choice((1, 1, 2, 2, 3, 200)) if g.mode == 'random' else 1 + g.turn % 2
         if kind > 2:
             return {'type': kind, 'unknown': g.bytes(40).hex()}
-        ip = {'min': bytes, 'max': lambda n: b'\xff' * n}.get(g.mode, g.r.randbytes)(self.BYTES[kind])
+        fill = {'min': bytes, 'max': lambda n: b'\xff' * n}.get(g.mode, g.r.randbytes)
+        ip = fill(self.BYTES[kind])
         return {'type': kind, self.NAMES[kind]: {'addr': str(ipaddress.ip_address(ip)),
                                                  'port': g.number(16)}}
 

@@ -3,10 +3,10 @@
 codec/msgs.def), and the section that defines it."""
 import re
 
-from vector_model import (ARRAY, DICTIONARY, SINGLE, Address, Block, Boolean, Bytes, Context, Cursor,
-                          Destination, Extension, Frame, Header, Identity, List, Node, Nodes,
-                          Nonzero, Num, Option, Placed, Reject, Specifier, Struct, frame, need,
-                          when, FRAGMENT_LAST, FRAGMENT_OFFSET)
+from vector_model import (ARRAY, DICTIONARY, FRAGMENT_LAST, FRAGMENT_OFFSET, Address, Block,
+                          Boolean, Bytes, Context, Cursor, Destination, Extension, Frame, Header, Identity,
+                          List, Node, Nodes, Nonzero, Num, Option, Placed, Reject, Specifier,
+                          Struct, frame, need, when)
 
 U8, U16, U32, U64 = Num(1), Num(2), Num(4), Num(8, digits=16)
 ANY_DESTINATION = Destination()
@@ -296,8 +296,9 @@ RFC = {
     '6940 6.5.3.1': 'PingReq', '6940 6.5.3.2': 'PingAns', '6940 6.5.4.1': 'ConfigUpdateReq',
     '6940 6.5.4.2': 'ConfigUpdateAns', '6940 9': 'TurnServer', '7904 3.1': 'SipRegistration',
     '8076 5.2': 'ResourceNameExtension',
-    '8076 4.2': 'AccessControlListItem NamedAccessControlListItem', '7374 4.1': 'RedirServiceProvider',
-    '7363 6.5': 'SelfTuningData', '7263 5.2.2': 'ExtensiveRoutingModeOption',
+    '8076 4.2': 'AccessControlListItem NamedAccessControlListItem',
+    '7374 4.1': 'RedirServiceProvider', '7363 6.5': 'SelfTuningData',
+    '7263 5.2.2': 'ExtensiveRoutingModeOption',
     '7851 5.1': 'DiagnosticsRequest DiagnosticExtension',
     '7851 5.2': 'DiagnosticsResponse DiagnosticInfo',
     '7851 4.3.1.1': 'PathTrackReq', '7851 4.3.1.2': 'PathTrackAns',
@@ -351,7 +352,3 @@ def decode(kind, data, line=None):
 
 def encode(kind, fields, line=None):
     return TYPES[kind].enc(fields, Context(line))
-
-
-__all__ = ['BODIES', 'DICTIONARY', 'NOT_HERE', 'RFC', 'SINGLE', 'TYPES', 'decode', 'encode',
-           'listed_types']
