@@ -4,9 +4,9 @@ codec/msgs.def), and the section that defines it."""
 import re
 
 from vector_model import (ARRAY, DICTIONARY, FRAGMENT_LAST, FRAGMENT_OFFSET, Address, Block,
-                          Boolean, Bytes, Context, Cursor, Destination, Extension, Frame, Header, Identity,
-                          List, Node, Nodes, Nonzero, Num, Option, Placed, Reject, Specifier,
-                          Struct, frame, need, when)
+                          Boolean, Bytes, Context, Cursor, Destination, Extension, Frame, Header,
+                          Identity, List, Node, Nodes, Nonzero, Num, Option, Placed, Reject,
+                          Specifier, Struct, frame, need, when)
 
 U8, U16, U32, U64 = Num(1), Num(2), Num(4), Num(8, digits=16)
 ANY_DESTINATION = Destination()
