@@ -19,6 +19,7 @@ from vector_types import BODIES, TYPES, decode, encode
 KEYS = 'tests/vectors/own/keys'
 OVERLAY_NAME = 'overlay.example.org'
 OVERLAY = int.from_bytes(hashlib.sha1(OVERLAY_NAME.encode()).digest()[-4:], 'big')
+TRUST = 'own'  # the root, by name
 AT = '2026-11-23T00:00:00Z'
 # name -> (genpkey words, algorithm pair, Node-IDs of its certificate)
 SIGNERS = {
@@ -166,7 +167,7 @@ class Values:
                   'signature': signature}
         self.lines.append({
             'name': f'datasig.{kind}.{len(self.lines)}', 'type': 'StoredData', 'data_model': model,
-            'fields': fields, 'kind': kind, 'resource': resource, 'signer': signer,
+            'fields': fields, 'kind': kind, 'resource': resource, 'trust': TRUST, 'signer': signer,
             'certificate': self.keys.der[signer].hex(), 'signature_input': data.hex(),
             'signature_valid': True})
         return fields
@@ -424,7 +425,7 @@ RSA_SIGNS = {('PingReq', 'empty'), ('FetchAns', 'dictionary')}
 
 
 def signed(keys, index, method, code, name, body, extension):
-    """One message; every third has the certificate that belongs to it."""
+    """One message, with the certificate that belongs to it."""
     signer = 'rsa2048' if (method, name) in RSA_SIGNS else SIGNER_OF[index % len(SIGNER_OF)]
     transaction = hashlib.sha256(f'{method}.{name}.{bool(extension)}'.encode()).hexdigest()[:16]
     data = encode(BODIES[code], body)
@@ -441,7 +442,6 @@ def signed(keys, index, method, code, name, body, extension):
         encode('MessageContents', contents), index % SIGNERS[signer][2])
     via, destinations, options = AROUND[index % len(AROUND)]
     is_config = method == 'ConfigUpdateReq'
-    has_certificate = index % 3 == 0 or signer == 'rsa2048'
     fields = {
         'header': {'relo_token': '0x%08x' % TOKEN, 'overlay': '0x%08x' % OVERLAY,
                    'configuration_sequence': 65535 if is_config else 22, 'version': VERSION,
@@ -451,23 +451,21 @@ def signed(keys, index, method, code, name, body, extension):
                    'via_list': via, 'destination_list': destinations, 'options': options},
         'contents': contents,
         'security_block': {'certificates': [
-            {'type': 0, 'certificate': keys.der[signer].hex()}] if has_certificate else [],
-            'signature': signature}}
+            {'type': 0, 'certificate': keys.der[signer].hex()}], 'signature': signature}}
     fields['header']['length'] = len(encode('Message', fields))
     return {'name': f'message.{method}.{name}' + ('.extended' if extension else ''),
             'type': 'Message', 'message': method, 'fields': fields, 'body_type': BODIES[code],
-            'body': body, 'overlay_name': OVERLAY_NAME, 'signer': signer,
-            'certificate': keys.der[signer].hex(), 'signature_input': signed_bytes.hex(),
-            'signature_valid': True}
+            'body': body, 'overlay_name': OVERLAY_NAME, 'trust': TRUST, 'signer': signer,
+            'signature_input': signed_bytes.hex(), 'signature_valid': True}
 
 
 def certificate_lines(keys):
     for name, der in keys.der.items():
         line = {'name': f'own.{name}', 'type': 'Certificate', 'hex': der.hex(),
-                'overlay_name': OVERLAY_NAME, 'trust': 'ca', 'valid': True, 'at': AT,
+                'overlay_name': OVERLAY_NAME, 'trust': TRUST, 'valid': True, 'at': AT,
                 'strength': 'must'}
         if name == 'root':
-            line = {'name': 'own.root', 'type': 'RootCertificate', 'hex': der.hex()}
+            line = {'name': 'own.root', 'type': 'RootCertificate', 'id': TRUST, 'hex': der.hex()}
         else:
             line['node_ids'], line['user'] = node_ids(name), f'{name}@{OVERLAY_NAME}'
         yield dict(line, rfc='RFC 6940 11.3')
@@ -539,8 +537,17 @@ def wrong_bodies(line):
         yield f'body of {line["message"]} {why}', edited(dict(line['fields'], contents=contents))
 
 
+def bare(line):
+    """Without certificates, which would only make malformed messages large."""
+    fields = dict(line['fields'], security_block=dict(line['fields']['security_block'],
+                                                      certificates=[]))
+    data = edited(fields)
+    return dict(line, fields=decode('Message', data, line)[0], hex=data.hex())
+
+
 def malformed(messages, judged, mutations, pick):
     out, candidates = [], []
+    messages = [bare(line) for line in messages]
     small = sorted(messages, key=lambda line: len(line['hex']))[:12]
     plain = next(line for line in messages if line['name'] == 'message.RouteQueryAns.plain')
     for why, data in by_hand(plain):

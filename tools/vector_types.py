@@ -319,12 +319,8 @@ BODIES = {
     0xffff: 'ErrorResponse',
 }
 
-# Decoded by `chordial decode`, but SIP: their vectors are in tests/data and elsewhere.
-NOT_HERE = {'SipMessage', 'SipStream', 'SipUriPair'}
-
-
 def listed_types():
-    """What codec/ says it decodes."""
+    """What codec/ says it decodes of RELOAD."""
     with open('codec/msgs.def', encoding='utf-8') as f:
         listed = re.findall(r'^MSG\(\w+, (\w+),', f.read(), re.M)
     with open('codec/show_core.c', encoding='utf-8') as f:
