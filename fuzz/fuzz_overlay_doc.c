@@ -269,7 +269,7 @@ static void judge(struct overlay_doc *doc, uint8_t choices)
         }
         doc->roots[0] = root;
         doc->root_count = 1;
-        doc->bad_nodes.count = 0;
+        doc->revoked_count = 0;
         doc->config.node_id_length = IDS_NODE_MIN;
     }
     if (is_listed) {

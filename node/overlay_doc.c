@@ -378,6 +378,16 @@ static bool read_attributes(struct overlay_doc_reading *r, xmlNode *e)
     return true;
 }
 
+/* The length may be told behind the Node-IDs. */
+static void find_revoked(struct overlay_doc *d)
+{
+    for (size_t i = 0; i < d->bad_nodes.count; i++) {
+        if (d->bad_nodes.lens[i] == d->config.node_id_length) {
+            d->revoked[d->revoked_count++] = d->bad_nodes.ids[i];
+        }
+    }
+}
+
 static bool read_configuration(struct overlay_doc_reading *r, xmlNode *e)
 {
     struct overlay_span span;
@@ -390,6 +400,7 @@ static bool read_configuration(struct overlay_doc_reading *r, xmlNode *e)
             return false;
         }
     }
+    find_revoked(r->out);
     if (r->out->link_protocols.count == 0) { /* the default, which any element replaces */
         r->out->link_protocols.texts[r->out->link_protocols.count++] = SLICE_LITERAL("TLS");
     }
@@ -523,7 +534,7 @@ enum err overlay_doc_parse_at(const struct overlay_schema *schema, struct slice 
 
 struct crypto_trust overlay_doc_trust(const struct overlay_doc *doc)
 {
-    STATIC_CHECK(sizeof(doc->bad_nodes.ids[0]) == sizeof(doc->bad_nodes.ids[0].bytes));
+    STATIC_CHECK(sizeof(doc->revoked[0]) == sizeof(doc->revoked[0].bytes));
     return (struct crypto_trust){
         .roots = doc->roots,
         .root_count = doc->root_count,
@@ -531,8 +542,8 @@ struct crypto_trust overlay_doc_trust(const struct overlay_doc *doc)
         .node_id_length = doc->config.node_id_length,
         .self_signed_permitted = doc->self_signed_permitted,
         .self_signed_sha256 = doc->self_signed_sha256,
-        .bad_nodes = doc->bad_nodes.ids[0].bytes,
-        .bad_node_count = doc->bad_nodes.count,
+        .bad_nodes = doc->revoked[0].bytes,
+        .bad_node_count = doc->revoked_count,
     };
 }
 

@@ -77,6 +77,8 @@ struct overlay_doc {
     struct overlay_doc_ids configuration_signers;
     struct overlay_doc_ids kind_signers;
     struct overlay_doc_ids bad_nodes;
+    struct node_id revoked[OVERLAY_DOC_IDS_CAP]; /* those of the overlay's length */
+    size_t revoked_count;
     struct overlay_doc_list mandatory_extensions;
     struct overlay_doc_kind kinds[OVERLAY_DOC_KINDS_CAP];
     size_t kind_count;
@@ -104,7 +106,6 @@ enum err overlay_doc_parse_at(const struct overlay_schema *schema, struct slice 
 struct overlay_doc_signers {
     struct crypto_trust trust;
     const struct overlay_doc_ids *allowed;
-    const struct overlay_doc_ids *bad; /* may be NULL */
 };
 
 /* The trust that certificates are judged by; borrows from `doc`. */

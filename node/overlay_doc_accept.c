@@ -76,8 +76,8 @@ static struct overlay_kind *find_kind(struct overlay_config *config, uint32_t id
 /* Whom the document lets sign Kinds (CF-3). */
 static struct overlay_doc_signers kind_signers(const struct overlay_doc *doc)
 {
-    return (struct overlay_doc_signers){
-        .trust = overlay_doc_trust(doc), .allowed = &doc->kind_signers, .bad = &doc->bad_nodes};
+    return (struct overlay_doc_signers){.trust = overlay_doc_trust(doc),
+                                        .allowed = &doc->kind_signers};
 }
 
 void overlay_doc_accept_kinds(struct overlay_doc *doc, const struct crypto *crypto, uint64_t at_ms)
@@ -147,8 +147,7 @@ enum err overlay_doc_accept(const struct overlay_doc *now, struct overlay_doc *n
                             const struct crypto *crypto, uint64_t at_ms, const char **why)
 {
     struct overlay_doc_signers signers = {.trust = overlay_doc_trust(now),
-                                          .allowed = &now->configuration_signers,
-                                          .bad = &now->bad_nodes};
+                                          .allowed = &now->configuration_signers};
     /* The name's bytes make the overlay's identity. */
     *why = "the document is that of another overlay";
     if (strcmp(now->config.name, next->config.name) != 0) {

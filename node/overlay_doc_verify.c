@@ -20,19 +20,38 @@ struct judging {
     const char **why;
 };
 
+/* SHA-2 only; the length of the digest, 0 for another hash. */
+static size_t digest_of(const struct judging *j, uint8_t algorithm, struct slice bytes,
+                        uint8_t out[CRYPTO_SHA512_BYTES])
+{
+    switch (algorithm) {
+    case SECBLOCK_HASH_SHA256:
+        j->crypto->sha256(bytes, out);
+        return CRYPTO_SHA256_BYTES;
+    case SECBLOCK_HASH_SHA384:
+        j->crypto->sha384(bytes, out);
+        return CRYPTO_SHA384_BYTES;
+    case SECBLOCK_HASH_SHA512:
+        j->crypto->sha512(bytes, out);
+        return CRYPTO_SHA512_BYTES;
+    default:
+        return 0;
+    }
+}
+
 static bool is_hash_of(const struct judging *j, const struct secblock_identity *identity,
                        const struct node_id *id, struct slice der)
 {
     uint8_t input[IDS_NODE_MAX + CERTIFICATE_BYTES];
-    uint8_t digest[CRYPTO_SHA256_BYTES];
+    uint8_t digest[CRYPTO_SHA512_BYTES];
     struct rl_params params = {.node_id_length = j->signers->trust.node_id_length};
     struct wr w = wr_init(input, sizeof(input));
     secblock_wr_identity_input(&w, &params, (enum secblock_identity_type)identity->type, id, der);
     if (!wr_ok(&w)) {
         return false;
     }
-    j->crypto->sha256(slice_of(input, wr_len(&w)), digest);
-    return slice_is_equal(slice_of(digest, sizeof(digest)), identity->hash);
+    size_t len = digest_of(j, identity->hash_algorithm, wr_slice(&w), digest);
+    return len > 0 && slice_is_equal(slice_of(digest, len), identity->hash);
 }
 
 /* The Node-ID of `c` that the SignerIdentity designates; false: none (SG-3). */
@@ -118,9 +137,8 @@ enum err overlay_doc_verify_block(struct slice bytes, struct slice blob,
     struct crypto_certificate c;
     uint8_t len = signers->trust.node_id_length;
     struct judging j = {.signers = signers, .crypto = crypto, .at_ms = at_ms, .why = why};
-    *why = "the signature is not a SecurityBlock with a SHA-256 signer identity";
-    if (secblock_decode(bytes, &block) != ERR_OK ||
-        block.signature.identity.hash_algorithm != SECBLOCK_HASH_SHA256) {
+    *why = "the signature is not a SecurityBlock";
+    if (secblock_decode(bytes, &block) != ERR_OK) {
         return ERR_BAD_SIGNATURE;
     }
     enum err e = find_signer(&j, &block, &c, signer);
@@ -130,10 +148,6 @@ enum err overlay_doc_verify_block(struct slice bytes, struct slice blob,
     if (!overlay_doc_lists(signers->allowed, signer, len)) {
         *why = "the signer is not one of those that the document lists";
         return ERR_BAD_SIGNATURE;
-    }
-    if (signers->bad != NULL && overlay_doc_lists(signers->bad, signer, len)) {
-        *why = "the signer is a bad-node of the document";
-        return ERR_BAD_CERTIFICATE;
     }
     *why = "the signature does not fit the bytes of the element";
     return crypto->verify(slice_of(c.public_key, c.public_key_len),
@@ -162,7 +176,6 @@ enum err overlay_doc_verify_first(const struct overlay_doc *doc, const struct cr
                                   uint64_t at_ms, const char **why)
 {
     struct overlay_doc_signers own = {.trust = overlay_doc_trust(doc),
-                                      .allowed = &doc->configuration_signers,
-                                      .bad = &doc->bad_nodes};
+                                      .allowed = &doc->configuration_signers};
     return overlay_doc_verify(doc, &own, crypto, at_ms, why);
 }

@@ -111,6 +111,7 @@ enum form {
     FORM_WITH_IDENTITY,
     FORM_NODE_ID_HASH,
     FORM_SHA1_HASH,
+    FORM_SHA512_HASH,
     FORM_NO_CERTIFICATE,
     FORM_ANOTHER_FIRST,
     FORM_TOO_MANY
@@ -121,7 +122,7 @@ static struct slice block_over(struct slice blob, const struct person *by, enum 
     static uint8_t out[8192];
     static uint8_t input[XML_CAP];
     uint8_t hash_input[20 + CRYPTO_BORING_CERTIFICATE_CAP];
-    uint8_t hash[CRYPTO_SHA256_BYTES];
+    uint8_t hash[CRYPTO_SHA512_BYTES];
     uint8_t signature[CRYPTO_SIGNATURE_CAP];
     size_t len = 0;
     struct slice der = slice_of(by->der, by->der_len);
@@ -138,11 +139,16 @@ static struct slice block_over(struct slice blob, const struct person *by, enum 
     struct secblock_signature s = {.algorithm = (uint16_t)crypto_boring()->key_algorithm(by->key),
                                    .identity = {.type = (uint8_t)type,
                                                 .hash_algorithm = SECBLOCK_HASH_SHA256,
-                                                .hash = slice_of(hash, sizeof(hash))}};
+                                                .hash = slice_of(hash, CRYPTO_SHA256_BYTES)}};
     if (form == FORM_SHA1_HASH) {
         s.identity.hash_algorithm = SECBLOCK_HASH_SHA1;
         s.identity.hash.len = 20;
         crypto_boring()->sha1(der, hash);
+    }
+    if (form == FORM_SHA512_HASH) {
+        s.identity.hash_algorithm = SECBLOCK_HASH_SHA512;
+        s.identity.hash.len = CRYPTO_SHA512_BYTES;
+        crypto_boring()->sha512(der, hash);
     }
     struct wr m = wr_init(input, sizeof(input));
     wr_bytes(&m, blob);
@@ -278,6 +284,8 @@ Test(overlay_doc_accept, cf1_signatures)
     cr_expect_eq(verify_first(&p), ERR_OK, "A-58: either form of identity");
     p.form = FORM_WITH_IDENTITY;
     cr_expect_eq(verify_first(&p), ERR_BAD_SIGNATURE, "A-21: the blob alone");
+    p.form = FORM_SHA512_HASH;
+    cr_expect_eq(verify_first(&p), ERR_OK);
     p.form = FORM_SHA1_HASH;
     cr_expect_eq(verify_first(&p), ERR_BAD_SIGNATURE);
     p.form = FORM_NO_CERTIFICATE;
