@@ -7,32 +7,35 @@
 #include "core/rng.h"
 #include "fuzz/fuzz.h"
 
+FUZZ_UNCOUNTED
+
+static struct fuzz_block block;
+static struct fuzz_block written;
+
 /* One frame at `at`, seen through an exact copy of the first `shown` bytes that are left. */
 static enum err look(struct slice stream, size_t at, size_t shown, size_t max, struct frame *out,
                      size_t *consumed)
 {
     struct slice left = slice_sub(stream, at, shown);
-    uint8_t *copy = fuzz_copy(left);
+    uint8_t *copy = fuzz_exact(&block, left);
     enum err e = frame_scan(slice_of(copy, left.len), max, out, consumed);
     if (e == ERR_OK && out->type == FRAME_DATA) { /* the same bytes, in the stream */
         CHECK(out->message.data == copy + FRAME_DATA_HEADER);
         out->message.data = stream.data + at + FRAME_DATA_HEADER;
     }
-    free(copy);
     return e;
 }
 
 static void check_frame(struct slice wire, const struct frame *f, size_t max)
 {
     struct frame again;
-    uint8_t *out = malloc(wire.len);
-    CHECK(out != NULL && frame_decode(wire, &again) == ERR_OK);
+    uint8_t *out = fuzz_exact(&written, wire);
+    CHECK(frame_decode(wire, &again) == ERR_OK);
     struct wr w = wr_init(out, wire.len);
     frame_wr(&w, f);
     fuzz_same(&w, wire);
     CHECK(f->type != FRAME_DATA || f->message.len <= max);
     CHECK(again.sequence == f->sequence && again.received == f->received);
-    free(out);
 }
 
 static void note(struct frame_window *window, uint32_t sequence, const uint32_t *came, size_t count)
@@ -51,7 +54,7 @@ static void note(struct frame_window *window, uint32_t sequence, const uint32_t 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     enum { NOTED = 64 };
-    struct rd r = rd_init(slice_of(data, size));
+    struct rd r = rd_init(slice_of(data, min_size(size, FUZZ_BLOCK_MAX)));
     size_t max = rd_u16(&r), at = 0, seen = 0;
     struct rng rng;
     rng_init(&rng, rd_u8(&r));
@@ -63,7 +66,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         size_t all = 0, need = 0, shown = 0;
         enum err e = look(stream, at, stream.len - at, max, &whole, &all), piece = ERR_MORE;
         while (piece == ERR_MORE && shown < stream.len - at) {
-            shown = min_size(stream.len - at, shown + 1 + rng_below(&rng, 12));
+            shown = min_size(stream.len - at, shown + 1 + rng_below(&rng, 12 + shown));
             piece = look(stream, at, shown, max, &cut, &need);
             CHECK(piece != ERR_MORE || need > shown);
             CHECK(piece != ERR_OK || need <= shown);
@@ -82,3 +85,5 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         at += all;
     }
 }
+
+FUZZ_COUNTED

@@ -5,17 +5,19 @@
 #include "codec/fwd.h"
 #include "fuzz/fuzz.h"
 
+FUZZ_UNCOUNTED
+
 enum {
     FLAG_OVERLAY = 1, /* the overlay is the one that the message names */
     FLAG_LENGTH = 2,  /* the length field is put right */
     FLAG_STRIP = 4,
     FLAG_DROP_VIA = 8,
     FLAG_SHORT = 16, /* hardly any headroom */
-    HEADROOM = 512,
     ADDED_MAX = 255,
 };
 
 static uint8_t header[3 * 65536 + FWD_FIXED_BYTES];
+static struct fuzz_block block;
 
 /* The lists, walked and turned round twice. */
 static void walk(const struct fwd *h, const struct rl_params *p)
@@ -24,14 +26,14 @@ static void walk(const struct fwd *h, const struct rl_params *p)
     struct fwd_option option;
     size_t count = 0;
     struct rd r = rd_init(h->via_list);
+    struct wr w = wr_init(header, sizeof(header));
     while (fwd_next(&r, p, &d)) {
         CHECK(fwd_destination_is_equal(&d, &d));
-        struct wr w = wr_init(header, sizeof(header));
         fwd_wr_destination(&w, &d);
-        fuzz_same(&w, d.wire);
         count++;
     }
     CHECK(rd_is_done(&r) && count == h->via_count);
+    fuzz_same(&w, h->via_list);
     count = 0;
     for (r = rd_init(h->destination_list); fwd_next(&r, p, &d);) {
         count++;
@@ -47,7 +49,7 @@ static void walk(const struct fwd *h, const struct rl_params *p)
     fwd_wr_reversed(&twice, p, wr_slice(&once));
     fuzz_same(&twice, h->via_list);
     (void)fwd_has_duplicate(h->destination_list, p);
-    struct wr w = wr_init(header, sizeof(header));
+    w = wr_init(header, sizeof(header));
     fwd_wr_response_options(&w, h->options);
     CHECK(wr_ok(&w) && wr_len(&w) <= h->options.len);
 }
@@ -59,82 +61,89 @@ static void joined(struct slice whole, struct slice first, struct slice second)
     CHECK(slice_is_equal(slice_from(whole, first.len), second));
 }
 
-/* The message once more with the next hop's header, in a block of its own. */
-static void rewrite(struct slice message, const struct rl_params *p, uint8_t flags,
-                    const struct fwd_rewrite *how)
+/* `s`, a part of the message that stood at `was`, as it is in `kept`. */
+static struct slice part(struct slice s, const uint8_t *was, struct slice kept)
 {
-    size_t headroom = (flags & FLAG_SHORT) != 0 ? 7 : HEADROOM;
-    uint8_t *block = malloc(headroom + message.len);
-    CHECK(block != NULL);
-    memcpy(block + headroom, message.data, message.len);
-    struct fwd old, h, new;
-    CHECK(fwd_decode(message, p, &old) == ERR_OK);
-    CHECK(fwd_decode(slice_of(block + headroom, message.len), p, &h) == ERR_OK);
+    return s.len == 0 ? SLICE_EMPTY : slice_sub(kept, (size_t)(s.data - was), s.len);
+}
+
+/* What came out against what went in: `kept` are the bytes of the message at `was`. */
+static void compare(const struct fwd *new, const struct fwd *old, const uint8_t *was,
+                    struct slice kept, const struct fwd_rewrite *how)
+{
+    struct slice via = how->drop_via ? SLICE_EMPTY : part(old->via_list, was, kept);
+    struct slice destinations = part(old->destination_list, was, kept);
+    CHECK(new->ttl == old->ttl - 1);
+    CHECK(new->transaction_id == old->transaction_id &&new->fragment == old->fragment);
+    CHECK(new->max_response_length == old->max_response_length);
+    CHECK(slice_is_equal(new->options, part(old->options, was, kept)));
+    CHECK(slice_is_equal(new->payload, part(old->payload, was, kept)));
+    joined(new->via_list, via, how->via_append);
+    joined(new->destination_list, how->destination_prepend,
+           slice_from(destinations, how->strip_bytes));
+}
+
+/* Rewrites the message where it stands, in the block. */
+static void rewrite(uint8_t *message, size_t headroom, const struct rl_params *p,
+                    const struct fwd *old, struct slice kept, const struct fwd_rewrite *how)
+{
+    struct fwd new;
     uint8_t *at = NULL;
     size_t len = 0;
-    enum err e = fwd_rewrite(block + headroom, headroom, &h, how, &at, &len);
+    enum err e = fwd_rewrite(message, headroom, old, how, &at, &len);
     if (e != ERR_OK) {
         CHECK(e == ERR_TTL || e == ERR_TOO_LARGE || e == ERR_MALFORMED);
-        CHECK((e == ERR_TTL) == (old.ttl == 0));
-        CHECK(slice_is_equal(slice_of(block + headroom, message.len), message));
-        free(block);
+        CHECK((e == ERR_TTL) == (old->ttl == 0));
+        CHECK(slice_is_equal(slice_of(message, kept.len), kept));
         return;
     }
-    CHECK(at >= block && at + len == block + headroom + message.len);
+    CHECK(at >= message - headroom && at + len == message + kept.len);
     e = fwd_decode(slice_of(at, len), p, &new);
     CHECK(e == ERR_OK || e == ERR_LIMIT || e == ERR_MALFORMED); /* what was added may be anything */
     if (e == ERR_OK) {
-        CHECK(new.ttl == old.ttl - 1 && new.length == len);
-        CHECK(new.transaction_id == old.transaction_id &&new.fragment == old.fragment);
-        CHECK(new.max_response_length == old.max_response_length);
-        CHECK(slice_is_equal(new.options, old.options));
-        CHECK(slice_is_equal(new.payload, old.payload));
-        joined(new.via_list, how->drop_via ? SLICE_EMPTY : old.via_list, how->via_append);
-        joined(new.destination_list, how->destination_prepend,
-               slice_from(old.destination_list, how->strip_bytes));
+        CHECK(new.length == len);
+        compare(&new, old, message, kept, how);
     }
-    free(block);
 }
 
-static void try(struct slice message, const struct rl_params *p, uint8_t flags, struct slice via,
-                struct slice destination)
+static void try(uint8_t *message, struct slice kept, const struct rl_params *p, uint8_t flags,
+                struct fwd_rewrite how)
 {
     struct fwd h;
-    if (fwd_decode(message, p, &h) != ERR_OK) {
+    if (fwd_decode(slice_of(message, kept.len), p, &h) != ERR_OK) {
         return;
     }
-    CHECK(h.length == message.len && h.header_bytes <= message.len);
-    CHECK(h.header_bytes + h.payload.len == message.len);
+    CHECK(h.length == kept.len && h.header_bytes + h.payload.len == kept.len);
     walk(&h, p);
     struct wr w = wr_init(header, sizeof(header));
     fwd_wr(&w, &h);
-    fuzz_same(&w, slice_sub(message, 0, h.header_bytes));
-    struct fwd_rewrite how = {
-        .strip_bytes = (flags & FLAG_STRIP) != 0 ? (uint16_t)h.first.wire.len : 0,
-        .drop_via = (flags & FLAG_DROP_VIA) != 0,
-        .via_append = via,
-        .destination_prepend = destination,
-    };
-    rewrite(message, p, flags, &how);
+    fuzz_same(&w, slice_sub(kept, 0, h.header_bytes));
+    how.strip_bytes = (flags & FLAG_STRIP) != 0 ? (uint16_t)h.first.wire.len : 0;
+    how.drop_via = (flags & FLAG_DROP_VIA) != 0;
+    size_t headroom = (flags & FLAG_SHORT) != 0 ? 8 : FUZZ_BLOCK_ROOM;
+    fuzz_open_front(&block, headroom);
+    rewrite(message, headroom, p, &h, kept, &how);
+    fuzz_close_front(&block);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct rd r = rd_init(slice_of(data, size));
+    static uint8_t fixed[FUZZ_BLOCK_MAX];
+    struct rd r = rd_init(slice_of(data, min_size(size, FUZZ_BLOCK_MAX)));
     struct rl_params p = {.node_id_length = (uint8_t)(IDS_NODE_MIN + rd_u8(&r) % 5)};
     uint8_t flags = rd_u8(&r);
-    struct slice via = fuzz_take(&r, ADDED_MAX), destination = fuzz_take(&r, ADDED_MAX);
-    struct slice message = rd_rest(&r);
-    uint8_t *copy = fuzz_copy(message);
-    message = slice_of(copy, message.len);
-    struct rd overlay = rd_init(slice_sub(message, 4, 4));
+    struct fwd_rewrite how = {.via_append = fuzz_take(&r, ADDED_MAX)};
+    how.destination_prepend = fuzz_take(&r, ADDED_MAX);
+    struct slice kept = rd_rest(&r);
+    struct rd overlay = rd_init(slice_sub(kept, 4, 4));
     p.overlay = (flags & FLAG_OVERLAY) != 0 ? rd_u32(&overlay) : 0x12345678;
-    if ((flags & FLAG_LENGTH) != 0 && message.len >= FWD_FIXED_BYTES) {
-        fwd_put_length(copy, (uint32_t)message.len);
+    if ((flags & FLAG_LENGTH) != 0 && kept.len >= FWD_FIXED_BYTES) {
+        memcpy(fixed, kept.data, kept.len);
+        fwd_put_length(fixed, (uint32_t)kept.len);
+        kept.data = fixed;
     }
-    try(message, &p, flags, via, destination);
-    struct fwd h;
-    (void)!fwd_decode_header(message, &p, &h);
-    free(copy);
+    try(fuzz_exact(&block, kept), kept, &p, flags, how);
     return 0;
 }
+
+FUZZ_COUNTED
