@@ -37,7 +37,7 @@ MODES = [
     Mode('debug', 'gcc', f'{DEBUG} -Og {PROTECT} {WARN_GCC}', LINK),
     Mode('asan', 'clang', f'{DEBUG} -O1 {ASAN} {WARN}', f'{LINK} {ASAN}'),
     Mode('tsan', 'clang', f'{DEBUG} -O1 -fsanitize=thread {WARN}', f'{LINK} -fsanitize=thread'),
-    Mode('fuzz', 'clang', f'{DEBUG} -O1 -fsanitize=fuzzer-no-link {ASAN} {WARN}',
+    Mode('fuzz', 'clang', f'{DEBUG} -O2 -fsanitize=fuzzer-no-link {ASAN} {WARN}',
          f'{LINK} -fsanitize=fuzzer {ASAN}'),
     Mode('coverage', 'clang', f'{DEBUG} -fprofile-instr-generate -fcoverage-mapping {WARN}',
          f'{LINK} -fprofile-instr-generate'),

@@ -369,6 +369,12 @@ SCRIPT_TESTS = {
 
 # fuzz/<name>.c: one libFuzzer entry point each.  bench/<name>.c: functions for Google Benchmark.
 FUZZ_TARGETS = names('''
+    fuzz_body_attach
+    fuzz_body_config
+    fuzz_body_diagnostics
+    fuzz_body_storage
+    fuzz_body_topology
+    fuzz_certificate
     fuzz_frag
     fuzz_frame
     fuzz_fwd
@@ -376,6 +382,7 @@ FUZZ_TARGETS = names('''
     fuzz_message
     fuzz_node
     fuzz_overlay_doc
+    fuzz_secblock
     fuzz_show_sip
     fuzz_sip
     fuzz_stored

@@ -1,136 +1,126 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* fuzz_message.c - what stands behind the forwarding header: MessageContents, SecurityBlock, and
- * each body of codec/msgs.def.
+/* fuzz_message.c - a whole message as a peer receives it: forwarding header, MessageContents with
+ * the body that its code says, SecurityBlock, and the input of its signature.
  *
- * Input: which decoder (0: the one that the contents ask for), Node-ID length, then the bytes.
- * What decodes is written again and must be the same bytes. */
-#include "codec/content.h"
-#include "codec/msgs.h"
-#include "fuzz/fuzz.h"
+ * Input: Node-ID length, flags, then the message.  What decodes is written again, part by part, and
+ * must be the same bytes. */
+#include "codec/secblock.h"
+#include "fuzz/bodies.h"
 
-static uint8_t out[1 << 18];
+FUZZ_UNCOUNTED
 
-static struct wr writer(void)
+enum {
+    FLAG_LENGTH = 1, /* the length field is put right */
+};
+
+static void ignore(struct slice body, const struct rl_params *p)
 {
-    return wr_init(out, sizeof(out));
-}
-
-/* ---- bodies: both ways, from the list ---- */
-
-#define MSG(name, rfc, fields)                                                                     \
-    static void body_##name(struct slice body, const struct rl_params *p)                          \
-    {                                                                                              \
-        struct msgs_##name m;                                                                      \
-        if (msgs_##name##_decode(body, p, &m) == ERR_OK) {                                         \
-            struct wr w = writer();                                                                \
-            msgs_##name##_wr(&w, p, &m);                                                           \
-            fuzz_same(&w, body);                                                                   \
-        }                                                                                          \
-    }
-#include "codec/msgs.def"
-
-static void body_error(struct slice body, const struct rl_params *p)
-{
-    struct content_error m;
+    (void)body;
     (void)p;
-    if (content_error_decode(body, &m) == ERR_OK) {
-        struct wr w = writer();
-        content_wr_error(&w, m.code, m.info);
-        fuzz_same(&w, body);
-        CHECK(content_err_of(m.code) != ERR_OK && content_error_name(m.code) != NULL);
-    }
 }
 
-static void body_uri(struct slice body, const struct rl_params *p)
+static bodies_fn *body_of(uint16_t code)
 {
-    struct ids_uri uri;
-    struct node_id id;
-    struct slice name;
-    if (ids_uri_parse(body, &uri) == ERR_OK) {
-        CHECK(uri.destinations_len <= sizeof(uri.destinations));
+    static const struct {
+        uint16_t code;
+        bodies_fn *body;
+    } table[] = {
+        {CONTENT_PROBE_REQ, bodies_probe_req},
+        {CONTENT_PROBE_ANS, bodies_probe_ans},
+        {CONTENT_ATTACH_REQ, bodies_attach},
+        {CONTENT_ATTACH_ANS, bodies_attach},
+        {CONTENT_STORE_REQ, bodies_store_req},
+        {CONTENT_STORE_ANS, bodies_store_ans},
+        {CONTENT_FETCH_REQ, bodies_fetch_req},
+        {CONTENT_FETCH_ANS, bodies_fetch_ans},
+        {CONTENT_FIND_REQ, bodies_find_req},
+        {CONTENT_FIND_ANS, bodies_find_ans},
+        {CONTENT_JOIN_REQ, bodies_join_req},
+        {CONTENT_JOIN_ANS, bodies_join_ans},
+        {CONTENT_LEAVE_REQ, bodies_leave_req},
+        {CONTENT_UPDATE_REQ, bodies_chord_update},
+        {CONTENT_ROUTE_QUERY_REQ, bodies_route_query_req},
+        {CONTENT_ROUTE_QUERY_ANS, bodies_route_query_ans},
+        {CONTENT_PING_REQ, bodies_ping_req},
+        {CONTENT_PING_ANS, bodies_ping_ans},
+        {CONTENT_STAT_REQ, bodies_stat_req},
+        {CONTENT_STAT_ANS, bodies_stat_ans},
+        {CONTENT_APP_ATTACH_REQ, bodies_app_attach},
+        {CONTENT_APP_ATTACH_ANS, bodies_app_attach},
+        {CONTENT_CONFIG_UPDATE_REQ, bodies_config_update},
+        {CONTENT_PATH_TRACK_REQ, bodies_path_track_req},
+        {CONTENT_PATH_TRACK_ANS, bodies_path_track_ans},
+        {CONTENT_ERROR, bodies_error},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(table); i++) {
+        if (table[i].code == code) {
+            return table[i].body;
+        }
     }
-    if (ids_uri_node(body, p, &id, &name) == ERR_OK) {
-        struct wr w = writer();
-        ids_uri_wr_node(&w, p, &id, name);
-        struct node_id again;
-        struct slice same;
-        CHECK(wr_ok(&w) && ids_uri_node(wr_slice(&w), p, &again, &same) == ERR_OK);
-        CHECK(ids_node_is_equal(&id, &again) && slice_is_equal(name, same));
-    }
+    return ignore;
 }
 
-/* ---- all of it ---- */
-
-static void security(struct slice in, const struct rl_params *p)
+static void security(struct slice in, const struct fwd *h, struct slice contents)
 {
     struct secblock block;
     if (secblock_decode(in, &block) != ERR_OK) {
         return;
     }
-    struct secblock_certificate certificate;
-    struct rd r = rd_init(block.certificates);
-    size_t count = 0;
-    while (secblock_certificate_next(&r, &certificate)) {
-        count++;
-    }
-    CHECK(rd_is_done(&r) && count == block.certificate_count);
-    struct wr w = writer();
+    struct wr w = bodies_writer();
     secblock_wr(&w, block.certificates, &block.signature);
     fuzz_same(&w, in);
-    w = writer();
-    secblock_wr_message_input(&w, p->overlay, 7, in, &block.signature.identity);
-    CHECK(wr_ok(&w) && wr_len(&w) <= 12 + in.len + SECBLOCK_IDENTITY_BYTES_MAX);
+    w = bodies_writer();
+    secblock_wr_message_input(&w, h->overlay, h->transaction_id, contents,
+                              &block.signature.identity);
+    CHECK(wr_ok(&w) && wr_len(&w) <= 12 + contents.len + in.len);
+    CHECK(slice_is_equal(slice_sub(wr_slice(&w), 12, contents.len), contents));
 }
 
-/* The code of the contents chooses nothing here: each body decoder is met with each body. */
-typedef void body(struct slice, const struct rl_params *);
-static body *const bodies[] = {
-#define MSG(name, rfc, fields) body_##name,
-#include "codec/msgs.def"
-    body_error,
-    body_uri,
-    security,
-};
-
-static void payload(struct slice in, const struct rl_params *p)
+static void payload(const struct fwd *h, const struct rl_params *p)
 {
     struct content c;
     struct content_extension extension;
     struct slice rest;
-    if (content_decode(in, &c, &rest) != ERR_OK) {
+    if (content_decode(h->payload, &c, &rest) != ERR_OK) {
         return;
     }
-    CHECK(c.bytes.len + rest.len == in.len && content_name(c.code) != NULL);
+    CHECK(c.bytes.len + rest.len == h->payload.len && content_name(c.code) != NULL);
     CHECK(!(content_is_request(c.code) && content_is_answer(c.code)));
-    struct wr w = writer();
+    struct wr w = bodies_writer();
     content_wr(&w, c.code, c.body, c.extensions);
     fuzz_same(&w, c.bytes);
-    w = writer();
+    w = bodies_writer();
     struct rd r = rd_init(c.extensions);
     while (content_extension_next(&r, &extension)) {
         content_wr_extension(&w, &extension);
     }
     CHECK(rd_is_done(&r));
     fuzz_same(&w, c.extensions);
-    security(rest, p);
-    for (size_t i = 0; i < ARRAY_COUNT(bodies); i++) {
-        bodies[i](c.body, p);
-    }
+    body_of(c.code)(c.body, p);
+    security(rest, h, c.bytes);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct rd r = rd_init(slice_of(data, min_size(size, sizeof(out) / 2)));
-    size_t which = rd_u8(&r) % (ARRAY_COUNT(bodies) + 1);
-    struct rl_params p = {.overlay = 1, .node_id_length = (uint8_t)(IDS_NODE_MIN + rd_u8(&r) % 5)};
-    struct slice in = rd_rest(&r);
-    uint8_t *copy = fuzz_copy(in);
-    in = slice_of(copy, in.len);
-    if (which == 0) {
-        payload(in, &p);
-    } else {
-        bodies[which - 1](in, &p);
+    struct rd r = rd_init(slice_of(data, min_size(size, sizeof(bodies_out) / 2)));
+    struct rl_params p = {.node_id_length = (uint8_t)(IDS_NODE_MIN + rd_u8(&r) % 5)};
+    uint8_t flags = rd_u8(&r);
+    struct slice message = rd_rest(&r);
+    uint8_t *copy = fuzz_exact(&bodies_block, message);
+    message.data = copy;
+    if ((flags & FLAG_LENGTH) != 0 && message.len >= FWD_FIXED_BYTES) {
+        fwd_put_length(copy, (uint32_t)message.len);
     }
-    free(copy);
+    struct rd overlay = rd_init(slice_sub(message, 4, 4));
+    p.overlay = rd_u32(&overlay);
+    struct fwd h;
+    if (fwd_decode(message, &p, &h) == ERR_OK) {
+        struct wr w = bodies_writer();
+        fwd_wr(&w, &h);
+        fuzz_same(&w, slice_sub(message, 0, h.header_bytes));
+        payload(&h, &p);
+    }
     return 0;
 }
+
+FUZZ_COUNTED

@@ -18,14 +18,16 @@ LARGEST = 1600  # bytes of a seed
 EACH_GOOD, EACH_BAD = 4, 2  # seeds of a type
 HEADER_FIXED = 38
 FLAGS_OVERLAY_LENGTH = 3
+NODE_ID = bytes(range(1, 17))
 MODELS = ['single_value', 'array', 'dictionary']
 
-# Vector type to the body that fuzz_message decodes it with, where not the same in snake case.
+# Vector type to the name of its body in fuzz/bodies.h, where not the same in snake case.
 BODIES = {
     'AttachReqAns': 'attach', 'ChordRouteQueryAns': 'route_query_ans',
-    'ChordLeaveData': 'chord_leave', 'ConfigUpdateReq': 'config_update',
-    'ErrorResponse': 'error', 'SecurityBlock': 'security',
+    'ChordLeaveData': 'chord_leave', 'ConfigUpdateReq': 'config_update', 'ErrorResponse': 'error',
 }
+# Vector type to the structure of fuzz_secblock.
+SECURITY = {'SecurityBlock': 0, 'SignerIdentity': 1, 'Signature': 2, 'GenericCertificate': 3}
 # Vector type to the structure of fuzz_stored.
 STORED = {
     'StoredData': 0, 'StoreKindData': 1, 'FetchKindResponse': 1, 'StoreKindResponse': 2,
@@ -56,10 +58,17 @@ DOCUMENT = '''<?xml version="1.0"?><overlay xmlns="urn:ietf:params:xml:ns:p2p:co
 
 
 def bodies():
-    """The bodies in the order in which fuzz_message numbers them, from 1."""
-    with open('codec/msgs.def', encoding='utf-8') as f:
-        listed = re.findall(r'^MSG\((\w+),', f.read(), re.M)
-    return listed + ['error', 'uri', 'security']
+    """{body: (target, its place in the list of that target)}."""
+    places = {}
+    for path in sorted(glob('fuzz/fuzz_body_*.c')):
+        with open(path, encoding='utf-8') as f:
+            listed = re.findall(r'\b(?:BODY|ALONE)\((\w+)\)', f.read())
+        twice = set(listed) & set(places)
+        if twice or len(listed) != len(set(listed)):
+            raise ValueError('%s: listed twice: %s' % (path, ' '.join(twice or listed)))
+        target = os.path.basename(path).removeprefix('fuzz_').removesuffix('.c')
+        places.update({name: (target, place) for place, name in enumerate(listed)})
+    return places
 
 
 def snake(name):
@@ -82,7 +91,13 @@ def header_bytes(message):
     return HEADER_FIXED + sum(lists)
 
 
-def seeds_of(v, data, numbers):
+def plain_header():
+    """The forwarding header of the first message of the vectors, to stand before contents."""
+    first = next(data for v, data, is_bad in vectors() if v['type'] == 'Message' and not is_bad)
+    return first[:header_bytes(first)]
+
+
+def seeds_of(v, data, places, header):
     """(target, seed) for one vector."""
     kind, length = v['type'], v.get('node_id_length', 16) - 16
     if kind in ('Message', 'ForwardingHeader'):
@@ -90,18 +105,42 @@ def seeds_of(v, data, numbers):
         yield 'fwd', bytes([length, FLAGS_OVERLAY_LENGTH | 4, 0, 0]) + data[:head + 9]
         yield 'fwd', bytes([length, FLAGS_OVERLAY_LENGTH | 8, 3, 0x80, 1, 0x85, 2]) + data[:head]
     if kind == 'Message':
-        yield 'message', bytes([0, length]) + data[header_bytes(data):]
+        yield 'message', bytes([length, 0]) + data
     if kind == 'MessageContents':
-        yield 'message', bytes([0, length]) + data
+        yield 'message', bytes([0, 1]) + header + data
     body = BODIES.get(kind, snake(kind))
-    if body in numbers:
-        yield 'message', bytes([numbers.index(body) + 1, length]) + data
+    if body in places:
+        target, place = places[body]
+        yield target, bytes([place, length]) + data
     if kind in STORED:
         models = [MODELS.index(v['data_model'])] if v.get('data_model') in MODELS else range(3)
         for model in models:
             yield 'stored', bytes([model, STORED[kind], length]) + data
+    if kind in SECURITY:
+        yield 'secblock', bytes([SECURITY[kind], length]) + u8(NODE_ID) + u8(b'contents') + data
     if kind == 'FramedMessage':
         yield 'frame', bytes([255, 255, 7]) + data + data
+
+
+def certificate_seeds():
+    """As fuzz_certificate.c numbers flags and names."""
+    found = [(v, data) for v, data, _ in vectors()]
+    root = next(data for v, data in found if v['type'] == 'RootCertificate')
+    for v, data in found:
+        if v['type'] == 'Certificate':
+            flags = v.get('self_signed_permitted', False) | 2 * (v.get('digest') == 'sha256')
+            yield bytes([flags, 0]) + u16(root) + data
+    build, own = 4, 8 | 16
+    node, user = b'\0' + u8(NODE_ID), b'\1' + u8(b'alice@example.org')
+    uri = b'\2' + u8(b'reload://0110' + b'ab' * 16 + b'@overlay.example.org/')
+    for flags in (build, build | 32, build | 64, build | own, build | own | 1, build | own | 3):
+        yield bytes([flags, 0]) + user + node
+        yield bytes([flags, 4]) + user + node + node
+    for names in (user, node, user + user + node, user + node * 5, user + uri, uri * 2 + user,
+                  user + node + b'\3' + u8(b'a.example'), user + node + b'\4' + u8(bytes(4)),
+                  user + node + b'\5' + u8(b'\x88*\x03'), b'\1' + u8(b'a' * 129) + node,
+                  b'\1' + u8(b'a\0b@c') + node, user + b'\0' + u8(b'\xff' * 20)):
+        yield bytes([build, 0]) + names
 
 
 def sip_seeds():
@@ -248,6 +287,34 @@ def node_sip_seeds(n, drain, wait):
                 u16(text) + wait
 
 
+def diagnostic_seeds():
+    """Of RFC 7851 there are no vectors: one well-formed structure of each kind."""
+    def twice(data):
+        return 2 * len(data).to_bytes(4, 'big') + data
+    destination, times = b'\x01\x10' + NODE_ID, bytes(range(16))
+    extension, info = b'\0\x09' + bytes([0, 0, 0, 2, 7, 8]), b'\0\x01' + u16(b'\x03')
+    request = times + bytes(7) + b'\x1e' + twice(2 * extension)
+    response = times + bytes(8) + b'\x04' + twice(info + info)
+    structures = {
+        'diagnostics_request': request, 'diagnostics_response': response,
+        'path_track_req': destination + request, 'path_track_ans': b'\x80\x01' + response,
+        'diagnostic_extension': extension, 'diagnostic_info': info, 'status_info': b'\x0f',
+        'software_version': b'chordial 1\0', 'instances_stored': 2 * (bytes(11) + b'\x05'),
+        'messages_sent_rcvd': 2 * (b'\0\x17' + bytes(16)), 'message_count': bytes(18),
+        'instances_entry': bytes(12), 'underlay_hop': b'\x07', 'battery_status': b'\x01',
+        'routing_table_size': bytes(4), 'ewma_bytes_sent': bytes(4), 'ewma_bytes_rcvd': bytes(4),
+    }
+    for body, (target, place) in bodies().items():
+        if target == 'body_diagnostics':
+            data = structures.get(body, bytes(8))
+            yield target, bytes([place, 0]) + data
+            yield target, bytes([place, 0x80]) + data + data
+    place = bodies()['self_tuning_data'][1]
+    yield 'body_topology', bytes([place, 0]) + bytes(range(12))
+    place = bodies()['extensive_routing_mode'][1]
+    yield 'body_attach', bytes([place, 0, 1, 3, 1, 6, 192, 0, 2, 1, 0x17, 0xc4]) + u8(destination)
+
+
 def stun_seeds():
     with open('tests/vectors/own/stun.jsonl', encoding='utf-8') as f:
         for line in f:
@@ -288,6 +355,7 @@ def show_sip_seeds():
 def other_seeds():
     yield from sip_seeds()
     yield from (('show_sip', seed) for seed in show_sip_seeds())
+    yield from diagnostic_seeds()
     yield from stun_seeds()
     yield from (('link', seed) for seed in link_seeds())
     yield from (('frag', seed) for seed in frag_seeds())
@@ -295,7 +363,8 @@ def other_seeds():
     yield from (('overlay_doc', seed) for seed in document_seeds())
     frames = bytes.fromhex('8000000000000003414243' '8100000000ffffffff' '8000000001000000')
     yield 'frame', bytes([0, 200, 1]) + frames
-    yield 'message', bytes([bodies().index('uri') + 1, 0]) + \
+    yield from (('certificate', seed) for seed in certificate_seeds())
+    yield 'body_config', bytes([bodies()['uri'][1], 0]) + \
         b'reload://' + b'0110' + b'ab' * 16 + b'@overlay.example.org/'
 
 
@@ -307,12 +376,13 @@ def put(target, seed):
 
 
 def main():
-    numbers, taken = bodies(), Counter()
+    places, header, taken = bodies(), plain_header(), Counter()
     for v, data, is_bad in vectors():
         if len(data) > LARGEST:
             continue
-        for target, seed in seeds_of(v, data, numbers):
-            key = (target, v['type'], is_bad, seed[0], seed[1])
+        for target, seed in seeds_of(v, data, places, header):
+            which = v.get('message') if target == 'message' else None
+            key = (target, v['type'], which, is_bad, seed[0], seed[1])
             taken[key] += 1
             if taken[key] <= (EACH_BAD if is_bad else EACH_GOOD):
                 put(target, seed)
