@@ -39,9 +39,13 @@ MODES = [
     Mode('tsan', 'clang', f'{DEBUG} -O1 -fsanitize=thread {WARN}', f'{LINK} -fsanitize=thread'),
     Mode('fuzz', 'clang', f'{DEBUG} -O2 -fsanitize=fuzzer-no-link {ASAN} {WARN}',
          f'{LINK} -fsanitize=fuzzer {ASAN}'),
+    # only for tools/fuzz_campaign.py: AFL++ is not among what the build asks for
+    Mode('afl', 'AFL_QUIET=1 afl-clang-fast', f'{DEBUG} -O2 {ASAN}',
+         f'{LINK} -fsanitize=fuzzer {ASAN}'),
     Mode('coverage', 'clang', f'{DEBUG} -fprofile-instr-generate -fcoverage-mapping {WARN}',
          f'{LINK} -fprofile-instr-generate'),
 ]
+FUZZ_MODES = ('fuzz', 'afl')
 CRITERION_MODES = ('debug', 'asan', 'coverage')
 STRESS_MODES = ('debug', 'tsan')  # Criterion does not start under TSan, these have their own main
 JEMALLOC_MODES = ('release', 'debug')  # a sanitizer brings an allocator of its own
@@ -144,7 +148,7 @@ def write_product(n, mode, shared):
             n.build(archive(mode, folder), 'ar', objects)
             made.append(archive(mode, folder))
     programs = ['cmd/main'] if 'main' in modules.MODULES['cmd'] else []
-    for source in programs + modules.PROGRAMS if mode != 'fuzz' else []:
+    for source in programs + modules.PROGRAMS if mode not in FUZZ_MODES else []:
         name = 'chordial' if source == 'cmd/main' else os.path.basename(source)
         objects = [compile_c(n, mode, source)] + shared.get(os.path.dirname(source), [])
         made.append(link(n, mode, 'build/%s/%s' % (mode, name), objects, 'cmd',
@@ -199,21 +203,22 @@ def generate():
     write_rules(n)
     n.lines.append('')
     n.build('build.ninja build/config.ninja', 'configure', [], INPUTS)
-    product, criterion, stress, fuzz = {}, {}, {}, []
+    product, criterion, stress, fuzz = {}, {}, {}, {}
     for mode in (m.name for m in MODES):
         n.lines += ['', '# ---- ' + mode]
-        shared = write_shared(n, mode) if mode != 'fuzz' else {}
+        shared = write_shared(n, mode) if mode not in FUZZ_MODES else {}
         product[mode] = write_product(n, mode, shared)
         if mode in CRITERION_MODES:
             criterion[mode] = write_criterion(n, mode, shared)
         if mode in STRESS_MODES:
             stress[mode] = write_own_main(n, mode, 'tests/stress', modules.STRESS_TESTS, 'cmd',
                                           'build/%s/tests/stress' % mode)
-        if mode == 'fuzz':
-            fuzz = write_own_main(n, mode, 'fuzz', modules.FUZZ_TARGETS, 'sim', 'build/fuzz')
-        n.build(mode, 'phony', product[mode] + (fuzz if mode == 'fuzz' else []))
+        if mode in FUZZ_MODES:
+            fuzz[mode] = write_own_main(n, mode, 'fuzz', modules.FUZZ_TARGETS, 'sim',
+                                        'build/' + mode)
+        n.build(mode, 'phony', product[mode] + fuzz.get(mode, []))
     n.lines += ['', '# ---- what people type']
-    write_targets(n, product, criterion, stress['debug'] + stress['tsan'], fuzz)
+    write_targets(n, product, criterion, stress['debug'] + stress['tsan'], fuzz['fuzz'])
     return '\n'.join(n.lines) + '\n'
 
 
@@ -248,6 +253,7 @@ def write_targets(n, product, criterion, stress, fuzz):
     n.build('tidy', 'run', [], command='tools/check_style.py --tidy')
     if fuzz:
         n.build('fuzz-smoke', 'run', [], fuzz, command='tools/run_tests.py fuzz')
+        n.build('fuzz-check', 'run', [], fuzz, command='tools/run_tests.py --full fuzz')
 
 
 # ---- the program ----------------------------------------------------------------------------
@@ -287,9 +293,10 @@ def write_file(path, text):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--deps', nargs='?', const='build', choices=['build', 'bench'],
+    parser.add_argument('--deps', nargs='?', const='build', choices=['build', 'bench', 'fuzz'],
                         help='first install from Debian 12 what build and tests need'
-                        ' (--deps=bench: also the rivals that benchmarks compare with)')
+                        ' (--deps=bench: also the rivals that benchmarks compare with;'
+                        ' --deps=fuzz: also AFL++ for tools/fuzz_campaign.py)')
     parser.add_argument('--boringssl', metavar='PREFIX', help="another BoringSSL than Debian's")
     parser.add_argument('--check', action='store_true',
                         help='write nothing; fail when build.ninja is stale')

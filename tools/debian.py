@@ -12,6 +12,8 @@ BUILD = '''build-essential clang clang-format clang-tidy git libclang-rt-14-dev 
 BUILD += [t.debian for t in packages.TOOLS] + [p.debian for p in packages.PACKAGES]
 TEST = '''baresip-core iproute2 openssl procps sip-tester sipsak tshark valgrind'''.split()
 BENCH = '''gnuplot-nox kamailio linux-perf redis-server redis-tools'''.split()
+FUZZ = '''afl++ gnuplot-nox'''.split()
+MORE = {'build': [], 'bench': BENCH, 'fuzz': FUZZ}
 
 # Run by root as `sh -c SCRIPT sh PACKAGE...`.  A policy-rc.d that says 101 forbids every start.
 SCRIPT = '''set -eu
@@ -40,8 +42,9 @@ def missing(wanted):
 
 
 def install(what):
-    """Installs what build and tests need (`what` is 'build'), and the rivals ('bench')."""
-    wanted = BUILD + TEST + (BENCH if what == 'bench' else [])
+    """Installs what build and tests need (`what` is 'build'), and the rivals ('bench') or what a
+    campaign can use ('fuzz')."""
+    wanted = BUILD + TEST + MORE[what]
     if not shutil.which('dpkg-query') or not shutil.which('apt-get'):
         sys.exit('configure.py: --deps knows Debian only; install what stands for: '
                  + ' '.join(sorted(set(wanted))))

@@ -19,12 +19,13 @@ from collections import namedtuple
 from concurrent.futures import ThreadPoolExecutor
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import fuzz_targets  # noqa: E402
 import tree  # noqa: E402
 
 WORKERS = 2
 CRITERION_TIMEOUT_S = 60  # of one test; its binary gets ten times as much
 SCRIPT_TIMEOUT_S = {False: 300, True: 3600}
-FUZZ_SECONDS = {False: 20, True: 600}  # for all targets together
+FUZZ_SECONDS = {False: 2, True: 30}  # of each target
 SAID_LINES = 80
 
 # In any output, whatever the exit code: Criterion calls a leaking test passed.
@@ -169,16 +170,16 @@ def run_script(path, full):
 
 def run_fuzz(name, seconds):
     """First the corpus as it is, then `seconds` of new inputs, kept out of the tree."""
-    stem = name.removeprefix('fuzz_')
-    corpus, words = 'fuzz/corpus/' + stem, 'fuzz/%s.dict' % stem
+    corpus = 'fuzz/corpus/' + fuzz_targets.stem(name)
+    words = fuzz_targets.dictionary(name, tree.TOP)
     seeds = [corpus] if os.path.isdir(corpus) else []
-    extra = ['-dict=' + words] if os.path.exists(words) else []
+    options = fuzz_targets.limits(name) + (['-dict=' + words] if words else [])
+    options.append('-artifact_prefix=build/fuzz/%s-' % name)
     binary = 'build/fuzz/' + name
     with tempfile.TemporaryDirectory() as fresh:
-        result = run_program([binary, '-runs=0'] + seeds, 120)
+        result = run_program([binary, '-runs=0', *options, *seeds], 120)
         result.add(run_program([binary, '-max_total_time=%d' % seconds, '-print_final_stats=1',
-                                '-artifact_prefix=build/fuzz/%s-' % name, *extra, fresh] + seeds,
-                               seconds + 60))
+                                *options, fresh, *seeds], seconds + 120))
     return result
 
 
@@ -215,6 +216,8 @@ def group_jobs(modules, full):
         paths = ['%s/%s.py' % (directory, name) for name in modules.SCRIPT_TESTS[directory]]
         return [(p, lambda p=p: run_script(p, full)) for p in paths]
 
+    fuzz_tools = [('tools/test_fuzz.py', lambda: run_program(
+        [sys.executable, 'tools/test_fuzz.py'] + (['--full'] if full else []), 600, True))]
     stress = ['build/%s/tests/stress/%s' % (mode, name) for name in modules.STRESS_TESTS
               for mode in ('debug', 'tsan')]
     bench = ['build/release/benchmarks --check', 'tools/count_instructions.py']
@@ -231,8 +234,8 @@ def group_jobs(modules, full):
         'stress': (1, [(b, lambda b=b: run_program([b], 300)) for b in stress]),
         'sim': (1, scripts('tests/sim')),
         'live': (1, scripts('tests/live')),
-        'fuzz': (WORKERS, [(name, lambda name=name: run_fuzz(name, seconds))
-                           for name in modules.FUZZ_TARGETS]),
+        'fuzz': (WORKERS, [(name, lambda name=name: run_fuzz(name, FUZZ_SECONDS[full]))
+                           for name in modules.FUZZ_TARGETS] + fuzz_tools),
     }
 
 
