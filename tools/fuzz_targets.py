@@ -30,7 +30,8 @@ GOAL_S = 2 * 3600
 FIRST_MINUTES = {'fuzz_frame': 10, 'fuzz_fwd': 10, 'fuzz_message': 10}
 DEFAULT_MINUTES = 3
 FAMILIES = {
-    'bodies': ['fuzz_body_attach', 'fuzz_body_config', 'fuzz_body_storage', 'fuzz_body_topology'],
+    'bodies': ['fuzz_body_attach', 'fuzz_body_config', 'fuzz_body_diagnostics',
+               'fuzz_body_storage', 'fuzz_body_topology'],
     'certificate': ['fuzz_certificate'],
     'configuration': ['fuzz_overlay_doc'],
     'frame': ['fuzz_frame'],

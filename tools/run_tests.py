@@ -217,12 +217,10 @@ def group_jobs(modules, full):
         return [(p, lambda p=p: run_script(p, full)) for p in paths]
 
     fuzz_tools = [('tools/test_fuzz.py', lambda: run_program(
-        [sys.executable, 'tools/test_fuzz.py'] + (['--full'] if full else []), 600, True))]
+        [sys.executable, 'tools/test_fuzz.py'], 600, must_count=True))]
     stress = ['build/%s/tests/stress/%s' % (mode, name) for name in modules.STRESS_TESTS
               for mode in ('debug', 'tsan')]
     bench = ['build/release/benchmarks --check', 'tools/count_instructions.py']
-    rounds = -(-len(modules.FUZZ_TARGETS) // WORKERS)
-    seconds = max(5, FUZZ_SECONDS[full] // max(1, rounds))
     return {
         'style': (WORKERS, style_jobs()),
         'unit': (WORKERS, criterion(modules.UNIT_TESTS, modules.UNIT_TESTS)),
