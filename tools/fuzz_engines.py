@@ -53,7 +53,8 @@ class Children:
         self.lock, self.alive, self.is_stopping = threading.Lock(), {}, False
 
     def start(self, command, environment, **more):
-        env = {k: v for k, v in os.environ.items() if not k.startswith('AFL_')}
+        # a campaign is the same whatever the caller's settings; AFL++ refuses those of run_tests.py
+        env = {k: v for k, v in os.environ.items() if not re.match(r'AFL_|\w+SAN_OPTIONS$', k)}
         with self.lock:
             if self.is_stopping:
                 return None
@@ -141,6 +142,12 @@ def listed(directory, pattern='.'):
         return []
     return sorted(os.path.join(directory, n) for n in os.listdir(directory)
                   if re.match(pattern, n) and os.path.isfile(os.path.join(directory, n)))
+
+
+def tail(path):
+    """The end of a log, without the colours of AFL++."""
+    with open(path, encoding='utf-8', errors='replace') as f:
+        return re.sub(r'\x1b\[[0-9;?]*[a-zA-Z]|\x1b\)B|\x0f', '', f.read())[-1500:]
 
 
 class LibFuzzer:
@@ -243,7 +250,8 @@ class Afl:
         for name, into in (('fuzzer_stats', stats), ('plot_data', plot)):
             path = os.path.join(out, 'default', name)
             if not os.path.exists(path):
-                outcome.trouble = 'AFL++ did not get to fuzz, see %s/afl.log' % place
+                outcome.trouble = '  AFL++ did not get to fuzz:\n' + tail(
+                    os.path.join(place, 'afl.log'))
                 return
             with open(path, encoding='utf-8', errors='replace') as f:
                 for line in f:
