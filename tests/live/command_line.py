@@ -10,7 +10,8 @@ import subprocess
 from live import CHORDIAL, Folder, check, run, wait_for
 
 COMMANDS = ['ca', 'ca init', 'ca issue', 'check', 'ctl', 'decode', 'encode', 'fetch', 'ping',
-            'resolve', 'run', 'sim']
+            'resolve', 'run', 'sim',
+            'verify']
 BINARY = os.path.abspath(CHORDIAL)
 
 

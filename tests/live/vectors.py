@@ -74,6 +74,8 @@ def expected_leaves(v):
 
 def is_expected(v, path):
     """Not every value under those keys is: a message's name, a matter of taste."""
+    if path[0] == 'verdict':  # of several that are right, one may be wrong
+        return not isinstance(v['verdict'], list)
     if path[0] == 'valid':  # what is let in although it might be refused
         return v['name'] != 'cert.bad-subject'
     return True

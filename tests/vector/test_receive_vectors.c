@@ -4,6 +4,8 @@
  * 6940 6.1, 6.3.2). Run from the top of the tree. */
 #include "codec/content.h"
 #include "codec/fwd.h"
+#include "codec/secblock.h"
+#include "dht/sign.h"
 #include "tests/vector/run_receive.h"
 
 #include <criterion/criterion.h>
@@ -115,7 +117,7 @@ static json_t *hex_json(struct slice bytes)
 
 static json_t *message_json(struct shape *s)
 {
-    size_t cap = whole.len + 2048;
+    size_t cap = whole.len + 8192;
     uint8_t *bytes = malloc(cap);
     struct wr w = wr_init(bytes, cap);
     s->h.via_list = wr_slice(&s->via);
@@ -392,6 +394,42 @@ Test(receive_more, destinations_elsewhere)
     s->is_forwarder = true;
     to(s, &stranger);
     expect(s, "\"forward\"", to_other, "a node that others may know");
+}
+
+/* The bucket is not signed either: whoever passes a message on may fill it with rubbish.  The
+ * signer's certificate is found among it, up to SIGN_BUCKET_CAP; beyond that nothing is looked at
+ * (SG-6). */
+Test(receive_more, hostile_buckets)
+{
+    struct fwd h;
+    struct content content;
+    struct slice rest;
+    struct secblock block;
+    struct secblock_certificate own;
+    cr_assert_eq(fwd_decode(whole, &params, &h), ERR_OK);
+    cr_assert_eq(content_decode(h.payload, &content, &rest), ERR_OK);
+    cr_assert_eq(secblock_decode(rest, &block), ERR_OK);
+    struct rd bucket = rd_init(block.certificates);
+    cr_assert(secblock_certificate_next(&bucket, &own));
+    for (int rubbish = 0; rubbish <= SIGN_BUCKET_CAP + 1; rubbish++) {
+        static uint8_t list[8192], payload[16384];
+        struct wr certificates = wr_init(list, sizeof(list));
+        struct wr w = wr_init(payload, sizeof(payload));
+        for (int i = 0; i < rubbish; i++) {
+            uint8_t bytes[100] = {0x30, 0x62, (uint8_t)i};
+            secblock_wr_certificate(&certificates, SECBLOCK_CERTIFICATE_X509,
+                                    slice_of(bytes, sizeof(bytes)));
+        }
+        secblock_wr_certificate(&certificates, SECBLOCK_CERTIFICATE_X509, own.der);
+        wr_bytes(&w, content.bytes);
+        secblock_wr(&w, wr_slice(&certificates), &block.signature);
+        cr_assert(wr_ok(&certificates) && wr_ok(&w));
+        struct shape *s = fresh();
+        to(s, &self);
+        s->h.payload = wr_slice(&w);
+        expect(s, rubbish < SIGN_BUCKET_CAP ? "\"accept\"" : "\"drop\"", NULL,
+               named("rubbish in the bucket", rubbish, 0));
+    }
 }
 
 /* What a runner is given may be anything; a wrong expectation is seen. */

@@ -2,6 +2,12 @@
 /* Keys, signatures and certificates: RFC 6940 6.3.4, 11.3, 11.3.1; catalogue ID-1 to ID-4, SG-4. */
 #include "tests/unit/link/credentials.h"
 
+#include <openssl/bn.h>
+#include <openssl/evp.h>
+#include <openssl/mem.h>
+#include <openssl/rsa.h>
+#include <openssl/x509.h>
+
 static const enum crypto_algorithm all[] = {CRYPTO_ED25519, CRYPTO_ECDSA_SHA256, CRYPTO_RSA_SHA256};
 
 static struct crypto_trust trust_in(const struct slice *roots, size_t count)
@@ -257,6 +263,66 @@ Test(crypto_boring, finds_issuers_in_a_full_bucket)
     for (size_t i = 0; i <= MOST; i++) {
         credential_free(&chain[i]);
     }
+}
+
+/* An RSA key of any size, of which only the public half need be right. */
+static size_t rsa_spki(unsigned bits, uint8_t *out, size_t cap)
+{
+    uint8_t modulus[1024] = {0};
+    size_t bytes = (bits + 7) / 8;
+    cr_assert_leq(bytes, sizeof(modulus));
+    memset(modulus, 0xa5, bytes);
+    modulus[0] = (uint8_t)(0xff >> (8 * bytes - bits));
+    RSA *rsa = RSA_new();
+    cr_assert_eq(
+        RSA_set0_key(rsa, BN_bin2bn(modulus, bytes, NULL), BN_bin2bn(modulus, 1, NULL), NULL), 1);
+    cr_assert_eq(BN_set_word((BIGNUM *)(uintptr_t)RSA_get0_e(rsa), 65537), 1);
+    EVP_PKEY *key = EVP_PKEY_new();
+    cr_assert_eq(EVP_PKEY_assign_RSA(key, rsa), 1);
+    uint8_t *der = NULL;
+    int len = i2d_PUBKEY(key, &der);
+    cr_assert(len > 0 && (size_t)len <= cap);
+    memcpy(out, der, (size_t)len);
+    OPENSSL_free(der);
+    EVP_PKEY_free(key);
+    return (size_t)len;
+}
+
+/* Keys that are too short prove nothing, keys that are too long cost too much. */
+Test(crypto_boring, accepts_keys_of_some_sizes)
+{
+    static const struct {
+        unsigned bits;
+        bool is_good;
+    } sizes[] = {{1024, false}, {2047, false}, {2048, true}, {3072, true},
+                 {4096, true},  {4097, false}, {8192, false}};
+    static struct credential ca, node;
+    static struct crypto_certificate got;
+    credential_root(&ca, CRYPTO_ED25519, "test CA");
+    credential_node(&node, &ca, CRYPTO_ED25519, 7, NOW_MS);
+    struct slice root = credential_der(&ca);
+    struct crypto_trust trust = trust_in(&root, 1);
+    for (size_t i = 0; i < ARRAY_COUNT(sizes); i++) {
+        uint8_t spki[2048], der[CRYPTO_BORING_CERTIFICATE_CAP];
+        size_t len = 0;
+        struct crypto_issue what = {.issuer_certificate = root,
+                                    .issuer_key = ca.key,
+                                    .public_key =
+                                        slice_of(spki, rsa_spki(sizes[i].bits, spki, sizeof(spki))),
+                                    .user = slice_text(node.user),
+                                    .node_ids = (const uint8_t(*)[20]) & node.node_id,
+                                    .node_id_count = 1,
+                                    .node_id_length = 16,
+                                    .overlay_name = OVERLAY,
+                                    .not_before_ms = NOW_MS,
+                                    .not_after_ms = NOW_MS + DAY_MS};
+        cr_assert_eq(crypto_issue_certificate(&what, der, sizeof(der), &len), ERR_OK, "%u",
+                     sizes[i].bits);
+        enum err error = judge(slice_of(der, len), &trust, NOW_MS + 1, &got);
+        cr_expect_eq(error, sizes[i].is_good ? ERR_OK : ERR_BAD_CERTIFICATE, "%u", sizes[i].bits);
+    }
+    credential_free(&ca);
+    credential_free(&node);
 }
 
 /* ID-3: who is banned has no certificate, for links, messages and values alike. */
