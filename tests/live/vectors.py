@@ -22,7 +22,7 @@ ROUNDS = 40 if FULL else 6
 EXPECTED = ['fields', 'body', 'body_type', 'signature_input', 'signature_valid', 'valid',
             'node_ids', 'user', 'spki', 'signer_node_id', 'alt_signature_value_if_prefixed',
             'resource_id', 'overlay', 'targets', 'data_value', 'hash_algorithm', 'verdict',
-            'expect', 'message', 'blob_sha256']
+            'expect', 'message', 'blob_sha256', 'alt_signature_block_b64', 'relaxng']
 # ... and inside of lists that also hold what is given.
 INSIDE = {'frames': ['received', 'ack'], 'tests': ['responsible', 'next_hop']}
 

@@ -280,6 +280,12 @@ bool run_config_bad(const json_t *v, char *why, size_t cap)
     char said[OVERLAY_DOC_WHY_CAP];
     const char *relaxng = run_base_text(v, "relaxng");
     bool ok = load_vector(&l, v, why, cap);
+    bool is_said =
+        strcmp(run_base_text(v, "verdict"), "reject") == 0 &&
+        (*relaxng == '\0' || strcmp(relaxng, "accepts") == 0 || strcmp(relaxng, "rejects") == 0);
+    if (ok && !is_said) {
+        ok = run_base_fail(why, cap, "verdict or relaxng: not understood");
+    }
     if (ok && parse_all(&l) == ERR_OK) {
         bool is_advice = strcmp(run_base_text(v, "strength"), "advisory") == 0;
         ok = is_advice ? run_base_differs(v, why, cap, "taken")
