@@ -8,22 +8,25 @@
 #pragma once
 #include "codec/content.h"
 #include "codec/msgs.h"
-#include "fuzz/fuzz.h"
+#include "fuzz/mutate.h"
 
 FUZZ_UNCOUNTED
 
 typedef void bodies_fn(struct slice body, const struct rl_params *p);
 
+typedef void bodies_mutate_fn(struct mutate *g, struct slice in, struct wr *w);
+
 struct bodies_pair {
     bodies_fn *one, *list;
+    bodies_mutate_fn *mutate; /* NULL: as bytes only */
 };
 #define BODY(name)                                                                                 \
     {                                                                                              \
-        bodies_##name, bodies_list_##name                                                          \
+        bodies_##name, bodies_list_##name, mutate_##name                                           \
     }
 #define ALONE(name)                                                                                \
     {                                                                                              \
-        bodies_##name, bodies_##name                                                               \
+        bodies_##name, bodies_##name, NULL                                                         \
     } /* never in a list */
 
 static struct fuzz_block bodies_block;
@@ -107,6 +110,28 @@ static inline int bodies_one_of(const struct bodies_pair *family, size_t count, 
         which->one(body, &p);
     }
     return 0;
+}
+
+/* LLVMFuzzerCustomMutator of such a target. */
+static inline size_t bodies_mutate(const struct bodies_pair *family, size_t count, uint8_t *data,
+                                   size_t size, size_t max_size, unsigned seed)
+{
+    enum { HEAD = 2 };
+    static uint8_t out[MUTATE_OUT];
+    if (mutate_is_plain(seed, size, HEAD)) {
+        return mutate_plain(data, size, max_size);
+    }
+    const struct bodies_pair *which = &family[data[0] % count];
+    struct rl_params p = {.node_id_length = (uint8_t)(IDS_NODE_MIN + data[1] % 5)};
+    struct mutate g = mutate_begin(seed, &p);
+    struct wr w = wr_init(out, sizeof(out));
+    if (which->mutate == NULL) {
+        return mutate_plain(data, size, max_size);
+    }
+    for (uint32_t i = (data[1] & 0x80) != 0 ? mutate_below(&g, 4) : 1; i > 0; i--) {
+        which->mutate(&g, slice_of(data + HEAD, size - HEAD), &w);
+    }
+    return mutate_end(&w, data, size, HEAD, max_size);
 }
 
 FUZZ_COUNTED

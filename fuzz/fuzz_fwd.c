@@ -3,7 +3,7 @@
  *
  * Input: Node-ID length, flags, two lists of entries to add, then the message. */
 #include "codec/fwd.h"
-#include "fuzz/fuzz.h"
+#include "fuzz/mutate.h"
 
 FUZZ_UNCOUNTED
 
@@ -144,6 +144,24 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     try(fuzz_exact(&block, kept), kept, &p, flags, how);
     return 0;
+}
+
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed)
+{
+    static uint8_t made[MUTATE_OUT];
+    struct rd r = rd_init(slice_of(data, size));
+    struct rl_params p = {.node_id_length = (uint8_t)(IDS_NODE_MIN + rd_u8(&r) % 5)};
+    (void)rd_u8(&r);
+    (void)fuzz_take(&r, ADDED_MAX);
+    (void)fuzz_take(&r, ADDED_MAX);
+    size_t head = size - rd_left(&r);
+    if (!rd_ok(&r) || mutate_is_plain(seed, size, head)) {
+        return mutate_plain(data, size, max_size);
+    }
+    struct mutate g = mutate_begin(seed, &p);
+    struct wr w = wr_init(made, sizeof(made));
+    mutate_fwd(&g, rd_rest(&r), 0, &w);
+    return mutate_end(&w, data, size, head, max_size);
 }
 
 FUZZ_COUNTED

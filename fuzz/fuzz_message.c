@@ -19,39 +19,45 @@ static void ignore(struct slice body, const struct rl_params *p)
     (void)p;
 }
 
+#define WITH(code, name)                                                                           \
+    {                                                                                              \
+        CONTENT_##code, bodies_##name, mutate_##name                                               \
+    }
+static const struct known {
+    uint16_t code;
+    bodies_fn *body;
+    bodies_mutate_fn *mutate;
+} table[] = {
+    WITH(PROBE_REQ, probe_req),
+    WITH(PROBE_ANS, probe_ans),
+    WITH(ATTACH_REQ, attach),
+    WITH(ATTACH_ANS, attach),
+    WITH(STORE_REQ, store_req),
+    WITH(STORE_ANS, store_ans),
+    WITH(FETCH_REQ, fetch_req),
+    WITH(FETCH_ANS, fetch_ans),
+    WITH(FIND_REQ, find_req),
+    WITH(FIND_ANS, find_ans),
+    WITH(JOIN_REQ, join_req),
+    WITH(JOIN_ANS, join_ans),
+    WITH(LEAVE_REQ, leave_req),
+    WITH(UPDATE_REQ, chord_update),
+    WITH(ROUTE_QUERY_REQ, route_query_req),
+    WITH(ROUTE_QUERY_ANS, route_query_ans),
+    WITH(PING_REQ, ping_req),
+    WITH(PING_ANS, ping_ans),
+    WITH(STAT_REQ, stat_req),
+    WITH(STAT_ANS, stat_ans),
+    WITH(APP_ATTACH_REQ, app_attach),
+    WITH(APP_ATTACH_ANS, app_attach),
+    WITH(CONFIG_UPDATE_REQ, config_update),
+    WITH(PATH_TRACK_REQ, path_track_req),
+    WITH(PATH_TRACK_ANS, path_track_ans),
+    {CONTENT_ERROR, bodies_error, NULL},
+};
+
 static bodies_fn *body_of(uint16_t code)
 {
-    static const struct {
-        uint16_t code;
-        bodies_fn *body;
-    } table[] = {
-        {CONTENT_PROBE_REQ, bodies_probe_req},
-        {CONTENT_PROBE_ANS, bodies_probe_ans},
-        {CONTENT_ATTACH_REQ, bodies_attach},
-        {CONTENT_ATTACH_ANS, bodies_attach},
-        {CONTENT_STORE_REQ, bodies_store_req},
-        {CONTENT_STORE_ANS, bodies_store_ans},
-        {CONTENT_FETCH_REQ, bodies_fetch_req},
-        {CONTENT_FETCH_ANS, bodies_fetch_ans},
-        {CONTENT_FIND_REQ, bodies_find_req},
-        {CONTENT_FIND_ANS, bodies_find_ans},
-        {CONTENT_JOIN_REQ, bodies_join_req},
-        {CONTENT_JOIN_ANS, bodies_join_ans},
-        {CONTENT_LEAVE_REQ, bodies_leave_req},
-        {CONTENT_UPDATE_REQ, bodies_chord_update},
-        {CONTENT_ROUTE_QUERY_REQ, bodies_route_query_req},
-        {CONTENT_ROUTE_QUERY_ANS, bodies_route_query_ans},
-        {CONTENT_PING_REQ, bodies_ping_req},
-        {CONTENT_PING_ANS, bodies_ping_ans},
-        {CONTENT_STAT_REQ, bodies_stat_req},
-        {CONTENT_STAT_ANS, bodies_stat_ans},
-        {CONTENT_APP_ATTACH_REQ, bodies_app_attach},
-        {CONTENT_APP_ATTACH_ANS, bodies_app_attach},
-        {CONTENT_CONFIG_UPDATE_REQ, bodies_config_update},
-        {CONTENT_PATH_TRACK_REQ, bodies_path_track_req},
-        {CONTENT_PATH_TRACK_ANS, bodies_path_track_ans},
-        {CONTENT_ERROR, bodies_error},
-    };
     for (size_t i = 0; i < ARRAY_COUNT(table); i++) {
         if (table[i].code == code) {
             return table[i].body;
@@ -121,6 +127,76 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         payload(&h, &p);
     }
     return 0;
+}
+
+/* Another body behind the same header, or one that the code asks for. */
+static void mutate_contents(struct mutate *g, struct slice payload, struct wr *w)
+{
+    static uint8_t body[MUTATE_OUT];
+    struct content c;
+    struct slice rest = SLICE_EMPTY;
+    const struct known *known = &table[mutate_below(g, ARRAY_COUNT(table))];
+    if (content_decode(payload, &c, &rest) != ERR_OK) {
+        c = (struct content){.code = known->code};
+    }
+    for (size_t i = 0; i < ARRAY_COUNT(table) && mutate_below(g, 64) != 0; i++) {
+        known = table[i].code == c.code ? &table[i] : known;
+    }
+    struct wr b = wr_init(body, sizeof(body));
+    if (known->mutate != NULL) {
+        known->mutate(g, c.body, &b);
+    }
+    struct slice extensions = c.extensions;
+    uint8_t bytes[256];
+    struct wr e = wr_init(bytes, sizeof(bytes));
+    if (mutate_below(g, 4) == 0) {
+        struct content_extension extension = {.type = (uint16_t)(1 + mutate_below(g, 4)),
+                                              .critical = mutate_below(g, 2) != 0,
+                                              .contents = mutate_bytes(g, mutate_below(g, 60))};
+        content_wr_extension(&e, &extension);
+        extensions = wr_slice(&e);
+    }
+    content_wr(w, known->code, wr_slice(&b), extensions);
+    if (rest.len == 0) {
+        mutate_secblock(g, rest, w);
+    } else {
+        wr_bytes(w, rest);
+    }
+}
+
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed)
+{
+    enum { HEAD = 2 };
+    static uint8_t out[2 * MUTATE_OUT];
+    static uint8_t payload_out[2 * MUTATE_OUT];
+    if (mutate_is_plain(seed, size, HEAD)) {
+        return mutate_plain(data, size, max_size);
+    }
+    struct rl_params p = {.node_id_length = (uint8_t)(IDS_NODE_MIN + data[0] % 5)};
+    struct mutate g = mutate_begin(seed, &p);
+    struct slice in = slice_of(data + HEAD, size - HEAD);
+    struct wr w = wr_init(out, sizeof(out)), rest = wr_init(payload_out, sizeof(payload_out));
+    struct fwd h;
+    struct content c;
+    struct slice block = SLICE_EMPTY;
+    bool is_good = fwd_decode_header(in, &p, &h) == ERR_OK;
+    uint32_t what = is_good ? mutate_below(&g, 4) : 0;
+    if (what == 1 && content_decode(h.payload, &c, &block) == ERR_OK) {
+        wr_bytes(&rest, c.bytes);
+        mutate_secblock(&g, block, &rest);
+    } else if (what == 2) {
+        wr_bytes(&rest, h.payload);
+    } else {
+        mutate_contents(&g, is_good ? h.payload : SLICE_EMPTY, &rest);
+    }
+    if (what == 2 || !is_good) {
+        mutate_fwd(&g, in, wr_len(&rest), &w);
+    } else {
+        h.length = (uint32_t)(h.header_bytes + wr_len(&rest));
+        fwd_wr(&w, &h);
+    }
+    wr_bytes(&w, wr_slice(&rest));
+    return mutate_end(&w, data, size, HEAD, max_size);
 }
 
 FUZZ_COUNTED

@@ -6,7 +6,7 @@
  * the structure.  What decodes is written again and must be the same bytes; the input of a
  * signature is put together here a second time. */
 #include "codec/secblock.h"
-#include "fuzz/fuzz.h"
+#include "fuzz/mutate.h"
 
 FUZZ_UNCOUNTED
 
@@ -149,6 +149,27 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         break;
     }
     return 0;
+}
+
+/* Whole blocks only; the other three structures are changed as bytes. */
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed)
+{
+    static uint8_t made[MUTATE_OUT];
+    struct rd r = rd_init(slice_of(data, size));
+    struct rl_params p = {.node_id_length = IDS_NODE_MIN};
+    uint8_t which = rd_u8(&r) % 4;
+    (void)rd_u8(&r);
+    (void)fuzz_take(&r, IDS_NODE_MAX);
+    (void)fuzz_take(&r, UINT8_MAX);
+    size_t head = size - rd_left(&r);
+    if (which != 0 || !rd_ok(&r) || mutate_is_plain(seed, size, head)) {
+        return mutate_plain(data, size, max_size);
+    }
+    struct mutate g = mutate_begin(seed, &p);
+    struct wr w = wr_init(made, sizeof(made));
+    g.all = true;
+    mutate_secblock(&g, rd_rest(&r), &w);
+    return mutate_end(&w, data, size, head, max_size);
 }
 
 FUZZ_COUNTED

@@ -4,11 +4,12 @@
  * Input: model, which structure, Node-ID length, then its bytes.  What decodes is written again and
  * must be the same bytes. */
 #include "codec/msgs.h"
-#include "fuzz/fuzz.h"
+#include "fuzz/mutate.h"
 
 FUZZ_UNCOUNTED
 
 static uint8_t out[1 << 18];
+static uint8_t made[MUTATE_OUT];
 static struct fuzz_block block;
 
 static struct wr writer(void)
@@ -169,6 +170,43 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         break;
     }
     return 0;
+}
+
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed)
+{
+    enum { HEAD = 3 };
+    if (mutate_is_plain(seed, size, HEAD)) {
+        return mutate_plain(data, size, max_size);
+    }
+    enum stored_model model = (enum stored_model)(data[0] % 3);
+    struct rl_params p = {.node_id_length = (uint8_t)(IDS_NODE_MIN + data[2] % 5)};
+    struct mutate g = mutate_begin(seed, &p);
+    struct wr w = wr_init(made, sizeof(made));
+    struct stored_block b;
+    struct stored_response s;
+    struct stored_specifier specifier;
+    g.all = data[1] % 5 != 0;
+    switch (data[1] % 5) {
+    case 0:
+        mutate_stored(&g, model, slice_of(data + HEAD, size - HEAD), &w);
+        break;
+    case 1:
+        make_store_block(&g, &b);
+        stored_wr_block(&w, &b);
+        break;
+    case 2:
+        make_response(&g, &s);
+        stored_wr_response(&w, &s);
+        break;
+    case 3:
+        make_specifier(&g, &specifier);
+        stored_wr_specifier(&w, &specifier);
+        break;
+    default:
+        mutate_wr_values(&g, &w, model == STORED_SINGLE ? 2 : model == STORED_ARRAY ? 3 : 1, true);
+        break;
+    }
+    return mutate_end(&w, data, size, HEAD, max_size);
 }
 
 FUZZ_COUNTED
