@@ -176,6 +176,14 @@ def write_own_main(n, mode, directory, names, folder, out):
             for name in names]
 
 
+def write_replays(n):
+    """The fuzz targets with a main that runs files, for tools/cover.py."""
+    replay = compile_c(n, 'coverage', 'fuzz/replay')
+    return [link(n, 'coverage', 'build/coverage/fuzz/' + name,
+                 [compile_c(n, 'coverage', 'fuzz/' + name), replay], 'sim')
+            for name in modules.FUZZ_TARGETS]
+
+
 def write_rules(n):
     n.lines += ['ninja_required_version = 1.10', 'builddir = build', 'include build/config.ninja']
     n.rule('configure', './configure.py $configure_args', generator=1, description='configure')
@@ -216,6 +224,8 @@ def generate():
         if mode in FUZZ_MODES:
             fuzz[mode] = write_own_main(n, mode, 'fuzz', modules.FUZZ_TARGETS, 'sim',
                                         'build/' + mode)
+        if mode == 'coverage':
+            criterion[mode] += write_replays(n)
         n.build(mode, 'phony', product[mode] + fuzz.get(mode, []))
     n.lines += ['', '# ---- what people type']
     write_targets(n, product, criterion, stress['debug'] + stress['tsan'], fuzz['fuzz'])
@@ -248,7 +258,8 @@ def write_targets(n, product, criterion, stress, fuzz):
             command='tools/run_tests.py')
     n.build('style', 'run', [], top + ['debug'], command='tools/run_tests.py style')
     n.build('live-check', 'run', [], top + ['asan'], command='tools/run_tests.py --full sim live')
-    n.build('cover', 'run', [], criterion['coverage'], command='tools/cover.py')
+    n.build('cover', 'run', [], product['coverage'] + criterion['coverage'],
+            command='tools/cover.py')
     n.build('format', 'run', [], command='tools/check_style.py --format')
     n.build('tidy', 'run', [], command='tools/check_style.py --tidy')
     if fuzz:
@@ -268,6 +279,7 @@ def check_modules():
     tables = [('.c', {**modules.MODULES, **modules.UNIT_TESTS, **modules.WIDE_TESTS,
                       'tests/stress': modules.STRESS_TESTS,
                       'fuzz': modules.FUZZ_TARGETS, 'bench': modules.BENCHMARKS}),
+              ('.c', {'fuzz': modules.FUZZ_SUPPORT}),
               ('.c', modules.TEST_SUPPORT),
               ('.py', modules.SCRIPT_TESTS)]
     wrong = [path + '.c: listed in PROGRAMS, but there is no such file'

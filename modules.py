@@ -236,6 +236,7 @@ UNIT_TESTS = {
         test_ids
         test_msgs
         test_rw
+        test_show
         test_show_sip
         test_sip_edit
         test_sip_hdr
@@ -387,6 +388,10 @@ FUZZ_TARGETS = names('''
     fuzz_sip
     fuzz_stored
     fuzz_stun
+''')
+# C code that stands in for libFuzzer where coverage is measured.
+FUZZ_SUPPORT = names('''
+    replay
 ''')
 BENCHMARKS = names('''
     bench

@@ -233,7 +233,8 @@ class Style(Planted):
         modules = types.SimpleNamespace(
             MODULES={'core': ['a']}, UNIT_TESTS={}, WIDE_TESTS={}, PROGRAMS=[],
             SCRIPT_TESTS={'tests/live': ['g']},
-            STRESS_TESTS=[], TEST_SUPPORT={}, FUZZ_TARGETS=[], BENCHMARKS=[])
+            STRESS_TESTS=[], TEST_SUPPORT={}, FUZZ_TARGETS=[], FUZZ_SUPPORT=[],
+            BENCHMARKS=[])
         found = [s.split(':')[0] for s in check_style.check_orphans(self.top, modules)]
         self.assertEqual(['core/b.c', 'core/d.h', 'tests/live/e.py'], sorted(found))
 
@@ -394,7 +395,8 @@ class Build(Planted):
         import modules
         import configure
         tables = [modules.MODULES, modules.UNIT_TESTS, modules.WIDE_TESTS, modules.TEST_SUPPORT,
-                  {'tests/stress': modules.STRESS_TESTS, 'fuzz': modules.FUZZ_TARGETS,
+                  {'tests/stress': modules.STRESS_TESTS,
+                   'fuzz': modules.FUZZ_TARGETS + modules.FUZZ_SUPPORT,
                    'bench': modules.BENCHMARKS}]
         self.assertTrue(configure.LAYERS)
         for folder, listed in (item for table in tables for item in table.items()):

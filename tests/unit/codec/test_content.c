@@ -46,6 +46,42 @@ Test(content, codes)
     cr_assert_str_eq(content_name(0x5), "unknown");
 }
 
+/* Every line of content.def: a name of its own, and a way back from what an error means. */
+Test(content, every_code_of_the_tables)
+{
+    static const uint16_t codes[] = {
+#define CONTENT(name, code, text) (code),
+#include "codec/content.def"
+#undef CONTENT
+    };
+    static const struct {
+        uint16_t code;
+        enum err meaning;
+        const char *name;
+    } errors[] = {
+#define CONTENT_ERR(name, code, meaning, text) {(code), ERR_##meaning, text},
+#include "codec/content.def"
+#undef CONTENT_ERR
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(codes); i++) {
+        cr_assert_str_neq(content_name(codes[i]), "unknown", "%x", codes[i]);
+        cr_assert(content_is_request(codes[i]) != content_is_answer(codes[i]), "%x", codes[i]);
+    }
+    for (size_t i = 0; i < ARRAY_COUNT(errors); i++) {
+        cr_assert_str_eq(content_error_name(errors[i].code), errors[i].name);
+        cr_assert_eq(content_err_of(errors[i].code), errors[i].meaning, "%s", errors[i].name);
+        /* what we send for it means the same to whoever gets it */
+        uint16_t sent = content_error_code_of(errors[i].meaning);
+        cr_assert(errors[i].meaning == ERR_REMOTE || content_err_of(sent) == errors[i].meaning,
+                  "%s", errors[i].name);
+    }
+    static const enum err forbidden[] = {ERR_BAD_SIGNATURE, ERR_BAD_CERTIFICATE,
+                                         ERR_UNAUTHENTICATED, ERR_EXPIRED, ERR_REFUSED};
+    for (size_t i = 0; i < ARRAY_COUNT(forbidden); i++) {
+        cr_assert_eq(content_error_code_of(forbidden[i]), CONTENT_ERROR_FORBIDDEN);
+    }
+}
+
 Test(content, extensions)
 {
     uint8_t list[64], out[128];

@@ -498,6 +498,39 @@ Test(fwd, options_of_the_answer)
     cr_assert(rd_is_done(&r));
 }
 
+/* What cannot be said in 16 bits, or does not fit, is refused as a whole. */
+Test(fwd, too_much_to_write)
+{
+    static uint8_t large[UINT16_MAX + 3], out[3 * UINT16_MAX];
+    memset(large, 0x80, sizeof(large));
+    struct fwd h = {.overlay = params.overlay,
+                    .ttl = 9,
+                    .destination_list = SLICE_LITERAL("\x80\x01"),
+                    .via_list = slice_of(large, UINT16_MAX + 1)};
+    struct wr w = wr_init(out, sizeof(out));
+    fwd_wr(&w, &h);
+    cr_assert_not(wr_ok(&w));
+    w = wr_init(out, 3);
+    fwd_wr_reversed(&w, &params, SLICE_LITERAL("\x80\x01\x80\x02"));
+    cr_assert_not(wr_ok(&w));
+    w = wr_init(out, sizeof(out));
+    fwd_wr_response_options(&w, SLICE_LITERAL("\x02\x04\x00\x09"));
+    cr_assert_not(wr_ok(&w));
+    /* a hop that makes a list longer than its length can say changes nothing */
+    h.via_list = slice_of(large, UINT16_MAX - 1);
+    w = wr_init(out + 16, sizeof(out) - 16);
+    fwd_wr(&w, &h);
+    h.length = (uint32_t)wr_len(&w);
+    struct fwd_rewrite how = {.via_append = SLICE_LITERAL("\x80\x05")};
+    uint8_t *start = NULL;
+    size_t len = 0;
+    cr_assert_eq(fwd_rewrite(out + 16, 16, &h, &how, &start, &len), ERR_TOO_LARGE);
+    how =
+        (struct fwd_rewrite){.drop_via = true, .destination_prepend = slice_of(large, UINT16_MAX)};
+    cr_assert_eq(fwd_rewrite(out + 16, 16, &h, &how, &start, &len), ERR_TOO_LARGE);
+    cr_assert_eq(out[16 + 11], 9, "the ttl has not changed");
+}
+
 Test(fwd, fragments)
 {
     struct fwd h = {.fragment = FWD_FRAGMENT_ALWAYS | 1234};

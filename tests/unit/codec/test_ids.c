@@ -155,6 +155,9 @@ Test(ids, uri_of_a_certificate)
         "reload://" NODE_HEX "@overlay.example.org/", /* A-25: no Destination around it */
         "reload://0110" NODE_HEX "@overlay.example.org",
         "reload://0110" NODE_HEX "@/",
+        "reload://0110" NODE_HEX "@",
+        "reload://",
+        "reload://0110" NODE_HEX,
         "reload://@overlay.example.org/",
         "reload://0110" NODE_HEX "@overlay.example.org/00",
         "reload://0110" NODE_HEX "0110" NODE_HEX "@overlay.example.org/",

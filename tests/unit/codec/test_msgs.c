@@ -134,6 +134,57 @@ Test(msgs, lists)
 }
 
 /* 6.5.1.1, catalogue 1.9 */
+/* Lists without structures of their own: to the end, and up to what is cut. */
+Test(msgs, lists_that_are_cut)
+{
+    static const uint8_t bytes[] = {0, 0, 0, 1, 0, 0, 0, 2, 0};
+    struct rd r = rd_init(slice_of(bytes, sizeof(bytes)));
+    uint32_t kind = 0;
+    cr_assert(msgs_kind_next(&r, &kind) && kind == 1);
+    cr_assert(msgs_kind_next(&r, &kind) && kind == 2);
+    cr_assert_not(msgs_kind_next(&r, &kind));
+    cr_assert_eq(r.why, REJECT_SHORT);
+    struct slice xml;
+    r = rd_init(SLICE_LITERAL("\0\1x\0\2y"));
+    cr_assert(msgs_kind_block_next(&r, &xml) && xml.len == 1);
+    cr_assert_not(msgs_kind_block_next(&r, &xml));
+    cr_assert_eq(r.why, REJECT_SHORT);
+    r = rd_init(SLICE_EMPTY);
+    cr_assert_not(msgs_kind_block_next(&r, &xml));
+    cr_assert(rd_ok(&r));
+    struct msgs_find_kind_data found;
+    r = rd_init(slice_of(bytes, 6)); /* a Kind and a Resource-ID of no bytes, and half a Kind */
+    cr_assert(msgs_find_kind_data_next(&r, &params, &found) && found.closest.len == 0);
+    cr_assert_not(msgs_find_kind_data_next(&r, &params, &found));
+    cr_assert_eq(r.why, REJECT_SHORT);
+    cr_assert_not(msgs_find_kind_data_next(&r, &params, &found));
+}
+
+/* A NEED is told at the field that it is about. */
+Test(msgs, faults_are_told_at_their_field)
+{
+    static const struct {
+        const char *hex;
+        enum reject why;
+        size_t offset;
+    } cases[] = {
+        {"0000003c04", REJECT_UNKNOWN_TYPE, 4}, /* ChordUpdate */
+        {"0000003c00", REJECT_UNKNOWN_TYPE, 4},
+        {"0000003c0200030102030000", REJECT_INNER_LENGTH, 7},
+        {"0000003c02", REJECT_SHORT, 5},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        uint8_t bytes[32];
+        size_t len = 0;
+        cr_assert_eq(ids_unhex(slice_text(cases[i].hex), bytes, sizeof(bytes), &len), ERR_OK);
+        struct rd r = rd_init(slice_of(bytes, len));
+        struct msgs_chord_update m;
+        msgs_chord_update_rd(&r, &params, &m);
+        cr_assert_eq(r.why, cases[i].why, "%zu: %s", i, reject_name(r.why));
+        cr_assert_eq((size_t)(r.at - bytes), cases[i].offset, "%zu", i);
+    }
+}
+
 Test(candidate, addresses)
 {
     uint8_t out[64];
@@ -243,7 +294,9 @@ Test(sip_registration, faults)
         {{(const uint8_t *)"\x01\x00\x02\x00\x00", 5}, ERR_OK},
         {{(const uint8_t *)"\x01\x00\x03\x00\x00x", 6}, ERR_MALFORMED},
         {{(const uint8_t *)"\x02\x00\x04\x00\x00\x00\x00", 7}, ERR_MALFORMED}, /* empty list */
-        {{(const uint8_t *)"\x02\x00\x06\x00\x00\x00\x02\x80\x01", 9}, ERR_OK},
+        /* <3..2^16-1>: a compact id alone is too short, with another it is not */
+        {{(const uint8_t *)"\x02\x00\x06\x00\x00\x00\x02\x80\x01", 9}, ERR_MALFORMED},
+        {{(const uint8_t *)"\x02\x00\x08\x00\x00\x00\x04\x80\x01\x80\x02", 11}, ERR_OK},
         {{(const uint8_t *)"\x02\x00\x06\x00\x00\x00\x02\x01\x01", 9}, ERR_MALFORMED},
     };
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {

@@ -118,6 +118,28 @@ Test(stored, synthetic_values)
     }
 }
 
+/* Each of the fields that make a value more than "nothing here". */
+Test(stored, nearly_synthetic_values)
+{
+    const struct stored_data nothing = {.signature.identity.type = SECBLOCK_IDENTITY_NONE};
+    struct stored_data d = nothing;
+    cr_assert(stored_is_synthetic(&d));
+    d.signature.value = SLICE_LITERAL("s");
+    cr_assert_not(stored_is_synthetic(&d));
+    d = nothing;
+    d.signature.identity.type = SECBLOCK_IDENTITY_CERT_HASH;
+    cr_assert_not(stored_is_synthetic(&d));
+    d = nothing;
+    d.value.bytes = SLICE_LITERAL("v");
+    cr_assert_not(stored_is_synthetic(&d));
+    d = nothing;
+    d.storage_time_ms = 1;
+    cr_assert_not(stored_is_synthetic(&d));
+    d = nothing;
+    d.lifetime_s = 1;
+    cr_assert_not(stored_is_synthetic(&d));
+}
+
 Test(stored, blocks)
 {
     uint8_t out[512];
