@@ -310,6 +310,7 @@ WIDE_TESTS = {
     '''),
     'tests/model': names('''
         test_frag_model
+        test_made
         test_store_model
     '''),
     'tests/scenario': names('''

@@ -34,6 +34,7 @@ struct mutate {
     struct wr scratch; /* what the slices of made-up structures point to */
     bool all;          /* every field is made up */
     bool is_valid;     /* no NEED was broken in what was made up */
+    bool is_cut;       /* something did not fit and was left empty */
     unsigned countdown;
     unsigned depth;
 };
@@ -68,6 +69,7 @@ static inline struct slice mutate_bytes(struct mutate *g, size_t len)
         word = i % 8 == 7 ? mutate_next(g) : word >> 7;
         to[i] = is_text ? (uint8_t)('a' + word % 26) : (uint8_t)word;
     }
+    g->is_cut |= to == NULL;
     return to == NULL ? SLICE_EMPTY : slice_of(to, len);
 }
 
@@ -272,6 +274,7 @@ static inline struct slice mutate_keep(struct mutate *g, const struct wr *list)
     if (to != NULL && wr_len(list) > 0) {
         memcpy(to, list->start, wr_len(list));
     }
+    g->is_cut |= to == NULL;
     return to == NULL ? SLICE_EMPTY : slice_of(to, wr_len(list));
 }
 
@@ -364,6 +367,7 @@ static inline void write_specifier(struct wr *w, const struct rl_params *p,
         static uint8_t bytes[MUTATE_DEPTH][1 << 14];                                               \
         if (g->depth == MUTATE_DEPTH) {                                                            \
             *out = SLICE_EMPTY;                                                                    \
+            g->is_cut = true;                                                                      \
             return;                                                                                \
         }                                                                                          \
         struct wr w = wr_init(bytes[g->depth++], sizeof(bytes[0]));                                \
