@@ -185,8 +185,8 @@ def keep(target, binary, work, corpus):
 # ---- the campaign ----
 
 class Campaign:
-    def __init__(self, args, targets, engines):
-        self.args, self.targets = args, targets
+    def __init__(self, args, targets, engines, version):
+        self.args, self.targets, self.version = args, targets, version
         self.engines = {e.name: e for e in (
             fuzz_engines.LibFuzzer(os.path.join(args.build, 'fuzz'), tree.TOP),
             fuzz_engines.Afl(os.path.join(args.build, 'afl'), tree.TOP)) if e.name in engines}
@@ -243,13 +243,13 @@ class Campaign:
 
     def enter(self):
         """Writes the ledger."""
-        date, version = time.strftime('%Y-%m-%d %H:%M', time.gmtime()), commit()
+        date = time.strftime('%Y-%m-%d %H:%M', time.gmtime())
         lines = []
         for o in self.outcomes:
             faults = self.triage(o)
             self.crashes += faults
             if o.executions > 0:
-                lines.append(fuzz_ledger.Line(date, version, o.target, o.engine, o.cpu_s,
+                lines.append(fuzz_ledger.Line(date, self.version, o.target, o.engine, o.cpu_s,
                                               o.executions, o.rate, o.edges, faults))
         fuzz_ledger.append(self.args.ledger, sorted(lines, key=lambda l: (l.target, l.engine)))
 
@@ -283,6 +283,7 @@ def main():
     say(fuzz_ledger.show_missing(ledger, targets))
     if args.hours <= 0:
         return 0
+    version = commit()  # of what is built now, not of what the tree is when the campaign ends
     if not args.no_build:
         wanted = ['build/%s/%s' % (mode, name) for name in targets
                   for mode in ['fuzz'] + (['afl'] if 'afl' in engines else [])]
@@ -291,7 +292,7 @@ def main():
     jobs = plan(targets, engines, ledger, args.hours * 3600 * max(1, args.jobs))
     say('%d runs on %d cores, about %.1f minutes'
         % (len(jobs), args.jobs, sum(j.seconds for j in jobs) / 60 / max(1, args.jobs)))
-    campaign = Campaign(args, targets, engines)
+    campaign = Campaign(args, targets, engines, version)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, campaign.stop)
     campaign.fuzz(jobs)
