@@ -134,4 +134,15 @@ static inline size_t bodies_mutate(const struct bodies_pair *family, size_t coun
     return mutate_end(&w, data, size, HEAD, max_size);
 }
 
+/* The two functions of a target whose structures stand in `family`. */
+#define BODIES_TARGET(family)                                                                      \
+    int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)                                   \
+    {                                                                                              \
+        return bodies_one_of(family, ARRAY_COUNT(family), data, size);                             \
+    }                                                                                              \
+    size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed)     \
+    {                                                                                              \
+        return bodies_mutate(family, ARRAY_COUNT(family), data, size, max_size, seed);             \
+    }
+
 FUZZ_COUNTED

@@ -14,14 +14,6 @@ static const struct bodies_pair family[] = {
     BODY(ping_ans), BODY(turn_server), BODY(ice_extension), BODY(extensive_routing_mode),
 };
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
-{
-    return bodies_one_of(family, ARRAY_COUNT(family), data, size);
-}
-
-size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed)
-{
-    return bodies_mutate(family, ARRAY_COUNT(family), data, size, max_size, seed);
-}
+BODIES_TARGET(family)
 
 FUZZ_COUNTED
