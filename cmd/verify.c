@@ -365,17 +365,13 @@ static void judge_message(struct verify *v, const json_t *o, const struct verify
 
 static bool read_model(const json_t *o, enum stored_model *out, struct verify_verdict *verdict)
 {
-    static const char *const names[] = {
-        [STORED_SINGLE] = "single", [STORED_ARRAY] = "array", [STORED_DICTIONARY] = "dictionary"};
-    const char *name = json_string_value(json_object_get(o, "data_model"));
-    for (size_t i = 0; name != NULL && i < ARRAY_COUNT(names); i++) {
-        if (strcmp(name, names[i]) == 0) {
-            *out = (enum stored_model)i;
-            return true;
-        }
+    const json_t *name = json_object_get(o, "data_model");
+    if (!json_is_string(name) ||
+        !stored_model_named(slice_of(json_string_value(name), json_string_length(name)), out)) {
+        say(verdict, "data_model: none of single, array, dictionary");
+        return false;
     }
-    say(verdict, "data_model: none of single, array, dictionary");
-    return false;
+    return true;
 }
 
 /* The certificate as the bucket of a StoreReq would hold it. */

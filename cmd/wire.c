@@ -33,15 +33,8 @@ void wire_free(struct wire *w)
 
 static bool model_of(const json_t *v, enum stored_model *out)
 {
-    static const char *const names[] = {"single", "array", "dictionary"};
-    const char *text = json_string_value(v);
-    for (size_t i = 0; text != NULL && i < ARRAY_COUNT(names); i++) {
-        if (strcmp(text, names[i]) == 0) {
-            *out = (enum stored_model)i;
-            return true;
-        }
-    }
-    return false;
+    return json_is_string(v) &&
+           stored_model_named(slice_of(json_string_value(v), json_string_length(v)), out);
 }
 
 /* {"1": "dictionary", ...} */

@@ -4,6 +4,20 @@
 
 enum { OFFSET_LIFETIME = 4 + 8 };
 
+bool stored_model_named(struct slice name, enum stored_model *out)
+{
+    static const struct slice names[] = {[STORED_SINGLE] = SLICE_LITERAL("single"),
+                                         [STORED_ARRAY] = SLICE_LITERAL("array"),
+                                         [STORED_DICTIONARY] = SLICE_LITERAL("dictionary")};
+    for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
+        if (slice_is_equal(name, names[i])) {
+            *out = (enum stored_model)i;
+            return true;
+        }
+    }
+    return false;
+}
+
 /* The place of a value in its Kind: nothing, an index, a key. */
 static void read_place(struct rd *r, enum stored_model model, uint32_t *index, struct slice *key)
 {

@@ -9,6 +9,9 @@
 
 enum stored_model { STORED_SINGLE, STORED_ARRAY, STORED_DICTIONARY };
 
+/* The model called "single", "array" or "dictionary"; false: it is no such name, *out stays. */
+bool stored_model_named(struct slice name, enum stored_model *out) MUST_USE;
+
 enum { STORED_SYNTHETIC_BYTES = 28 };   /* a synthetic single value, length included (7.4.2.2) */
 #define STORED_INDEX_APPEND 0xffffffffu /* array index of a Store: behind the last (7.4.1.1) */
 

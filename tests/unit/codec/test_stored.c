@@ -342,6 +342,22 @@ Test(stored, refusals_say_why_and_where)
     }
 }
 
+Test(stored, model_names_are_whole_words)
+{
+    static const char *const names[] = {"single", "array", "dictionary"};
+    static const char *const others[] = {"", "s", "Single", "arrayx", "arra", "dictionary "};
+    for (size_t i = 0; i < ARRAY_COUNT(models); i++) {
+        enum stored_model got = STORED_SINGLE;
+        cr_expect(stored_model_named(slice_text(names[i]), &got), "%s", names[i]);
+        cr_expect_eq(got, models[i], "%s", names[i]);
+    }
+    for (size_t i = 0; i < ARRAY_COUNT(others); i++) {
+        enum stored_model got = STORED_ARRAY;
+        cr_expect(!stored_model_named(slice_text(others[i]), &got), "%s", others[i]);
+        cr_expect_eq(got, STORED_ARRAY, "%s", others[i]);
+    }
+}
+
 Test(stored, lists_say_why_and_where)
 {
 #define KIND_GENERATION "\0\0\0\1\0\0\0\0\0\0\0\2"
