@@ -15,6 +15,7 @@ from live import run as run_tests
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 VECTORS = os.path.join(TOP, 'tests', 'vectors')
+OWN = os.path.join(VECTORS, 'own')
 PROGRAM = os.path.join(os.path.dirname(os.path.abspath(CHORDIAL)), 'vector_test')
 ROUNDS = 40 if FULL else 6
 
@@ -22,7 +23,8 @@ ROUNDS = 40 if FULL else 6
 EXPECTED = ['fields', 'body', 'body_type', 'signature_input', 'signature_valid', 'valid',
             'node_ids', 'user', 'spki', 'signer_node_id', 'alt_signature_value_if_prefixed',
             'resource_id', 'overlay', 'targets', 'data_value', 'hash_algorithm', 'verdict',
-            'expect', 'message', 'blob_sha256', 'alt_signature_block_b64', 'relaxng']
+            'expect', 'message', 'blob_sha256', 'alt_signature_block_b64', 'relaxng', 'schema',
+            'reject', 'offset', 'bytes', 'integrity', 'canonical']
 # ... and inside of lists that also hold what is given.
 INSIDE = {'frames': ['received', 'ack'], 'tests': ['responsible', 'next_hop']}
 
@@ -144,8 +146,8 @@ def expect_failures(vectors, pick):
 
 
 def test_unchanged_vectors_pass():
-    vectors = read(VECTORS)
-    check(expect_failures(vectors, lambda name, lines: None) == 0, 'impossible')
+    for folder in (VECTORS, OWN):
+        check(expect_failures(read(folder), lambda name, lines: None) == 0, 'impossible')
 
 
 def test_another_name_and_order_do_as_well():
@@ -187,6 +189,80 @@ def test_changed_expectations_are_seen():
         return None
     for _ in range(ROUNDS):
         check(expect_failures(vectors, pick) == len(vectors), 'a file was not changed')
+
+
+def test_every_key_with_a_result_is_looked_at():
+    """Each in every file that has it, so that no key is passed over by chance."""
+    rng, seen = random.Random(5), set()
+    for folder in (VECTORS, OWN):
+        vectors = read(folder)
+        for key in EXPECTED:
+            def pick(name, lines, key=key):
+                able = [(i, p) for i, v in enumerate(lines) for p in expected_leaves(v)
+                        if p[0] == key]
+                if not able:
+                    return None
+                index, path = rng.choice(able)
+                alter(lines[index], path, rng)
+                return index
+            some = {name: lines for name, lines in vectors.items()
+                    if any(key in v for v in lines) or name.startswith('certificate')}
+            if any(key in v for lines in some.values() for v in lines):
+                check(expect_failures(some, pick) > 0, key)
+                seen.add(key)
+    check(seen == set(EXPECTED), 'no vector has %s' % sorted(set(EXPECTED) - seen))
+
+
+def broken(file, has, more):
+    """Copies of the first line of `file` that `has` is true of, each with one thing of `more`."""
+    line = next(v for v in read(os.path.dirname(file))[os.path.basename(file)] if has(v))
+    return [{**line, **change} for change in more]
+
+
+def test_what_contradicts_itself_fails():
+    """A malformed line whose context is broken was not refused by a decoder; fields and "reject"
+    exclude each other; a receiver with a Kind of no model is not set up."""
+    contexts = [{'data_model': 'arrayx'}, {'data_model': 5}, {'kinds': {'1': 'foo'}},
+                {'kinds': {'x': 'array'}}, {'node_id_length': 25}, {'overlay_name': 5}]
+    bad = broken(os.path.join(VECTORS, 'malformed_storage.jsonl'),
+                 lambda v: v.get('data_model') == 'array', contexts)
+    bad += broken(os.path.join(OWN, 'malformed_structure.jsonl'), lambda v: v['offset'] > 0,
+                  [{'reject': ''}, {'reject': 'trailin'}, {'reject': 5}, {'reject': None},
+                   {'offset': '1'}, {'offset': None}, {'offset': 10 ** 9}, {'verdict': ['reject']}])
+    bad += broken(os.path.join(OWN, 'golden.jsonl'), lambda v: True,
+                  [{'verdict': 'reject'}, {'verdict': 'drop'}, {'verdict': 5}, {'bytes': '11'},
+                   {'canonical': False}, {'canonical': 'no'}])
+    bad += broken(os.path.join(VECTORS, 'message.jsonl'), lambda v: True, [{'verdict': 'reject'}])
+    bad += broken(os.path.join(VECTORS, 'receive.jsonl'), lambda v: True, [
+        {'receiver': {**read(VECTORS)['receive.jsonl'][0]['receiver'], 'kinds': kinds}}
+        for kinds in ({'1': 'arrayx'}, {'1': 'foo'}, {'': 'array'}, {'1': None})])
+    bad += broken(os.path.join(VECTORS, 'config.jsonl'), lambda v: 'schema' in v,
+                  [{'schema': 'yes'}, {'schema': False}, {'relaxng': 'rejects'}, {'relaxng': 5},
+                   {'verdict': 'reject'}])
+    good = broken(os.path.join(OWN, 'golden.jsonl'), lambda v: True,
+                  [{}, {'canonical': True}, {'verdict': 'accept'}])
+    good += broken(os.path.join(VECTORS, 'config.jsonl'), lambda v: 'schema' in v,
+                   [{'relaxng': 'accepts'}])
+    with tempfile.TemporaryDirectory() as folder:
+        roots = read(VECTORS)['certificate.jsonl']
+        write(folder, {'a.jsonl': roots, 'bad.jsonl': bad, 'good.jsonl': good})
+        _, failed, last = run_vectors(folder)
+    check(failed == {('bad.jsonl', n + 1) for n in range(len(bad))},
+          'passed: %s; failed: %s' % ([json.dumps(v)[:300] for i, v in enumerate(bad)
+                                       if ('bad.jsonl', i + 1) not in failed],
+                                      sorted(f for f in failed if f[0] != 'bad.jsonl')))
+    check(last == '%d passed, %d failed' % (len(roots) + len(good), len(bad)), last)
+
+
+def test_help_and_nameless_lines():
+    ran = subprocess.run([PROGRAM, '--help'], capture_output=True, text=True)
+    check(ran.returncode == 0 and 'exit codes:' in ran.stdout and 'README.md' in ran.stdout and
+          not ran.stderr, ran.stdout)
+    with tempfile.TemporaryDirectory() as folder:
+        write(folder, {'x.jsonl': [{'type': 'PingReq', 'hex': '00'}, 5]})
+        told = subprocess.run([PROGRAM, folder], capture_output=True, text=True).stdout
+    check('x.jsonl:1: (no name, type PingReq): ' in told and
+          'x.jsonl:2: (no name, no type): no JSON object' in told, told)
 
 
 def test_what_is_no_vector_fails():

@@ -70,10 +70,18 @@ bool run_base_node(const char *hex, struct node_id *out)
            len == IDS_RING_BYTES;
 }
 
+bool run_base_model(const json_t *vector, enum stored_model *out)
+{
+    const json_t *name = json_object_get(vector, "data_model");
+    *out = STORED_SINGLE;
+    return name == NULL || json_is_null(name) ||
+           (json_is_string(name) && stored_model_named(slice_text(json_string_value(name)), out));
+}
+
 bool run_base_is_must(const json_t *vector)
 {
     const char *strength = run_base_text(vector, "strength");
-    return *strength == '\0' || strcmp(strength, "must") == 0;
+    return strcmp(strength, "should") != 0 && strcmp(strength, "advisory") != 0;
 }
 
 bool run_base_differs(const json_t *vector, char *why, size_t cap, const char *text)

@@ -7,6 +7,7 @@
  * framework: build/MODE/vector_test and the Criterion tests use the same runners. */
 #pragma once
 #include "cmd/verify.h"
+#include "codec/stored.h"
 
 typedef bool (*run_base_runner)(const json_t *vector, char *why, size_t cap);
 
@@ -22,7 +23,9 @@ bool run_base_bytes(const json_t *o, const char *key, struct slice *out) MUST_US
 void run_base_free(struct slice *bytes);
 /* 32 hex digits as a Node-ID. */
 bool run_base_node(const char *hex, struct node_id *out) MUST_USE;
-/* Must it be as the vector says ("strength": missing or must)? */
+/* The vector's "data_model", single where there is none; false when that is no model's name. */
+bool run_base_model(const json_t *vector, enum stored_model *out) MUST_USE;
+/* Must it be as the vector says ("strength": neither should nor advisory)? */
 bool run_base_is_must(const json_t *vector);
 /* The outcome of a comparison: a difference where the RFC leaves a choice is no failure, but is
  * counted. */

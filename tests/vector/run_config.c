@@ -250,6 +250,26 @@ static bool compare_all(struct loaded *l, const json_t *expect, char *why, size_
                : run_base_fail(why, cap, "more configurations than the %zu expected", count);
 }
 
+/* What the schema alone says: `relaxng`, and `schema` in a line of our own. */
+static bool check_schema(const struct loaded *l, const json_t *v, char *why, size_t cap)
+{
+    char said[OVERLAY_DOC_WHY_CAP] = "";
+    const json_t *relaxng = json_object_get(v, "relaxng"), *schema = json_object_get(v, "schema");
+    const char *word = run_base_text(v, "relaxng");
+    bool is_word = strcmp(word, "accepts") == 0 || strcmp(word, "rejects") == 0;
+    if ((relaxng != NULL && !is_word) || (schema != NULL && !json_is_boolean(schema))) {
+        return run_base_fail(why, cap, "relaxng or schema: not understood");
+    }
+    bool accepts = (relaxng != NULL || schema != NULL) &&
+                   overlay_schema_accepts(l->schema, l->xml, said, sizeof(said));
+    if ((relaxng != NULL && accepts != (*word == 'a')) ||
+        (schema != NULL && accepts != json_is_true(schema))) {
+        return run_base_fail(why, cap, "the schema %s%s%s", accepts ? "accepts" : "rejects",
+                             accepts ? "" : ": ", said);
+    }
+    return true;
+}
+
 bool run_config_good(const json_t *v, char *why, size_t cap)
 {
     struct loaded l;
@@ -258,7 +278,10 @@ bool run_config_good(const json_t *v, char *why, size_t cap)
     if (ok && json_array_size(expect) == 0) {
         ok = run_base_fail(why, cap, "the vector expects nothing");
     }
-    ok = ok && compare_all(&l, expect, why, cap);
+    if (ok && json_object_get(v, "verdict") != NULL) {
+        ok = run_base_fail(why, cap, "valid, and a verdict that it is not");
+    }
+    ok = ok && compare_all(&l, expect, why, cap) && check_schema(&l, v, why, cap);
     unload(&l);
     return ok;
 }
@@ -277,27 +300,16 @@ static enum err parse_all(struct loaded *l)
 bool run_config_bad(const json_t *v, char *why, size_t cap)
 {
     struct loaded l;
-    char said[OVERLAY_DOC_WHY_CAP];
-    const char *relaxng = run_base_text(v, "relaxng");
     bool ok = load_vector(&l, v, why, cap);
-    bool is_said =
-        strcmp(run_base_text(v, "verdict"), "reject") == 0 &&
-        (*relaxng == '\0' || strcmp(relaxng, "accepts") == 0 || strcmp(relaxng, "rejects") == 0);
-    if (ok && !is_said) {
-        ok = run_base_fail(why, cap, "verdict or relaxng: not understood");
+    if (ok && strcmp(run_base_text(v, "verdict"), "reject") != 0) {
+        ok = run_base_fail(why, cap, "verdict: not understood");
     }
     if (ok && parse_all(&l) == ERR_OK) {
         bool is_advice = strcmp(run_base_text(v, "strength"), "advisory") == 0;
         ok = is_advice ? run_base_differs(v, why, cap, "taken")
                        : run_base_fail(why, cap, "taken, but: %s", run_base_text(v, "why"));
     }
-    if (ok && *relaxng != '\0') {
-        bool accepts = overlay_schema_accepts(l.schema, l.xml, said, sizeof(said));
-        if (accepts != (strcmp(relaxng, "accepts") == 0)) {
-            ok =
-                run_base_fail(why, cap, "the schema %s: %s", accepts ? "accepts" : "rejects", said);
-        }
-    }
+    ok = ok && check_schema(&l, v, why, cap);
     unload(&l);
     return ok;
 }

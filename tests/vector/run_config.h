@@ -12,7 +12,8 @@
 bool run_config_knows(const char *type);
 /* One of the three below, by what stands in the vector. */
 bool run_config(const json_t *vector, char *why, size_t cap);
-/* What the document says, defaults filled in, is `expect`, neither more nor less. */
+/* What the document says, defaults filled in, is `expect`, neither more nor less; and the schema
+ * alone says what `relaxng` or `schema` says. */
 bool run_config_good(const json_t *vector, char *why, size_t cap);
 /* Refused, and the schema alone says what `relaxng` says. */
 bool run_config_bad(const json_t *vector, char *why, size_t cap);

@@ -36,17 +36,19 @@ static bool read_kinds(const json_t *kinds, struct overlay_config *out)
     json_t *model = NULL;
     json_object_foreach((json_t *)(uintptr_t)kinds, id, model)
     {
-        const char *name = json_string_value(model);
+        enum stored_model named = STORED_SINGLE;
         char *end = NULL;
         unsigned long number = strtoul(id, &end, 10);
-        if (name == NULL || *end != '\0' || out->kind_count == OVERLAY_KINDS_CAP) {
+        if (*id < '0' || *id > '9' || *end != '\0' || number > UINT32_MAX ||
+            out->kind_count == OVERLAY_KINDS_CAP || !json_is_string(model) ||
+            !stored_model_named(slice_text(json_string_value(model)), &named)) {
             return false;
         }
         out->kinds[out->kind_count++] = (struct overlay_kind){
             .id = (uint32_t)number,
-            .data_model = name[0] == 'a'   ? OVERLAY_ARRAY
-                          : name[0] == 'd' ? OVERLAY_DICTIONARY
-                                           : OVERLAY_SINGLE,
+            .data_model = named == STORED_ARRAY        ? OVERLAY_ARRAY
+                          : named == STORED_DICTIONARY ? OVERLAY_DICTIONARY
+                                                       : OVERLAY_SINGLE,
             .access = OVERLAY_USER_MATCH, /* of private Kinds; the registered ones have their own */
             .max_count = KIND_MAX_COUNT,
             .max_size_bytes = KIND_MAX_SIZE};

@@ -62,19 +62,15 @@ static bool check_alternative(const json_t *vector, char *why, size_t cap)
     struct slice alternative = SLICE_EMPTY, value = SLICE_EMPTY, resource = SLICE_EMPTY;
     struct slice der = SLICE_EMPTY;
     struct stored_data d;
-    const char *model = run_base_text(vector, "data_model");
+    enum stored_model model = STORED_SINGLE;
     if (json_object_get(vector, "alt_signature_value_if_prefixed") == NULL) {
         return true;
     }
     bool is_read = run_base_bytes(vector, "alt_signature_value_if_prefixed", &alternative) &&
                    run_base_bytes(vector, "hex", &value) &&
                    run_base_bytes(vector, "resource", &resource) &&
-                   run_base_bytes(vector, "certificate", &der) &&
-                   stored_decode(value,
-                                 model[0] == 'a'   ? STORED_ARRAY
-                                 : model[0] == 'd' ? STORED_DICTIONARY
-                                                   : STORED_SINGLE,
-                                 &d) == ERR_OK;
+                   run_base_bytes(vector, "certificate", &der) && run_base_model(vector, &model) &&
+                   stored_decode(value, model, &d) == ERR_OK;
     bool is_right = is_read && is_over_prefixed(vector, &d, resource, der, alternative);
     run_base_free(&alternative);
     run_base_free(&value);

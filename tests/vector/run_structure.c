@@ -88,9 +88,12 @@ static bool run_good(const json_t *vector, char *why, size_t cap)
     if (good && json_object_get(vector, "message") != NULL && !is_method(vector, decoded)) {
         good = run_base_fail(why, cap, "message: another method");
     }
-    bool is_canonical = !json_is_false(json_object_get(vector, "canonical"));
-    if (good && is_canonical && !is_same(vector, encoded, "hex")) {
+    const json_t *canonical = json_object_get(vector, "canonical");
+    bool is_encoding = is_same(vector, encoded, "hex");
+    if (good && (canonical == NULL || json_is_true(canonical)) && !is_encoding) {
         good = fail_json(why, cap, "encoding", encoded);
+    } else if (good && canonical != NULL && !json_is_true(canonical) && is_encoding) {
+        good = run_base_fail(why, cap, "canonical: these bytes are the encoding");
     }
     json_decref(decoded);
     json_decref(encoded);
@@ -130,13 +133,11 @@ static bool run_message_input(const json_t *vector, struct slice in, char *why, 
 /* 7.1, with the resource id raw and array indices taken as 0 */
 static bool run_value_input(const json_t *vector, struct slice in, char *why, size_t cap)
 {
-    const char *model = run_base_text(vector, "data_model");
+    enum stored_model model = STORED_SINGLE;
     struct stored_data d;
     struct slice resource;
-    enum stored_model m = model[0] == 'a'   ? STORED_ARRAY
-                          : model[0] == 'd' ? STORED_DICTIONARY
-                                            : STORED_SINGLE;
-    if (stored_decode(in, m, &d) != ERR_OK || !run_base_bytes(vector, "resource", &resource)) {
+    if (!run_base_model(vector, &model) || stored_decode(in, model, &d) != ERR_OK ||
+        !run_base_bytes(vector, "resource", &resource)) {
         return run_base_fail(why, cap, "StoredData or resource: malformed");
     }
     size_t len = resource.len + d.wire.len + 16;
@@ -181,29 +182,69 @@ static bool run_input(const json_t *vector, struct slice in, char *why, size_t c
                : run_value_input(vector, in, why, cap);
 }
 
-/* Where it says why it must be rejected, that is the reason. */
+/* The reason of codec/reject.def in front of what decode says; REJECT_NONE: it could not even try,
+ * because of what stands beside the bytes. */
+static enum reject reason_of(const char *said)
+{
+    const char *colon = strchr(said, ':');
+    size_t len = colon == NULL ? strlen(said) : (size_t)(colon - said);
+    for (enum reject r = REJECT_NONE + 1; r < REJECT_COUNT; r++) {
+        if (slice_is_equal(slice_of(said, len), slice_text(reject_name(r)))) {
+            return r;
+        }
+    }
+    return REJECT_NONE;
+}
+
+/* It was refused by a decoder; for the reason and at the byte that the vector tells, if it does. */
+static bool check_refusal(const json_t *vector, const json_t *answer, size_t len, char *why,
+                          size_t cap)
+{
+    const json_t *want = json_object_get(vector, "reject");
+    const json_t *offset = json_object_get(answer, "offset");
+    enum reject reason = reason_of(run_base_text(answer, "reject"));
+    if (reason == REJECT_NONE) {
+        return fail_json(why, cap, "no decoder has seen it", answer);
+    }
+    if (want != NULL &&
+        (!json_is_string(want) || strcmp(reject_name(reason), json_string_value(want)) != 0)) {
+        return fail_json(why, cap, "rejected for another reason", answer);
+    }
+    if (!json_is_integer(offset) || json_integer_value(offset) < 0 ||
+        (size_t)json_integer_value(offset) > len) {
+        return fail_json(why, cap, "rejected where nothing is", answer);
+    }
+    return is_same(vector, answer, "offset") || fail_json(why, cap, "rejected elsewhere", answer);
+}
+
 static bool run_bad(const json_t *vector, size_t len, char *why, size_t cap)
 {
     const char *verdict = run_base_text(vector, "verdict");
-    json_t *answer = ask(vector, "hex", wire_decode);
-    json_int_t offset = json_integer_value(json_object_get(answer, "offset"));
-    bool is_rejected = json_object_get(answer, "reject") != NULL;
-    const char *reason = run_base_text(vector, "reject");
-    bool is_reason = strncmp(run_base_text(answer, "reject"), reason, strlen(reason)) == 0;
-    if (is_rejected && !is_reason) {
-        (void)fail_json(why, cap, "rejected for another reason", answer);
-    }
-    json_decref(answer);
-    if (is_rejected && !is_reason) {
-        return false;
-    }
     if (strcmp(verdict, "reject") != 0 && strcmp(verdict, "drop") != 0) {
         return run_base_fail(why, cap, "verdict \"%.40s\" and no fields: not understood", verdict);
     }
-    if (is_rejected && (offset < 0 || (size_t)offset > len)) {
-        return run_base_fail(why, cap, "rejected at %lld, which is not there", (long long)offset);
-    }
-    return is_rejected || run_base_differs(vector, why, cap, "accepted, though malformed");
+    json_t *answer = ask(vector, "hex", wire_decode);
+    bool is_right = json_object_get(answer, "fields") != NULL
+                        ? run_base_differs(vector, why, cap, "accepted, though malformed")
+                        : check_refusal(vector, answer, len, why, cap);
+    json_decref(answer);
+    return is_right;
+}
+
+/* Fields are those of good bytes, and a verdict on them can only be that a signature is bad. */
+static bool is_contradiction(const json_t *vector)
+{
+    const char *verdict = run_base_text(vector, "verdict");
+    return json_object_get(vector, "fields") != NULL &&
+           json_object_get(vector, "verdict") != NULL && strcmp(verdict, "accept") != 0 &&
+           (strcmp(verdict, "reject") == 0 || json_object_get(vector, "signature_valid") == NULL);
+}
+
+static bool is_length(const json_t *vector, size_t len)
+{
+    const json_t *bytes = json_object_get(vector, "bytes");
+    return bytes == NULL ||
+           (json_is_integer(bytes) && json_integer_value(bytes) == (json_int_t)len);
 }
 
 bool run_structure_knows(const char *type)
@@ -216,12 +257,11 @@ bool run_structure_refuses(const json_t *vector, struct slice bytes)
     enum { ROOM = 1 << 18 };
     static char text[ROOM];
     const json_t *length = json_object_get(vector, "node_id_length");
-    const char *model = run_base_text(vector, "data_model");
+    enum stored_model model = STORED_SINGLE;
+    CHECK(run_base_model(vector, &model));
     struct show_context context = {.params.node_id_length =
                                        length == NULL ? 16 : (uint8_t)json_integer_value(length),
-                                   .model = model[0] == 'a'   ? STORED_ARRAY
-                                            : model[0] == 'd' ? STORED_DICTIONARY
-                                                              : STORED_SINGLE};
+                                   .model = model};
     uint8_t *exact = malloc(bytes.len == 0 ? 1 : bytes.len);
     if (bytes.len > 0) {
         memcpy(exact, bytes.data, bytes.len);
@@ -244,9 +284,16 @@ bool run_structure(const json_t *vector, char *why, size_t cap)
     if (!run_base_bytes(vector, "hex", &in)) {
         return run_base_fail(why, cap, "hex: no hex digits");
     }
-    bool is_right = json_object_get(vector, "fields") == NULL
-                        ? run_bad(vector, in.len, why, cap)
-                        : run_good(vector, why, cap) && run_input(vector, in, why, cap);
+    bool is_right = false;
+    if (!is_length(vector, in.len)) {
+        (void)run_base_fail(why, cap, "bytes: there are %zu", in.len);
+    } else if (is_contradiction(vector)) {
+        (void)run_base_fail(why, cap, "fields, and a verdict that there are none");
+    } else {
+        is_right = json_object_get(vector, "fields") == NULL
+                       ? run_bad(vector, in.len, why, cap)
+                       : run_good(vector, why, cap) && run_input(vector, in, why, cap);
+    }
     run_base_free(&in);
     return is_right;
 }

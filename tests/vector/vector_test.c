@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WHY_CAP = 4096, PATH_CAP = 4096 };
+enum { WHY_CAP = 4096, PATH_CAP = 4096, NAME_CAP = 128 };
 
 struct tally {
     const char *path;
@@ -21,9 +21,20 @@ struct tally {
     unsigned failed;
 };
 
+/* The vector's name, or what else tells which it is. */
+static const char *name_of(const json_t *vector, char *out, size_t cap)
+{
+    const char *name = run_base_text(vector, "name"), *type = run_base_text(vector, "type");
+    if (*name == '\0') {
+        (void)snprintf(out, cap, "(no name, %s%.60s)", *type == '\0' ? "no type" : "type ", type);
+    }
+    return *name == '\0' ? out : name;
+}
+
 static void take(void *ctx, const json_t *vector, int line)
 {
     static char why[WHY_CAP];
+    char name[NAME_CAP];
     struct tally *tally = ctx;
     if (tally->is_learning) {
         run_base_learn(vector);
@@ -38,7 +49,7 @@ static void take(void *ctx, const json_t *vector, int line)
     for (char *c = why; *c != '\0'; c++) {
         *c = *c == '\n' ? ' ' : *c;
     }
-    (void)printf("%s:%d: %s: %s\n", tally->path, line, run_base_text(vector, "name"), why);
+    (void)printf("%s:%d: %s: %s\n", tally->path, line, name_of(vector, name, sizeof(name)), why);
     (void)fflush(stdout);
 }
 
@@ -67,9 +78,22 @@ int main(int argc, char **argv)
     struct dirent **entries = NULL;
     struct tally tally = {.is_learning = true};
     if (argc != 2 || strcmp(argv[1], "--help") == 0) {
-        (void)fprintf(argc == 2 ? stdout : stderr,
-                      "usage: vector_test DIR\n\nRuns every *.jsonl of golden vectors in DIR.\n\n"
-                      "example:\n    build/release/vector_test tests/vectors\n");
+        (void)fprintf(
+            argc == 2 ? stdout : stderr,
+            "usage: vector_test DIR\n\n"
+            "Runs every DIR/*.jsonl through the code of the daemon.  A line is one JSON\n"
+            "object in the formats of tests/vectors/README.md and of own/README.md there:\n"
+            "structures and messages with their fields, malformed ones, STUN, signatures\n"
+            "and certificates, configuration documents, Chord hashes and routes, ACKs,\n"
+            "fragments, and peers that receive something.  What a line is, its type and\n"
+            "its keys tell, not the name of the file.  Folders inside DIR are not read.\n\n"
+            "Each failure is a line, FILE:LINE: NAME: what happened instead; the last\n"
+            "line is `N passed, N failed`.\n\n"
+            "exit codes:\n"
+            "    0  all passed\n"
+            "    1  something failed, or a file cannot be read\n"
+            "    2  bad usage, or no *.jsonl in DIR\n\n"
+            "example:\n    build/release/vector_test tests/vectors\n");
         return argc == 2 ? 0 : 2;
     }
     int count = scandir(argv[1], &entries, is_vectors, alphasort);
