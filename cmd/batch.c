@@ -11,8 +11,9 @@
 #include <unistd.h>
 
 enum {
-    READ_BYTES = 256 << 10,  /* at least so much room for each read */
-    ANSWER_BYTES = 512 << 10 /* answers are written when they exceed this */
+    READ_BYTES = 256 << 10,   /* at least so much room for each read */
+    ANSWER_BYTES = 512 << 10, /* answers are written when they exceed this */
+    REFUSAL_BYTES = 1 << 10   /* behind them, so that a line can be refused without memory */
 };
 
 struct reader {
@@ -30,7 +31,7 @@ struct reader {
 
 static bool grow(struct batch_out *out, size_t need)
 {
-    size_t cap = max_size(out->cap, ANSWER_BYTES);
+    size_t cap = max_size(out->cap, ANSWER_BYTES + REFUSAL_BYTES);
     while (cap < need) {
         cap *= 2;
     }
@@ -143,13 +144,13 @@ static void answer(batch_one one, void *ctx, struct slice line, struct batch_out
     out->begin = out->len;
     out->is_full = false;
     one(ctx, line, out);
-    if (out->is_full || out->len == out->begin) {
-        const char *what =
-            out->is_full ? "{\"error\":\"the answer is too large\"}" : "{\"error\":\"no answer\"}";
+    if (out->is_full || out->len == out->begin) { /* said in the command's own form */
+        out->refused = out->is_full ? "the answer is too large" : "there is no answer";
         out->len = out->begin;
         out->is_full = false;
-        batch_text(out, what);
+        one(ctx, SLICE_EMPTY, out);
     }
+    CHECK(!out->is_full && out->len > out->begin);
     char *newline = out->text + out->begin;
     while ((newline = memchr(newline, '\n', (size_t)(out->text + out->len - newline))) != NULL) {
         *newline = ' ';

@@ -5,8 +5,8 @@
  * left before a read that might wait: somebody who writes a line and then reads gets its answer.
  *
  * Memory:  one buffer for input and one for answers, which grow with the longest line seen.
- * Limits:  BATCH_LINE_CAP for a line, BATCH_ANSWER_CAP for an answer; what exceeds one is answered
- *          with an error, and the lines behind it as ever.
+ * Limits:  BATCH_LINE_CAP for a line, BATCH_ANSWER_CAP for an answer; what exceeds one is refused
+ *          in the command's own form (`refused` below), and the lines behind it answered as ever.
  * Threads: none of its own. */
 #pragma once
 #include "core/slice.h"
@@ -19,13 +19,13 @@ struct batch_out {
     size_t len;
     size_t cap;
     size_t begin;        /* of the answer that is being written */
-    const char *refused; /* the line could not be had, and why: the line is empty then */
-    bool is_full;        /* the answer outgrew its cap or the memory: it is replaced by an error */
+    const char *refused; /* the line cannot be answered, and why: it is empty then */
+    bool is_full;        /* the answer outgrew its cap or the memory: the line is refused instead */
 };
 
 /* Answers `line` (without its newline, borrowed until the return) by adding to `out` what is one
- * line of text.  When nothing was added an error is sent instead; a newline inside becomes a space.
- */
+ * line of text; a newline inside becomes a space.  When that is too large, or nothing, it is called
+ * once more with out->refused, and must answer with that text in a few hundred bytes. */
 typedef void (*batch_one)(void *ctx, struct slice line, struct batch_out *out);
 
 /* From stdin to stdout until stdin ends; what follows the last newline is a line too, unless it is

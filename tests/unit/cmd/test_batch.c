@@ -2,6 +2,7 @@
 /* cmd/batch: a line out for each line in, whatever comes in and however it is cut. */
 #include "cmd/batch.h"
 #include "cmd/cmd.h"
+#include "cmd/wire.h"
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
@@ -157,7 +158,11 @@ Test(batch, the_cap_is_exact)
 static void misbehave(void *ctx, struct slice line, struct batch_out *out)
 {
     (void)ctx;
-    if (slice_is_equal(line, SLICE_LITERAL("lines"))) {
+    if (out->refused != NULL) {
+        cr_expect_eq(line.len, 0);
+        batch_text(out, "refused: ");
+        batch_text(out, out->refused);
+    } else if (slice_is_equal(line, SLICE_LITERAL("lines"))) {
         batch_text(out, "a\nb\n");
     } else if (slice_is_equal(line, SLICE_LITERAL("huge"))) {
         while (!out->is_full) {
@@ -172,10 +177,53 @@ Test(batch, one_line_whatever_is_added)
     begin(&b, misbehave);
     feed(&b, "lines\nnothing\nhuge\nlines\n", 25);
     expect_line(&b, "a b ");
-    expect_line(&b, "{\"error\":\"no answer\"}");
-    expect_line(&b, "{\"error\":\"the answer is too large\"}");
+    expect_line(&b, "refused: there is no answer");
+    expect_line(&b, "refused: the answer is too large");
     expect_line(&b, "a b ");
     finish(&b);
+}
+
+/* One that knows its answer to be too large: nobody has to make 256 MiB for the test. */
+static void outgrow(void *ctx, struct slice line, struct batch_out *out)
+{
+    if (out->refused != NULL || line.len == 0) {
+        wire_decode(ctx, line, out);
+    } else {
+        cr_expect_null(batch_reserve(out, BATCH_ANSWER_CAP + 1));
+    }
+}
+
+/* What is too long, in or out, is refused as `decode` refuses: no shape besides its own two, and
+ * no word of the JSON parser, which has seen nothing. */
+Test(batch, refuses_in_the_form_of_the_command)
+{
+    struct wire *wire = wire_new();
+    struct batch_out out = {.refused = "the line is longer than 16 MiB"};
+    wire_decode(wire, SLICE_EMPTY, &out);
+    cr_expect(slice_is_equal(
+                  slice_of(out.text, out.len),
+                  SLICE_LITERAL("{\"reject\":\"the line is longer than 16 MiB\",\"offset\":0}")),
+              "%.*s", (int)out.len, out.text);
+    out.len = 0;
+    wire_encode(wire, SLICE_EMPTY, &out);
+    cr_expect(slice_is_equal(slice_of(out.text, out.len),
+                             SLICE_LITERAL("{\"reject\":\"the line is longer than 16 MiB\"}")),
+              "%.*s", (int)out.len, out.text);
+    free(out.text);
+
+    FILE *in = tmpfile(), *to = tmpfile();
+    char got[128];
+    cr_assert(in != NULL && to != NULL && fputs("large\n\n", in) >= 0 && fflush(in) == 0);
+    cr_assert_eq(lseek(fileno(in), 0, SEEK_SET), 0);
+    cr_assert_eq(batch_run_between(fileno(in), fileno(to), outgrow, wire), CMD_OK);
+    rewind(to);
+    cr_assert_not_null(fgets(got, sizeof(got), to));
+    cr_expect_str_eq(got, "{\"reject\":\"the answer is too large\",\"offset\":0}\n");
+    cr_assert_not_null(fgets(got, sizeof(got), to));
+    cr_expect_eq(strncmp(got, "{\"reject\":\"the line is not a JSON object: ", 42), 0, "%s", got);
+    (void)fclose(in);
+    (void)fclose(to);
+    wire_free(wire);
 }
 
 static void hex(void *ctx, struct slice line, struct batch_out *out)
