@@ -139,27 +139,35 @@ static const char *read_hex(struct wire *w, struct slice hex, struct slice *out)
     return NULL;
 }
 
-static void decode(const struct show_context *c, struct slice type, struct slice in,
-                   struct batch_out *out)
+/* Adds the JSON, or nothing.  ERR_TOO_LARGE: larger than an answer may be, which the batch says. */
+static enum err decode(const struct show_context *c, struct slice type, struct slice in,
+                       struct batch_out *out, struct show_fault *fault)
 {
-    struct show_fault fault = {REJECT_NONE, 0};
     size_t room = ANSWER_FIRST + 8 * in.len;
     enum err e = ERR_TOO_LARGE;
     while (e == ERR_TOO_LARGE) {
         char *to = batch_reserve(out, room);
         if (to == NULL) {
-            return; /* larger than an answer may be: the batch says so */
+            return e;
         }
         struct wr w = wr_init(to, room);
-        e = show_json(c, type, in, &w, &fault);
+        e = show_json(c, type, in, &w, fault);
         if (e == ERR_OK) {
             batch_took(out, wr_len(&w));
         }
         room *= 2;
     }
+    return e;
+}
+
+static void decode_or_refuse(const struct show_context *c, struct slice type, struct slice in,
+                             struct batch_out *out)
+{
+    struct show_fault fault = {REJECT_NONE, 0};
+    enum err e = decode(c, type, in, out, &fault);
     if (e == ERR_NOT_FOUND) {
         refuse_at(out, "type: no structure of this name", "", 0);
-    } else if (e != ERR_OK) {
+    } else if (e == ERR_MALFORMED) {
         refuse_at(out, reject_name(fault.why), reject_text(fault.why), fault.offset);
     }
 }
@@ -214,8 +222,10 @@ static json_t *read_line(struct slice line, const struct batch_out *out, const c
                          json_error_t *error)
 {
     error->text[0] = '\0';
-    json_t *o = json_loadb((const char *)line.data, line.len, JSON_REJECT_DUPLICATES, error);
     *why = out->refused != NULL ? out->refused : "the line is not a JSON object";
+    json_t *o = out->refused != NULL
+                    ? NULL
+                    : json_loadb((const char *)line.data, line.len, JSON_REJECT_DUPLICATES, error);
     if (o != NULL && !json_is_object(o)) {
         json_decref(o);
         o = NULL;
@@ -243,7 +253,7 @@ static void answer(struct wire *w, const struct show_context *c, const struct wi
     if (why != NULL) {
         refuse_at(out, why, "", 0);
     } else {
-        decode(c, l->type, in, out);
+        decode_or_refuse(c, l->type, in, out);
     }
 }
 
@@ -285,15 +295,12 @@ static void check_and_print(struct show_context *c, struct slice type, struct wr
     if (e == ERR_OK && !slice_is_equal(wr_slice(&again), bytes)) {
         e = ERR_STATE; /* the two encoders differ */
     }
+    size_t mark = out->len;
     if (e == ERR_OK) { /* lists whose shape a Kind decides are looked into by the printer alone */
-        size_t mark = out->len;
-        decode(c, type, bytes, out);
-        bool is_good = slice_is_equal(slice_of(out->text + mark, min_size(10, out->len - mark)),
-                                      SLICE_LITERAL("{\"fields\":"));
-        if (!is_good) {
-            return;
-        }
-        out->len = mark;
+        e = decode(c, type, bytes, out, &fault);
+    }
+    out->len = mark;
+    if (e == ERR_OK) {
         batch_text(out, "{\"hex\":");
         batch_hex(out, bytes);
         batch_text(out, "}");

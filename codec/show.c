@@ -179,8 +179,21 @@ static enum err finish(struct show *s, struct slice in, struct show_fault *fault
     return wr_ok(s->w) ? ERR_OK : ERR_TOO_LARGE;
 }
 
-enum err show_json(const struct show_context *context, struct slice type, struct slice in,
-                   struct wr *w, struct show_fault *fault)
+static void as_json(struct show *s, const struct show_entry *e)
+{
+    show_text(s, "{\"fields\":");
+    e->show(s);
+    show_text(s, "}");
+}
+
+static void as_bytes(struct show *s, const struct show_entry *e)
+{
+    e->again(s);
+}
+
+static enum err one(const struct show_context *context, struct slice type, struct slice in,
+                    struct wr *w, struct show_fault *fault,
+                    void (*as)(struct show *s, const struct show_entry *e))
 {
     const struct show_entry *e = show_find(type);
     if (e == NULL) {
@@ -188,21 +201,18 @@ enum err show_json(const struct show_context *context, struct slice type, struct
     }
     struct rd r = rd_init(in);
     struct show s = {context, w, &r};
-    show_text(&s, "{\"fields\":");
-    e->show(&s);
-    show_text(&s, "}");
+    as(&s, e);
     return finish(&s, in, fault);
+}
+
+enum err show_json(const struct show_context *context, struct slice type, struct slice in,
+                   struct wr *w, struct show_fault *fault)
+{
+    return one(context, type, in, w, fault, as_json);
 }
 
 enum err show_again(const struct show_context *context, struct slice type, struct slice in,
                     struct wr *w, struct show_fault *fault)
 {
-    const struct show_entry *e = show_find(type);
-    if (e == NULL) {
-        return ERR_NOT_FOUND;
-    }
-    struct rd r = rd_init(in);
-    struct show s = {context, w, &r};
-    e->again(&s);
-    return finish(&s, in, fault);
+    return one(context, type, in, w, fault, as_bytes);
 }
