@@ -5,8 +5,10 @@
 #include "cmd/files.h"
 #include "cmd/options.h"
 #include "cmd/verify.h"
+#include "codec/frame.h"
 #include "link/crypto_boring.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -51,8 +53,9 @@ static void verify_one(void *ctx, struct slice line, struct batch_out *out)
     struct verify_verdict verdict = {0};
     struct verify_terms terms;
     json_error_t error = {0};
-    json_t *o =
-        out->refused == NULL ? json_loadb((const char *)line.data, line.len, 0, &error) : NULL;
+    json_t *o = out->refused == NULL
+                    ? json_loadb((const char *)line.data, line.len, JSON_REJECT_DUPLICATES, &error)
+                    : NULL;
     if (o == NULL) {
         (void)snprintf(verdict.why, sizeof(verdict.why), "%s%.150s",
                        out->refused != NULL ? "" : "not JSON: ",
@@ -106,7 +109,53 @@ static enum err read_input(const char *what, struct slice *out, char *why)
         return ERR_OK;
     }
     free(bytes);
+    if (text.len > 0 && text.data[0] == '-') {
+        files_release(out);
+        return say_why(why, ERR_MALFORMED,
+                       "PEM text without a certificate: %s: give the certificate", what);
+    }
     return ERR_OK;
+}
+
+static bool is_message(struct slice bytes)
+{
+    return slice_is_equal(slice_sub(bytes, 0, 4), SLICE_LITERAL("\xd2\x45\x4c\x4f"));
+}
+
+/* What these bytes are: the type of a line, and of a frame the message in it. */
+static const char *type_of(struct slice *bytes, const char *what, char *why)
+{
+    static const char wanted[] = "give a RELOAD message or a certificate";
+    struct frame frame;
+    bool is_frame = frame_decode(*bytes, &frame) == ERR_OK;
+    if (is_frame && frame.type == FRAME_DATA && is_message(frame.message)) {
+        *bytes = frame.message;
+    }
+    if (is_message(*bytes)) {
+        return "Message";
+    }
+    if (verify_is_certificate(*bytes)) {
+        return "Certificate";
+    }
+    if (bytes->len == 0) {
+        (void)say_why(why, ERR_MALFORMED, "empty: %.60s: %s", what, wanted);
+    } else if (is_frame && frame.type == FRAME_ACK) {
+        (void)say_why(why, ERR_MALFORMED, "an ACK, which nobody signs: %.60s: %s", what, wanted);
+    } else {
+        (void)say_why(why, ERR_MALFORMED, "neither a RELOAD message nor a certificate: %.60s: %s",
+                      what, wanted);
+    }
+    return NULL;
+}
+
+/* A number is one of seconds or milliseconds, all else text. */
+static json_t *time_of(const char *text)
+{
+    char *end = NULL;
+    errno = 0;
+    long long number = strtoll(text, &end, 10);
+    bool is_number = *text >= '0' && *text <= '9' && *end == '\0' && errno == 0;
+    return is_number ? json_integer(number) : json_string(text);
 }
 
 static json_t *hex_of(struct slice bytes)
@@ -118,19 +167,18 @@ static json_t *hex_of(struct slice bytes)
 }
 
 /* The one object that --batch would be given. */
-static json_t *make_object(const struct request *r, struct slice bytes, char *why)
+static json_t *make_object(const struct request *r, const char *type, struct slice bytes, char *why)
 {
-    bool is_message = bytes.len > 4 && memcmp(bytes.data, "\xd2\x45\x4c\x4f", 4) == 0;
     json_t *o = json_object();
     json_t *trust = json_array();
-    (void)json_object_set_new(o, "type", json_string(is_message ? "Message" : "Certificate"));
+    (void)json_object_set_new(o, "type", json_string(type));
     (void)json_object_set_new(o, "hex", hex_of(bytes));
     (void)json_object_set_new(o, "trust", trust);
     if (r->overlay != NULL) {
         (void)json_object_set_new(o, "overlay_name", json_string(r->overlay));
     }
     if (r->at != NULL) {
-        (void)json_object_set_new(o, "at", json_string(r->at));
+        (void)json_object_set_new(o, "at", time_of(r->at));
     }
     if (r->self_signed != NULL) {
         (void)json_object_set_new(o, "self_signed_permitted", json_true());
@@ -173,8 +221,15 @@ static int verify_input(struct verify *v, const struct request *r, bool is_json)
         say_error("%s", why);
         return CMD_USAGE;
     }
-    json_t *o = make_object(r, bytes, why);
+    struct slice judged = bytes;
+    const char *type = type_of(&judged, r->input, why);
+    json_t *o = type == NULL ? NULL : make_object(r, type, judged, why);
     files_release(&bytes);
+    if (o != NULL && r->roots.count == 0 && r->self_signed == NULL) {
+        say_error("no root certificate to judge by: verify: give --trust FILE");
+        json_decref(o);
+        return CMD_USAGE;
+    }
     if (o == NULL || !verify_terms_of(v, o, &terms, why)) {
         say_error("%s", why);
         json_decref(o);
@@ -193,6 +248,31 @@ static int verify_input(struct verify *v, const struct request *r, bool is_json)
     return verdict.is_valid ? CMD_OK : CMD_FAILED;
 }
 
+/* What can be said before anything is read: false, said. */
+static bool check_request(const struct request *r, bool is_batch, bool is_json, int words)
+{
+    bool has_options = r->roots.count > 0 || r->at != NULL || r->overlay != NULL ||
+                       r->self_signed != NULL || is_json;
+    if (words != (is_batch ? 0 : 1)) {
+        say_error("%s: see --help", is_batch ? "reads standard input: --batch takes no argument"
+                                             : "wants one argument: a file or hex digits");
+        return false;
+    }
+    if (is_batch && has_options) {
+        say_error("no other option goes with it: --batch: each line brings its own trust, at,"
+                  " overlay_name, self_signed_permitted and digest");
+        return false;
+    }
+    if (r->self_signed != NULL && strcmp(r->self_signed, "sha1") != 0 &&
+        strcmp(r->self_signed, "sha256") != 0) {
+        say_error("no such digest: --self-signed %s: give sha1 or sha256, as the overlay's"
+                  " configuration does",
+                  r->self_signed);
+        return false;
+    }
+    return true;
+}
+
 int cmd_verify(int argc, char **argv)
 {
     bool is_batch = false, is_json = false;
@@ -200,7 +280,8 @@ int cmd_verify(int argc, char **argv)
     const struct options_item items[] = {
         {"batch", 0, OPTIONS_FLAG, &is_batch, NULL, "one JSON object a line, in and out"},
         {"trust", 0, OPTIONS_LIST, &r.roots, "FILE|HEX", "a root certificate: PEM, DER or hex"},
-        {"at", 0, OPTIONS_TEXT, &r.at, "TIME", "judge by this time, as 2026-11-23T00:00:00Z; now"},
+        {"at", 0, OPTIONS_TEXT, &r.at, "TIME",
+         "judge by this time, as 2026-11-23T00:00:00Z, or s or ms since 1970; now"},
         {"overlay", 0, OPTIONS_TEXT, &r.overlay, "NAME", "instance-name; else what the URI says"},
         {"self-signed", 0, OPTIONS_TEXT, &r.self_signed, "sha1|sha256",
          "the overlay permits self-signed certificates"},
@@ -224,9 +305,7 @@ int cmd_verify(int argc, char **argv)
     if (!options_parse(&options, argc, argv, &rest, &status)) {
         return status;
     }
-    if (argc - rest != (is_batch ? 0 : 1)) {
-        say_error("%s: see --help", is_batch ? "reads standard input: --batch takes no argument"
-                                             : "wants one argument: a file or hex digits");
+    if (!check_request(&r, is_batch, is_json, argc - rest)) {
         return CMD_USAGE;
     }
     struct verify *v = verify_make();

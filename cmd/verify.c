@@ -127,8 +127,8 @@ static bool read_number(const json_t *o, const char *key, const uint64_t range[2
     return true;
 }
 
-/* The overlay that the first reload URI in these bytes names: the text from '@' to '/', or to the
- * end of the name that the length byte in front of it gives. */
+/* The overlay that the first reload URI in this certificate names: the text from '@' to '/', or to
+ * the end of the name that the length byte in front of it gives. */
 static struct slice find_overlay_name(struct slice der)
 {
     static const struct slice scheme = SLICE_LITERAL("reload://");
@@ -150,26 +150,53 @@ static struct slice find_overlay_name(struct slice der)
 
 /* ---- the terms ---- */
 
-static bool read_basis(const json_t *o, struct slice certificates, const struct verify_terms *terms,
-                       struct basis *out, struct verify_verdict *verdict)
+static bool read_node_id_length(const json_t *o, uint8_t *out, struct verify_verdict *verdict)
 {
     static const uint64_t lengths[2] = {IDS_NODE_MIN, IDS_NODE_MAX}, usual = IDS_NODE_MIN;
+    uint64_t length = 0;
+    bool is_read = read_number(o, "node_id_length", lengths, &usual, &length, verdict);
+    *out = (uint8_t)length;
+    return is_read;
+}
+
+/* Whatever is there is of the right kind: a typing mistake must not become a default. */
+static bool check_kinds_of_values(const json_t *o, struct verify_verdict *verdict)
+{
+    const json_t *name = json_object_get(o, "overlay_name"), *digest = json_object_get(o, "digest");
+    const json_t *permitted = json_object_get(o, "self_signed_permitted");
+    if (name != NULL && !json_is_string(name)) {
+        say(verdict, "overlay_name: wants text");
+        return false;
+    }
+    if (permitted != NULL && !json_is_boolean(permitted)) {
+        say(verdict, "self_signed_permitted: wants true or false");
+        return false;
+    }
+    const char *text = digest == NULL ? "sha1" : json_string_value(digest);
+    if (text == NULL || (strcmp(text, "sha1") != 0 && strcmp(text, "sha256") != 0)) {
+        say(verdict, "digest: neither sha1 nor sha256");
+        return false;
+    }
+    return true;
+}
+
+/* `named`: by a certificate, for when the object names no overlay. */
+static bool read_basis(const json_t *o, struct slice named, const struct verify_terms *terms,
+                       struct basis *out, struct verify_verdict *verdict)
+{
     const json_t *name = json_object_get(o, "overlay_name");
     const char *digest = json_string_value(json_object_get(o, "digest"));
-    uint64_t node_id_length = 0;
-    struct slice overlay = slice_of(json_string_value(name), json_string_length(name));
-    if (!json_is_string(name)) {
-        overlay = find_overlay_name(certificates);
+    uint8_t node_id_length = 0;
+    if (!check_kinds_of_values(o, verdict)) {
+        return false;
     }
+    struct slice overlay =
+        name == NULL ? named : slice_of(json_string_value(name), json_string_length(name));
     if (overlay.len == 0 || overlay.len > CRYPTO_OVERLAY_CAP) {
         say(verdict, "overlay_name: missing or longer than %d characters", CRYPTO_OVERLAY_CAP);
         return false;
     }
-    if (digest != NULL && strcmp(digest, "sha1") != 0 && strcmp(digest, "sha256") != 0) {
-        say(verdict, "digest: neither sha1 nor sha256");
-        return false;
-    }
-    if (!read_number(o, "node_id_length", lengths, &usual, &node_id_length, verdict)) {
+    if (!read_node_id_length(o, &node_id_length, verdict)) {
         return false;
     }
     memset(out, 0, sizeof(*out));
@@ -178,7 +205,7 @@ static bool read_basis(const json_t *o, struct slice certificates, const struct 
     out->trust = (struct crypto_trust){
         .root_count = terms->root_count,
         .overlay_name = slice_of(NULL, overlay.len),
-        .node_id_length = (uint8_t)node_id_length,
+        .node_id_length = node_id_length,
         .self_signed_permitted = json_is_true(json_object_get(o, "self_signed_permitted")),
         .self_signed_sha256 = digest != NULL && strcmp(digest, "sha256") == 0};
     return true;
@@ -253,13 +280,13 @@ static bool begin(struct verify *v, const struct basis *b)
     return true;
 }
 
-/* Makes a judge for these terms ready, or goes on with the one that there is.  `certificates`: what
- * may name the overlay. */
-static bool agree(struct verify *v, const json_t *o, struct slice certificates,
+/* Makes a judge for these terms ready, or goes on with the one that there is.  `named`: the overlay
+ * as a certificate names it. */
+static bool agree(struct verify *v, const json_t *o, struct slice named,
                   const struct verify_terms *terms, struct verify_verdict *verdict)
 {
     struct basis b;
-    if (!read_basis(o, certificates, terms, &b, verdict)) {
+    if (!read_basis(o, named, terms, &b, verdict)) {
         return false;
     }
     fingerprint(v->turn.crypto, terms->at_ms, &b);
@@ -316,46 +343,92 @@ static void say_signer(struct verify *v, enum err e, struct verify_verdict *out)
     }
 }
 
+struct parts {
+    struct fwd header;
+    struct content content;
+    struct secblock block;
+};
+
+static bool take_apart(struct slice message, const struct rl_params *params, struct parts *parts,
+                       struct verify_verdict *out)
+{
+    struct slice rest;
+    enum err e = fwd_decode(message, params, &parts->header);
+    if (e != ERR_OK) {
+        say(out, "forwarding header: %s", err_text(e));
+        return false;
+    }
+    if (!fwd_is_whole(&parts->header)) {
+        say(out, "a fragment: only whole messages are signed");
+        return false;
+    }
+    if (content_decode(parts->header.payload, &parts->content, &rest) != ERR_OK) {
+        say(out, "message contents: malformed");
+        return false;
+    }
+    if (secblock_decode(rest, &parts->block) != ERR_OK) {
+        say(out, "security block: malformed");
+        return false;
+    }
+    return true;
+}
+
+/* Which overlay a message is of, where the object does not say: the one that a certificate of its
+ * security block names and its header has the hash of; or else, to have something to compare with,
+ * the first named.  Nowhere else in a message does a URI count: its body may be about others. */
+static bool find_overlay(struct verify *v, const json_t *o, struct slice message,
+                         struct slice *named, struct verify_verdict *out)
+{
+    struct parts parts;
+    struct secblock_certificate c;
+    struct rl_params params = {.node_id_length = 0};
+    struct rd start = rd_init(message);
+    *named = SLICE_EMPTY;
+    if (json_object_get(o, "overlay_name") != NULL) {
+        return true;
+    }
+    (void)rd_u32(&start);
+    params.overlay = rd_u32(&start); /* whichever it is, here */
+    if (!read_node_id_length(o, &params.node_id_length, out) ||
+        !take_apart(message, &params, &parts, out)) {
+        return false;
+    }
+    struct rd r = rd_init(parts.block.certificates);
+    while (secblock_certificate_next(&r, &c)) {
+        struct slice name = find_overlay_name(c.der);
+        if (name.len > 0 && overlay_hash_of(&v->turn, name) == params.overlay) {
+            *named = name;
+            return true;
+        }
+        *named = named->len == 0 ? name : *named;
+    }
+    return true;
+}
+
 static void judge_message(struct verify *v, const json_t *o, const struct verify_terms *terms,
                           struct verify_verdict *out)
 {
-    struct slice message, rest;
-    if (!read_hex(v, o, "hex", &message, out) || !agree(v, o, message, terms, out)) {
+    struct slice message, named;
+    struct parts parts;
+    if (!read_hex(v, o, "hex", &message, out) || !find_overlay(v, o, message, &named, out) ||
+        !agree(v, o, named, terms, out) || !take_apart(message, &v->basis.params, &parts, out)) {
         return;
     }
-    struct fwd h;
-    struct content content;
-    struct secblock block;
-    enum err e = fwd_decode(message, &v->basis.params, &h);
-    if (e != ERR_OK) {
-        say(out, "forwarding header: %s", err_text(e));
-        return;
-    }
-    if (!fwd_is_whole(&h)) {
-        say(out, "a fragment: only whole messages are signed");
-        return;
-    }
-    if (content_decode(h.payload, &content, &rest) != ERR_OK) {
-        say(out, "message contents: malformed");
-        return;
-    }
-    if (secblock_decode(rest, &block) != ERR_OK) {
-        say(out, "security block: malformed");
-        return;
-    }
+    const struct secblock block = parts.block;
     const struct sign_certificate *certificate = NULL;
     if (block.certificate_count > 1 && !begin(v, &v->basis)) {
         say(out, "not enough memory");
         return;
     }
-    e = find_signer(v, &block.signature.identity, block.certificates, &certificate, &out->signer);
+    enum err e =
+        find_signer(v, &block.signature.identity, block.certificates, &certificate, &out->signer);
     v->is_spent = block.certificate_count > 1;
     if (e != ERR_OK) {
         say_signer(v, e, out);
         return;
     }
-    e = sign_verify_message(&v->turn, v->sign, h.transaction_id, content.bytes, certificate,
-                            &block.signature);
+    e = sign_verify_message(&v->turn, v->sign, parts.header.transaction_id, parts.content.bytes,
+                            certificate, &block.signature);
     if (e != ERR_OK) {
         say(out, "%s", err_text(e));
         return;
@@ -408,7 +481,8 @@ static void judge_value(struct verify *v, const json_t *o, const struct verify_t
     uint64_t kind = 0;
     if (!read_hex(v, o, "hex", &value, out) || !read_hex(v, o, "resource", &resource, out) ||
         !read_bucket(v, o, &der, &bucket, out) || !read_model(o, &model, out) ||
-        !read_number(o, "kind", kinds, NULL, &kind, out) || !agree(v, o, der, terms, out)) {
+        !read_number(o, "kind", kinds, NULL, &kind, out) ||
+        !agree(v, o, find_overlay_name(der), terms, out)) {
         return;
     }
     struct stored_data data;
@@ -434,7 +508,7 @@ static void judge_certificate(struct verify *v, const json_t *o, const struct ve
                               struct verify_verdict *out)
 {
     struct slice der;
-    if (!read_hex(v, o, "hex", &der, out) || !agree(v, o, der, terms, out)) {
+    if (!read_hex(v, o, "hex", &der, out) || !agree(v, o, find_overlay_name(der), terms, out)) {
         return;
     }
     const struct sign_certificate *certificate = NULL;
@@ -494,16 +568,41 @@ void verify_judge(struct verify *v, const json_t *o, const struct verify_terms *
 
 /* ---- trust and time of a line ---- */
 
+/* Does `text` begin as `shape` is, any digit in the place of a 0? */
+static bool has_shape(const char *text, const char *shape)
+{
+    for (; *shape != '\0'; text++, shape++) {
+        bool is_right = *shape == '0' ? *text >= '0' && *text <= '9' : *text == *shape;
+        if (!is_right) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* strptime knows no month that is shorter than 31 days. */
+static bool has_day(const struct tm *tm)
+{
+    struct tm noon = {
+        .tm_year = tm->tm_year, .tm_mon = tm->tm_mon, .tm_mday = tm->tm_mday, .tm_hour = 12};
+    (void)timegm(&noon);
+    return noon.tm_mon == tm->tm_mon && noon.tm_mday == tm->tm_mday;
+}
+
 bool verify_time(const char *text, uint64_t *out_ms)
 {
     struct tm tm = {0};
-    const char *at = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm);
+    const char *at =
+        has_shape(text, "0000-00-00T00:00:00") ? strptime(text, "%Y-%m-%dT%H:%M:%S", &tm) : NULL;
     int64_t offset_s = 0, ms = 0;
-    if (at == NULL) {
+    if (at == NULL || !has_day(&tm)) {
         return false;
     }
     if (*at == '.') {
         int64_t unit = 100;
+        if (at[1] < '0' || at[1] > '9') {
+            return false;
+        }
         for (at++; *at >= '0' && *at <= '9'; at++) {
             ms += unit * (*at - '0');
             unit /= 10;
@@ -511,7 +610,7 @@ bool verify_time(const char *text, uint64_t *out_ms)
     }
     if (*at == '+' || *at == '-') {
         struct tm zone = {0};
-        const char *end = strptime(at + 1, "%H:%M", &zone);
+        const char *end = has_shape(at + 1, "00:00") ? strptime(at + 1, "%H:%M", &zone) : NULL;
         offset_s = (zone.tm_hour * 3600 + zone.tm_min * 60) * (*at == '+' ? 1 : -1);
         at = end == NULL ? "?" : end;
     } else if (*at == 'Z' || *at == 'z') {
@@ -545,6 +644,15 @@ static bool read_at(const json_t *at, uint64_t *out_ms)
     return true;
 }
 
+bool verify_is_certificate(struct slice bytes)
+{
+    uint8_t key[CRYPTO_PUBLIC_KEY_CAP];
+    size_t len = 0;
+    enum crypto_algorithm algorithm = CRYPTO_ALGORITHM_NONE;
+    return crypto_boring_certificate_key(bytes, key, sizeof(key), &len, &algorithm) !=
+           ERR_MALFORMED;
+}
+
 bool verify_terms_of(struct verify *v, const json_t *o, struct verify_terms *out, char *why)
 {
     const json_t *trust = json_object_get(o, "trust");
@@ -576,11 +684,15 @@ bool verify_terms_of(struct verify *v, const json_t *o, struct verify_terms *out
         struct slice text = slice_of(json_string_value(root), json_string_length(root));
         size_t len = 0;
         if (!json_is_string(root) ||
-            ids_unhex(text, v->terms_bytes + used, cap - used, &len) != ERR_OK || len == 0) {
+            ids_unhex(text, v->terms_bytes + used, cap - used, &len) != ERR_OK) {
             (void)snprintf(why, VERIFY_WHY_CAP, "trust: root certificate %zu is no hex", i + 1);
             return false;
         }
         out->roots[out->root_count++] = slice_of(v->terms_bytes + used, len);
+        if (!verify_is_certificate(slice_of(v->terms_bytes + used, len))) {
+            (void)snprintf(why, VERIFY_WHY_CAP, "trust: root %zu is not a certificate", i + 1);
+            return false;
+        }
         used += len;
     }
     return true;

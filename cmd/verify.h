@@ -8,8 +8,8 @@
  *   {"type": "Certificate" | "RootCertificate", "hex", "overlay_name",
  *    "self_signed_permitted", "digest"}
  *
- * each also with "node_id_length" (default 16) and "overlay_name"; where that is missing the first
- * reload URI in the certificates is believed.
+ * each also with "node_id_length" (default 16) and "overlay_name"; where that is missing a
+ * certificate's reload URI is believed: of a message the one whose overlay its header is of.
  *
  * Owner:   whoever called verify_make; one thread.  Allocates, is no part of the daemon.
  * Limits:  VERIFY_BYTES_CAP for a message or value, VERIFY_ROOTS_CAP roots.  Certificates met
@@ -50,5 +50,7 @@ void verify_judge(struct verify *v, const json_t *o, const struct verify_terms *
  * roots live until the next call. False: `why` (VERIFY_WHY_CAP bytes) says what is wrong. */
 bool verify_terms_of(struct verify *v, const json_t *o, struct verify_terms *out,
                      char *why) MUST_USE;
+/* Any X.509 certificate, whoever may have issued it. */
+bool verify_is_certificate(struct slice bytes) MUST_USE;
 /* RFC 3339 with Z or an offset. */
 bool verify_time(const char *text, uint64_t *out_ms) MUST_USE;

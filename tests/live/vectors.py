@@ -371,6 +371,108 @@ def test_verify_answers_when_input_pauses():
         child.wait()
 
 
+def encoded(v, fields):
+    """The message `v` with other fields, as bytes."""
+    line = json.dumps({'type': 'Message', 'fields': fields}).encode() + b'\n'
+    ran = subprocess.run([CHORDIAL, 'encode', '--batch'], input=line, capture_output=True,
+                         timeout=60)
+    answer = json.loads(ran.stdout)
+    check('hex' in answer, '%s: %s' % (v['name'], answer))
+    return answer['hex']
+
+
+def test_another_overlay_in_a_message_misleads_nobody():
+    """Header and bucket are not signed.  URIs of others there, and in a body, change nothing."""
+    own, others = read(OWN), read(VECTORS)
+    roots = [v['hex'] for v in own['certificate.jsonl'] if v['type'] == 'RootCertificate']
+    uri = b'reload://0110' + b'ab' * 16 + b'@elsewhere.example/'
+    foreign = next(v['hex'] for v in others['certificate.jsonl']
+                   if v['name'] == 'cert.bad-other-overlay')
+    check(b'@other.example.net' in bytes.fromhex(foreign), 'no certificate of another overlay')
+    v = next(v for v in own['message.jsonl'] if v['signature_valid'])
+    asked = []
+    for place in ('bucket', 'options'):
+        fields = json.loads(json.dumps(v['fields']))
+        if place == 'bucket':
+            fields['security_block']['certificates'].insert(
+                0, {'type': 0, 'certificate': foreign})
+            more = 3 + len(foreign) // 2
+        else:
+            value = bytes([len(uri)]) + uri
+            fields['header']['options'] = [{'type': 200, 'flags': 0, 'option': value.hex()}]
+            more = 4 + len(value)
+        fields['header']['length'] += more
+        asked.append({'type': 'Message', 'hex': encoded(v, fields), 'trust': roots,
+                      'at': 1795392000})
+    for answer in verify([json.dumps(line).encode() for line in asked]):
+        check(answer == {'signature_valid': True, 'why': None}, answer)
+
+
+def test_verify_says_what_is_wrong_with_a_line():
+    good = next(line for line, v in questions() if v.get('valid') is True and v.get('user'))
+    wrong = {'overlay_name: wants text': {'overlay_name': 5},
+             'self_signed_permitted: wants true or false': {'self_signed_permitted': 'yes'},
+             'digest: neither sha1 nor sha256': {'digest': 1},
+             'trust: root 1 is not a certificate': {'trust': ['00']},
+             'trust: root 2 is not a certificate': {'trust': [good['trust'][0], '']}}
+    times = ['2026-02-30T00:00:00Z', '2025-02-29T00:00:00Z', '2026-04-31T12:00:00+01:00',
+             '2026-00-10T00:00:00Z', '2026-1-1T00:00:00Z', ' 2026-01-01T00:00:00Z', '2026-11-23t00:00:00Z',
+             '2026-01-01T00:00:00.Z', '2026-01-01T00:00:00+1:00', '2026-01-01T24:00:00Z']
+    lines = [json.dumps({**good, **change}).encode() for change in wrong.values()]
+    lines += [json.dumps({**good, 'at': at}).encode() for at in times]
+    lines.append(json.dumps(good)[:-1].encode() + b', "at": 1795392000}')
+    lines += [json.dumps({**good, 'at': at}).encode() for at in (
+        '2028-02-29T00:00:00Z', '2026-12-31T23:59:60Z', '2026-11-23T00:00:00.123z')]
+    answers = verify(lines)
+    for why, answer in zip(wrong, answers):
+        check(answer['why'] == why, answer)
+    for at, answer in zip(times, answers[len(wrong):]):
+        check(answer['why'].startswith('at: '), '%s: %s' % (at, answer))
+    check('duplicate' in answers[len(wrong) + len(times)]['why'], answers[-4])
+    check(all(answer['valid'] for answer in answers[-3:]), answers[-3:])
+
+
+def test_verify_tells_people_what_to_give():
+    vectors = read(VECTORS)
+    root = [v['hex'] for v in vectors['certificate.jsonl'] if v['type'] == 'RootCertificate'][0]
+    good = next(v for v in vectors['certificate.jsonl'] if v.get('valid') is True)
+    message = next(v for v in vectors['message.jsonl'] if v['signature_valid'])['hex']
+    frame = '8000000001%06x' % (len(message) // 2) + message
+    with tempfile.TemporaryDirectory() as folder:
+        empty, key = os.path.join(folder, 'empty'), os.path.join(OWN, 'keys', 'p256.key.pem')
+        with open(empty, 'wb'):
+            pass
+        wrong = [([good['hex']], 'give --trust FILE'),
+                 ([message], 'give --trust FILE'),
+                 (['00', '--trust', root], 'neither a RELOAD message nor a certificate: 00: give'),
+                 (['00'], 'give a RELOAD message or a certificate'),
+                 ([empty, '--trust', root], 'empty'),
+                 ([key, '--trust', root], 'PEM text without a certificate'),
+                 ([os.path.abspath(__file__), '--trust', root], 'neither'),
+                 (['810000000000000000', '--trust', root], 'an ACK'),
+                 (['8000000001000000', '--trust', root], 'neither'),
+                 ([good['hex'], '--trust', root, '--self-signed', 'md5'], 'give sha1 or sha256'),
+                 ([good['hex'], '--trust', '00'], 'trust: root 1 is not a certificate'),
+                 ([good['hex'], '--trust', empty], 'trust: root 1 is not a certificate'),
+                 ([good['hex'], '--trust', key], 'PEM text without a certificate'),
+                 ([good['hex'], '--trust', root, '--at', '2026-02-30T00:00:00Z'], 'at: '),
+                 (['--batch', '--trust', root], '--batch'), (['--batch', '--json'], '--batch'),
+                 (['--batch', '--at', '5'], '--batch'), (['--batch', '--overlay', 'a'], '--batch'),
+                 (['--batch', '--self-signed', 'sha1'], '--batch')]
+        for words, told in wrong:
+            ran = subprocess.run([CHORDIAL, 'verify', *words], capture_output=True, text=True,
+                                 stdin=subprocess.DEVNULL)
+            check(ran.returncode == 2 and told in ran.stderr and not ran.stdout,
+                  '%s: %d %s %s' % (words, ran.returncode, ran.stderr, ran.stdout))
+    for words, code in (([good['hex'], '--at', '1795392000'], 0),
+                        ([good['hex'], '--at', '1795392000000'], 0),
+                        ([good['hex'], '--at', '7'], 1),
+                        ([frame, '--at', '1795392000'], 0), ([message, '--at', '1795392000'], 0)):
+        ran = subprocess.run([CHORDIAL, 'verify', *words, '--trust', root], capture_output=True,
+                             text=True)
+        check(ran.returncode == code and not ran.stderr, '%s %s' % (words, ran.stderr))
+
+
 def test_verify_for_people():
     vectors = read(VECTORS)['certificate.jsonl']
     root = [v['hex'] for v in vectors if v['type'] == 'RootCertificate'][0]
