@@ -5,6 +5,7 @@ layout that its target expects (see the head of fuzz/fuzz_*.c).  Writes what is 
 nothing away, so that seeds which a campaign found stay.
 
     tools/fuzz_corpus.py          then commit fuzz/corpus"""
+import argparse
 import hashlib
 import json
 import os
@@ -376,6 +377,8 @@ def put(target, seed):
 
 
 def main():
+    argparse.ArgumentParser(description=__doc__,
+                            formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     places, header, taken = bodies(), plain_header(), Counter()
     for v, data, is_bad in vectors():
         if len(data) > LARGEST:

@@ -4,6 +4,7 @@
 
     tools/fuzz_sources.py [TARGET...]         prints what to compile, as shell variables
     tools/fuzz_sources.py --pack DIR TARGET   puts corpus, dictionary and options into DIR"""
+import argparse
 import os
 import shlex
 import shutil
@@ -65,10 +66,17 @@ def pack(out, target):
 
 
 def main():
-    if sys.argv[1:2] == ['--pack']:
-        pack(*sys.argv[2:4])
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--pack', nargs=2, metavar=('DIR', 'TARGET'))
+    parser.add_argument('targets', nargs='*', metavar='TARGET')
+    args = parser.parse_args()
+    if args.pack and args.targets:
+        parser.error('--pack takes one target')
+    if args.pack:
+        pack(*args.pack)
     else:
-        show(sys.argv[1:])
+        show(args.targets)
 
 
 if __name__ == '__main__':

@@ -5,13 +5,16 @@
 The encoder here is a second one, written from RFC 8489 beside codec/stun.c and sharing nothing with
 it but the names in codec/stun.def.  tests/vectors/own/STUN.md says what the lines mean.
 
-    tools/stun_vectors.py          then commit the file"""
+    tools/stun_vectors.py            then commit the file
+    tools/stun_vectors.py --check    writes nothing; fails when the file differs"""
+import argparse
 import hashlib
 import hmac
 import ipaddress
 import json
 import os
 import re
+import sys
 import zlib
 
 os.chdir(os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'))
@@ -379,14 +382,27 @@ def bad_fingerprints():
 
 
 def main():
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--check', action='store_true', help='compare, write nothing')
+    args = parser.parse_args()
     groups = (rfc_vectors, good_messages, tolerated, bad_headers, bad_attributes, bad_fingerprints)
     lines = [line for group in groups for line in group()]
     names = [line['name'] for line in lines]
     assert len(names) == len(set(names)), 'two vectors of one name'
-    os.makedirs(os.path.dirname(OUT), exist_ok=True)
-    with open(OUT, 'w', encoding='utf-8') as f:
-        for line in lines:
-            f.write(json.dumps(line) + '\n')
+    made = ''.join(json.dumps(line) + '\n' for line in lines)
+    if args.check:
+        try:
+            with open(OUT, encoding='utf-8') as f:
+                is_same = f.read() == made
+        except FileNotFoundError:
+            is_same = False
+        if not is_same:
+            sys.exit('stun_vectors: not what the tool makes: ' + OUT)
+    else:
+        os.makedirs(os.path.dirname(OUT), exist_ok=True)
+        with open(OUT, 'w', encoding='utf-8') as f:
+            f.write(made)
     print('%d good, %d malformed' % (sum('fields' in v for v in lines),
                                      sum('reject' in v for v in lines)))
 

@@ -230,6 +230,21 @@ class Tables(unittest.TestCase):
             self.assertTrue(row in readme or name in readme, name + ': no row in fuzz/README.md')
 
 
+class Tools(unittest.TestCase):
+    def test_asking_for_help_writes_nothing(self):
+        def stamps():
+            names = glob.glob(os.path.join(tree.TOP, 'fuzz/corpus/*/*'))
+            return {name: os.stat(name).st_mtime_ns for name in names}
+        before = stamps()
+        for name in ('fuzz_corpus.py', 'fuzz_sources.py'):
+            for words, code in ((['--help'], 0), (['--nonsense'], 2)):
+                ran = subprocess.run([sys.executable, os.path.join(tree.TOP, 'tools', name), *words],
+                                     capture_output=True, text=True)
+                self.assertEqual(ran.returncode, code, ran.stderr)
+                self.assertTrue((ran.stdout + ran.stderr).startswith('usage: ' + name), ran.stdout)
+        self.assertEqual(stamps(), before)
+
+
 class OssFuzz(unittest.TestCase):
     def test_build(self):
         """Other flags and an engine of its own, as OSS-Fuzz has them."""

@@ -14,7 +14,8 @@ import subprocess
 
 from live import Folder, check, run
 
-VECTORS = os.path.join(os.path.dirname(os.path.abspath(__file__)), '../vectors/own/stun.jsonl')
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+VECTORS = os.path.join(TOP, 'tests/vectors/own/stun.jsonl')
 TOO_LONG = 1400  # bytes: one datagram, one packet
 BLIND = ('algorithm_parameters',)  # "Too few bytes left for parameter data (12 < 5)"
 
@@ -168,9 +169,38 @@ def test_tshark_sees_wrong_fingerprints():
         check(status == '0', f'{v["name"]}: the CRC is right to tshark')
 
 
+def test_the_file_is_what_the_tool_makes():
+    """And the tool tells when it is not, and writes nothing unless it is asked to."""
+    def tool(*words):
+        return subprocess.run([os.path.join(TOP, 'tools', 'stun_vectors.py'), *words],
+                              capture_output=True, text=True, timeout=60)
+
+    def stamp():
+        return os.stat(VECTORS).st_mtime_ns
+    before = stamp()
+    done = tool('--check')
+    check(done.returncode == 0 and ' good, ' in done.stdout, done.stderr)
+    check(tool('--help').stdout.startswith('usage:') and tool('--nonsense').returncode == 2,
+          'no options')
+    check(stamp() == before, 'the file was written')
+    with Folder() as folder:  # the tool looks beside itself
+        for name in ('tools/stun_vectors.py', 'codec/stun.def', 'tests/vectors/own/stun.jsonl'):
+            os.makedirs(os.path.dirname(os.path.join(folder, name)), exist_ok=True)
+            shutil.copy(os.path.join(TOP, name), os.path.join(folder, name))
+        copied = [os.path.join(folder, 'tools/stun_vectors.py'), '--check']
+        with open(os.path.join(folder, 'tests/vectors/own/stun.jsonl'), 'a', encoding='utf-8') as f:
+            f.write('{}\n')
+        done = subprocess.run(copied, capture_output=True, text=True, timeout=60)
+        check(done.returncode == 1 and 'not what the tool makes' in done.stderr, done.stderr)
+        os.remove(os.path.join(folder, 'tests/vectors/own/stun.jsonl'))
+        done = subprocess.run(copied, capture_output=True, text=True, timeout=60)
+        check(done.returncode == 1 and 'not what the tool makes' in done.stderr, done.stderr)
+
+
 REASON = ', '.join(name for name in ('tshark', 'text2pcap') if not shutil.which(name))
 if REASON:
     print(f'SKIP stun_dissect: {REASON} not installed')
-    print('0 passed, 0 failed, 2 skipped')
+    run([test_the_file_is_what_the_tool_makes])
 else:
-    run([test_tshark_agrees_on_every_field, test_tshark_sees_wrong_fingerprints])
+    run([test_the_file_is_what_the_tool_makes,
+         test_tshark_agrees_on_every_field, test_tshark_sees_wrong_fingerprints])
