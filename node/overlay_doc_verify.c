@@ -54,11 +54,14 @@ static bool is_hash_of(const struct judging *j, const struct secblock_identity *
     return len > 0 && slice_is_equal(slice_of(digest, len), identity->hash);
 }
 
-/* The Node-ID of `c` that the SignerIdentity designates; false: none (SG-3). */
+/* The Node-ID of `c` that the SignerIdentity designates; false: none.  The type must fit the number
+ * of Node-IDs (SG-3), here as in dht/sign. */
 static bool designated(const struct judging *j, const struct secblock_identity *identity,
                        struct slice der, const struct crypto_certificate *c, struct node_id *out)
 {
-    if (identity->type == SECBLOCK_IDENTITY_CERT_HASH && c->node_id_count != 1) {
+    uint8_t fitting =
+        c->node_id_count == 1 ? SECBLOCK_IDENTITY_CERT_HASH : SECBLOCK_IDENTITY_CERT_HASH_NODE_ID;
+    if (identity->type != fitting) {
         return false;
     }
     for (size_t i = 0; i < c->node_id_count; i++) {

@@ -15,9 +15,9 @@
 #define NOW_MS UINT64_C(1800000000000)
 #define YEAR_MS UINT64_C(31536000000)
 
-enum { SIGNERS = 3, XML_CAP = 32 * 1024 };
+enum { SIGNERS = 4, XML_CAP = 32 * 1024 };
 
-/* A root, and signers whose Node-IDs are 0101.., 0202.., 0303.. */
+/* A root, and signers whose Node-IDs are 0101.., 0202.., 0303..; the last has 0202.. and 1414.. */
 struct person {
     struct crypto_key *key;
     uint8_t der[CRYPTO_BORING_CERTIFICATE_CAP];
@@ -29,13 +29,15 @@ static struct person root, signers[SIGNERS], stranger;
 static struct overlay_schema *schema;
 static char why[OVERLAY_DOC_WHY_CAP];
 
-static void make(struct person *p, const struct person *issuer, uint8_t byte, uint64_t until_ms)
+static void make(struct person *p, const struct person *issuer, uint8_t byte, uint64_t until_ms,
+                 size_t node_id_count)
 {
     uint8_t public_key[CRYPTO_PUBLIC_KEY_CAP];
     size_t len = 0;
     cr_assert_eq(crypto_boring_key_make(CRYPTO_ED25519, &p->key), ERR_OK);
     cr_assert_eq(crypto_boring_key_public(p->key, public_key, sizeof(public_key), &len), ERR_OK);
     memset(p->node_ids[0], byte, 16);
+    memset(p->node_ids[1], 10 * byte, 16);
     struct crypto_issue what = {.issuer_key = p->key,
                                 .common_name = SLICE_LITERAL("root"),
                                 .not_before_ms = NOW_MS - YEAR_MS,
@@ -48,7 +50,7 @@ static void make(struct person *p, const struct person *issuer, uint8_t byte, ui
         what.common_name = SLICE_EMPTY;
         what.user = SLICE_LITERAL("signer@" NAME);
         what.node_ids = p->node_ids;
-        what.node_id_count = 1;
+        what.node_id_count = node_id_count;
         what.node_id_length = 16;
         what.overlay_name = SLICE_LITERAL(NAME);
     }
@@ -59,12 +61,13 @@ static void setup(void)
 {
     static struct person other_root;
     schema = overlay_schema_new();
-    make(&root, NULL, 0, NOW_MS + YEAR_MS);
-    make(&other_root, NULL, 0, NOW_MS + YEAR_MS);
-    for (uint8_t i = 0; i < SIGNERS; i++) {
-        make(&signers[i], &root, (uint8_t)(i + 1), NOW_MS + YEAR_MS);
+    make(&root, NULL, 0, NOW_MS + YEAR_MS, 0);
+    make(&other_root, NULL, 0, NOW_MS + YEAR_MS, 0);
+    for (uint8_t i = 0; i < SIGNERS - 1; i++) {
+        make(&signers[i], &root, (uint8_t)(i + 1), NOW_MS + YEAR_MS, 1);
     }
-    make(&stranger, &other_root, 1, NOW_MS + YEAR_MS); /* the Node-ID of signer 0, another root */
+    make(&signers[SIGNERS - 1], &root, 2, NOW_MS + YEAR_MS, 2);
+    make(&stranger, &other_root, 1, NOW_MS + YEAR_MS, 1); /* the Node-ID of signer 0, another root */
 }
 
 static void teardown(void)
@@ -281,7 +284,12 @@ Test(overlay_doc_accept, cf1_signatures)
     struct plan p = {.sequence = 1, .signer_ids = {ID1, ID0}, .by = &signers[0]};
     cr_expect_eq(verify_first(&p), ERR_OK);
     p.form = FORM_NODE_ID_HASH;
-    cr_expect_eq(verify_first(&p), ERR_OK, "A-58: either form of identity");
+    cr_expect_eq(verify_first(&p), ERR_BAD_SIGNATURE, "SG-3: its certificate has one Node-ID");
+    p.by = &signers[3];
+    cr_expect_eq(verify_first(&p), ERR_OK, "SG-3: the first of two Node-IDs");
+    p.form = FORM_GOOD;
+    cr_expect_eq(verify_first(&p), ERR_BAD_SIGNATURE, "SG-3: of two, which one?");
+    p.by = &signers[0];
     p.form = FORM_WITH_IDENTITY;
     cr_expect_eq(verify_first(&p), ERR_BAD_SIGNATURE, "A-21: the blob alone");
     p.form = FORM_SHA512_HASH;
