@@ -131,6 +131,7 @@ MODULES = {
         overlay_doc_accept
         overlay_doc_join
         overlay_doc_kind
+        overlay_doc_outside
         overlay_doc_verify
         overlay_schema
         overlay_span

@@ -281,7 +281,8 @@ static void judge(struct overlay_doc *doc, uint8_t choices)
     enum err e = overlay_doc_verify_first(doc, &crypto, AT_MS, &why);
     struct node_id id;
     memcpy(id.bytes, node_id, sizeof(node_id));
-    CHECK(why != NULL && (e == ERR_OK || !is_listed));
+    CHECK(why != NULL && (e == ERR_OK || !is_listed || doc->outside != NULL));
+    CHECK(e != ERR_OK || doc->outside == NULL);
     CHECK(e != ERR_OK || overlay_doc_lists(&doc->configuration_signers, &id, IDS_NODE_MIN));
     overlay_doc_accept_kinds(doc, &crypto, AT_MS);
     CHECK(doc->config.kind_count <= OVERLAY_KINDS_CAP);
@@ -290,7 +291,7 @@ static void judge(struct overlay_doc *doc, uint8_t choices)
     now = *doc;
     now.config.sequence = (uint16_t)((now.config.sequence + 65534u) % 65535);
     e = overlay_doc_accept(&now, doc, &crypto, AT_MS, &why);
-    CHECK(!is_listed || e == ERR_OK || e == ERR_EXPIRED);
+    CHECK(!is_listed || e == ERR_OK || e == ERR_EXPIRED || doc->outside != NULL);
     CHECK(overlay_doc_accept(doc, &now, &crypto, AT_MS, &why) == ERR_STALE);
     CHECK(overlay_doc_accept_dropped(&now, doc, dropped) == 0);
 }

@@ -408,6 +408,7 @@ static bool read_configuration(struct overlay_doc_reading *r, xmlNode *e)
         return overlay_doc_complain(r, e, "its bytes cannot be found in the document");
     }
     r->out->configuration = span.bytes;
+    r->out->outside = overlay_doc_outside(e, r->arena);
     return true;
 }
 

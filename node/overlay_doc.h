@@ -6,10 +6,10 @@
  * Kinds), and can this program do what it asks (overlay_doc_join_check).
  *
  * No network, no entities, no DTD, bounded in size and depth.  The bytes of <configuration> and of
- * each <kind> are kept as they stood, since signatures cover exactly them (CF-1).
- * Cold path: runs at start and when a new document arrives.
- * Owner:   `out` borrows from the document's text and from the arena.
- * Threads: as overlay_schema. */
+ * each <kind> are kept as they stood, since signatures cover exactly them (CF-1).  What a prefix in
+ * them means must stand inside of them, or be known without a declaration: no signature counts
+ * else. Cold path: runs at start and when a new document arrives. Owner:   `out` borrows from the
+ * document's text and from the arena. Threads: as overlay_schema. */
 #pragma once
 #include "core/arena.h"
 #include "dht/overlay.h"
@@ -50,6 +50,7 @@ struct overlay_doc_kind {
     uint32_t max_node_multiple; /* 0: absent */
     struct slice bytes;         /* of <kind>, in the document's text */
     struct slice signature;     /* SecurityBlock */
+    const char *outside;        /* why no signature counts (namespaces); NULL: one may */
     /* Set by overlay_doc_accept_kinds. */
     const char *refusal;   /* why it is not taken over; NULL: it is */
     struct node_id signer; /* of a Kind that is taken over */
@@ -85,6 +86,7 @@ struct overlay_doc {
     struct slice configuration; /* exact bytes of the element, in the document's text */
     struct slice signatures[OVERLAY_DOC_SIGNATURES_CAP]; /* decoded SecurityBlocks */
     size_t signature_count;
+    const char *outside; /* why no signature counts (namespaces); NULL: one may */
 };
 
 struct overlay_schema;
@@ -114,7 +116,8 @@ bool overlay_doc_lists(const struct overlay_doc_ids *ids, const struct node_id *
 
 /* Does one of the signatures of `doc` hold?  Signers are those of the previous document (CF-2), of
  * a first document its own.  The signer's certificate must chain to a root and hold a Node-ID that
- * is listed; the signature covers the blob alone.  ERR_BAD_SIGNATURE, ERR_BAD_CERTIFICATE or
+ * is listed; the signature covers the blob alone.  *why may point into the arena of `doc`.
+ * ERR_BAD_SIGNATURE, ERR_BAD_CERTIFICATE or
  * ERR_NOT_FOUND (no signature). */
 enum err overlay_doc_verify(const struct overlay_doc *doc,
                             const struct overlay_doc_signers *signers, const struct crypto *crypto,

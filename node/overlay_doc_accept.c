@@ -100,9 +100,9 @@ void overlay_doc_accept_kinds(struct overlay_doc *doc, const struct crypto *cryp
             k->refusal = "more Kinds than this program takes (16)";
             continue;
         }
-        const char *why = "";
-        if (overlay_doc_verify_block(k->signature, k->bytes, &signers, crypto, at_ms, &k->signer,
-                                     &why) != ERR_OK) {
+        const char *why = k->outside;
+        if (why != NULL || overlay_doc_verify_block(k->signature, k->bytes, &signers, crypto, at_ms,
+                                                    &k->signer, &why) != ERR_OK) {
             k->refusal = why;
             continue;
         }
@@ -286,6 +286,9 @@ enum err overlay_doc_accept_kind(struct overlay_doc *doc, const struct overlay_d
     size_t used = u->arena->used;
     why[0] = '\0';
     enum err e = parse_kind(u, &k, why);
+    if (e == ERR_OK && k.outside != NULL) {
+        e = refuse(why, ERR_BAD_SIGNATURE, k.outside);
+    }
     if (e == ERR_OK) {
         e = overlay_doc_verify_block(k.signature, k.bytes, &signers, u->crypto, u->at_ms, &k.signer,
                                      &reason);

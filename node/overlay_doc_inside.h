@@ -23,6 +23,9 @@ bool overlay_doc_number(struct overlay_doc_reading *r, xmlNode *e, uint64_t min,
                         uint64_t *out);
 /* `why` may quote the document: what is not printable ASCII becomes '?'. */
 void overlay_doc_make_printable(char *why);
+/* Why no signature of `signed_element` can count: it uses a prefix that is declared outside of it
+ * only, and not as everybody knows it.  NULL: there is no such.  In the arena, or static. */
+const char *overlay_doc_outside(const xmlNode *signed_element, struct arena *arena);
 /* Reads <kind-block>. */
 bool overlay_doc_kind_read(struct overlay_doc_reading *r, xmlNode *block,
                            struct overlay_doc_kind *out);

@@ -104,5 +104,6 @@ bool overlay_doc_kind_read(struct overlay_doc_reading *r, xmlNode *block,
         return overlay_doc_complain(r, kind, "its bytes cannot be found in the document");
     }
     out->bytes = span.bytes;
+    out->outside = overlay_doc_outside(kind, r->arena);
     return true;
 }

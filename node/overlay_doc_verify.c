@@ -165,6 +165,10 @@ enum err overlay_doc_verify(const struct overlay_doc *doc,
     struct node_id signer;
     enum err e = ERR_NOT_FOUND;
     *why = "the document has no signature";
+    if (doc->signature_count > 0 && doc->outside != NULL) {
+        *why = doc->outside;
+        return ERR_BAD_SIGNATURE;
+    }
     for (size_t i = 0; i < doc->signature_count; i++) {
         e = overlay_doc_verify_block(doc->signatures[i], doc->configuration, signers, crypto, at_ms,
                                      &signer, why);

@@ -23,10 +23,13 @@ xmlDoc *overlay_xml_open(struct slice xml, char *why, size_t cap)
     }
     xmlDoc *doc = xmlCtxtReadMemory(parser, (const char *)xml.data, (int)xml.len, NULL, "UTF-8",
                                     XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING);
-    if (doc == NULL) {
+    /* libxml2 goes on where a prefix has no declaration; what it means is then anybody's guess. */
+    if (doc == NULL || parser->nsWellFormed == 0) {
         const char *said = parser->lastError.message;
         snprintf(why, cap, "line %d: not well-formed XML: %.80s", parser->lastError.line,
                  said != NULL ? said : "");
+        xmlFreeDoc(doc);
+        doc = NULL;
     }
     xmlFreeParserCtxt(parser);
     if (doc != NULL && overlay_xml_count(doc) != elements) {
@@ -37,8 +40,7 @@ xmlDoc *overlay_xml_open(struct slice xml, char *why, size_t cap)
     return doc;
 }
 
-/* The element behind `e` in document order, NULL at the end. */
-static const xmlNode *next_element(const xmlNode *e)
+const xmlNode *overlay_xml_next(const xmlNode *e, const xmlNode *top)
 {
     const xmlNode *n = e;
     do {
@@ -46,10 +48,10 @@ static const xmlNode *next_element(const xmlNode *e)
             n = n->children;
             continue;
         }
-        while (n != NULL && n->next == NULL) {
-            n = n->parent != NULL && n->parent->type == XML_ELEMENT_NODE ? n->parent : NULL;
+        while (n != top && n->next == NULL) {
+            n = n->parent;
         }
-        n = n == NULL ? NULL : n->next;
+        n = n == top ? NULL : n->next;
     } while (n != NULL && n->type != XML_ELEMENT_NODE);
     return n;
 }
@@ -57,7 +59,8 @@ static const xmlNode *next_element(const xmlNode *e)
 size_t overlay_xml_count(const xmlDoc *doc)
 {
     size_t count = 0;
-    for (const xmlNode *e = xmlDocGetRootElement(doc); e != NULL; e = next_element(e)) {
+    const xmlNode *root = xmlDocGetRootElement(doc);
+    for (const xmlNode *e = root; e != NULL; e = overlay_xml_next(e, root)) {
         count++;
     }
     return count;
@@ -67,9 +70,10 @@ bool overlay_xml_span(struct slice xml, const xmlNode *wanted, struct overlay_sp
 {
     char name[128];
     size_t number = 0;
-    const xmlNode *e = xmlDocGetRootElement(wanted->doc);
+    const xmlNode *root = xmlDocGetRootElement(wanted->doc);
+    const xmlNode *e = root;
     while (e != NULL && e != wanted) {
-        e = next_element(e);
+        e = overlay_xml_next(e, root);
         number++;
     }
     bool has_prefix = wanted->ns != NULL && wanted->ns->prefix != NULL;

@@ -10,6 +10,8 @@
 
 /* Free it with xmlFreeDoc.  NULL: one line for people in `why`, which may quote the document. */
 xmlDoc *overlay_xml_open(struct slice xml, char *why, size_t cap);
+/* The element behind `e` in document order, inside of `top`; NULL at the end. */
+const xmlNode *overlay_xml_next(const xmlNode *e, const xmlNode *top);
 /* Elements in the document. */
 size_t overlay_xml_count(const xmlDoc *doc);
 /* The bytes of `e` in the text that its document was read from. */

@@ -12,6 +12,7 @@
     "<overlay xmlns=\"urn:ietf:params:xml:ns:p2p:config-base\"\n"                                  \
     " xmlns:chord=\"urn:ietf:params:xml:ns:p2p:config-chord\"\n"                                   \
     " xmlns:e=\"urn:example:ext\" xmlns:own=\"urn:chordial:params:xml:ns:config\">\n"
+#define CHORD_NS "urn:ietf:params:xml:ns:p2p:config-chord"
 #define CONFIGURATION(inner)                                                                       \
     "<configuration instance-name=\"overlay.example.org\" sequence=\"22\""                         \
     " expiration=\"2030-01-31T12:00:00Z\">" inner "</configuration>"
@@ -182,6 +183,59 @@ Test(overlay_doc, nested_elements_lend_no_bytes)
     cr_assert_eq(memcmp(doc.kinds[0].bytes.data, "<kind id='7'>", 13), 0);
     cr_assert_eq(memcmp(doc.kinds[1].bytes.data, "<kind id='9'>", 13), 0);
     cr_assert_eq(doc.kind_count, 2);
+}
+
+/* A declaration outside of the signed element counts where it says what is known without it. */
+Test(overlay_doc, prefixes_are_settled_inside)
+{
+#define BASE_NS "urn:ietf:params:xml:ns:p2p:config-base"
+#define IN(head, attributes, inner)                                                                \
+    "<overlay xmlns='" BASE_NS "' " head "><configuration instance-name='a' " attributes ">" inner \
+    "</configuration></overlay>"
+#define DEEP "<f:a xmlns:f='urn:f'>1<f:b>2</f:b><!-- <e:c/> -->"
+    static const struct {
+        const char *xml, *outside;
+    } rows[] = {
+        {IN("xmlns:e='urn:e'", "", ""), NULL}, /* not used */
+        {IN("xmlns:e='urn:e'", "", "<e:a/>"), "prefix e: declare xmlns:e on <configuration>"},
+        {IN("xmlns:e='urn:e'", "xmlns:e='urn:g'", "<e:a/>"), NULL},
+        {IN("xmlns:e='urn:e'", "", "<e:a xmlns:e='urn:g'/>"), NULL},
+        {IN("xmlns:e='urn:e'", "", DEEP "</f:a>"), NULL},
+        {IN("xmlns:e='urn:e'", "", DEEP "<e:c/></f:a>"), "prefix e:"},
+        {IN("xmlns:e='urn:e'", "", DEEP "<f:c e:d='1'/></f:a>"), "prefix e:"},
+        {IN("xmlns:e='urn:e'", "", DEEP "<f:c d='1' xml:lang='e'/></f:a>"), NULL},
+        {IN("xmlns:e='urn:e'", "", DEEP "<f:c xmlns:e='urn:e' e:d='1'/></f:a>"), NULL},
+        {IN("xmlns:e='urn:e'", "", DEEP "<f:c xmlns:e='urn:e'/><f:d e:d='1'/></f:a>"), "prefix e:"},
+        {IN("xmlns:e='urn:e'", "e:x='1'", ""), "prefix e:"},
+        {IN("", "xmlns:e='urn:e' e:x='1'", ""), NULL},
+        /* The usual prefix alone, even for a namespace that we know. */
+        {IN("xmlns:c='" CHORD_NS "'", "", "<c:chord-reactive>0</c:chord-reactive>"), "prefix c:"},
+        {IN("xmlns:e='" CHORD_NS "'", "", "<e:chord-reactive>0</e:chord-reactive>"), "prefix e:"},
+        {IN("", "xmlns:c='" CHORD_NS "'", "<c:chord-reactive>0</c:chord-reactive>"), NULL},
+        {IN("xmlns:b='" BASE_NS "'", "", "<b:no-ice>1</b:no-ice>"), "prefix b:"},
+        {IN("xmlns:redir='urn:ietf:params:xml:ns:p2p:redir'", "", "<redir:a/>"), NULL},
+        {IN("xmlns:redir='urn:ietf:params:xml:ns:p2p:sip'", "", "<redir:a/>"), "prefix redir:"},
+        {IN("xmlns:r='urn:e'", "", "<r:a/>"), "prefix r: declare xmlns:r on"},
+        {"<b:overlay xmlns:b='" BASE_NS "' xmlns='" BASE_NS "'><b:configuration instance-name='a' "
+         "xmlns:b='" BASE_NS "'><no-ice>1</no-ice></b:configuration></b:overlay>",
+         NULL},
+        {"<b:overlay xmlns:b='" BASE_NS "' xmlns='urn:x'><b:configuration instance-name='a' "
+         "xmlns:b='" BASE_NS "'><no-ice>1</no-ice></b:configuration></b:overlay>",
+         "default namespace: declare xmlns on <configuration>"},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        cr_assert_eq(parse(rows[i].xml, ""), ERR_OK, "%s: %s", rows[i].xml, why);
+        cr_expect_eq(doc.outside == NULL, rows[i].outside == NULL, "%s: %s", rows[i].xml,
+                     doc.outside == NULL ? "no reason" : doc.outside);
+        cr_expect(doc.outside == NULL || rows[i].outside == NULL ||
+                      strstr(doc.outside, rows[i].outside) == doc.outside,
+                  "%s: %s", rows[i].xml, doc.outside);
+    }
+    /* Declared nowhere: no document (libxml2 alone would go on). */
+    cr_expect_eq(parse(IN("", "", DEEP "<e:c/></f:a>"), ""), ERR_CONFIG);
+    cr_expect_not_null(strstr(why, "prefix e"), "%s", why);
+    cr_expect_eq(parse(IN("", "", DEEP "<f:c e:d='1'/></f:a>"), ""), ERR_CONFIG);
+    cr_expect_eq(parse(IN("", "e:d='1'", ""), ""), ERR_CONFIG);
 }
 
 Test(overlay_doc, several_configurations)

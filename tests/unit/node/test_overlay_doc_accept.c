@@ -67,7 +67,8 @@ static void setup(void)
         make(&signers[i], &root, (uint8_t)(i + 1), NOW_MS + YEAR_MS, 1);
     }
     make(&signers[SIGNERS - 1], &root, 2, NOW_MS + YEAR_MS, 2);
-    make(&stranger, &other_root, 1, NOW_MS + YEAR_MS, 1); /* the Node-ID of signer 0, another root */
+    make(&stranger, &other_root, 1, NOW_MS + YEAR_MS,
+         1); /* the Node-ID of signer 0, another root */
 }
 
 static void teardown(void)
@@ -192,15 +193,21 @@ struct kind_draft {
     enum form form;
 };
 
-static void put_kind(struct draft *d, const struct kind_draft *k)
+struct kind_extra {
+    const char *around; /* attributes of <kind-block> */
+    const char *more;   /* elements */
+};
+
+static void put_kind(struct draft *d, const struct kind_draft *k, const struct kind_extra *extra)
 {
-    put(d, "<kind-block>");
+    put(d, "<kind-block%s>", extra == NULL ? "" : extra->around);
     d->mark = d->len;
     put(d,
         "<kind %s><data-model>%s</data-model><access-control>%s</access-control><max-count>%u"
-        "</max-count><max-size>100</max-size>%s</kind>",
+        "</max-count><max-size>100</max-size>%s%s</kind>",
         k->what, k->model, k->policy, k->max_count,
-        strcmp(k->policy, "NODE-MULTIPLE") == 0 ? "<max-node-multiple>3</max-node-multiple>" : "");
+        strcmp(k->policy, "NODE-MULTIPLE") == 0 ? "<max-node-multiple>3</max-node-multiple>" : "",
+        extra == NULL ? "" : extra->more);
     put_signed(d, "kind-signature", k->by, k->form);
     put(d, "</kind-block>");
 }
@@ -209,15 +216,21 @@ static void put_kind(struct draft *d, const struct kind_draft *k)
 struct plan {
     const char *name;
     int sequence;
-    const char *more; /* elements */
+    const char *head;   /* the start tag of <overlay> */
+    const char *inside; /* more attributes of <configuration> */
+    const char *more;   /* elements */
     const char *signer_ids[SIGNERS];
     const char *kind_signer;
     const struct kind_draft *kinds;
+    const struct kind_extra *extras; /* NULL: none, or as many */
     size_t kind_count;
     const struct person *by;
     enum form form;
 };
 
+#define BASE "xmlns='urn:ietf:params:xml:ns:p2p:config-base'"
+#define CHORD " xmlns:chord='urn:ietf:params:xml:ns:p2p:config-chord'"
+#define OWN " xmlns:own='urn:chordial:params:xml:ns:config'"
 #define ID0 "01010101010101010101010101010101"
 #define ID1 "02020202020202020202020202020202"
 #define ID2 "03030303030303030303030303030303"
@@ -225,11 +238,10 @@ struct plan {
 static void write_document(struct draft *d, const struct plan *p)
 {
     d->len = 0;
-    put(d, "<overlay xmlns='urn:ietf:params:xml:ns:p2p:config-base' xmlns:chord='urn:ietf:params:"
-           "xml:ns:p2p:config-chord'>");
+    put(d, "%s", p->head == NULL ? "<overlay " BASE CHORD ">" : p->head);
     size_t begin = d->len;
-    put(d, "<configuration instance-name='%s' sequence='%d'><no-ice>true</no-ice><root-cert>",
-        p->name == NULL ? NAME : p->name, p->sequence);
+    put(d, "<configuration instance-name='%s' sequence='%d'%s><no-ice>true</no-ice><root-cert>",
+        p->name == NULL ? NAME : p->name, p->sequence, p->inside == NULL ? "" : p->inside);
     put_base64(d, slice_of(root.der, root.der_len));
     put(d, "</root-cert>%s", p->more == NULL ? "" : p->more);
     for (size_t i = 0; i < SIGNERS && p->signer_ids[i] != NULL; i++) {
@@ -240,7 +252,7 @@ static void write_document(struct draft *d, const struct plan *p)
     }
     put(d, "<required-kinds>");
     for (size_t i = 0; i < p->kind_count; i++) {
-        put_kind(d, &p->kinds[i]);
+        put_kind(d, &p->kinds[i], p->extras == NULL ? NULL : &p->extras[i]);
     }
     put(d, "</required-kinds></configuration>");
     d->mark = begin;
@@ -343,6 +355,119 @@ Test(overlay_doc_accept, cf1_every_byte_counts)
     }
 }
 
+/* What a prefix means is not covered by the signature when it is declared on <overlay>: whoever
+ * passes the document on may not take a setting out of it by another declaration there. */
+Test(overlay_doc_accept, prefixes_bound_outside)
+{
+    static struct read r;
+    static const char more[] = "<chord:chord-ping-interval>77</chord:chord-ping-interval>"
+                               "<own:replica-min-hosts>7</own:replica-min-hosts>";
+    static const struct {
+        const char *head, *inside, *prefix;
+    } rows[] = {
+        {"<overlay " BASE CHORD OWN ">", NULL, NULL},
+        {"<overlay " BASE ">", CHORD OWN, NULL},
+        {"<overlay " BASE " xmlns:own='urn:x' xmlns:chord='urn:x'>", CHORD OWN, NULL},
+        {"<overlay " BASE CHORD " xmlns:own='urn:x'>", NULL, "own"},
+        {"<overlay " BASE OWN " xmlns:chord='urn:x'>", NULL, "chord"},
+        {"<overlay " BASE OWN " xmlns:chord='urn:chordial:params:xml:ns:config'>", NULL, "chord"},
+        {"<overlay " BASE " xmlns:own='urn:x'>", CHORD, "own"},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        char expected[OVERLAY_DOC_WHY_CAP];
+        const char *reason = "";
+        struct plan p = {.sequence = 1,
+                         .head = rows[i].head,
+                         .inside = rows[i].inside,
+                         .more = more,
+                         .signer_ids = {ID0},
+                         .by = &signers[0]};
+        if (rows[i].prefix == NULL) {
+            struct overlay_doc *doc = read_plan(&r, &p);
+            cr_expect_eq(overlay_doc_verify_first(doc, crypto_boring(), NOW_MS, &reason), ERR_OK,
+                         "row %zu: %s", i, reason);
+            cr_expect_eq(doc->config.chord_ping_interval_s, 77);
+            cr_expect_eq(doc->config.replica_min_hosts, 7);
+            continue;
+        }
+        struct overlay_doc *doc = read_plan(&r, &p);
+        cr_expect(doc->config.chord_ping_interval_s != 77 || doc->config.replica_min_hosts != 7,
+                  "row %zu: a setting is gone", i);
+        (void)snprintf(expected, sizeof(expected),
+                       "prefix %s: declare xmlns:%s on <configuration>: its meaning is outside of "
+                       "the signature",
+                       rows[i].prefix, rows[i].prefix);
+        cr_expect_eq(overlay_doc_verify_first(doc, crypto_boring(), NOW_MS, &reason),
+                     ERR_BAD_SIGNATURE, "row %zu", i);
+        cr_expect_str_eq(reason, expected, "row %zu", i);
+        struct overlay_doc now = *doc;
+        now.config.sequence = 0;
+        cr_expect_eq(overlay_doc_accept(&now, doc, crypto_boring(), NOW_MS, &reason),
+                     ERR_BAD_SIGNATURE, "row %zu", i);
+        cr_expect_str_eq(reason, expected, "row %zu", i);
+        doc->outside = NULL; /* what makes this a danger: the bytes alone are good */
+        cr_expect_eq(overlay_doc_verify_first(doc, crypto_boring(), NOW_MS, &reason), ERR_OK);
+    }
+}
+
+/* The whole document with `from` replaced by `to`, wherever it stands. */
+static enum err parse_changed(struct read *r, const char *const changes[][2], size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        static struct draft old;
+        const char *from = changes[i][0];
+        old = r->draft;
+        r->draft.len = 0;
+        const char *at = old.text;
+        for (const char *hit; (hit = strstr(at, from)) != NULL; at = hit + strlen(from)) {
+            put(&r->draft, "%.*s%s", (int)(hit - at), at, changes[i][1]);
+        }
+        put(&r->draft, "%s", at);
+    }
+    arena_init(&r->arena, r->block, sizeof(r->block));
+    return overlay_doc_parse(schema, slice_of(r->draft.text, r->draft.len), SLICE_EMPTY, &r->arena,
+                             &r->doc, why);
+}
+
+/* The default namespace stands on <overlay> in the RFC's own example, so it may; another one there
+ * leaves no <configuration>, or other bytes than the signed ones. */
+Test(overlay_doc_accept, default_namespace_bound_outside)
+{
+    static struct read r;
+    static const char *const prefixed[][2] = {
+        {"<overlay " BASE CHORD ">", "<b:overlay xmlns:b='urn:ietf:params:xml:ns:p2p:config-base' "
+                                     "xmlns='urn:x'>"},
+        {"</overlay>", "</b:overlay>"},
+        {"<signature>", "<b:signature>"},
+        {"</signature>", "</b:signature>"},
+        {"<configuration ", "<b:configuration "},
+        {"</configuration>", "</b:configuration>"},
+    };
+    static const char *const other[][2] = {{BASE, "xmlns='urn:x'"}};
+    struct plan p = {.sequence = 1, .signer_ids = {ID0}, .by = &signers[0]};
+    const char *reason = "";
+    static struct read now;
+    struct overlay_doc *doc = read_plan(&now, &p);
+    struct overlay_doc_signers by = {.trust = overlay_doc_trust(doc),
+                                     .allowed = &doc->configuration_signers};
+    read_plan(&r, &p);
+    cr_expect_eq(overlay_doc_verify(&r.doc, &by, crypto_boring(), NOW_MS, &reason), ERR_OK, "%s",
+                 reason);
+    cr_expect_eq(parse_changed(&r, other, 1), ERR_CONFIG);
+    read_plan(&r, &p);
+    cr_expect_eq(parse_changed(&r, prefixed, 4), ERR_CONFIG, "no <configuration>");
+    cr_expect_not_null(strstr(why, "configuration"), "%s", why);
+    read_plan(&r, &p);
+    cr_expect_eq(parse_changed(&r, prefixed, 6), ERR_OK, "%s", why);
+    cr_expect_eq(r.doc.signature_count, 1);
+    cr_expect_eq(overlay_doc_verify(&r.doc, &by, crypto_boring(), NOW_MS, &reason),
+                 ERR_BAD_SIGNATURE);
+    cr_expect_not_null(strstr(reason, "declare xmlns:b on <configuration>"), "%s", reason);
+    r.doc.outside = NULL;
+    cr_expect_eq(overlay_doc_verify(&r.doc, &by, crypto_boring(), NOW_MS, &reason),
+                 ERR_BAD_SIGNATURE, "other bytes");
+}
+
 /* One of several signatures is enough, and the first need not be it. */
 Test(overlay_doc_accept, several_signatures)
 {
@@ -433,6 +558,47 @@ Test(overlay_doc_accept, cf3_kinds)
     doc = read_plan(&r, &p);
     overlay_doc_accept_kinds(doc, crypto_boring(), NOW_MS);
     cr_assert_eq(doc->config.kind_count, 0);
+}
+
+/* A <kind> is signed apart from the <configuration> around it. */
+Test(overlay_doc_accept, prefixes_of_kinds_bound_outside)
+{
+    static struct read r;
+    static const struct kind_draft kinds[] = {
+        {"id='4026531841'", "SINGLE", "USER-MATCH", &signers[0], 5, FORM_GOOD},
+        {"id='4026531842'", "SINGLE", "USER-MATCH", &signers[0], 5, FORM_GOOD},
+        {"id='4026531843'", "SINGLE", "USER-MATCH", &signers[0], 5, FORM_GOOD},
+        {"id='4026531844'", "SINGLE", "USER-MATCH", &signers[0], 5, FORM_GOOD},
+    };
+    static const struct kind_extra extras[] = {
+        {"", "<e:limit>1</e:limit>"},
+        {"", "<e:limit xmlns:e='urn:e'>1</e:limit>"},
+        {"", "<sip:domain-restriction enable='true'/>"},
+        {" xmlns:sip='urn:x'", "<sip:domain-restriction enable='true'/>"},
+    };
+    struct plan p = {.sequence = 1,
+                     .inside = " xmlns:e='urn:e' "
+                               "xmlns:sip='urn:ietf:params:xml:ns:p2p:config-base:sip'",
+                     .signer_ids = {ID0},
+                     .kind_signer = ID0,
+                     .kinds = kinds,
+                     .extras = extras,
+                     .kind_count = ARRAY_COUNT(kinds),
+                     .by = &signers[0]};
+    const char *reason = "";
+    struct overlay_doc *doc = read_plan(&r, &p);
+    cr_expect_eq(overlay_doc_verify_first(doc, crypto_boring(), NOW_MS, &reason), ERR_OK, "%s",
+                 reason);
+    overlay_doc_accept_kinds(doc, crypto_boring(), NOW_MS);
+    cr_expect_eq(doc->config.kind_count, 2);
+    cr_expect_str_eq(
+        doc->kinds[0].refusal,
+        "prefix e: declare xmlns:e on <kind>: its meaning is outside of the signature");
+    cr_expect_null(doc->kinds[1].refusal);
+    cr_expect_null(doc->kinds[2].refusal);
+    cr_expect_str_eq(
+        doc->kinds[3].refusal,
+        "prefix sip: declare xmlns:sip on <kind>: its meaning is outside of the signature");
 }
 
 Test(overlay_doc_accept, kinds_have_a_cap)
@@ -563,12 +729,18 @@ static enum err update(struct overlay_doc *doc, const char *xml)
     return overlay_doc_accept_kind(doc, &u, why);
 }
 
-static enum err update_kind(struct overlay_doc *doc, const struct kind_draft *k)
+static enum err update_extra(struct overlay_doc *doc, const struct kind_draft *k,
+                             const struct kind_extra *extra)
 {
     static struct draft d;
     d.len = 0;
-    put_kind(&d, k);
+    put_kind(&d, k, extra);
     return update(doc, d.text);
+}
+
+static enum err update_kind(struct overlay_doc *doc, const struct kind_draft *k)
+{
+    return update_extra(doc, k, NULL);
 }
 
 Test(overlay_doc_accept, cu4_kind_updates)
@@ -601,9 +773,15 @@ Test(overlay_doc_accept, cu4_kind_updates)
     k.form = FORM_WITH_IDENTITY;
     cr_assert_eq(update_kind(doc, &k), ERR_BAD_SIGNATURE, "%s", why);
     k.form = FORM_GOOD;
+    struct kind_extra extra = {" xmlns:sip='urn:x'", "<sip:x/>"};
+    cr_assert_eq(update_extra(doc, &k, &extra), ERR_BAD_SIGNATURE);
+    cr_assert_not_null(strstr(why, "declare xmlns:sip on <kind>"), "%s", why);
+    extra.around = "";
+    cr_assert_eq(update_extra(doc, &k, &extra), ERR_CONFIG, "declared nowhere");
+    cr_assert_not_null(strstr(why, "prefix sip"), "%s", why);
     d.len = 0;
-    put_kind(&d, &k);
-    put_kind(&d, &k);
+    put_kind(&d, &k, NULL);
+    put_kind(&d, &k, NULL);
     static const char *const bad[] = {
         "",
         "<kind-block/>",
