@@ -140,8 +140,12 @@ static enum err add_configuration(struct text *t, const struct ca_document *d,
     const struct rl_params params = {.node_id_length = IDS_NODE_MIN};
     gmtime_r(&expires_s, &tm);
     strftime(expiration, sizeof(expiration), "%Y-%m-%dT%H:%M:%SZ", &tm);
-    add(t, "<configuration instance-name=\"%s\" sequence=\"%u\" expiration=\"%s\">\n", d->overlay,
-        d->sequence, expiration);
+    /* Prefixes are declared here, since the signature does not cover what stands outside. */
+    add(t,
+        "<configuration xmlns:chord=\"urn:ietf:params:xml:ns:p2p:config-chord\"\n"
+        " xmlns:own=\"urn:chordial:params:xml:ns:config\"\n"
+        " instance-name=\"%s\" sequence=\"%u\" expiration=\"%s\">\n",
+        d->overlay, d->sequence, expiration);
     add(t, "  <topology-plugin>CHORD-RELOAD</topology-plugin>\n"
            "  <node-id-length>16</node-id-length>\n"
            "  <root-cert>");
@@ -171,9 +175,7 @@ enum err ca_document_write(const struct ca_document *d, const struct crypto *cry
 {
     struct text t = {.bytes = out};
     add(&t, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
-            "<overlay xmlns=\"urn:ietf:params:xml:ns:p2p:config-base\"\n"
-            " xmlns:chord=\"urn:ietf:params:xml:ns:p2p:config-chord\"\n"
-            " xmlns:own=\"urn:chordial:params:xml:ns:config\">\n");
+            "<overlay xmlns=\"urn:ietf:params:xml:ns:p2p:config-base\">\n");
     size_t begin = t.len;
     enum err e = add_configuration(&t, d, crypto);
     struct slice blob = slice_of(out + begin, t.len - begin);

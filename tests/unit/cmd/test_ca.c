@@ -122,6 +122,10 @@ Test(ca, document_verifies)
         cr_assert(doc.config.no_ice);
         cr_assert_eq(doc.config.replica_min_hosts, 3);
         cr_assert_eq(doc.config.sequence, 1);
+        /* What its prefixes mean is signed, too: none is declared outside. */
+        cr_assert_null(memmem(xml.data, (size_t)(doc.configuration.data - xml.data), "xmlns:", 6));
+        cr_assert_not_null(memmem(doc.configuration.data, doc.configuration.len, "xmlns:own=", 10));
+        cr_assert_null(doc.outside);
         cr_assert_eq(doc.bootstrap_count, 1);
         cr_assert_eq(doc.bootstrap[0].port, 6084);
         for (size_t k = 0; k < doc.config.kind_count; k++) {
