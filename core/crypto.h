@@ -77,8 +77,9 @@ struct crypto {
                        struct slice message, struct slice signature);
     /* Parses and judges a DER certificate: chain to a root (or self-signed where permitted, RFC
      * 6940 11.3.1), names, key size; `intermediates` may help: those are looked at whose subject is
-     * the issuer that is missing.  The validity *period* is given back for the caller to check each
-     * time it relies on the certificate (ID-3); at_ms is used for the chain.
+     * the issuer that is missing.  The validity *period*, in which all of the chain are valid, is
+     * given back for the caller to check each time it relies on the certificate (ID-3); at_ms is
+     * used for the chain.
      * ERR_BAD_CERTIFICATE, ERR_EXPIRED or ERR_MALFORMED; *why (may be NULL) gets a static text for
      * people, and `out` the names as far as they could be read. */
     enum err (*certificate)(struct slice der, const struct slice *intermediates,

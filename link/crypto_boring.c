@@ -25,7 +25,13 @@ struct crypto_key {
     enum crypto_algorithm algorithm;
 };
 
-enum { INTERMEDIATES_CAP = 4, RSA_BITS_MIN = 2048, RSA_BITS_MAX = 4096 };
+enum {
+    INTERMEDIATES_CAP = 4,
+    ISSUER_EXTENSIONS_CAP = 16,
+    ISSUER_EXTENSION_BYTES_CAP = 2048, /* all of them together */
+    RSA_BITS_MIN = 2048,
+    RSA_BITS_MAX = 4096
+};
 
 /* ---- hashes ---- */
 
@@ -448,6 +454,26 @@ static X509 *find_issuer(const X509 *leaf, const struct slice *ders, size_t coun
     return NULL;
 }
 
+/* May it stand between a leaf and a root?  In RELOAD only leaves have names (RFC 6940 11.3), so an
+ * authority needs neither a subjectAltName nor NameConstraints.  BoringSSL compares each of the one
+ * with each of the other before it looks at any signature, so a stranger could make us compare for
+ * milliseconds; and whoever constrains names must not be believed without that comparison.  Hence
+ * such a certificate is none of the chain. */
+static bool is_plain_issuer(const X509 *issuer)
+{
+    int count = X509_get_ext_count(issuer);
+    int bytes = 0;
+    if (count > ISSUER_EXTENSIONS_CAP ||
+        X509_get_ext_by_NID(issuer, NID_subject_alt_name, -1) >= 0 ||
+        X509_get_ext_by_NID(issuer, NID_name_constraints, -1) >= 0) {
+        return false;
+    }
+    for (int i = 0; i < count; i++) {
+        bytes += ASN1_STRING_length(X509_EXTENSION_get_data(X509_get_ext(issuer, i)));
+    }
+    return bytes <= ISSUER_EXTENSION_BYTES_CAP;
+}
+
 /* What may stand between `leaf` and a root: at most INTERMEDIATES_CAP are parsed, however many a
  * stranger has sent. */
 static bool add_issuers(X509 *leaf, const struct slice *ders, size_t count, STACK_OF(X509) * stack)
@@ -456,6 +482,10 @@ static bool add_issuers(X509 *leaf, const struct slice *ders, size_t count, STAC
     for (size_t depth = 0; depth < INTERMEDIATES_CAP; depth++) {
         X509 *issuer = find_issuer(at, ders, count);
         if (issuer == NULL) {
+            return true;
+        }
+        if (!is_plain_issuer(issuer)) {
+            X509_free(issuer);
             return true;
         }
         if (!push_certificate(stack, issuer)) {
@@ -506,47 +536,93 @@ static enum err judge_issuers(X509_STORE_CTX *context, const char **why)
     return ERR_OK;
 }
 
-static enum err judge_by_root(X509 *leaf, const struct slice *intermediates, size_t count,
-                              const struct slice *root, uint64_t at_ms, const char **why)
+/* Nobody is valid for longer than his issuers: whoever remembers the certificate looks at its
+ * period alone (ID-3). */
+static bool clip_period(X509_STORE_CTX *context, struct crypto_certificate *out)
+{
+    STACK_OF(X509) *chain = X509_STORE_CTX_get0_chain(context);
+    for (size_t i = 1; i < sk_X509_num(chain); i++) {
+        uint64_t not_before_ms = 0;
+        uint64_t not_after_ms = 0;
+        if (!crypto_names_boring_period(sk_X509_value(chain, i), &not_before_ms, &not_after_ms)) {
+            return false;
+        }
+        out->not_before_ms = max_u64(out->not_before_ms, not_before_ms);
+        out->not_after_ms = min_u64(out->not_after_ms, not_after_ms);
+    }
+    return true;
+}
+
+static enum err judge_by_root(X509 *leaf, STACK_OF(X509) * others, struct slice root,
+                              uint64_t at_ms, struct crypto_certificate *out, const char **why)
 {
     enum err error = ERR_NO_MEMORY;
     X509_STORE *store = X509_STORE_new();
     X509_STORE_CTX *context = X509_STORE_CTX_new();
     STACK_OF(X509) *roots = sk_X509_new_null();
-    STACK_OF(X509) *others = sk_X509_new_null();
     *why = "no memory";
-    if (store == NULL || context == NULL || roots == NULL || others == NULL ||
-        !add_root(*root, roots) || !add_issuers(leaf, intermediates, count, others) ||
+    if (store == NULL || context == NULL || roots == NULL || !add_root(root, roots) ||
         !X509_STORE_CTX_init(context, store, leaf, others)) {
         goto out;
     }
     X509_STORE_CTX_trusted_stack(context, roots);
     X509_STORE_CTX_set_time(context, 0, (time_t)(at_ms / 1000));
     X509_STORE_CTX_set_depth(context, INTERMEDIATES_CAP + 1); /* it counts the leaf too */
-    if (X509_verify_cert(context) == 1) {
-        error = judge_issuers(context, why);
-    } else {
+    if (X509_verify_cert(context) != 1) {
         error = chain_error(X509_STORE_CTX_get_error(context), why);
+    } else {
+        error = judge_issuers(context, why);
+    }
+    if (error == ERR_OK && !clip_period(context, out)) {
+        *why = "an issuer without a validity period";
+        error = ERR_BAD_CERTIFICATE;
     }
 out:
     X509_STORE_CTX_free(context);
     X509_STORE_free(store);
     sk_X509_pop_free(roots, X509_free);
-    sk_X509_pop_free(others, X509_free);
     return error;
 }
 
-/* One root after the other: BoringSSL goes by names, and a root that renews its key keeps its name.
- */
-static enum err judge_chain(X509 *leaf, const struct slice *intermediates, size_t count,
-                            const struct crypto_trust *trust, uint64_t at_ms, const char **why)
+/* How far up the chain is a certificate whose issuer is called like this root?  0: the leaf;
+ * ISSUER_NOWHERE: there is none. */
+enum { ISSUER_NOWHERE = INTERMEDIATES_CAP + 1 };
+
+static size_t height_of(struct slice root, X509 *leaf, const STACK_OF(X509) * others)
+{
+    struct slice subject;
+    size_t height = ISSUER_NOWHERE;
+    const uint8_t *at = read_subject(root, &subject) ? subject.data : NULL;
+    X509_NAME *name = at == NULL ? NULL : d2i_X509_NAME(NULL, &at, (long)subject.len);
+    for (size_t i = 0; name != NULL && height == ISSUER_NOWHERE && i <= sk_X509_num(others); i++) {
+        X509 *below = i == 0 ? leaf : sk_X509_value(others, i - 1);
+        height = X509_NAME_cmp(name, X509_get_issuer_name(below)) == 0 ? i : height;
+    }
+    X509_NAME_free(name);
+    return height;
+}
+
+/* Only roots are tried that the chain asks for by name, and of those with several names the ones
+ * next to the leaf: a stranger does not make us try all that we have.  One after the other, since
+ * BoringSSL goes by names, and a root that renews its key keeps its name. */
+static enum err judge_by_roots(X509 *leaf, STACK_OF(X509) * others,
+                               const struct crypto_trust *trust, uint64_t at_ms,
+                               struct crypto_certificate *out, const char **why)
 {
     enum err error = ERR_BAD_CERTIFICATE;
-    *why = "no root certificates";
+    size_t height = ISSUER_NOWHERE;
+    *why = trust->root_count == 0
+               ? "no root certificates"
+               : X509_verify_cert_error_string(X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY);
     for (size_t i = 0; i < trust->root_count; i++) {
+        height = min_size(height, height_of(trust->roots[i], leaf, others));
+    }
+    for (size_t i = 0; height != ISSUER_NOWHERE && i < trust->root_count; i++) {
         const char *reason = NULL;
-        enum err found =
-            judge_by_root(leaf, intermediates, count, &trust->roots[i], at_ms, &reason);
+        if (height_of(trust->roots[i], leaf, others) != height) {
+            continue;
+        }
+        enum err found = judge_by_root(leaf, others, trust->roots[i], at_ms, out, &reason);
         if (found == ERR_OK) {
             return ERR_OK;
         }
@@ -555,6 +631,20 @@ static enum err judge_chain(X509 *leaf, const struct slice *intermediates, size_
             *why = reason;
         }
     }
+    return error;
+}
+
+static enum err judge_chain(X509 *leaf, const struct slice *intermediates, size_t count,
+                            const struct crypto_trust *trust, uint64_t at_ms,
+                            struct crypto_certificate *out, const char **why)
+{
+    enum err error = ERR_NO_MEMORY;
+    STACK_OF(X509) *others = sk_X509_new_null();
+    *why = "no memory";
+    if (others != NULL && add_issuers(leaf, intermediates, count, others)) {
+        error = judge_by_roots(leaf, others, trust, at_ms, out, why);
+    }
+    sk_X509_pop_free(others, X509_free);
     return error;
 }
 
@@ -630,7 +720,7 @@ static enum err judge_certificate(struct slice der, const struct slice *intermed
     if (error == ERR_OK && trust->self_signed_permitted && is_self_signed(leaf, key)) {
         error = judge_self_signed(out, trust, at_ms, &reason);
     } else if (error == ERR_OK) {
-        error = judge_chain(leaf, intermediates, intermediate_count, trust, at_ms, &reason);
+        error = judge_chain(leaf, intermediates, intermediate_count, trust, at_ms, out, &reason);
     }
     EVP_PKEY_free(key);
     X509_free(leaf);

@@ -123,12 +123,18 @@ static bool is_bad_node(const struct crypto_certificate *c, const struct crypto_
     return false;
 }
 
+bool crypto_names_boring_period(const X509 *certificate, uint64_t *not_before_ms,
+                                uint64_t *not_after_ms)
+{
+    return read_time(X509_get0_notBefore(certificate), not_before_ms) &&
+           read_time(X509_get0_notAfter(certificate), not_after_ms);
+}
+
 enum err crypto_names_boring(X509 *certificate, const struct crypto_trust *trust,
                              struct crypto_certificate *out, const char **why)
 {
     CHECK(trust->node_id_length >= 16 && trust->node_id_length <= 20);
-    if (!read_time(X509_get0_notBefore(certificate), &out->not_before_ms) ||
-        !read_time(X509_get0_notAfter(certificate), &out->not_after_ms)) {
+    if (!crypto_names_boring_period(certificate, &out->not_before_ms, &out->not_after_ms)) {
         *why = "no validity period";
         return ERR_BAD_CERTIFICATE;
     }

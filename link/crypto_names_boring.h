@@ -11,3 +11,6 @@
  * otherwise. */
 enum err crypto_names_boring(X509 *certificate, const struct crypto_trust *trust,
                              struct crypto_certificate *out, const char **why) MUST_USE;
+/* When it is valid, in milliseconds since 1970; false when that is not to be read. */
+bool crypto_names_boring_period(const X509 *certificate, uint64_t *not_before_ms,
+                                uint64_t *not_after_ms) MUST_USE;

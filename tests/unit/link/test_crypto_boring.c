@@ -6,7 +6,7 @@
 #include <openssl/evp.h>
 #include <openssl/mem.h>
 #include <openssl/rsa.h>
-#include <openssl/x509.h>
+#include <openssl/x509v3.h>
 
 static const enum crypto_algorithm all[] = {CRYPTO_ED25519, CRYPTO_ECDSA_SHA256, CRYPTO_RSA_SHA256};
 
@@ -224,6 +224,143 @@ Test(crypto_boring, follows_chains_of_authorities_only)
         credential_free(&middle);
         credential_free(&node);
     }
+}
+
+/* One more extension, and the signature of its issuer again. */
+static void extend(struct credential *c, const struct credential *issuer, int nid,
+                   struct slice value)
+{
+    const uint8_t *at = c->certificate;
+    uint8_t *out = c->certificate;
+    X509 *x = d2i_X509(NULL, &at, (long)c->certificate_len);
+    ASN1_OCTET_STRING *bytes = ASN1_OCTET_STRING_new();
+    cr_assert_eq(ASN1_OCTET_STRING_set(bytes, value.data, (int)value.len), 1);
+    X509_EXTENSION *extension = X509_EXTENSION_create_by_NID(NULL, nid, 0, bytes);
+    cr_assert_eq(X509_add_ext(x, extension, -1), 1);
+    cr_assert_gt(X509_sign(x, crypto_boring_key_object(issuer->key), NULL), 0);
+    int len = i2d_X509(x, NULL);
+    cr_assert(len > 0 && (size_t)len <= sizeof(c->certificate));
+    c->certificate_len = (size_t)i2d_X509(x, &out);
+    X509_EXTENSION_free(extension);
+    ASN1_OCTET_STRING_free(bytes);
+    X509_free(x);
+}
+
+/* Authorities with names or constraints on names cost a stranger nothing and us milliseconds: they
+ * are none of a chain, whoever signed them; nor is what carries a load of extensions. */
+Test(crypto_boring, authorities_have_no_names)
+{
+    static uint8_t load[2048];
+    static const struct slice comment = SLICE_LITERAL("c");
+    const struct {
+        int nid;
+        struct slice value;
+        size_t times;
+        bool is_good;
+    } cases[] = {
+        {NID_netscape_comment, comment, 1, true},
+        {NID_subject_alt_name, SLICE_LITERAL("\x30\x03\x82\x01\x61"), 1, false},
+        {NID_name_constraints, SLICE_LITERAL("\x30\x07\xa1\x05\x30\x03\x82\x01\x62"), 1, false},
+        {NID_netscape_comment, slice_of(load, 1800), 1, true},
+        {NID_netscape_comment, slice_of(load, sizeof(load)), 1, false},
+        {NID_netscape_comment, comment, 16, false},
+    };
+    static struct credential ca, middle, node;
+    static struct crypto_certificate got;
+    const char *why = NULL;
+    credential_root(&ca, CRYPTO_ED25519, "root");
+    struct slice root = credential_der(&ca);
+    struct crypto_trust trust = trust_in(&root, 1);
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        cr_assert_eq(issue_below(&ca, &middle, true, "middle"), ERR_OK);
+        for (size_t k = 0; k < cases[i].times; k++) {
+            extend(&middle, &ca, cases[i].nid, cases[i].value);
+        }
+        credential_node(&node, &middle, CRYPTO_ED25519, 9, NOW_MS);
+        struct slice helper = credential_der(&middle);
+        enum err error = crypto_boring()->certificate(credential_der(&node), &helper, 1, &trust,
+                                                      NOW_MS + 1, &got, &why);
+        cr_expect_eq(error, cases[i].is_good ? ERR_OK : ERR_BAD_CERTIFICATE, "%zu: %s", i, why);
+        credential_free(&middle);
+        credential_free(&node);
+    }
+    credential_free(&ca);
+}
+
+/* Only roots are asked whose name the chain ends in; a signature tells those apart that have the
+ * same name, and a certificate that calls itself like a root does not lead elsewhere. */
+Test(crypto_boring, roots_go_by_name)
+{
+    static struct credential a, again, b, middle, node, cross;
+    static struct crypto_certificate got;
+    const char *why = NULL;
+    credential_root(&a, CRYPTO_ED25519, "a");
+    credential_root(&again, CRYPTO_ED25519, "a");
+    credential_root(&b, CRYPTO_ED25519, "b");
+    cr_assert_eq(issue_below(&a, &middle, true, "middle"), ERR_OK);
+    cr_assert_eq(issue_below(&b, &cross, true, "a"), ERR_OK);
+    credential_node(&node, &middle, CRYPTO_ED25519, 9, NOW_MS);
+    struct slice bucket[] = {credential_der(&cross), credential_der(&middle)};
+    struct slice roots[] = {credential_der(&b), credential_der(&again), credential_der(&a)};
+    const struct {
+        size_t first, count;
+        const char *why;
+    } cases[] = {
+        {0, 3, "ok"},
+        {1, 2, "ok"},
+        {0, 1, NULL},
+        {0, 2, "unable to get local issuer certificate"},
+        {0, 0, "no root certificates"},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        struct crypto_trust trust = trust_in(roots + cases[i].first, cases[i].count);
+        enum err error = crypto_boring()->certificate(credential_der(&node), bucket, 2, &trust,
+                                                      NOW_MS + 1, &got, &why);
+        bool is_good = cases[i].why != NULL && strcmp(cases[i].why, "ok") == 0;
+        cr_expect_eq(error, is_good ? ERR_OK : ERR_BAD_CERTIFICATE, "%zu: %s", i, why);
+        cr_expect(cases[i].why == NULL || strcmp(why, cases[i].why) == 0, "%zu: %s", i, why);
+    }
+    struct crypto_trust trust = trust_in(roots, 1);
+    (void)crypto_boring()->certificate(credential_der(&node), bucket + 1, 1, &trust, NOW_MS + 1,
+                                       &got, &why);
+    cr_expect_str_eq(why, "unable to get local issuer certificate");
+    credential_free(&a);
+    credential_free(&again);
+    credential_free(&b);
+    credential_free(&middle);
+    credential_free(&node);
+    credential_free(&cross);
+}
+
+/* ID-3: what is given back is the time in which the whole chain is valid. */
+Test(crypto_boring, nobody_is_valid_for_longer_than_his_issuer)
+{
+    static struct credential ca, middle, node;
+    static struct crypto_certificate got;
+    const char *why = NULL;
+    credential_root(&ca, CRYPTO_ED25519, "root");
+    cr_assert_eq(issue_below(&ca, &middle, true, "middle"), ERR_OK); /* a day each way */
+    struct slice root = credential_der(&ca);
+    struct slice helper = credential_der(&middle);
+    struct crypto_trust trust = trust_in(&root, 1);
+    const struct {
+        uint64_t from_ms, at_ms, not_before_ms, not_after_ms;
+    } cases[] = {
+        {NOW_MS - 1000, NOW_MS, NOW_MS - 1000, NOW_MS - 1000 + DAY_MS},
+        {NOW_MS + 1000, NOW_MS + 2000, NOW_MS + 1000, NOW_MS + DAY_MS},
+        {NOW_MS - DAY_MS - 1000, NOW_MS - 2000, NOW_MS - DAY_MS, NOW_MS - 1000},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        credential_node(&node, &middle, CRYPTO_ED25519, 9, cases[i].from_ms);
+        cr_assert_eq(crypto_boring()->certificate(credential_der(&node), &helper, 1, &trust,
+                                                  cases[i].at_ms, &got, &why),
+                     ERR_OK, "%s", why);
+        cr_expect_eq(got.not_before_ms, cases[i].not_before_ms, "%zu", i);
+        cr_expect_eq(got.not_after_ms, cases[i].not_after_ms, "%zu", i);
+        credential_free(&node);
+    }
+    credential_free(&ca);
+    credential_free(&middle);
 }
 
 /* 11.3.1, ID-4, EN-12 */
