@@ -301,6 +301,7 @@ static bool agree(struct verify *v, const json_t *o, struct slice named,
         say(verdict, "not enough memory");
         return false;
     }
+    sign_begin_message(v->sign);
     return true;
 }
 

@@ -514,12 +514,27 @@ static void settle(struct turn *t, struct overlay *o)
     }
 }
 
+/* Messages are counted, and so is what can cost more than all of them: strangers' certificates.  A
+ * message that has been begun may finish, so a turn judges SIGN_MESSAGE_JUDGED_CAP more at most. */
+static bool has_judged_enough(const struct overlay *o)
+{
+    uint32_t cap = o->s.limits->judged_per_turn;
+    return cap != 0 && sign_judged_in_turn(o->sign) >= cap;
+}
+
 static void serve(struct turn *t, struct overlay *o)
 {
     uint32_t budget = o->s.limits->verify_per_turn;
     struct inbox_item item;
-    while (budget-- > 0 && !o->has_fetched && overlay_impl_has_room(o) &&
-           inbox_pop(t, &o->inbox, &item)) {
+    sign_begin_turn(o->sign);
+    while (budget-- > 0 && !o->has_fetched && overlay_impl_has_room(o)) {
+        if (has_judged_enough(o)) {
+            metric_add(t->metrics, METRIC_dht_verify_paused, inbox_count(&o->inbox) > 0 ? 1 : 0);
+            return;
+        }
+        if (!inbox_pop(t, &o->inbox, &item)) {
+            return;
+        }
         overlay_serve(t, o, &item);
         if (o->has_fetched) {
             o->held = item.buf; /* until overlay_next has given it out and is called again */

@@ -291,6 +291,7 @@ static void serve_answer(struct turn *t, struct overlay *o, struct opened *x)
 void overlay_serve(struct turn *t, struct overlay *o, const struct inbox_item *item)
 {
     struct opened x;
+    sign_begin_message(o->sign);
     if (!open_message(t, o, item, &x)) {
         return;
     }

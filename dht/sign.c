@@ -10,6 +10,15 @@ STATIC_CHECK(sizeof(struct sign_certificate) <= LIMITS_COST_certificates);
 
 enum { SCRATCH_EXTRA = 1024 }; /* ids, kind, times and the SignerIdentity around what is signed */
 
+/* Within one message the bucket is always the same, so judging again would end as before.  Across
+ * messages nothing is remembered: other issuers may come along, and a stranger who changes a byte
+ * is new anyway. */
+struct refused {
+    uint8_t sha256[CRYPTO_SHA256_BYTES];
+    enum err error;
+    const char *why;
+};
+
 struct sign {
     struct sign_certificate *entries;
     struct table by_hash;
@@ -23,6 +32,12 @@ struct sign {
     /* of the certificate judged last */
     struct crypto_certificate judged;
     const char *why;
+    /* budget */
+    uint32_t turn_judged;
+    uint32_t message_judged;
+    bool is_message_over;
+    uint32_t refused_count;
+    struct refused refused[SIGN_MESSAGE_JUDGED_CAP];
 };
 
 size_t sign_bytes(uint32_t certificates, uint32_t max_message_bytes)
@@ -47,6 +62,28 @@ struct sign *sign_init(struct turn *t, struct arena *arena, uint32_t certificate
     s->trust = trust;
     s->why = "";
     return s;
+}
+
+void sign_begin_turn(struct sign *s)
+{
+    s->turn_judged = 0;
+}
+
+void sign_begin_message(struct sign *s)
+{
+    s->message_judged = 0;
+    s->is_message_over = false;
+    s->refused_count = 0;
+}
+
+uint32_t sign_judged_in_turn(const struct sign *s)
+{
+    return s->turn_judged;
+}
+
+bool sign_is_message_over(const struct sign *s)
+{
+    return s->is_message_over;
 }
 
 static void unlink_entry(struct sign *s, uint32_t index)
@@ -165,12 +202,57 @@ static enum err read_bucket(struct slice list, struct candidates *out)
     return ERR_OK;
 }
 
+static const struct refused *find_refused(const struct sign *s, const uint8_t *sha256)
+{
+    for (uint32_t i = 0; i < s->refused_count; i++) {
+        if (memcmp(s->refused[i].sha256, sha256, sizeof(s->refused[i].sha256)) == 0) {
+            return &s->refused[i];
+        }
+    }
+    return NULL;
+}
+
+static enum err refuse(struct turn *t, struct sign *s, const uint8_t *sha256,
+                       const struct candidates *bucket, enum err error)
+{
+    metric_add(t->metrics, METRIC_certificates_refused, 1);
+    if (bucket != &no_bucket) { /* with its issuers it may turn out to be good */
+        CHECK(s->refused_count < ARRAY_COUNT(s->refused));
+        struct refused *r = &s->refused[s->refused_count++];
+        memcpy(r->sha256, sha256, sizeof(r->sha256));
+        r->error = error;
+        r->why = s->why;
+    }
+    return error;
+}
+
+static bool take_budget(struct turn *t, struct sign *s)
+{
+    if (s->message_judged == SIGN_MESSAGE_JUDGED_CAP) {
+        s->is_message_over = true;
+        s->why = "too many certificates in one message";
+        metric_add(t->metrics, METRIC_certificates_over_budget, 1);
+        return false;
+    }
+    s->message_judged++;
+    s->turn_judged++;
+    return true;
+}
+
 /* Judges a certificate that is not known and enters it; `bucket` may hold its issuers. */
 static enum err judge(struct turn *t, struct sign *s, struct slice der, const uint8_t *sha256,
                       const struct candidates *bucket, const struct sign_certificate **out)
 {
+    const struct refused *before = bucket == &no_bucket ? NULL : find_refused(s, sha256);
     memset(&s->judged, 0, sizeof(s->judged));
     s->why = "";
+    if (before != NULL) {
+        s->why = before->why;
+        return before->error;
+    }
+    if (!take_budget(t, s)) {
+        return ERR_LIMIT;
+    }
     enum err e = t->crypto->certificate(der, bucket->ders, bucket->count, s->trust, t->wall_ms,
                                         &s->judged, &s->why);
     if (e == ERR_OK && s->judged.node_id_count == 0) {
@@ -178,8 +260,7 @@ static enum err judge(struct turn *t, struct sign *s, struct slice der, const ui
         e = ERR_BAD_CERTIFICATE;
     }
     if (e != ERR_OK) {
-        metric_add(t->metrics, METRIC_certificates_refused, 1);
-        return e;
+        return refuse(t, s, sha256, bucket, e);
     }
     s->why = "";
     return check_period(t, s, enter(t, s, der, sha256, &s->judged), out);
@@ -296,16 +377,20 @@ static enum err signer_by_node_id(struct turn *t, struct sign *s,
                                   const struct sign_certificate **certificate,
                                   struct node_id *node_id)
 {
-    uint32_t judged = 0;
+    uint32_t before = s->message_judged;
     for (size_t i = 0; i < bucket->count; i++) {
         uint8_t sha256[CRYPTO_SHA256_BYTES];
         t->crypto->sha256(bucket->ders[i], sha256);
         const struct sign_certificate *known = touch(s, sha256);
-        if (known == NULL && judged++ == SIGN_JUDGED_CAP) {
+        if (known == NULL && s->message_judged - before == SIGN_JUDGED_CAP &&
+            find_refused(s, sha256) == NULL) {
             return ERR_LIMIT;
         }
         enum err e = known != NULL ? check_period(t, s, known, certificate)
                                    : judge(t, s, bucket->ders[i], sha256, bucket, certificate);
+        if (e == ERR_LIMIT) {
+            return e;
+        }
         if (e == ERR_OK &&
             is_named(t, s, identity, &(*certificate)->parsed, bucket->ders[i], node_id)) {
             return ERR_OK;

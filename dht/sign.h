@@ -7,8 +7,11 @@
  *
  * Owner:   one for each overlay.  Pointers to a sign_certificate are good until the turn ends.
  * Limits:  `certificates` entries; a DER certificate beyond SIGN_DER_CAP bytes is judged, but not
- * kept in DER; buckets of more than SIGN_BUCKET_CAP certificates are refused, and at most
- * SIGN_JUDGED_CAP that are not known yet are judged for one signature (SG-6). */
+ * kept in DER; buckets of more than SIGN_BUCKET_CAP certificates are refused (SG-6).  Judging costs
+ * more than anything else that a stranger can ask for, so certificates that are not known yet have
+ * a budget: SIGN_JUDGED_CAP for one signature and SIGN_MESSAGE_JUDGED_CAP for one message with all
+ * the values in it; what was refused is remembered until the message ends.  Those judged in a turn
+ * are counted for the caller, who stops when they are enough.  What is known costs nothing. */
 #pragma once
 #include "codec/stored.h"
 #include "core/limits.h"
@@ -20,6 +23,8 @@ enum {
     SIGN_DER_CAP = 1536,
     SIGN_BUCKET_CAP = 16,
     SIGN_JUDGED_CAP = 4,
+    /* A replica Store and a FetchAns bring the signers of their values along: a full bucket. */
+    SIGN_MESSAGE_JUDGED_CAP = SIGN_BUCKET_CAP,
 };
 
 struct sign_certificate {
@@ -40,8 +45,16 @@ struct sign *sign_init(struct turn *t, struct arena *arena, uint32_t certificate
                        uint32_t max_message_bytes, const struct rl_params *params,
                        const struct crypto_trust *trust);
 
+/* A turn, a message begins: its budget is whole again. */
+void sign_begin_turn(struct sign *s);
+void sign_begin_message(struct sign *s);
+/* Certificates judged since sign_begin_turn. */
+uint32_t sign_judged_in_turn(const struct sign *s);
+/* The message has asked for more judgements than it may have: those got ERR_LIMIT. */
+bool sign_is_message_over(const struct sign *s);
+
 /* The certificate with this DER, judged now or before.  ERR_BAD_CERTIFICATE, ERR_EXPIRED (also when
- * only the validity period is over or not yet begun), ERR_MALFORMED. */
+ * only the validity period is over or not yet begun), ERR_MALFORMED, ERR_LIMIT (budget). */
 enum err sign_learn(struct turn *t, struct sign *s, struct slice der,
                     const struct sign_certificate **out) MUST_USE;
 /* A known certificate by SHA-256 of its DER, NULL when not known; validity is not looked at. */

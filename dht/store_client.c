@@ -19,6 +19,7 @@ enum {
     KNOWN_VALUES = 256,               /* verified values remembered; a power of two */
     INPUT_BYTES = MSGBUF_LARGE_BYTES, /* longest signed text, signature and hash included */
     BODY_SLACK = 1024,                /* StoreReq around key and value */
+    FORGED_CAP = 32,                  /* values that do not prove themselves: then no more */
 };
 
 enum op_state { OP_STORING, OP_LOOKING, OP_STORING_AGAIN, OP_FETCHING };
@@ -347,6 +348,13 @@ static void drop(struct turn *t, struct store_client_done *done)
     metric_add(t->metrics, METRIC_fetch_values_dropped, 1);
 }
 
+/* An honest owner keeps nothing that cannot be proved.  One who sends us such things does so at the
+ * price of bytes, while looking at them costs us signatures and certificates. */
+static bool may_go_on(const struct store_client *c, uint32_t forged)
+{
+    return forged < FORGED_CAP && !sign_is_message_over(c->s.sign);
+}
+
 static void take_values(struct turn *t, struct store_client *c, const struct op *op,
                         const struct message *answer, struct store_client_done *done)
 {
@@ -356,18 +364,20 @@ static void take_values(struct turn *t, struct store_client *c, const struct op 
         done->error = ERR_MALFORMED;
         return;
     }
-    while (stored_next(&r, wire_model(c, op->kind), &d)) {
+    bool is_worth_it = true;
+    while (is_worth_it && stored_next(&r, wire_model(c, op->kind), &d)) {
         if (stored_is_synthetic(&d)) {
             continue;
         }
         if (done->value_count == OVERLAY_VALUES_CAP ||
             prove(t, c, op, &d, answer->certificates, &c->values[done->value_count]) != ERR_OK) {
             drop(t, done);
+            is_worth_it = may_go_on(c, done->dropped);
         } else if (d.value.exists) {
             done->value_count++;
         }
     }
-    if (!rd_ok(&r)) {
+    if (!rd_ok(&r) || rd_left(&r) > 0) {
         drop(t, done); /* the rest of the list */
     }
     done->values = c->values;
@@ -382,12 +392,16 @@ static bool find_newer(struct turn *t, struct store_client *c, struct op *op,
     struct stored_value ours = value_of(c, op);
     struct stored_data d;
     struct overlay_value proved;
-    while (stored_next(&r, ours.model, &d)) {
+    uint32_t forged = 0;
+    while (may_go_on(c, forged) && stored_next(&r, ours.model, &d)) {
         bool is_place = ours.model == STORED_SINGLE ||
                         (ours.model == STORED_ARRAY && d.value.index == ours.index) ||
                         (ours.model == STORED_DICTIONARY && slice_is_equal(d.value.key, ours.key));
-        if (!is_place || stored_is_synthetic(&d) || d.storage_time_ms == UINT64_MAX ||
-            prove(t, c, op, &d, answer->certificates, &proved) != ERR_OK) {
+        if (!is_place || stored_is_synthetic(&d) || d.storage_time_ms == UINT64_MAX) {
+            continue;
+        }
+        if (prove(t, c, op, &d, answer->certificates, &proved) != ERR_OK) {
+            forged++;
             continue;
         }
         op->time_ms = next_time(t, c, d.storage_time_ms);

@@ -173,7 +173,8 @@ Test(sign, node_id_identities)
     }
 }
 
-/* SG-6: at most SIGN_JUDGED_CAP are judged for one signature; those known already are free. */
+/* SG-6: at most SIGN_JUDGED_CAP are judged for one signature; those known already are free, and so
+ * are those refused before in the same message. */
 Test(sign, strangers_in_the_bucket_cost_little)
 {
     static struct bench b;
@@ -186,11 +187,70 @@ Test(sign, strangers_in_the_bucket_cost_little)
     cr_expect_eq(judged, 2 * SIGN_JUDGED_CAP);
     cr_expect_eq(look(&b, 8, 8), ERR_OK, "the right one is known: 8 to 11 are judged");
     cr_expect_eq(judged, 3 * SIGN_JUDGED_CAP);
-    /* what was refused is not remembered, and is bounded all the same */
+    sign_begin_message(b.w->sign);
     wanted = b.people[19]->ident.certificate;
+    mean_node_id(&b, 18, 0);
+    for (int i = 0; i < 50; i++) {
+        cr_expect_eq(look(&b, 15, 4), ERR_UNAUTHENTICATED);
+        cr_expect_eq(judged, 3 * SIGN_JUDGED_CAP + 3, "16 to 18, once");
+    }
+    sign_begin_message(b.w->sign);
+    cr_expect_eq(look(&b, 15, 4), ERR_UNAUTHENTICATED);
+    cr_expect_eq(judged, 3 * SIGN_JUDGED_CAP + 6, "another message may bring their issuers");
     mean_node_id(&b, 19, 0);
-    cr_expect_eq(look(&b, 15, 5), ERR_OK);
     cr_expect_eq(look(&b, 16, 4), ERR_OK);
+    cr_expect_eq(judged, 3 * SIGN_JUDGED_CAP + 7);
+    end(&b);
+}
+
+/* Whatever a message holds, it gets SIGN_MESSAGE_JUDGED_CAP judgements; what is known is free. */
+Test(sign, a_message_has_a_budget)
+{
+    static struct bench b;
+    const struct sign_certificate *c = NULL;
+    make(&b);
+    sign_begin_turn(b.w->sign);
+    wanted = b.people[0]->ident.certificate;
+    cr_assert_eq(sign_learn(&b.w->turn, b.w->sign, wanted, &c), ERR_OK);
+    sign_begin_message(b.w->sign);
+    for (uint32_t i = 0; i < 3 * SIGN_MESSAGE_JUDGED_CAP; i++) {
+        struct slice der = b.people[1 + i % (PEOPLE - 1)]->ident.certificate;
+        cr_expect_eq(sign_is_message_over(b.w->sign), i > SIGN_MESSAGE_JUDGED_CAP);
+        cr_expect_eq(sign_learn(&b.w->turn, b.w->sign, der, &c),
+                     i < SIGN_MESSAGE_JUDGED_CAP ? ERR_BAD_CERTIFICATE : ERR_LIMIT, "%u", i);
+    }
+    cr_expect_eq(judged, 1 + SIGN_MESSAGE_JUDGED_CAP);
+    cr_expect_eq(metric_read(&b.w->metrics, METRIC_certificates_over_budget),
+                 2 * SIGN_MESSAGE_JUDGED_CAP);
+    cr_expect_eq(sign_learn(&b.w->turn, b.w->sign, wanted, &c), ERR_OK);
+    mean(&b, 1, SECBLOCK_HASH_SHA256);
+    cr_expect_eq(look(&b, 1, 1), ERR_LIMIT);
+    cr_expect_str_eq(sign_why(b.w->sign, NULL), "too many certificates in one message");
+    mean_node_id(&b, 1, 0);
+    cr_expect_eq(look(&b, 1, 4), ERR_LIMIT);
+    cr_expect_eq(judged, 1 + SIGN_MESSAGE_JUDGED_CAP);
+    sign_begin_message(b.w->sign);
+    cr_expect_not(sign_is_message_over(b.w->sign));
+    cr_expect_eq(look(&b, 1, 4), ERR_UNAUTHENTICATED);
+    cr_expect_eq(sign_judged_in_turn(b.w->sign), judged);
+    sign_begin_turn(b.w->sign);
+    cr_expect_eq(sign_judged_in_turn(b.w->sign), 0);
+    end(&b);
+}
+
+/* A certificate alone may be refused for want of an issuer that stands in the bucket. */
+Test(sign, refused_alone_is_not_refused_in_company)
+{
+    static struct bench b;
+    const struct sign_certificate *c = NULL;
+    make(&b);
+    wanted = b.people[1]->ident.certificate;
+    cr_expect_eq(sign_learn(&b.w->turn, b.w->sign, b.people[0]->ident.certificate, &c),
+                 ERR_BAD_CERTIFICATE);
+    wanted = SLICE_EMPTY;
+    mean(&b, 0, SECBLOCK_HASH_SHA256);
+    cr_expect_eq(look(&b, 0, 2), ERR_OK);
+    cr_expect_eq(judged, 2);
     end(&b);
 }
 

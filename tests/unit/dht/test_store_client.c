@@ -299,6 +299,116 @@ Test(store_client, forged_values_are_dropped)
     finish(f);
 }
 
+static unsigned judged;
+
+static enum err refusing_certificate(struct slice der, const struct slice *intermediates,
+                                     size_t count, const struct crypto_trust *trust, uint64_t at_ms,
+                                     struct crypto_certificate *out, const char **why)
+{
+    (void)der, (void)intermediates, (void)count, (void)trust, (void)at_ms, (void)out;
+    judged++;
+    *why = "no";
+    return ERR_BAD_CERTIFICATE;
+}
+
+/* As many values as go into an answer, by nobody in particular: with each the whole bucket may be
+ * meant.  With certificates as values, each of them is another stranger. */
+static size_t wr_forged(struct fixture *f, uint32_t kind, struct wr *a)
+{
+    uint8_t hash[CRYPTO_SHA256_BYTES] = {1};
+    size_t count = 0;
+    size_t list = wr_begin(a, 4);
+    size_t block = stored_block_begin(a, kind, 4);
+    for (; count < 118; count++) {
+        uint8_t body[4] = {0xff, (uint8_t)count, 1, 2};
+        struct stored_data d = {
+            .storage_time_ms = WORLD_NOW_MS,
+            .lifetime_s = 9,
+            .value = {.model = model_of(f->w, kind),
+                      .index = (uint32_t)count,
+                      .exists = true,
+                      .bytes = slice_of(body, sizeof(body))},
+            .signature = {.algorithm = CRYPTO_ED25519,
+                          .identity = {.type = SECBLOCK_IDENTITY_CERT_HASH_NODE_ID,
+                                       .hash_algorithm = SECBLOCK_HASH_SHA256,
+                                       .hash = slice_of(hash, sizeof(hash))}}};
+        stored_wr(a, &d);
+    }
+    stored_block_end(a, block);
+    wr_end(a, 4, list);
+    cr_assert(wr_ok(a));
+    return count;
+}
+
+/* An owner who answers with rubbish gets a bounded number of judgements out of us. */
+Test(store_client, forged_values_cost_little)
+{
+    enum { STRANGERS = 6 };
+    static const uint32_t kinds[] = {WORLD_KIND_DICTIONARY, OVERLAY_KIND_CERTIFICATE_BY_USER};
+    struct fixture *f = start();
+    struct world *w = f->w;
+    struct store_client_done done;
+    struct person *strangers[STRANGERS];
+    for (uint32_t i = 0; i < STRANGERS; i++) {
+        strangers[i] = person_make(w, "stranger", 200 + i);
+    }
+    w->config.kinds[w->config.kind_count++] = (struct overlay_kind){
+        OVERLAY_KIND_CERTIFICATE_BY_USER, OVERLAY_ARRAY, OVERLAY_USER_MATCH, 8, 1000, 0};
+    w->crypto.certificate = refusing_certificate;
+    for (size_t i = 0; i < ARRAY_COUNT(kinds); i++) {
+        cr_assert_eq(
+            store_client_fetch(&w->turn, f->client, &f->at, kinds[i], STORE_CLIENT_OVERLAY, 1),
+            ERR_OK);
+        struct sent *s = pop();
+        struct wr a = wr_init(f->answer, sizeof(f->answer));
+        struct wr b = wr_init(f->bucket, sizeof(f->bucket));
+        cr_assert_eq(wr_forged(f, kinds[i], &a), 118);
+        struct slice bucket = bucket_of(&b, (const struct person *const *)strangers, STRANGERS);
+        struct transact_result result = result_of(f, s, 0, wr_slice(&a), bucket);
+        judged = 0;
+        uint32_t verified = fake_verifications;
+        sign_begin_message(w->sign);
+        cr_assert(store_client_on_result(&w->turn, f->client, &result, &done));
+        cr_expect_eq(done.error, ERR_OK);
+        cr_expect_eq(done.value_count, 0);
+        cr_expect(done.dropped > 0 && done.dropped <= 33, "%u", done.dropped);
+        cr_expect_eq(judged, i == 0 ? STRANGERS : SIGN_MESSAGE_JUDGED_CAP, "%zu: %u", i, judged);
+        cr_expect_eq(fake_verifications, verified);
+    }
+    for (uint32_t i = 0; i < STRANGERS; i++) {
+        free(strangers[i]);
+    }
+    finish(f);
+}
+
+/* The same when we look for what stands in the way of a Store. */
+Test(store_client, forged_values_in_the_way_cost_little)
+{
+    struct fixture *f = start();
+    struct world *w = f->w;
+    struct store_client_done done;
+    const struct person *strangers[] = {f->bob};
+    struct overlay_store what = what_of(f, "x");
+    what.kind = WORLD_KIND_DICTIONARY;
+    cr_assert_eq(store_client_store(&w->turn, f->client, &what, STORE_CLIENT_OVERLAY, 5), ERR_OK);
+    struct sent *s = pop();
+    struct transact_result result =
+        result_of(f, s, CONTENT_ERROR_DATA_TOO_OLD, SLICE_EMPTY, SLICE_EMPTY);
+    cr_assert_not(store_client_on_result(&w->turn, f->client, &result, &done));
+    s = pop();
+    struct wr a = wr_init(f->answer, sizeof(f->answer));
+    struct wr b = wr_init(f->bucket, sizeof(f->bucket));
+    (void)wr_forged(f, WORLD_KIND_DICTIONARY, &a);
+    result = result_of(f, s, 0, wr_slice(&a), bucket_of(&b, strangers, 1));
+    w->crypto.certificate = refusing_certificate;
+    judged = 0;
+    sign_begin_message(w->sign);
+    cr_assert(store_client_on_result(&w->turn, f->client, &result, &done));
+    cr_expect_eq(done.reload_error, CONTENT_ERROR_DATA_TOO_OLD);
+    cr_expect_eq(judged, 1);
+    finish(f);
+}
+
 Test(store_client, limits_and_failures)
 {
     struct fixture *f = start();
