@@ -31,13 +31,17 @@ static void fill(struct bucket *b, uint64_t now_us)
     b->filled_us = now_us - rest % US_PER_S / b->rate_milli_per_s;
 }
 
-bool bucket_take(struct bucket *b, uint32_t tokens, uint64_t now_us)
+bool bucket_has(struct bucket *b, uint32_t tokens, uint64_t now_us)
 {
     fill(b, now_us);
-    uint64_t wanted = (uint64_t)tokens * MILLI;
-    if (wanted > b->tokens_milli) {
+    return (uint64_t)tokens * MILLI <= b->tokens_milli;
+}
+
+bool bucket_take(struct bucket *b, uint32_t tokens, uint64_t now_us)
+{
+    if (!bucket_has(b, tokens, now_us)) {
         return false;
     }
-    b->tokens_milli -= (uint32_t)wanted;
+    b->tokens_milli -= tokens * MILLI;
     return true;
 }

@@ -13,3 +13,5 @@ struct bucket {
 void bucket_init(struct bucket *b, uint32_t rate_milli_per_s, uint32_t burst, uint64_t now_us);
 /* Takes `tokens` and returns true, or takes nothing and returns false. */
 bool bucket_take(struct bucket *b, uint32_t tokens, uint64_t now_us);
+/* Would bucket_take be true? */
+bool bucket_has(struct bucket *b, uint32_t tokens, uint64_t now_us);

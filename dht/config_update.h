@@ -9,35 +9,51 @@
  *
  * Owner:  one for each overlay.
  * Limits: one ConfigUpdate to a node in CONFIG_UPDATE_PERIOD_US, CONFIG_UPDATE_TOLD nodes
- *         remembered, a few a second in all; none when the document is larger than a message may be
- *         (nodes fetch it from the configuration server then). */
+ *         remembered, a few a second in all.  What goes back along the way that a request came
+ *         is counted apart, and less of it goes: sequence and way are not signed, so any peer that
+ *         has seen a signed request can send it again as an older one, and must not keep ours from
+ *         those who really want it.  None when the document does not fit into a message with
+ *         everything around it (nodes fetch it from the configuration server then). */
 #pragma once
 #include "core/bucket.h"
 #include "dht/overlay.h"
 #include "dht/transact.h"
 
-enum { CONFIG_UPDATE_TOLD = 64, CONFIG_UPDATE_PERIOD_US = 15000000 };
+enum {
+    CONFIG_UPDATE_PERIOD_US = 15000000,
+    CONFIG_UPDATE_PER_S = 4,
+    CONFIG_UPDATE_AT_ONCE = 16,
+    CONFIG_UPDATE_BACK_PER_S = 2,
+    CONFIG_UPDATE_BACK_AT_ONCE = 8,
+    /* More than there can be in a period, so that nobody is told twice in one. */
+    CONFIG_UPDATE_TOLD = 128,
+};
 
 struct config_update_told {
     struct node_id id;
+    bool is_back;
     uint64_t until_us;
 };
 
 struct config_update {
     struct transact *transact;
     const struct rl_params *params;
-    const struct node_id *self;
+    const struct ident *self;
+    bool takes_documents;
     struct slice body; /* ConfigUpdateReq with our document; empty: there is nothing to send */
+    size_t room;       /* for a Destination List in a message with it */
     struct bucket bucket;
+    struct bucket back; /* for config_update_send_back */
     struct config_update_told told[CONFIG_UPDATE_TOLD];
 };
 
 struct config_update_settings {
     struct transact *transact;
     const struct rl_params *params;
-    const struct node_id *self;
+    const struct ident *self;
     struct slice document;
     uint32_t max_message_bytes;
+    bool takes_documents; /* else ConfigUpdateReqs are refused, and there is no event */
 };
 
 size_t config_update_bytes(const struct config_update_settings *s);

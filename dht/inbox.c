@@ -34,7 +34,7 @@ uint16_t inbox_code(const struct fwd *h)
     return (uint16_t)(h->payload.data[0] << 8 | h->payload.data[1]);
 }
 
-/* Storage and whatever else sip/ asks for goes to the second lane. */
+/* Storage, whatever else sip/ asks for, and documents go to the second lane. */
 static enum inbox_lane lane_of(uint16_t code)
 {
     switch (code) {
@@ -45,6 +45,7 @@ static enum inbox_lane lane_of(uint16_t code)
     case CONTENT_APP_ATTACH_REQ:
     case CONTENT_PING_REQ:
     case CONTENT_PROBE_REQ:
+    case CONTENT_CONFIG_UPDATE_REQ: /* large, and nothing in the ring waits for it */
         return INBOX_SECOND;
     default:
         return INBOX_FIRST;

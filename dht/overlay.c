@@ -131,9 +131,10 @@ static struct cert_usage_settings cert_usage_settings_of(const struct overlay_se
 static struct config_update_settings config_update_settings_of(const struct overlay_settings *s,
                                                                struct overlay *o)
 {
-    struct config_update_settings us = {.self = &s->self->node_id,
+    struct config_update_settings us = {.self = s->self,
                                         .document = s->document,
-                                        .max_message_bytes = s->config.max_message_bytes};
+                                        .max_message_bytes = s->config.max_message_bytes,
+                                        .takes_documents = s->takes_documents};
     if (o != NULL) {
         us.params = &o->params;
         us.transact = o->transact;

@@ -73,6 +73,9 @@ struct overlay_settings {
     /* The whole overlay document as it was signed, for nodes that have an older one; may be empty.
      * Borrowed for the life of the overlay. */
     struct slice document;
+    /* Whoever is above can judge a document that comes in: OVERLAY_CONFIG_RECEIVED.  Otherwise it
+     * is refused here, and does not end the turn's work. */
+    bool takes_documents;
     const struct ident *self;
     const struct limits *limits;
     uint16_t shard; /* peer i of this process */

@@ -292,6 +292,7 @@ static void make_overlay(struct run_peer *p, const struct run_peer_spec *spec)
     s->config = spec->config;
     s->trust = spec->trust;
     s->document = spec->document;
+    s->takes_documents = true;
     s->self = &p->ident;
     s->limits = &p->limits;
     s->shards = 1;

@@ -106,6 +106,7 @@ static inline void harness_make_peer(struct harness *h, uint32_t i)
     s->config.chord_update_interval_s = 600;
     s->config.chord_ping_interval_s = 3600;
     s->self = &p->person->ident;
+    s->takes_documents = true;
     s->limits = &h->limits;
     s->shard = (uint16_t)i;
     s->found_ring = i == 0 ? OVERLAY_FOUND_NOW : OVERLAY_FOUND_NO;

@@ -145,22 +145,113 @@ Test(config_update, who_says_that_ours_is_newer_gets_it)
     free_all(h);
 }
 
-/* A-10; and a document that is just not too large leaves no room for the signature. */
+/* A-10; and a document that is just not too large leaves no room for what is around it: then
+ * nothing is built in vain, which a signature would be the price of. */
 Test(config_update, a_document_that_is_too_large_stays)
 {
     static uint8_t large[5000];
-    static const size_t lengths[] = {sizeof(large), sizeof(large) - 1, 0};
     memset(large, 'x', sizeof(large));
-    for (size_t i = 0; i < ARRAY_COUNT(lengths); i++) {
-        struct harness *h = make(7, 6, slice_of(large, lengths[i]));
+    struct harness *h = make(7, 6, slice_of(large, 3000));
+    size_t around = sizeof(large) - 3000 - h->peers[0].overlay->config_update.room +
+                    FWD_NODE_BYTES_MAX; /* with the shortest Destination List */
+    cr_assert(around > 300 && around < 2000, "%zu", around);
+    free_all(h);
+    const struct {
+        size_t len;
+        uint32_t sent;
+    } cases[] = {{sizeof(large), 0},
+                 {sizeof(large) - 1, 0},
+                 {sizeof(large) - around + 1, 0},
+                 {sizeof(large) - around, 1},
+                 {0, 0}};
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        h = make(7, 6, slice_of(large, cases[i].len));
         pass(h);
+        uint64_t signatures = harness_metric(h, METRIC_signatures_made);
         ask(h);
         harness_run(h, 1000);
         cr_expect_eq(tapped.errors[1], CONTENT_ERROR_CONFIG_TOO_OLD);
-        cr_expect_eq(count(&tapped, 0, CONTENT_CONFIG_UPDATE_REQ), 0, "%zu", lengths[i]);
-        cr_expect_geq(harness_metric(h, METRIC_config_updates_held_back), 1);
+        cr_expect_eq(count(&tapped, 0, CONTENT_CONFIG_UPDATE_REQ), cases[i].sent, "%zu",
+                     cases[i].len);
+        cr_expect_eq(harness_metric(h, METRIC_signatures_made) - signatures, 2 + 2 * cases[i].sent,
+                     "request and error, Update and its answer");
         free_all(h);
     }
+}
+
+static void be_told(struct harness *h, uint32_t number, bool is_back)
+{
+    struct overlay *o = h->peers[0].overlay;
+    struct message m = {.signer = {{(uint8_t)(number >> 8), (uint8_t)number, 1}},
+                        .previous_hop = {{7, 7, 7}}};
+    if (is_back) {
+        config_update_send_back(harness_turn(h, 0), &o->config_update, &m);
+    } else {
+        config_update_send(harness_turn(h, 0), &o->config_update, &m.signer);
+    }
+}
+
+/* A signed request that is sent again and again under an old sequence neither makes us send much
+ * nor keeps our document from those who ask for it. */
+Test(config_update, replayed_requests_get_little)
+{
+    struct harness *h = harness_make(1, 5);
+    h->peers[0].settings.document = SLICE_LITERAL("document");
+    harness_start(h, 0);
+    for (uint32_t i = 0; i < 1000; i++) {
+        be_told(h, i, true);
+    }
+    cr_expect_eq(harness_metric(h, METRIC_config_updates_sent), CONFIG_UPDATE_BACK_AT_ONCE);
+    be_told(h, 0, false);
+    be_told(h, 0, false);
+    be_told(h, 2000, false);
+    cr_expect_eq(harness_metric(h, METRIC_config_updates_sent), CONFIG_UPDATE_BACK_AT_ONCE + 2);
+    harness_end(h);
+    harness_free(h);
+}
+
+/* What could not be sent was not said. */
+Test(config_update, what_failed_is_tried_again)
+{
+    struct harness *h = harness_make(1, 5);
+    h->limits.requests = 4; /* a quarter is not for us */
+    h->peers[0].settings.document = SLICE_LITERAL("document");
+    harness_start(h, 0);
+    for (uint32_t i = 0; i < 50; i++) {
+        be_told(h, i, false);
+    }
+    cr_expect_eq(harness_metric(h, METRIC_config_updates_sent), 3);
+    harness_run(h, 7000); /* they are given up after two transmissions */
+    cr_expect_eq(transact_open(h->peers[0].overlay->transact), 0);
+    for (uint32_t i = 47; i < 50; i++) {
+        be_told(h, i, false);
+    }
+    cr_expect_eq(harness_metric(h, METRIC_config_updates_sent), 6);
+    harness_end(h);
+    harness_free(h);
+}
+
+/* Nobody above who could judge it: refused at once, and the turn goes on. */
+Test(config_update, a_document_that_nobody_takes_is_refused)
+{
+    struct harness *h = harness_make(2, 5);
+    memset(&tapped, 0, sizeof(tapped));
+    h->tap = listen;
+    h->tap_context = &tapped;
+    h->peers[1].settings.takes_documents = false;
+    h->peers[0].settings.config.sequence = 7;
+    h->peers[1].settings.config.sequence = 6;
+    h->peers[0].settings.document = SLICE_LITERAL("document");
+    harness_start(h, 0);
+    harness_start(h, 1);
+    pass(h);
+    ask(h);
+    harness_run(h, 1000);
+    cr_assert_eq(tapped.count, 4);
+    cr_expect_eq(tapped.codes[2], CONTENT_CONFIG_UPDATE_REQ);
+    cr_expect_eq(tapped.errors[3], CONTENT_ERROR_FORBIDDEN);
+    cr_expect_eq(h->peers[1].documents, 0);
+    free_all(h);
 }
 
 /* CU-8: many nodes at once. */

@@ -4,6 +4,7 @@
 #include "tests/unit/dht/harness.h"
 
 #include "codec/content.h"
+#include "dht/overlay_impl.h"
 
 Test(overlay, ch8_to_ch15_peers_join_until_tables_match_the_oracle, .timeout = 60)
 {
@@ -346,4 +347,57 @@ Test(overlay, id3_an_expired_certificate_proves_nothing, .timeout = 60)
     cr_expect_eq(h->peers[0].last.error, ERR_TIMEOUT);
     cr_expect_gt(harness_metric(h, METRIC_dht_drop_certificate), 0);
     harness_free(h);
+}
+
+/* A turn judges so many strangers; the others wait for the next, and nobody is lost. */
+Test(overlay, strangers_wait_for_the_next_turn, .timeout = 60)
+{
+    enum { STRANGERS = 40 };
+    static struct person *strangers[STRANGERS];
+    struct harness *h = harness_make(2, 5);
+    harness_start(h, 0);
+    harness_start(h, 1);
+    harness_run(h, 20000);
+    for (uint32_t i = 0; i < STRANGERS; i++) {
+        struct transact_request ping = {
+            .target = {.type = TRANSACT_NODE, .node = h->peers[0].person->ident.node_id},
+            .link = link_find(h->peers[1].links, &h->peers[0].person->ident.node_id),
+            .code = CONTENT_PING_REQ,
+            .body = SLICE_LITERAL("\0\0"),
+            .transmissions = 1};
+        strangers[i] = person_make(h->w, "stranger", 5000 + i);
+        ping.signer = &strangers[i]->ident;
+        cr_assert_eq(
+            transact_request(harness_turn(h, 1), h->peers[1].overlay->transact, &ping, NULL),
+            ERR_OK);
+        harness_end_turn(h, 1);
+    }
+    cr_assert_eq(h->queued, STRANGERS);
+    struct overlay *o = h->peers[0].overlay;
+    struct turn *t = harness_turn(h, 0);
+    static uint8_t bytes[8192];
+    for (; h->queued > 0; h->queued--, h->head = (h->head + 1) % HARNESS_MAILS) {
+        struct harness_mail *m = &h->mails[h->head];
+        memcpy(bytes, msgbuf_data(m->buf), m->buf->len);
+        link_on_mail(t, h->peers[0].links, 1, bytes, m->buf->len);
+        harness_pump(h, 0);
+        msgbuf_release(&h->w->buffers, m->buf);
+    }
+    uint32_t cap = h->limits.judged_per_turn;
+    uint64_t before = harness_metric(h, METRIC_certificates_judged);
+    uint64_t paused = harness_metric(h, METRIC_dht_verify_paused);
+    cr_assert_eq(inbox_count(&o->inbox), STRANGERS);
+    cr_expect(overlay_work(t, o), "some wait");
+    cr_expect_eq(harness_metric(h, METRIC_certificates_judged) - before, cap);
+    cr_expect_eq(inbox_count(&o->inbox), STRANGERS - cap);
+    cr_expect_eq(harness_metric(h, METRIC_dht_verify_paused) - paused, 1);
+    harness_end_turn(h, 0);
+    cr_expect_eq(harness_metric(h, METRIC_certificates_judged) - before, STRANGERS);
+    cr_expect_eq(h->queued, STRANGERS, "each is answered");
+    harness_run(h, 1000);
+    h->has_killed = true; /* they never made one ring */
+    harness_free(h);
+    for (uint32_t i = 0; i < STRANGERS; i++) {
+        free(strangers[i]);
+    }
 }
