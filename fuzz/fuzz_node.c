@@ -79,6 +79,7 @@ static void set_limits(struct limits *l)
     l->answers_cached = 8;
     l->verify_queue = 16;
     l->verify_per_turn = 4;
+    l->judged_per_turn = 2;
     l->reassemblies = 4;
     l->reassemblies_per_source = 3;
     l->reassembly_bytes = 8192;
@@ -153,6 +154,7 @@ static void build(struct stage *s, struct scene *c, uint8_t flags)
     struct overlay_settings *o = &settings.overlay;
     set_config(&o->config);
     o->trust = s->trust;
+    o->takes_documents = true; /* both ways end in a refusal; this one is the longer */
     o->self = &s->idents[0].ident;
     o->limits = settings.limits = &c->limits;
     o->shards = 1;

@@ -106,6 +106,8 @@ Test(bucket, never_gives_more_than_rate_and_burst)
     cr_assert(bucket_take(&b, 1, 0));
     cr_assert_not(bucket_take(&b, 1, UINT64_MAX), "no rate, no refill");
     bucket_init(&b, 1000, 3, 500);
+    cr_assert(bucket_has(&b, 3, 0));
+    cr_assert_not(bucket_has(&b, 4, 0));
     cr_assert_not(bucket_take(&b, 4, 0), "nothing is taken when it is not enough");
     cr_assert(bucket_take(&b, 3, 0), "a clock before the start is no refill");
 }

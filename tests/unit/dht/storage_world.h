@@ -333,6 +333,14 @@ static inline struct slice bucket_of(struct wr *out, const struct person *const 
     return slice_of(start, (size_t)(out->at - start));
 }
 
+/* store_put as the whole of a message. */
+static inline void world_put(struct world *w, const struct store_put *put,
+                             struct store_put_outcome *outcome)
+{
+    sign_begin_message(w->sign);
+    store_put(&w->turn, w->store, put, outcome);
+}
+
 /* Puts one value, signed and sent by the same person. */
 static inline struct store_put_outcome put_as(struct world *w, const struct person *signer,
                                               const struct person *sender,
@@ -354,7 +362,7 @@ static inline struct store_put_outcome put_as(struct world *w, const struct pers
     put.kind_data = slice_of(start, (size_t)(out.at - start));
     cr_assert(wr_ok(&out));
     struct store_put_outcome outcome;
-    store_put(&w->turn, w->store, &put, &outcome);
+    world_put(w, &put, &outcome);
     return outcome;
 }
 

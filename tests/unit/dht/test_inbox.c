@@ -85,3 +85,25 @@ Test(inbox, many_links_share_a_full_lane)
     cr_assert_eq(f.buffers.in_use[0], 0);
     free(f.memory);
 }
+
+/* A pile of documents (they are large, and nobody in the ring waits for them) is passed by what
+ * keeps the ring together. */
+Test(inbox, documents_wait_in_the_second_lane)
+{
+    struct fixture f;
+    struct inbox_item item;
+    setup(&f);
+    for (uint32_t k = 0; k < 10; k++) {
+        push(&f, CONTENT_CONFIG_UPDATE_REQ, 1);
+    }
+    for (uint32_t k = 0; k < 3; k++) {
+        push(&f, CONTENT_UPDATE_REQ, 2);
+    }
+    for (uint32_t k = 0; k < 3; k++) {
+        cr_assert(inbox_pop(&f.turn, &f.inbox, &item));
+        cr_expect_eq(handle_index(item.link), 2);
+        msgbuf_release(&f.buffers, item.buf);
+    }
+    cr_assert_eq(drain(&f, 1), 10);
+    free(f.memory);
+}

@@ -193,6 +193,7 @@ static void deliver(struct call *c)
                         .body = slice_of(c->body, c->body_len),
                         .certificates = slice_of(c->bucket, c->bucket_len)};
     struct slice der = sender == NULL ? c->what.signer->certificate : sender->ident.certificate;
+    sign_begin_message(p->w->sign);
     cr_assert_eq(sign_learn(&p->w->turn, p->w->sign, der, &certificate), ERR_OK);
     m.certificate = certificate;
     m.signer = certificate->node_id;

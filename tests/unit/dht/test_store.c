@@ -185,7 +185,7 @@ Test(store, altered_values_are_refused)
         struct store_put_outcome o;
         bool is_unsigned = i >= 4 + 8 + 4 + 12 && i < 4 + 8 + 4 + 16; /* lifetime */
         start_of[i] ^= 0x10;
-        store_put(&f.w->turn, f.w->store, &put, &o);
+        world_put(f.w, &put, &o);
         start_of[i] ^= 0x10;
         if (is_unsigned) {
             cr_assert_eq(o.error, 0);
@@ -202,7 +202,7 @@ Test(store, altered_values_are_refused)
     for (size_t len = 1; len < all.len; len++) {
         struct store_put_outcome o;
         put.kind_data = slice_of(all.data, len);
-        store_put(&f.w->turn, f.w->store, &put, &o);
+        world_put(f.w, &put, &o);
         cr_assert_eq(o.error, CONTENT_ERROR_INVALID_MESSAGE);
     }
     world_is_empty(f.w);
@@ -222,7 +222,7 @@ Test(store, unsigned_and_odd_values)
     stored_wr_synthetic(&out, STORED_SINGLE, 0, SLICE_EMPTY);
     stored_block_end(&out, mark);
     put.kind_data = wr_slice(&out);
-    store_put(&f.w->turn, f.w->store, &put, &o);
+    world_put(f.w, &put, &o);
     cr_assert_eq(o.error, CONTENT_ERROR_FORBIDDEN);
 
     out = wr_init(f.w->scratch, sizeof(f.w->scratch));
@@ -233,7 +233,7 @@ Test(store, unsigned_and_odd_values)
     out.start[at + 16] = 0; /* exists = false, bytes still there */
     stored_block_end(&out, mark);
     put.kind_data = wr_slice(&out);
-    store_put(&f.w->turn, f.w->store, &put, &o);
+    world_put(f.w, &put, &o);
     cr_assert_eq(o.error, CONTENT_ERROR_INVALID_MESSAGE);
     world_is_empty(f.w);
     finish(&f);
@@ -264,7 +264,7 @@ Test(store, several_kinds_are_one_transaction)
             stored_block_end(&out, mark);
         }
         put.kind_data = wr_slice(&out);
-        store_put(&f.w->turn, f.w->store, &put, &o);
+        world_put(f.w, &put, &o);
         cr_assert_eq(o.error, expected[i]);
         world_is_empty(f.w);
     }
@@ -274,7 +274,7 @@ Test(store, several_kinds_are_one_transaction)
         stored_block_end(&out, stored_block_begin(&out, kinds[k], 0));
     }
     put.kind_data = wr_slice(&out);
-    store_put(&f.w->turn, f.w->store, &put, &o);
+    world_put(f.w, &put, &o);
     cr_assert_eq(o.error, CONTENT_ERROR_UNKNOWN_KIND);
     static const uint8_t named[] = {8, 0xf0, 0, 0, 0x77, 0xf0, 0, 0, 0x78};
     cr_assert(slice_is_equal(o.info, slice_of(named, sizeof(named))));

@@ -123,7 +123,7 @@ static struct transact_result serve(struct fixture *f, struct sent *s)
                                     slice_of(s->what.signer->user, s->what.signer->user_len),
                                 .signer = s->what.signer->node_id};
         struct store_put_outcome o;
-        store_put(&f->w->turn, f->w->store, &put, &o);
+        world_put(f->w, &put, &o);
         store_put_wr_answer(f->w->store, &o, SLICE_EMPTY, &a);
         return result_of(f, s, o.error, o.error != 0 ? o.info : wr_slice(&a), SLICE_EMPTY);
     }
