@@ -4,10 +4,35 @@
 #include "cmd/wire_build_inside.h"
 #include <stdio.h>
 
+/* "header.ttl", "kind_data[0].values[2].lifetime"; a path that is too long loses its end. */
+static void put_path(const struct build *b, const char *field, char *out, size_t cap)
+{
+    size_t len = 0;
+    out[0] = '\0';
+    for (size_t i = 0; i <= b->depth; i++) {
+        bool is_field = i == b->depth;
+        const char *name = is_field ? field : b->path[i].name;
+        size_t index = is_field ? b->last.index : b->path[i].index;
+        if (name == NULL || len >= cap) {
+            continue;
+        }
+        if (is_field && (b->last.name == NULL || strcmp(name, b->last.name) != 0)) {
+            index = BUILD_NO_INDEX;
+        }
+        len += (size_t)snprintf(out + len, cap - len, "%s%.60s", len > 0 ? "." : "", name);
+        if (index != BUILD_NO_INDEX && len < cap) {
+            len += (size_t)snprintf(out + len, cap - len, "[%zu]", index);
+        }
+    }
+}
+
 void wire_build_fail(struct build *b, const char *field, const char *what)
 {
     if (!b->failed) {
-        (void)snprintf(b->why, WIRE_BUILD_WHY_CAP, "%.60s: %.90s", field, what);
+        char path[WIRE_BUILD_PATH_CAP];
+        put_path(b, field, path, sizeof(path));
+        (void)snprintf(b->why, WIRE_BUILD_WHY_CAP, "%s: %.90s", path[0] == '\0' ? "fields" : path,
+                       what);
         b->failed = true;
     }
 }
@@ -16,19 +41,31 @@ void wire_build_fail(struct build *b, const char *field, const char *what)
 
 struct build_object wire_build_open(struct build *b, const json_t *v)
 {
-    if (!json_is_object(v)) {
-        wire_build_fail(b, "fields", "an object is wanted here");
+    struct build_object o = {.o = v, .depth = b->depth};
+    if (b->depth < BUILD_DEPTH_CAP) {
+        b->path[b->depth++] = b->last;
     }
-    return (struct build_object){v, 0};
+    b->last = (struct build_place){NULL, BUILD_NO_INDEX};
+    if (!json_is_object(v)) {
+        wire_build_fail(b, NULL, "an object is wanted here");
+    }
+    return o;
+}
+
+void wire_build_at(struct build *b, const char *list, size_t index)
+{
+    b->last = (struct build_place){list, index};
 }
 
 const json_t *wire_build_get(struct build *b, struct build_object *o, const char *name)
 {
     const json_t *v = json_object_get(o->o, name);
+    b->last = (struct build_place){name, BUILD_NO_INDEX};
     if (v == NULL) {
         wire_build_fail(b, name, "this field is missing");
     }
-    o->taken++;
+    CHECK(o->taken < BUILD_MEMBERS_CAP);
+    o->names[o->taken++] = name;
     return v;
 }
 
@@ -37,11 +74,32 @@ bool wire_build_has(const struct build_object *o, const char *name)
     return json_object_get(o->o, name) != NULL;
 }
 
+void wire_build_all_taken(struct build *b, const struct build_object *o)
+{
+    if (json_object_size(o->o) == o->taken || b->failed) {
+        return;
+    }
+    json_t *members = json_deep_copy(o->o); /* jansson walks over no constant object */
+    const char *name = NULL;
+    const json_t *v = NULL;
+    json_object_foreach(members, name, v)
+    {
+        size_t i = 0;
+        while (i < o->taken && strcmp(o->names[i], name) != 0) {
+            i++;
+        }
+        if (i == o->taken) {
+            wire_build_fail(b, name, "this structure has no such field");
+        }
+    }
+    json_decref(members);
+}
+
 void wire_build_close(struct build *b, const struct build_object *o)
 {
-    if (json_object_size(o->o) != o->taken) {
-        wire_build_fail(b, "fields", "there is a field that this structure does not have");
-    }
+    wire_build_all_taken(b, o);
+    b->depth = o->depth;
+    b->last = (struct build_place){NULL, BUILD_NO_INDEX};
 }
 
 /* 0x and hex digits. */
@@ -93,8 +151,11 @@ struct slice wire_build_hex(struct build *b, const json_t *v, const char *name)
     struct slice text = slice_of(json_string_value(v), json_string_length(v));
     uint8_t *to = wr_claim(b->w, text.len / 2);
     size_t len = 0;
-    if (!json_is_string(v) || (to != NULL && ids_unhex(text, to, text.len / 2, &len) != ERR_OK)) {
+    if (!json_is_string(v)) {
         wire_build_fail(b, name, "wants bytes as hex digits");
+    } else if (to != NULL && ids_unhex(text, to, text.len / 2, &len) != ERR_OK) {
+        wire_build_fail(
+            b, name, text.len % 2 != 0 ? "wants an even number of hex digits" : "wants hex digits");
     }
     return slice_of(to, len);
 }
@@ -221,6 +282,7 @@ static void end_twice32(struct wr *w, size_t mark)
         size_t count = wire_build_count(b, v, name);                                               \
         for (size_t i = 0; i < count && !b->failed; i++) {                                         \
             type item;                                                                             \
+            wire_build_at(b, name, i);                                                             \
             build_item(b, json_array_get(v, i), name, &item);                                      \
         }                                                                                          \
         *out = slice_of(b->w->start + start, wr_len(b->w) - start);                                \
@@ -286,7 +348,7 @@ enum err wire_build(const struct show_context *context, const char *type, const 
                     struct wr *w, char *why)
 {
     const struct build_entry *e = find(type);
-    struct build b = {context, w, why, false};
+    struct build b = {.c = context, .w = w, .why = why, .last = {NULL, BUILD_NO_INDEX}};
     why[0] = '\0';
     if (e == NULL) {
         return ERR_NOT_FOUND;

@@ -8,10 +8,10 @@
 #include "codec/show.h"
 #include <jansson.h>
 
-enum { WIRE_BUILD_WHY_CAP = 160 };
+enum { WIRE_BUILD_PATH_CAP = 160, WIRE_BUILD_WHY_CAP = WIRE_BUILD_PATH_CAP + 96 };
 
 /* Writes what `fields` says as one `type`.  ERR_NOT_FOUND: no such type.  ERR_MALFORMED: *why (of
- * WIRE_BUILD_WHY_CAP bytes) names the field and what it should be.  ERR_TOO_LARGE: something does
- * not fit behind its length, or all of it not into `w`. */
+ * WIRE_BUILD_WHY_CAP bytes) names the field with the path to it, and says what it should be.
+ * ERR_TOO_LARGE: something does not fit behind its length, or all of it not into `w`. */
 enum err wire_build(const struct show_context *context, const char *type, const json_t *fields,
                     struct wr *w, char *why) MUST_USE;

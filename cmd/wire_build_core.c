@@ -28,6 +28,7 @@ static void list(struct build *b, struct build_object *o, const char *name, unsi
     size_t mark = wr_begin(b->w, width);
     size_t count = wire_build_count(b, v, name);
     for (size_t i = 0; i < count && !b->failed; i++) {
+        wire_build_at(b, name, i);
         item(b, json_array_get(v, i));
     }
     if (width > 0) {
@@ -260,9 +261,11 @@ static struct build_object open_place(struct build *b, const json_t *v, enum sto
     } else {
         opaque(b, &o, "key", 2);
     }
-    const json_t *inner = GET("value");
-    wire_build_close(b, &o);
-    return wire_build_open(b, inner);
+    const json_t *value = GET("value");
+    wire_build_all_taken(b, &o);
+    struct build_object inner = wire_build_open(b, value);
+    inner.depth = o.depth; /* closing it closes both */
+    return inner;
 }
 
 static void build_value(struct build *b, const json_t *v, enum stored_model model)
@@ -316,6 +319,7 @@ static void build_block(struct build *b, const json_t *v, const char *generation
     size_t mark = wr_begin(b->w, 4);
     size_t count = wire_build_count(b, values, "values");
     for (size_t i = 0; i < count && !b->failed; i++) {
+        wire_build_at(b, "values", i);
         build_stored(b, json_array_get(values, i), model, is_stat);
     }
     wr_end(b->w, 4, mark);

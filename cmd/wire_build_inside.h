@@ -3,11 +3,25 @@
 #pragma once
 #include "cmd/wire_build.h"
 
+enum { BUILD_DEPTH_CAP = 16, BUILD_MEMBERS_CAP = 16 };
+#define BUILD_NO_INDEX SIZE_MAX
+
+/* A member, or one item of the list that is one. */
+struct build_place {
+    const char *name;
+    size_t index; /* BUILD_NO_INDEX: not of a list */
+};
+
 struct build {
     const struct show_context *c;
     struct wr *w;
     char *why; /* empty while nothing is wrong */
     bool failed;
+    /* Where the objects stand that are open, for who reads what is wrong; deeper ones are left out.
+     * No structure is that deep. */
+    struct build_place path[BUILD_DEPTH_CAP];
+    size_t depth;
+    struct build_place last; /* what was taken last */
 };
 
 struct build_entry {
@@ -18,12 +32,14 @@ struct build_entry {
 extern const struct build_entry wire_build_core_table[];
 extern const size_t wire_build_core_count;
 
-/* The first fault stays. */
+/* The first fault stays, told with the path of the object.  NULL: the object itself. */
 void wire_build_fail(struct build *b, const char *field, const char *what);
 
 /* An object whose members are taken one by one. */
 struct build_object {
     const json_t *o;
+    size_t depth; /* of the object around it */
+    const char *names[BUILD_MEMBERS_CAP];
     size_t taken;
 };
 
@@ -31,7 +47,11 @@ struct build_object wire_build_open(struct build *b, const json_t *v);
 /* The member, NULL (and a fault) when there is none. */
 const json_t *wire_build_get(struct build *b, struct build_object *o, const char *name);
 bool wire_build_has(const struct build_object *o, const char *name);
+/* Item `index` of the member `list` comes next. */
+void wire_build_at(struct build *b, const char *list, size_t index);
 /* A fault when there are members that nobody took. */
+void wire_build_all_taken(struct build *b, const struct build_object *o);
+/* That, and the object around it is the current one again. */
 void wire_build_close(struct build *b, const struct build_object *o);
 
 /* A number, or text of "0x" and hex digits; at most `max`. */

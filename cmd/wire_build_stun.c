@@ -68,6 +68,7 @@ static void read_value(struct build *b, const json_t *v, const char *name, struc
     case STUN_SHAPE_TYPES:
         count = wire_build_count(b, v, name);
         for (size_t i = 0; i < count; i++) {
+            wire_build_at(b, name, i);
             wr_u16(b->w, (uint16_t)wire_build_number(b, json_array_get(v, i), name, UINT16_MAX));
         }
         out->value = wr_slice(b->w);
@@ -79,6 +80,7 @@ static void read_value(struct build *b, const json_t *v, const char *name, struc
     case STUN_SHAPE_ALGORITHMS:
         count = wire_build_count(b, v, name);
         for (size_t i = 0; i < count; i++) {
+            wire_build_at(b, name, i);
             read_algorithm(b, json_array_get(v, i));
         }
         out->value = wr_slice(b->w);
@@ -118,7 +120,10 @@ static void build_attribute(struct build *b, const json_t *v, size_t start)
         name = "unknown"; /* which is then what is missing */
     }
     a.shape = is_raw ? STUN_SHAPE_RAW : stun_attr_shape(a.type);
-    read_value(inner, wire_build_get(b, &o, name), name, &a);
+    const json_t *value = wire_build_get(b, &o, name);
+    inner->failed = b->failed;
+    wire_build_at(inner, name, BUILD_NO_INDEX);
+    read_value(inner, value, name, &a);
     wire_build_close(b, &o);
     b->failed |= inner->failed;
     if (!wr_ok(inner->w)) {
@@ -136,7 +141,8 @@ void wire_build_stun(struct build *b, const json_t *v)
     uint64_t method = wire_build_number(b, wire_build_get(b, &o, "method"), "method", 0xfff);
     uint8_t transaction[STUN_TRANSACTION_BYTES] = {0};
     struct wr id = wr_init(transaction, sizeof(transaction));
-    struct build beside_id = {b->c, &id, b->why, b->failed};
+    struct build beside_id = *b;
+    beside_id.w = &id;
     if (wire_build_hex(&beside_id, wire_build_get(b, &o, "transaction_id"), "transaction_id").len !=
         sizeof(transaction)) {
         wire_build_fail(b, "transaction_id", "wants 12 bytes as hex digits");
@@ -145,6 +151,7 @@ void wire_build_stun(struct build *b, const json_t *v)
     const json_t *list = wire_build_get(b, &o, "attributes");
     size_t count = wire_build_count(b, list, "attributes");
     for (size_t i = 0; i < count && !b->failed; i++) {
+        wire_build_at(b, "attributes", i);
         build_attribute(b, json_array_get(list, i), start);
     }
     wire_build_close(b, &o);
