@@ -14,6 +14,22 @@ void say_begin(const char *command)
     speaker = command;
 }
 
+/* Names and arguments come from anywhere: none of them moves the cursor or begins a line of its
+ * own.  Control bytes, and those of U+0080 to U+009F in UTF-8. */
+static void make_plain(char *text, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        uint8_t c = (uint8_t)text[i];
+        uint8_t next = i + 1 < len ? (uint8_t)text[i + 1] : 0;
+        if (c < 0x20 || c == 0x7f) {
+            text[i] = '?';
+        } else if (c == 0xc2 && next >= 0x80 && next < 0xa0) {
+            text[i] = '?';
+            text[i + 1] = '?';
+        }
+    }
+}
+
 static void write_line(const char *format, va_list args)
 {
     char line[LINE_CAP];
@@ -22,6 +38,7 @@ static void write_line(const char *format, va_list args)
     size_t len = min_size((size_t)head, sizeof(line) - 2);
     int used = vsnprintf(line + len, sizeof(line) - len - 1, format, args);
     len = min_size(len + (size_t)(used > 0 ? used : 0), sizeof(line) - 2);
+    make_plain(line, len);
     line[len++] = '\n';
     ssize_t written = write(STDERR_FILENO, line, len);
     (void)written; /* there is nobody to tell */

@@ -3,8 +3,8 @@
  *
  * An error reads `chordial <cmd>: what: where: what to do`, a fact of the start `chordial <cmd>:
  * fact`. Functions of cmd/ that fail write one line of the form `what: where: what to do` into a
- * buffer of SAY_WHY_CAP bytes, which the command prints with say_error. Threads: each call is one
- * write(2). */
+ * buffer of SAY_WHY_CAP bytes, which the command prints with say_error. Control bytes in a line are
+ * printed as '?'. Threads: each call is one write(2). */
 #pragma once
 #include "core/err.h"
 #include "core/slice.h"
