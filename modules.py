@@ -173,6 +173,7 @@ MODULES = {
         ca_document
         ca_users
         capture
+        capture_stream
         cmd_ca
         cmd_check
         cmd_ctl
