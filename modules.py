@@ -211,6 +211,7 @@ MODULES = {
         wire_build_core
         wire_build_stun
         wire_line
+        wire_meaning
         wire_text
     '''),
 }

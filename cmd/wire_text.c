@@ -2,12 +2,11 @@
 /* wire_text.c - see wire_text.h.  The JSON of codec/show, laid out: so a new structure of msgs.def
  * can be printed as soon as it is listed. */
 #include "cmd/wire_text.h"
+#include "cmd/wire_meaning.h"
 #include "codec/content.h"
 #include "codec/frame.h"
 #include "codec/stun.h"
 #include <inttypes.h>
-#include <jansson.h>
-#include <stdlib.h>
 
 enum {
     STEP = 2,
@@ -45,35 +44,6 @@ static void put_name(const struct wire_text *t, unsigned indent, const char *nam
     (void)fprintf(t->to, "%*s", len < NAME_WIDTH ? (int)(NAME_WIDTH - len) : 1, "");
 }
 
-/* ---- what numbers mean ---- */
-
-static const char *kind_name(json_int_t kind)
-{
-    static const struct {
-        uint32_t kind;
-        const char *name;
-    } names[] = {{0x1, "SIP-REGISTRATION"},     {0x2, "TURN-SERVICE"},
-                 {0x3, "CERTIFICATE_BY_NODE"},  {0x4, "ACCESS-CONTROL-LIST"},
-                 {0x10, "CERTIFICATE_BY_USER"}, {0x104, "REDIR"}};
-    for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
-        if (kind == names[i].kind) {
-            return names[i].name;
-        }
-    }
-    return NULL;
-}
-
-static const char *meaning(const char *name, json_int_t v)
-{
-    if (strcmp(name, "message_code") == 0) {
-        return content_name((uint16_t)v);
-    }
-    if (strcmp(name, "error_code") == 0) {
-        return content_error_name((uint16_t)v);
-    }
-    return strcmp(name, "kind") == 0 ? kind_name(v) : NULL;
-}
-
 /* ---- scalars ---- */
 
 /* Text where the bytes are one, else hex; long ones cut short. */
@@ -104,13 +74,14 @@ static void put_bytes(const struct wire_text *t, const char *hex)
     }
 }
 
-static void put_scalar(const struct wire_text *t, const char *name, const json_t *v)
+static void put_scalar(const struct wire_text *t, const json_t *parent, const char *name,
+                       const json_t *v)
 {
     const char *text = json_string_value(v);
     if (json_is_boolean(v) || json_is_null(v)) {
         (void)fputs(json_is_true(v) ? "true" : json_is_false(v) ? "false" : "-", t->to);
     } else if (json_is_integer(v)) {
-        const char *what = meaning(name, json_integer_value(v));
+        const char *what = wire_meaning_number(parent, name, json_integer_value(v));
         (void)fprintf(t->to, "%" JSON_INTEGER_FORMAT, json_integer_value(v));
         if (what != NULL) {
             (void)fputs("  ", t->to);
@@ -161,8 +132,8 @@ static bool put_flat(const struct wire_text *t, const json_t *v)
     return true;
 }
 
-static void put_value(const struct wire_text *t, const char *name, json_t *v, unsigned indent,
-                      unsigned depth);
+static void put_value(const struct wire_text *t, const json_t *parent, const char *name, json_t *v,
+                      unsigned indent, unsigned depth);
 
 static void put_members(const struct wire_text *t, json_t *o, unsigned indent, unsigned depth)
 {
@@ -170,7 +141,7 @@ static void put_members(const struct wire_text *t, json_t *o, unsigned indent, u
     json_t *v = NULL;
     json_object_foreach(o, name, v)
     {
-        put_value(t, name, v, indent, depth);
+        put_value(t, o, name, v, indent, depth);
     }
 }
 
@@ -191,15 +162,15 @@ static void put_list(const struct wire_text *t, const char *name, json_t *list, 
         }
         (void)fputc(' ', t->to);
         if (!put_flat(t, v)) {
-            put_scalar(t, name, v);
+            put_scalar(t, NULL, name, v);
         }
         (void)fputc('\n', t->to);
     }
 }
 
 /* `name` and its value, on one line or more. */
-static void put_value(const struct wire_text *t, const char *name, json_t *v, unsigned indent,
-                      unsigned depth)
+static void put_value(const struct wire_text *t, const json_t *parent, const char *name, json_t *v,
+                      unsigned indent, unsigned depth)
 {
     if (json_is_object(v) && !is_flat(v) && depth < DEPTH_CAP) {
         indent_by(t, indent);
@@ -214,7 +185,7 @@ static void put_value(const struct wire_text *t, const char *name, json_t *v, un
         return;
     }
     if (!put_flat(t, v)) {
-        put_scalar(t, name, v);
+        put_scalar(t, parent, name, v);
     }
     (void)fputc('\n', t->to);
 }
@@ -244,10 +215,15 @@ static void put_fault(const struct wire_text *t, const char *type, struct slice 
 
 /* ---- one structure ---- */
 
-const char *wire_text_guess(struct slice bytes)
+static bool is_message(struct slice bytes)
 {
     static const uint8_t token[] = {0xd2, 0x45, 0x4c, 0x4f};
-    if (slice_is_equal(slice_sub(bytes, 0, 4), slice_of(token, 4))) {
+    return slice_is_equal(slice_sub(bytes, 0, 4), slice_of(token, 4));
+}
+
+const char *wire_text_guess(struct slice bytes)
+{
+    if (is_message(bytes)) {
         return "Message";
     }
     if (stun_is_message(bytes)) {
@@ -257,29 +233,35 @@ const char *wire_text_guess(struct slice bytes)
     return is_frame ? "FramedMessage" : NULL;
 }
 
-/* The decoded object, or NULL with the fault.  Does not give up for want of room. */
-static json_t *decode(const struct show_context *context, const char *type, struct slice bytes,
-                      struct show_fault *fault)
+/* Its header reads and says a length that is that of `bytes`, but it is not a whole message. */
+static bool is_fragment(const struct show_context *context, struct slice bytes, struct fwd *h)
 {
-    json_t *o = NULL;
-    enum err e = ERR_TOO_LARGE;
-    for (size_t room = 4096 + 16 * bytes.len; e == ERR_TOO_LARGE; room *= 2) {
-        char *text = malloc(room);
-        CHECK(text != NULL);
-        struct wr w = wr_init(text, room);
-        e = show_json(context, slice_text(type), bytes, &w, fault);
-        o = e == ERR_OK ? json_loadb(text, wr_len(&w), 0, NULL) : NULL;
-        free(text);
-    }
-    CHECK(e == ERR_MALFORMED || o != NULL); /* callers know the type */
-    return o;
+    return fwd_decode_header(bytes, &context->params, h) == ERR_OK && !fwd_is_whole(h) &&
+           h->length == bytes.len;
+}
+
+/* Its ForwardingHeader, and how much of the rest it carries. */
+static enum err print_fragment(const struct wire_text *t, const struct show_context *context,
+                               const struct fwd *h, struct slice bytes, unsigned indent)
+{
+    enum err e = wire_text_print(t, context, "ForwardingHeader",
+                                 slice_sub(bytes, 0, h->header_bytes), indent);
+    indent_by(t, indent);
+    put(t, COLOUR_STRONG, "fragment");
+    (void)fprintf(t->to, "  %zu bytes of payload, from byte %u of the whole one on%s\n",
+                  h->payload.len, fwd_offset(h), fwd_is_last(h) ? ", the last" : "");
+    return e;
 }
 
 enum err wire_text_print(const struct wire_text *t, const struct show_context *context,
                          const char *type, struct slice bytes, unsigned indent)
 {
     struct show_fault fault = {REJECT_NONE, 0};
-    json_t *o = decode(context, type, bytes, &fault);
+    struct fwd header;
+    if (strcmp(type, "Message") == 0 && is_fragment(context, bytes, &header)) {
+        return print_fragment(t, context, &header, bytes, indent);
+    }
+    json_t *o = wire_meaning_decode(context, type, bytes, &fault);
     if (o == NULL) {
         put_fault(t, type, bytes, &fault, indent);
         return ERR_MALFORMED;
@@ -296,10 +278,11 @@ enum err wire_text_print(const struct wire_text *t, const struct show_context *c
     }
     struct frame frame;
     bool is_data = strcmp(type, "FramedMessage") == 0 && frame_decode(bytes, &frame) == ERR_OK &&
-                   frame.type == FRAME_DATA && wire_text_guess(frame.message) != NULL;
+                   frame.type == FRAME_DATA && is_message(frame.message);
     if (is_data) {
         (void)json_object_del(fields, "message");
     }
+    wire_meaning_unfold(context, fields);
     put_members(t, fields, indent + STEP, 0);
     if (is_data) {
         e = wire_text_print(t, context, "Message", frame.message, indent + STEP);
@@ -327,14 +310,13 @@ static enum err put_message(const struct wire_text *t, const struct show_context
     struct fwd h;
     struct content c;
     struct slice rest;
-    if (fwd_decode_header(bytes, &context->params, &h) == ERR_OK && !fwd_is_whole(&h)) {
+    if (is_fragment(context, bytes, &h)) {
         (void)fprintf(t->to, "fragment of %016" PRIx64 " at %u, %zu bytes%s", h.transaction_id,
-                      h.fragment & FWD_FRAGMENT_OFFSET, h.payload.len,
-                      (h.fragment & FWD_FRAGMENT_LAST) != 0 ? ", the last" : "");
+                      fwd_offset(&h), h.payload.len, fwd_is_last(&h) ? ", the last" : "");
         put_destination(t, &h, &context->params);
         return ERR_OK;
     }
-    json_t *o = decode(context, "Message", bytes, &fault);
+    json_t *o = wire_meaning_decode(context, "Message", bytes, &fault);
     if (o == NULL) {
         char what[160];
         (void)snprintf(what, sizeof(what), "Message refused at byte %zu of %zu: %s", fault.offset,
