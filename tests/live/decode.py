@@ -103,8 +103,10 @@ def encode_says_where():
         'class': 0, 'method': 1, 'transaction_id': '00' * 12, 'attributes': [
             {'type': 0x20, 'xor_mapped_address': {'family': 1, 'port': 70000,
                                                   'address': '192.0.2.1'}}]}}
+
     def value(f):
         return f['kind_data'][place]['values'][0]
+
     cases = (
         (changed(message, lambda f: f['header'].update(ttl=256)), 'header.ttl: '),
         (changed(message, lambda f: f['header'].update(surplus=1)),
@@ -308,7 +310,7 @@ def captures_are_read():
 
 
 def raw_capture(directory, packets, protocol=6):
-    """A capture of (sequence number, bytes), from port 40000 to 6084; UDP: the number is for naught."""
+    """A capture of (sequence number, bytes), from port 40000 to 6084; UDP has no use for it."""
     path = os.path.join(directory, 'raw.pcap')
     with open(path, 'wb') as f:
         f.write(struct.pack('=IHHiIII', 0xa1b2c3d4, 2, 4, 0, 0, 65535, 101))
@@ -345,7 +347,7 @@ def pcap(path, items, refused=0, other=0, gaps=0):
 
 
 def early_segments_wait():
-    """Segments that changed places, came twice, or overlap: nothing is lost; across the wrap too."""
+    """Segments that changed places, came twice, or overlap: nothing is lost, nor at the wrap."""
     stream, _ = framed_stream(12)
     for first in (1000, 2 ** 32 - 3000):
         cut = [(first + i, stream[i:i + 500]) for i in range(0, len(stream), 500)]
@@ -358,8 +360,8 @@ def early_segments_wait():
         with tempfile.TemporaryDirectory() as scratch:
             for order in (swapped, late, twice, overlap):
                 rows, _ = pcap(raw_capture(scratch, order), 24)
-                check([row.split()[5] for row in rows.splitlines()] == ['data', 'ack'] * 12,
-                      rows)
+                what = [row.split()[5] for row in rows.splitlines()]
+                check(what == ['data', 'ack'] * 12, rows)
 
 
 def reading_goes_on_behind_a_gap():
