@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* stun_auth.h - message integrity of STUN with a key that both ends know (RFC 8489 9.1, 14.5, 14.6).
- * For the connectivity checks of ICE, which the node does not do yet.
+/* stun_auth.h - message integrity of STUN with a key that both ends know (RFC 8489 9.1, 14.5,
+ * 14.6).  For the connectivity checks of ICE, which the node does not do yet.
  *
  * The key of a short-term credential is the password as it is: the passwords of ICE are ASCII, on
  * which OpaqueString changes nothing.  (For a long-term credential it is the hash of 9.2.2.)

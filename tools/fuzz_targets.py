@@ -17,8 +17,8 @@ CODEC = Target(max_len=4096, timeout_s=5, rss_mb=256, malloc_mb=16, files=300, k
                is_fast=True)
 STATEFUL = Target(max_len=4096, timeout_s=10, rss_mb=512, malloc_mb=64, files=1000, kib=400,
                   is_fast=False)
-# Headers and messages: room for more list entries than are accepted, and for every structure; longer
-# inputs find nothing else and take their time.
+# Headers and messages: room for more list entries than are accepted, and for every structure;
+# longer inputs find nothing else and take their time.
 SPECIAL = {
     'fuzz_fwd': CODEC._replace(max_len=1024),
     'fuzz_message': CODEC._replace(max_len=2048),
