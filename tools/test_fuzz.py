@@ -238,8 +238,9 @@ class Tools(unittest.TestCase):
         before = stamps()
         for name in ('fuzz_corpus.py', 'fuzz_sources.py'):
             for words, code in ((['--help'], 0), (['--nonsense'], 2)):
-                ran = subprocess.run([sys.executable, os.path.join(tree.TOP, 'tools', name), *words],
-                                     capture_output=True, text=True)
+                program = os.path.join(tree.TOP, 'tools', name)
+                ran = subprocess.run([sys.executable, program, *words], capture_output=True,
+                                     text=True)
                 self.assertEqual(ran.returncode, code, ran.stderr)
                 self.assertTrue((ran.stdout + ran.stderr).startswith('usage: ' + name), ran.stdout)
         self.assertEqual(stamps(), before)

@@ -416,7 +416,8 @@ def test_verify_says_what_is_wrong_with_a_line():
              'trust: root 1 is not a certificate': {'trust': ['00']},
              'trust: root 2 is not a certificate': {'trust': [good['trust'][0], '']}}
     times = ['2026-02-30T00:00:00Z', '2025-02-29T00:00:00Z', '2026-04-31T12:00:00+01:00',
-             '2026-00-10T00:00:00Z', '2026-1-1T00:00:00Z', ' 2026-01-01T00:00:00Z', '2026-11-23t00:00:00Z',
+             '2026-00-10T00:00:00Z', '2026-1-1T00:00:00Z', ' 2026-01-01T00:00:00Z',
+             '2026-11-23t00:00:00Z',
              '2026-01-01T00:00:00.Z', '2026-01-01T00:00:00+1:00', '2026-01-01T24:00:00Z']
     lines = [json.dumps({**good, **change}).encode() for change in wrong.values()]
     lines += [json.dumps({**good, 'at': at}).encode() for at in times]
@@ -444,7 +445,7 @@ def test_verify_tells_people_what_to_give():
             pass
         wrong = [([good['hex']], 'give --trust FILE'),
                  ([message], 'give --trust FILE'),
-                 (['00', '--trust', root], 'neither a RELOAD message nor a certificate: 00: give'),
+                 (['00', '--trust', root], 'neither a RELOAD message nor a certificate: 00'),
                  (['00'], 'give a RELOAD message or a certificate'),
                  ([empty, '--trust', root], 'empty'),
                  ([key, '--trust', root], 'PEM text without a certificate'),
