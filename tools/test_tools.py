@@ -363,9 +363,9 @@ class Benchmarks(Planted):
         self.assertEqual(count_instructions.read_dump(dump), ('fwd/decode', 3200))
         self.assertIsNone(count_instructions.read_dump('desc: Trigger: Program termination\n'))
         self.assertEqual(count_instructions.compare({'a': 102.0}, {'a': 100.0}), (1, []))
-        for now in ({'a': 104.0}, {'a': 96.0}, {}, {'a': 100.0, 'b': 1.0}):
-            self.assertNamed(count_instructions.compare(now, {'a': 100.0})[1],
-                             'b: is not recorded' if 'b' in now else 'a: ')
+        for counted in ({'a': 104.0}, {'a': 96.0}, {}, {'a': 100.0, 'b': 1.0}):
+            self.assertNamed(count_instructions.compare(counted, {'a': 100.0})[1],
+                             'b: is not recorded' if 'b' in counted else 'a: ')
 
     def test_verdict(self):
         work = bench_check.Work('w', 'a work', 'f', 2.0)
