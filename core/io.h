@@ -41,10 +41,15 @@ struct io_event {
 enum io_listener {
     IO_LISTEN_OVERLAY,     /* TCP: RELOAD trunks of this shard's peer */
     IO_LISTEN_OVERLAY_SIP, /* TCP: AppAttach connections (TLS, then SIP) */
+    IO_LISTEN_OVERLAY_UDP, /* UDP: RELOAD datagram links of this shard's peer */
     IO_LISTEN_SIP_UDP,     /* phones */
     IO_LISTEN_SIP_TCP,
     IO_LISTENER_COUNT
 };
+static inline bool io_listener_is_datagram(uint16_t listener)
+{
+    return listener == IO_LISTEN_OVERLAY_UDP || listener == IO_LISTEN_SIP_UDP;
+}
 
 /* What one shard mails to another. */
 enum io_mail {

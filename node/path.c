@@ -227,6 +227,7 @@ static void on_accepted(struct turn *t, struct node *n, const struct io_event *e
         }
         record(n, event->conn, NODE_OWNER_PHONE, user);
         return;
+    case IO_LISTEN_OVERLAY_UDP:
     case IO_LISTEN_SIP_UDP:
     case IO_LISTENER_COUNT:
         break;
@@ -339,7 +340,7 @@ void path_on_event(struct turn *t, struct node *n, const struct io_event *event)
         on_closed(t, n, event);
         return;
     case IO_DATAGRAM:
-        if (n->sip != NULL) {
+        if (n->sip != NULL && event->listener == IO_LISTEN_SIP_UDP) {
             sip_on_datagram(t, n->sip, &event->remote, event->data, event->data_len);
         }
         return;

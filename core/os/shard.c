@@ -27,6 +27,7 @@ struct shard_group {
 static const char *const listener_names[IO_LISTENER_COUNT] = {
     [IO_LISTEN_OVERLAY] = "overlay",
     [IO_LISTEN_OVERLAY_SIP] = "overlay-sip",
+    [IO_LISTEN_OVERLAY_UDP] = "overlay-udp",
     [IO_LISTEN_SIP_UDP] = "sip-udp",
     [IO_LISTEN_SIP_TCP] = "sip-tcp",
 };
@@ -119,7 +120,7 @@ static enum err bind_all(struct shard *s, char *problem)
         if (l->address.family == 0) {
             continue;
         }
-        bool is_datagram = i == IO_LISTEN_SIP_UDP;
+        bool is_datagram = io_listener_is_datagram((uint16_t)i);
         int fd = is_datagram ? sock_datagram(&l->address, l->is_reuseport, s->wants_uring)
                              : sock_listen(&l->address, l->is_reuseport, s->wants_uring);
         if (fd < 0) {

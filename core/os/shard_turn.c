@@ -71,7 +71,7 @@ void shard_turn_start(struct shard *s)
         if (s->fds[i] < 0) {
             continue;
         }
-        if (i == IO_LISTEN_SIP_UDP) {
+        if (io_listener_is_datagram(i)) {
             udp_start(&s->udp, i, s->fds[i]);
         } else {
             driver_accept(&s->driver, i, s->fds[i]);
