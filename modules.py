@@ -53,6 +53,7 @@ MODULES = {
         sip_lex
         sip_msg
         sip_parser
+        sip_scan
         sip_uri
         sip_write
         stored
@@ -246,6 +247,7 @@ UNIT_TESTS = {
         test_sip_lex
         test_sip_msg
         test_sip_parser
+        test_sip_scan
         test_sip_uri
         test_sip_write
         test_stored
