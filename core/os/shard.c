@@ -25,10 +25,8 @@ struct shard_group {
 };
 
 static const char *const listener_names[IO_LISTENER_COUNT] = {
-    [IO_LISTEN_OVERLAY] = "overlay",
-    [IO_LISTEN_OVERLAY_SIP] = "overlay-sip",
-    [IO_LISTEN_OVERLAY_UDP] = "overlay-udp",
-    [IO_LISTEN_SIP_UDP] = "sip-udp",
+    [IO_LISTEN_OVERLAY] = "overlay",         [IO_LISTEN_OVERLAY_SIP] = "overlay-sip",
+    [IO_LISTEN_OVERLAY_UDP] = "overlay-udp", [IO_LISTEN_SIP_UDP] = "sip-udp",
     [IO_LISTEN_SIP_TCP] = "sip-tcp",
 };
 
