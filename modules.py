@@ -68,6 +68,9 @@ MODULES = {
         link_table
         local
         peer_auth
+        rtt
+        sr
+        sr_window
         stream_tls
         stun_auth
         tls_boring
@@ -141,6 +144,7 @@ MODULES = {
     'sim': names('''
         checker
         crypto_fake
+        narrow
         net
         queue
         scenario
@@ -256,6 +260,7 @@ UNIT_TESTS = {
         test_frame_io
         test_link
         test_link_table
+        test_sr
         test_stream_tls
         test_stun_auth
         test_tls_boring

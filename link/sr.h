@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* sr.h - simple reliability of one datagram link (RFC 6940 6.6.2, 6.6.3), windowed, both directions.
+/* sr.h - simple reliability of one datagram link (RFC 6940 6.6.2, 6.6.3), windowed, both
+ * directions.
  *
  * 6.6.3 leaves the sender's algorithm open; ours is a window with slow start and AIMD, paced, with
  * the timers of RFC 6298 (RFC 8085 3.1; A-32), and it works with peers that stop and wait, that
@@ -30,6 +31,7 @@
 #include "codec/frame.h"
 #include "core/turn.h"
 #include "link/rtt.h"
+#include "link/sr_window.h"
 
 enum {
     SR_TRANSMISSIONS = 8, /* of one message, those on account of later ACKs included */
@@ -99,25 +101,17 @@ struct sr {
     uint32_t next_sequence;
     uint64_t sent_count; /* transmissions: what was ever sent, across the wrap */
 
-    /* congestion control */
-    uint32_t window_bytes;
-    uint32_t threshold_bytes; /* slow start below it */
-    uint32_t recover;         /* losses before this number belong to the last reduction */
-    uint32_t reorder;         /* later frames acknowledged until one counts as lost */
-    uint32_t undo_window_bytes;
-    uint32_t undo_threshold_bytes;
-    uint32_t timeouts; /* in a row, nothing acknowledged in between */
-    bool is_recovering;
-    bool is_limited; /* the window, not want of messages, held sr_next back */
-    bool is_bitmap_trusted;
-    bool is_dead;
-
-    /* time */
-    uint64_t progress_us; /* last ACK of something new, or last timeout */
+    uint32_t acked_top; /* highest number acknowledged */
+    struct sr_window congestion;
+    uint32_t recover;     /* what is lost with a number before this belongs to the last cut */
+    uint32_t reorder;     /* later frames acknowledged until one counts as lost */
+    uint32_t cut_losses;  /* lost by the last cut and not yet seen to have arrived */
+    uint32_t timeouts;    /* in a row, nothing acknowledged in between */
+    uint64_t progress_us; /* last ACK of something new */
     uint64_t active_us;   /* last transmission */
-    uint64_t pace_us;     /* when pace_bytes was right */
-    uint64_t pace_rate;   /* bytes in 1024 us; 0 = not paced */
-    uint64_t pace_bytes;  /* may leave at once */
+    bool is_recovering;
+    bool is_limited;        /* window or pace, not want of messages, ended the last sr_next */
+    bool is_bitmap_trusted; /* */
 };
 
 /* One frame to transmit now; `frame` (header and message) is valid until the next call. */
@@ -157,7 +151,8 @@ enum err sr_queue(struct turn *t, struct sr *sr, struct msgbuf *buf) MUST_USE;
 /* The next frame that may leave now, false when there is none (now). */
 bool sr_next(struct turn *t, struct sr *sr, struct sr_frame *out);
 
-/* When sr_on_time and sr_next want to be called, not later; UINT64_MAX: not before the next input. */
+/* When sr_on_time and sr_next want to be called, not later; UINT64_MAX: not before the next input.
+ */
 uint64_t sr_next_us(const struct sr *sr);
 /* Time has passed; harmless when called early. */
 void sr_on_time(struct turn *t, struct sr *sr);
