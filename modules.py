@@ -319,6 +319,7 @@ WIDE_TESTS = {
     'tests/model': names('''
         test_frag_model
         test_made
+        test_sr_model
         test_store_model
     '''),
     'tests/scenario': names('''

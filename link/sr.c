@@ -204,11 +204,17 @@ void sr_put_ack(struct sr *sr, uint8_t out[FRAME_ACK_BYTES])
 
 /* ---- sending ---- */
 
+static bool is_too_slow(const struct turn *t, const struct sr *sr)
+{
+    return sr->waiting.first != NULL &&
+           t->now_us - message_of(sr->waiting.first)->queued_us >= sr->limits.wait_us;
+}
+
 enum err sr_queue(struct turn *t, struct sr *sr, struct msgbuf *buf)
 {
     CHECK(buf->refs == 1 && buf->start >= SR_HEADROOM);
     bool is_full = sr->frames >= sr->limits.queue_frames ||
-                   buf->cap > sr->limits.queue_bytes - min_u64(sr->bytes, sr->limits.queue_bytes);
+                   (uint64_t)sr->bytes + buf->cap > sr->limits.queue_bytes || is_too_slow(t, sr);
     if (is_full || sr_state(sr) == SR_DEAD) {
         metric_add(t->metrics, METRIC_link_queue_full, is_full);
         msgbuf_release(t->buffers, buf);

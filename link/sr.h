@@ -62,6 +62,10 @@ struct sr_limits {
     uint32_t flight_frames; /* sent and not acknowledged: ceiling of the window; default 256 */
     uint32_t queue_frames;  /* queued or sent and not acknowledged; default 512 */
     uint32_t queue_bytes;   /* the same in bytes of buffers (msgbuf.cap); default 2 MiB */
+    /* Nothing more is queued while the oldest message has waited for so long that its originator is
+     * about to repeat it: whoever has it goes another way, or says that we are busy.  Below the
+     * overlay-reliability-timer; default 1.5 s. */
+    uint32_t wait_us;
     /* The same message within this time is a retransmission of the neighbor (A-33); must be below
      * the overlay-reliability-timer, at which the originator repeats it; default 1.5 s. */
     uint32_t repeat_us;
@@ -71,6 +75,7 @@ struct sr_limits {
     ((struct sr_limits){.flight_frames = 256,                                                      \
                         .queue_frames = 512,                                                       \
                         .queue_bytes = 2 * 1024 * 1024,                                            \
+                        .wait_us = 1500 * 1000,                                                    \
                         .repeat_us = 1500 * 1000})
 
 struct sr_list {
@@ -146,7 +151,7 @@ void sr_put_ack(struct sr *sr, uint8_t out[FRAME_ACK_BYTES]);
 enum err sr_on_ack(struct turn *t, struct sr *sr, uint32_t sequence, uint32_t received) MUST_USE;
 
 /* Queues the message in `buf` and takes it over (also on error it is not the caller's any more).
- * ERR_LIMIT: the queue is full.  ERR_CLOSED: the link is dead. */
+ * ERR_LIMIT: the queue is full, or too slow.  ERR_CLOSED: the link is dead. */
 enum err sr_queue(struct turn *t, struct sr *sr, struct msgbuf *buf) MUST_USE;
 /* The next frame that may leave now, false when there is none (now). */
 bool sr_next(struct turn *t, struct sr *sr, struct sr_frame *out);

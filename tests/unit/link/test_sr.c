@@ -501,7 +501,7 @@ Test(sr, forgets_the_window_when_idle)
 Test(sr, bounds_its_queue)
 {
     struct sr_limits limits = {
-        .flight_frames = 8, .queue_frames = 20, .queue_bytes = 15 * 2304, .repeat_us = 1000};
+        .flight_frames = 8, .queue_frames = 20, .queue_bytes = 15 * 2304, .wait_us = 5000};
     begin_with(&limits);
     for (uint32_t i = 0; i < 15; i++) {
         cr_assert_eq(queue_one(i, 10), ERR_OK);
@@ -521,6 +521,19 @@ Test(sr, bounds_its_queue)
     end();
 }
 
+/* Nobody is told that a message is on its way when the way takes longer than they wait. */
+Test(sr, refuses_when_the_queue_is_slow)
+{
+    begin();
+    queue(0, 20);
+    drain();
+    turn.now_us += sr.limits.wait_us - 1;
+    cr_assert_eq(queue_one(20, 400), ERR_OK);
+    turn.now_us++;
+    cr_assert_eq(queue_one(21, 400), ERR_LIMIT);
+    end();
+}
+
 /* Oldest first, each as it was queued. */
 Test(sr, gives_back_in_order)
 {
@@ -536,6 +549,80 @@ Test(sr, gives_back_in_order)
         msgbuf_release(&pool, buf);
     }
     end();
+}
+
+static uint32_t length_of(const struct sr_list *list)
+{
+    uint32_t length = 0;
+    for (const struct msgbuf *buf = list->first; buf != NULL; buf = buf->next) {
+        length++;
+    }
+    return length;
+}
+
+/* Whatever the peer says: what is counted is what is there, and nothing stays behind. */
+Test(sr, survives_any_peer)
+{
+    struct sr_limits limits = {.flight_frames = 64,
+                               .queue_frames = 100,
+                               .queue_bytes = 90 * 2304,
+                               .wait_us = 1500 * MS,
+                               .repeat_us = 100 * MS};
+    for (uint32_t life = 0; life < 200; life++) {
+        begin_with(&limits);
+        rng_init(&rng, life);
+        sr.next_sequence = (uint32_t)rng_next(&rng);
+        sr.acked_top = sr.next_sequence - 1;
+        sr.sent_count = rng_below(&rng, 3) * 1000;
+        sr.is_bitmap_trusted = life % 2 == 0;
+        for (uint32_t step = 0; step < 1000; step++) {
+            uint32_t near = sr.next_sequence - (uint32_t)rng_below(&rng, 100) + 10;
+            uint32_t any = rng_below(&rng, 50) == 0 ? (uint32_t)rng_next(&rng) : near;
+            uint32_t bits = (uint32_t)(rng_next(&rng) & rng_next(&rng)) & ~1u;
+            struct sr_frame out;
+            switch (rng_below(&rng, 6)) {
+            case 0:
+                if (queue_one(step, 10 + rng_below(&rng, 1400)) != ERR_OK) {
+                    turn.now_us += 10 * MS;
+                }
+                break;
+            case 1:
+                while (rng_below(&rng, 4) > 0 && sr_next(&turn, &sr, &out)) {}
+                break;
+            case 2:
+                if (sr_on_ack(&turn, &sr, any, rng_below(&rng, 2) == 0 ? bits : 0) != ERR_OK) {
+                    turn.now_us += 1;
+                }
+                break;
+            case 3:
+                if (receive(any) == SR_STALE) {
+                    turn.now_us += 1;
+                }
+                break;
+            case 4:
+                while (sr_owes_ack(&sr, rng_below(&rng, 2) == 0)) {
+                    uint8_t bytes[FRAME_ACK_BYTES];
+                    sr_put_ack(&sr, bytes);
+                }
+                break;
+            default:
+                turn.now_us += rng_below(&rng, 20 * MS);
+                sr_on_time(&turn, &sr);
+            }
+            /* As long as a message waits for something, a timer runs. */
+            bool is_waiting = sr.frames > 0 && sr_state(&sr) != SR_DEAD;
+            cr_assert_eq(sr_next_us(&sr) != UINT64_MAX, is_waiting);
+            uint32_t flying = length_of(&sr.flight);
+            cr_assert_eq(flying, sr.flight_frames);
+            cr_assert_eq(flying + length_of(&sr.lost) + length_of(&sr.waiting), sr.frames);
+            cr_assert_eq(pool.in_use[0], sr.frames);
+            cr_assert_leq(sr.frames, 90);
+            cr_assert_leq(flying, 64);
+            cr_assert_geq(sr.congestion.bytes, SR_WINDOW_FRAME);
+            cr_assert_leq(sr.congestion.bytes, 64 * SR_WINDOW_FRAME);
+        }
+        end();
+    }
 }
 
 /* It counts for each idle link. */
