@@ -296,6 +296,7 @@ UNIT_TESTS = {
         test_overlay_doc_accept
     '''),
     'tests/unit/sim': names('''
+        test_narrow
     '''),
     'tests/unit/cmd': names('''
         test_batch

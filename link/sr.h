@@ -4,7 +4,8 @@
  *
  * 6.6.3 leaves the sender's algorithm open; ours is a window with slow start and AIMD, paced, with
  * the timers of RFC 6298 (RFC 8085 3.1; A-32), and it works with peers that stop and wait, that
- * acknowledge each frame by itself, or that set all bits of every bitmap (A-31).
+ * acknowledge each frame by itself, or that set all bits of every bitmap (A-31).  (The pause of 10
+ * ms after each ACK is a rule of the stop-and-wait algorithm, LK-4e; pacing takes its place.)
  *
  * Each transmission has a sequence number of its own, retransmissions too.  So an ACK names one
  * transmission, every ACK gives a round trip time, and a retransmission that was not needed is

@@ -2,7 +2,13 @@
 /* sr_window.c - see sr_window.h. */
 #include "link/sr_window.h"
 
-enum { WINDOW_MIN = 2 * SR_WINDOW_FRAME, BURST_MIN = SR_WINDOW_BURST_FRAMES * SR_WINDOW_FRAME };
+enum {
+    WINDOW_MIN = 2 * SR_WINDOW_FRAME,
+    BURST_MIN = SR_WINDOW_BURST_FRAMES * SR_WINDOW_FRAME,
+    RATE_BITS = 20,
+    ELAPSED_MAX_US = 1 << 24, /* both together within 64 bits: */
+};
+static const uint64_t rate_max = (uint64_t)1 << 39;
 
 void sr_window_init(struct sr_window *w, uint32_t max_frames)
 {
@@ -24,7 +30,7 @@ static bool is_slow_start(const struct sr_window *w)
 
 static uint64_t burst(const struct sr_window *w)
 {
-    return max_u64(BURST_MIN, w->rate * SR_WINDOW_BURST_US / 1024);
+    return max_u64(BURST_MIN, w->rate * SR_WINDOW_BURST_US >> RATE_BITS);
 }
 
 /* Twice what the window says in slow start, so that it can grow; else a quarter more, so that it is
@@ -32,8 +38,9 @@ static uint64_t burst(const struct sr_window *w)
 static void set_rate(struct sr_window *w)
 {
     if (w->rtt_us != 0) {
-        uint64_t gain = is_slow_start(w) ? 2048 : 1280;
-        w->rate = max_u64(1, w->bytes * gain / w->rtt_us);
+        uint64_t rate = ((uint64_t)w->bytes << RATE_BITS) / w->rtt_us;
+        rate += is_slow_start(w) ? rate : rate / 4;
+        w->rate = min_u64(max_u64(1, rate), rate_max);
     }
 }
 
@@ -103,15 +110,13 @@ HOT bool sr_window_is_due(struct sr_window *w, uint32_t charge, uint64_t now_us)
         return true;
     }
     if (now_us > w->credit_us) {
-        /* The elapsed time is cut so that the product stays small. */
-        uint64_t elapsed_us = min_u64(now_us - w->credit_us, UINT32_MAX);
-        uint64_t more = elapsed_us * min_u64(w->rate, UINT32_MAX) / 1024;
+        uint64_t more = min_u64(now_us - w->credit_us, ELAPSED_MAX_US) * w->rate >> RATE_BITS;
         if (more > 0) { /* else the little that is due is not forgotten */
             w->credit = min_u64(w->credit + more, burst(w));
             w->credit_us = now_us;
         }
     }
-    return w->credit >= charge;
+    return w->credit >= min_u64(charge, BURST_MIN / 2); /* a frame may exceed every burst */
 }
 
 HOT void sr_window_spend(struct sr_window *w, uint32_t charge)
@@ -126,5 +131,5 @@ uint64_t sr_window_due_us(const struct sr_window *w, uint64_t charge)
     if (w->rate == 0 || w->credit >= want) {
         return w->credit_us;
     }
-    return w->credit_us + ((want - w->credit) * 1024 + w->rate - 1) / w->rate;
+    return w->credit_us + (((want - w->credit) << RATE_BITS) + w->rate - 1) / w->rate;
 }

@@ -27,7 +27,7 @@ struct sr_window {
     uint32_t undo_bytes; /* as it was before the last cut; 0 = nothing to undo */
     uint32_t undo_threshold;
     uint32_t rtt_us;    /* of the last rate; 0 = none yet, not paced */
-    uint64_t rate;      /* bytes in 1024 us */
+    uint64_t rate;      /* bytes in 2^20 us */
     uint64_t credit;    /* bytes that may leave at once */
     uint64_t credit_us; /* when that was right */
 };
@@ -46,8 +46,8 @@ void sr_window_undo(struct sr_window *w);
 /* Nothing was in flight for a while: what the window says is old (RFC 5681 4.1, RFC 7661). */
 void sr_window_on_idle(struct sr_window *w, uint64_t idle_us, uint64_t rto_us);
 
-/* Would the pace let `charge` bytes leave now?  Brings the credit up to date. */
+/* Would the pace let a frame of `charge` leave now?  Brings the credit up to date. */
 bool sr_window_is_due(struct sr_window *w, uint32_t charge, uint64_t now_us);
 void sr_window_spend(struct sr_window *w, uint32_t charge);
-/* When a worthwhile part of `charge` bytes may leave. */
+/* When a worthwhile part of `charge` bytes, of several frames, may leave. */
 uint64_t sr_window_due_us(const struct sr_window *w, uint64_t charge);

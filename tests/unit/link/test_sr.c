@@ -5,7 +5,7 @@
 #include <criterion/criterion.h>
 #include <stdlib.h>
 
-enum { BUFFERS = 600, MS = 1000 };
+enum { BUFFERS = 600, LARGE = 16, MS = 1000 };
 
 static struct arena arena;
 static struct msgbuf_pool pool;
@@ -16,9 +16,9 @@ static struct sr sr;
 
 static void begin_with(const struct sr_limits *limits)
 {
-    size_t bytes = (size_t)BUFFERS * (2048 + 256 + 64) + 4096;
+    size_t bytes = (size_t)BUFFERS * (2048 + 256 + 64) + (size_t)LARGE * (18432 + 256 + 64) + 4096;
     arena_init(&arena, calloc(1, bytes), bytes);
-    msgbuf_pool_init(&pool, &arena, BUFFERS, 0);
+    msgbuf_pool_init(&pool, &arena, BUFFERS, LARGE);
     rng_init(&rng, 7);
     memset(&metrics, 0, sizeof(metrics));
     turn = (struct turn){.now_us = 1000000, .rng = &rng, .buffers = &pool, .metrics = &metrics};
@@ -34,7 +34,7 @@ static void begin(void)
 static void end(void)
 {
     sr_fini(&turn, &sr);
-    cr_assert_eq(pool.in_use[0], 0);
+    cr_assert_eq(pool.in_use[0] + pool.in_use[1], 0);
     free(arena.base);
 }
 
@@ -483,6 +483,30 @@ Test(sr, spreads_what_the_window_allows)
     end();
 }
 
+/* Frames larger than the first window, the pace and a burst allow leave one by one. */
+Test(sr, sends_frames_of_any_size)
+{
+    begin();
+    for (uint32_t i = 0; i < 10; i++) {
+        cr_assert_eq(queue_one(i, 16000), ERR_OK);
+    }
+    for (uint32_t i = 0; i < 10; i++) {
+        while (drain() == 0) {
+            cr_assert_gt(sr_next_us(&sr), turn.now_us);
+            cr_assert_lt(sr_next_us(&sr), turn.now_us + 200 * MS);
+            turn.now_us = sr_next_us(&sr);
+        }
+        turn.now_us += 20 * MS;
+        cr_assert_eq(sr_on_ack(&turn, &sr, sr.next_sequence - 1, 0x7e & ~(UINT32_MAX << i)),
+                     ERR_OK);
+        if (sr_unacked(&sr) == 0) {
+            break;
+        }
+    }
+    cr_assert_eq(sr_unacked(&sr), 0);
+    end();
+}
+
 Test(sr, forgets_the_window_when_idle)
 {
     begin();
@@ -608,6 +632,8 @@ Test(sr, survives_any_peer)
             default:
                 turn.now_us += rng_below(&rng, 20 * MS);
                 sr_on_time(&turn, &sr);
+                drain();
+                cr_assert_gt(sr_next_us(&sr), turn.now_us, "the timer does not rest");
             }
             /* As long as a message waits for something, a timer runs. */
             bool is_waiting = sr.frames > 0 && sr_state(&sr) != SR_DEAD;
