@@ -413,5 +413,6 @@ BENCHMARKS = names('''
     bench_memcpy
     bench_sample
     bench_secblock
+    bench_sr
     bench_stored
 ''')
