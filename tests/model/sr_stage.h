@@ -332,7 +332,7 @@ static void stage_flush_strict(struct stage *s, struct stage_end *e)
 /* When it must run, should no datagram come before. */
 static uint64_t stage_due_us(const struct stage *s, const struct stage_end *e)
 {
-    bool has_more = e->offered < e->total;
+    bool has_more = e->offered < e->total && sr_state(&e->sr) != SR_DEAD;
     uint64_t due_us = UINT64_MAX;
     if (e->kind != STAGE_SR) {
         bool is_busy = !e->strict.is_dead && (e->strict.is_waiting || has_more);
@@ -342,8 +342,7 @@ static uint64_t stage_due_us(const struct stage *s, const struct stage_end *e)
         due_us = e->starts_us;
     } else if (has_more && e->interval_us != 0) {
         due_us = e->starts_us + e->offered * e->interval_us;
-    } else if (has_more && !e->is_full && sr_unacked(&e->sr) < e->backlog &&
-               sr_state(&e->sr) != SR_DEAD) {
+    } else if (has_more && !e->is_full && sr_unacked(&e->sr) < e->backlog) {
         due_us = s->now_us;
     }
     uint64_t timer_us = sr_next_us(&e->sr);

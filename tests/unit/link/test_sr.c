@@ -391,7 +391,85 @@ Test(sr, takes_back_a_cut_that_was_a_mistake)
     cr_assert_eq(sr_on_ack(&turn, &sr, 0, 0), ERR_OK);
     cr_assert_geq(sr.congestion.bytes, before);
     cr_assert_eq(sr.reorder, 6);
+    turn.now_us = sr_next_us(&sr); /* 6 */
+    sr_on_time(&turn, &sr);
+    cr_assert_eq(metric_of(METRIC_sr_resent_late), 1);
+    cr_assert_eq(sr.reorder, 3);
     cr_assert_eq(metric_of(METRIC_sr_resent_needlessly), 1);
+    end();
+}
+
+/* A second loss, when the first is repaired, is a new one. */
+Test(sr, cuts_again_for_a_new_loss)
+{
+    begin();
+    for (uint32_t round = 1; round <= 3; round++) {
+        queue(100 * round, 5);
+        cr_assert_eq(drain(), 5);
+        turn.now_us += 10 * MS;
+        cr_assert_eq(sr_on_ack(&turn, &sr, sr.next_sequence - 1, 0xe), ERR_OK); /* not the first */
+        expect_frame(sr.next_sequence, 100 * round);
+        cr_assert_eq(metric_of(METRIC_sr_window_cut), round);
+        cr_assert_eq(sr_on_ack(&turn, &sr, sr.next_sequence - 1, 0), ERR_OK);
+        cr_assert(sr.is_recovering);
+        for (uint32_t i = 5; i < 60; i++) {
+            turn.now_us += 10 * MS;
+            queue(100 * round + i, 1);
+            expect_frame(sr.next_sequence, 100 * round + i);
+            cr_assert_eq(sr_on_ack(&turn, &sr, sr.next_sequence - 1, 0), ERR_OK);
+        }
+        cr_assert(!sr.is_recovering); /* its numbers may wrap */
+    }
+    end();
+}
+
+/* What a timeout calls back goes before what is lost afterwards. */
+Test(sr, loses_again_what_was_called_back)
+{
+    static const uint32_t want[] = {6, 0, 1, 2, 4}; /* 3 and 5 arrive */
+    begin();
+    queue(0, 7);
+    cr_assert_eq(drain(), 7);
+    turn.now_us = sr_next_us(&sr);
+    sr_on_time(&turn, &sr);
+    sr.congestion.bytes = 6 * SR_WINDOW_CHARGE_MIN;
+    cr_assert_eq(drain(), 6);                             /* 7 to 12 */
+    cr_assert_eq(sr_on_ack(&turn, &sr, 12, 0x4), ERR_OK); /* 10 and 12 */
+    for (size_t i = 0; i < ARRAY_COUNT(want); i++) {
+        struct msgbuf *buf = sr_give(&sr);
+        cr_assert_not_null(buf);
+        cr_assert_eq(id_of(msgbuf_slice(buf)), want[i], "%u", id_of(msgbuf_slice(buf)));
+        msgbuf_release(&pool, buf);
+    }
+    cr_assert_eq(sr_unacked(&sr), 0);
+    end();
+}
+
+/* Others arrive, this one does not (too large for the path, say): it is given up, not the link. */
+Test(sr, gives_up_what_never_arrives)
+{
+    begin();
+    queue(0, 1);
+    cr_assert_eq(drain(), 1);
+    uint32_t id = 1;
+    for (uint32_t sent = 1; sent <= SR_TRANSMISSIONS; sent++) {
+        cr_assert_eq(metric_of(METRIC_sr_given_up), 0);
+        for (uint32_t i = 0; i < 3; i++) {
+            queue(id++, 1);
+            cr_assert_eq(drain(), 1);
+            turn.now_us += MS;
+            uint32_t last = sr.next_sequence - 1;
+            cr_assert_eq(sr_on_ack(&turn, &sr, last, 0), ERR_OK);
+            while (drain() > 0) { /* the retransmission */
+            }
+            if (sr.next_sequence - 1 != last) {
+                break; /* at the end of a flight one later frame is enough */
+            }
+        }
+    }
+    cr_assert_eq(metric_of(METRIC_sr_given_up), 1);
+    cr_assert_eq(sr_unacked(&sr), 0);
+    cr_assert_eq(sr_state(&sr), SR_UP);
     end();
 }
 
@@ -515,10 +593,12 @@ Test(sr, forgets_the_window_when_idle)
     turn.now_us += MS;
     cr_assert_eq(sr_on_ack(&turn, &sr, 0, 0), ERR_OK);
     sr.congestion.bytes = 16 * SR_WINDOW_FIRST;
+    sr.congestion.threshold = 2 * SR_WINDOW_FIRST;
     turn.now_us += 2 * SR_RTO_MIN_US;
     queue(1, 1);
     expect_frame(1, 1);
     cr_assert_eq(sr.congestion.bytes, 4 * SR_WINDOW_FIRST);
+    cr_assert_eq(sr.congestion.threshold, 12 * SR_WINDOW_FIRST); /* it is found again fast */
     end();
 }
 
@@ -630,7 +710,7 @@ Test(sr, survives_any_peer)
                 }
                 break;
             default:
-                turn.now_us += rng_below(&rng, 20 * MS);
+                turn.now_us += rng_below(&rng, rng_below(&rng, 8) == 0 ? 2000 * MS : 20 * MS);
                 sr_on_time(&turn, &sr);
                 drain();
                 cr_assert_gt(sr_next_us(&sr), turn.now_us, "the timer does not rest");
