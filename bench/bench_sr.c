@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* bench_sr.c - what simple reliability costs a message of a datagram link, without TLS and without
- * the copy into its buffer: sender and receiver apart, one ACK for 32 messages. */
+ * the copy into its buffer: sender and receiver apart, one ACK for 16 messages. */
 #include "bench/bench.h"
 #include "link/sr.h"
 

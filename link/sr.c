@@ -188,9 +188,7 @@ HOT enum sr_data sr_on_data(struct turn *t, struct sr *sr, uint32_t sequence, st
 
 HOT bool sr_owes_ack(const struct sr *sr, bool is_urgent)
 {
-    /* An ACK of the highest number reaches bits 0 to 31. */
-    bool is_full = (uint32_t)sr->owed == UINT32_MAX || sr->owed >> (SR_ACK_EVERY - 1) != 0;
-    return is_urgent ? is_full : sr->owed != 0;
+    return is_urgent ? sr->owed >> (SR_ACK_EVERY - 1) != 0 : sr->owed != 0;
 }
 
 void sr_put_ack(struct sr *sr, uint8_t out[FRAME_ACK_BYTES])
@@ -216,7 +214,6 @@ enum err sr_queue(struct turn *t, struct sr *sr, struct msgbuf *buf)
     bool is_full = sr->frames >= sr->limits.queue_frames ||
                    (uint64_t)sr->bytes + buf->cap > sr->limits.queue_bytes || is_too_slow(t, sr);
     if (is_full || sr_state(sr) == SR_DEAD) {
-        metric_add(t->metrics, METRIC_link_queue_full, is_full);
         msgbuf_release(t->buffers, buf);
         return is_full ? ERR_LIMIT : ERR_CLOSED;
     }
@@ -438,7 +435,6 @@ HOT enum err sr_on_ack(struct turn *t, struct sr *sr, uint32_t sequence, uint32_
 {
     uint32_t behind = sr->next_sequence - 1 - sequence;
     if (behind >= sr->sent_count || behind > INT32_MAX) { /* that far back is ahead */
-        metric_add(t->metrics, METRIC_link_ack_unknown, 1);
         return ERR_NOT_FOUND;
     }
     struct ack ack = {.sequence = sequence, .received = believed(t, sr, behind, received)};

@@ -19,8 +19,8 @@
  *          So an idle link costs sizeof(struct sr) and nothing else.
  * Limits:  struct sr_limits; SR_TRANSMISSIONS of a message, SR_AGE_US of its life, SR_SILENCE
  *          timeouts in a row until the link is dead; 64 sequence numbers and SR_SEEN messages
- *          remembered as received.  What exceeds them is refused or given up, and counted
- *          (METRIC_sr_*).
+ *          remembered as received.  What exceeds them is given up and counted here
+ *          (METRIC_sr_*), or refused: then the caller counts.
  *
  * The turn of a link:
  *   for each frame of each datagram: sr_on_data or sr_on_ack; after sr_on_data, while
@@ -38,7 +38,10 @@ enum {
     SR_TRANSMISSIONS = 8, /* of one message, those on account of later ACKs included */
     SR_SILENCE = 5,       /* timeouts in a row without an ACK: 6.6.3.1, five transmissions */
     SR_SUSPECT = 3,       /* timeouts in a row until the link leaves the Routing Table */
-    SR_ACK_EVERY = 32,    /* an ACK speaks for its own frame and the 31 before it */
+    /* An ACK speaks for its own frame and the 31 before it, and must not wait for more than this:
+     * of a long turn's frames each is spoken for twice, so that a lost ACK is not 32 lost frames.
+     */
+    SR_ACK_EVERY = 16,
 
     SR_HEADROOM = 128 + FRAME_DATA_HEADER, /* in front of a queued message */
 
