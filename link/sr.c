@@ -21,7 +21,8 @@ struct message {
     uint32_t times_us[SR_TRANSMISSIONS]; /* low 32 bits */
     uint32_t sent;                       /* transmissions */
     uint32_t charge;
-    bool is_cut; /* counted in cut_losses */
+    bool is_cut;  /* counted in cut_losses */
+    bool is_late; /* lost by a timeout, not because it was overtaken */
 };
 STATIC_CHECK(sizeof(struct message) + FRAME_DATA_HEADER <= SR_HEADROOM);
 
@@ -276,7 +277,10 @@ HOT bool sr_next(struct turn *t, struct sr *sr, struct sr_frame *out)
     sr->active_us = t->now_us;
     sr->flight_frames++;
     sr->flight_bytes += m->charge;
-    sr->flight_again += m->sent > 1;
+    if (m->sent > 1) {
+        sr->flight_again++;
+        metric_add(t->metrics, m->is_late ? METRIC_sr_resent_late : METRIC_sr_resent_gap, 1);
+    }
     list_append(&sr->flight, buf);
     sr_window_spend(&sr->congestion, m->charge);
     uint8_t *frame = msgbuf_data(buf) - FRAME_DATA_HEADER;
@@ -412,7 +416,7 @@ static void find_lost(struct turn *t, struct sr *sr)
             give_up(t, sr, buf);
             continue;
         }
-        metric_add(t->metrics, METRIC_sr_resent_gap, 1);
+        m->is_late = false;
         list_append(&sr->lost, buf);
     }
 }
@@ -505,7 +509,7 @@ static void recall_flight(struct turn *t, struct sr *sr)
             give_up(t, sr, buf);
             continue;
         }
-        metric_add(t->metrics, METRIC_sr_resent_late, 1);
+        m->is_late = true;
         list_append(&kept, buf);
     }
     if (kept.last != NULL) {

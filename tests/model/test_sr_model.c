@@ -225,6 +225,37 @@ Test(sr_model, shares_a_line)
     }
 }
 
+/* The way becomes much longer for a second: the timeout was a mistake, and is taken back. */
+Test(sr_model, recovers_from_a_delay)
+{
+    static const uint32_t spikes_ms[] = {150, 300, 1000, 2000};
+    static const struct narrow_settings wide = {
+        .bytes_per_s = 1250000, .queue_bytes = 100000, .delay_us = 10 * STAGE_MS};
+    for (size_t i = 0; i < ARRAY_COUNT(spikes_ms); i++) {
+        struct stage *s = stage_new();
+        struct narrow lines[2];
+        narrow_init(&lines[0], &wide, 1);
+        narrow_init(&lines[1], &wide, 2);
+        struct stage_end *e = stage_link(s, STAGE_SR, STAGE_SR, &lines[0], &lines[1]);
+        e->total = STAGE_IDS;
+        stage_run(s, 3 * (uint64_t)STAGE_S);
+        uint32_t before = e->sr.congestion.bytes;
+        lines[0].settings.delay_us = spikes_ms[i] * STAGE_MS;
+        stage_run(s, 4 * (uint64_t)STAGE_S);
+        lines[0].settings.delay_us = wide.delay_us;
+        stage_run(s, 8 * (uint64_t)STAGE_S);
+        say("delay", e, s);
+        cr_log_info("after %u ms more: window %u, was %u", spikes_ms[i], e->sr.congestion.bytes,
+                    before);
+        cr_assert_eq(sr_state(&e->sr), SR_UP);
+        cr_assert_gt(stage_metric(e, METRIC_sr_resent_late), 0);
+        cr_assert_geq(e->sr.congestion.bytes * 2, before);
+        cr_assert_leq(e[1].twice, 10);
+        stage_account(s, 0);
+        stage_free(s);
+    }
+}
+
 /* One ACK in fifty is lost.  When each of the peer's turns sees few frames the others speak for
  * them; when it sees 150 at once, each is spoken for twice. */
 Test(sr_model, outlives_lost_acks)

@@ -395,6 +395,7 @@ Test(sr, takes_back_a_cut_that_was_a_mistake)
     cr_assert_eq(sr.reorder, 6);
     turn.now_us = sr_next_us(&sr); /* 6 */
     sr_on_time(&turn, &sr);
+    expect_frame(8, 6);
     cr_assert_eq(metric_of(METRIC_sr_resent_late), 1);
     cr_assert_eq(sr.reorder, 3);
     cr_assert_eq(metric_of(METRIC_sr_resent_needlessly), 1);
