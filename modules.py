@@ -69,6 +69,9 @@ MODULES = {
         link_table
         local
         peer_auth
+        rtt
+        sr
+        sr_window
         stream_tls
         stun_auth
         tls_boring
@@ -142,6 +145,7 @@ MODULES = {
     'sim': names('''
         checker
         crypto_fake
+        narrow
         net
         queue
         scenario
@@ -258,6 +262,7 @@ UNIT_TESTS = {
         test_frame_io
         test_link
         test_link_table
+        test_sr
         test_stream_tls
         test_stun_auth
         test_tls_boring
@@ -293,6 +298,7 @@ UNIT_TESTS = {
         test_overlay_doc_accept
     '''),
     'tests/unit/sim': names('''
+        test_narrow
     '''),
     'tests/unit/cmd': names('''
         test_batch
@@ -316,6 +322,7 @@ WIDE_TESTS = {
     'tests/model': names('''
         test_frag_model
         test_made
+        test_sr_model
         test_store_model
     '''),
     'tests/scenario': names('''
@@ -408,5 +415,6 @@ BENCHMARKS = names('''
     bench_memcpy
     bench_sample
     bench_secblock
+    bench_sr
     bench_stored
 ''')

@@ -68,6 +68,7 @@ extern const struct bench bench_frame_list[];
 extern const struct bench bench_fwd_list[];
 extern const struct bench bench_memcpy_list[];
 extern const struct bench bench_secblock_list[];
+extern const struct bench bench_sr_list[];
 extern const struct bench bench_stored_list[];
 
 #ifdef __cplusplus

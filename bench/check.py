@@ -32,6 +32,8 @@ WORKS = [
     Work('secblock/signature_input', 'gather what a signature is over', FLOOR, None),
     Work('frame/scan', 'find a frame of 500 bytes in a stream', FLOOR, None),
     Work('frame/window', 'note a sequence number for its ACK', FLOOR, None),
+    Work('sr/send', 'window, timers and ACK of a datagram, sender', FLOOR, None),
+    Work('sr/receive', 'filter and ACK of a datagram, receiver', FLOOR, None),
 ]
 
 

@@ -239,7 +239,7 @@ static void on_ack(struct turn *t, struct link_table *lt, struct link *l, uint32
     }
     uint64_t oldest_us = frame_io_oldest_us(&l->frames);
     l->down_at_us = t->now_us + lt->settings.retain_us;
-    if (oldest_us == UINT64_MAX || t->now_us - oldest_us < l->frames.rto_us) {
+    if (oldest_us == UINT64_MAX || t->now_us - oldest_us < l->frames.rtt.rto_us) {
         link_table_enter(t, lt, l, LINK_STATE_UP);
         link_table_note_ready(lt, l);
         wheel_cancel(t->wheel, &l->timer);
@@ -578,7 +578,7 @@ void trunk_arm_silence(struct turn *t, struct link *l)
     uint64_t oldest_us = frame_io_oldest_us(&l->frames);
     if (oldest_us != UINT64_MAX) {
         l->timer.what = TRUNK_TIMER_SILENCE;
-        wheel_arm(t->wheel, &l->timer, oldest_us + l->frames.rto_us);
+        wheel_arm(t->wheel, &l->timer, oldest_us + l->frames.rtt.rto_us);
     }
 }
 
@@ -593,7 +593,7 @@ static void on_silence(struct turn *t, struct link_table *lt, struct link *l)
         }
         return;
     }
-    if (oldest_us == UINT64_MAX || t->now_us - oldest_us < l->frames.rto_us) {
+    if (oldest_us == UINT64_MAX || t->now_us - oldest_us < l->frames.rtt.rto_us) {
         trunk_arm_silence(t, l);
         return;
     }
