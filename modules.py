@@ -74,6 +74,7 @@ MODULES = {
         stream_tls
         stun_auth
         tls_boring
+        tls_boring_datagram
         tls_pump
         trunk
     '''),
@@ -264,6 +265,7 @@ UNIT_TESTS = {
         test_stream_tls
         test_stun_auth
         test_tls_boring
+        test_tls_boring_datagram
         test_trunk
     '''),
     'tests/unit/dht': names('''
