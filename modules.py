@@ -60,11 +60,14 @@ MODULES = {
         stun_wr
     '''),
     'link': names('''
+        announced
         crypto_boring
         crypto_issue
         crypto_names_boring
+        dtls
         frame_io
         link
+        link_life
         link_table
         local
         peer_auth
@@ -258,6 +261,7 @@ UNIT_TESTS = {
     '''),
     'tests/unit/link': names('''
         test_crypto_boring
+        test_dtls
         test_frame_io
         test_link
         test_link_table
