@@ -93,6 +93,7 @@ MODULES = {
         chord_stabilize
         chord_table
         config_update
+        cut
         frag
         frag_hold
         inbox

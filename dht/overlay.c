@@ -52,8 +52,12 @@ static struct attach_settings attach_settings_of(const struct overlay_settings *
         as.links = o->links;
         as.transact = o->transact;
         as.policy = &o->policy;
-        as.candidates = o->s.candidates;
-        as.candidate_count = o->s.candidate_count;
+        as.ours = (struct attach_policy_ours){
+            .candidates = o->s.candidates,
+            .candidate_count = o->s.candidate_count,
+            .trunks = s->config.links != OVERLAY_LINKS_DATAGRAM,
+            .datagrams = s->config.links != OVERLAY_LINKS_TRUNK,
+        };
     }
     return as;
 }

@@ -434,7 +434,7 @@ static HOT bool put_datagram(struct turn *t, struct link_table *lt, struct link 
 HOT enum err dtls_send(struct turn *t, struct link_table *lt, struct link *l, struct slice head,
                        struct slice body)
 {
-    if (head.len + body.len > l->dtls->room) {
+    if (head.len + body.len > DTLS_MESSAGE_MAX) {
         return ERR_TOO_LARGE; /* whoever is above cuts it, link_room tells how */
     }
     STATIC_CHECK((int)SR_HEADROOM <= (int)MSGBUF_HEADROOM);

@@ -15,6 +15,11 @@
 #include "link/link_table.h"
 #include "link/sr.h"
 
+enum {
+    /* More than link_room is for what cannot be cut (FR-2). */
+    DTLS_MESSAGE_MAX = MSGBUF_SMALL_BYTES - FRAME_DATA_HEADER - TLS_DATAGRAM_OVERHEAD,
+};
+
 struct dtls {
     struct sr sr;
     handle older;       /* the link that had the address before, 0: none */

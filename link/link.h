@@ -114,11 +114,12 @@ bool link_next(struct turn *t, struct link_table *lt, struct link_event *event);
 
 /* Queues one message, given in two parts so that a transit message is copied exactly once: into the
  * record that link_flush seals.  ERR_CLOSED (no such link or not up), ERR_TOO_LARGE (above
- * max_message_bytes or link_room), ERR_LIMIT (its queue is full: counted, the message is lost). */
+ * max_message_bytes, or what one datagram carries), ERR_LIMIT (its queue is full: counted, the
+ * message is lost). */
 enum err link_send(struct turn *t, struct link_table *lt, handle link, struct slice head,
                    struct slice body) MUST_USE;
-/* How many bytes of a message fit into one datagram of the link: longer ones have to go as
- * fragments (6.7).  0: any number, it is no datagram link. */
+/* How many bytes of a message fit into one datagram of the link that reaches everybody: longer ones
+ * should go as fragments (6.7).  0: any number, it is no datagram link. */
 size_t link_room(const struct link_table *lt, handle link);
 /* End of the turn: everything gathered leaves, many frames in one TLS record; then one ACK.  It may
  * find a link dead: take events afterwards, or with those of the next turn. */
