@@ -191,6 +191,7 @@ static void come_up(struct turn *t, struct link_table *lt, struct link *l)
 {
     struct link *older = older_of(lt, l);
     l->dtls->older = 0;
+    l->dtls->heard_us = t->now_us;
     size_t overhead = lt->settings.tls->overhead(l->tls) + FRAME_DATA_HEADER;
     l->dtls->room = (uint32_t)(lt->settings.datagram_bytes - overhead);
     link_life_authenticate(t, lt, l);
@@ -237,6 +238,7 @@ static bool feed(struct turn *t, struct link_table *lt, struct link *l, struct s
     }
     dtls_say(t, lt, l);
     if (len > 0) {
+        l->dtls->heard_us = t->now_us;
         lt->reading = l;
         lt->chunk_at = 0;
         lt->chunk_len = len;
@@ -508,8 +510,9 @@ void dtls_release(struct turn *t, struct link_table *lt, struct link *l)
 static uint64_t due_us(struct turn *t, struct link_table *lt, struct link *l)
 {
     if (l->state != LINK_STATE_HANDSHAKE) {
-        uint64_t sr_us = sr_next_us(&l->dtls->sr);
-        return l->state == LINK_STATE_DRAINING ? min_u64(sr_us, l->down_at_us) : sr_us;
+        uint64_t other_us =
+            l->state == LINK_STATE_DRAINING ? l->down_at_us : l->dtls->heard_us + DTLS_QUIET_US;
+        return min_u64(sr_next_us(&l->dtls->sr), other_us);
     }
     uint64_t end_us = l->opened_us + lt->settings.handshake_timeout_us;
     uint64_t again_us = l->dtls->is_held ? UINT64_MAX : lt->settings.tls->due_us(l->tls, t->now_us);
@@ -567,6 +570,11 @@ void dtls_on_timer(struct turn *t, struct link_table *lt, struct link *l)
         l->gives_back = true;
         link_life_close(t, lt, l, ERR_EXISTS);
         return;
+    }
+    if (l->state != LINK_STATE_DRAINING && t->now_us - l->dtls->heard_us >= DTLS_QUIET_US) {
+        l->dtls->heard_us = t->now_us; /* not again at once */
+        l->owes_quiet = true;
+        link_table_note_ready(lt, l);
     }
     link_table_note_dirty(lt, l); /* the flush sends, and arms the timer anew */
 }

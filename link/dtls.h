@@ -16,6 +16,7 @@
 #include "link/sr.h"
 
 enum {
+    DTLS_QUIET_US = 30 * 1000 * 1000, /* design.md 5 */
     /* More than link_room is for what cannot be cut (FR-2). */
     DTLS_MESSAGE_MAX = MSGBUF_SMALL_BYTES - FRAME_DATA_HEADER - TLS_DATAGRAM_OVERHEAD,
 };
@@ -28,7 +29,8 @@ struct dtls {
     /* Until the other side has proved to be there: as many flights as datagrams from it. */
     uint32_t datagrams_in;
     uint32_t flights_out;
-    bool is_held; /* a flight is due, and waits for a datagram */
+    uint64_t heard_us; /* when something authentic came last, or we were told of silence */
+    bool is_held;      /* a flight is due, and waits for a datagram */
 };
 
 /* Begins a handshake.  ERR_EXISTS: there is one with that address already; when it is with

@@ -299,6 +299,13 @@ static bool next_alive(struct turn *t, struct link_table *lt, struct link *l,
             return true;
         }
     }
+    if (l->owes_quiet) {
+        l->owes_quiet = false;
+        if (l->told_up && !l->told_down && l->state == LINK_STATE_UP) {
+            fill_event(lt, l, LINK_QUIET, event);
+            return true;
+        }
+    }
     if (l->told_up && !l->told_down && l->state != LINK_STATE_DOWN &&
         l->told_suspect != (l->state == LINK_STATE_SUSPECT)) {
         l->told_suspect = l->state == LINK_STATE_SUSPECT;

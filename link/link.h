@@ -23,11 +23,12 @@ enum link_event_kind {
     LINK_MESSAGE,  /* message: one RELOAD message, borrowed and writable until the next link call */
     LINK_SUSPECT,  /* a frame is unacknowledged for one RTO: take it out of the Routing Table */
     LINK_RESTORED, /* acknowledgements came back */
-    LINK_UNACKED,  /* message: was sent, never acknowledged, and its link is gone (before LINK_DOWN)
-                    */
-    LINK_DOWN,     /* gone, also when it never came up: error says why, node_id as far as known.
-                      ERR_EXISTS: another link to the node is kept (AT-18), link_find names it;
-                      ERR_DUPLICATE: the other end is ourselves */
+    LINK_QUIET, /* nothing was heard on a datagram link for 30 s: ask, so that its end is noticed */
+    LINK_UNACKED, /* message: was sent, never acknowledged, and its link is gone (before LINK_DOWN)
+                   */
+    LINK_DOWN,    /* gone, also when it never came up: error says why, node_id as far as known.
+                     ERR_EXISTS: another link to the node is kept (AT-18), link_find names it;
+                     ERR_DUPLICATE: the other end is ourselves */
 };
 
 struct link_event {

@@ -54,6 +54,7 @@ struct link {
     bool told_suspect; /* the last of LINK_SUSPECT, LINK_RESTORED was the first */
     bool owes_down;    /* LINK_DOWN is due although it is still draining */
     bool told_down;
+    bool owes_quiet; /* LINK_QUIET is due */
     bool gives_back; /* LINK_UNACKED before LINK_DOWN */
     enum err error;  /* of LINK_DOWN */
     uint16_t shard;  /* local */
