@@ -374,6 +374,7 @@ SCRIPT_TESTS = {
         baresip
         calls
         command_line
+        datagram_dissect
         decode
         demo
         hostile
