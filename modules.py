@@ -154,6 +154,7 @@ MODULES = {
         queue
         scenario
         tls_fake
+        tls_fake_datagram
         workload
         world
         world_limits
