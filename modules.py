@@ -396,6 +396,7 @@ FUZZ_TARGETS = names('''
     fuzz_body_storage
     fuzz_body_topology
     fuzz_certificate
+    fuzz_datagram
     fuzz_frag
     fuzz_frame
     fuzz_fwd
