@@ -97,9 +97,9 @@ static void on_datagram(struct stage *s, const struct io_op *op)
     struct host *h = &d->hosts[op->remote.ip[3]];
     CHECK(h->is_known);
     size_t len = 0;
-    if (h->tls != NULL && tls_fake_ops()->feed_datagram(h->tls, s->turn.now_us,
-                                                        msgbuf_slice(op->buf), plain,
-                                                        sizeof(plain), &len) == ERR_OK) {
+    if (h->tls != NULL &&
+        tls_fake_ops()->feed_datagram(h->tls, s->turn.now_us, msgbuf_slice(op->buf), plain,
+                                      sizeof(plain), &len) == ERR_OK) {
         h->unacked += len > FRAME_ACK_BYTES ? 1 : 0;
     }
 }

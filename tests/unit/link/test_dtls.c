@@ -309,7 +309,7 @@ Test(dtls, expired_certificates_end_links_and_begin_none)
     expect_up(0, 1);
     cr_assert_eq(world_send(0, 1, HELLO, HELLO), ERR_OK);
     world.step_us = 60 * SECOND;
-    world_pass(86400ull * SECOND); /* noticed when it is quiet, as it would be when something is sent */
+    world_pass(86400ull * SECOND); /* noticed when it is quiet, or something is sent */
     cr_assert_eq(metric_of(&world.hosts[0], METRIC_link_certificate_expired), 1);
     cr_assert_eq(event_of(&world.hosts[0], LINK_DOWN, 0)->event.error, ERR_EXPIRED);
     world.step_us = 100000;
