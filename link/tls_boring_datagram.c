@@ -130,14 +130,17 @@ struct tls *tls_boring_datagram_open(void *context, enum tls_role role, size_t d
     return tls;
 }
 
-/* The records that are left in the datagram. */
+static bool has_more(const struct tls *tls)
+{
+    return tls->datagram.len > 0 || SSL_has_pending(tls->ssl) == 1;
+}
+
+/* The records that are left in the datagram.  BoringSSL is not asked once too often: it would take
+ * a buffer of 16 KiB, find nothing to read, and wipe it again.  (It clears its queue of errors
+ * itself.) */
 static enum err read_all(struct tls *tls, uint8_t *out, size_t cap, size_t *len)
 {
-    for (;;) {
-        if (cap == *len) {
-            return ERR_OK; /* a datagram holds less than the caller has room for */
-        }
-        ERR_clear_error();
+    while (has_more(tls) && *len < cap) {
         int got = SSL_read(tls->ssl, out + *len, (int)min_size(cap - *len, INT32_MAX));
         if (got <= 0) {
             enum err error = tls_boring_outcome(tls, got);
@@ -145,6 +148,7 @@ static enum err read_all(struct tls *tls, uint8_t *out, size_t cap, size_t *len)
         }
         *len += (size_t)got;
     }
+    return ERR_OK;
 }
 
 enum err tls_boring_datagram_feed(struct tls *tls, uint64_t now_us, struct slice datagram,
@@ -211,7 +215,6 @@ enum err tls_boring_datagram_seal(struct tls *tls, struct slice plaintext, uint8
     tls->seal_to = out;
     tls->seal_cap = cap;
     tls->seal_len = 0;
-    ERR_clear_error();
     int put = SSL_write(tls->ssl, plaintext.data, (int)plaintext.len);
     tls->seal_to = NULL;
     if (put == (int)plaintext.len && tls->seal_len > 0) {
