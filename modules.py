@@ -61,11 +61,14 @@ MODULES = {
         stun_wr
     '''),
     'link': names('''
+        announced
         crypto_boring
         crypto_issue
         crypto_names_boring
+        dtls
         frame_io
         link
+        link_life
         link_table
         local
         peer_auth
@@ -75,6 +78,7 @@ MODULES = {
         stream_tls
         stun_auth
         tls_boring
+        tls_boring_datagram
         tls_pump
         trunk
     '''),
@@ -90,6 +94,7 @@ MODULES = {
         chord_stabilize
         chord_table
         config_update
+        cut
         frag
         frag_hold
         inbox
@@ -150,6 +155,7 @@ MODULES = {
         queue
         scenario
         tls_fake
+        tls_fake_datagram
         workload
         world
         world_limits
@@ -259,6 +265,7 @@ UNIT_TESTS = {
     '''),
     'tests/unit/link': names('''
         test_crypto_boring
+        test_dtls
         test_frame_io
         test_link
         test_link_table
@@ -266,6 +273,7 @@ UNIT_TESTS = {
         test_stream_tls
         test_stun_auth
         test_tls_boring
+        test_tls_boring_datagram
         test_trunk
     '''),
     'tests/unit/dht': names('''
@@ -369,6 +377,7 @@ SCRIPT_TESTS = {
         baresip
         calls
         command_line
+        datagram_dissect
         decode
         demo
         hostile
@@ -389,6 +398,7 @@ FUZZ_TARGETS = names('''
     fuzz_body_storage
     fuzz_body_topology
     fuzz_certificate
+    fuzz_datagram
     fuzz_frag
     fuzz_frame
     fuzz_fwd

@@ -96,6 +96,9 @@ static void fill_shard_config(const struct daemon *d, uint32_t i, struct shard_c
     };
     out->listeners[IO_LISTEN_OVERLAY].address = at_port(&c->overlay, c->overlay.port + i);
     out->listeners[IO_LISTEN_OVERLAY_SIP].address = at_port(&c->overlay, c->overlay_sip_port + i);
+    if (d->setup->doc.config.links != OVERLAY_LINKS_TRUNK) { /* candidates name one port for both */
+        out->listeners[IO_LISTEN_OVERLAY_UDP].address = at_port(&c->overlay, c->overlay.port + i);
+    }
     out->listeners[IO_LISTEN_SIP_UDP] =
         (struct shard_listener){.address = c->sip, .is_reuseport = is_shared};
     out->listeners[IO_LISTEN_SIP_TCP] =

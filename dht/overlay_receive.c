@@ -5,6 +5,7 @@
  *
  * A fragment is passed on like any message (FR-1); one that is for us goes to dht/frag, and what
  * becomes whole there arrives once more. */
+#include "dht/cut.h"
 #include "dht/overlay_impl.h"
 
 enum { WAIT_TRIES = 3 }; /* so often for the tables to agree, then past who disagrees */
@@ -83,7 +84,7 @@ static void pass_on(struct turn *t, struct overlay *o, const struct arrival *a,
         return;
     }
     struct slice head = slice_of(header, len - h->payload.len);
-    if (link_send(t, o->links, d->link, head, h->payload) != ERR_OK) {
+    if (cut_send(t, o->links, &o->params, d->link, head, h->payload) != ERR_OK) {
         drop(t, METRIC_dht_drop_link);
         return;
     }

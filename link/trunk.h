@@ -15,8 +15,6 @@ enum { TRUNK_DRAIN_US = 2000000, TRUNK_DRAIN_ACCEPTED_US = 3 * TRUNK_DRAIN_US };
 
 /* A connection is there: begins TLS in the role that is_dialled says. */
 void trunk_start(struct turn *t, struct link_table *lt, struct link *l, handle conn);
-/* Begins to wait for the connection or the handshake. */
-void trunk_arm_handshake(struct turn *t, const struct link_table *lt, struct link *l);
 /* Begins to wait for the ACK of the oldest frame, if there is one. */
 void trunk_arm_silence(struct turn *t, struct link *l);
 void trunk_on_stream(struct turn *t, struct link_table *lt, struct link *l, uint8_t *data,
@@ -29,9 +27,4 @@ enum err trunk_send(struct turn *t, struct link_table *lt, struct link *l, struc
                     struct slice body) MUST_USE;
 /* Everything gathered leaves, and the ACK that is owed. True: nothing is left to do. */
 bool trunk_flush(struct turn *t, struct link_table *lt, struct link *l);
-/* The end, for a reason outside of us: counted by `metric`, logged, messages given back. */
-void trunk_fail(struct turn *t, struct link_table *lt, struct link *l, enum err error,
-                enum metric metric, const char *why);
-/* The end that we want: what was gathered still leaves, nothing is given back. */
-void trunk_close(struct turn *t, struct link_table *lt, struct link *l, enum err error);
 uint32_t trunk_queued(const struct link *l);
