@@ -186,6 +186,7 @@ MODULES = {
         cmd_demo
         cmd_encode
         cmd_fetch
+        cmd_load
         cmd_ping
         cmd_resolve
         cmd_run
@@ -203,6 +204,16 @@ MODULES = {
         files
         jot
         keystore
+        load
+        load_cpu
+        load_forward
+        load_histogram
+        load_ops
+        load_overlay
+        load_report
+        load_schedule
+        load_target
+        load_trunk
         lookup
         main
         options
