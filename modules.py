@@ -206,12 +206,15 @@ MODULES = {
         keystore
         load
         load_cpu
+        load_digest
         load_forward
         load_histogram
         load_ops
         load_overlay
+        load_phone
         load_report
         load_schedule
+        load_sip
         load_target
         load_trunk
         lookup

@@ -3,6 +3,7 @@
 #include "cmd/cmd.h"
 #include "cmd/load_forward.h"
 #include "cmd/load_report.h"
+#include "cmd/load_sip.h"
 #include "cmd/options.h"
 #include "core/os/host.h"
 #include <errno.h>
@@ -18,7 +19,7 @@ enum {
     OUTSTANDING_MAX = 1 << 20,
     TIMEOUT_MS_MAX = 60000,
     OUTSTANDING = 65536,
-    CLOSED_OUTSTANDING = 512,
+    CLOSED_OUTSTANDING = 128, /* what a socket of a node takes at once */
     SEED = 1,
     PROGRESS_S = 2,
 };
@@ -103,7 +104,8 @@ static bool take_rate(struct asked *a)
         return false;
     }
     if (a->s.outstanding == 0) {
-        a->s.outstanding = a->s.is_max ? CLOSED_OUTSTANDING : OUTSTANDING;
+        bool is_few = a->s.is_max && a->s.mix[LOAD_FORWARD] == 0; /* that counts bytes itself */
+        a->s.outstanding = is_few ? CLOSED_OUTSTANDING : OUTSTANDING;
     }
     return is_within("outstanding", a->s.outstanding, 1, OUTSTANDING_MAX);
 }
@@ -134,6 +136,7 @@ static bool check_asked(struct asked *a)
 struct drivers {
     struct load_overlay overlay;
     struct load_forward *forward;
+    struct load_sip *sip;
     bool has_overlay;
 };
 
@@ -162,11 +165,16 @@ static enum err open_drivers(struct load *l, const struct load_target *target, s
     if (e == ERR_OK && l->s->mix[LOAD_FORWARD] > 0) {
         e = open_forward(l, d, why);
     }
+    if (e == ERR_OK &&
+        l->s->mix[LOAD_REGISTER] + l->s->mix[LOAD_OPTIONS] + l->s->mix[LOAD_INVITE] > 0) {
+        e = load_sip_open(l, target, &d->sip, why);
+    }
     return e;
 }
 
 static void close_drivers(struct drivers *d)
 {
+    load_sip_close(d->sip);
     load_forward_close(d->forward);
     if (d->has_overlay) {
         load_overlay_close(&d->overlay);
@@ -191,7 +199,7 @@ static void report(const struct asked *a, const struct load *l, const struct loa
 static int run(struct asked *a, const struct load_target *target)
 {
     static struct load l; /* histograms: too large for a stack */
-    struct drivers d = {0};
+    static struct drivers d;
     char why[SAY_WHY_CAP] = "";
     a->s.stop = &stop;
     a->s.server_pid = target->pid;
@@ -260,7 +268,7 @@ int cmd_load(int argc, char **argv)
         {"size", 0, OPTIONS_NUMBER, &a.s.size_bytes, "BYTES", "of a forwarded message (500)"},
         {"arrivals", 0, OPTIONS_TEXT, &a.arrivals, "KIND", "poisson or constant (poisson)"},
         {"outstanding", 0, OPTIONS_NUMBER, &a.s.outstanding, "N",
-         "at most so many at once (65536; with --rate max 512)"},
+         "at most so many at once (65536; with --rate max 128)"},
         {"timeout-ms", 0, OPTIONS_NUMBER, &a.s.timeout_ms, "MS",
          "what takes longer is lost (2000)"},
         {"cpu", 0, OPTIONS_TEXT, &a.cpu, "N", "run on this core, counted from 0"},

@@ -99,6 +99,13 @@ void load_ops_expire(struct load_ops *o, uint64_t before_ns)
     }
 }
 
+void load_ops_reset(struct load_ops *o)
+{
+    CHECK(o->outstanding == 0 && o->oldest == 0);
+    memset(o->tallies, 0, sizeof(o->tallies));
+    o->last_done_ns = 0;
+}
+
 /* ---- counting ---- */
 
 void load_ops_count_begun(struct load_ops *o, enum load_kind kind, uint64_t count)

@@ -50,6 +50,7 @@ struct load_op {
     uint8_t tries;
     uint16_t who;
     uint32_t number;
+    uint64_t answered_ns;
 };
 
 struct load_ops {
@@ -75,6 +76,9 @@ void load_ops_done(struct load_ops *o, struct load_op *op, uint64_t now_ns);
 void load_ops_fail(struct load_ops *o, struct load_op *op, const char *why);
 /* Ends what was begun before `before_ns` with the error "timeout". */
 void load_ops_expire(struct load_ops *o, uint64_t before_ns);
+
+/* Forgets what has been counted, when nothing is outstanding: preparations are over. */
+void load_ops_reset(struct load_ops *o);
 
 /* The same for a driver that keeps its operations by itself. */
 void load_ops_count_begun(struct load_ops *o, enum load_kind kind, uint64_t count);
