@@ -209,9 +209,11 @@ MODULES = {
         load_digest
         load_forward
         load_histogram
+        load_message
         load_ops
         load_overlay
         load_phone
+        load_record
         load_report
         load_schedule
         load_sip

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* chordial load: puts a running node under load from outside and says what it did. */
+#include "cmd/ca.h"
 #include "cmd/cmd.h"
 #include "cmd/load_forward.h"
+#include "cmd/load_record.h"
 #include "cmd/load_report.h"
 #include "cmd/load_sip.h"
 #include "cmd/options.h"
@@ -23,11 +25,14 @@ enum {
     SEED = 1,
     PROGRESS_S = 2,
 };
+static const uint32_t ON_TRUNKS = 1u << LOAD_FORWARD | 1u << LOAD_FETCH | 1u << LOAD_STORE;
+static const uint32_t ON_PHONES = 1u << LOAD_REGISTER | 1u << LOAD_OPTIONS | 1u << LOAD_INVITE;
 
 struct asked {
     const char *kind, *rate, *arrivals;
     bool is_json, has_cpu;
-    const char *cpu;
+    const char *cpu, *key;
+    enum crypto_algorithm algorithm;
     struct load_target_options target;
     struct load_settings s;
 };
@@ -70,9 +75,17 @@ static bool is_within(const char *name, uint64_t value, uint64_t least, uint64_t
     return true;
 }
 
+/* Weights of "mixed": what the target lacks an address for is left out later. */
+static const uint32_t mixed[LOAD_KINDS] = {
+    [LOAD_FETCH] = 4, [LOAD_STORE] = 1, [LOAD_REGISTER] = 4, [LOAD_OPTIONS] = 8, [LOAD_INVITE] = 2};
+
 static bool take_kind(struct asked *a)
 {
     const char *names[LOAD_KINDS];
+    if (strcmp(a->kind, "mixed") == 0) {
+        memcpy(a->s.mix, mixed, sizeof(mixed));
+        return true;
+    }
     for (uint32_t k = 0; k < LOAD_KINDS; k++) {
         names[k] = load_kind_name((enum load_kind)k);
         if (strcmp(a->kind, names[k]) == 0) {
@@ -113,6 +126,10 @@ static bool take_rate(struct asked *a)
 static bool check_asked(struct asked *a)
 {
     uint64_t cpu = 0;
+    if (a->key != NULL && ca_algorithm(a->key, &a->algorithm) != ERR_OK) {
+        say_error("no such key: %s: ed25519, p256 or rsa2048", a->key);
+        return false;
+    }
     if (a->kind == NULL) {
         return usage("no kind: --kind: forward, fetch, store, register, options, invite or mixed");
     }
@@ -136,37 +153,51 @@ static bool check_asked(struct asked *a)
 struct drivers {
     struct load_overlay overlay;
     struct load_forward *forward;
+    struct load_record *record;
     struct load_sip *sip;
     bool has_overlay;
 };
 
-static enum err open_forward(struct load *l, struct drivers *d, char *why)
+static bool is_asked(const struct load *l, uint32_t kinds)
 {
-    uint32_t pairs = (uint32_t)l->s->connections;
-    return load_forward_open(l, &d->overlay, pairs, &d->forward, why);
+    for (uint32_t k = 0; k < LOAD_KINDS; k++) {
+        if (l->s->mix[k] > 0 && (kinds & 1u << k) != 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
-static enum err open_drivers(struct load *l, const struct load_target *target, struct drivers *d,
-                             char *why)
+static enum err open_overlay(struct load *l, const struct asked *a,
+                             const struct load_target *target, struct drivers *d, char *why)
+{
+    bool is_forward = is_asked(l, 1u << LOAD_FORWARD);
+    bool is_record = is_asked(l, 1u << LOAD_FETCH | 1u << LOAD_STORE);
+    uint32_t each = (is_forward ? 2u : 0u) + (is_record ? 1u : 0u);
+    uint32_t count = (uint32_t)l->s->connections;
+    if (count * each > LOAD_OVERLAY_MEMBERS_CAP) {
+        return say_why(why, ERR_CONFIG, "too many: --connections %u: this kind takes %u", count,
+                       LOAD_OVERLAY_MEMBERS_CAP / each);
+    }
+    enum err e = load_overlay_open(&d->overlay, target, count * each, a->algorithm, why);
+    d->has_overlay = e == ERR_OK;
+    if (e == ERR_OK && is_forward) {
+        e = load_forward_open(l, &d->overlay, count, &d->forward, why);
+    }
+    if (e == ERR_OK && is_record) {
+        e = load_record_open(l, &d->overlay, is_forward ? 2 * count : 0, count, &d->record, why);
+    }
+    return e;
+}
+
+static enum err open_drivers(struct load *l, const struct asked *a,
+                             const struct load_target *target, struct drivers *d, char *why)
 {
     enum err e = ERR_OK;
-    uint32_t members = (uint32_t)l->s->connections * (l->s->mix[LOAD_FORWARD] > 0 ? 2 : 1);
-    bool needs_overlay =
-        l->s->mix[LOAD_FORWARD] + l->s->mix[LOAD_FETCH] + l->s->mix[LOAD_STORE] > 0;
-    if (needs_overlay) {
-        if (members > LOAD_OVERLAY_MEMBERS_CAP) {
-            return say_why(why, ERR_CONFIG, "too many: --connections %llu: this kind takes %d",
-                           (unsigned long long)l->s->connections,
-                           LOAD_OVERLAY_MEMBERS_CAP / (l->s->mix[LOAD_FORWARD] > 0 ? 2 : 1));
-        }
-        e = load_overlay_open(&d->overlay, target, members, CRYPTO_ALGORITHM_NONE, why);
-        d->has_overlay = e == ERR_OK;
+    if (is_asked(l, ON_TRUNKS)) {
+        e = open_overlay(l, a, target, d, why);
     }
-    if (e == ERR_OK && l->s->mix[LOAD_FORWARD] > 0) {
-        e = open_forward(l, d, why);
-    }
-    if (e == ERR_OK &&
-        l->s->mix[LOAD_REGISTER] + l->s->mix[LOAD_OPTIONS] + l->s->mix[LOAD_INVITE] > 0) {
+    if (e == ERR_OK && is_asked(l, ON_PHONES)) {
         e = load_sip_open(l, target, &d->sip, why);
     }
     return e;
@@ -175,6 +206,7 @@ static enum err open_drivers(struct load *l, const struct load_target *target, s
 static void close_drivers(struct drivers *d)
 {
     load_sip_close(d->sip);
+    load_record_close(d->record);
     load_forward_close(d->forward);
     if (d->has_overlay) {
         load_overlay_close(&d->overlay);
@@ -201,6 +233,12 @@ static int run(struct asked *a, const struct load_target *target)
     static struct load l; /* histograms: too large for a stack */
     static struct drivers d;
     char why[SAY_WHY_CAP] = "";
+    for (uint32_t k = 0; strcmp(a->kind, "mixed") == 0 && k < LOAD_KINDS; k++) {
+        bool is_on_trunks = (ON_TRUNKS & 1u << k) != 0;
+        bool has_place = is_on_trunks ? target->overlay.family != 0 && target->ca[0] != '\0'
+                                      : target->sip.family != 0;
+        a->s.mix[k] = has_place ? a->s.mix[k] : 0;
+    }
     a->s.stop = &stop;
     a->s.server_pid = target->pid;
     a->s.has_progress = a->s.seconds > PROGRESS_S && isatty(STDERR_FILENO) == 1;
@@ -208,7 +246,7 @@ static int run(struct asked *a, const struct load_target *target)
         say_error("cannot begin: %s: give a smaller --outstanding", say_errno());
         return CMD_FAILED;
     }
-    enum err e = open_drivers(&l, target, &d, why);
+    enum err e = open_drivers(&l, a, target, &d, why);
     int status = CMD_OK;
     if (e != ERR_OK) {
         say_error("%s", why);
@@ -263,6 +301,8 @@ int cmd_load(int argc, char **argv)
         {"overlay", 0, OPTIONS_TEXT, &a.target.overlay, "HOST:PORT", "the target's RELOAD address"},
         {"ca", 0, OPTIONS_TEXT, &a.target.ca, "DIR",
          "folder of chordial ca init: issues the credentials of this run"},
+        {"key", 0, OPTIONS_TEXT, &a.key, "KEY",
+         "of those: ed25519, p256 or rsa2048 (the overlay's)"},
         {"server-pid", 'p', OPTIONS_NUMBER, &a.target.pid, "P",
          "process to charge (with --demo: the peer's)"},
         {"size", 0, OPTIONS_NUMBER, &a.s.size_bytes, "BYTES", "of a forwarded message (500)"},

@@ -189,7 +189,7 @@ static void show_progress(struct load *l, uint64_t *shown_s)
         return;
     }
     *shown_s = second;
-    struct load_ops_tally sum;
+    static struct load_ops_tally sum; /* too large for a frame */
     load_ops_sum(&l->ops, &sum);
     (void)fprintf(stderr, "\rload: %llu of %llu s, %llu begun, %llu done, %llu errors ",
                   (unsigned long long)second, (unsigned long long)l->s->seconds,
