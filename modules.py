@@ -320,6 +320,8 @@ UNIT_TESTS = {
         test_batch
         test_ca
         test_config
+        test_load
+        test_load_target
         test_wire_line
         test_wire_sip
     '''),

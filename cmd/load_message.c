@@ -4,7 +4,7 @@
 #include "codec/stored.h"
 #include <stdio.h>
 
-enum { VALUE_CAP = 64, INPUT_CAP = LOAD_MESSAGE_CAP, WHY_CAP = 40 };
+enum { VALUE_CAP = 64, INPUT_CAP = 2048, WHY_CAP = 40 };
 
 /* Overlay Resource-ID of a Resource Name: the first 16 bytes of SHA-1 (RFC 6940 10.2). */
 static struct slice resource_of(const struct load_overlay_member *m,
@@ -55,7 +55,7 @@ static size_t seal(const struct load_message *m, struct wr *w, size_t contents_a
 {
     const struct ident *who = &m->signer->keys.ident;
     uint8_t value[CRYPTO_SIGNATURE_CAP];
-    uint8_t bytes[INPUT_CAP / 2];
+    uint8_t bytes[INPUT_CAP];
     struct wr input = wr_init(bytes, sizeof(bytes));
     struct secblock_signature signature = unsigned_of(who);
     struct slice chain[1 + KEYSTORE_INTERMEDIATES_CAP] = {who->certificate};

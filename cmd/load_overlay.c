@@ -72,7 +72,7 @@ static enum err open_member(struct load_overlay *o, const char *path, char *why)
 static enum err enroll(struct load_overlay *o, const char *folder, uint32_t number,
                        enum crypto_algorithm algorithm, char *why)
 {
-    char user[CRYPTO_USER_CAP + 1];
+    char user[CRYPTO_OVERLAY_CAP + 24]; /* the authority refuses one that is too long */
     char path[FILES_PATH_CAP];
     (void)snprintf(user, sizeof(user), "load%u@%s", number, o->doc.config.name);
     struct ca_issue what = {.dir = o->target->ca,

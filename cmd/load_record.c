@@ -75,7 +75,7 @@ static size_t make(struct load_record *r, struct client *c, enum load_kind kind,
 static bool begin_with(struct load_record *r, struct client *c, enum load_kind kind,
                        uint64_t intended_ns)
 {
-    uint8_t message[LOAD_MESSAGE_CAP];
+    static uint8_t message[LOAD_MESSAGE_CAP]; /* too large for a frame */
     struct load_ops *ops = &r->load->ops;
     uint64_t id = 0;
     struct load_op *op = load_ops_begin(ops, kind, intended_ns, r->load->now_ns, &id);

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 
 enum {
-    MESSAGE_CAP = 4096,
+    MESSAGE_CAP = 3000,
     URI_CAP = 320,
     ROUTES_CAP = 1024,
     ROUTES = 8,
