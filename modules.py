@@ -391,6 +391,7 @@ SCRIPT_TESTS = {
         demo
         hostile
         kill
+        load
         locks
         stun_dissect
         trunk_dissect

@@ -73,13 +73,34 @@ static HOT void on_sink_message(struct load_trunk *trunk, struct slice message)
 
 /* ---- the generator ---- */
 
+static bool is_down(const struct pair *p)
+{
+    return p->from.why != NULL || p->to.why != NULL;
+}
+
+/* Nothing can be sent any more: it is not for want of room. */
+static bool fail_all(struct load_forward *f)
+{
+    for (uint32_t i = 0; i < f->count; i++) {
+        if (!is_down(&f->pairs[i])) {
+            return false;
+        }
+    }
+    if (f->load->s->is_max) {
+        return false; /* failing is so quick that there would be no end of it */
+    }
+    load_ops_count_begun(&f->load->ops, LOAD_FORWARD, 1);
+    load_ops_count_failed(&f->load->ops, LOAD_FORWARD, "link_down", 1);
+    return true;
+}
+
 static HOT bool begin(void *state, enum load_kind kind, uint64_t intended_ns)
 {
     struct load_forward *f = state;
     for (uint32_t tries = 0; tries < f->count; tries++) {
         struct pair *p = &f->pairs[f->next];
         f->next = f->next + 1 == f->count ? 0 : f->next + 1;
-        if (p->sent - p->arrived >= p->window) {
+        if (p->sent - p->arrived >= p->window || p->to.why != NULL) {
             continue;
         }
         uint8_t *at = load_trunk_room(&p->from, f->len);
@@ -93,7 +114,7 @@ static HOT bool begin(void *state, enum load_kind kind, uint64_t intended_ns)
         load_ops_count_begun(&f->load->ops, kind, 1);
         return true;
     }
-    return false;
+    return fail_all(f);
 }
 
 /* What went so long ago that it will not come any more. */

@@ -98,6 +98,13 @@ static bool begin(void *state, enum load_kind kind, uint64_t intended_ns)
 {
     struct load_record *r = state;
     struct client *c = &r->clients[r->next];
+    for (uint32_t tries = 1; c->trunk.why != NULL && tries < r->count; tries++) {
+        r->next = r->next + 1 == r->count ? 0 : r->next + 1;
+        c = &r->clients[r->next];
+    }
+    if (c->trunk.why != NULL && r->load->s->is_max) {
+        return false; /* failing is so quick that there would be no end of it */
+    }
     if (!begin_with(r, c, kind, intended_ns)) {
         return false;
     }
