@@ -103,6 +103,15 @@ static bool take_kind(struct asked *a)
     return false;
 }
 
+static uint64_t default_outstanding(const struct load_settings *s)
+{
+    if (!s->is_max) {
+        return OUTSTANDING;
+    }
+    uint64_t each = max_u64(1, LOAD_FORWARD_CLOSED_BYTES / max_u64(s->size_bytes, 1));
+    return s->mix[LOAD_FORWARD] > 0 ? each * s->connections : CLOSED_OUTSTANDING;
+}
+
 static bool take_rate(struct asked *a)
 {
     a->s.is_max = strcmp(a->rate, "max") == 0;
@@ -117,8 +126,7 @@ static bool take_rate(struct asked *a)
         return false;
     }
     if (a->s.outstanding == 0) {
-        bool is_few = a->s.is_max && a->s.mix[LOAD_FORWARD] == 0; /* that counts bytes itself */
-        a->s.outstanding = is_few ? CLOSED_OUTSTANDING : OUTSTANDING;
+        a->s.outstanding = default_outstanding(&a->s);
     }
     return is_within("outstanding", a->s.outstanding, 1, OUTSTANDING_MAX);
 }
@@ -133,11 +141,11 @@ static bool check_asked(struct asked *a)
     if (a->kind == NULL) {
         return usage("no kind: --kind: forward, fetch, store, register, options, invite or mixed");
     }
-    if (!take_kind(a) || !take_rate(a) || !is_within("seconds", a->s.seconds, 1, SECONDS_MAX) ||
+    if (!take_kind(a) || !is_within("seconds", a->s.seconds, 1, SECONDS_MAX) ||
         !is_within("connections", a->s.connections, 1, LOAD_IO_CAP) ||
         !is_within("timeout-ms", a->s.timeout_ms, 1, TIMEOUT_MS_MAX) ||
         !is_within("size", a->s.size_bytes, LOAD_FORWARD_SIZE_MIN, LOAD_FORWARD_SIZE_MAX) ||
-        !is_within("server-pid", a->target.pid, 0, INT32_MAX) ||
+        !is_within("server-pid", a->target.pid, 0, INT32_MAX) || !take_rate(a) ||
         (a->cpu != NULL && !take_count("cpu", a->cpu, &cpu))) {
         return false;
     }
@@ -308,7 +316,7 @@ int cmd_load(int argc, char **argv)
         {"size", 0, OPTIONS_NUMBER, &a.s.size_bytes, "BYTES", "of a forwarded message (500)"},
         {"arrivals", 0, OPTIONS_TEXT, &a.arrivals, "KIND", "poisson or constant (poisson)"},
         {"outstanding", 0, OPTIONS_NUMBER, &a.s.outstanding, "N",
-         "at most so many at once (65536; with --rate max 128)"},
+         "at most so many at once (65536; with --rate max 128, or forwarded 192 KiB a pair)"},
         {"timeout-ms", 0, OPTIONS_NUMBER, &a.s.timeout_ms, "MS",
          "what takes longer is lost (2000)"},
         {"cpu", 0, OPTIONS_TEXT, &a.cpu, "N", "run on this core, counted from 0"},

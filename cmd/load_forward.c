@@ -7,8 +7,6 @@
 enum {
     WINDOW_BITS = 17,
     WINDOW = 1 << WINDOW_BITS, /* messages under way of which we know when they were meant to go */
-    /* Closed loop: what a node may hold for a link (link_queue_bytes) is not to overflow. */
-    CLOSED_BYTES = 192 * 1024,
 };
 
 /* One generator and its sink. */
@@ -18,6 +16,7 @@ struct pair {
     uint64_t sent;    /* the number of the next message */
     uint64_t arrived; /* the number expected next */
     uint64_t window;
+    bool is_full;          /* closed loop: until a part of the window is free again */
     uint64_t strangers;    /* messages that are not of this run */
     uint64_t *intended_ns; /* ring of WINDOW */
 };
@@ -94,13 +93,27 @@ static bool fail_all(struct load_forward *f)
     return true;
 }
 
+/* In a closed loop a full window is filled again from three quarters down: else each arrival would
+ * let one message go, in a record of its own. */
+static bool has_room(const struct load_forward *f, struct pair *p)
+{
+    uint64_t under_way = p->sent - p->arrived;
+    if (!f->load->s->is_max) {
+        return under_way < p->window;
+    }
+    if (under_way >= p->window || under_way <= p->window - p->window / 4) {
+        p->is_full = under_way >= p->window;
+    }
+    return !p->is_full;
+}
+
 static HOT bool begin(void *state, enum load_kind kind, uint64_t intended_ns)
 {
     struct load_forward *f = state;
     for (uint32_t tries = 0; tries < f->count; tries++) {
         struct pair *p = &f->pairs[f->next];
         f->next = f->next + 1 == f->count ? 0 : f->next + 1;
-        if (p->sent - p->arrived >= p->window || p->to.why != NULL) {
+        if (!has_room(f, p) || p->to.why != NULL) {
             continue;
         }
         uint8_t *at = load_trunk_room(&p->from, f->len);
@@ -188,8 +201,8 @@ static enum err open_pair(struct load_forward *f, const struct load_overlay *o, 
     p->from.user = p->to.user = f;
     p->from.on_message = on_generator_message;
     p->to.on_message = on_sink_message;
-    uint64_t bytes = f->load->s->is_max ? CLOSED_BYTES / f->len : WINDOW;
-    p->window = max_u64(1, min_u64(bytes, f->load->s->outstanding / f->load->s->connections));
+    const struct load_settings *asked = f->load->s;
+    p->window = min_u64(max_u64(1, asked->outstanding / asked->connections), WINDOW);
     enum err e = make_message(f, o, sink, p, why);
     if (e == ERR_OK) {
         e = load_trunk_open(&p->to, f->load, o, sink, why);

@@ -5,11 +5,18 @@
  * The transaction id carries the number of a message, so the sink sees each gap: what is missing in
  * front of a number that has come is lost, for a link keeps order.
  *
- * Owner: cmd_load.c; one thread.  Limits: LOAD_FORWARD_WINDOW messages under way on each link. */
+ * Owner: cmd_load.c; one thread.  Limits: settings.outstanding messages under way, the
+ * same share for each pair. */
 #pragma once
 #include "cmd/load_trunk.h"
 
-enum { LOAD_FORWARD_SIZE_MIN = 128, LOAD_FORWARD_SIZE_MAX = LOAD_TRUNK_MESSAGE_CAP };
+enum {
+    LOAD_FORWARD_SIZE_MIN = 128,
+    LOAD_FORWARD_SIZE_MAX = LOAD_TRUNK_MESSAGE_CAP,
+    /* Closed loop: of each pair under way, less than what a node holds for a link by default
+     * (link_queue_bytes). */
+    LOAD_FORWARD_CLOSED_BYTES = 192 * 1024,
+};
 
 struct load_forward;
 
