@@ -157,6 +157,7 @@ Test(load, operations_end_once)
         load_ops_sum(&o, &sum);
         cr_assert_eq(sum.begun, sum.done + sum.failed + o.outstanding);
     }
+    cr_assert_eq(refused, 0, "there was always room");
     cr_assert_eq(sum.latency.count, sum.done);
     cr_assert_eq(sum.error_count, 2, "status_503 and timeout");
     cr_assert_eq(sum.errors[0].count + sum.errors[1].count, sum.failed);
