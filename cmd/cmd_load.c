@@ -312,7 +312,7 @@ int cmd_load(int argc, char **argv)
         {"key", 0, OPTIONS_TEXT, &a.key, "KEY",
          "of those: ed25519, p256 or rsa2048 (the overlay's)"},
         {"server-pid", 'p', OPTIONS_NUMBER, &a.target.pid, "P",
-         "process to charge (with --demo: the peer's)"},
+         "process to charge, with its children (with --demo: the peer's)"},
         {"size", 0, OPTIONS_NUMBER, &a.s.size_bytes, "BYTES", "of a forwarded message (500)"},
         {"arrivals", 0, OPTIONS_TEXT, &a.arrivals, "KIND", "poisson or constant (poisson)"},
         {"outstanding", 0, OPTIONS_NUMBER, &a.s.outstanding, "N",

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 /* schedstat: time on a processor, time of waiting for one.  0 for a thread that has just ended. */
 static void read_schedstat(const char *path, uint64_t *ran_ns, uint64_t *waited_ns)
@@ -21,36 +22,62 @@ static void read_schedstat(const char *path, uint64_t *ran_ns, uint64_t *waited_
     *waited_ns = strtoull(rest, &rest, 10);
 }
 
-static uint64_t run_ns_of(const char *folder, const char *thread)
+/* Processes yet to be looked at: a queue that only grows. */
+struct family {
+    uint32_t pids[LOAD_CPU_PROCESSES];
+    uint32_t count;
+};
+
+static void add_children(const char *path, struct family *all)
+{
+    FILE *f = fopen(path, "re");
+    unsigned child = 0;
+    while (f != NULL && all->count < LOAD_CPU_PROCESSES && fscanf(f, "%u", &child) == 1) {
+        all->pids[all->count++] = child;
+    }
+    if (f != NULL) {
+        (void)fclose(f);
+    }
+}
+
+/* One thread; its process's children stand with the thread that made them. */
+static uint64_t run_ns_of(const char *folder, const char *thread, struct family *all)
 {
     char path[96];
     uint64_t ran_ns = 0;
     uint64_t waited_ns = 0;
-    int len = snprintf(path, sizeof(path), "%s/%.20s/schedstat", folder, thread);
-    if (len > 0 && (size_t)len < sizeof(path)) {
-        read_schedstat(path, &ran_ns, &waited_ns);
+    (void)snprintf(path, sizeof(path), "%.40s/%.20s/schedstat", folder, thread);
+    read_schedstat(path, &ran_ns, &waited_ns);
+    (void)snprintf(path, sizeof(path), "%.40s/%.20s/children", folder, thread);
+    add_children(path, all);
+    return ran_ns;
+}
+
+static uint64_t run_ns_of_process(uint32_t pid, struct family *all)
+{
+    char folder[64];
+    uint64_t ran_ns = 0;
+    (void)snprintf(folder, sizeof(folder), "/proc/%u/task", pid);
+    DIR *threads = opendir(folder);
+    const struct dirent *one = NULL;
+    while (threads != NULL && (one = readdir(threads)) != NULL) {
+        if (one->d_name[0] != '.') {
+            ran_ns += run_ns_of(folder, one->d_name, all);
+        }
+    }
+    if (threads != NULL) {
+        (void)closedir(threads);
     }
     return ran_ns;
 }
 
 enum err load_cpu_of(uint32_t pid, uint64_t *ns)
 {
-    char folder[64] = "/proc/self/task";
-    if (pid != 0) {
-        (void)snprintf(folder, sizeof(folder), "/proc/%u/task", pid);
-    }
+    struct family all = {.pids = {pid == 0 ? (uint32_t)getpid() : pid}, .count = 1};
     *ns = 0;
-    DIR *threads = opendir(folder);
-    if (threads == NULL) {
-        return ERR_NOT_FOUND;
+    for (uint32_t i = 0; i < all.count; i++) {
+        *ns += run_ns_of_process(all.pids[i], &all);
     }
-    const struct dirent *one = NULL;
-    while ((one = readdir(threads)) != NULL) {
-        if (one->d_name[0] != '.') {
-            *ns += run_ns_of(folder, one->d_name);
-        }
-    }
-    (void)closedir(threads);
     return *ns > 0 ? ERR_OK : ERR_NOT_FOUND;
 }
 

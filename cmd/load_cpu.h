@@ -3,8 +3,10 @@
 #pragma once
 #include "core/err.h"
 
-/* Nanoseconds that all threads of process `pid` (0: this one) have run, from
- * /proc/PID/task/N/schedstat.  ERR_NOT_FOUND: there is no such process, or it may not be read. */
+/* Nanoseconds that all threads of process `pid` (0: this one) and of its descendants have run, from
+ * /proc/PID/task/N/schedstat: servers of many processes are charged whole.  At most
+ * LOAD_CPU_PROCESSES.  ERR_NOT_FOUND: there is no such process, or it may not be read. */
+enum { LOAD_CPU_PROCESSES = 256 };
 enum err load_cpu_of(uint32_t pid, uint64_t *ns) MUST_USE;
 /* Of the calling thread: how long it ran, and how long it was ready to run and did not get a
  * processor. */

@@ -8,9 +8,12 @@
 #include "codec/sip_parser.h"
 #include "link/crypto_boring.h"
 #include <criterion/criterion.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #define SECOND_NS UINT64_C(1000000000)
 
@@ -255,4 +258,37 @@ Test(load, processor_time_is_the_kernels)
               (unsigned long long)(after - before));
     cr_assert(ran[1] > ran[0] && ran[1] - ran[0] <= after - before + SECOND_NS / 100);
     cr_assert_eq(load_cpu_of(INT32_MAX, &after), ERR_NOT_FOUND);
+}
+
+static void burn(uint64_t ns)
+{
+    uint64_t ran = 0;
+    uint64_t waited = 0;
+    uint64_t begun = 0;
+    load_cpu_own(&begun, &waited);
+    do {
+        load_cpu_own(&ran, &waited);
+    } while (ran - begun < ns);
+}
+
+/* What a child runs is its parent's too. */
+Test(load, processor_time_of_a_family)
+{
+    uint64_t before = 0;
+    uint64_t after = 0;
+    int ends[2];
+    char byte = 0;
+    cr_assert_eq(pipe(ends), 0);
+    cr_assert_eq(load_cpu_of(0, &before), ERR_OK);
+    pid_t child = fork();
+    if (child == 0) {
+        burn(SECOND_NS / 20);
+        (void)!write(ends[1], &byte, 1);
+        pause();
+    }
+    cr_assert_eq(read(ends[0], &byte, 1), 1);
+    cr_assert_eq(load_cpu_of(0, &after), ERR_OK);
+    kill(child, SIGKILL);
+    cr_assert_eq(waitpid(child, NULL, 0), child);
+    cr_assert(after - before >= SECOND_NS / 20, "%llu ns", (unsigned long long)(after - before));
 }
