@@ -28,12 +28,22 @@ struct family {
     uint32_t count;
 };
 
+/* "101 102 103 ": whoever it names, as far as there is room. */
 static void add_children(const char *path, struct family *all)
 {
+    char line[LOAD_CPU_PROCESSES * 8] = "";
     FILE *f = fopen(path, "re");
-    unsigned child = 0;
-    while (f != NULL && all->count < LOAD_CPU_PROCESSES && fscanf(f, "%u", &child) == 1) {
-        all->pids[all->count++] = child;
+    size_t len = f == NULL ? 0 : fread(line, 1, sizeof(line) - 1, f);
+    char *at = line;
+    char *end = NULL;
+    line[len] = '\0';
+    while (all->count < LOAD_CPU_PROCESSES) {
+        unsigned long child = strtoul(at, &end, 10);
+        if (end == at || *end != ' ') { /* the end, or a number that was cut */
+            break;
+        }
+        all->pids[all->count++] = (uint32_t)child;
+        at = end;
     }
     if (f != NULL) {
         (void)fclose(f);
