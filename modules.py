@@ -192,6 +192,7 @@ MODULES = {
         cmd_demo
         cmd_encode
         cmd_fetch
+        cmd_load
         cmd_ping
         cmd_resolve
         cmd_run
@@ -209,6 +210,21 @@ MODULES = {
         files
         jot
         keystore
+        load
+        load_cpu
+        load_digest
+        load_forward
+        load_histogram
+        load_message
+        load_ops
+        load_overlay
+        load_phone
+        load_record
+        load_report
+        load_schedule
+        load_sip
+        load_target
+        load_trunk
         lookup
         main
         options
@@ -312,6 +328,8 @@ UNIT_TESTS = {
         test_batch
         test_ca
         test_config
+        test_load
+        test_load_target
         test_wire_line
         test_wire_sip
     '''),
@@ -382,6 +400,7 @@ SCRIPT_TESTS = {
         demo
         hostile
         kill
+        load
         locks
         stun_dissect
         trunk_dissect
