@@ -64,6 +64,8 @@ HEADERS = [
     ('cmd/*', 'jansson'),
     ('cmd/capture', 'pcap'),
     ('cmd/x509*', 'boringssl'),
+    ('bench/floor_tls', 'boringssl'),
+    ('bench/floor_udp_uring', 'liburing'),
     ('tests/*', 'criterion'),
     ('tests/*', 'jansson'),
     ('tests/*_boring', 'boringssl'),
@@ -244,7 +246,20 @@ def write_bench(n):
     n.build('run-bench', 'run', [], [program], command='bench/check.py')
     n.build('bench', 'phony', ['run-bench'])
     n.build('count-instructions', 'run', [], [program], command='tools/count_instructions.py')
-    return [program]
+    return [program] + write_bench_programs(n)
+
+
+def write_bench_programs(n):
+    """Programs of their own, which bench/rivals.py runs."""
+    shared = sorted({name for names in modules.BENCH_SHARED.values() for name in names})
+    objects = {name: compile_c(n, 'release', 'bench/' + name) for name in shared}
+    programs = [link(n, 'release', 'build/release/bench/' + name,
+                     [compile_c(n, 'release', 'bench/' + name)]
+                     + [objects[other] for other in modules.BENCH_SHARED.get(name, [])], 'cmd')
+                for name in modules.BENCH_PROGRAMS]
+    n.build('bench-programs', 'phony', programs)
+    n.build('rivals', 'run', [], programs, command='bench/rivals.py')
+    return programs
 
 
 def write_targets(n, product, criterion, stress, fuzz):
@@ -283,6 +298,8 @@ def check_modules():
                       'tests/stress': modules.STRESS_TESTS,
                       'fuzz': modules.FUZZ_TARGETS, 'bench': modules.BENCHMARKS}),
               ('.c', {'fuzz': modules.FUZZ_SUPPORT}),
+              ('.c', {'bench': modules.BENCH_PROGRAMS}),
+              *(('.c', {'bench': listed}) for listed in modules.BENCH_SHARED.values()),
               ('.c', modules.TEST_SUPPORT),
               ('.py', modules.SCRIPT_TESTS)]
     wrong = [path + '.c: listed in PROGRAMS, but there is no such file'

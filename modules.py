@@ -418,3 +418,28 @@ BENCHMARKS = names('''
     bench_sr
     bench_stored
 ''')
+
+# Programs bench/<name>.c with a main of their own, built as build/release/bench/<name>: each links
+# everything that it needs, and what BENCH_SHARED lists under its name.
+BENCH_PROGRAMS = names('''
+    floor_memory
+    floor_tcp
+    floor_tls
+    floor_udp
+''')
+BENCH_SHARED = {
+    'floor_memory': names('''
+        floor_run
+    '''),
+    'floor_tcp': names('''
+        floor_run
+    '''),
+    'floor_tls': names('''
+        floor_run
+    '''),
+    'floor_udp': names('''
+        floor_run
+        floor_udp_mmsg
+        floor_udp_uring
+    '''),
+}
