@@ -64,7 +64,7 @@ HEADERS = [
     ('cmd/*', 'jansson'),
     ('cmd/capture', 'pcap'),
     ('cmd/x509*', 'boringssl'),
-    ('bench/floor_tls', 'boringssl'),
+    ('bench/*_boring', 'boringssl'),
     ('bench/floor_udp_uring', 'liburing'),
     ('tests/*', 'criterion'),
     ('tests/*', 'jansson'),
@@ -90,6 +90,7 @@ class Ninja:
 
     def __init__(self, comment):
         self.lines = ['# ' + comment]
+        self.made = set()  # objects, so that programs may share them
 
     def rule(self, name, command, **variables):
         self.lines += ['', 'rule ' + name, '  command = ' + command]
@@ -122,8 +123,11 @@ def below(folder):
 
 
 def compile_c(n, mode, source):
-    """Compiles `source` (no extension) and returns the object."""
+    """Compiles `source` (no extension), once, and returns the object."""
     out = 'build/%s/%s.o' % (mode, source)
+    if out in n.made:
+        return out
+    n.made.add(out)
     wanted = [name for pattern, name in HEADERS if fnmatch(source, pattern)]
     flags = references(wanted, 'cflags')
     if source.split('/')[0] not in LAYERS:
@@ -251,12 +255,10 @@ def write_bench(n):
 
 def write_bench_programs(n):
     """Programs of their own, which bench/rivals.py runs."""
-    shared = sorted({name for names in modules.BENCH_SHARED.values() for name in names})
-    objects = {name: compile_c(n, 'release', 'bench/' + name) for name in shared}
     programs = [link(n, 'release', 'build/release/bench/' + name,
-                     [compile_c(n, 'release', 'bench/' + name)]
-                     + [objects[other] for other in modules.BENCH_SHARED.get(name, [])], 'cmd')
-                for name in modules.BENCH_PROGRAMS]
+                     [compile_c(n, 'release', 'bench/' + source) for source in sources], 'cmd',
+                     ['jemalloc'])
+                for name, sources in modules.BENCH_PROGRAMS.items()]
     n.build('bench-programs', 'phony', programs)
     n.build('rivals', 'run', [], programs, command='bench/rivals.py')
     return programs
@@ -298,8 +300,7 @@ def check_modules():
                       'tests/stress': modules.STRESS_TESTS,
                       'fuzz': modules.FUZZ_TARGETS, 'bench': modules.BENCHMARKS}),
               ('.c', {'fuzz': modules.FUZZ_SUPPORT}),
-              ('.c', {'bench': modules.BENCH_PROGRAMS}),
-              *(('.c', {'bench': listed}) for listed in modules.BENCH_SHARED.values()),
+              *(('.c', {'bench': listed}) for listed in modules.BENCH_PROGRAMS.values()),
               ('.c', modules.TEST_SUPPORT),
               ('.py', modules.SCRIPT_TESTS)]
     wrong = [path + '.c: listed in PROGRAMS, but there is no such file'

@@ -419,27 +419,29 @@ BENCHMARKS = names('''
     bench_stored
 ''')
 
-# Programs bench/<name>.c with a main of their own, built as build/release/bench/<name>: each links
-# everything that it needs, and what BENCH_SHARED lists under its name.
-BENCH_PROGRAMS = names('''
-    floor_memory
-    floor_tcp
-    floor_tls
-    floor_udp
-''')
-BENCH_SHARED = {
+# Benchmarks with a main of their own, from these files of bench/: build/release/bench/NAME.  Each
+# links all layers, as far as it uses them, and the allocator of the product.
+BENCH_PROGRAMS = {
     'floor_memory': names('''
+        floor_memory
         floor_run
     '''),
     'floor_tcp': names('''
         floor_run
+        floor_tcp
     '''),
     'floor_tls': names('''
         floor_run
+        floor_tls_boring
     '''),
     'floor_udp': names('''
         floor_run
+        floor_udp
         floor_udp_mmsg
         floor_udp_uring
+    '''),
+    'rival_sip': names('''
+        floor_run
+        rival_sip
     '''),
 }

@@ -184,8 +184,7 @@ def listed_sources(modules):
     tables = [modules.MODULES, modules.UNIT_TESTS, modules.WIDE_TESTS, modules.TEST_SUPPORT,
               {'tests/stress': modules.STRESS_TESTS,
                'fuzz': modules.FUZZ_TARGETS + modules.FUZZ_SUPPORT,
-               'bench': modules.BENCHMARKS + modules.BENCH_PROGRAMS
-               + sum(modules.BENCH_SHARED.values(), [])}]
+               'bench': sum(modules.BENCH_PROGRAMS.values(), modules.BENCHMARKS)}]
     paths = {d + '/' + name for table in tables for d, listed in table.items() for name in listed}
     return {path + '.c' for path in paths | set(modules.PROGRAMS)}
 
