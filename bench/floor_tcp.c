@@ -22,7 +22,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { CONNECTIONS_CAP = 256, RECORD_BYTES = 16384, BUFFER_BYTES = 65536 };
+enum { CONNECTIONS_CAP = 256, RECORD_BYTES = 16384, BUFFER_BYTES = 65536, WARM_UP_ROUNDS = 8 };
 
 struct echo {
     int listener;
@@ -59,7 +59,7 @@ static void *serve(void *context)
     struct echo *e = context;
     struct epoll_event events[CONNECTIONS_CAP];
     uint8_t *buffer = malloc(BUFFER_BYTES);
-    uint64_t warm_up = (uint64_t)e->connections * e->rounds * e->bytes * 8;
+    uint64_t warm_up = (uint64_t)e->connections * e->rounds * e->bytes * WARM_UP_ROUNDS;
     uint64_t echoed = 0;
     uint64_t cpu = 0;
     uint64_t wall = 0;
@@ -105,6 +105,7 @@ struct client {
     uint8_t *out;
     uint8_t *in;
     size_t len; /* of a round */
+    uint64_t rounds;
 };
 
 static unsigned client_of(const struct client *c, int fd, unsigned count)
@@ -127,6 +128,7 @@ static void receive(struct client *c, unsigned i)
     c->back[i] += (size_t)got;
     if (c->back[i] == c->len) {
         c->back[i] = 0;
+        c->rounds++;
         send_all(c->fds[i], c->out, c->len);
     }
 }
@@ -144,7 +146,9 @@ static void generate(struct echo *e, struct client *c, const struct sockaddr_in 
         watch(epoll, c->fds[i]);
         send_all(c->fds[i], c->out, c->len);
     }
-    for (uint64_t start = floor_run_wall_ns(); floor_run_wall_ns() - start < ns;) {
+    uint64_t rounds_min = (uint64_t)e->connections * WARM_UP_ROUNDS * 3;
+    for (uint64_t start = floor_run_wall_ns();
+         floor_run_wall_ns() - start < ns || c->rounds < rounds_min;) {
         int count = epoll_wait(epoll, events, CONNECTIONS_CAP, 1000);
         floor_run_require(count > 0, "the echo has stopped");
         for (int i = 0; i < count; i++) {

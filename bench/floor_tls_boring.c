@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* floor_tls_boring.c - what BoringSSL costs by itself: to write and read TLS 1.3 records that are full of
- * messages, DTLS 1.2 records of one message and of one ACK, and bare signatures.
+/* floor_tls_boring.c - what BoringSSL costs by itself: to write and read TLS 1.3 records that are
+ * full of messages, DTLS 1.2 records of one message and of one ACK, and bare signatures.
  *
  *     floor_tls [--record | --datagram | --sign] [--ms N]
  *

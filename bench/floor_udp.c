@@ -20,7 +20,7 @@
 #include <unistd.h>
 
 enum { BURST = 64, WINDOW = 1024, SOCKET_BYTES = 4 << 20, PATIENCE_NS = 300000000, NAP_US = 30 };
-enum { CHUNK_BYTES = 65536 };
+enum { CHUNK_BYTES = 65536, ARRIVED_MIN = 3 * FLOOR_UDP_WARM_UP };
 
 struct load {
     struct floor_udp_server server;
@@ -161,12 +161,15 @@ static unsigned drain_sink(struct load *l, unsigned sink)
     return (unsigned)(l->arrived - before);
 }
 
-/* Keeps half a window to a window on its way until the time is over. */
+/* Keeps half a window to a window on its way until the time is over and enough has arrived. */
 static void generate(struct load *l, uint64_t duration_ns)
 {
     uint64_t start = floor_run_wall_ns();
     uint64_t heard = start;
-    for (uint64_t now = start; now - start < duration_ns; now = floor_run_wall_ns()) {
+    for (uint64_t now = start; now - start < duration_ns || l->arrived < ARRIVED_MIN;
+         now = floor_run_wall_ns()) {
+        floor_run_require(now - start < duration_ns + PATIENCE_NS * 100ull,
+                          "it does not get through");
         while (l->offered - l->arrived - l->lost <= WINDOW - BURST) {
             offer_burst(l);
         }

@@ -44,8 +44,10 @@ double cpu_ns()
 
 // Counts operations that are on their way, and lets a few more begin.
 class Gate {
-public:
-    explicit Gate(size_t cap) : cap_(cap) {}
+  public:
+    explicit Gate(size_t cap) : cap_(cap)
+    {
+    }
     void enter()
     {
         std::unique_lock<std::mutex> lock(mutex_);
@@ -62,11 +64,12 @@ public:
     size_t drain()
     {
         std::unique_lock<std::mutex> lock(mutex_);
-        require(change_.wait_for(lock, patience, [&] { return running_ == 0; }), "stuck at the end");
+        require(change_.wait_for(lock, patience, [&] { return running_ == 0; }),
+                "stuck at the end");
         return failed_;
     }
 
-private:
+  private:
     std::mutex mutex_;
     std::condition_variable change_;
     const size_t cap_;
@@ -100,7 +103,7 @@ Cluster open_cluster(size_t count)
 {
     Cluster nodes;
     for (size_t i = 0; i < count; i++) {
-        dht::DhtRunner::Config config {};
+        dht::DhtRunner::Config config{};
         config.dht_config.node_config.max_req_per_sec = -1;
         config.dht_config.node_config.max_peer_req_per_sec = -1;
         config.threaded = true;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* rival_sip.c - loads a SIP server over UDP as phones would, and divides what the server's processes
- * have used of a processor by what they have done.
+/* rival_sip.c - loads a SIP server over UDP as phones would, and divides what the server's
+ * processes have used of a processor by what they have done.
  *
  *     rival_sip --kind options|register|forward|call --port N --server-pid P [--server-pid P ...]
  *               [--outstanding N] [--users N] [--host DOMAIN] [--ms N]
@@ -62,8 +62,7 @@ static const char sdp[] = "v=0\r\no=alice 2890844526 2890844526 IN IP4 127.0.0.1
 static void send_to_server(struct load *l, int fd, const char *text, int len)
 {
     floor_run_require(len > 0 && len < MESSAGE_BYTES, "a message that is too long");
-    ssize_t sent =
-        sendto(fd, text, (size_t)len, 0, (const void *)&l->server, sizeof(l->server));
+    ssize_t sent = sendto(fd, text, (size_t)len, 0, (const void *)&l->server, sizeof(l->server));
     floor_run_require(sent == len || errno == ECONNREFUSED, "sendto failed");
 }
 
@@ -155,8 +154,8 @@ static void on_response(struct load *l, const char *text, uint64_t now)
 /* Answers as RFC 3261 8.2.6.2 says: what must be copied is copied. */
 static void respond(struct load *l, const char *asked, const char *status, bool has_body)
 {
-    static const char *const copied[] = {"Via:", "From:", "To:", "Call-ID:", "CSeq:",
-                                         "Record-Route:"};
+    static const char *const copied[] = {
+        "Via:", "From:", "To:", "Call-ID:", "CSeq:", "Record-Route:"};
     char text[MESSAGE_BYTES];
     int len = snprintf(text, sizeof(text), "SIP/2.0 %s\r\n", status);
     for (const char *line = strstr(asked, "\r\n"); line != NULL && line[2] != '\r';
@@ -304,10 +303,14 @@ static enum kind kind_named(const char *name)
 static void parse(struct load *l, int argc, char **argv, uint64_t *ms)
 {
     static const struct option options[] = {
-        {"kind", required_argument, NULL, 'k'},  {"port", required_argument, NULL, 'p'},
-        {"server-pid", required_argument, NULL, 'P'}, {"outstanding", required_argument, NULL, 'o'},
-        {"users", required_argument, NULL, 'u'}, {"host", required_argument, NULL, 'h'},
-        {"ms", required_argument, NULL, 'm'},    {"json", no_argument, NULL, 'j'},
+        {"kind", required_argument, NULL, 'k'},
+        {"port", required_argument, NULL, 'p'},
+        {"server-pid", required_argument, NULL, 'P'},
+        {"outstanding", required_argument, NULL, 'o'},
+        {"users", required_argument, NULL, 'u'},
+        {"host", required_argument, NULL, 'h'},
+        {"ms", required_argument, NULL, 'm'},
+        {"json", no_argument, NULL, 'j'},
         {0},
     };
     for (int c = 0; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
@@ -339,8 +342,7 @@ int main(int argc, char **argv)
     struct load l = {.host = "127.0.0.1",
                      .slot_count = 64,
                      .users = 10000,
-                     .server = {.sin_family = AF_INET,
-                                .sin_addr.s_addr = htonl(INADDR_LOOPBACK)}};
+                     .server = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)}};
     uint64_t ms = 1000;
     parse(&l, argc, argv, &ms);
     floor_run_pin(FLOOR_RUN_LOAD_CPU);
