@@ -182,7 +182,8 @@ def render(run, facts, plots):
         '## What must hold', '', row_table(run.rows, run.judged), '']
     lacking = [j for j in run.judged if j['ratio'] is None]
     if lacking:
-        parts += ['Not measured:', ''] + ['- %s: %s' % (j['work'], j['why']) for j in lacking] + ['']
+        parts += ['Not measured:', '']
+        parts += ['- %s: %s' % (j['work'], j['why']) for j in lacking] + ['']
     parts += ['## Floors and rivals', '', figure_table(rival_rows.FIGURES, run.samples), '']
     controls = control_table(rival_rows.CONTROLS, run.samples)
     if controls:

@@ -3,7 +3,7 @@
 figures), the table of rows (ours, what it is compared with, what must hold), and the arithmetic.
 
 A source prints JSON lines: {"work": NAME, "ns_per_op": X, ...}.  A figure is named SOURCE.WORK, or
-SOURCE.WORK:FIELD for another field than ns_per_op.  An expression is a figure, a number, or a tuple:
+SOURCE.WORK:FIELD for another field than ns_per_op.  An expression is a figure, a number or a tuple:
 ('sum', e, ...), ('min', e, ...), ('max', e, ...), ('times', e, ...), ('rate', e) = 1e9 / e."""
 import re
 import statistics
@@ -37,6 +37,9 @@ SOURCES = [
     Source('kamailio-forward', '@kamailio forward {ms}'),
     Source('kamailio-call', '@kamailio call {ms}'),
     Source('chordial-options', '@chordial options {ms}', text='a node of chordial demo --hold'),
+    Source('load-register', '@load register {ms}', text='the same, under chordial load'),
+    Source('load-invite', '@load invite {ms}'),
+    Source('load-forward', '@load forward {ms}'),
     Source('transit', 'transit --json --repeats {repeat}', rounds=False),
     Source('lookup', 'lookup --json --repeats {repeat}', rounds=False),
     Source('signed', 'signed --json {quick}', rounds=False),
@@ -64,7 +67,8 @@ KEYS = ('rsa2048', 'p256', 'ed25519')
 
 def trunk_row(size, must=None, stretch=None):
     line = 'transit.forward-tls-%d' % size
-    return row('forward-tls-%d' % size, 'a message of %d bytes from one TLS trunk to another' % size,
+    return row('forward-tls-%d' % size,
+               'a message of %d bytes from one TLS trunk to another' % size,
                line, ('sum', line + ':floor_tcp_ns', line + ':floor_tls_ns'), must, stretch,
                by='coalesced TCP echo + write and read in TLS records')
 
@@ -78,9 +82,9 @@ def signed_row(request, answer):
                by='bare verify + sign')
 
 
-def sip_row(kind, text):
-    return row('sip-' + kind, text, 'chordial-%s.sip_%s' % (kind, kind),
-               'kamailio-%s.sip_%s' % (kind, kind), sense='speed', by='Kamailio -X fm -x fm')
+def sip_row(kind, text, ours, rival):
+    """What must hold of these is the business of SIP; here they are for information."""
+    return row('sip-' + kind, text, ours, rival, sense='speed', by='Kamailio -X fm -x fm')
 
 
 ROWS = [
@@ -116,7 +120,14 @@ ROWS = [
       for key in ('ed25519', 'p256', 'rsa2048')),
     row('hot-path-allocations', 'allocations and locks of ours on a hot path',
         ('sum', 'transit.hot:allocations', 'transit.hot:locks'), 1, 0, None, unit='', by='none'),
-    sip_row('options', 'OPTIONS answered over UDP'),
+    sip_row('options', 'OPTIONS answered over UDP', 'chordial-options.sip_options',
+            'kamailio-options.sip_options'),
+    sip_row('register', 'REGISTER refreshed, digest checked, against usrloc unauthenticated',
+            'load-register.load_register', 'kamailio-register.sip_register'),
+    sip_row('call', 'stateful call over UDP', 'load-invite.load_invite', 'kamailio-call.sip_call'),
+    row('live-forward-tls-500', 'as forward-tls-500, through a live node under chordial load',
+        'load-forward.load_forward', ('sum', 'tcp500.tcp_echo_500', 'tls.tls_record_500'),
+        by='coalesced TCP echo + write and read in TLS records'),
 ]
 
 # Programs that have their floor beside them, in turn with ours, measure it by code of their own:
@@ -135,7 +146,8 @@ CONTROLS = [
 # Figures that are shown by themselves.
 FIGURES = [
     ('best forward of a datagram of 500 bytes', BEST_FORWARD),
-    ('recvmmsg/sendmmsg 32', 'mmsg32.udp_mmsg_500'), ('recvmmsg/sendmmsg 64', 'mmsg64.udp_mmsg_500'),
+    ('recvmmsg/sendmmsg 32', 'mmsg32.udp_mmsg_500'),
+    ('recvmmsg/sendmmsg 64', 'mmsg64.udp_mmsg_500'),
     ('io_uring multishot, connected send', 'uring.udp_uring_500'),
     ('best forward of an ACK (46 bytes)', BEST_ACK),
     ('GRO/GSO trains of 16, 8 hops', 'train16.udp_train_500'),

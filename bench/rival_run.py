@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs the sources of rival_rows.py: our programs, and the rivals with what loads them.  Whatever is
+"""Runs the sources of rival_rows.py: our programs, and the rivals with what loads them.  What is
 started here is ended here, also on Ctrl-C: each child has a process group of its own, and dies with
 us should we be killed."""
 import ctypes
@@ -173,9 +173,9 @@ class Rig:
         with open(log, 'w', encoding='utf-8') as f:
             server = self.start(
                 ['kamailio', '-f', os.path.join(self.top, 'bench/kamailio.cfg'), '-X', 'fm', '-x',
-                 'fm', '-DD', '-E', '-m', '1024', '-M', '32', '-Y', self.scratch, '-w', self.scratch,
-                 '-P', os.path.join(self.scratch, 'kamailio.pid'), '-l', 'udp:127.0.0.1:%d' % port]
-                + defines, SERVER_CPU, stdout=f, stderr=f)
+                 'fm', '-DD', '-E', '-m', '1024', '-M', '32', '-Y', self.scratch, '-w',
+                 self.scratch, '-P', os.path.join(self.scratch, 'kamailio.pid'), '-l',
+                 'udp:127.0.0.1:%d' % port] + defines, SERVER_CPU, stdout=f, stderr=f)
         try:
             pids = self.wait_workers(server, log)
             words = [w for pid in pids for w in ('--server-pid', str(pid))]
@@ -199,24 +199,47 @@ class Rig:
             seen = now
         raise Failed('kamailio does not start its processes')
 
-    def run_chordial(self, kind, ms):
-        """A node of a demo that has been told to stay, held to one processor and loaded as
-        Kamailio is."""
-        log = os.path.join(self.scratch, 'demo.log')
-        with open(log, 'w', encoding='utf-8') as f:
+    def start_demo(self):
+        """(child, what it says, its first peer): a demo that has been told to stay; that peer is
+        held to its processor, the others to that of the load."""
+        with open(os.path.join(self.scratch, 'demo.log'), 'w', encoding='utf-8') as f:
             demo = self.start(['build/release/chordial', 'demo', '--hold', '--json'], LOAD_CPU,
                               stdout=subprocess.PIPE, stderr=f, text=True)
+        line = demo.stdout.readline()
+        told = json.loads(line or '{}')
+        if not told.get('peers'):
+            self.end(demo)
+            raise Failed('chordial demo --hold says nothing')
+        peer = told['peers'][0]
+        for path in glob.glob('/proc/%d/task/*' % peer['pid']):
+            os.sched_setaffinity(int(os.path.basename(path)), {SERVER_CPU})
+        return demo, told, peer
+
+    def run_chordial(self, kind, ms):
+        """A node of ours, loaded as Kamailio is."""
+        demo, told, peer = self.start_demo()
         try:
-            told = json.loads(demo.stdout.readline() or '{}')
-            if not told.get('peers'):
-                raise Failed('chordial demo --hold says nothing')
-            peer = told['peers'][0]
-            for path in glob.glob('/proc/%d/task/*' % peer['pid']):
-                os.sched_setaffinity(int(os.path.basename(path)), {SERVER_CPU})
             return read_lines(self.run(
                 [os.path.join(PROGRAMS, 'rival_sip'), '--json', '--kind', kind, '--port',
                  peer['sip'].rpartition(':')[2], '--ms', ms, '--host', told['domain'],
                  '--server-pid', str(peer['pid'])]))
+        finally:
+            self.end(demo)
+
+    def run_load(self, kind, ms):
+        """A node of ours under `chordial load`, as fast as it goes with 64 outstanding."""
+        demo, told, _ = self.start_demo()
+        try:
+            path = os.path.join(self.scratch, 'demo.json')
+            with open(path, 'w', encoding='utf-8') as f:
+                json.dump(told, f)
+            said = json.loads(self.run(
+                ['build/release/chordial', 'load', '--json', '--demo', path, '--kind', kind,
+                 '--rate', 'max', '--outstanding', '64', '--cpu', str(LOAD_CPU), '--seconds',
+                 str(max(1, int(ms) // 1000))]))
+            if not said.get('server_cpu_ns_per_op'):
+                raise Failed('chordial load gives no cost of %s: %s' % (kind, said.get('errors')))
+            return [{'work': 'load_' + kind, 'ns_per_op': said['server_cpu_ns_per_op']}]
         finally:
             self.end(demo)
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """The parts of bench/rivals.py that do not measure: arithmetic, verdicts, the report, what it says
-when a rival is missing, and that it leaves nothing behind.  Also each floor for a moment: they check
-their own results."""
+when a rival is missing, and that it leaves nothing behind.  Also each floor for a moment: they
+check their own results."""
 import json
 import os
 import signal
@@ -262,8 +262,9 @@ class Floors(unittest.TestCase):
         with tempfile.TemporaryDirectory() as scratch:
             child = subprocess.Popen(
                 [sys.executable, os.path.join(tree.TOP, 'bench/rivals.py'), '--quick', '--json',
-                 '--no-build', '--only', 'forward-dtls-single'], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                env={**os.environ, 'TMPDIR': scratch}, text=True)
+                 '--no-build', '--only', 'forward-dtls-single'],
+                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                env={**os.environ, 'TMPDIR': scratch})
             deadline = time.monotonic() + 20
             while not os.listdir(scratch) and time.monotonic() < deadline:
                 time.sleep(0.02)
