@@ -410,11 +410,14 @@ BENCHMARKS = names('''
     bench
     bench_alloc
     bench_content
+    bench_core
     bench_frame
     bench_fwd
     bench_memcpy
+    bench_route
     bench_sample
     bench_secblock
+    bench_sip
     bench_sr
     bench_stored
 ''')
