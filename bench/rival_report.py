@@ -35,7 +35,8 @@ def number(value):
 def bound(judged, name):
     if judged[name] is None:
         return '-'
-    return '%s %.3g' % ('≤' if judged['sense'] == 'cost' else '≥', judged[name])
+    sign = {'cost': '≤', 'near': '1 ±'}.get(judged['sense'], '≥')
+    return '%s %.3g' % (sign, judged[name])
 
 
 def spread(judged):
@@ -46,7 +47,7 @@ def verdict(judged):
     if judged['ratio'] is None:
         return 'not measured'
     if judged['must'] is None:
-        return ''
+        return 'failed' if judged.get('why') else ''
     if not judged['ok']:
         return 'NO'
     reached = judged['stretch'] is not None and rival_rows.holds(
@@ -144,15 +145,15 @@ def control_table(controls, samples):
 
 
 def series_table(samples):
-    """Figures that a program gives for several sizes: WORK:links, WORK:records ... beside its
-    cost.  [(size name, [(work, size, cost)])]."""
+    """Costs by size: [((source, size), [(work, number, ns)])], as rival_rows.flatten names them."""
     found = {}
     for name, value in (samples[0] if samples else {}).items():
-        work, _, size = name.rpartition(':')
-        if size in ('links', 'records', 'registrations') and work in samples[0]:
-            found.setdefault((work.split('.')[0], size), []).append((work, value, samples[0][work]))
-    return [(key, sorted(points, key=lambda p: p[1])) for key, points in sorted(found.items())
-            if len({p[1] for p in points}) > 1]
+        if '@' in name:
+            work, size, count = name.split('@')
+            source, work = work.split('.', 1)
+            found.setdefault((source, size), []).append((work, float(count), value))
+    return [(key, sorted(points)) for key, points in sorted(found.items())
+            if len({count for _, count, _ in points}) > 1]
 
 
 def commands(sources, values):
@@ -180,9 +181,9 @@ def render(run, facts, plots):
         ' other work; ratios of one run do not.', '',
         '## The machine', '', markdown(['', ''], [list(f) for f in facts]), '',
         '## What must hold', '', row_table(run.rows, run.judged), '']
-    lacking = [j for j in run.judged if j['ratio'] is None]
+    lacking = [j for j in run.judged if j.get('why')]
     if lacking:
-        parts += ['Not measured:', '']
+        parts += ['Not measured, or found wrong by the program itself:', '']
         parts += ['- %s: %s' % (j['work'], j['why']) for j in lacking] + ['']
     parts += ['## Floors and rivals', '', figure_table(rival_rows.FIGURES, run.samples), '']
     controls = control_table(rival_rows.CONTROLS, run.samples)
@@ -209,7 +210,7 @@ def quoted(text):
 
 def margin_plot(judged, out):
     """How much of what is allowed each row uses; below 1 is right."""
-    rows = [j for j in judged if j['must'] and j['ratio']]
+    rows = [j for j in judged if j['must'] and j['ratio'] and j['sense'] != 'near']
     if not rows:
         return None
     lines = []
@@ -244,13 +245,13 @@ def figure_plot(figures, samples, out):
 
 
 def series_plot(size, points, out):
-    works = sorted({re.sub(r'[-_]?\d+$', '', w) for w, _, _ in points})
+    works = sorted({w for w, _, _ in points})
     text = ('set terminal svg size 900,400 font "sans,12" background "white"\nset output "%s"\n'
             'set title "cost by number of %s"\nset logscale x\nset xlabel "%s"\n'
             'set ylabel "ns"\nset yrange [0:*]\nset grid\nset key outside\n' % (out, size, size))
     plots = []
     for i, name in enumerate(works):
-        data = ['%g %g' % (x, y) for w, x, y in points if re.sub(r'[-_]?\d+$', '', w) == name]
+        data = ['%g %g' % (x, y) for w, x, y in points if w == name]
         text += '$d%d << END\n%s\nEND\n' % (i, '\n'.join(data))
         plots.append('$d%d using 1:2 with linespoints title %s' % (i, quoted(name)))
     return text + 'plot ' + ', '.join(plots) + '\n'

@@ -6,6 +6,7 @@ import ctypes
 import glob
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -29,7 +30,11 @@ NEEDS = {
 
 
 class Failed(Exception):
-    """A source that could not be measured, and why."""
+    """A source that could not be measured, and why; or what it printed before it failed."""
+
+    def __init__(self, why, said=''):
+        super().__init__(why)
+        self.said = said
 
 
 def lacking(rival, which=None):
@@ -137,7 +142,7 @@ class Rig:
         if child.returncode != 0:
             said = (err.strip() or out.strip() or 'nothing').splitlines()[-1]
             raise Failed('%s: exit code %d: %s' % (os.path.basename(argv[0]), child.returncode,
-                                                   said))
+                                                   said), out)
         return out
 
     # ---- sources ----
@@ -155,6 +160,17 @@ class Rig:
         if not os.path.exists(os.path.join(self.top, program)):
             raise Failed('%s does not exist' % program)
         return read_lines(self.run([program] + words[1:]))
+
+    def run_allocations(self):
+        """Calls of the allocator by our own code, as `transit check` counts them."""
+        program = os.path.join(PROGRAMS, 'transit')
+        if not os.path.exists(os.path.join(self.top, program)):
+            raise Failed('%s does not exist' % program)
+        said = self.run([program, 'check'])
+        ours = re.search(r'(-?\d+) of ours', said)
+        if not ours:
+            raise Failed('transit check counts no allocations')
+        return [{'work': 'check', 'allocations': int(ours.group(1))}]
 
     def run_opendht(self, keys):
         program = os.path.join(PROGRAMS, 'rival_opendht')

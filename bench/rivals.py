@@ -57,11 +57,20 @@ def measure(rig, sources, values, repeat):
                 sample.update(rival_rows.flatten(source.name, lines))
             except (rival_run.Failed, OSError, ValueError) as error:
                 errors[source.name] = str(error)
+                sample.update(salvage(source.name, getattr(error, 'said', '')))
             say('  round %d of %d: %-18s %6.1f s%s' % (
                 number + 1, repeat, source.name, time.monotonic() - begin,
                 '  ' + errors[source.name] if source.name in errors else ''))
         samples.append(sample)
     return rival_rows.join(samples), errors
+
+
+def salvage(name, said):
+    """The figures that a program has printed before it failed: shown, and never ok."""
+    try:
+        return rival_rows.flatten(name, rival_run.read_lines(said))
+    except (rival_run.Failed, ValueError):
+        return {}
 
 
 def main():
@@ -87,7 +96,8 @@ def main():
     if not args.no_build:
         build()
     wanted = rival_rows.sources_of(rows, () if args.only else rival_rows.FIGURES)
-    sources = [s for s in rival_rows.SOURCES if s.name in wanted]
+    is_full = not (args.quick or args.only)
+    sources = [s for s in rival_rows.SOURCES if s.name in wanted or (s.series and is_full)]
     begin = time.time()
     with rival_run.Rig(TOP, say) as rig:
         samples, errors = measure(rig, sources, QUICK if args.quick else FULL, args.repeat)
@@ -96,7 +106,7 @@ def main():
         print(json.dumps({'rows': judged}))
     else:
         print(rival_report.text_table(judged))
-    if not args.quick and not args.only:
+    if is_full:
         values = {**FULL, 'repeat': args.repeat}
         run = rival_report.Run(rows, judged, samples, errors, sources, values,
                                int(time.time() - begin))

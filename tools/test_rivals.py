@@ -47,6 +47,10 @@ class Arithmetic(unittest.TestCase):
     def test_flatten(self):
         lines = [{'work': 'w', 'ns_per_op': 3.5, 'ops': 7, 'ok': True, 'note': 'none'}]
         self.assertEqual(rival_rows.flatten('s', lines), {'s.w': 3.5, 's.w:ops': 7})
+        sized = rival_rows.flatten('s', [{'work': 'w', 'ns_per_op': 1.0, 'records': 10},
+                                         {'work': 'w', 'ns_per_op': 2.0, 'records': 100}])
+        self.assertEqual((sized['s.w'], sized['s.w@records@10'], sized['s.w@records@100']),
+                         (2.0, 1.0, 2.0))
 
     def test_join(self):
         """What ran in the first round only counts in each; what lacks a round does not."""
@@ -67,6 +71,8 @@ class Arithmetic(unittest.TestCase):
         for sense, must, pair, ok in (('cost', 1.5, (3, 2), True), ('cost', 1.4, (3, 2), False),
                                       ('speed', 0.5, (4, 2), True), ('speed', 0.6, (4, 2), False),
                                       ('least', 1.9, (4, 2), True), ('least', 2.1, (4, 2), False),
+                                      ('near', 0.1, (105, 100), True),
+                                      ('near', 0.1, (88, 100), False),
                                       ('cost', None, (9, 1), True), ('cost', 0, (0, 1), True),
                                       ('cost', 0, (1, 1), False)):
             judged = rival_rows.judge(row(sense, must), samples(pair), {})
@@ -85,6 +91,14 @@ class Arithmetic(unittest.TestCase):
                 judged = rival_rows.judge(row(must=must), [sample], errors)
                 self.assertEqual((judged['ok'], judged['ratio']), (False, None))
                 self.assertEqual(judged['why'], 'not measured: ' + said)
+
+    def test_failed_after_figures(self):
+        """A program that finds fault with its own results: the figures are shown, never ok."""
+        judged = rival_rows.judge(row(), samples((1, 2)), {'a': 'exit code 1: wrong answer'})
+        self.assertEqual((judged['ratio'], judged['ok']), (0.5, False))
+        self.assertEqual(judged['why'], 'exit code 1: wrong answer')
+        self.assertEqual(rivals.salvage('a', '{"work": "x", "ns_per_op": 2}\nbad\n'), {'a.x': 2})
+        self.assertEqual(rivals.salvage('a', 'nothing'), {})
 
     def test_contract(self):
         judged = rival_rows.judge(row(), samples((1, 2)), {})
@@ -143,10 +157,11 @@ class Report(unittest.TestCase):
             work='later')]
         data = samples((3.0, 2.0), (3.2, 2.0), (2.8, 2.0), (3.0, 2.0), (3.1, 2.0))
         for i, sample in enumerate(data):
-            sample.update({'tls.tls_record_500': 270.0 + i, 'transit.links-10': 100.0,
-                           'transit.links-10:links': 10, 'transit.links-100': 110.0,
-                           'transit.links-100:links': 100, 'tcp500.tcp_echo_500': 250.0,
+            sample.update({'tls.tls_record_500': 270.0 + i, 'tcp500.tcp_echo_500': 250.0,
                            'transit.forward-tls-500:floor_tcp_ns': 300.0})
+        data[0].update(rival_rows.flatten('links', [
+            {'work': 'transit-links-10', 'ns_per_op': 100.0},
+            {'work': 'transit-links-100', 'ns_per_op': 110.0}]))
         errors = {'none': 'build/release/bench/none does not exist'}
         judged = [rival_rows.judge(r, data, errors) for r in rows]
         sources = [Source('tls', 'floor_tls --ms {ms}'), Source('redis', '@redis {ms}')]
@@ -165,7 +180,7 @@ class Report(unittest.TestCase):
                      '| a work | 3 ns | 2 (floor) | 1.5 | 0.93 … 1.07 | ≤ 1.5 | ≤ 1.2 | ok |',
                      '| TLS 1.3, full records, 500 bytes | 272 |', '![a.svg](plots/a.svg)',
                      '| TCP echo of transit, 500 bytes | 300 | 250 | 1.20 |',
-                     '## Cost by number of links (transit)', '| transit.links-100 | 100 | 110 |',
+                     '## Cost by number of links (links)', '| transit | 100 | 110 |',
                      'bench/rivals.py --repeat 5', 'build/release/bench/floor_tls --ms 7',
                      '(a procedure of bench/rival_run.py) redis 7'):
             self.assertIn(part, text)
@@ -182,7 +197,7 @@ class Report(unittest.TestCase):
             drawn = rival_report.draw(top, self.canned())
             if drawn:  # gnuplot is there
                 self.assertEqual([os.path.basename(p) for p in drawn],
-                                 ['margins.svg', 'figures.svg', 'transit-links.svg'])
+                                 ['margins.svg', 'figures.svg', 'links-links.svg'])
             for path in drawn:
                 self.assertIn('</svg>', tree.read(top, path))
 
