@@ -49,7 +49,7 @@ SOURCES = [
     Source('lookup-tcp', 'lookup_tcp --json'),
     Source('signed', 'signed --json {quick}', rounds=False),
     Source('cluster', 'cluster --json {quick}', rounds=False),
-    Source('latency', 'latency --json {quick}', rounds=False),
+    Source('latency', 'saturate --json {quick}', rounds=False),
     Source('dtls', 'dtls --json {quick}', rounds=False),
     Source('links', 'transit --json --repeats {repeat} links', False, False, '', True),
     Source('records', 'lookup --json --repeats {repeat} --scaling', False, False, '', True),
@@ -127,7 +127,7 @@ ROWS = [
     row('shards-2', 'transit in process, two shards against one',
         'shards.transit-two-shards:ratio', 1, 1.9, 1.98, 'least', 'times', 'one shard'),
     *(row('latency-p99-' + key, 'p99 of forwarding at 50 % load, verification queue saturated',
-          'latency.p99-saturated-' + key, 'latency.p99-idle-' + key,
+          'latency.saturate/full_' + key, 'latency.saturate/calm_' + key,
           2.0 if key == 'ed25519' else None, 1.3, by='unsaturated p99')
       for key in ('ed25519', 'p256', 'rsa2048')),
     row('hot-path-allocations', 'allocations of ours for 16,384 messages in transit',

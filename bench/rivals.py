@@ -31,15 +31,21 @@ def say(text):
     print(text, file=sys.stderr, flush=True)
 
 
-def stop(number, _frame):
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def stop(_number, _frame):
+    for number in STOPS:  # a second one shall not end the cleaning up
+        signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 
 def build():
     """What is measured is what stands in the tree."""
-    ran = subprocess.run(['ninja', '-C', TOP, 'bench-programs'], capture_output=True, text=True)
+    ran = subprocess.run(['ninja', '-C', TOP, 'bench-programs', 'chordial'], capture_output=True,
+                         text=True)
     if ran.returncode != 0:
-        sys.exit('bench/rivals.py: ninja bench-programs failed:\n' + ran.stdout[-3000:])
+        sys.exit('bench/rivals.py: ninja bench-programs chordial failed:\n' + ran.stdout[-3000:])
 
 
 def measure(rig, sources, values, repeat):
@@ -92,7 +98,8 @@ def main():
         parser.error('a median of fewer than 5 says little')
     if not rows:
         parser.error('no row has %r in its name; see --list' % args.only)
-    signal.signal(signal.SIGTERM, stop)
+    for number in STOPS:
+        signal.signal(number, stop)  # SIGINT too: a shell's background jobs begin with it ignored
     if not args.no_build:
         build()
     wanted = rival_rows.sources_of(rows, () if args.only else rival_rows.FIGURES)
