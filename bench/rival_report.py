@@ -9,7 +9,7 @@ from collections import namedtuple
 
 import rival_rows
 
-Run = namedtuple('Run', 'rows judged samples errors sources values seconds')
+Run = namedtuple('Run', 'rows judged samples errors commands seconds')
 
 REPORT, PLOTS = 'bench/REPORT.md', 'bench/plots'
 PLOT_HEAD = '''set terminal svg size 900,%d font "sans,12" background "white"
@@ -156,14 +156,13 @@ def series_table(samples):
             if len({count for _, count, _ in points}) > 1]
 
 
-def commands(sources, values):
-    lines = []
-    for s in sources:
-        words = s.argv.format(**values)
-        said = '(a procedure of bench/rival_run.py) ' + words[1:] if words.startswith('@') \
-            else 'build/release/bench/' + words
-        lines.append('%-18s %s' % (s.name, said))
-    return '\n'.join(lines)
+def command_lines(commands):
+    """Which programs each source has started, once a round."""
+    for source, started in commands.items():
+        for i, command in enumerate(started):
+            # the pids of a server are many and differ
+            command = re.sub(r'(--server-pid \d+ ?)+', '--server-pid PID... ', command)
+            yield '    %-18s %s' % (source if i == 0 else '', command.strip())
 
 
 def render(run, facts, plots):
@@ -196,8 +195,7 @@ def render(run, facts, plots):
                   '']
     parts += ['![%s](%s)' % (os.path.basename(p), os.path.relpath(p, 'bench')) for p in plots]
     parts += ['', '## Commands', '', '    bench/rivals.py --repeat %d' % rounds, '',
-              'which runs, in each round and in this order:', '']
-    parts += ['    ' + line for line in commands(run.sources, run.values).split('\n')]
+              'which starts, in each round and in this order:', '', *command_lines(run.commands)]
     return '\n'.join(parts) + '\n'
 
 

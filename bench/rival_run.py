@@ -7,6 +7,7 @@ import glob
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import socket
@@ -93,6 +94,7 @@ class Rig:
 
     def __init__(self, top, say=lambda text: None, patience_s=5):
         self.top, self.say, self.patience_s, self.children = top, say, patience_s, []
+        self.commands = []
 
     def __enter__(self):
         self.scratch = tempfile.mkdtemp(prefix='chordial-rivals-')
@@ -108,10 +110,18 @@ class Rig:
             ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
             if cpu is not None and cpu < (os.cpu_count() or 1):
                 os.sched_setaffinity(0, {cpu})
+        self.commands.append((['taskset', '-c', str(cpu)] if cpu is not None else []) + argv)
         child = subprocess.Popen(argv, cwd=self.top, stdin=subprocess.DEVNULL,
                                  start_new_session=True, preexec_fn=before_exec, **more)
         self.children.append(child)
         return child
+
+    def take_commands(self):
+        """What was started since the last call, as a shell would be told."""
+        said = [shlex.join(words).replace(self.scratch, 'SCRATCH').replace(self.top + '/', '')
+                for words in self.commands]
+        self.commands = []
+        return said
 
     def end(self, child):
         """Asks, waits, then kills the whole group, and only that."""

@@ -49,9 +49,10 @@ def build():
 
 
 def measure(rig, sources, values, repeat):
-    """([{figure: number} of each round], {source: why it failed}).  In each round all run once, one
-    after the other; a source that has failed is not run again."""
-    samples, errors = [], {}
+    """([{figure: number} of each round], {source: why it failed}, {source: commands of its first
+    round}).  In each round all run once, one after the other; a source that has failed is not run
+    again."""
+    samples, errors, commands = [], {}, {}
     for number in range(repeat):
         sample = {}
         for source in sources:
@@ -64,11 +65,12 @@ def measure(rig, sources, values, repeat):
             except (rival_run.Failed, OSError, ValueError) as error:
                 errors[source.name] = str(error)
                 sample.update(salvage(source.name, getattr(error, 'said', '')))
+            commands.setdefault(source.name, rig.take_commands())
             say('  round %d of %d: %-18s %6.1f s%s' % (
                 number + 1, repeat, source.name, time.monotonic() - begin,
                 '  ' + errors[source.name] if source.name in errors else ''))
         samples.append(sample)
-    return rival_rows.join(samples), errors
+    return rival_rows.join(samples), errors, commands
 
 
 def salvage(name, said):
@@ -107,16 +109,14 @@ def main():
     sources = [s for s in rival_rows.SOURCES if s.name in wanted or (s.series and is_full)]
     begin = time.time()
     with rival_run.Rig(TOP, say) as rig:
-        samples, errors = measure(rig, sources, QUICK if args.quick else FULL, args.repeat)
+        samples, errors, ran = measure(rig, sources, QUICK if args.quick else FULL, args.repeat)
     judged = [rival_rows.judge(r, samples, errors) for r in rows]
     if args.json:
         print(json.dumps({'rows': judged}))
     else:
         print(rival_report.text_table(judged))
     if is_full:
-        values = {**FULL, 'repeat': args.repeat}
-        run = rival_report.Run(rows, judged, samples, errors, sources, values,
-                               int(time.time() - begin))
+        run = rival_report.Run(rows, judged, samples, errors, ran, int(time.time() - begin))
         rival_report.write(TOP, run)
         say('wrote bench/REPORT.md')
     sys.exit(0 if all(j['ok'] for j in judged if j['must'] is not None) else 1)

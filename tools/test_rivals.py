@@ -138,6 +138,9 @@ class FakeRig:
             raise rival_run.Failed(said)
         return [{'work': 'x', 'ns_per_op': said}]
 
+    def take_commands(self):
+        return ['run ' + self.ran[-1]]
+
 
 class Rounds(unittest.TestCase):
     def test_rounds(self):
@@ -145,7 +148,8 @@ class Rounds(unittest.TestCase):
         rig = FakeRig({'a': 1.0, 'b': 'broken', 'c': 3.0})
         rivals.say, say = (lambda text: None), rivals.say
         self.addCleanup(setattr, rivals, 'say', say)
-        got, errors = rivals.measure(rig, sources, {}, 3)
+        got, errors, commands = rivals.measure(rig, sources, {}, 3)
+        self.assertEqual(commands, {'a': ['run a'], 'b': ['run b'], 'c': ['run c']})
         self.assertEqual(rig.ran, ['a', 'b', 'c', 'a', 'a'])
         self.assertEqual(errors, {'b': 'broken'})
         self.assertEqual(got, [{'a.x': 1.0, 'c.x': 3.0}] * 3)
@@ -164,8 +168,10 @@ class Report(unittest.TestCase):
             {'work': 'transit-links-100', 'ns_per_op': 110.0}]))
         errors = {'none': 'build/release/bench/none does not exist'}
         judged = [rival_rows.judge(r, data, errors) for r in rows]
-        sources = [Source('tls', 'floor_tls --ms {ms}'), Source('redis', '@redis {ms}')]
-        return rival_report.Run(rows, judged, data, errors, sources, {'ms': 7}, 130)
+        commands = {'tls': ['build/release/bench/floor_tls --ms 7'],
+                    'kamailio-call': ['taskset -c 0 kamailio', 'rival_sip --server-pid 7'
+                                      ' --server-pid 8 --server-pid 9']}
+        return rival_report.Run(rows, judged, data, errors, commands, 130)
 
     def test_text(self):
         text = rival_report.text_table(self.canned().judged)
@@ -181,8 +187,10 @@ class Report(unittest.TestCase):
                      '| TLS 1.3, full records, 500 bytes | 272 |', '![a.svg](plots/a.svg)',
                      '| TCP echo of transit, 500 bytes | 300 | 250 | 1.20 |',
                      '## Cost by number of links (links)', '| transit | 100 | 110 |',
-                     'bench/rivals.py --repeat 5', 'build/release/bench/floor_tls --ms 7',
-                     '(a procedure of bench/rival_run.py) redis 7'):
+                     'bench/rivals.py --repeat 5',
+                     '    tls                build/release/bench/floor_tls --ms 7\n'
+                     '    kamailio-call      taskset -c 0 kamailio\n'
+                     '                       rival_sip --server-pid PID...\n'):
             self.assertIn(part, text)
         self.assertIsNone(check_style.MACHINE_PATH.search(text))
 
@@ -222,6 +230,8 @@ class Running(unittest.TestCase):
                                   ('kill -9 $$', 'exit code -9')):
                 with self.assertRaisesRegex(rival_run.Failed, said):
                     rig.run(['/bin/sh', '-c', command])
+            said = rig.take_commands()
+            self.assertEqual((len(said), said[1]), (2, "/bin/sh -c 'kill -9 $$'"))
             with self.assertRaisesRegex(rival_run.Failed, 'does not exist'):
                 rig.measure(Source('a', 'no_such_program'), {})
         for text in ('', 'talk\n', '{"ns_per_op": 1}\n'):
