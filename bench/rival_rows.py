@@ -134,7 +134,7 @@ ROWS = [
         'hot-path.check:allocations', 1, 0, unit='', by='none'),
     sip_row('options', 'OPTIONS answered over UDP', 'chordial-options.sip_options',
             'kamailio-options.sip_options'),
-    sip_row('register', 'REGISTER refreshed, digest checked, against usrloc unauthenticated',
+    sip_row('register', 'REGISTER, digest checked, stored in the overlay, against bare usrloc',
             'load-register.load_register', 'kamailio-register.sip_register'),
     sip_row('call', 'stateful call over UDP', 'load-invite.load_invite', 'kamailio-call.sip_call'),
     row('live-forward-tls-500', 'as forward-tls-500, through a live node under chordial load',

@@ -226,7 +226,7 @@ class Rig:
         raise Failed('kamailio does not start its processes')
 
     def start_demo(self):
-        """(child, what it says, its first peer): a demo that has been told to stay; that peer is
+        """(child, its line, its first peer): a demo that has been told to stay; that peer is
         held to its processor, the others to that of the load."""
         with open(os.path.join(self.scratch, 'demo.log'), 'w', encoding='utf-8') as f:
             demo = self.start(['build/release/chordial', 'demo', '--hold', '--json'], LOAD_CPU,
@@ -239,26 +239,26 @@ class Rig:
         peer = told['peers'][0]
         for path in glob.glob('/proc/%d/task/*' % peer['pid']):
             os.sched_setaffinity(int(os.path.basename(path)), {SERVER_CPU})
-        return demo, told, peer
+        return demo, line, peer
 
     def run_chordial(self, kind, ms):
         """A node of ours, loaded as Kamailio is."""
-        demo, told, peer = self.start_demo()
+        demo, line, peer = self.start_demo()
         try:
             return read_lines(self.run(
                 [os.path.join(PROGRAMS, 'rival_sip'), '--json', '--kind', kind, '--port',
-                 peer['sip'].rpartition(':')[2], '--ms', ms, '--host', told['domain'],
-                 '--server-pid', str(peer['pid'])]))
+                 peer['sip'].rpartition(':')[2], '--ms', ms, '--host',
+                 json.loads(line)['domain'], '--server-pid', str(peer['pid'])]))
         finally:
             self.end(demo)
 
     def run_load(self, kind, ms):
         """A node of ours under `chordial load`, as fast as it goes with 64 outstanding."""
-        demo, told, _ = self.start_demo()
+        demo, line, _ = self.start_demo()
         try:
             path = os.path.join(self.scratch, 'demo.json')
             with open(path, 'w', encoding='utf-8') as f:
-                json.dump(told, f)
+                f.write(line)
             said = json.loads(self.run(
                 ['build/release/chordial', 'load', '--json', '--demo', path, '--kind', kind,
                  '--rate', 'max', '--outstanding', '64', '--cpu', str(LOAD_CPU), '--seconds',
