@@ -64,6 +64,8 @@ HEADERS = [
     ('cmd/*', 'jansson'),
     ('cmd/capture', 'pcap'),
     ('cmd/x509*', 'boringssl'),
+    ('bench/*_boring', 'boringssl'),
+    ('bench/floor_udp_uring', 'liburing'),
     ('tests/*', 'criterion'),
     ('tests/*', 'jansson'),
     ('tests/*_boring', 'boringssl'),
@@ -88,6 +90,7 @@ class Ninja:
 
     def __init__(self, comment):
         self.lines = ['# ' + comment]
+        self.made = set()  # objects, so that programs may share them
 
     def rule(self, name, command, **variables):
         self.lines += ['', 'rule ' + name, '  command = ' + command]
@@ -120,8 +123,11 @@ def below(folder):
 
 
 def compile_c(n, mode, source):
-    """Compiles `source` (no extension) and returns the object."""
+    """Compiles `source` (no extension), once, and returns the object."""
     out = 'build/%s/%s.o' % (mode, source)
+    if out in n.made:
+        return out
+    n.made.add(out)
     wanted = [name for pattern, name in HEADERS if fnmatch(source, pattern)]
     flags = references(wanted, 'cflags')
     if source.split('/')[0] not in LAYERS:
@@ -244,7 +250,18 @@ def write_bench(n):
     n.build('run-bench', 'run', [], [program], command='bench/check.py')
     n.build('bench', 'phony', ['run-bench'])
     n.build('count-instructions', 'run', [], [program], command='tools/count_instructions.py')
-    return [program]
+    return [program] + write_bench_programs(n)
+
+
+def write_bench_programs(n):
+    """Programs of their own, which bench/rivals.py runs."""
+    programs = [link(n, 'release', 'build/release/bench/' + name,
+                     [compile_c(n, 'release', 'bench/' + source) for source in sources], 'cmd',
+                     ['jemalloc'])
+                for name, sources in modules.BENCH_PROGRAMS.items()]
+    n.build('bench-programs', 'phony', programs)
+    n.build('rivals', 'run', [], programs, command='bench/rivals.py')
+    return programs
 
 
 def write_targets(n, product, criterion, stress, fuzz):
@@ -283,6 +300,7 @@ def check_modules():
                       'tests/stress': modules.STRESS_TESTS,
                       'fuzz': modules.FUZZ_TARGETS, 'bench': modules.BENCHMARKS}),
               ('.c', {'fuzz': modules.FUZZ_SUPPORT}),
+              *(('.c', {'bench': listed}) for listed in modules.BENCH_PROGRAMS.values()),
               ('.c', modules.TEST_SUPPORT),
               ('.py', modules.SCRIPT_TESTS)]
     wrong = [path + '.c: listed in PROGRAMS, but there is no such file'

@@ -439,11 +439,41 @@ BENCHMARKS = names('''
     bench
     bench_alloc
     bench_content
+    bench_core
     bench_frame
     bench_fwd
     bench_memcpy
+    bench_route
     bench_sample
     bench_secblock
+    bench_sip
     bench_sr
     bench_stored
 ''')
+
+# Benchmarks with a main of their own, from these files of bench/: build/release/bench/NAME.  Each
+# links all layers, as far as it uses them, and the allocator of the product.
+BENCH_PROGRAMS = {
+    'floor_memory': names('''
+        floor_memory
+        floor_run
+    '''),
+    'floor_tcp': names('''
+        floor_run
+        floor_tcp
+    '''),
+    'floor_tls': names('''
+        floor_run
+        floor_tls_boring
+    '''),
+    'floor_udp': names('''
+        floor_run
+        floor_udp
+        floor_udp_mmsg
+        floor_udp_uring
+    '''),
+    'rival_sip': names('''
+        floor_run
+        rival_sip
+    '''),
+}

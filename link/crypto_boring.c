@@ -11,7 +11,6 @@
 #include <openssl/ec.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
-#include <openssl/hmac.h>
 #include <openssl/md5.h>
 #include <openssl/mem.h>
 #include <openssl/pem.h>
@@ -29,6 +28,9 @@ enum {
     INTERMEDIATES_CAP = 4,
     ISSUER_EXTENSIONS_CAP = 16,
     ISSUER_EXTENSION_BYTES_CAP = 2048, /* all of them together */
+    MAC_BLOCK_BYTES = 64,              /* of SHA-1 and SHA-256 */
+    MAC_INNER = 0x36,
+    MAC_OUTER = 0x5c,
     RSA_BITS_MIN = 2048,
     RSA_BITS_MAX = 4096
 };
@@ -60,23 +62,58 @@ static void hash_md5(struct slice bytes, uint8_t out[CRYPTO_MD5_BYTES])
     MD5(bytes.data, bytes.len, out);
 }
 
-static void mac(const EVP_MD *hash, struct slice key, struct slice bytes, uint8_t *out)
+/* HMAC by the hash functions themselves (RFC 2104): BoringSSL's HMAC allocates three contexts each
+ * time, and each REGISTER and each STUN check asks for one. */
+static void pad_key(struct slice key, uint8_t with, uint8_t pad[MAC_BLOCK_BYTES])
 {
-    unsigned len = 0;
-    /* A NULL key would mean "the key of before" to HMAC. */
-    const void *secret = key.len > 0 ? (const void *)key.data : (const void *)"";
-    const uint8_t *made = HMAC(hash, secret, key.len, bytes.data, bytes.len, out, &len);
-    CHECK(made != NULL && len == EVP_MD_size(hash));
+    memset(pad, with, MAC_BLOCK_BYTES);
+    for (size_t i = 0; i < key.len; i++) {
+        pad[i] ^= key.data[i];
+    }
 }
 
 static void mac_sha1(struct slice key, struct slice bytes, uint8_t out[CRYPTO_SHA1_BYTES])
 {
-    mac(EVP_sha1(), key, bytes, out);
+    uint8_t pad[MAC_BLOCK_BYTES], hashed[CRYPTO_SHA1_BYTES];
+    SHA_CTX context;
+    if (key.len > MAC_BLOCK_BYTES) {
+        SHA1(key.data, key.len, hashed);
+        key = slice_of(hashed, sizeof(hashed));
+    }
+    pad_key(key, MAC_INNER, pad);
+    SHA1_Init(&context);
+    SHA1_Update(&context, pad, sizeof(pad));
+    SHA1_Update(&context, bytes.data, bytes.len);
+    SHA1_Final(out, &context);
+    pad_key(key, MAC_OUTER, pad);
+    SHA1_Init(&context);
+    SHA1_Update(&context, pad, sizeof(pad));
+    SHA1_Update(&context, out, CRYPTO_SHA1_BYTES);
+    SHA1_Final(out, &context);
+    OPENSSL_cleanse(pad, sizeof(pad));
+    OPENSSL_cleanse(hashed, sizeof(hashed));
 }
 
 static void mac_sha256(struct slice key, struct slice bytes, uint8_t out[CRYPTO_SHA256_BYTES])
 {
-    mac(EVP_sha256(), key, bytes, out);
+    uint8_t pad[MAC_BLOCK_BYTES], hashed[CRYPTO_SHA256_BYTES];
+    SHA256_CTX context;
+    if (key.len > MAC_BLOCK_BYTES) {
+        SHA256(key.data, key.len, hashed);
+        key = slice_of(hashed, sizeof(hashed));
+    }
+    pad_key(key, MAC_INNER, pad);
+    SHA256_Init(&context);
+    SHA256_Update(&context, pad, sizeof(pad));
+    SHA256_Update(&context, bytes.data, bytes.len);
+    SHA256_Final(out, &context);
+    pad_key(key, MAC_OUTER, pad);
+    SHA256_Init(&context);
+    SHA256_Update(&context, pad, sizeof(pad));
+    SHA256_Update(&context, out, CRYPTO_SHA256_BYTES);
+    SHA256_Final(out, &context);
+    OPENSSL_cleanse(pad, sizeof(pad));
+    OPENSSL_cleanse(hashed, sizeof(hashed));
 }
 
 static void fill_random(const struct crypto *self, void *out, size_t len)

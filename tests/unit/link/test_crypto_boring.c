@@ -110,6 +110,14 @@ Test(crypto_boring, hashes_known_answers)
     c->random(c, a, sizeof(a));
     c->random(c, b, sizeof(b));
     cr_assert_neq(memcmp(a, b, sizeof(a)), 0);
+    /* keys that are longer than a block: RFC 2202 case 6, RFC 4231 case 6 */
+    uint8_t key[131];
+    struct slice text = SLICE_LITERAL("Test Using Larger Than Block-Size Key - Hash Key First");
+    memset(key, 0xaa, sizeof(key));
+    c->hmac_sha1(slice_of(key, 80), text, out);
+    cr_assert_eq(memcmp(out, "\xaa\x4a\xe5\xe1\x52\x72\xd0\x0e", 8), 0);
+    c->hmac_sha256(slice_of(key, sizeof(key)), text, out);
+    cr_assert_eq(memcmp(out, "\x60\xe4\x31\x59\x1e\xe0\xb6\x7f", 8), 0);
 }
 
 /* ID-1, ID-2, ID-3 */
