@@ -15,7 +15,7 @@
 enum {
     QUANTUM_NS = 30000,
     REST_NS = 10 * 1000 * 1000,
-    BEGIN_BATCH = 2048,
+    BEGIN_BATCH = 512,
     EVENTS = 256,
     LATE_NS = 5 * 1000 * 1000,
     LATE_PER_MILLION = 990000,

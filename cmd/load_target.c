@@ -82,7 +82,8 @@ static enum err read_line(const char *path, char **out, char *why)
         if (!is_stdin) {
             (void)fclose(f);
         }
-        if (len > 0 && len < LINE_CAP && (*out)[len - 1] == '\n') {
+        bool is_whole = len > 0 && ((*out)[len - 1] == '\n' || is_stdin); /* there: to its end */
+        if (is_whole && len < LINE_CAP) {
             return ERR_OK;
         }
         if (is_stdin || len >= LINE_CAP || host_now_us() >= until_us) {

@@ -24,7 +24,7 @@ def command(demo, *words):
 def start(demo, *words):
     process = subprocess.Popen(command(demo, *words), stdin=subprocess.PIPE,
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    process.stdin.write(json.dumps(demo.info) + '\n')
+    process.stdin.write(json.dumps(demo.info))
     process.stdin.close()
     process.stdin = None
     return process
