@@ -208,6 +208,8 @@ def evaluate(expression, sample):
     if not isinstance(expression, tuple):
         return expression
     values = [evaluate(part, sample) for part in expression[1:]]
+    if expression[0] == 'min':  # the best of what this machine has
+        values = [v for v in values if v is not None] or [None]
     if None in values:
         return None
     if expression[0] == 'times':
@@ -277,7 +279,8 @@ def judge(r, samples, errors):
         if samples and isinstance(r.ours, str) else {}
     if ratio and own.get('min') and own.get('max'):  # it has repeated by itself
         judged['spread'] = [round(own['min'] / ratio, 3), round(own['max'] / ratio, 3)]
-    failed = sorted({errors[s] for s in sources_of([r]) if s in errors})
+    there = {source_of(name) for sample in samples for name in sample}
+    failed = sorted({errors[s] for s in sources_of([r]) & there if s in errors})
     if ratio is None:
         judged['why'] = 'not measured: ' + why(r, samples, errors)
     elif failed:  # it has printed figures, and then found fault with what it did
