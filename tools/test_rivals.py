@@ -39,6 +39,7 @@ class Arithmetic(unittest.TestCase):
         sample = {'a.x': 10.0, 'b.x': 4.0}
         for expression, value in ((7, 7), ('a.x', 10.0), ('a.y', None),
                                   (('sum', 'a.x', 'b.x', 1), 15.0), (('min', 'a.x', 'b.x'), 4.0),
+                                  (('min', 'a.x', 'c.x'), 10.0), (('min', 'c.x', 'd.x'), None),
                                   (('max', 2, 'b.x'), 4.0), (('times', 2, 'b.x'), 8.0),
                                   (('rate', 'a.x'), 1e8), (('sum', 'a.x', 'c.x'), None)):
             self.assertEqual(rival_rows.evaluate(expression, sample), value)
@@ -97,6 +98,9 @@ class Arithmetic(unittest.TestCase):
         judged = rival_rows.judge(row(), samples((1, 2)), {'a': 'exit code 1: wrong answer'})
         self.assertEqual((judged['ratio'], judged['ok']), (0.5, False))
         self.assertEqual(judged['why'], 'exit code 1: wrong answer')
+        judged = rival_rows.judge(row(rival=('min', 'b.x', 'c.x')), samples((1, 2)),
+                                  {'c': 'no io_uring here'})
+        self.assertEqual((judged['ratio'], judged['ok']), (0.5, True))
         self.assertEqual(rivals.salvage('a', '{"work": "x", "ns_per_op": 2}\nbad\n'), {'a.x': 2})
         self.assertEqual(rivals.salvage('a', 'nothing'), {})
 
