@@ -157,14 +157,17 @@ MODULES = {
     'core/os': names('''
         driver
         epoll
+        gso
         host
         mailbox
         mem
+        mmsg
         shard
         shard_turn
         sock
         stranger
         tcp
+        train
         udp
         uring
     '''),
@@ -235,6 +238,7 @@ UNIT_TESTS = {
     '''),
     'tests/unit/core/os': names('''
         test_shard
+        test_udp
     '''),
     'tests/unit/codec': names('''
         test_content

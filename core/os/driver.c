@@ -48,12 +48,13 @@ void driver_send(struct driver *d, uint32_t conn, int fd, const struct msghdr *m
     }
 }
 
-void driver_send_datagram(struct driver *d, uint32_t slot, int fd, const struct msghdr *message)
+void driver_send_datagram(struct driver *d, uint32_t listener, uint32_t slot, int fd,
+                          const struct msghdr *message)
 {
     if (d->is_uring) {
         uring_send(&d->uring, driver_tag(DRIVER_SEND_DATAGRAM, slot), fd, message);
     } else {
-        epoll_send_datagram(&d->epoll, slot, fd, message);
+        epoll_send_datagram(&d->epoll, listener, slot, message);
     }
 }
 

@@ -21,8 +21,10 @@ void driver_connect(struct driver *d, uint32_t conn, int fd, const struct sockad
                     socklen_t len);
 void driver_receive(struct driver *d, uint32_t conn, int fd);
 void driver_send(struct driver *d, uint32_t conn, int fd, const struct msghdr *message);
-/* The same for a datagram; `slot` is the sender's. */
-void driver_send_datagram(struct driver *d, uint32_t slot, int fd, const struct msghdr *message);
+/* The same for a datagram, or a train of them; `slot` is the sender's.  Those of one listener leave
+ * in order; they leave with the next driver_wait. */
+void driver_send_datagram(struct driver *d, uint32_t listener, uint32_t slot, int fd,
+                          const struct msghdr *message);
 /* Makes what is under way on the descriptor of a connection end soon. */
 void driver_cancel(struct driver *d, uint32_t conn, int fd);
 /* Stops listening: the accept or datagram receive ends. */

@@ -35,8 +35,8 @@ static void use_epoll(struct shard *s)
         }
     }
     /* Without either of the two there is no engine. */
-    CHECK(epoll_open(&d->epoll, &s->mem.arena, s->limits.conns, s->limits.datagrams_in_flight) ==
-          0);
+    CHECK(epoll_open(&d->epoll, &s->mem.arena, s->limits.conns, s->limits.datagram_buffers,
+                     s->limits.datagrams_in_flight) == 0);
 }
 
 static void open_driver(struct shard *s)
@@ -106,7 +106,8 @@ static bool translate(struct shard *s, const struct driver_event *e, struct io_e
         return accept_event(s, e, out);
     case DRIVER_DATAGRAM:
     case DRIVER_SEND_DATAGRAM:
-        return udp_complete(&s->udp, e, out);
+        udp_complete(&s->udp, e);
+        return false; /* reap asks udp_next */
     case DRIVER_CONNECT:
     case DRIVER_RECEIVE:
     case DRIVER_SEND:
@@ -138,19 +139,33 @@ static void deliver(struct shard *s, const struct shard_handler *handler, void *
     }
 }
 
-static void reap(struct shard *s, const struct shard_handler *handler, void *context)
+/* The next thing to deliver: the rest of a train before the driver's next event, since the train's
+ * bytes are the driver's until then.  False: the driver has nothing more. */
+static bool next_event(struct shard *s, struct io_event *out, bool *is_wanted)
 {
     struct driver_event e;
+    *is_wanted = udp_next(&s->udp, out);
+    if (*is_wanted) {
+        return true;
+    }
+    if (!driver_next(&s->driver, &e)) {
+        return false;
+    }
+    *is_wanted = translate(s, &e, out) || udp_next(&s->udp, out);
+    return true;
+}
+
+static void reap(struct shard *s, const struct shard_handler *handler, void *context)
+{
     struct io_event event;
-    uint32_t count = 0;
+    bool is_wanted = false;
     s->is_last_turn_full = true;
-    while (count < EVENTS_PER_TURN && has_room(s)) {
-        if (!driver_next(&s->driver, &e)) {
+    for (uint32_t count = 0; count < EVENTS_PER_TURN && has_room(s); count++) {
+        if (!next_event(s, &event, &is_wanted)) {
             s->is_last_turn_full = false;
             return;
         }
-        count++;
-        if (translate(s, &e, &event)) {
+        if (is_wanted) {
             deliver(s, handler, context, &event);
         }
     }
@@ -251,6 +266,7 @@ static void carry_out(struct shard *s)
     s->outbox_refused = s->outbox.refused;
     io_outbox_clear(&s->outbox);
     tcp_flush(&s->tcp);
+    udp_flush(&s->udp);
 }
 
 static void wake_others(struct shard *s)
@@ -329,7 +345,7 @@ static void settle(struct shard *s, uint64_t until_us)
     struct driver_event e;
     struct io_event event;
     while (host_now_us() < until_us) {
-        if (tcp_is_empty(&s->tcp) && s->udp.sends.in_use == 0) {
+        if (tcp_is_empty(&s->tcp) && udp_is_empty(&s->udp)) {
             return;
         }
         driver_wait(&s->driver, FINISH_STEP_US);

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* uring.c - see uring.h. */
 #include "core/os/uring.h"
+#include "core/limits.h"
+#include "core/os/gso.h"
 #include <errno.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <sched.h>
 #include <string.h>
@@ -11,13 +14,21 @@ enum {
     COMPLETIONS = 8192,
     GROUP_STREAM = 1,
     GROUP_DATAGRAM = 2,
-    DATAGRAM_SLOT_BYTES = 8192, /* header, address, payload */
-    BUFFERS_CAP = 32768,        /* the kernel's */
+    NAME_BYTES = 32,     /* of a sockaddr_in6, and what follows stays aligned */
+    BUFFERS_CAP = 32768, /* the kernel's */
     PAGE_BYTES = 4096,
     SUBMIT_TRIES = 10000,
 };
-STATIC_CHECK(DATAGRAM_SLOT_BYTES >= DRIVER_DATAGRAM_BYTES + sizeof(struct io_uring_recvmsg_out) +
-                                        sizeof(struct sockaddr_storage));
+/* Header, address, control message, a train.  No multiple of the page: else all buffers would
+ * compete for the same few lines of the caches. */
+enum {
+    DATAGRAM_SLOT_BYTES = (sizeof(struct io_uring_recvmsg_out) + NAME_BYTES +
+                           sizeof(struct gso_control) + GSO_TRAIN_BYTES + 63) /
+                          64 * 64
+};
+STATIC_CHECK(DATAGRAM_SLOT_BYTES % PAGE_BYTES != 0);
+STATIC_CHECK(NAME_BYTES >= sizeof(struct sockaddr_in6));
+STATIC_CHECK(DATAGRAM_SLOT_BYTES + sizeof(struct io_uring_buf) <= LIMITS_COST_datagram_buffers);
 
 static uint32_t power_below(uint32_t n)
 {
@@ -136,7 +147,8 @@ int uring_open(struct uring *u, struct arena *arena, uint32_t stream_buffers,
     *u = (struct uring){.can_wake = can_wake};
     take_buffers(&u->stream, arena, GROUP_STREAM, stream_buffers, DRIVER_STREAM_BYTES);
     take_buffers(&u->datagram, arena, GROUP_DATAGRAM, datagram_buffers, DATAGRAM_SLOT_BYTES);
-    u->datagram_form.msg_namelen = sizeof(struct sockaddr_storage);
+    u->datagram_form.msg_namelen = NAME_BYTES;
+    u->datagram_form.msg_controllen = sizeof(struct gso_control);
     int failed = open_ring(&u->ring, SUBMISSIONS, COMPLETIONS, &u->is_deferred);
     if (failed != 0) {
         return failed;
@@ -242,7 +254,6 @@ static void recycle(struct uring *u)
 
 void uring_wait(struct uring *u, uint64_t timeout_us)
 {
-    recycle(u);
     if (timeout_us == 0) {
         io_uring_submit_and_get_events(&u->ring);
         return;
@@ -270,7 +281,9 @@ static bool read_datagram(struct uring *u, uint8_t *buffer, struct driver_event 
     out->data = io_uring_recvmsg_payload(o, &u->datagram_form);
     out->from = &u->from;
     out->result = (int)len;
-    out->is_truncated = (o->flags & MSG_TRUNC) != 0 || len > DRIVER_DATAGRAM_BYTES;
+    out->segment =
+        gso_read(io_uring_recvmsg_cmsg_firsthdr(o, &u->datagram_form), o->controllen, len);
+    out->is_truncated = (o->flags & MSG_TRUNC) != 0 || len > GSO_TRAIN_BYTES;
     return true;
 }
 
