@@ -140,7 +140,8 @@ static void deliver(struct shard *s, const struct shard_handler *handler, void *
 }
 
 /* The next thing to deliver: the rest of a train before the driver's next event, since the train's
- * bytes are the driver's until then.  False: the driver has nothing more. */
+ * bytes are the driver's until then.  Few buffers, used again while the caches have them, take in
+ * many datagrams in one turn.  False: the driver has nothing more. */
 static bool next_event(struct shard *s, struct io_event *out, bool *is_wanted)
 {
     struct driver_event e;
@@ -149,7 +150,7 @@ static bool next_event(struct shard *s, struct io_event *out, bool *is_wanted)
         return true;
     }
     if (!driver_next(&s->driver, &e)) {
-        return false;
+        return driver_again(&s->driver);
     }
     *is_wanted = translate(s, &e, out) || udp_next(&s->udp, out);
     return true;

@@ -39,7 +39,7 @@ static void complete_receive(struct udp *u, const struct driver_event *e)
         driver_datagrams(u->driver, e->index, u->fds[e->index]);
     }
     if (e->result == -ENOBUFS) {
-        metric_add(u->turn->metrics, METRIC_receive_buffers_exhausted, 1);
+        metric_add(u->turn->metrics, METRIC_datagram_buffers_full, 1);
         return;
     }
     if (e->result < 0) {

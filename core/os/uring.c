@@ -267,6 +267,16 @@ void uring_wait(struct uring *u, uint64_t timeout_us)
     (void)ignored;
 }
 
+bool uring_again(struct uring *u)
+{
+    bool is_starved = u->is_starved;
+    u->is_starved = false;
+    if (is_starved) {
+        uring_wait(u, 0);
+    }
+    return is_starved;
+}
+
 /* Picks a received datagram apart; false when the kernel's layout does not fit. */
 static bool read_datagram(struct uring *u, uint8_t *buffer, struct driver_event *out)
 {
@@ -308,6 +318,7 @@ HOT bool uring_next(struct uring *u, struct driver_event *out)
         (out->data == NULL || !read_datagram(u, out->data, out))) {
         out->result = -EIO;
     }
+    u->is_starved = u->is_starved || (out->kind == DRIVER_DATAGRAM && out->result == -ENOBUFS);
     if (out->kind == DRIVER_WAKE && out->index != UINT32_MAX && out->is_last) {
         uring_watch(u, (int)out->index);
     }
