@@ -288,6 +288,7 @@ UNIT_TESTS = {
         test_store
         test_store_client
         test_topo
+        test_upkeep
         test_value
     '''),
     'tests/unit/sip': names('''

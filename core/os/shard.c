@@ -105,6 +105,8 @@ static enum err open_shard(struct shard *s, const struct shard_config *config, u
     }
     wheel_init(&s->wheel, s->turn.now_us);
     msgbuf_pool_init(&s->buffers, &s->mem.arena, s->limits.msgbuf_small, s->limits.msgbuf_large);
+    msgbuf_pool_reserve(&s->buffers, s->limits.msgbuf_small_reserved,
+                        s->limits.msgbuf_large_reserved);
     io_outbox_init(&s->outbox, &s->mem.arena, s->limits.outbox);
     tcp_init(&s->tcp, &s->mem.arena, &s->limits, &s->driver, &s->turn, table_seed);
     udp_init(&s->udp, &s->mem.arena, &s->limits, &s->driver, &s->turn, table_seed);

@@ -235,6 +235,13 @@ static void send_mail(struct shard *s, const struct io_op *op)
     }
 }
 
+/* Brings a metric up to what is counted elsewhere. */
+static void note(struct shard *s, enum metric which, uint64_t count, uint64_t *noted)
+{
+    metric_add(&s->metrics, which, count - *noted);
+    *noted = count;
+}
+
 static void carry_out(struct shard *s)
 {
     for (uint32_t i = 0; i < s->outbox.count; i++) {
@@ -263,8 +270,9 @@ static void carry_out(struct shard *s)
             break;
         }
     }
-    metric_add(&s->metrics, METRIC_outbox_refused, s->outbox.refused - s->outbox_refused);
-    s->outbox_refused = s->outbox.refused;
+    note(s, METRIC_outbox_refused, s->outbox.refused, &s->outbox_refused);
+    note(s, METRIC_msgbuf_refused, s->buffers.refused, &s->buffers_refused);
+    note(s, METRIC_msgbuf_reserve_used, s->buffers.from_reserve, &s->buffers_reserve_used);
     io_outbox_clear(&s->outbox);
     tcp_flush(&s->tcp);
     udp_flush(&s->udp);

@@ -25,6 +25,8 @@ struct shard {
     uint64_t accept_retry_us[IO_LISTENER_COUNT]; /* 0 = accepting */
     uint64_t turns;
     uint64_t outbox_refused; /* as far as it is in the metric */
+    uint64_t buffers_refused;
+    uint64_t buffers_reserve_used;
     char backend_text[SHARD_TEXT_CAP];
     struct driver driver;
     struct tcp tcp;
