@@ -237,6 +237,7 @@ UNIT_TESTS = {
         test_wheel
     '''),
     'tests/unit/core/os': names('''
+        test_mailbox
         test_shard
         test_udp
     '''),

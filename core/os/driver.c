@@ -104,6 +104,11 @@ bool driver_next(struct driver *d, struct driver_event *out)
     return d->is_uring ? uring_next(&d->uring, out) : epoll_next(&d->epoll, out);
 }
 
+bool driver_is_ready(struct driver *d)
+{
+    return d->is_uring ? uring_is_ready(&d->uring) : epoll_is_ready(&d->epoll);
+}
+
 bool driver_again(struct driver *d)
 {
     return d->is_uring && uring_again(&d->uring);

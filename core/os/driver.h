@@ -37,6 +37,8 @@ bool driver_wake(struct driver *d, int ring);
 void driver_wait(struct driver *d, uint64_t timeout_us);
 /* The next event, valid until the next call; false when there is none left. */
 bool driver_next(struct driver *d, struct driver_event *out);
+/* There is an event, as far as can be told without sleeping. */
+bool driver_is_ready(struct driver *d);
 /* After driver_next has returned false: true when datagrams are waiting that there was no buffer
  * for before; they are asked for. */
 bool driver_again(struct driver *d);

@@ -254,6 +254,12 @@ void epoll_sleep(struct epoll *e, uint64_t timeout_us)
     e->reads = 0;
 }
 
+bool epoll_is_ready(struct epoll *e)
+{
+    epoll_sleep(e, 0);
+    return e->result_head != e->result_tail || e->ready_at < e->ready_count;
+}
+
 /* A connection or listener has more to read than is good for the others: next time. */
 static void leave(struct epoll *e)
 {

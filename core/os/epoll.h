@@ -63,4 +63,5 @@ void epoll_cancel(struct epoll *e, uint32_t conn);
 void epoll_cancel_listener(struct epoll *e, uint32_t listener);
 void epoll_watch(struct epoll *e, int descriptor);
 void epoll_sleep(struct epoll *e, uint64_t timeout_us);
+bool epoll_is_ready(struct epoll *e);
 bool epoll_next(struct epoll *e, struct driver_event *out);

@@ -167,6 +167,7 @@ static void reap(struct shard *s, const struct shard_handler *handler, void *con
             return;
         }
         if (is_wanted) {
+            s->worked_us = s->turn.now_us;
             deliver(s, handler, context, &event);
         }
     }
@@ -191,6 +192,7 @@ static void take_mail(struct shard *s, const struct shard_handler *handler, void
                                  .data = mail.buf == NULL ? NULL : msgbuf_data(mail.buf),
                                  .data_len = mail.buf == NULL ? 0 : mail.buf->len};
         metric_add(&s->metrics, METRIC_mail_in, 1);
+        s->worked_us = s->turn.now_us;
         deliver(s, handler, context, &event);
         if (mail.buf == NULL) {
             continue;
@@ -315,9 +317,44 @@ static uint64_t idle_us(const struct shard *s)
     return next_us > now_us ? next_us - now_us : 0;
 }
 
+static void pause_cpu(void)
+{
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#endif
+}
+
+/* Looks for work without sleeping while the last is not long ago; true: there is some. */
+static bool spin(struct shard *s, uint64_t timeout_us)
+{
+    uint64_t begin_us = host_now_us();
+    uint64_t now_us = begin_us;
+    uint64_t until_us = min_u64(s->worked_us + s->config.busy_poll_us, begin_us + timeout_us);
+    bool is_ready = false;
+    if (now_us >= until_us) {
+        return false;
+    }
+    driver_wait(&s->driver, 0);
+    do {
+        is_ready = driver_is_ready(&s->driver) || mailbox_has_mail(s->mailbox, s->index) ||
+                   mailbox_is_stopped(s->mailbox);
+        pause_cpu();
+        now_us = host_now_us();
+    } while (!is_ready && now_us < until_us);
+    metric_add(&s->metrics, METRIC_busy_polls, is_ready ? 1 : 0);
+    metric_add(&s->metrics, METRIC_busy_poll_us, now_us - begin_us);
+    return is_ready;
+}
+
 static void wait(struct shard *s)
 {
     uint64_t timeout_us = idle_us(s);
+    if (s->config.busy_poll_us > 0 && timeout_us > 0) {
+        if (spin(s, timeout_us)) {
+            return;
+        }
+        timeout_us = idle_us(s);
+    }
     if (timeout_us > 0 && mailbox_may_sleep(s->mailbox, s->index)) {
         driver_wait(&s->driver, timeout_us);
         mailbox_awake(s->mailbox, s->index);

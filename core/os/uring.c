@@ -47,7 +47,7 @@ static int open_ring(struct io_uring *ring, unsigned entries, unsigned completio
     struct io_uring_params p = {0};
     p.cq_entries = completions;
     p.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_CQSIZE |
-              IORING_SETUP_CLAMP | IORING_SETUP_DEFER_TASKRUN;
+              IORING_SETUP_CLAMP | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG;
     *is_deferred = true;
     int failed = io_uring_queue_init_params(entries, ring, &p);
     if (failed == -EINVAL) {
@@ -265,6 +265,16 @@ void uring_wait(struct uring *u, uint64_t timeout_us)
     /* -ETIME, -EINTR: nothing there, the caller looks at its clock. */
     int ignored = io_uring_submit_and_wait_timeout(&u->ring, &cqe, 1, &timeout, NULL);
     (void)ignored;
+}
+
+/* Reads memory that is shared with the kernel; calls it only when it has work to run for us. */
+bool uring_is_ready(struct uring *u)
+{
+    if (io_uring_cq_ready(&u->ring) == 0 &&
+        (__atomic_load_n(u->ring.sq.kflags, __ATOMIC_RELAXED) & IORING_SQ_TASKRUN) != 0) {
+        io_uring_get_events(&u->ring);
+    }
+    return io_uring_cq_ready(&u->ring) > 0;
 }
 
 bool uring_again(struct uring *u)

@@ -55,3 +55,4 @@ bool uring_wake(struct uring *u, int ring);
 void uring_wait(struct uring *u, uint64_t timeout_us);
 bool uring_next(struct uring *u, struct driver_event *out);
 bool uring_again(struct uring *u);
+bool uring_is_ready(struct uring *u);
