@@ -375,6 +375,7 @@ SCRIPT_TESTS = {
         baresip
         calls
         command_line
+        container
         decode
         demo
         hostile
