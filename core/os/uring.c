@@ -271,7 +271,7 @@ void uring_wait(struct uring *u, uint64_t timeout_us)
 bool uring_is_ready(struct uring *u)
 {
     if (io_uring_cq_ready(&u->ring) == 0 &&
-        (__atomic_load_n(u->ring.sq.kflags, __ATOMIC_RELAXED) & IORING_SQ_TASKRUN) != 0) {
+        (IO_URING_READ_ONCE(*u->ring.sq.kflags) & IORING_SQ_TASKRUN) != 0) {
         io_uring_get_events(&u->ring);
     }
     return io_uring_cq_ready(&u->ring) > 0;

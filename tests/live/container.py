@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 
+import seccomp_exec
 from calls import call
 from live import CHORDIAL, HERE, Demo, Failure, Folder, check, register, run, wait_for
 
@@ -33,7 +34,7 @@ class Confined:
         self.log = os.path.join(folder, name + '.confined')
         with open(self.log, 'w', encoding='utf-8') as log:
             self.process = subprocess.Popen(
-                [sys.executable, os.path.join(HERE, 'seccomp_exec.py'), *options, PROFILE,
+                [sys.executable, seccomp_exec.__file__, *options, PROFILE,
                  os.path.abspath(CHORDIAL), 'run', '-c', os.path.join(folder, name + '.conf')],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
