@@ -2,8 +2,8 @@
 """seccomp_exec.py [--kill] [--without NAME,NAME] PROFILE COMMAND...: runs a command under a seccomp
 profile in the format of Docker and the OCI, as a container runtime would: names are looked up for
 this machine, unknown ones left out.  --kill ends the process at the first call that is not
-listed (SIGSYS); else the profile's error is what it gets.  Of the format it knows what contrib/seccomp.json
-uses, and refuses the rest."""
+listed (SIGSYS); else the profile's error is what it gets.  Of the format it knows what
+contrib/seccomp.json uses, and refuses the rest."""
 import ctypes
 import glob
 import json
