@@ -163,14 +163,17 @@ MODULES = {
     'core/os': names('''
         driver
         epoll
+        gso
         host
         mailbox
         mem
+        mmsg
         shard
         shard_turn
         sock
         stranger
         tcp
+        train
         udp
         uring
     '''),
@@ -256,7 +259,9 @@ UNIT_TESTS = {
         test_wheel
     '''),
     'tests/unit/core/os': names('''
+        test_mailbox
         test_shard
+        test_udp
     '''),
     'tests/unit/codec': names('''
         test_content
@@ -308,6 +313,7 @@ UNIT_TESTS = {
         test_store
         test_store_client
         test_topo
+        test_upkeep
         test_value
     '''),
     'tests/unit/sip': names('''
@@ -395,6 +401,7 @@ SCRIPT_TESTS = {
         baresip
         calls
         command_line
+        container
         datagram_dissect
         decode
         demo

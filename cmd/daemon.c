@@ -88,6 +88,7 @@ static void fill_shard_config(const struct daemon *d, uint32_t i, struct shard_c
     bool is_shared = d->count > 1;
     *out = (struct shard_config){
         .backend = c->backend,
+        .busy_poll_us = c->busy_poll_us,
         .cpu = is_whole_machine ? (int)i : SHARD_NO_CPU,
         .limits = c->limits,
         .crypto = crypto_boring(),

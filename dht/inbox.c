@@ -4,6 +4,7 @@
 
 #include "codec/content.h"
 #include "dht/budget.h"
+#include "dht/upkeep.h"
 
 STATIC_CHECK(sizeof(struct inbox_item) <= 128);
 
@@ -101,7 +102,9 @@ static struct inbox_item *claim(struct turn *t, struct inbox *in, uint16_t code,
 void inbox_push(struct turn *t, struct inbox *in, struct slice message, const struct fwd *h,
                 handle link, const struct node_id *previous_hop)
 {
+    bool before = upkeep_begin(t->buffers, inbox_code(h));
     struct msgbuf *buf = msgbuf_acquire(t->buffers, message.len);
+    msgbuf_open_reserve(t->buffers, before);
     if (buf == NULL) {
         metric_add(t->metrics,
                    message.len > MSGBUF_LARGE_BYTES ? METRIC_dht_drop_too_large

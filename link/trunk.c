@@ -362,7 +362,7 @@ static enum err reserve_gather(struct turn *t, struct link_table *lt, struct lin
 static bool append_ack(struct turn *t, struct link *l)
 {
     if (l->gather == NULL) {
-        l->gather = msgbuf_acquire(t->buffers, FRAME_ACK_BYTES);
+        l->gather = msgbuf_acquire_reserved(t->buffers, FRAME_ACK_BYTES);
     }
     if (l->gather == NULL || msgbuf_tailroom(l->gather) < FRAME_ACK_BYTES) {
         return false;
