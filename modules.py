@@ -483,4 +483,14 @@ BENCH_PROGRAMS = {
         floor_run
         rival_sip
     '''),
+    'transit': names('''
+        transit
+        transit_alloc
+        transit_floor_boring
+        transit_inside
+        transit_live
+        transit_memory
+        transit_node
+        transit_peer
+    '''),
 }

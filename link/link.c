@@ -221,17 +221,26 @@ static HOT bool next_message(struct turn *t, struct link_table *lt, struct link 
 {
     uint8_t *message = NULL;
     size_t len = 0;
+    size_t headroom = l->dtls == NULL ? LINK_HEADROOM : 0;
     if (lt->mail_from == l) {
         message = lt->mail;
         len = lt->mail_len;
+        headroom = 0; /* a sender's buffer, of which we know no more */
         lt->mail_from = NULL;
     } else if (l->dtls != NULL ? !dtls_read(t, lt, l, &message, &len)
                                : !trunk_read(t, lt, l, &message, &len)) {
         return false;
     }
-    fill_event(lt, l, LINK_MESSAGE, event);
-    event->message = message;
-    event->message_len = len;
+    *event = (struct link_event){.kind = LINK_MESSAGE,
+                                 .link = link_table_handle(lt, l),
+                                 .node_id = l->node_id,
+                                 .tag = l->tag,
+                                 .is_local = l->is_local,
+                                 .was_up = l->told_up,
+                                 .message = message,
+                                 .message_len = len,
+                                 .headroom = headroom,
+                                 .user = {(const uint8_t *)lt->user, 0}};
     return true;
 }
 
@@ -357,6 +366,7 @@ HOT bool link_next(struct turn *t, struct link_table *lt, struct link_event *eve
         l->ready.next = NULL;
         l->ready.prev = NULL;
     }
+    link_table_settle_loan(lt);
     return false;
 }
 
@@ -391,6 +401,7 @@ size_t link_room(const struct link_table *lt, handle link)
 
 void link_flush(struct turn *t, struct link_table *lt)
 {
+    link_table_settle_loan(lt);
     /* Whoever cannot be flushed now comes to the end of the list: one round is enough. */
     struct link_node *last = lt->dirty.prev;
     struct link_node *node = lt->dirty.next;

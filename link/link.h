@@ -18,6 +18,8 @@
 #include "core/turn.h"
 #include "link/tls.h"
 
+enum { LINK_HEADROOM = 64 };
+
 enum link_event_kind {
     LINK_UP,       /* authenticated; node_id, user, is_ours */
     LINK_MESSAGE,  /* message: one RELOAD message, borrowed and writable until the next link call */
@@ -39,7 +41,8 @@ struct link_event {
     uint64_t tag; /* of link_dial, in LINK_UP and LINK_DOWN */
     uint8_t *message;
     size_t message_len;
-    struct slice user; /* certificate user name (host name for replica placement) */
+    size_t headroom;   /* writable bytes in front of a LINK_MESSAGE: LINK_HEADROOM, or 0 */
+    struct slice user; /* LINK_UP, LINK_DOWN: certificate user name (host, for replica placement) */
     bool is_local;     /* sibling in this process */
     bool was_up;       /* LINK_DOWN: there was a LINK_UP before */
 };
@@ -101,6 +104,8 @@ enum err link_on_accepted(struct turn *t, struct link_table *lt, handle conn,
 /* tag of IO_OP_CONNECT is the link's handle. */
 void link_on_connected(struct turn *t, struct link_table *lt, handle link, handle conn,
                        enum err error);
+/* `data` is read, not copied: it must stay until link_next has returned false, or until the next
+ * link_on_stream or link_flush. */
 void link_on_stream(struct turn *t, struct link_table *lt, handle link, uint8_t *data, size_t len);
 void link_on_sent(struct turn *t, struct link_table *lt, handle link, size_t len);
 void link_on_closed(struct turn *t, struct link_table *lt, handle link, enum err error);

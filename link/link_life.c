@@ -12,6 +12,7 @@
 static void let_go(struct turn *t, struct link_table *lt, struct link *l, bool graceful)
 {
     if (l->tls != NULL) {
+        lt->lender = lt->lender == l->tls ? NULL : lt->lender;
         lt->settings.tls->close(l->tls);
         l->tls = NULL;
     }

@@ -15,6 +15,7 @@
 enum { LINK_KIND = HANDLE_LINK };
 STATIC_CHECK(sizeof(struct link) <= LIMITS_COST_links);
 STATIC_CHECK(sizeof(struct dtls) <= LIMITS_COST_links_datagram);
+STATIC_CHECK((int)MSGBUF_HEADROOM >= (int)LINK_HEADROOM); /* of a message that was cut */
 
 #define EDGE(state) (1u << LINK_STATE_##state)
 static const unsigned edges[LINK_STATE_COUNT] = {
@@ -85,8 +86,8 @@ size_t link_table_bytes(const struct link_settings *s)
 {
     size_t links = s->links;
     return sizeof(struct link_table) + links * (sizeof(struct link) + 16 + 2 * sizeof(uint32_t)) +
-           slots_of(s->links) * (sizeof(struct node_id) + sizeof(uint32_t)) + TLS_RECORD_BYTES +
-           s->links_datagram * (sizeof(struct dtls) + 2 * sizeof(uint32_t)) +
+           slots_of(s->links) * (sizeof(struct node_id) + sizeof(uint32_t)) + LINK_HEADROOM +
+           TLS_RECORD_BYTES + s->links_datagram * (sizeof(struct dtls) + 2 * sizeof(uint32_t)) +
            slots_of(s->links_datagram) * (sizeof(struct address) + sizeof(uint32_t)) +
            announced_bytes(s->announced, s->parked) + 16 * 64; /* alignment */
 }
@@ -98,7 +99,7 @@ struct link_table *link_table_init(struct arena *arena, const struct link_settin
     struct link_table *lt = ARENA_ARRAY(arena, struct link_table, 1);
     lt->settings = *s;
     lt->message_cap = (uint32_t)min_size(s->max_message_bytes, LINK_TABLE_MESSAGE_CAP);
-    lt->chunk = ARENA_ARRAY(arena, uint8_t, TLS_RECORD_BYTES);
+    lt->chunk = ARENA_ARRAY(arena, uint8_t, LINK_HEADROOM + TLS_RECORD_BYTES) + LINK_HEADROOM;
     pool_init(&lt->pool, arena, "links", LINK_KIND, s->links, sizeof(struct link));
     /* Its keys are authenticated Node-IDs, at most one for each link: no seed is needed against
      * chosen collisions. */
@@ -117,12 +118,21 @@ struct link_table *link_table_init(struct arena *arena, const struct link_settin
 
 handle link_table_handle(const struct link_table *lt, const struct link *l)
 {
-    return pool_handle(&lt->pool, l);
+    (void)lt;
+    return l->timer.tag; /* pool_handle divides */
 }
 
 struct link *link_table_get(const struct link_table *lt, handle h)
 {
     return pool_get(&lt->pool, h);
+}
+
+void link_table_settle_loan(struct link_table *lt)
+{
+    if (lt->lender != NULL) {
+        lt->settings.tls->keep(lt->lender);
+        lt->lender = NULL;
+    }
 }
 
 static uint32_t index_of(const struct link_table *lt, const struct link *l)

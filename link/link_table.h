@@ -104,8 +104,9 @@ struct link_table {
     struct link *reading;
     size_t chunk_at;
     size_t chunk_len;
-    uint8_t *chunk;       /* TLS_RECORD_BYTES */
+    uint8_t *chunk;       /* TLS_RECORD_BYTES, LINK_HEADROOM before them */
     struct msgbuf *spent; /* held the message handed out last */
+    struct tls *lender;   /* has been lent bytes that it may not have read yet */
     struct link *mail_from;
     uint8_t *mail;
     size_t mail_len;
@@ -120,6 +121,8 @@ void link_table_remove(struct turn *t, struct link_table *lt, struct link *l);
 void link_table_enter(struct turn *t, struct link_table *lt, struct link *l, enum link_state next);
 handle link_table_handle(const struct link_table *lt, const struct link *l);
 struct link *link_table_get(const struct link_table *lt, handle h);
+/* Nobody reads received bytes that are not his any more: what was lent is read or copied. */
+void link_table_settle_loan(struct link_table *lt);
 /* The link that is up to a node. */
 struct link *link_table_find(const struct link_table *lt, const struct node_id *id);
 void link_table_note_ready(struct link_table *lt, struct link *l);

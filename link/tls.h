@@ -37,6 +37,16 @@ struct tls_ops {
     enum err (*read)(struct tls *tls, uint8_t *out, size_t cap, size_t *len);
     /* Seals `plaintext` (at most TLS_RECORD_BYTES) as one record.  Not of datagrams. */
     enum err (*write)(struct tls *tls, struct slice plaintext);
+    /* The same, but what is sealed goes straight to `out`, and *len says how much; what finds no
+     * room there, or comes behind something that waits already, waits for pull. */
+    enum err (*seal)(struct tls *tls, struct slice plaintext, uint8_t *out, size_t cap,
+                     size_t *len);
+    /* feed without a copy, once the handshake is done: the bytes must stay until read has said
+     * ERR_MORE (or failed), or until keep has been called, which copies what was not yet read. */
+    enum err (*lend)(struct tls *tls, struct slice received);
+    void (*keep)(struct tls *tls);
+    /* How much waits for pull. */
+    size_t (*waiting)(const struct tls *tls);
     /* Moves bytes to be sent into `out`; returns how many, 0 when there are none.  Of datagrams:
      * the next one of the handshake, whole; `cap` is at least what open_datagram was told. */
     size_t (*pull)(struct tls *tls, uint8_t *out, size_t cap);

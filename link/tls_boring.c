@@ -3,8 +3,11 @@
  *
  * BoringSSL reads from `in` and writes to `out` through a BIO of our own.  Both queues take memory
  * when bytes wait in them and give it back when they are empty, so an idle link costs its SSL
- * object alone.  BoringSSL asks for a whole record at a time, so after a read that found nothing
- * more `in` is always empty: what waits for the rest of its record waits inside BoringSSL. */
+ * object alone.  In steady state neither is used: BoringSSL copies a record once from the received
+ * bytes (`lent`) into its own buffer, where it decrypts it, and once from there to the reader; what
+ * it seals in its other buffer is copied once into `seal_to`, which the kernel reads.  BoringSSL
+ * asks for a whole record at a time, so after a read that found nothing more `in` is always empty:
+ * what waits for the rest of its record waits inside BoringSSL. */
 #include "link/tls_boring_impl.h"
 
 #include <openssl/err.h>
@@ -98,6 +101,11 @@ static int read_bio(BIO *bio, char *out, int cap)
     struct tls *tls = BIO_get_data(bio);
     BIO_clear_retry_flags(bio);
     size_t len = cap > 0 ? tls_boring_shift(tls, &tls->in, (uint8_t *)out, (size_t)cap) : 0;
+    if (len == 0 && cap > 0 && tls->lent.len > 0) {
+        len = min_size((size_t)cap, tls->lent.len);
+        memcpy(out, tls->lent.data, len);
+        tls->lent = slice_from(tls->lent, len);
+    }
     if (len == 0) {
         BIO_set_retry_read(bio);
         return -1;
@@ -109,6 +117,13 @@ static int write_bio(BIO *bio, const char *bytes, int len)
 {
     struct tls *tls = BIO_get_data(bio);
     BIO_clear_retry_flags(bio);
+    bool is_direct = tls->seal_to != NULL && tls->out.end == tls->out.start && len > 0 &&
+                     (size_t)len <= tls->seal_cap - tls->seal_len;
+    if (is_direct) {
+        memcpy(tls->seal_to + tls->seal_len, bytes, (size_t)len);
+        tls->seal_len += (size_t)len;
+        return len;
+    }
     return len > 0 && tls_boring_push(tls, &tls->out, bytes, (size_t)len) ? len : -1;
 }
 
@@ -341,8 +356,18 @@ static enum err do_handshake(struct tls *tls)
     return error == ERR_CLOSED ? ERR_IO : error;
 }
 
+static void keep_tls(struct tls *tls)
+{
+    struct slice lent = tls->lent;
+    tls->lent = SLICE_EMPTY;
+    if (!tls->failed && !tls_boring_push(tls, &tls->in, lent.data, lent.len)) {
+        tls->failed = true;
+    }
+}
+
 static enum err feed_tls(struct tls *tls, struct slice received)
 {
+    keep_tls(tls);
     if (tls->failed || !tls_boring_push(tls, &tls->in, received.data, received.len)) {
         tls->failed = true;
         return ERR_IO;
@@ -393,6 +418,35 @@ static enum err write_tls(struct tls *tls, struct slice plaintext)
     return error == ERR_OK || error == ERR_MORE ? ERR_IO : error;
 }
 
+static enum err seal_tls(struct tls *tls, struct slice plaintext, uint8_t *out, size_t cap,
+                         size_t *len)
+{
+    tls->seal_to = out;
+    tls->seal_cap = cap;
+    tls->seal_len = 0;
+    enum err error = write_tls(tls, plaintext);
+    *len = tls->seal_len;
+    tls->seal_to = NULL;
+    return error;
+}
+
+static enum err lend_tls(struct tls *tls, struct slice received)
+{
+    if (SSL_in_init(tls->ssl) || tls->lent.len > 0 || tls->in.end > tls->in.start) {
+        return feed_tls(tls, received);
+    }
+    if (tls->failed) {
+        return ERR_IO;
+    }
+    tls->lent = received;
+    return ERR_OK;
+}
+
+static size_t waiting_tls(const struct tls *tls)
+{
+    return tls->out.end - tls->out.start;
+}
+
 static size_t pull_tls(struct tls *tls, uint8_t *out, size_t cap)
 {
     if (tls->is_datagram) {
@@ -429,6 +483,10 @@ const struct tls_ops *tls_boring_ops(void)
         .handshake = do_handshake,
         .read = read_tls,
         .write = write_tls,
+        .seal = seal_tls,
+        .lend = lend_tls,
+        .keep = keep_tls,
+        .waiting = waiting_tls,
         .pull = pull_tls,
         .peer_chain = list_chain,
         .shutdown = shutdown_tls,

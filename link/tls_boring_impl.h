@@ -28,8 +28,9 @@ struct tls {
     struct tls_boring *context;
     struct tls_boring_queue in;  /* of streams */
     struct tls_boring_queue out; /* of datagrams: each behind its length */
+    struct slice lent;           /* of streams: received, behind what is in `in`; borrowed */
     struct slice datagram;       /* the one being fed, borrowed */
-    uint8_t *seal_to;            /* where the one being sealed goes */
+    uint8_t *seal_to;            /* where what is being sealed goes; streams, NULL: to `out` */
     size_t seal_cap;
     size_t seal_len;
     uint64_t now_us; /* of datagrams */

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* trunk.c - bytes become messages on the way in, messages become records on the way out.
  *
- * In:  ciphertext -> TLS -> `chunk` (shared by all links, read to its end before the next) ->
- * frames; only a frame that is cut by the end of a chunk is copied, into `partial`. Out: link_send
- * copies the message into `gather`; trunk_flush seals it as one record.  The gathered frames
- * themselves are what is kept until the ACK, so keeping costs no copy. Time: one timer; armed for
- * the handshake, then whenever a frame is unacknowledged, then for the drain.  It is not moved by
- * each ACK: when it fires it looks how old the oldest frame is. */
+ * In:  ciphertext (lent by the engine, until link_next has nothing more to say) -> TLS -> `chunk`
+ * (shared by all links, read to its end before the next) -> frames; only a frame that is cut by the
+ * end of a chunk is copied, into `partial`. Out: link_send copies the message into `gather`;
+ * trunk_flush seals it as one record.  The gathered frames themselves are what is kept until the
+ * ACK, so keeping costs no copy. Time: one timer; armed for the handshake, then whenever a frame is
+ * unacknowledged, then for the drain.  It is not moved by each ACK: when it fires it looks how old
+ * the oldest frame is. */
 #include "link/trunk.h"
 #include "link/link_life.h"
 #include "link/tls_pump.h"
@@ -68,7 +69,9 @@ void trunk_on_stream(struct turn *t, struct link_table *lt, struct link *l, uint
     }
     const struct tls_ops *ops = lt->settings.tls;
     l->bytes_in += len;
-    enum err error = ops->feed(l->tls, slice_of(data, len));
+    link_table_settle_loan(lt);
+    enum err error = ops->lend(l->tls, slice_of(data, len));
+    lt->lender = l->tls;
     if (error == ERR_OK && l->state == LINK_STATE_HANDSHAKE) {
         error = ops->handshake(l->tls);
         if (error == ERR_OK) {
@@ -301,6 +304,34 @@ uint32_t trunk_queued(const struct link *l)
     return l->outstanding + (l->gather == NULL ? 0 : l->gather->len);
 }
 
+/* Seals one record, straight into the buffer that the kernel will read.  False: the link is down.
+ */
+static bool seal_record(struct turn *t, struct link_table *lt, struct link *l, struct slice plain)
+{
+    const struct tls_ops *ops = lt->settings.tls;
+    struct msgbuf *buf = msgbuf_acquire(t->buffers, plain.len + TRUNK_RECORD_OVERHEAD);
+    size_t len = 0;
+    enum err error = buf == NULL
+                         ? ops->write(l->tls, plain)
+                         : ops->seal(l->tls, plain, msgbuf_data(buf), msgbuf_tailroom(buf), &len);
+    if (buf != NULL && (len == 0 || error != ERR_OK)) {
+        msgbuf_release(t->buffers, buf);
+    } else if (buf != NULL) {
+        buf->len = (uint32_t)len;
+        if (io_send(t->out, t->buffers, l->conn, buf) != ERR_OK) {
+            link_life_fail(t, lt, l, ERR_LIMIT, METRIC_link_outbox_full, "outbox full");
+            return false;
+        }
+        l->outstanding += (uint32_t)len;
+        l->bytes_out += len;
+    }
+    if (error != ERR_OK) {
+        link_life_on_tls_error(t, lt, l, error);
+        return false;
+    }
+    return pump(t, lt, l, plain.len);
+}
+
 /* Seals what was gathered.  False: the link is down. */
 static bool seal(struct turn *t, struct link_table *lt, struct link *l)
 {
@@ -308,15 +339,9 @@ static bool seal(struct turn *t, struct link_table *lt, struct link *l)
     if (gather == NULL) {
         return true;
     }
-    const struct tls_ops *ops = lt->settings.tls;
     for (size_t at = 0; at < gather->len; at += TLS_RECORD_BYTES) {
         struct slice piece = slice_sub(msgbuf_slice(gather), at, TLS_RECORD_BYTES);
-        enum err error = ops->write(l->tls, piece);
-        if (error != ERR_OK) {
-            link_life_on_tls_error(t, lt, l, error);
-            return false;
-        }
-        if (!pump(t, lt, l, piece.len)) {
+        if (!seal_record(t, lt, l, piece)) {
             return false;
         }
     }

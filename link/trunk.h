@@ -11,7 +11,11 @@ enum trunk_timer {
     TRUNK_TIMER_DRAIN,     /* the loser of a glare has had time to run dry */
 };
 
-enum { TRUNK_DRAIN_US = 2000000, TRUNK_DRAIN_ACCEPTED_US = 3 * TRUNK_DRAIN_US };
+enum {
+    TRUNK_DRAIN_US = 2000000,
+    TRUNK_DRAIN_ACCEPTED_US = 3 * TRUNK_DRAIN_US,
+    TRUNK_RECORD_OVERHEAD = 64, /* no cipher suite adds more to a record */
+};
 
 /* A connection is there: begins TLS in the role that is_dialled says. */
 void trunk_start(struct turn *t, struct link_table *lt, struct link *l, handle conn);
