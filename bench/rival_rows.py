@@ -274,7 +274,7 @@ def judge(r, samples, errors):
               'rival': statistics.median(rival) if rival else None, 'ratio': ratio, 'must': r.must,
               'ok': ratio is not None and (r.must is None or holds(r.sense, ratio, r.must)),
               'stretch': r.stretch, 'sense': r.sense, 'unit': r.unit, 'samples': len(ratios),
-              'spread': spread_of(ratios) if ratios else None}
+              'spread': spread_of(ratios) if len(set(ratios)) > 1 else None}
     own = {k: samples[0].get('%s:ratio_%s' % (r.ours, k)) for k in ('min', 'max')} \
         if samples and isinstance(r.ours, str) else {}
     if ratio and own.get('min') and own.get('max'):  # it has repeated by itself

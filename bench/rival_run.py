@@ -150,9 +150,10 @@ class Rig:
         finally:
             self.end(child)
         if child.returncode != 0:
-            said = (err.strip() or out.strip() or 'nothing').splitlines()[-1]
-            raise Failed('%s: exit code %d: %s' % (os.path.basename(argv[0]), child.returncode,
-                                                   said), out)
+            how = 'exit code %d' % child.returncode if child.returncode > 0 else \
+                'ended by signal %d' % -child.returncode
+            said = err.strip().splitlines()[-1:]
+            raise Failed(': '.join([os.path.basename(argv[0]), how] + said), out)
         return out
 
     # ---- sources ----
