@@ -115,6 +115,7 @@ MODULES = {
         topo
         transact
         value
+        verified
     '''),
     'sip': names('''
         dial
