@@ -64,6 +64,7 @@ MODULES = {
         announced
         crypto_boring
         crypto_issue
+        crypto_keys_boring
         crypto_names_boring
         dtls
         frame_io
