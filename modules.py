@@ -480,4 +480,9 @@ BENCH_PROGRAMS = {
         floor_run
         rival_sip
     '''),
+    'signed': names('''
+        bare_boring
+        ring
+        signed
+    '''),
 }
