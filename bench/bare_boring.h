@@ -8,6 +8,5 @@ struct bare;
 
 struct bare *bare_boring_open(enum crypto_algorithm algorithm);
 void bare_boring_close(struct bare *b);
-/* CPU time in ns of one, over `count` messages of `len` bytes. */
-double bare_boring_verify_ns(struct bare *b, uint32_t count, size_t len);
-double bare_boring_sign_ns(struct bare *b, uint32_t count, size_t len);
+/* CPU time in ns of verifying a message of `v` and then signing one of `s`, over `count` pairs. */
+double bare_boring_pair_ns(struct bare *v, struct bare *s, uint32_t count, size_t len);

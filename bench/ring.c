@@ -445,6 +445,7 @@ void ring_open(struct ring *r, const struct ring_settings *s)
     r->limits.outbox = 4096;
     r->limits.links = RING_CONNS;
     r->limits.links_handshaking = 32;
+    r->limits.link_queue_bytes = 1 << 20; /* time is measured here, not what is refused */
     r->limits.values_verified = s->values_verified;
     if (s->is_loopback) {
         listen_loopback(r);
