@@ -458,6 +458,14 @@ BENCHMARKS = names('''
 # Benchmarks with a main of their own, from these files of bench/: build/release/bench/NAME.  Each
 # links all layers, as far as it uses them, and the allocator of the product.
 BENCH_PROGRAMS = {
+    'cluster': names('''
+        cluster
+        ring
+    '''),
+    'saturate': names('''
+        ring
+        saturate
+    '''),
     'floor_memory': names('''
         floor_memory
         floor_run
