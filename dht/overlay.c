@@ -8,7 +8,7 @@
 enum { TRANSIT_ERRORS_PER_S = 10, TRANSIT_ERRORS_AT_ONCE = 20, MESSAGE_SLACK = 1024 };
 enum {
     TRANSIT_LULL_US = 5000, /* so long after the last message that has passed through */
-    VERIFY_SHARE = 4,       /* a quarter of the time is for signatures, whatever passes through */
+    VERIFY_SHARE = 16,      /* one part of so many is for signatures, whatever passes through */
 };
 
 static struct chord_settings chord_settings_of(struct overlay *o)
