@@ -9,23 +9,30 @@
 
 STATIC_CHECK(sizeof(struct inbox_item) <= LIMITS_COST_verify_queue);
 
+enum { CAP_MIN = 4 };
 enum { OWES_MAX_US = 128 * INBOX_QUANTUM_US }; /* nobody waits for more turns than that */
+
+/* Each lane can hold something, whatever the configuration says. */
+static uint32_t cap_of(uint32_t cap)
+{
+    return cap < CAP_MIN ? CAP_MIN : cap;
+}
 
 size_t inbox_bytes(uint32_t cap)
 {
-    return (size_t)cap * sizeof(struct inbox_item) +
+    return (size_t)cap_of(cap) * sizeof(struct inbox_item) +
            (size_t)INBOX_LANES * INBOX_SOURCES * sizeof(struct inbox_pile) + BUDGET_SLACK;
 }
 
 void inbox_init(struct inbox *in, struct arena *arena, const struct inbox_limits *limits)
 {
-    CHECK(limits->cap >= INBOX_LANES);
     *in = (struct inbox){.limits = *limits};
-    in->items = ARENA_ARRAY(arena, struct inbox_item, limits->cap);
+    in->limits.cap = cap_of(limits->cap);
+    in->items = ARENA_ARRAY(arena, struct inbox_item, in->limits.cap);
     for (uint32_t lane = 0; lane < INBOX_LANES; lane++) {
         in->piles[lane] = ARENA_ARRAY(arena, struct inbox_pile, INBOX_SOURCES);
     }
-    for (uint32_t i = limits->cap; i > 0; i--) {
+    for (uint32_t i = in->limits.cap; i > 0; i--) {
         in->items[i - 1].after = in->free;
         in->free = i;
     }

@@ -411,6 +411,11 @@ static enum err verify_message(struct slice public_key, enum crypto_algorithm al
     return good ? ERR_OK : ERR_BAD_SIGNATURE;
 }
 
+void crypto_boring_end_thread(void)
+{
+    crypto_keys_boring_forget();
+}
+
 /* ---- certificates ---- */
 
 static X509 *parse_certificate(struct slice der)

@@ -16,6 +16,8 @@ enum {
 
 /* The table for struct turn. */
 const struct crypto *crypto_boring(void);
+/* What a thread that has verified signatures calls before it ends. */
+void crypto_boring_end_thread(void);
 
 /* A private key from PEM (PKCS#8, RSA or EC, not encrypted) or PKCS#8 DER.  ERR_MALFORMED, or
  * ERR_UNSUPPORTED for another type or size of key. */

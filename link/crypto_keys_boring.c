@@ -5,7 +5,6 @@
 #include <openssl/bytestring.h>
 #include <openssl/err.h>
 #include <openssl/rand.h>
-#include <pthread.h>
 #include <stdlib.h>
 
 struct slot {
@@ -20,25 +19,7 @@ struct keys {
     struct slot slots[CRYPTO_KEYS_BORING_CAP];
 };
 
-static pthread_once_t once = PTHREAD_ONCE_INIT;
-static pthread_key_t ending;
 static _Thread_local struct keys *own;
-
-static void free_keys(void *context)
-{
-    struct keys *k = context;
-    for (size_t i = 0; i < CRYPTO_KEYS_BORING_CAP; i++) {
-        EVP_PKEY_free(k->slots[i].key);
-    }
-    EVP_PKEY_free(k->odd);
-    free(k);
-}
-
-static void prepare(void)
-{
-    int failed = pthread_key_create(&ending, free_keys);
-    CHECK(failed == 0);
-}
 
 static struct keys *keys_of_thread(void)
 {
@@ -50,11 +31,6 @@ static struct keys *keys_of_thread(void)
         return NULL;
     }
     (void)RAND_bytes((uint8_t *)&k->seed, sizeof(k->seed));
-    pthread_once(&once, prepare);
-    if (pthread_setspecific(ending, k) != 0) {
-        free(k);
-        return NULL;
-    }
     own = k;
     return k;
 }
@@ -105,4 +81,17 @@ size_t crypto_keys_boring_count(void)
         count += own->slots[i].key != NULL ? 1 : 0;
     }
     return count;
+}
+
+void crypto_keys_boring_forget(void)
+{
+    if (own == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < CRYPTO_KEYS_BORING_CAP; i++) {
+        EVP_PKEY_free(own->slots[i].key);
+    }
+    EVP_PKEY_free(own->odd);
+    free(own);
+    own = NULL;
 }

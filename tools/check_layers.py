@@ -58,7 +58,6 @@ SYSTEM_HEADERS = [
     ('link/*', ['<stdio.h>']),
     ('link/tls_*', ['<openssl/*', '<stdlib.h>']),
     ('link/crypto_*', ['<openssl/*', '<stdlib.h>']),
-    ('link/crypto_keys_boring.c', ['<pthread.h>']),  # keys of a thread end with it
     ('dht/*', ['<stdio.h>']),
     ('sip/*', ['<stdio.h>']),
     ('node/*', ['<stdio.h>', '<stdlib.h>', '<libxml/*']),
