@@ -462,10 +462,6 @@ BENCH_PROGRAMS = {
         cluster
         ring
     '''),
-    'saturate': names('''
-        ring
-        saturate
-    '''),
     'floor_memory': names('''
         floor_memory
         floor_run
@@ -487,6 +483,10 @@ BENCH_PROGRAMS = {
     'rival_sip': names('''
         floor_run
         rival_sip
+    '''),
+    'saturate': names('''
+        ring
+        saturate
     '''),
     'signed': names('''
         bare_boring
