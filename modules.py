@@ -64,6 +64,7 @@ MODULES = {
         announced
         crypto_boring
         crypto_issue
+        crypto_keys_boring
         crypto_names_boring
         dtls
         frame_io
@@ -115,6 +116,7 @@ MODULES = {
         topo
         transact
         value
+        verified
     '''),
     'sip': names('''
         dial
@@ -310,11 +312,13 @@ UNIT_TESTS = {
         test_replicate
         test_route
         test_sign
+        test_sign_flood
         test_store
         test_store_client
         test_topo
         test_upkeep
         test_value
+        test_verified
     '''),
     'tests/unit/sip': names('''
         test_chaos
@@ -461,6 +465,10 @@ BENCHMARKS = names('''
 # Benchmarks with a main of their own, from these files of bench/: build/release/bench/NAME.  Each
 # links all layers, as far as it uses them, and the allocator of the product.
 BENCH_PROGRAMS = {
+    'cluster': names('''
+        cluster
+        ring
+    '''),
     'floor_memory': names('''
         floor_memory
         floor_run
@@ -482,6 +490,15 @@ BENCH_PROGRAMS = {
     'rival_sip': names('''
         floor_run
         rival_sip
+    '''),
+    'saturate': names('''
+        ring
+        saturate
+    '''),
+    'signed': names('''
+        bare_boring
+        ring
+        signed
     '''),
     'transit': names('''
         transit

@@ -66,6 +66,7 @@ static void *run_shard(void *context)
     static const struct shard_handler handler = {on_event, on_timers, on_flush};
     struct daemon_shard *s = context;
     shard_run(s->shard, &handler, s);
+    crypto_boring_end_thread();
     return NULL;
 }
 

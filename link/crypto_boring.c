@@ -3,6 +3,7 @@
  * its key, its names, its signer (a chain to a root, or itself where the overlay permits that).
  * Sizes are checked before anything expensive is done with what a stranger sent. */
 #include "link/crypto_boring.h"
+#include "link/crypto_keys_boring.h"
 #include "link/crypto_names_boring.h"
 
 #include <openssl/bio.h>
@@ -396,11 +397,8 @@ static enum err sign_message(const struct crypto_key *key, struct slice message,
 static enum err verify_message(struct slice public_key, enum crypto_algorithm algorithm,
                                struct slice message, struct slice signature)
 {
-    CBS der;
-    CBS_init(&der, public_key.data, public_key.len);
-    EVP_PKEY *object = EVP_parse_public_key(&der);
-    bool good = object != NULL && CBS_len(&der) == 0 &&
-                is_made_by(algorithm, algorithm_of(object)) &&
+    EVP_PKEY *object = crypto_keys_boring_find(public_key);
+    bool good = object != NULL && is_made_by(algorithm, algorithm_of(object)) &&
                 signature.len <= CRYPTO_SIGNATURE_CAP;
     if (good) {
         EVP_MD_CTX context;
@@ -409,9 +407,13 @@ static enum err verify_message(struct slice public_key, enum crypto_algorithm al
                EVP_DigestVerify(&context, signature.data, signature.len, message.data, message.len);
         EVP_MD_CTX_cleanup(&context);
     }
-    EVP_PKEY_free(object);
     ERR_clear_error();
     return good ? ERR_OK : ERR_BAD_SIGNATURE;
+}
+
+void crypto_boring_end_thread(void)
+{
+    crypto_keys_boring_forget();
 }
 
 /* ---- certificates ---- */
