@@ -47,6 +47,7 @@ static enum err init(const char *dir, const char *overlay, enum crypto_algorithm
                            .bootstrap_count = 1,
                            .digest = "sha-256 md5",
                            .algorithm = algorithm,
+                           .links = OVERLAY_LINKS_DATAGRAM,
                            .replica_min_hosts = 3,
                            .max_credentials = 24,
                            .now_ms = NOW_MS};
@@ -120,6 +121,7 @@ Test(ca, document_verifies)
         overlay_doc_accept_kinds(&doc, crypto_boring(), NOW_MS);
         cr_assert_eq(doc.config.kind_count, 3, "%s", doc.kinds[0].refusal);
         cr_assert(doc.config.no_ice);
+        cr_assert_eq(doc.config.links, OVERLAY_LINKS_DATAGRAM);
         cr_assert_eq(doc.config.replica_min_hosts, 3);
         cr_assert_eq(doc.config.sequence, 1);
         /* What its prefixes mean is signed, too: none is declared outside. */

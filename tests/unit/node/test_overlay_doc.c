@@ -75,6 +75,7 @@ Test(overlay_doc, defaults_of_rfc6940_11_1)
     cr_assert_eq(doc.turn_density, 1);
     cr_assert_eq(doc.link_protocols.count, 1);
     cr_assert(is_text(doc.link_protocols.texts[0], "TLS"));
+    cr_assert_eq(doc.config.links, OVERLAY_LINKS_BOTH, "TLS stands for DTLS too");
     cr_assert_eq(doc.config.replica_min_hosts, 2);
     cr_assert_eq(doc.config.kind_count, 0);
     cr_assert_eq(doc.expiration_ms, UINT64_C(1896091200000));
