@@ -4,7 +4,6 @@
 #include "codec/msgs.h"
 #include "dht/answer_cache.h"
 #include "dht/attach_policy.h"
-#include "dht/inbox.h"
 #include "dht/parked.h"
 #include "tests/unit/dht/storage_world.h"
 
@@ -169,52 +168,6 @@ Test(attach_policy, design_6_eight_a_minute_for_each)
     struct node_id c = {{3}};
     cr_expect(attach_policy_take(&w->turn, &ap, &c), "the one seen longest ago gave way");
     cr_expect_eq(ap.count, 2);
-    world_free(w);
-}
-
-static struct slice message_of(uint16_t code, uint8_t *out, size_t cap, struct fwd *h)
-{
-    static const struct rl_params params = {.overlay = 7, .node_id_length = 16};
-    struct node_id id = {{1}};
-    uint8_t list[32];
-    struct wr lw = wr_init(list, sizeof(list));
-    fwd_wr_node(&lw, &params, &id);
-    struct fwd fresh = {
-        .overlay = 7, .ttl = 9, .fragment = FWD_FRAGMENT_WHOLE, .destination_list = wr_slice(&lw)};
-    struct wr w = wr_init(out, cap);
-    fwd_wr(&w, &fresh);
-    content_wr(&w, code, SLICE_EMPTY, SLICE_EMPTY);
-    fwd_put_length(out, (uint32_t)wr_len(&w));
-    cr_assert_eq(fwd_decode(wr_slice(&w), &params, h), ERR_OK);
-    return wr_slice(&w);
-}
-
-Test(inbox, lanes_caps_and_age)
-{
-    struct world *w = world_make(4);
-    struct inbox in;
-    struct fwd h;
-    uint8_t bytes[256];
-    struct node_id from = {{9}};
-    struct inbox_item item;
-    inbox_init(&in, &w->arena, 16); /* 12 for the second lane, 5 for the first */
-    for (unsigned i = 0; i < 20; i++) {
-        struct slice m = message_of(CONTENT_FETCH_REQ, bytes, sizeof(bytes), &h);
-        inbox_push(&w->turn, &in, m, &h, 1, &from);
-    }
-    cr_expect_eq(inbox_count(&in), 12);
-    cr_expect_eq(metric_read(&w->metrics, METRIC_dht_drop_queue_full), 8);
-    struct slice m = message_of(CONTENT_UPDATE_REQ, bytes, sizeof(bytes), &h);
-    inbox_push(&w->turn, &in, m, &h, 1, &from);
-    cr_expect_eq(inbox_count(&in), 13, "the topology has room of its own");
-    cr_assert(inbox_pop(&w->turn, &in, &item));
-    cr_expect_eq(item.buf->len, m.len);
-    cr_expect_eq(msgbuf_data(item.buf)[h.header_bytes + 1], CONTENT_UPDATE_REQ, "first lane first");
-    msgbuf_release(&w->buffers, item.buf);
-    world_pass(w, 3000);
-    cr_expect_not(inbox_pop(&w->turn, &in, &item), "they have been sent again by now");
-    cr_expect_eq(metric_read(&w->metrics, METRIC_dht_drop_queue_old), 12);
-    cr_expect_eq(w->buffers.in_use[0], 0);
     world_free(w);
 }
 
