@@ -351,7 +351,8 @@ static bool put_datagram(struct turn *t, struct link_table *lt, struct link *l, 
 /* An ACK leaves by itself.  False: no buffer, or the link is down. */
 static bool put_ack(struct turn *t, struct link_table *lt, struct link *l)
 {
-    struct msgbuf *buf = msgbuf_acquire(t->buffers, FRAME_ACK_BYTES + TLS_DATAGRAM_OVERHEAD);
+    struct msgbuf *buf =
+        msgbuf_acquire_reserved(t->buffers, FRAME_ACK_BYTES + TLS_DATAGRAM_OVERHEAD);
     if (buf == NULL) {
         metric_add(t->metrics, METRIC_link_datagrams_lost, 1);
         return false; /* the debt stays */
@@ -477,8 +478,9 @@ HOT bool dtls_flush(struct turn *t, struct link_table *lt, struct link *l)
     }
     struct sr_frame frame;
     while (l->state != LINK_STATE_DOWN) {
-        /* First the buffer: what sr_next gives counts as sent. */
-        struct msgbuf *buf = msgbuf_acquire(t->buffers, MSGBUF_SMALL_BYTES);
+        /* First the buffer: what sr_next gives counts as sent.  Out of the reserve, if need be:
+         * load is shed in dtls_send, and what was accepted there may be upkeep. */
+        struct msgbuf *buf = msgbuf_acquire_reserved(t->buffers, MSGBUF_SMALL_BYTES);
         if (buf == NULL || !sr_next(t, sr, &frame)) {
             if (buf != NULL) {
                 msgbuf_release(t->buffers, buf);

@@ -576,3 +576,33 @@ Test(dtls, tables_are_bounded)
     cr_assert_eq(count_events(h, LINK_DOWN), 3);
     world_fini();
 }
+
+/* design.md 7: without buffers for load the link refuses load, and acknowledges what comes. */
+Test(dtls, acknowledges_out_of_the_reserve)
+{
+    enum { HELD = 1024 };
+    static struct msgbuf *held[HELD];
+    size_t count = 0;
+    world_init(1);
+    connect_pair(0, 1);
+    struct msgbuf_pool *pool = &world.hosts[1].buffers;
+    msgbuf_pool_reserve(pool, 16, 4);
+    while (count < HELD && (held[count] = msgbuf_acquire(pool, 1)) != NULL) {
+        count++;
+    }
+    cr_assert_eq(world_send(1, 0, HELLO, SLICE_EMPTY), ERR_LIMIT);
+    for (size_t i = 0; i < 10; i++) {
+        cr_assert_eq(world_send(0, 1, HELLO, slice_of("0123456789", i)), ERR_OK);
+    }
+    world.step_us = 5000;
+    world_pass(10 * SECOND);
+    cr_assert_eq(count_events(&world.hosts[1], LINK_MESSAGE), 10);
+    uint32_t index = 0;
+    struct link_info info;
+    cr_assert(link_walk(world.hosts[0].links, &index, &info));
+    cr_assert_eq(info.unacked_frames, 0);
+    cr_assert_gt(pool->from_reserve, 0);
+    while (count > 0) {
+        msgbuf_release(pool, held[--count]);
+    }
+}
