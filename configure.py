@@ -88,6 +88,7 @@ class Ninja:
 
     def __init__(self, comment):
         self.lines = ['# ' + comment]
+        self.made = set()  # objects, so that programs may share them
 
     def rule(self, name, command, **variables):
         self.lines += ['', 'rule ' + name, '  command = ' + command]
@@ -120,8 +121,11 @@ def below(folder):
 
 
 def compile_c(n, mode, source):
-    """Compiles `source` (no extension) and returns the object."""
+    """Compiles `source` (no extension), once, and returns the object."""
     out = 'build/%s/%s.o' % (mode, source)
+    if out in n.made:
+        return out
+    n.made.add(out)
     wanted = [name for pattern, name in HEADERS if fnmatch(source, pattern)]
     flags = references(wanted, 'cflags')
     if source.split('/')[0] not in LAYERS:
@@ -240,11 +244,14 @@ def write_bench(n):
     objects.append('build/release/bench/gbench.o')
     n.build(objects[-1], 'cxx_release', ['bench/gbench.cc'], package_flags='$benchmark_cflags')
     program = link(n, 'release', 'build/release/benchmarks', objects, 'cmd', ['benchmark'])
+    programs = [link(n, 'release', 'build/release/bench/' + name,
+                     [compile_c(n, 'release', 'bench/' + source) for source in sources], 'cmd')
+                for name, sources in modules.BENCH_PROGRAMS.items()]
     # a target named bench with a command would never run: that is a folder's name
     n.build('run-bench', 'run', [], [program], command='bench/check.py')
     n.build('bench', 'phony', ['run-bench'])
     n.build('count-instructions', 'run', [], [program], command='tools/count_instructions.py')
-    return [program]
+    return [program] + programs
 
 
 def write_targets(n, product, criterion, stress, fuzz):
@@ -284,6 +291,8 @@ def check_modules():
                       'fuzz': modules.FUZZ_TARGETS, 'bench': modules.BENCHMARKS}),
               ('.c', {'fuzz': modules.FUZZ_SUPPORT}),
               ('.c', modules.TEST_SUPPORT),
+              ('.c', {'bench': sorted({f for listed in modules.BENCH_PROGRAMS.values()
+                                       for f in listed})}),
               ('.py', modules.SCRIPT_TESTS)]
     wrong = [path + '.c: listed in PROGRAMS, but there is no such file'
              for path in modules.PROGRAMS if not os.path.isfile(path + '.c')]

@@ -408,3 +408,15 @@ BENCHMARKS = names('''
     bench_secblock
     bench_stored
 ''')
+
+# Benchmarks with a main of their own: build/release/bench/<name>, each linking everything and these
+# files of bench/.
+BENCH_PROGRAMS = {
+    'lookup': names('''
+        bench_alloc
+        lookup
+        lookup_floor
+        lookup_records
+        lookup_world
+    '''),
+}

@@ -16,14 +16,6 @@
 
 enum { LIST_CAP = 64, CHECK_CYCLES = 3 };
 
-void bench_require(bool is_right, const char *what)
-{
-    if (!is_right) {
-        (void)fprintf(stderr, "benchmarks: wrong before measuring: %s\n", what);
-        exit(1);
-    }
-}
-
 const struct bench *bench_list(void)
 {
     static struct bench all[LIST_CAP];

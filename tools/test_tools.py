@@ -398,6 +398,7 @@ class Build(Planted):
                   {'tests/stress': modules.STRESS_TESTS,
                    'fuzz': modules.FUZZ_TARGETS + modules.FUZZ_SUPPORT,
                    'bench': modules.BENCHMARKS}]
+        tables += [{'bench': listed} for listed in modules.BENCH_PROGRAMS.values()]
         self.assertTrue(configure.LAYERS)
         for folder, listed in (item for table in tables for item in table.items()):
             for name in listed:
