@@ -27,6 +27,7 @@ MODULES = {
         rng
         spsc
         table
+        tags
         trace
         wheel
     '''),
@@ -226,6 +227,7 @@ UNIT_TESTS = {
         test_msgbuf
         test_pool
         test_table
+        test_tags
         test_wheel
     '''),
     'tests/unit/core/os': names('''

@@ -91,10 +91,10 @@ static void wr_absent(struct answer *a, enum overlay_data_model model, uint32_t 
     stored_wr_meta(a->w, &meta);
 }
 
-/* The first living value of the set from `h` on. */
-static const struct store_value *living(const struct answer *a, handle h)
+/* The first living value of the set from `number` on. */
+static const struct store_value *living(const struct answer *a, uint32_t number)
 {
-    const struct store_value *v = store_inside_value(a->s, h);
+    const struct store_value *v = store_inside_value(a->s, number);
     while (v != NULL && !store_inside_is_alive(a->t, v)) {
         v = store_inside_value(a->s, v->next);
     }
@@ -401,10 +401,9 @@ void store_fetch_copy(struct turn *t, const struct store *s, const struct store_
     uint32_t position = 0;
     uint32_t written = 0;
     uint32_t more = 0;
-    for (handle h = set->first; h != 0;) {
-        const struct store_value *v = store_inside_value(s, h);
-        CHECK(v != NULL);
-        h = v->next;
+    for (uint32_t next = set->first; next != 0;) {
+        const struct store_value *v = store_inside_value(s, next);
+        next = v->next;
         if (!store_inside_is_alive(t, v) || v->stamp < part->since || position++ < part->from) {
             continue;
         }
