@@ -106,6 +106,7 @@ MODULES = {
         topo
         transact
         value
+        verified
     '''),
     'sip': names('''
         dial
