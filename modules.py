@@ -275,10 +275,12 @@ UNIT_TESTS = {
         test_replicate
         test_route
         test_sign
+        test_sign_flood
         test_store
         test_store_client
         test_topo
         test_value
+        test_verified
     '''),
     'tests/unit/sip': names('''
         test_chaos

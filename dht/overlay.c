@@ -6,8 +6,10 @@
 #include "codec/msgs.h"
 
 enum { TRANSIT_ERRORS_PER_S = 10, TRANSIT_ERRORS_AT_ONCE = 20, MESSAGE_SLACK = 1024 };
-/* Transit is what a moment ago was: a lull of one turn is none. */
-enum { TRANSIT_LULL_US = 5000 };
+enum {
+    TRANSIT_LULL_US = 5000, /* so long after the last message that has passed through */
+    VERIFY_SHARE = 4,       /* a quarter of the time is for signatures, whatever passes through */
+};
 
 static struct chord_settings chord_settings_of(struct overlay *o)
 {
@@ -536,6 +538,13 @@ static uint64_t allowance_us(const struct turn *t, const struct overlay *o)
     return is_busy ? o->s.limits->verify_us_per_turn : o->s.limits->verify_us_idle;
 }
 
+/* What has just been passed on leaves with the end of this turn, so signatures wait for a turn with
+ * nothing of that kind, unless they have waited long enough. */
+static bool gives_way(const struct turn *t, const struct overlay *o)
+{
+    return o->has_passed_on && t->now_us - o->verified_at_us < VERIFY_SHARE * o->verified_us;
+}
+
 /* Another message like the last one would be too much; one is always served. */
 static bool has_spent_enough(const struct overlay *o, uint64_t allowed_us, uint64_t last_us)
 {
@@ -581,8 +590,12 @@ static void serve(struct turn *t, struct overlay *o)
     }
 }
 
-static void tell_of_queue(struct turn *t, const struct overlay *o)
+static void tell_of_queue(struct turn *t, struct overlay *o)
 {
+    if (sign_turn_us(o->sign) > 0) {
+        o->verified_at_us = t->now_us;
+        o->verified_us = sign_turn_us(o->sign);
+    }
     metric_set(t->metrics, METRIC_dht_verify_queue, inbox_count(&o->inbox));
     metric_set(t->metrics, METRIC_dht_verify_queue_large, o->inbox.large);
     metric_set(t->metrics, METRIC_dht_verify_oldest_us, inbox_oldest_us(t, &o->inbox));
@@ -599,7 +612,12 @@ bool overlay_work(struct turn *t, struct overlay *o)
     }
     sign_begin_turn(o->sign, allowance_us(t, o));
     inbox_shed(t, &o->inbox);
-    serve(t, o);
+    if (gives_way(t, o)) {
+        metric_add(t->metrics, METRIC_dht_verify_postponed, inbox_count(&o->inbox) > 0 ? 1 : 0);
+    } else {
+        serve(t, o);
+    }
+    o->has_passed_on = false;
     tell_of_queue(t, o);
     if (o->phase != OVERLAY_IMPL_LEFT) {
         settle(t, o);

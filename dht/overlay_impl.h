@@ -53,6 +53,9 @@ struct overlay {
     uint64_t started_us;
     struct turn seen;             /* times of the latest turn only: for views that are given none */
     uint64_t passed_on_us;        /* when a message was passed on last; 0: never */
+    bool has_passed_on;           /* in this turn */
+    uint64_t verified_at_us;      /* the last turn with signatures, */
+    uint64_t verified_us;         /* and what they cost */
     struct bucket transit_errors; /* errors that we make for messages in transit (TL-5) */
     uint8_t *scratch;             /* headroom and header of the message being passed on */
     size_t scratch_bytes;

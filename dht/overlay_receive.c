@@ -88,6 +88,7 @@ static void pass_on(struct turn *t, struct overlay *o, const struct arrival *a,
         return;
     }
     o->passed_on_us = t->now_us;
+    o->has_passed_on = true;
     metric_add(t->metrics, METRIC_dht_forwarded, 1);
 }
 

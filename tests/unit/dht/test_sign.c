@@ -238,6 +238,31 @@ Test(sign, a_message_has_a_budget)
     end(&b);
 }
 
+/* However many strangers come by once, whom we deal with stays known. */
+Test(sign, strangers_do_not_displace_whom_we_deal_with)
+{
+    enum { STRANGERS = 200 };
+    static struct bench b;
+    const struct sign_certificate *c = NULL;
+    make(&b);
+    for (uint32_t i = 0; i < 8; i++) {
+        for (uint32_t twice = 0; twice < 2; twice++) {
+            struct slice der = b.people[i]->ident.certificate;
+            cr_assert_eq(sign_learn(&b.w->turn, b.w->sign, der, &c), ERR_OK);
+        }
+    }
+    for (uint32_t i = 0; i < STRANGERS; i++) {
+        struct person *p = person_make(b.w, "stranger", 5000 + i);
+        sign_begin_message(b.w->sign, false);
+        cr_assert_eq(sign_learn(&b.w->turn, b.w->sign, p->ident.certificate, &c), ERR_OK);
+        free(p);
+    }
+    for (uint32_t i = 0; i < 8; i++) {
+        cr_expect_not_null(sign_find(b.w->sign, b.people[i]->ident.certificate_sha256), "%u", i);
+    }
+    end(&b);
+}
+
 /* A certificate alone may be refused for want of an issuer that stands in the bucket. */
 Test(sign, refused_alone_is_not_refused_in_company)
 {
