@@ -107,6 +107,7 @@ MODULES = {
         topo
         transact
         value
+        verified
     '''),
     'sip': names('''
         dial
@@ -276,10 +277,12 @@ UNIT_TESTS = {
         test_replicate
         test_route
         test_sign
+        test_sign_flood
         test_store
         test_store_client
         test_topo
         test_value
+        test_verified
     '''),
     'tests/unit/sip': names('''
         test_chaos

@@ -64,7 +64,6 @@ static void jot_phones(struct jot *j, struct admin_shard *a)
 static bool status_row(struct turn *t, struct admin_shard *a, uint32_t *cursor, struct jot *j)
 {
     struct overlay_status s;
-    (void)t;
     if ((*cursor)++ > 0) {
         return false;
     }
@@ -78,10 +77,18 @@ static bool status_row(struct turn *t, struct admin_shard *a, uint32_t *cursor, 
     jot_add(j,
             ",\"links\":%u,\"successors\":%zu,\"predecessors\":%zu,\"fingers\":%u,"
             "\"routing_table\":%u,\"resources\":%u,\"values_owned\":%u,\"values_replica\":%u,"
-            "\"stored_bytes\":%" PRIu64 ",\"requests_open\":%u,\"verify_queue\":%u,",
+            "\"stored_bytes\":%" PRIu64 ",\"requests_open\":%u,\"verify_queue\":%u,"
+            "\"verify_queue_large\":%u,\"verify_oldest_us\":%" PRIu64
+            ",\"verify_dropped\":{\"full\":%" PRIu64 ",\"large\":%" PRIu64 ",\"old\":%" PRIu64
+            "},\"certificates_known\":%" PRIu64 ",\"values_known\":%" PRIu64 ",",
             link_count_up(node_links(a->node)), s.successor_count, s.predecessor_count, s.fingers,
             s.routing_table, s.resources, s.values_owned, s.values_replica, s.stored_bytes,
-            s.requests_open, s.verify_queue);
+            s.requests_open, s.verify_queue, s.verify_queue_large, s.verify_oldest_us,
+            metric_read(t->metrics, METRIC_dht_drop_queue_full),
+            metric_read(t->metrics, METRIC_dht_drop_queue_large),
+            metric_read(t->metrics, METRIC_dht_drop_queue_old),
+            metric_read(t->metrics, METRIC_certificates_known),
+            metric_read(t->metrics, METRIC_values_known));
     jot_phones(j, a);
     jot_add(j, "}");
     return true;

@@ -241,7 +241,7 @@ static bool make_room(struct verify *v, size_t need)
     }
     v->sign = NULL;
     free(v->block);
-    v->block = malloc(sign_bytes(CERTIFICATES, bytes));
+    v->block = malloc(sign_bytes(CERTIFICATES, 0, bytes));
     v->input_bytes = v->block == NULL ? 0 : bytes;
     return v->block != NULL;
 }
@@ -274,8 +274,8 @@ static bool begin(struct verify *v, const struct basis *b)
         (struct rl_params){.overlay = overlay_hash_of(&v->turn, v->basis.trust.overlay_name),
                            .node_id_length = v->basis.trust.node_id_length};
     struct arena arena;
-    arena_init(&arena, v->block, sign_bytes(CERTIFICATES, v->input_bytes));
-    v->sign = sign_init(&v->turn, &arena, CERTIFICATES, v->input_bytes, &v->basis.params,
+    arena_init(&arena, v->block, sign_bytes(CERTIFICATES, 0, v->input_bytes));
+    v->sign = sign_init(&v->turn, &arena, CERTIFICATES, 0, v->input_bytes, &v->basis.params,
                         &v->basis.trust);
     return true;
 }
@@ -301,7 +301,7 @@ static bool agree(struct verify *v, const json_t *o, struct slice named,
         say(verdict, "not enough memory");
         return false;
     }
-    sign_begin_message(v->sign);
+    sign_begin_message(v->sign, false);
     return true;
 }
 

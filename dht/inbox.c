@@ -1,28 +1,33 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* inbox.c - two ring buffers of message buffers. */
+/* inbox.c - items out of one pool, in two lists: by source, and requests by age.  All steps are of
+ * constant length, but for making room, which walks the sources. */
 #include "dht/inbox.h"
 
 #include "codec/content.h"
+#include "core/limits.h"
 #include "dht/budget.h"
 
-STATIC_CHECK(sizeof(struct inbox_item) <= 128);
+STATIC_CHECK(sizeof(struct inbox_item) <= LIMITS_COST_verify_queue);
 
-static uint32_t cap_of(uint32_t cap, enum inbox_lane lane)
-{
-    return lane == INBOX_FIRST ? cap / 4 + 1 : cap - cap / 4;
-}
+enum { OWES_MAX_US = 128 * INBOX_QUANTUM_US }; /* nobody waits for more turns than that */
 
 size_t inbox_bytes(uint32_t cap)
 {
-    return ((size_t)cap + 1) * sizeof(struct inbox_item) + BUDGET_SLACK;
+    return (size_t)cap * sizeof(struct inbox_item) +
+           (size_t)INBOX_LANES * INBOX_SOURCES * sizeof(struct inbox_pile) + BUDGET_SLACK;
 }
 
-void inbox_init(struct inbox *in, struct arena *arena, uint32_t cap)
+void inbox_init(struct inbox *in, struct arena *arena, const struct inbox_limits *limits)
 {
-    *in = (struct inbox){0};
+    CHECK(limits->cap >= INBOX_LANES);
+    *in = (struct inbox){.limits = *limits};
+    in->items = ARENA_ARRAY(arena, struct inbox_item, limits->cap);
     for (uint32_t lane = 0; lane < INBOX_LANES; lane++) {
-        in->cap[lane] = cap_of(cap, (enum inbox_lane)lane);
-        in->items[lane] = ARENA_ARRAY(arena, struct inbox_item, in->cap[lane]);
+        in->piles[lane] = ARENA_ARRAY(arena, struct inbox_pile, INBOX_SOURCES);
+    }
+    for (uint32_t i = limits->cap; i > 0; i--) {
+        in->items[i - 1].after = in->free;
+        in->free = i;
     }
 }
 
@@ -52,50 +57,180 @@ static enum inbox_lane lane_of(uint16_t code)
     }
 }
 
-static uint32_t *held_by(struct inbox *in, enum inbox_lane lane, handle link)
+/* 0: ourselves.  A message without a Via List is of the neighbor itself. */
+static uint16_t source_of(handle link, const struct fwd *h)
 {
-    return &in->of_link[lane][handle_index(link) % INBOX_LINKS];
+    uint32_t passed_on = h->via_count > 0 ? 1 : 0;
+    return (uint16_t)(1 + 2 * (handle_index(link) % INBOX_LINKS) + passed_on);
 }
 
-/* The newest item of a link that holds half of the full lane, dropped; NULL: there is none such, or
- * it is `link` itself. */
-static struct inbox_item *make_room(struct turn *t, struct inbox *in, enum inbox_lane lane,
-                                    handle link)
+static struct inbox_pile *pile_of(const struct inbox *in, const struct inbox_item *item)
 {
-    const uint32_t *mine = held_by(in, lane, link);
-    if (*mine * 2 >= in->cap[lane]) {
-        return NULL;
-    }
-    for (uint32_t back = 1; back <= in->count[lane]; back++) {
-        uint32_t index = (in->head[lane] + in->count[lane] - back) % in->cap[lane];
-        struct inbox_item *item = &in->items[lane][index];
-        uint32_t *theirs = held_by(in, lane, item->link);
-        if (!item->is_own && *theirs * 2 >= in->cap[lane]) {
-            msgbuf_release(t->buffers, item->buf);
-            (*theirs)--;
-            return item;
-        }
-    }
-    return NULL;
+    return &in->piles[item->lane][item->source];
 }
 
-static struct inbox_item *claim(struct turn *t, struct inbox *in, uint16_t code, handle link)
+/* ---- lists ---- */
+
+static void queue_pile(struct inbox *in, uint32_t lane, uint32_t index)
 {
-    enum inbox_lane lane = lane_of(code);
-    struct inbox_item *item = NULL;
-    if (in->count[lane] == in->cap[lane]) {
-        metric_add(t->metrics, METRIC_dht_drop_queue_full, 1); /* this one, or another */
-        item = make_room(t, in, lane, link);
-        if (item == NULL) {
-            return NULL;
-        }
-    } else {
-        uint32_t index = (in->head[lane] + in->count[lane]) % in->cap[lane];
-        in->count[lane]++;
-        item = &in->items[lane][index];
+    in->piles[lane][index].next = 0;
+    *(in->last_pile[lane] == 0 ? &in->first_pile[lane]
+                               : &in->piles[lane][in->last_pile[lane] - 1].next) = index + 1;
+    in->last_pile[lane] = index + 1;
+}
+
+static void unqueue_pile(struct inbox *in, uint32_t lane, uint32_t index)
+{
+    uint32_t previous = 0;
+    uint32_t at = in->first_pile[lane];
+    while (at != index + 1) {
+        CHECK(at != 0);
+        previous = at;
+        at = in->piles[lane][at - 1].next;
     }
-    (*held_by(in, lane, link))++;
-    return item;
+    *(previous == 0 ? &in->first_pile[lane] : &in->piles[lane][previous - 1].next) =
+        in->piles[lane][index].next;
+    if (in->last_pile[lane] == index + 1) {
+        in->last_pile[lane] = previous;
+    }
+}
+
+static void link_youngest(struct inbox *in, struct inbox_item *item, uint32_t number)
+{
+    item->older = in->youngest;
+    item->younger = 0;
+    *(item->older == 0 ? &in->oldest : &in->items[item->older - 1].younger) = number;
+    in->youngest = number;
+}
+
+static void unlink_age(struct inbox *in, const struct inbox_item *item)
+{
+    *(item->older == 0 ? &in->oldest : &in->items[item->older - 1].younger) = item->younger;
+    *(item->younger == 0 ? &in->youngest : &in->items[item->younger - 1].older) = item->older;
+}
+
+/* Takes a free item, which exists, for `what`. */
+static void enter(struct inbox *in, const struct inbox_item *what, bool is_in_front)
+{
+    uint32_t number = in->free;
+    CHECK(number != 0);
+    struct inbox_item *item = &in->items[number - 1];
+    in->free = item->after;
+    *item = *what;
+    struct inbox_pile *pile = pile_of(in, item);
+    item->before = is_in_front ? 0 : pile->newest;
+    item->after = is_in_front ? pile->oldest : 0;
+    *(item->before == 0 ? &pile->oldest : &in->items[item->before - 1].after) = number;
+    *(item->after == 0 ? &pile->newest : &in->items[item->after - 1].before) = number;
+    if (pile->count++ == 0) {
+        queue_pile(in, item->lane, item->source);
+    }
+    pile->large += item->is_large ? 1 : 0;
+    in->large += item->is_large ? 1 : 0;
+    in->count[item->lane]++;
+    if (item->is_request) {
+        link_youngest(in, item, number);
+    }
+}
+
+static void leave(struct inbox *in, uint32_t number, struct inbox_item *out)
+{
+    struct inbox_item *item = &in->items[number - 1];
+    struct inbox_pile *pile = pile_of(in, item);
+    *out = *item;
+    *(item->before == 0 ? &pile->oldest : &in->items[item->before - 1].after) = item->after;
+    *(item->after == 0 ? &pile->newest : &in->items[item->after - 1].before) = item->before;
+    if (item->is_request) {
+        unlink_age(in, item);
+    }
+    in->count[item->lane]--;
+    in->large -= item->is_large ? 1 : 0;
+    pile->large -= item->is_large ? 1 : 0;
+    pile->count--;
+    if (pile->count == 0) {
+        unqueue_pile(in, item->lane, item->source);
+    }
+    item->after = in->free;
+    in->free = number;
+}
+
+/* ---- coming in ---- */
+
+/* What there may be too little of. */
+enum scarce { SCARCE_NOTHING, SCARCE_LANE, SCARCE_ALL, SCARCE_LARGE };
+
+static enum scarce scarcity(const struct inbox *in, const struct inbox_item *item)
+{
+    uint32_t cap = in->limits.cap;
+    if (item->is_large && in->large == in->limits.large) {
+        return SCARCE_LARGE;
+    }
+    if (inbox_count(in) == cap) {
+        return SCARCE_ALL;
+    }
+    return in->count[item->lane] >= cap - cap / 4 ? SCARCE_LANE : SCARCE_NOTHING;
+}
+
+static uint32_t held(const struct inbox_pile *pile, enum scarce what)
+{
+    return what == SCARCE_LARGE ? pile->large : pile->count;
+}
+
+/* The pile that holds most; what we have sent ourselves is left alone.  NULL: there is none. */
+static const struct inbox_pile *largest(const struct inbox *in, enum scarce what, uint32_t lane)
+{
+    const struct inbox_pile *most = NULL;
+    for (uint32_t l = 0; l < INBOX_LANES; l++) {
+        /* No lane is robbed for the other's sake, but of large buffers. */
+        for (uint32_t at = l == lane || what == SCARCE_LARGE ? in->first_pile[l] : 0; at != 0;) {
+            const struct inbox_pile *pile = &in->piles[l][at - 1];
+            if (at != 1 && held(pile, what) > (most == NULL ? 0 : held(most, what))) {
+                most = pile;
+            }
+            at = pile->next;
+        }
+    }
+    return most;
+}
+
+static bool make_room(struct turn *t, struct inbox *in, const struct inbox_item *item,
+                      enum scarce what)
+{
+    const struct inbox_pile *most = largest(in, what, item->lane);
+    if (most == NULL || held(most, what) <= held(pile_of(in, item), what) + 1) {
+        return false;
+    }
+    uint32_t number = most->newest;
+    while (what == SCARCE_LARGE && !in->items[number - 1].is_large) {
+        number = in->items[number - 1].before;
+    }
+    struct inbox_item loser;
+    leave(in, number, &loser);
+    msgbuf_release(t->buffers, loser.buf);
+    return true;
+}
+
+/* Takes over item->buf. */
+static void push(struct turn *t, struct inbox *in, const struct inbox_item *item)
+{
+    enum scarce what = scarcity(in, item);
+    if (what != SCARCE_NOTHING) {
+        /* this one, or another */
+        metric_add(t->metrics,
+                   what == SCARCE_LARGE ? METRIC_dht_drop_queue_large : METRIC_dht_drop_queue_full,
+                   1);
+    }
+    bool has_room = what == SCARCE_NOTHING || make_room(t, in, item, what);
+    if (has_room && what == SCARCE_LARGE && scarcity(in, item) != SCARCE_NOTHING) {
+        metric_add(t->metrics, METRIC_dht_drop_queue_full, 1);
+        has_room = make_room(t, in, item, scarcity(in, item));
+    }
+    if (!has_room) {
+        msgbuf_release(t->buffers, item->buf);
+        return;
+    }
+    metric_add(t->metrics, METRIC_dht_local, item->is_own ? 0 : 1);
+    enter(in, item, false);
 }
 
 void inbox_push(struct turn *t, struct inbox *in, struct slice message, const struct fwd *h,
@@ -112,61 +247,96 @@ void inbox_push(struct turn *t, struct inbox *in, struct slice message, const st
     enum err e = msgbuf_append(buf, message);
     CHECK(e == ERR_OK);
     uint16_t code = inbox_code(h);
-    struct inbox_item *item = claim(t, in, code, link);
-    if (item == NULL) {
-        msgbuf_release(t->buffers, buf);
-        return;
-    }
-    *item = (struct inbox_item){.buf = buf,
-                                .link = link,
-                                .previous_hop = *previous_hop,
-                                .since_us = t->now_us,
-                                .is_request = content_is_request(code)};
-    metric_add(t->metrics, METRIC_dht_local, 1);
+    struct inbox_item item = {.buf = buf,
+                              .link = link,
+                              .since_us = t->now_us,
+                              .previous_hop = *previous_hop,
+                              .source = source_of(link, h),
+                              .lane = (uint8_t)lane_of(code),
+                              .is_request = content_is_request(code),
+                              .is_large = buf->is_large != 0};
+    push(t, in, &item);
 }
 
 void inbox_push_own(struct turn *t, struct inbox *in, struct msgbuf *buf, const struct fwd *h,
                     const struct node_id *self)
 {
     uint16_t code = inbox_code(h);
-    struct inbox_item *item = claim(t, in, code, 0);
-    if (item == NULL) {
-        return;
-    }
-    *item = (struct inbox_item){.buf = msgbuf_ref(buf),
-                                .previous_hop = *self,
-                                .since_us = t->now_us,
-                                .is_own = true,
-                                .is_request = content_is_request(code)};
+    struct inbox_item item = {.buf = msgbuf_ref(buf),
+                              .since_us = t->now_us,
+                              .previous_hop = *self,
+                              .lane = (uint8_t)lane_of(code),
+                              .is_own = true,
+                              .is_request = content_is_request(code)};
+    push(t, in, &item);
 }
 
-static void take(struct inbox *in, enum inbox_lane lane, struct inbox_item *out)
+/* ---- going out ---- */
+
+void inbox_shed(struct turn *t, struct inbox *in)
 {
-    *out = in->items[lane][in->head[lane]];
-    in->head[lane] = (in->head[lane] + 1) % in->cap[lane];
-    in->count[lane]--;
-    in->taken++;
-    (*held_by(in, lane, out->link))--;
+    struct inbox_item item;
+    while (in->oldest != 0 && inbox_oldest_us(t, in) >= in->limits.age_us) {
+        leave(in, in->oldest, &item);
+        msgbuf_release(t->buffers, item.buf);
+        metric_add(t->metrics, METRIC_dht_drop_queue_old, 1);
+    }
+}
+
+/* Whose turn it is in a lane that is not empty: who owes pays with turns. */
+static struct inbox_pile *next_pile(struct inbox *in, uint32_t lane)
+{
+    for (;;) {
+        uint32_t index = in->first_pile[lane] - 1;
+        struct inbox_pile *pile = &in->piles[lane][index];
+        if (in->first_pile[lane] == in->last_pile[lane]) {
+            pile->owes_us = 0; /* nobody to be fair to */
+            return pile;
+        }
+        in->first_pile[lane] = pile->next;
+        queue_pile(in, lane, index);
+        pile->owes_us -= (uint32_t)min_size(pile->owes_us, INBOX_QUANTUM_US);
+        if (pile->owes_us == 0) {
+            return pile;
+        }
+    }
 }
 
 bool inbox_pop(struct turn *t, struct inbox *in, struct inbox_item *out)
 {
-    while (inbox_count(in) > 0) {
-        enum inbox_lane lane = in->taken % 4 == 3 ? INBOX_SECOND : INBOX_FIRST;
-        if (in->count[lane] == 0) {
-            lane = lane == INBOX_FIRST ? INBOX_SECOND : INBOX_FIRST;
-        }
-        take(in, lane, out);
-        if (!out->is_request || t->now_us - out->since_us < INBOX_AGE_US) {
-            return true;
-        }
-        metric_add(t->metrics, METRIC_dht_drop_queue_old, 1);
-        msgbuf_release(t->buffers, out->buf);
+    inbox_shed(t, in);
+    if (inbox_count(in) == 0) {
+        return false;
     }
-    return false;
+    uint32_t lane = in->taken % 4 == 3 ? INBOX_SECOND : INBOX_FIRST;
+    if (in->count[lane] == 0) {
+        lane = INBOX_LANES - 1 - lane;
+    }
+    in->taken++;
+    leave(in, next_pile(in, lane)->oldest, out);
+    return true;
+}
+
+void inbox_put_back(struct inbox *in, const struct inbox_item *item)
+{
+    struct inbox_item again = *item;
+    again.is_request = false;
+    again.tries++;
+    enter(in, &again, true);
+}
+
+void inbox_charge(struct inbox *in, const struct inbox_item *item, uint64_t cost_us)
+{
+    struct inbox_pile *pile = pile_of(in, item);
+    pile->owes_us = (uint32_t)min_u64(pile->owes_us + cost_us, OWES_MAX_US);
 }
 
 uint32_t inbox_count(const struct inbox *in)
 {
     return in->count[INBOX_FIRST] + in->count[INBOX_SECOND];
+}
+
+uint64_t inbox_oldest_us(const struct turn *t, const struct inbox *in)
+{
+    return in->oldest == 0 ? 0 : t->now_us - in->items[in->oldest - 1].since_us;
 }

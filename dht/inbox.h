@@ -2,41 +2,75 @@
 /* inbox.h - the verification queue: messages for us that wait for their signature to be checked.
  *
  * Forwarding never waits behind it, since overlay_work drains it at the end of the turn within a
- * budget.  Two lanes: what keeps the ring together (and answers to us) goes first, but every fourth
- * message taken is of the other lane, so that neither starves.  What we send to ourselves goes
- * through here too: no recursion, one road for all.
+ * budget.  What we send to ourselves goes through here too: no recursion, one road for all.
  *
- * Limits:  `cap` messages, a quarter of which only the first lane may use; when a lane is full and
- * one link holds half of it, the newest of that link makes room for others; a request that has
- * waited for INBOX_AGE_US is dropped, since its sender has sent it again by then. */
+ * Order: two lanes.  What keeps the ring together (and answers to us) goes first, but every fourth
+ * message taken is of the other lane, so that neither starves.  In a lane the sources take turns,
+ * and each is served oldest first.  A source is a neighbor, or what that neighbor passes on for
+ * others: its own Updates do not stand behind a flood that only came its way.  Turns are paid in
+ * modelled microseconds (inbox_charge): who asks for dearer signatures is served less often.
+ *
+ * Limits:  `cap` messages; no lane takes the last quarter, which the other may need; `large` of
+ * them in large buffers, which links need too.  When there is no room, the newest message of the
+ * source that holds most makes room for one that holds less: nobody alone fills it.  A request that
+ * has waited for `age_us` is dropped, since its sender has sent it again by then. */
 #pragma once
 #include "codec/fwd.h"
 #include "core/turn.h"
 
-enum { INBOX_AGE_US = 3000000, INBOX_LINKS = 256 /* links that are told apart */ };
+enum {
+    INBOX_LINKS = 64, /* links that are told apart: by index modulo, some may share */
+    INBOX_SOURCES = 1 + 2 * INBOX_LINKS,
+    INBOX_QUANTUM_US = 16, /* what a turn is worth: the cheapest of signatures */
+};
 
 enum inbox_lane { INBOX_FIRST, INBOX_SECOND, INBOX_LANES };
 
 struct inbox_item {
     struct msgbuf *buf; /* the whole message */
     handle link;        /* 0: from ourselves */
-    struct node_id previous_hop;
     uint64_t since_us;
+    struct node_id previous_hop;
+    uint16_t source;
+    uint8_t lane; /* enum inbox_lane */
     bool is_own;
     bool is_request;
+    bool is_large; /* holds one of the large buffers that are counted here */
+    uint8_t tries; /* how often it was taken and put back: then its sender is proved */
+    /* indices + 1, 0 = none */
+    uint32_t before, after;  /* of its source in its lane; `after` of a free one: the next free */
+    uint32_t older, younger; /* requests of all sources */
+};
+
+/* What one source has in one lane. */
+struct inbox_pile {
+    uint32_t oldest, newest; /* items, index + 1 */
+    uint32_t count;
+    uint32_t large;
+    uint32_t owes_us;
+    uint32_t next; /* that has its turn after this one, index + 1 */
+};
+
+struct inbox_limits {
+    uint32_t cap;
+    uint32_t large;
+    uint64_t age_us;
 };
 
 struct inbox {
-    struct inbox_item *items[INBOX_LANES];
-    uint32_t cap[INBOX_LANES];
-    uint32_t head[INBOX_LANES];
+    struct inbox_limits limits;
+    struct inbox_item *items;
+    struct inbox_pile *piles[INBOX_LANES];
+    uint32_t first_pile[INBOX_LANES], last_pile[INBOX_LANES]; /* turns, index + 1 */
     uint32_t count[INBOX_LANES];
-    uint32_t of_link[INBOX_LANES][INBOX_LINKS]; /* by index modulo: some may share */
-    uint32_t taken;                             /* for taking turns between the lanes */
+    uint32_t large;
+    uint32_t free;
+    uint32_t oldest, youngest; /* requests */
+    uint32_t taken;            /* for taking turns between the lanes */
 };
 
 size_t inbox_bytes(uint32_t cap);
-void inbox_init(struct inbox *in, struct arena *arena, uint32_t cap);
+void inbox_init(struct inbox *in, struct arena *arena, const struct inbox_limits *limits);
 
 /* Copies `message`, whose decoded header is `h`; counted in a metric when there is no room. */
 void inbox_push(struct turn *t, struct inbox *in, struct slice message, const struct fwd *h,
@@ -44,8 +78,18 @@ void inbox_push(struct turn *t, struct inbox *in, struct slice message, const st
 /* A message of ours for ourselves; takes a reference to `buf`. */
 void inbox_push_own(struct turn *t, struct inbox *in, struct msgbuf *buf, const struct fwd *h,
                     const struct node_id *self);
+/* Drops the requests that are too old. */
+void inbox_shed(struct turn *t, struct inbox *in);
 /* The next one; the caller releases out->buf. */
 bool inbox_pop(struct turn *t, struct inbox *in, struct inbox_item *out);
+/* Puts back the one that was popped last, in front of its source's others, with its buffer.  It has
+ * been begun, so it does not grow old any more. */
+void inbox_put_back(struct inbox *in, const struct inbox_item *item);
+/* What it has cost to look at `item`. */
+void inbox_charge(struct inbox *in, const struct inbox_item *item, uint64_t cost_us);
+
 uint32_t inbox_count(const struct inbox *in);
+/* How long the oldest request has waited; 0 when there is none. */
+uint64_t inbox_oldest_us(const struct turn *t, const struct inbox *in);
 /* Message code of an unfragmented message, 0 when there is none. */
 uint16_t inbox_code(const struct fwd *h);

@@ -6,6 +6,10 @@
 #include "codec/msgs.h"
 
 enum { TRANSIT_ERRORS_PER_S = 10, TRANSIT_ERRORS_AT_ONCE = 20, MESSAGE_SLACK = 1024 };
+enum {
+    TRANSIT_LULL_US = 5000, /* so long after the last message that has passed through */
+    VERIFY_SHARE = 4,       /* a quarter of the time is for signatures, whatever passes through */
+};
 
 static struct chord_settings chord_settings_of(struct overlay *o)
 {
@@ -167,9 +171,9 @@ size_t overlay_bytes(const struct overlay_settings *s)
     return sizeof(struct overlay) + chord_table_bytes(l->ring_nodes) +
            inbox_bytes(l->verify_queue) + answer_cache_bytes(l->answers_cached) +
            attach_policy_bytes(l->attaches) + frag_bytes(&fs) +
-           sign_bytes(l->certificates, s->config.max_message_bytes) + transact_bytes(&ts) +
-           attach_bytes(&as) + store_bytes(&ss) + replicate_bytes(&rs) + store_client_bytes(&cs) +
-           cert_usage_bytes(&us) + config_update_bytes(&ds) +
+           sign_bytes(l->certificates, l->values_verified, s->config.max_message_bytes) +
+           transact_bytes(&ts) + attach_bytes(&as) + store_bytes(&ss) + replicate_bytes(&rs) +
+           store_client_bytes(&cs) + cert_usage_bytes(&us) + config_update_bytes(&ds) +
            event_cap(s) * sizeof(struct overlay_event) + scratch_bytes(s) + 1024;
 }
 
@@ -188,7 +192,7 @@ static void init_storage(struct turn *t, struct arena *arena, struct overlay *o)
     struct replicate_settings rs = replicate_settings_of(&o->s, o);
     o->replicate = replicate_init(t, arena, &rs);
     struct store_client_settings cs = client_settings_of(&o->s, o);
-    o->client = store_client_init(t, arena, &cs);
+    o->client = store_client_init(arena, &cs);
     struct cert_usage_settings us = cert_usage_settings_of(&o->s, o);
     o->cert_usage = cert_usage_init(t, arena, &us);
 }
@@ -214,12 +218,15 @@ struct overlay *overlay_init(struct turn *t, struct arena *arena, const struct o
     parked_init(&o->parked);
     struct frag_settings fs = frag_settings_of(s);
     o->frag = frag_init(t, arena, &fs);
-    inbox_init(&o->inbox, arena, l->verify_queue);
+    struct inbox_limits waiting = {.cap = l->verify_queue,
+                                   .large = l->verify_queue_large,
+                                   .age_us = (uint64_t)s->config.reliability_timer_ms * 1000};
+    inbox_init(&o->inbox, arena, &waiting);
     o->out = (struct outgoing){.route = &o->route, .inbox = &o->inbox, .links = links};
     answer_cache_init(t, &o->answers, arena, l->answers_cached);
     attach_policy_init(&o->policy, arena, l->attaches, l->dials_per_minute);
-    o->sign =
-        sign_init(t, arena, l->certificates, s->config.max_message_bytes, &o->params, &o->s.trust);
+    o->sign = sign_init(t, arena, l->certificates, l->values_verified, s->config.max_message_bytes,
+                        &o->params, &o->s.trust);
     struct transact_settings ts = transact_settings_of(&o->s, o);
     o->transact = transact_init(t, arena, &ts);
     struct attach_settings as = attach_settings_of(&o->s, o);
@@ -523,26 +530,76 @@ static bool has_judged_enough(const struct overlay *o)
     return cap != 0 && sign_judged_in_turn(o->sign) >= cap;
 }
 
+/* While messages pass through, nobody of them shall wait long for the end of the turn; otherwise
+ * answers leave together, many in one record. */
+static uint64_t allowance_us(const struct turn *t, const struct overlay *o)
+{
+    bool is_busy = o->passed_on_us != 0 && t->now_us - o->passed_on_us < TRANSIT_LULL_US;
+    return is_busy ? o->s.limits->verify_us_per_turn : o->s.limits->verify_us_idle;
+}
+
+/* What has just been passed on leaves with the end of this turn, so signatures wait for a turn with
+ * nothing of that kind, unless they have waited long enough. */
+static bool gives_way(const struct turn *t, const struct overlay *o)
+{
+    return o->has_passed_on && t->now_us - o->verified_at_us < VERIFY_SHARE * o->verified_us;
+}
+
+/* Another message like the last one would be too much; one is always served. */
+static bool has_spent_enough(const struct overlay *o, uint64_t allowed_us, uint64_t last_us)
+{
+    uint64_t spent_us = sign_turn_us(o->sign);
+    return spent_us > 0 && spent_us + last_us > allowed_us;
+}
+
+/* True when messages wait that this turn will not see to. */
+static bool is_enough(struct turn *t, const struct overlay *o, uint64_t allowed_us,
+                      uint64_t last_us)
+{
+    bool has_judged = has_judged_enough(o);
+    if (!has_judged && !has_spent_enough(o, allowed_us, last_us)) {
+        return false;
+    }
+    metric_add(t->metrics, has_judged ? METRIC_dht_verify_paused : METRIC_dht_verify_postponed,
+               inbox_count(&o->inbox) > 0 ? 1 : 0);
+    return true;
+}
+
 static void serve(struct turn *t, struct overlay *o)
 {
     uint32_t budget = o->s.limits->verify_per_turn;
+    uint64_t allowed_us = allowance_us(t, o);
+    uint64_t last_us = 0;
     struct inbox_item item;
-    sign_begin_turn(o->sign);
-    while (budget-- > 0 && !o->has_fetched && overlay_impl_has_room(o)) {
-        if (has_judged_enough(o)) {
-            metric_add(t->metrics, METRIC_dht_verify_paused, inbox_count(&o->inbox) > 0 ? 1 : 0);
+    while (budget-- > 0 && !o->has_fetched && overlay_impl_has_room(o) &&
+           !is_enough(t, o, allowed_us, last_us) && inbox_pop(t, &o->inbox, &item)) {
+        uint64_t before_us = sign_turn_us(o->sign);
+        bool is_served = overlay_serve(t, o, &item);
+        last_us = sign_turn_us(o->sign) - before_us;
+        inbox_charge(&o->inbox, &item, last_us);
+        if (!is_served) {
+            inbox_put_back(&o->inbox, &item);
+            metric_add(t->metrics, METRIC_dht_verify_postponed, 1);
             return;
         }
-        if (!inbox_pop(t, &o->inbox, &item)) {
-            return;
-        }
-        overlay_serve(t, o, &item);
         if (o->has_fetched) {
             o->held = item.buf; /* until overlay_next has given it out and is called again */
         } else {
             msgbuf_release(t->buffers, item.buf);
         }
     }
+}
+
+static void tell_of_queue(struct turn *t, struct overlay *o)
+{
+    if (sign_turn_us(o->sign) > 0) {
+        o->verified_at_us = t->now_us;
+        o->verified_us = sign_turn_us(o->sign);
+    }
+    metric_set(t->metrics, METRIC_dht_verify_queue, inbox_count(&o->inbox));
+    metric_set(t->metrics, METRIC_dht_verify_queue_large, o->inbox.large);
+    metric_set(t->metrics, METRIC_dht_verify_oldest_us, inbox_oldest_us(t, &o->inbox));
+    metric_add(t->metrics, METRIC_dht_verify_us, sign_turn_us(o->sign));
 }
 
 bool overlay_work(struct turn *t, struct overlay *o)
@@ -553,7 +610,15 @@ bool overlay_work(struct turn *t, struct overlay *o)
         msgbuf_release(t->buffers, o->held);
         o->held = NULL;
     }
-    serve(t, o);
+    sign_begin_turn(o->sign, allowance_us(t, o));
+    inbox_shed(t, &o->inbox);
+    if (gives_way(t, o)) {
+        metric_add(t->metrics, METRIC_dht_verify_postponed, inbox_count(&o->inbox) > 0 ? 1 : 0);
+    } else {
+        serve(t, o);
+    }
+    o->has_passed_on = false;
+    tell_of_queue(t, o);
     if (o->phase != OVERLAY_IMPL_LEFT) {
         settle(t, o);
     }
@@ -677,6 +742,8 @@ void overlay_status(const struct overlay *o, struct overlay_status *out)
     out->stored_bytes = totals.stored_bytes;
     out->requests_open = transact_open(o->transact);
     out->verify_queue = inbox_count(&o->inbox);
+    out->verify_queue_large = o->inbox.large;
+    out->verify_oldest_us = inbox_oldest_us(&o->seen, &o->inbox);
 }
 
 bool overlay_walk_stored(const struct overlay *o, uint32_t *index, struct overlay_stored *out)

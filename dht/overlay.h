@@ -207,7 +207,9 @@ struct overlay_status {
     uint32_t resources, values_owned, values_replica;
     uint64_t stored_bytes;
     uint32_t requests_open;
-    uint32_t verify_queue;
+    uint32_t verify_queue;       /* messages that wait for their signature to be checked */
+    uint32_t verify_queue_large; /* of those, in large buffers */
+    uint64_t verify_oldest_us;   /* how long the oldest request of them has waited */
 };
 void overlay_status(const struct overlay *o, struct overlay_status *out);
 

@@ -52,6 +52,10 @@ struct overlay {
     bool is_ready;
     uint64_t started_us;
     struct turn seen;             /* times of the latest turn only: for views that are given none */
+    uint64_t passed_on_us;        /* when a message was passed on last; 0: never */
+    bool has_passed_on;           /* in this turn */
+    uint64_t verified_at_us;      /* the last turn with signatures, */
+    uint64_t verified_us;         /* and what they cost */
     struct bucket transit_errors; /* errors that we make for messages in transit (TL-5) */
     uint8_t *scratch;             /* headroom and header of the message being passed on */
     size_t scratch_bytes;
@@ -75,5 +79,6 @@ void overlay_receive(struct turn *t, struct overlay *o, const struct link_event 
 /* Another try for what could not be passed on. */
 void overlay_receive_parked(struct turn *t, struct overlay *o);
 
-/* overlay_serve.c: takes one message from the verification queue. */
-void overlay_serve(struct turn *t, struct overlay *o, const struct inbox_item *item);
+/* overlay_serve.c: one message from the verification queue.  False: it has more signatures than
+ * this turn has time for, its sender is proved, and it has to come again. */
+bool overlay_serve(struct turn *t, struct overlay *o, const struct inbox_item *item);

@@ -87,6 +87,8 @@ static void pass_on(struct turn *t, struct overlay *o, const struct arrival *a,
         drop(t, METRIC_dht_drop_link);
         return;
     }
+    o->passed_on_us = t->now_us;
+    o->has_passed_on = true;
     metric_add(t->metrics, METRIC_dht_forwarded, 1);
 }
 

@@ -91,7 +91,7 @@ static void on_appattach(struct turn *t, struct overlay *o, const struct message
     }
 }
 
-static void dispatch(struct turn *t, struct overlay *o, const struct message *m)
+static bool dispatch(struct turn *t, struct overlay *o, const struct message *m)
 {
     switch (m->code) {
     case CONTENT_PING_REQ:
@@ -113,8 +113,7 @@ static void dispatch(struct turn *t, struct overlay *o, const struct message *m)
         chord_on_request(t, &o->chord, m);
         break;
     case CONTENT_STORE_REQ:
-        replicate_on_store(t, o->replicate, m);
-        break;
+        return replicate_on_store(t, o->replicate, m);
     case CONTENT_FETCH_REQ:
     case CONTENT_STAT_REQ:
         replicate_on_fetch(t, o->replicate, m);
@@ -130,6 +129,7 @@ static void dispatch(struct turn *t, struct overlay *o, const struct message *m)
                        SLICE_LITERAL("unknown method")); /* RX-9, A-05 */
         break;
     }
+    return true;
 }
 
 /* What may be wrong with a request whose signature is right; 0: nothing. */
@@ -168,6 +168,7 @@ static bool is_repeated(struct turn *t, struct overlay *o, const struct message 
 }
 
 struct opened {
+    bool is_known; /* proved in an earlier turn */
     struct fwd h;
     struct content content;
     struct secblock security;
@@ -225,28 +226,40 @@ static bool is_proved(struct turn *t, struct overlay *o, struct opened *x)
     }
     /* What we made ourselves a moment ago and what never left this process needs no second look;
      * everything else does, a message of ours that came back over a link too. */
-    if (!m->is_own && sign_verify_message(t, o->sign, m->transaction_id, m->contents,
-                                          m->certificate, &x->security.signature) != ERR_OK) {
+    bool is_known = m->is_own || x->is_known;
+    if (!is_known && sign_verify_message(t, o->sign, m->transaction_id, m->contents, m->certificate,
+                                         &x->security.signature) != ERR_OK) {
         drop(t, METRIC_dht_drop_signature);
         return false;
     }
     return true;
 }
 
-static void serve_request(struct turn *t, struct overlay *o, struct opened *x)
+/* Requests with effects are carried out once. */
+static bool is_done_already(struct turn *t, struct overlay *o, struct opened *x,
+                            const struct answer_cache_key *payload_key)
+{
+    struct answer_cache_key key = answer_cache_signer_key(x->m.transaction_id, &x->m.signer);
+    if (is_repeated(t, o, &x->m, &key)) {
+        return true;
+    }
+    answer_cache_begin(t, &o->answers, payload_key, &key);
+    return false;
+}
+
+static bool serve_request(struct turn *t, struct overlay *o, struct opened *x)
 {
     struct message *m = &x->m;
-    bool has_effects = answer_cache_is_for(m->code);
+    bool is_new = answer_cache_is_for(m->code) && !x->is_known;
     struct answer_cache_key payload_key;
-    struct answer_cache_key signer_key;
-    if (has_effects) {
+    if (is_new) {
         payload_key = answer_cache_payload_key(t, m->transaction_id, x->h.payload);
         if (is_repeated(t, o, m, &payload_key)) {
-            return;
+            return true;
         }
     }
     if (!is_proved(t, o, x)) {
-        return;
+        return true;
     }
     uint16_t fault = fault_of(o, m, &x->h, x->content.has_critical);
     if (fault != 0) {
@@ -254,16 +267,9 @@ static void serve_request(struct turn *t, struct overlay *o, struct opened *x)
         if (fault == CONTENT_ERROR_CONFIG_TOO_OLD) {
             config_update_send_back(t, &o->config_update, m); /* CU-2 */
         }
-        return;
+        return true;
     }
-    if (has_effects) {
-        signer_key = answer_cache_signer_key(m->transaction_id, &m->signer);
-        if (is_repeated(t, o, m, &signer_key)) {
-            return;
-        }
-        answer_cache_begin(t, &o->answers, &payload_key, &signer_key);
-    }
-    dispatch(t, o, m);
+    return (is_new && is_done_already(t, o, x, &payload_key)) || dispatch(t, o, m);
 }
 
 static void serve_answer(struct turn *t, struct overlay *o, struct opened *x)
@@ -288,18 +294,26 @@ static void serve_answer(struct turn *t, struct overlay *o, struct opened *x)
     }
 }
 
-void overlay_serve(struct turn *t, struct overlay *o, const struct inbox_item *item)
+/* A Store may come again in another turn, once for each value that it may have at most. */
+static bool can_wait(const struct opened *x, const struct inbox_item *item)
 {
-    struct opened x;
-    sign_begin_message(o->sign);
+    return x->content.code == CONTENT_STORE_REQ && item->tries < STORE_PLAN_CAP;
+}
+
+bool overlay_serve(struct turn *t, struct overlay *o, const struct inbox_item *item)
+{
+    struct opened x = {.is_known = item->tries > 0};
     if (!open_message(t, o, item, &x)) {
-        return;
+        return true;
     }
+    sign_begin_message(o->sign, can_wait(&x, item));
     if (content_is_request(x.content.code)) {
-        serve_request(t, o, &x);
-    } else if (content_is_answer(x.content.code)) {
+        return serve_request(t, o, &x);
+    }
+    if (content_is_answer(x.content.code)) {
         serve_answer(t, o, &x);
     } else {
         drop(t, METRIC_dht_drop_contents);
     }
+    return true;
 }

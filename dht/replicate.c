@@ -354,7 +354,7 @@ static bool may_send_here(const struct replicate *r, const struct message *m,
            topo_is_plausible_replica_sender(r->s.topo, at, &m->signer);
 }
 
-void replicate_on_store(struct turn *t, struct replicate *r, const struct message *m)
+bool replicate_on_store(struct turn *t, struct replicate *r, const struct message *m)
 {
     struct msgs_store_req req;
     struct ring_id at;
@@ -362,12 +362,12 @@ void replicate_on_store(struct turn *t, struct replicate *r, const struct messag
         ids_ring_of_resource(req.resource, &at) != ERR_OK) {
         metric_add(t->metrics, METRIC_stores_malformed, 1);
         transact_error(t, r->s.transact, m, CONTENT_ERROR_INVALID_MESSAGE, SLICE_EMPTY);
-        return;
+        return true;
     }
     if (!may_send_here(r, m, &req, at)) {
         metric_add(t->metrics, METRIC_stores_forbidden, 1);
         transact_error(t, r->s.transact, m, CONTENT_ERROR_FORBIDDEN, SLICE_EMPTY);
-        return;
+        return true;
     }
     struct store_put put = {
         .resource = req.resource,
@@ -378,13 +378,16 @@ void replicate_on_store(struct turn *t, struct replicate *r, const struct messag
         .signer = m->signer};
     struct store_put_outcome out;
     store_put(t, r->s.store, &put, &out);
+    if (out.is_unfinished) {
+        return false;
+    }
     if (out.error != 0) {
         transact_error(t, r->s.transact, m, out.error, out.info);
-        return;
+        return true;
     }
     if (req.replica_number == 0) {
         answer_original(t, r, m, &out);
-        return;
+        return true;
     }
     uint8_t body[STORE_KINDS_CAP * 16 + 2];
     struct wr w = wr_init(body, sizeof(body));
@@ -400,6 +403,7 @@ void replicate_on_store(struct turn *t, struct replicate *r, const struct messag
         replicate_walk_dirty(t, r);
     }
     transact_reply(t, r->s.transact, m, wr_slice(&w));
+    return true;
 }
 
 void replicate_on_fetch(struct turn *t, struct replicate *r, const struct message *m)

@@ -67,8 +67,9 @@ size_t replicate_bytes(const struct replicate_settings *s);
 struct replicate *replicate_init(struct turn *t, struct arena *arena,
                                  const struct replicate_settings *s);
 
-/* Verified requests for us; each is answered here, at once or later. */
-void replicate_on_store(struct turn *t, struct replicate *r, const struct message *m);
+/* Verified requests for us; each is answered here, at once or later.  A Store with many values may
+ * be false: nothing was done, it has to come again in another turn (sign_begin_message). */
+bool replicate_on_store(struct turn *t, struct replicate *r, const struct message *m) MUST_USE;
 void replicate_on_fetch(struct turn *t, struct replicate *r,
                         const struct message *m); /* and Stat */
 void replicate_on_find(struct turn *t, struct replicate *r, const struct message *m);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* sign.c - certificates are found by the hash that a SignerIdentity carries anyway, so the usual
- * message costs one table look-up and one signature check.  Order of use is a doubly linked list of
- * indices; the end of it is evicted. */
+ * message costs one table look-up and one signature check.  Order of use is two doubly linked lists
+ * of indices: those met once, the end of which is evicted, and those met again, the end of which
+ * goes back to the others when it becomes too long. */
 #include "dht/sign.h"
 
 #include "dht/budget.h"
+#include "dht/verified.h"
 
 STATIC_CHECK(sizeof(struct sign_certificate) <= LIMITS_COST_certificates);
 
@@ -19,20 +21,31 @@ struct refused {
     const char *why;
 };
 
+/* Order of use, newest first. */
+struct order {
+    uint32_t newest, oldest; /* index + 1 */
+    uint32_t count;
+};
+
 struct sign {
     struct sign_certificate *entries;
     struct table by_hash;
+    struct verified verified;
     const struct rl_params *params;
     const struct crypto_trust *trust;
     uint32_t cap;
     uint32_t count;
-    uint32_t newest, oldest; /* index + 1 */
+    struct order orders[2]; /* by is_kept */
+    uint32_t kept_cap;
     uint32_t scratch_bytes;
     uint8_t *scratch; /* signature inputs */
     /* of the certificate judged last */
     struct crypto_certificate judged;
     const char *why;
     /* budget */
+    uint64_t turn_us;
+    uint64_t turn_allowed_us;
+    bool can_wait;
     uint32_t turn_judged;
     uint32_t message_judged;
     bool is_message_over;
@@ -40,14 +53,24 @@ struct sign {
     struct refused refused[SIGN_MESSAGE_JUDGED_CAP];
 };
 
-size_t sign_bytes(uint32_t certificates, uint32_t max_message_bytes)
+size_t sign_bytes(uint32_t certificates, uint32_t values, uint32_t max_message_bytes)
 {
     return sizeof(struct sign) + (size_t)certificates * sizeof(struct sign_certificate) +
-           budget_table(certificates, CRYPTO_SHA256_BYTES) + max_message_bytes + SCRATCH_EXTRA +
-           BUDGET_SLACK;
+           budget_table(certificates, CRYPTO_SHA256_BYTES) + verified_bytes(values) +
+           max_message_bytes + SCRATCH_EXTRA + BUDGET_SLACK;
 }
 
-struct sign *sign_init(struct turn *t, struct arena *arena, uint32_t certificates,
+/* So many may be protected: never so many that what came in this turn is evicted in this turn. */
+static uint32_t kept_cap_of(uint32_t certificates)
+{
+    uint32_t others = certificates / 4;
+    if (others < 2 * SIGN_MESSAGE_JUDGED_CAP + 4) {
+        others = 2 * SIGN_MESSAGE_JUDGED_CAP + 4;
+    }
+    return certificates > others ? certificates - others : 0;
+}
+
+struct sign *sign_init(struct turn *t, struct arena *arena, uint32_t certificates, uint32_t values,
                        uint32_t max_message_bytes, const struct rl_params *params,
                        const struct crypto_trust *trust)
 {
@@ -55,6 +78,8 @@ struct sign *sign_init(struct turn *t, struct arena *arena, uint32_t certificate
     struct sign *s = ARENA_ARRAY(arena, struct sign, 1);
     s->entries = ARENA_ARRAY(arena, struct sign_certificate, certificates);
     table_init(&s->by_hash, arena, certificates, CRYPTO_SHA256_BYTES, rng_next(t->rng));
+    verified_init(&s->verified, arena, values, rng_next(t->rng));
+    s->kept_cap = kept_cap_of(certificates);
     s->scratch_bytes = max_message_bytes + SCRATCH_EXTRA;
     s->scratch = ARENA_ARRAY(arena, uint8_t, s->scratch_bytes);
     s->cap = certificates;
@@ -64,13 +89,16 @@ struct sign *sign_init(struct turn *t, struct arena *arena, uint32_t certificate
     return s;
 }
 
-void sign_begin_turn(struct sign *s)
+void sign_begin_turn(struct sign *s, uint64_t allowed_us)
 {
     s->turn_judged = 0;
+    s->turn_us = 0;
+    s->turn_allowed_us = allowed_us;
 }
 
-void sign_begin_message(struct sign *s)
+void sign_begin_message(struct sign *s, bool can_wait)
 {
+    s->can_wait = can_wait;
     s->message_judged = 0;
     s->is_message_over = false;
     s->refused_count = 0;
@@ -86,36 +114,100 @@ bool sign_is_message_over(const struct sign *s)
     return s->is_message_over;
 }
 
+/* What a signature costs, in us: BoringSSL here, the larger of what was measured.  Time stands
+ * still within a turn, so it is modelled; whoever sends dearer ones than these has had to make
+ * them. */
+enum {
+    COST_RSA_2048_US = 16,
+    COST_RSA_US = 60,
+    COST_P256_US = 150,
+    COST_P384_US = 800,
+    COST_ED25519_US = 61,
+    COST_SIGN_RSA_US = 650,
+    COST_SIGN_ECDSA_US = 60,
+    COST_SIGN_ED25519_US = 32,
+    COST_JUDGE_US = 50,        /* parsing and comparing, the issuer's signature apart */
+    RSA_2048_SPKI_BYTES = 294, /* DER SubjectPublicKeyInfo of these keys */
+    P256_SPKI_BYTES = 91,
+};
+
+static uint32_t verify_us(enum crypto_algorithm makes, size_t public_key_len)
+{
+    switch (makes) {
+    case CRYPTO_RSA_SHA256:
+        return public_key_len <= RSA_2048_SPKI_BYTES ? COST_RSA_2048_US : COST_RSA_US;
+    case CRYPTO_ECDSA_SHA256:
+        return public_key_len <= P256_SPKI_BYTES ? COST_P256_US : COST_P384_US;
+    case CRYPTO_ED25519:
+    case CRYPTO_ALGORITHM_NONE:
+        break;
+    }
+    return COST_ED25519_US;
+}
+
+static uint32_t sign_us(enum crypto_algorithm algorithm)
+{
+    switch (algorithm) {
+    case CRYPTO_RSA_SHA256:
+        return COST_SIGN_RSA_US;
+    case CRYPTO_ECDSA_SHA256:
+        return COST_SIGN_ECDSA_US;
+    case CRYPTO_ED25519:
+    case CRYPTO_ALGORITHM_NONE:
+        break;
+    }
+    return COST_SIGN_ED25519_US;
+}
+
+uint64_t sign_turn_us(const struct sign *s)
+{
+    return s->turn_us;
+}
+
+/* ---- certificates that are known ---- */
+
 static void unlink_entry(struct sign *s, uint32_t index)
 {
     struct sign_certificate *c = &s->entries[index];
-    *(c->newer == 0 ? &s->newest : &s->entries[c->newer - 1].older) = c->older;
-    *(c->older == 0 ? &s->oldest : &s->entries[c->older - 1].newer) = c->newer;
+    struct order *o = &s->orders[c->is_kept];
+    *(c->newer == 0 ? &o->newest : &s->entries[c->newer - 1].older) = c->older;
+    *(c->older == 0 ? &o->oldest : &s->entries[c->older - 1].newer) = c->newer;
+    o->count--;
 }
 
-static void link_newest(struct sign *s, uint32_t index)
+static void link_newest(struct sign *s, uint32_t index, bool is_kept)
 {
     struct sign_certificate *c = &s->entries[index];
+    struct order *o = &s->orders[is_kept];
+    c->is_kept = is_kept;
     c->newer = 0;
-    c->older = s->newest;
-    if (s->newest != 0) {
-        s->entries[s->newest - 1].newer = index + 1;
+    c->older = o->newest;
+    if (o->newest != 0) {
+        s->entries[o->newest - 1].newer = index + 1;
     }
-    s->newest = index + 1;
-    if (s->oldest == 0) {
-        s->oldest = index + 1;
+    o->newest = index + 1;
+    if (o->oldest == 0) {
+        o->oldest = index + 1;
     }
+    o->count++;
 }
 
+/* Who is met again is kept; strangers who are met once displace each other only. */
 static struct sign_certificate *touch(struct sign *s, const uint8_t *sha256)
 {
     uint32_t index = 0;
     if (!table_find(&s->by_hash, sha256, &index)) {
         return NULL;
     }
-    if (s->newest != index + 1) {
+    bool is_kept = s->kept_cap > 0;
+    if (s->orders[is_kept].newest != index + 1) {
         unlink_entry(s, index);
-        link_newest(s, index);
+        link_newest(s, index, is_kept);
+        if (is_kept && s->orders[is_kept].count > s->kept_cap) {
+            uint32_t last = s->orders[is_kept].oldest - 1;
+            unlink_entry(s, last);
+            link_newest(s, last, false);
+        }
     }
     return &s->entries[index];
 }
@@ -130,7 +222,7 @@ static uint32_t claim(struct turn *t, struct sign *s)
     if (s->count < s->cap) {
         return s->count++;
     }
-    uint32_t index = s->oldest - 1;
+    uint32_t index = s->orders[false].oldest - 1;
     bool was_there = table_remove(&s->by_hash, s->entries[index].sha256);
     CHECK(was_there);
     unlink_entry(s, index);
@@ -155,7 +247,7 @@ static const struct sign_certificate *enter(struct turn *t, struct sign *s, stru
     }
     enum err e = table_insert(&s->by_hash, sha256, index);
     CHECK(e == ERR_OK);
-    link_newest(s, index);
+    link_newest(s, index, false);
     metric_add(t->metrics, METRIC_certificates_judged, 1);
     return c;
 }
@@ -236,6 +328,7 @@ static bool take_budget(struct turn *t, struct sign *s)
     }
     s->message_judged++;
     s->turn_judged++;
+    s->turn_us += COST_JUDGE_US + COST_P256_US; /* whoever has signed it */
     return true;
 }
 
@@ -415,6 +508,7 @@ enum err sign_signer(struct turn *t, struct sign *s, const struct secblock_ident
                 return ERR_UNAUTHENTICATED; /* SG-3 */
             }
             *node_id = known->node_id;
+            metric_add(t->metrics, METRIC_certificates_known, 1);
             return check_period(t, s, known, certificate);
         }
     }
@@ -432,10 +526,11 @@ enum err sign_signer(struct turn *t, struct sign *s, const struct secblock_ident
     }
 }
 
-enum err sign_verify(struct turn *t, const struct sign_certificate *certificate,
+enum err sign_verify(struct turn *t, struct sign *s, const struct sign_certificate *certificate,
                      const struct secblock_signature *signature, struct slice input)
 {
     metric_add(t->metrics, METRIC_signatures_checked, 1);
+    s->turn_us += verify_us(certificate->parsed.algorithm, certificate->parsed.public_key_len);
     return t->crypto->verify(
         slice_of(certificate->parsed.public_key, certificate->parsed.public_key_len),
         (enum crypto_algorithm)signature->algorithm, input, signature->value);
@@ -446,11 +541,28 @@ enum err sign_verify_value(struct turn *t, struct sign *s,
                            uint32_t kind, const struct stored_data *value)
 {
     struct wr w = wr_init(s->scratch, s->scratch_bytes);
+    uint8_t hash[CRYPTO_SHA256_BYTES];
     stored_wr_signature_input(&w, resource, kind, value);
+    struct slice input = wr_slice(&w);
+    wr_u16(&w, value->signature.algorithm);
+    wr_opaque16(&w, value->signature.value);
+    wr_bytes(&w, slice_of(certificate->sha256, sizeof(certificate->sha256)));
     if (!wr_ok(&w)) {
         return ERR_TOO_LARGE;
     }
-    return sign_verify(t, certificate, &value->signature, wr_slice(&w));
+    t->crypto->sha256(wr_slice(&w), hash);
+    if (verified_has(&s->verified, hash, certificate->sha256)) {
+        metric_add(t->metrics, METRIC_values_known, 1);
+        return ERR_OK;
+    }
+    if (s->can_wait && s->turn_us > 0 && s->turn_us >= s->turn_allowed_us) {
+        return ERR_MORE;
+    }
+    enum err e = sign_verify(t, s, certificate, &value->signature, input);
+    if (e == ERR_OK) {
+        verified_add(&s->verified, hash, certificate->sha256);
+    }
+    return e;
 }
 
 enum err sign_verify_message(struct turn *t, struct sign *s, uint64_t transaction_id,
@@ -463,7 +575,7 @@ enum err sign_verify_message(struct turn *t, struct sign *s, uint64_t transactio
     if (!wr_ok(&w)) {
         return ERR_TOO_LARGE;
     }
-    return sign_verify(t, certificate, signature, wr_slice(&w));
+    return sign_verify(t, s, certificate, signature, wr_slice(&w));
 }
 
 struct secblock_identity sign_identity(const struct ident *who)
@@ -474,10 +586,12 @@ struct secblock_identity sign_identity(const struct ident *who)
         .hash = slice_of(who->certificate_sha256, sizeof(who->certificate_sha256))};
 }
 
-enum err sign_make(struct turn *t, const struct ident *who, struct slice input, uint8_t *out,
-                   size_t *out_len)
+/* Signs `input`; `out` (CRYPTO_SIGNATURE_CAP bytes) receives the signature value. */
+static enum err make(struct turn *t, struct sign *s, const struct ident *who, struct slice input,
+                     uint8_t *out, size_t *out_len)
 {
     metric_add(t->metrics, METRIC_signatures_made, 1);
+    s->turn_us += sign_us(who->algorithm);
     return t->crypto->sign(who->key, input, out, out_len);
 }
 
@@ -493,7 +607,7 @@ enum err sign_make_value(struct turn *t, struct sign *s, const struct ident *who
         return ERR_TOO_LARGE;
     }
     size_t len = 0;
-    enum err e = sign_make(t, who, wr_slice(&w), out, &len);
+    enum err e = make(t, s, who, wr_slice(&w), out, &len);
     value->signature.value = slice_of(out, e == ERR_OK ? len : 0);
     return e;
 }
@@ -522,7 +636,7 @@ enum err sign_seal(struct turn *t, struct sign *s, struct wr *w, const struct si
     }
     uint8_t value[CRYPTO_SIGNATURE_CAP];
     size_t len = 0;
-    enum err e = sign_make(t, who, wr_slice(&input), value, &len);
+    enum err e = make(t, s, who, wr_slice(&input), value, &len);
     if (e != ERR_OK) {
         return e;
     }

@@ -3,7 +3,8 @@
  * them (RFC 6940 6.3.4, 7.1; catalogue SG-1..SG-7, ID-1..ID-4).
  *
  * A certificate is judged once (crypto->certificate) and then known by its hash; only its validity
- * period is looked at again each time.  The table evicts what was used longest ago.
+ * period is looked at again each time.  The table evicts what was used longest ago, first of those
+ * that were met only once: strangers, however many, do not displace whom we deal with.
  *
  * Owner:   one for each overlay.  Pointers to a sign_certificate are good until the turn ends.
  * Limits:  `certificates` entries; a DER certificate beyond SIGN_DER_CAP bytes is judged, but not
@@ -33,23 +34,29 @@ struct sign_certificate {
     struct node_id node_id; /* the first of parsed.node_ids */
     uint64_t host;          /* hash of the user name: equal numbers, one user, one machine */
     uint32_t newer, older;  /* order of use: index + 1 */
+    bool is_kept;           /* it was met again */
     uint16_t der_len;       /* 0: too long to be kept */
     uint8_t der[SIGN_DER_CAP];
 };
 
 struct sign;
 
-/* `max_message_bytes`: no signature is over more than that and a little. */
-size_t sign_bytes(uint32_t certificates, uint32_t max_message_bytes);
-struct sign *sign_init(struct turn *t, struct arena *arena, uint32_t certificates,
+/* `values`: verified values that are remembered (dht/verified).  `max_message_bytes`: no signature
+ * is over more than that and a little. */
+size_t sign_bytes(uint32_t certificates, uint32_t values, uint32_t max_message_bytes);
+struct sign *sign_init(struct turn *t, struct arena *arena, uint32_t certificates, uint32_t values,
                        uint32_t max_message_bytes, const struct rl_params *params,
                        const struct crypto_trust *trust);
 
-/* A turn, a message begins: its budget is whole again. */
-void sign_begin_turn(struct sign *s);
-void sign_begin_message(struct sign *s);
+/* A turn, a message begins: its budget is whole again.  `can_wait`: the message can be looked at
+ * again in another turn, so once `allowed_us` are spent in this one its next value gets ERR_MORE.
+ */
+void sign_begin_turn(struct sign *s, uint64_t allowed_us);
+void sign_begin_message(struct sign *s, bool can_wait);
 /* Certificates judged since sign_begin_turn. */
 uint32_t sign_judged_in_turn(const struct sign *s);
+/* What signatures and certificates have cost since sign_begin_turn, in modelled us. */
+uint64_t sign_turn_us(const struct sign *s);
 /* The message has asked for more judgements than it may have: those got ERR_LIMIT. */
 bool sign_is_message_over(const struct sign *s);
 
@@ -73,10 +80,11 @@ const char *sign_why(const struct sign *s, const struct crypto_certificate **nam
 
 /* Is `signature` by the key of `certificate` over `input` (which ends in the SignerIdentity)?
  * ERR_BAD_SIGNATURE otherwise. */
-enum err sign_verify(struct turn *t, const struct sign_certificate *certificate,
+enum err sign_verify(struct turn *t, struct sign *s, const struct sign_certificate *certificate,
                      const struct secblock_signature *signature, struct slice input) MUST_USE;
 
-/* The same for a stored value, whose signer sign_signer has found: builds the input of 7.1. */
+/* The same for a stored value, whose signer sign_signer has found: builds the input of 7.1.  One
+ * that was verified before costs a hash.  ERR_MORE: not now (sign_begin_message). */
 enum err sign_verify_value(struct turn *t, struct sign *s,
                            const struct sign_certificate *certificate, struct slice resource,
                            uint32_t kind, const struct stored_data *value) MUST_USE;
@@ -89,10 +97,8 @@ enum err sign_verify_message(struct turn *t, struct sign *s, uint64_t transactio
 /* The SignerIdentity of one of our own (cert_hash: it has one Node-ID, SG-3); borrows from `who`.
  */
 struct secblock_identity sign_identity(const struct ident *who);
-/* Signs `input`; `out` (CRYPTO_SIGNATURE_CAP bytes) receives the signature value. */
-enum err sign_make(struct turn *t, const struct ident *who, struct slice input, uint8_t *out,
-                   size_t *out_len) MUST_USE;
-/* Fills value->signature for one of our own; `out` as above, must live as long as the signature. */
+/* Fills value->signature for one of our own; `out` (CRYPTO_SIGNATURE_CAP bytes) receives the
+ * signature value and must live as long as the signature. */
 enum err sign_make_value(struct turn *t, struct sign *s, const struct ident *who,
                          struct slice resource, uint32_t kind, struct stored_data *value,
                          uint8_t *out) MUST_USE;

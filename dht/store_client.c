@@ -4,10 +4,7 @@
  *   store:  STORING -(0x9)-> LOOKING -> STORING_AGAIN -> done
  *   fetch:  FETCHING -> done
  *
- * Bytes to be stored wait in a message buffer, since a second try needs them.  What was verified
- * once is known by a hash over the signed text, the signature and the certificate, so that calling
- * the same person again costs no signature check; the certificate's period and the policy are
- * looked at anew. */
+ * Bytes to be stored wait in a message buffer, since a second try needs them. */
 #include "dht/store_client.h"
 
 #include "codec/content.h"
@@ -16,10 +13,8 @@
 #include "dht/budget.h"
 
 enum {
-    KNOWN_VALUES = 256,               /* verified values remembered; a power of two */
-    INPUT_BYTES = MSGBUF_LARGE_BYTES, /* longest signed text, signature and hash included */
-    BODY_SLACK = 1024,                /* StoreReq around key and value */
-    FORGED_CAP = 32,                  /* values that do not prove themselves: then no more */
+    BODY_SLACK = 1024, /* StoreReq around key and value */
+    FORGED_CAP = 32,   /* values that do not prove themselves: then no more */
 };
 
 enum op_state { OP_STORING, OP_LOOKING, OP_STORING_AGAIN, OP_FETCHING };
@@ -47,7 +42,6 @@ struct store_client {
     struct pool ops;
     uint64_t last_ms; /* storage_time given last: they only grow */
     struct overlay_value values[OVERLAY_VALUES_CAP];
-    uint8_t known[KNOWN_VALUES][CRYPTO_SHA256_BYTES];
 };
 
 size_t store_client_bytes(const struct store_client_settings *s)
@@ -55,13 +49,10 @@ size_t store_client_bytes(const struct store_client_settings *s)
     return sizeof(struct store_client) + budget_pool(s->ops, sizeof(struct op)) + BUDGET_SLACK;
 }
 
-struct store_client *store_client_init(struct turn *t, struct arena *arena,
-                                       const struct store_client_settings *s)
+struct store_client *store_client_init(struct arena *arena, const struct store_client_settings *s)
 {
     struct store_client *c = ARENA_ARRAY(arena, struct store_client, 1);
     c->s = *s;
-    /* An empty slot must not look like a hash somebody can make: fill with noise. */
-    rng_fill(t->rng, c->known, sizeof(c->known));
     pool_init(&c->ops, arena, "storage_requests", HANDLE_STORE, s->ops, sizeof(struct op));
     return c;
 }
@@ -255,35 +246,6 @@ enum err store_client_fetch(struct turn *t, struct store_client *c,
 
 /* what was fetched */
 
-/* Signature check, unless this very value was checked before. */
-static enum err verify_once(struct turn *t, struct store_client *c, const struct op *op,
-                            const struct stored_data *d, const struct sign_certificate *certificate)
-{
-    uint8_t hash[CRYPTO_SHA256_BYTES];
-    struct msgbuf *b = msgbuf_acquire(t->buffers, INPUT_BYTES);
-    if (b == NULL) {
-        return ERR_NO_MEMORY;
-    }
-    struct wr w = wr_init(msgbuf_data(b), msgbuf_tailroom(b));
-    stored_wr_signature_input(&w, resource_of(op), op->kind, d);
-    struct slice input = wr_slice(&w);
-    wr_opaque16(&w, d->signature.value);
-    wr_bytes(&w, slice_of(certificate->sha256, sizeof(certificate->sha256)));
-    enum err e = wr_ok(&w) ? ERR_OK : ERR_TOO_LARGE;
-    if (e == ERR_OK) {
-        t->crypto->sha256(wr_slice(&w), hash);
-        uint8_t *slot = c->known[hash[0] & (KNOWN_VALUES - 1)];
-        if (memcmp(slot, hash, sizeof(hash)) != 0) {
-            e = sign_verify(t, certificate, &d->signature, input);
-        }
-        if (e == ERR_OK) {
-            memcpy(slot, hash, sizeof(hash));
-        }
-    }
-    msgbuf_release(t->buffers, b);
-    return e;
-}
-
 static bool is_certificate_kind(uint32_t kind)
 {
     return kind == OVERLAY_KIND_CERTIFICATE_BY_NODE || kind == OVERLAY_KIND_CERTIFICATE_BY_USER;
@@ -311,7 +273,8 @@ static enum err prove(struct turn *t, struct store_client *c, const struct op *o
     struct slice user = slice_of(certificate->parsed.user, certificate->parsed.user_len);
     struct access_signer signer = {user, ids_node_slice(&node_id, c->s.params)};
     e = access_check(t, &kind, resource_of(op), &signer, d->value.key);
-    e = e != ERR_OK ? e : verify_once(t, c, op, d, certificate);
+    e = e != ERR_OK ? e
+                    : sign_verify_value(t, c->s.sign, certificate, resource_of(op), op->kind, d);
     *out = (struct overlay_value){.key = d->value.key,
                                   .index = d->value.index,
                                   .value = d->value.bytes,

@@ -40,8 +40,7 @@ struct store_client_done {
 struct store_client;
 
 size_t store_client_bytes(const struct store_client_settings *s);
-struct store_client *store_client_init(struct turn *t, struct arena *arena,
-                                       const struct store_client_settings *s);
+struct store_client *store_client_init(struct arena *arena, const struct store_client_settings *s);
 
 /* ERR_UNSUPPORTED (Kind), ERR_TOO_LARGE, ERR_LIMIT, ERR_NO_MEMORY.  Otherwise exactly one done. */
 enum err store_client_store(struct turn *t, struct store_client *c,

@@ -229,7 +229,9 @@ static uint16_t check_signer(struct job *j, const struct overlay_kind *kind, str
         return CONTENT_ERROR_FORBIDDEN;
     }
     j->out->verified++;
-    if (sign_verify_value(j->t, j->s->settings.sign, c, j->put->resource, kind->id, d) != ERR_OK) {
+    enum err e = sign_verify_value(j->t, j->s->settings.sign, c, j->put->resource, kind->id, d);
+    if (e != ERR_OK) {
+        j->out->is_unfinished = e == ERR_MORE;
         return CONTENT_ERROR_FORBIDDEN;
     }
     if (c->der_len == 0) {
@@ -506,7 +508,7 @@ void store_put(struct turn *t, struct store *s, const struct store_put *put,
         out->error = CONTENT_ERROR_DATA_TOO_LARGE;
     }
     if (out->error != 0) {
-        metric_add(t->metrics, metric_of(out->error), 1);
+        metric_add(t->metrics, metric_of(out->error), out->is_unfinished ? 0 : 1);
         return;
     }
     out->stamp = ++s->stamp;

@@ -26,11 +26,13 @@ struct store_put_kind {
 };
 
 struct store_put_outcome {
-    uint16_t error;    /* enum content_error_code, 0 = done */
-    struct slice info; /* error_info, borrowed from the store until the next put */
-    uint64_t stamp;    /* values changed by this put have it */
-    uint32_t changed;  /* how many */
-    uint32_t verified; /* signatures that had to be looked at */
+    uint16_t error;     /* enum content_error_code, 0 = done */
+    bool is_unfinished; /* nothing was done; again in another turn, when signatures verified in this
+                           one are known (sign_begin_message) */
+    struct slice info;  /* error_info, borrowed from the store until the next put */
+    uint64_t stamp;     /* values changed by this put have it */
+    uint32_t changed;   /* how many */
+    uint32_t verified;  /* signatures that had to be looked at */
     uint32_t kind_count;
     struct store_put_kind kinds[STORE_KINDS_CAP]; /* as named in the request */
 };

@@ -78,6 +78,7 @@ static void set_limits(struct limits *l)
     l->answers_deferred = 4;
     l->answers_cached = 8;
     l->verify_queue = 16;
+    l->verify_queue_large = 4;
     l->verify_per_turn = 4;
     l->judged_per_turn = 2;
     l->reassemblies = 4;
@@ -85,6 +86,7 @@ static void set_limits(struct limits *l)
     l->reassembly_bytes = 8192;
     l->reassembly_bytes_per_source = 6144;
     l->certificates = 8;
+    l->values_verified = 32;
     l->attaches = 6;
     l->stored_sets = l->stored_values = l->stored_certificates = 12;
     l->stored_bytes = 12 * 1024;

@@ -22,6 +22,7 @@ void world_limits(const struct world_settings *s, struct limits *l)
     l->reassembly_bytes = 8192;
     l->reassembly_bytes_per_source = 0;
     l->certificates = 48;
+    l->values_verified = 64;
     l->attaches = 48;
     l->stored_sets = s->stored_values;
     l->stored_values = s->stored_values;

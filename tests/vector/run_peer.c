@@ -229,6 +229,7 @@ static void make_world(struct run_peer *p, uint64_t at_ms)
     p->limits.answers_cached = 64;
     p->limits.verify_queue = 64;
     p->limits.certificates = 32;
+    p->limits.values_verified = 64;
     p->limits.attaches = 16;
     p->limits.links = 16;
     p->limits.links_handshaking = 16;

@@ -72,6 +72,7 @@ static inline void harness_limits(struct limits *l)
     l->reassembly_bytes = 128 * 1024;
     l->reassembly_bytes_per_source = 32 * 1024;
     l->certificates = 64;
+    l->values_verified = 256;
     l->attaches = 64;
     l->links = 64;
     l->links_handshaking = 64;

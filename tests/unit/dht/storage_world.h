@@ -216,7 +216,7 @@ static inline struct world *world_make(uint64_t seed)
     w->config.kinds[2] = (struct overlay_kind){
         WORLD_KIND_DICTIONARY, OVERLAY_DICTIONARY, OVERLAY_USER_MATCH, 8, 100, 0};
     w->config.kind_count = 3;
-    w->sign = sign_init(&w->turn, &w->arena, 64, 8192, &w->params, &w->trust);
+    w->sign = sign_init(&w->turn, &w->arena, 64, 256, 8192, &w->params, &w->trust);
     struct store_settings s = world_store_settings(w);
     size_t before = w->arena.used;
     w->store = store_init(&w->turn, &w->arena, &s);
@@ -337,7 +337,7 @@ static inline struct slice bucket_of(struct wr *out, const struct person *const 
 static inline void world_put(struct world *w, const struct store_put *put,
                              struct store_put_outcome *outcome)
 {
-    sign_begin_message(w->sign);
+    sign_begin_message(w->sign, false);
     store_put(&w->turn, w->store, put, outcome);
 }
 

@@ -193,13 +193,13 @@ static void deliver(struct call *c)
                         .body = slice_of(c->body, c->body_len),
                         .certificates = slice_of(c->bucket, c->bucket_len)};
     struct slice der = sender == NULL ? c->what.signer->certificate : sender->ident.certificate;
-    sign_begin_message(p->w->sign);
+    sign_begin_message(p->w->sign, false);
     cr_assert_eq(sign_learn(&p->w->turn, p->w->sign, der, &certificate), ERR_OK);
     m.certificate = certificate;
     m.signer = certificate->node_id;
     c->to = -2 - c->to; /* once */
     if (m.code == CONTENT_STORE_REQ) {
-        replicate_on_store(&p->w->turn, p->replicate, &m);
+        cr_assert(replicate_on_store(&p->w->turn, p->replicate, &m));
     } else {
         replicate_on_fetch(&p->w->turn, p->replicate, &m);
     }

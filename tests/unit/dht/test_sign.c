@@ -187,14 +187,14 @@ Test(sign, strangers_in_the_bucket_cost_little)
     cr_expect_eq(judged, 2 * SIGN_JUDGED_CAP);
     cr_expect_eq(look(&b, 8, 8), ERR_OK, "the right one is known: 8 to 11 are judged");
     cr_expect_eq(judged, 3 * SIGN_JUDGED_CAP);
-    sign_begin_message(b.w->sign);
+    sign_begin_message(b.w->sign, false);
     wanted = b.people[19]->ident.certificate;
     mean_node_id(&b, 18, 0);
     for (int i = 0; i < 50; i++) {
         cr_expect_eq(look(&b, 15, 4), ERR_UNAUTHENTICATED);
         cr_expect_eq(judged, 3 * SIGN_JUDGED_CAP + 3, "16 to 18, once");
     }
-    sign_begin_message(b.w->sign);
+    sign_begin_message(b.w->sign, false);
     cr_expect_eq(look(&b, 15, 4), ERR_UNAUTHENTICATED);
     cr_expect_eq(judged, 3 * SIGN_JUDGED_CAP + 6, "another message may bring their issuers");
     mean_node_id(&b, 19, 0);
@@ -209,10 +209,10 @@ Test(sign, a_message_has_a_budget)
     static struct bench b;
     const struct sign_certificate *c = NULL;
     make(&b);
-    sign_begin_turn(b.w->sign);
+    sign_begin_turn(b.w->sign, UINT64_MAX);
     wanted = b.people[0]->ident.certificate;
     cr_assert_eq(sign_learn(&b.w->turn, b.w->sign, wanted, &c), ERR_OK);
-    sign_begin_message(b.w->sign);
+    sign_begin_message(b.w->sign, false);
     for (uint32_t i = 0; i < 3 * SIGN_MESSAGE_JUDGED_CAP; i++) {
         struct slice der = b.people[1 + i % (PEOPLE - 1)]->ident.certificate;
         cr_expect_eq(sign_is_message_over(b.w->sign), i > SIGN_MESSAGE_JUDGED_CAP);
@@ -229,12 +229,37 @@ Test(sign, a_message_has_a_budget)
     mean_node_id(&b, 1, 0);
     cr_expect_eq(look(&b, 1, 4), ERR_LIMIT);
     cr_expect_eq(judged, 1 + SIGN_MESSAGE_JUDGED_CAP);
-    sign_begin_message(b.w->sign);
+    sign_begin_message(b.w->sign, false);
     cr_expect_not(sign_is_message_over(b.w->sign));
     cr_expect_eq(look(&b, 1, 4), ERR_UNAUTHENTICATED);
     cr_expect_eq(sign_judged_in_turn(b.w->sign), judged);
-    sign_begin_turn(b.w->sign);
+    sign_begin_turn(b.w->sign, UINT64_MAX);
     cr_expect_eq(sign_judged_in_turn(b.w->sign), 0);
+    end(&b);
+}
+
+/* However many strangers come by once, whom we deal with stays known. */
+Test(sign, strangers_do_not_displace_whom_we_deal_with)
+{
+    enum { STRANGERS = 200 };
+    static struct bench b;
+    const struct sign_certificate *c = NULL;
+    make(&b);
+    for (uint32_t i = 0; i < 8; i++) {
+        for (uint32_t twice = 0; twice < 2; twice++) {
+            struct slice der = b.people[i]->ident.certificate;
+            cr_assert_eq(sign_learn(&b.w->turn, b.w->sign, der, &c), ERR_OK);
+        }
+    }
+    for (uint32_t i = 0; i < STRANGERS; i++) {
+        struct person *p = person_make(b.w, "stranger", 5000 + i);
+        sign_begin_message(b.w->sign, false);
+        cr_assert_eq(sign_learn(&b.w->turn, b.w->sign, p->ident.certificate, &c), ERR_OK);
+        free(p);
+    }
+    for (uint32_t i = 0; i < 8; i++) {
+        cr_expect_not_null(sign_find(b.w->sign, b.people[i]->ident.certificate_sha256), "%u", i);
+    }
     end(&b);
 }
 

@@ -61,7 +61,7 @@ static struct fixture *start(void)
                                       .transact = &link_end,
                                       .ops = 4};
     size_t before = f->w->arena.used;
-    f->client = store_client_init(&f->w->turn, &f->w->arena, &s);
+    f->client = store_client_init(&f->w->arena, &s);
     cr_assert_leq(f->w->arena.used - before, store_client_bytes(&s));
     return f;
 }
@@ -367,7 +367,7 @@ Test(store_client, forged_values_cost_little)
         struct transact_result result = result_of(f, s, 0, wr_slice(&a), bucket);
         judged = 0;
         uint32_t verified = fake_verifications;
-        sign_begin_message(w->sign);
+        sign_begin_message(w->sign, false);
         cr_assert(store_client_on_result(&w->turn, f->client, &result, &done));
         cr_expect_eq(done.error, ERR_OK);
         cr_expect_eq(done.value_count, 0);
@@ -402,7 +402,7 @@ Test(store_client, forged_values_in_the_way_cost_little)
     result = result_of(f, s, 0, wr_slice(&a), bucket_of(&b, strangers, 1));
     w->crypto.certificate = refusing_certificate;
     judged = 0;
-    sign_begin_message(w->sign);
+    sign_begin_message(w->sign, false);
     cr_assert(store_client_on_result(&w->turn, f->client, &result, &done));
     cr_expect_eq(done.reload_error, CONTENT_ERROR_DATA_TOO_OLD);
     cr_expect_eq(judged, 1);
