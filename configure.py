@@ -64,6 +64,8 @@ HEADERS = [
     ('cmd/*', 'jansson'),
     ('cmd/capture', 'pcap'),
     ('cmd/x509*', 'boringssl'),
+    ('bench/*_boring', 'boringssl'),
+    ('bench/floor_udp_uring', 'liburing'),
     ('tests/*', 'criterion'),
     ('tests/*', 'jansson'),
     ('tests/*_boring', 'boringssl'),
@@ -244,14 +246,22 @@ def write_bench(n):
     objects.append('build/release/bench/gbench.o')
     n.build(objects[-1], 'cxx_release', ['bench/gbench.cc'], package_flags='$benchmark_cflags')
     program = link(n, 'release', 'build/release/benchmarks', objects, 'cmd', ['benchmark'])
-    programs = [link(n, 'release', 'build/release/bench/' + name,
-                     [compile_c(n, 'release', 'bench/' + source) for source in sources], 'cmd')
-                for name, sources in modules.BENCH_PROGRAMS.items()]
     # a target named bench with a command would never run: that is a folder's name
     n.build('run-bench', 'run', [], [program], command='bench/check.py')
     n.build('bench', 'phony', ['run-bench'])
     n.build('count-instructions', 'run', [], [program], command='tools/count_instructions.py')
-    return [program] + programs
+    return [program] + write_bench_programs(n)
+
+
+def write_bench_programs(n):
+    """Programs of their own, which bench/rivals.py runs."""
+    programs = [link(n, 'release', 'build/release/bench/' + name,
+                     [compile_c(n, 'release', 'bench/' + source) for source in sources], 'cmd',
+                     ['jemalloc'])
+                for name, sources in modules.BENCH_PROGRAMS.items()]
+    n.build('bench-programs', 'phony', programs)
+    n.build('rivals', 'run', [], programs, command='bench/rivals.py')
+    return programs
 
 
 def write_targets(n, product, criterion, stress, fuzz):
@@ -290,9 +300,8 @@ def check_modules():
                       'tests/stress': modules.STRESS_TESTS,
                       'fuzz': modules.FUZZ_TARGETS, 'bench': modules.BENCHMARKS}),
               ('.c', {'fuzz': modules.FUZZ_SUPPORT}),
+              *(('.c', {'bench': listed}) for listed in modules.BENCH_PROGRAMS.values()),
               ('.c', modules.TEST_SUPPORT),
-              ('.c', {'bench': sorted({f for listed in modules.BENCH_PROGRAMS.values()
-                                       for f in listed})}),
               ('.py', modules.SCRIPT_TESTS)]
     wrong = [path + '.c: listed in PROGRAMS, but there is no such file'
              for path in modules.PROGRAMS if not os.path.isfile(path + '.c')]

@@ -414,11 +414,10 @@ BENCHMARKS = names('''
     bench_stored
 ''')
 
-# Benchmarks with a main of their own: build/release/bench/<name>, each linking everything and these
-# files of bench/.
+# Benchmarks with a main of their own, from these files of bench/: build/release/bench/NAME.  Each
+# links all layers, as far as it uses them, and the allocator of the product.
 BENCH_PROGRAMS = {
     'lookup': names('''
-        bench_alloc
         lookup
         lookup_floor
         lookup_records

@@ -183,8 +183,8 @@ def listed_sources(modules):
     """Every C file that modules.py names."""
     tables = [modules.MODULES, modules.UNIT_TESTS, modules.WIDE_TESTS, modules.TEST_SUPPORT,
               {'tests/stress': modules.STRESS_TESTS,
-               'fuzz': modules.FUZZ_TARGETS + modules.FUZZ_SUPPORT, 'bench': modules.BENCHMARKS}]
-    tables += [{'bench': listed} for listed in modules.BENCH_PROGRAMS.values()]
+               'fuzz': modules.FUZZ_TARGETS + modules.FUZZ_SUPPORT,
+               'bench': sum(modules.BENCH_PROGRAMS.values(), modules.BENCHMARKS)}]
     paths = {d + '/' + name for table in tables for d, listed in table.items() for name in listed}
     return {path + '.c' for path in paths | set(modules.PROGRAMS)}
 

@@ -234,7 +234,7 @@ class Style(Planted):
             MODULES={'core': ['a']}, UNIT_TESTS={}, WIDE_TESTS={}, PROGRAMS=[],
             SCRIPT_TESTS={'tests/live': ['g']},
             STRESS_TESTS=[], TEST_SUPPORT={}, FUZZ_TARGETS=[], FUZZ_SUPPORT=[],
-            BENCHMARKS=[])
+            BENCHMARKS=[], BENCH_PROGRAMS={})
         found = [s.split(':')[0] for s in check_style.check_orphans(self.top, modules)]
         self.assertEqual(['core/b.c', 'core/d.h', 'tests/live/e.py'], sorted(found))
 
@@ -397,8 +397,7 @@ class Build(Planted):
         tables = [modules.MODULES, modules.UNIT_TESTS, modules.WIDE_TESTS, modules.TEST_SUPPORT,
                   {'tests/stress': modules.STRESS_TESTS,
                    'fuzz': modules.FUZZ_TARGETS + modules.FUZZ_SUPPORT,
-                   'bench': modules.BENCHMARKS}]
-        tables += [{'bench': listed} for listed in modules.BENCH_PROGRAMS.values()]
+                   'bench': sum(modules.BENCH_PROGRAMS.values(), modules.BENCHMARKS)}]
         self.assertTrue(configure.LAYERS)
         for folder, listed in (item for table in tables for item in table.items()):
             for name in listed:
