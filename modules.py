@@ -101,6 +101,7 @@ MODULES = {
         route
         sign
         store
+        store_ahead
         store_client
         store_fetch
         store_put

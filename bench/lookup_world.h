@@ -48,7 +48,7 @@ uint64_t lookup_world_store(struct lookup_world *w, uint32_t first, uint32_t cou
 /* Makes the requests of one turn for these users. */
 void lookup_world_prepare(struct lookup_world *w, const uint32_t *numbers, uint32_t count);
 /* Handles them: what is measured.  From the bytes of the requests to those of the answers. */
-void lookup_world_run(struct lookup_world *w);
+__attribute__((noinline)) void lookup_world_run(struct lookup_world *w);
 /* Looks at the answers (each must hold the right value) and acknowledges them. */
 void lookup_world_check(struct lookup_world *w);
 

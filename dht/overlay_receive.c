@@ -108,6 +108,9 @@ static void keep(struct turn *t, struct overlay *o, const struct arrival *a)
         drop(t, METRIC_dht_drop_unexpected); /* RX-9, before it costs a signature */
         return;
     }
+    if (a->code == CONTENT_FETCH_REQ) {
+        store_ahead(o->store, a->h.payload);
+    }
     inbox_push(t, &o->inbox, slice_of(a->event->message, a->event->message_len), &a->h,
                a->event->link, &a->event->node_id);
 }

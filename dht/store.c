@@ -150,6 +150,7 @@ enum err store_inside_certificate_add(const struct store *s, const struct store_
 
 void store_inside_value_release(struct store *s, struct store_value *v)
 {
+    store_inside_forget_ahead(s);
     if (v->certificate != 0) {
         certificate_release(s, certificate_at(s, v->certificate));
     }
@@ -302,6 +303,7 @@ struct store_set *store_inside_set_acquire(struct turn *t, struct store *s, stru
 
 void store_set_drop(struct store *s, struct store_set *set)
 {
+    store_inside_forget_ahead(s);
     uint32_t at = set->first;
     while (at != 0) {
         struct store_value *v = store_inside_value(s, at);

@@ -90,6 +90,13 @@ void store_set_drop(struct store *s, struct store_set *set);
 /* Has `set` a value that lives? */
 bool store_set_is_alive(const struct turn *t, const struct store *s, const struct store_set *set);
 
+/* A FetchReq has come and will be answered soon: `payload` is that of its message, not looked into
+ * so far.  Has the processor fetch what answering will touch, one step further with each call: the
+ * slot of the index, the set, its first value, then value and certificate themselves. */
+void store_ahead(struct store *s, struct slice payload);
+/* No more will come before they are answered. */
+void store_ahead_end(struct store *s);
+
 /* A number that grows with each put, and those of a set's values. */
 struct store_stamps {
     uint64_t oldest, newest;

@@ -229,30 +229,24 @@ static uint16_t list_unknown(struct store *s, struct slice specifiers, struct sl
     struct rd r = rd_init(specifiers);
     struct stored_specifier what;
     struct overlay_kind kind;
-    uint32_t count = 0;
     size_t mark = wr_begin(&w, 1);
-    bool is_any = false;
     while (stored_specifier_next(&r, &what)) {
-        count++;
         if (!kind_find(s->settings.config, what.kind, &kind) && wr_len(&w) < 4 * 63) {
             wr_u32(&w, what.kind);
-            is_any = true;
         }
     }
     wr_end(&w, 1, mark);
-    if (!rd_ok(&r) || count > STORE_KINDS_CAP) {
-        return CONTENT_ERROR_INVALID_MESSAGE;
-    }
-    *info = is_any ? wr_slice(&w) : SLICE_EMPTY;
-    return is_any ? CONTENT_ERROR_UNKNOWN_KIND : 0;
+    *info = wr_slice(&w);
+    return CONTENT_ERROR_UNKNOWN_KIND;
 }
 
 static uint16_t answer_kind(struct answer *a, struct slice resource,
                             const struct stored_specifier *what)
 {
     struct overlay_kind kind;
-    bool is_known = kind_find(a->s->settings.config, what->kind, &kind);
-    CHECK(is_known);
+    if (!kind_find(a->s->settings.config, what->kind, &kind)) {
+        return CONTENT_ERROR_UNKNOWN_KIND;
+    }
     if (stored_specifier_check(what, wire_model(kind.data_model)) != ERR_OK) {
         return CONTENT_ERROR_INVALID_MESSAGE;
     }
@@ -287,16 +281,23 @@ static uint16_t answer_request(struct answer *a, struct slice body, struct slice
         req.resource.len != OVERLAY_RESOURCE_BYTES) {
         return CONTENT_ERROR_INVALID_MESSAGE;
     }
-    uint16_t error = list_unknown(a->s, req.specifiers, info);
+    uint16_t error = 0;
+    uint32_t count = 0;
     struct rd r = rd_init(req.specifiers);
     struct stored_specifier what;
     size_t mark = wr_begin(a->w, 4);
-    while (error == 0 && stored_specifier_next(&r, &what)) {
-        error = answer_kind(a, req.resource, &what);
+    while (count <= STORE_KINDS_CAP && stored_specifier_next(&r, &what)) {
+        uint16_t one = answer_kind(a, req.resource, &what);
+        error = error == 0 || one == CONTENT_ERROR_UNKNOWN_KIND ? one : error;
+        count++;
     }
     wr_end(a->w, 4, mark);
+    if (!rd_ok(&r) || count > STORE_KINDS_CAP) {
+        return CONTENT_ERROR_INVALID_MESSAGE;
+    }
     if (error != 0) {
-        return error;
+        return error == CONTENT_ERROR_UNKNOWN_KIND ? list_unknown(a->s, req.specifiers, info)
+                                                   : error;
     }
     return wr_ok(a->w) && !a->is_too_large ? 0 : CONTENT_ERROR_RESPONSE_TOO_LARGE; /* FT-10 */
 }

@@ -50,8 +50,19 @@ struct store_plan {
     uint32_t value;    /* reserved: value + 1 */
 };
 
+/* Requests that are expected, as far as each has got (store_ahead). */
+enum { STORE_INSIDE_AHEAD = 32, STORE_INSIDE_AHEAD_STEP = 6 };
+struct store_inside_ahead {
+    uint32_t tag;
+    uint32_t set;   /* + 1; 0: none */
+    uint32_t value; /* + 1 */
+};
+
 struct store {
     struct store_settings settings;
+    struct store_inside_ahead ahead[STORE_INSIDE_AHEAD]; /* a ring */
+    uint32_t ahead_first; /* all numbers count up; behind this one nothing is left to do */
+    uint32_t ahead_next;
     struct pool sets;
     struct pool values;
     struct pool certificates;
@@ -84,6 +95,11 @@ static inline bool store_inside_is_alive(const struct turn *t, const struct stor
 static inline struct slice store_inside_wire(const struct store *s, const struct store_value *v)
 {
     return slice_of(value_at(&s->heap, v->piece), v->len);
+}
+/* Sets and values that were found ahead may be gone. */
+static inline void store_inside_forget_ahead(struct store *s)
+{
+    s->ahead_first = s->ahead_next;
 }
 /* Puts `v` into the list of its set. */
 void store_inside_link(struct store *s, struct store_set *set, struct store_value *v);

@@ -98,6 +98,11 @@ bool link_next(struct turn *t, struct link_table *lt, struct link_event *event);
  * max_message_bytes), ERR_LIMIT (its queue is full: counted, the message is lost). */
 enum err link_send(struct turn *t, struct link_table *lt, handle link, struct slice head,
                    struct slice body) MUST_USE;
+/* Room for a message of `room` bytes or more (*cap: how much there is) in what the link gathers, to
+ * write it where it leaves from.  NULL: there is none, link_send will say why.  Nothing has been
+ * sent before link_commit, the next call about this link, says how long the message has become. */
+uint8_t *link_claim(struct turn *t, struct link_table *lt, handle link, size_t room, size_t *cap);
+void link_commit(struct turn *t, struct link_table *lt, handle link, size_t len);
 /* End of the turn: everything gathered leaves, many frames in one TLS record; then one ACK.  It may
  * find a link dead: take events afterwards, or with those of the next turn. */
 void link_flush(struct turn *t, struct link_table *lt);
