@@ -390,24 +390,27 @@ void fwd_wr_response_options(struct wr *w, struct slice options)
 void fwd_wr(struct wr *w, const struct fwd *h)
 {
     size_t longest = max_size(h->via_list.len, max_size(h->destination_list.len, h->options.len));
-    if (longest > UINT16_MAX) {
+    size_t lists = h->via_list.len + h->destination_list.len + h->options.len;
+    uint8_t *p = longest > UINT16_MAX ? NULL : wr_claim(w, FWD_FIXED_BYTES + lists);
+    if (p == NULL) {
         wr_fail(w);
+        return;
     }
-    wr_u32(w, FWD_TOKEN);
-    wr_u32(w, h->overlay);
-    wr_u16(w, h->configuration_sequence);
-    wr_u8(w, FWD_VERSION);
-    wr_u8(w, h->ttl);
-    wr_u32(w, h->fragment | FWD_FRAGMENT_ALWAYS);
-    wr_u32(w, h->length);
-    wr_u64(w, h->transaction_id);
-    wr_u32(w, h->max_response_length);
-    wr_u16(w, (uint16_t)h->via_list.len);
-    wr_u16(w, (uint16_t)h->destination_list.len);
-    wr_u16(w, (uint16_t)h->options.len);
-    wr_bytes(w, h->via_list);
-    wr_bytes(w, h->destination_list);
-    wr_bytes(w, h->options);
+    p = wr_at32(p, FWD_TOKEN);
+    p = wr_at32(p, h->overlay);
+    p = wr_at16(p, h->configuration_sequence);
+    *p++ = FWD_VERSION;
+    *p++ = h->ttl;
+    p = wr_at32(p, h->fragment | FWD_FRAGMENT_ALWAYS);
+    p = wr_at32(p, h->length);
+    p = wr_at64(p, h->transaction_id);
+    p = wr_at32(p, h->max_response_length);
+    p = wr_at16(p, (uint16_t)h->via_list.len);
+    p = wr_at16(p, (uint16_t)h->destination_list.len);
+    p = wr_at16(p, (uint16_t)h->options.len);
+    p = wr_at_bytes(p, h->via_list);
+    p = wr_at_bytes(p, h->destination_list);
+    (void)wr_at_bytes(p, h->options);
 }
 
 void fwd_put_length(uint8_t *message, uint32_t length)

@@ -37,10 +37,7 @@ static enum stored_model wire_model(enum overlay_data_model model)
 static void wr_value(const struct turn *t, const struct store *s, const struct store_value *v,
                      struct wr *w)
 {
-    struct slice wire = store_inside_wire(s, v);
-    wr_bytes(w, slice_sub(wire, 0, STORE_INSIDE_OFFSET_LIFETIME));
-    wr_u32(w, store_inside_remaining_s(t, v));
-    wr_bytes(w, slice_from(wire, STORE_INSIDE_OFFSET_PLACE));
+    stored_wr_aged(w, store_inside_wire(s, v), store_inside_remaining_s(t, v));
 }
 
 /* 7.4.3.2: the hash is over the value with its four length bytes, as they stand in the StoredData.

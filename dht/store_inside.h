@@ -6,8 +6,8 @@
 #include "dht/store.h"
 
 enum {
-    STORE_INSIDE_OFFSET_LIFETIME = 12, /* in StoredData: length, storage_time, lifetime, ... */
-    STORE_INSIDE_OFFSET_PLACE = 16,    /* ... then array index, or dictionary key */
+    /* In StoredData: length, storage_time, lifetime, then array index, or dictionary key. */
+    STORE_INSIDE_OFFSET_PLACE = 16,
     STORE_INSIDE_INFO_CAP = 1024,
 };
 

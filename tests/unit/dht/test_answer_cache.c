@@ -159,16 +159,17 @@ Test(inbox, lanes_caps_and_age)
     struct fwd h;
     uint8_t bytes[256];
     struct node_id from = {{9}};
+    static const struct route_decision here = {.verdict = ROUTE_LOCAL};
     struct inbox_item item;
     inbox_init(&in, &w->arena, 16); /* 12 for the second lane, 5 for the first */
     for (unsigned i = 0; i < 20; i++) {
         struct slice m = message_of(CONTENT_FETCH_REQ, bytes, sizeof(bytes), &h);
-        inbox_push(&w->turn, &in, m, &h, 1, &from);
+        inbox_push(&w->turn, &in, m, &h, &here, 1, &from);
     }
     cr_expect_eq(inbox_count(&in), 12);
     cr_expect_eq(metric_read(&w->metrics, METRIC_dht_drop_queue_full), 8);
     struct slice m = message_of(CONTENT_UPDATE_REQ, bytes, sizeof(bytes), &h);
-    inbox_push(&w->turn, &in, m, &h, 1, &from);
+    inbox_push(&w->turn, &in, m, &h, &here, 1, &from);
     cr_expect_eq(inbox_count(&in), 13, "the topology has room of its own");
     cr_assert(inbox_pop(&w->turn, &in, &item));
     cr_expect_eq(item.buf->len, m.len);
