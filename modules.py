@@ -424,4 +424,9 @@ BENCH_PROGRAMS = {
         lookup_records
         lookup_world
     '''),
+    'register': names('''
+        lookup_records
+        lookup_world
+        register
+    '''),
 }

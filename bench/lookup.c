@@ -2,7 +2,10 @@
 /* lookup.c - what it costs to look up a stored record, from the bytes of a FetchReq to those of the
  * FetchAns in the record that goes to TLS, beside the floor in the same run.
  *
- *     build/release/bench/lookup [--json] [--records N] [--repeats N] [--batch N]
+ *     build/release/bench/lookup [--json] [--records N] [--repeats N] [--batch N] [--scaling]
+ *
+ * With 1,000,000 records it also says what a stored registration takes, and holds the memory of the
+ * process against the printed budget.  --scaling: look-ups and Stores among 10^3 to 10^6 records.
  *
  * Repeats of all works are taken in turn; medians.  Every answer is checked, outside of what is
  * timed: a wrong or missing one makes the exit code 1. */
@@ -13,14 +16,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-enum { REPEATS_CAP = 64, ROUND = 64 * 1024, STORE_ROUND = 1 << 16 };
+enum { REPEATS_CAP = 64, ROUND = 64 * 1024, FULL = 1000000 };
 
 struct options {
     bool json;
     uint32_t records;
     uint32_t repeats;
     uint32_t batch;
+    bool scaling;
 };
 
 struct series {
@@ -94,6 +99,40 @@ static void print(const struct options *o, const char *work, double ns, double r
     printf(ratio > 0 ? "   %.2f x floor\n" : "\n", ratio);
 }
 
+/* Resident bytes of the process. */
+static uint64_t resident(void)
+{
+    unsigned long long size = 0;
+    unsigned long long pages = 0;
+    FILE *f = fopen("/proc/self/statm", "r");
+    bench_require(f != NULL && fscanf(f, "%llu %llu", &size, &pages) == 2, "/proc/self/statm");
+    (void)fclose(f);
+    return pages * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+static void say(const struct options *o, const char *work, const char *key, double value,
+                const char *more)
+{
+    printf(o->json ? "{\"work\": \"%s\", \"%s\": %.3f%s}\n" : "%-28s %s %.3f %s\n", work, key, value,
+           o->json ? "" : more);
+}
+
+enum { REGISTRATION_MUST = 700 };
+
+/* False: more than it may be. */
+static bool judge_memory(const struct options *o, const struct lookup_world *w, uint64_t before)
+{
+    double each = lookup_world_registration_bytes(o->records);
+    double ratio = (double)(resident() - before) / (double)w->budget_bytes;
+    say(o, "lookup/registration", "bytes", each, "beside its certificate (<= 700)");
+    say(o, "lookup/memory", "rss_to_budget", ratio, "(0.9 to 1.1)");
+    bool is_right = each <= REGISTRATION_MUST && ratio >= 0.9 && ratio <= 1.1;
+    if (!is_right) {
+        (void)fprintf(stderr, "lookup: memory is not what it must be\n");
+    }
+    return is_right;
+}
+
 static uint32_t number_of(const char *text)
 {
     char *end = NULL;
@@ -115,9 +154,12 @@ static void read_options(int argc, char **argv, struct options *o)
             o->repeats = number_of(argv[++i]);
         } else if (has_value && strcmp(argv[i], "--batch") == 0) {
             o->batch = number_of(argv[++i]);
+        } else if (strcmp(argv[i], "--scaling") == 0) {
+            o->scaling = true;
         } else {
             (void)fprintf(stderr,
-                          "usage: lookup [--json] [--records N] [--repeats N] [--batch N]\n");
+                          "usage: lookup [--json] [--records N] [--repeats N] [--batch N]"
+                          " [--scaling]\n");
             exit(2);
         }
     }
@@ -125,19 +167,20 @@ static void read_options(int argc, char **argv, struct options *o)
     bench_require(o->repeats <= REPEATS_CAP, "--repeats");
 }
 
-int main(int argc, char **argv)
+/* Everything at one size; false: a wrong answer, or too much memory. */
+static bool measure(const struct options *o)
 {
-    struct options o;
     struct series fetch = {0}, probe = {0}, copy = {0}, huge = {0};
     struct rng rng;
-    read_options(argc, argv, &o);
     rng_init(&rng, 5);
-    struct lookup_world *w = lookup_world_make(o.records);
-    struct lookup_floor *floor = lookup_floor_make(o.records, false);
-    struct lookup_floor *large = lookup_floor_make(o.records, true);
-    double store = (double)lookup_world_store(w, 0, o.records) / o.records;
-    for (uint32_t i = 0; i <= o.repeats && !w->is_wrong; i++) {
-        double ns[4] = {fetch_round(w, &rng, &o), lookup_floor_probe(floor, ROUND),
+    uint64_t before = resident();
+    struct lookup_world *w = lookup_world_make(o->records);
+    double store = (double)lookup_world_store(w, 0, o->records) / o->records;
+    bool fits = o->records < FULL || judge_memory(o, w, before);
+    struct lookup_floor *floor = lookup_floor_make(o->records, false);
+    struct lookup_floor *large = lookup_floor_make(o->records, true);
+    for (uint32_t i = 0; i <= o->repeats && !w->is_wrong; i++) {
+        double ns[4] = {fetch_round(w, &rng, o), lookup_floor_probe(floor, ROUND),
                         lookup_floor_copy(floor, ROUND),
                         lookup_floor_probe(large, ROUND) + 2 * lookup_floor_copy(large, ROUND)};
         if (i > 0) { /* the first one fills the caches */
@@ -147,19 +190,36 @@ int main(int argc, char **argv)
             note(&huge, ns[3]);
         }
     }
-    if (!w->is_wrong) {
+    bool is_right = !w->is_wrong;
+    if (is_right) {
         double below = median(&probe) + 2 * median(&copy);
         double ours = median(&fetch);
-        print(&o, "lookup/store", store, 0);
-        print(&o, "lookup/floor_probe", median(&probe), 0);
-        print(&o, "lookup/floor_copy", median(&copy), 0);
-        print(&o, "lookup/floor", below, 0);
-        print(&o, "lookup/floor_huge_pages", median(&huge), 0);
-        print(&o, "lookup/fetch", ours, ours / below);
+        print(o, "lookup/store", store, 0);
+        print(o, "lookup/floor_probe", median(&probe), 0);
+        print(o, "lookup/floor_copy", median(&copy), 0);
+        print(o, "lookup/floor", below, 0);
+        print(o, "lookup/floor_huge_pages", median(&huge), 0);
+        print(o, "lookup/fetch", ours, ours / below);
     }
-    bool is_right = !w->is_wrong;
     lookup_floor_free(floor);
     lookup_floor_free(large);
     lookup_world_free(w);
+    return is_right && fits;
+}
+
+int main(int argc, char **argv)
+{
+    struct options o;
+    read_options(argc, argv, &o);
+    bool is_right = true;
+    if (!o.scaling) {
+        return measure(&o) ? 0 : 1;
+    }
+    for (o.records = 1000; o.records <= FULL; o.records *= 10) {
+        if (!o.json) {
+            printf("%u records\n", o.records);
+        }
+        is_right = measure(&o) && is_right;
+    }
     return is_right ? 0 : 1;
 }

@@ -31,6 +31,17 @@ static void null_sha256(struct slice bytes, uint8_t out[CRYPTO_SHA256_BYTES])
     memcpy(out + 16, out, 16);
 }
 
+static void null_md5(struct slice bytes, uint8_t out[CRYPTO_MD5_BYTES])
+{
+    hash_128(bytes, 3, out);
+}
+
+static void null_hmac_sha256(struct slice key, struct slice bytes, uint8_t out[CRYPTO_SHA256_BYTES])
+{
+    hash_128(bytes, hash_64(key, 4), out);
+    memcpy(out + 16, out, 16);
+}
+
 static void null_random(const struct crypto *self, void *out, size_t len)
 {
     rng_fill(self->state, out, len);
@@ -92,6 +103,8 @@ void lookup_crypto_init(struct crypto *c, struct rng *rng)
 {
     *c = (struct crypto){.sha1 = null_sha1,
                          .sha256 = null_sha256,
+                         .md5 = null_md5,
+                         .hmac_sha256 = null_hmac_sha256,
                          .random = null_random,
                          .sign = null_sign,
                          .key_algorithm = null_algorithm,

@@ -4,12 +4,14 @@
 
 #include "codec/frame.h"
 #include "core/os/mem.h"
+#include "dht/store.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
-enum { PIECES = 64, BUFFERS = 4096, OUTBOX = 4096, CONN = 1, HEAP_OF_RECORD = 256 + 512 };
+enum { PIECES = 64, BUFFERS = 4096, OUTBOX = 4096, CONN = 1, HEAP_OF_CERTIFICATE = 512 };
+enum { HEAP_OF_RECORD = 256 + HEAP_OF_CERTIFICATE }; /* pieces of the heap */
 
 /* What the link has sealed in this turn; the bytes stay where the link keeps them until the ACK. */
 struct tls {
@@ -139,10 +141,26 @@ static void set_limits(struct limits *l, uint32_t records)
     l->stored_values = cap;
     l->stored_certificates = records + 64;
     l->stored_bytes = (uint32_t)min_u64((uint64_t)cap * HEAP_OF_RECORD + 65536, UINT32_MAX);
+    l->msgbuf_small = BUFFERS;
+    l->msgbuf_large = BUFFERS / 8;
+    l->outbox = OUTBOX;
     l->judged_per_turn = 0;
     /* What signatures would cost is not what is measured. */
     l->verify_us_per_turn = UINT32_MAX;
     l->verify_us_idle = UINT32_MAX;
+}
+
+struct overlay_config lookup_world_config(void)
+{
+    return (struct overlay_config){.name = LOOKUP_OVERLAY,
+                                   .sequence = 7,
+                                   .node_id_length = 16,
+                                   .initial_ttl = 30,
+                                   .max_message_bytes = 5000,
+                                   .reliability_timer_ms = 3000,
+                                   .chord_update_interval_s = 600,
+                                   .chord_ping_interval_s = 3600,
+                                   .replica_min_hosts = 2};
 }
 
 static struct overlay_settings settings_of(struct inside *in)
@@ -154,15 +172,7 @@ static struct overlay_settings settings_of(struct inside *in)
                                  .siblings = {in->self.ident.node_id},
                                  .found_ring = OVERLAY_FOUND_NOW,
                                  .storage_ack = OVERLAY_ACK_REPLICA};
-    s.config = (struct overlay_config){.name = LOOKUP_OVERLAY,
-                                       .sequence = 7,
-                                       .node_id_length = 16,
-                                       .initial_ttl = 30,
-                                       .max_message_bytes = 5000,
-                                       .reliability_timer_ms = 3000,
-                                       .chord_update_interval_s = 600,
-                                       .chord_ping_interval_s = 3600,
-                                       .replica_min_hosts = 2};
+    s.config = lookup_world_config();
     return s;
 }
 
@@ -214,6 +224,36 @@ static void connect_neighbour(struct inside *in)
     in->tls.count = 0; /* what we have to say of ourselves to a new neighbour */
 }
 
+/* The lines of the budget that a world has: core, link and dht; no connections, no SIP. */
+static uint64_t budget_of(const struct limits *l)
+{
+    struct limits_line lines[64];
+    size_t count = 0;
+    uint64_t sum = 0;
+    (void)limits_budget(l, lines, ARRAY_COUNT(lines), &count);
+    CHECK(count <= ARRAY_COUNT(lines));
+    bool is_dht = false;
+    for (size_t i = 0; i < count; i++) {
+        const char *name = lines[i].name;
+        is_dht = (is_dht || strcmp(name, "ring_nodes") == 0) && strncmp(name, "sip_", 4) != 0;
+        bool is_ours = is_dht || strncmp(name, "msgbuf_", 7) == 0 || strcmp(name, "outbox") == 0;
+        sum += is_ours ? lines[i].bytes : 0;
+    }
+    return sum;
+}
+
+double lookup_world_registration_bytes(uint32_t records)
+{
+    struct store_settings s[2];
+    for (uint32_t i = 0; i < 2; i++) { /* twice as many, so that each index grows by a step */
+        uint32_t n = records << i;
+        s[i] = (struct store_settings){
+            .sets = n, .values = n, .certificates = n, .bytes = n * (uint32_t)HEAP_OF_RECORD};
+    }
+    double grown = (double)(store_bytes(&s[1]) - store_bytes(&s[0]));
+    return grown / records - HEAP_OF_CERTIFICATE;
+}
+
 struct lookup_world *lookup_world_make(uint32_t records)
 {
     struct inside *in = calloc(1, sizeof(*in));
@@ -245,8 +285,8 @@ struct lookup_world *lookup_world_make(uint32_t records)
                                .retained_bytes = 1 << 20};
     size_t buffers = (size_t)BUFFERS * (MSGBUF_HEADROOM + MSGBUF_SMALL_BYTES + 64) +
                      (size_t)BUFFERS / 8 * (MSGBUF_HEADROOM + MSGBUF_LARGE_BYTES + 64);
-    w->arena_bytes = overlay_bytes(&s);
-    size_t bytes = w->arena_bytes + link_table_bytes(&ls) + buffers + io_outbox_bytes(OUTBOX);
+    w->budget_bytes = budget_of(&w->limits);
+    size_t bytes = overlay_bytes(&s) + link_table_bytes(&ls) + buffers + io_outbox_bytes(OUTBOX);
     enum err e = mem_open(&in->mem, bytes + 65536, false);
     CHECK(e == ERR_OK);
     struct arena *arena = &in->mem.arena;

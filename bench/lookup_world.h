@@ -28,7 +28,7 @@ struct lookup_world {
     struct node_id neighbour;
     struct rl_params params;
     struct limits limits;
-    uint64_t arena_bytes; /* of the overlay */
+    uint64_t budget_bytes; /* what limits.def says that it takes */
     /* requests of the turn that is being made */
     struct lookup_request requests[LOOKUP_BATCH_CAP];
     uint32_t request_count;
@@ -36,6 +36,9 @@ struct lookup_world {
     uint32_t answers_wrong;
     bool is_wrong; /* an answer was, or one was missing: said on stderr */
 };
+
+/* The overlay that all benchmarks of this kind have. */
+struct overlay_config lookup_world_config(void);
 
 /* Room for `records` registrations, each with a certificate of its own. */
 struct lookup_world *lookup_world_make(uint32_t records);
@@ -51,6 +54,10 @@ void lookup_world_prepare(struct lookup_world *w, const uint32_t *numbers, uint3
 __attribute__((noinline)) void lookup_world_run(struct lookup_world *w);
 /* Looks at the answers (each must hold the right value) and acknowledges them. */
 void lookup_world_check(struct lookup_world *w);
+
+/* Bytes that one more registration takes in the real structures, beside its certificate: set, value,
+ * signer, their places in pools and indices, the piece of the heap and what manages it. */
+double lookup_world_registration_bytes(uint32_t records);
 
 /* CPU time of this thread in ns. */
 uint64_t lookup_world_cpu_ns(void);
