@@ -422,6 +422,7 @@ BENCH_PROGRAMS = {
         lookup
         lookup_floor
         lookup_records
+        lookup_tcp
         lookup_world
     '''),
     'register': names('''

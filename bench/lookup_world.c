@@ -13,11 +13,15 @@
 enum { PIECES = 64, BUFFERS = 4096, OUTBOX = 4096, CONN = 1, HEAP_OF_CERTIFICATE = 512 };
 enum { HEAP_OF_RECORD = 256 + HEAP_OF_CERTIFICATE }; /* pieces of the heap */
 
-/* What the link has sealed in this turn; the bytes stay where the link keeps them until the ACK. */
+/* One connection.  What its link has sealed in this turn; the bytes stay where the link keeps them
+ * until the ACK, or are pulled at once where the world is piped. */
 struct tls {
+    const struct lookup_world *world;
+    struct slice certificate; /* of the other end */
     struct slice in;
     struct slice out[PIECES];
     uint32_t count;
+    size_t at; /* in the first, pulled so far */
 };
 
 struct inside {
@@ -34,7 +38,8 @@ struct inside {
     struct lookup_person self;
     struct lookup_person neighbour;
     struct lookup_person clients[LOOKUP_CLIENTS];
-    struct tls tls;
+    struct tls tls[1 + LOOKUP_CLIENTS]; /* the neighbour, then clients that connect themselves */
+    uint32_t opened;
 };
 
 static struct inside *inside_of(struct lookup_world *w)
@@ -51,13 +56,16 @@ uint64_t lookup_world_cpu_ns(void)
 
 /* ---- in place of TLS ---- */
 
-static struct tls *only; /* one world at a time has a connection */
-static struct slice only_peer;
-
 static struct tls *plain_open(void *context, enum tls_role role)
 {
+    struct inside *in = context;
     (void)role;
-    return context;
+    CHECK(in->opened < ARRAY_COUNT(in->tls));
+    const struct lookup_person *who =
+        in->opened == 0 ? &in->neighbour : &in->clients[in->opened - 1];
+    struct tls *tls = &in->tls[in->opened++];
+    *tls = (struct tls){.world = &in->w, .certificate = who->ident.certificate};
+    return tls;
 }
 
 static void plain_close(struct tls *tls)
@@ -97,14 +105,23 @@ static enum err plain_write(struct tls *tls, struct slice plaintext)
 
 static size_t plain_pull(struct tls *tls, uint8_t *out, size_t cap)
 {
-    (void)tls, (void)out, (void)cap;
-    return 0;
+    if (!tls->world->is_piped || tls->count == 0) {
+        return 0;
+    }
+    CHECK(tls->count == 1); /* each is pulled before the next is sealed */
+    struct slice rest = slice_sub(slice_from(tls->out[0], tls->at), 0, cap);
+    memcpy(out, rest.data, rest.len);
+    tls->at += rest.len;
+    if (tls->at == tls->out[0].len) {
+        tls->count = 0;
+        tls->at = 0;
+    }
+    return rest.len;
 }
 
 static size_t plain_peer_chain(struct tls *tls, struct slice chain[TLS_CHAIN_CAP])
 {
-    (void)tls;
-    chain[0] = only_peer;
+    chain[0] = tls->certificate;
     return 1;
 }
 
@@ -182,7 +199,7 @@ static void pump(struct lookup_world *w)
     struct link_event le;
     struct overlay_event oe;
     while (link_next(&w->turn, w->links, &le)) {
-        if (le.kind == LINK_UP) {
+        if (le.kind == LINK_UP && w->link == 0) {
             w->link = le.link;
         }
         overlay_on_link(&w->turn, w->overlay, &le);
@@ -212,8 +229,6 @@ static void connect_neighbour(struct inside *in)
     static uint8_t nothing[1];
     handle link = 0;
     struct address remote = {.family = 4, .port = 6084, .ip = {127, 0, 0, 1}};
-    only_peer = in->neighbour.ident.certificate;
-    only = &in->tls;
     handle conn = handle_make(HANDLE_CONN, 1, CONN);
     enum err e = link_on_accepted(&in->w.turn, in->w.links, conn, &remote, &link);
     CHECK(e == ERR_OK);
@@ -221,7 +236,7 @@ static void connect_neighbour(struct inside *in)
     pump(&in->w);
     CHECK(in->w.link != 0);
     end_turn(in);
-    in->tls.count = 0; /* what we have to say of ourselves to a new neighbour */
+    in->tls[0].count = 0; /* what we have to say of ourselves to a new neighbour */
 }
 
 /* The lines of the budget that a world has: core, link and dht; no connections, no SIP. */
@@ -273,12 +288,12 @@ struct lookup_world *lookup_world_make(uint32_t records)
         (struct crypto_trust){.overlay_name = slice_text(LOOKUP_OVERLAY), .node_id_length = 16};
     struct overlay_settings s = settings_of(in);
     struct link_settings ls = {.tls = &plain,
-                               .tls_context = &in->tls,
+                               .tls_context = in,
                                .trust = &in->trust,
                                .self = in->self.ident.node_id,
                                .max_message_bytes = s.config.max_message_bytes,
-                               .links = 16,
-                               .handshaking = 8,
+                               .links = 2 * LOOKUP_CLIENTS,
+                               .handshaking = 2 * LOOKUP_CLIENTS,
                                .handshake_timeout_us = 5000000,
                                .retain_us = 8000000,
                                .queue_bytes = 1 << 20,
@@ -368,7 +383,7 @@ void lookup_world_run(struct lookup_world *w)
 /* Goes through the frames of the turn; the number of data frames, and the last one's sequence. */
 static uint32_t look(struct lookup_world *w, bool is_store, uint32_t *last)
 {
-    struct tls *tls = &inside_of(w)->tls;
+    struct tls *tls = &inside_of(w)->tls[0];
     uint32_t seen = 0;
     for (uint32_t i = 0; i < tls->count; i++) {
         struct frame f;
@@ -436,4 +451,53 @@ uint64_t lookup_world_store(struct lookup_world *w, uint32_t first, uint32_t cou
         w->turn.now_us += 1000;
     }
     return spent;
+}
+
+/* ---- over connections ---- */
+
+handle lookup_world_accept(struct lookup_world *w, uint32_t index)
+{
+    struct address remote = {.family = 4, .port = (uint16_t)(7000 + index), .ip = {127, 0, 0, 1}};
+    handle link = 0;
+    w->is_piped = true;
+    enum err e = link_on_accepted(&w->turn, w->links, handle_make(HANDLE_CONN, 1, CONN + 1 + index),
+                                  &remote, &link);
+    CHECK(e == ERR_OK);
+    return link;
+}
+
+const struct lookup_person *lookup_world_client(struct lookup_world *w, uint32_t index)
+{
+    return &inside_of(w)->clients[index % LOOKUP_CLIENTS];
+}
+
+uint32_t lookup_world_turn(struct lookup_world *w, handle link, uint8_t *data, size_t len,
+                           struct msgbuf **out, uint32_t cap)
+{
+    struct inside *in = inside_of(w);
+    uint32_t count = 0;
+    w->turn.now_us++;
+    link_on_stream(&w->turn, w->links, link, data, len);
+    pump(w);
+    while (overlay_work(&w->turn, w->overlay)) {
+        pump(w);
+    }
+    pump(w);
+    link_flush(&w->turn, w->links);
+    for (uint32_t i = 0; i < in->outbox.count; i++) {
+        if (in->outbox.ops[i].kind == IO_OP_SEND) {
+            CHECK(count < cap);
+            out[count++] = in->outbox.ops[i].buf;
+        }
+    }
+    io_outbox_clear(&in->outbox);
+    return count;
+}
+
+void lookup_world_sent(struct lookup_world *w, handle link, struct msgbuf **out, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        link_on_sent(&w->turn, w->links, link, out[i]->len);
+        msgbuf_release(w->turn.buffers, out[i]);
+    }
 }

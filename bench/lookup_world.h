@@ -34,6 +34,7 @@ struct lookup_world {
     uint32_t request_count;
     uint64_t next_transaction;
     uint32_t answers_wrong;
+    bool is_piped; /* what links seal leaves as bytes (lookup_world_turn) */
     bool is_wrong; /* an answer was, or one was missing: said on stderr */
 };
 
@@ -55,8 +56,17 @@ __attribute__((noinline)) void lookup_world_run(struct lookup_world *w);
 /* Looks at the answers (each must hold the right value) and acknowledges them. */
 void lookup_world_check(struct lookup_world *w);
 
-/* Bytes that one more registration takes in the real structures, beside its certificate: set, value,
- * signer, their places in pools and indices, the piece of the heap and what manages it. */
+/* The same over connections that somebody else reads and writes: an accepted one, of client
+ * `index`; a turn with its bytes, which gives the buffers that are to be written to it; and that
+ * they were. */
+handle lookup_world_accept(struct lookup_world *w, uint32_t index);
+const struct lookup_person *lookup_world_client(struct lookup_world *w, uint32_t index);
+uint32_t lookup_world_turn(struct lookup_world *w, handle link, uint8_t *data, size_t len,
+                           struct msgbuf **out, uint32_t cap);
+void lookup_world_sent(struct lookup_world *w, handle link, struct msgbuf **out, uint32_t count);
+
+/* Bytes that one more registration takes in the real structures, beside its certificate: set,
+ * value, signer, their places in pools and indices, the piece of the heap and what manages it. */
 double lookup_world_registration_bytes(uint32_t records);
 
 /* CPU time of this thread in ns. */

@@ -4,7 +4,7 @@
  *     build/release/bench/register [--json] [--up-to N]
  *
  * A node alone in its ring, from the datagram to the 200: challenge, digest, registrar, a Store of
- * the registration into its own overlay, answer.  Cryptography costs nothing (lookup_records).  Each
+ * the registration into its own overlay, answer.  Cryptography costs nothing (lookup_records). Each
  * phone registers once, then some of them, at random, refresh; both requests of a registration (the
  * one that is challenged and the one that is answered) count as one operation.  Exit code 1 when an
  * answer is not what it has to be. */

@@ -204,8 +204,8 @@ static bool open_message(struct turn *t, struct overlay *o, const struct inbox_i
 {
     struct slice rest;
     const struct inbox_kept *kept = inbox_kept_of(item);
-    bool is_placed = kept != NULL && (!kept->to_resource ||
-                                      chord_table_is_responsible(&o->table, kept->resource));
+    bool is_placed = kept != NULL &&
+                     (!kept->to_resource || chord_table_is_responsible(&o->table, kept->resource));
     if (!is_placed) {
         if (!place_anew(t, o, item, &out->own)) {
             return false;

@@ -48,7 +48,8 @@ static void push_bytes(struct fixture *f, uint16_t code, uint32_t link, uint16_t
     payload[1] = (uint8_t)code;
     struct fwd h = {
         .fragment = FWD_FRAGMENT_WHOLE, .via_count = vias, .payload = slice_of(payload, len)};
-    inbox_push(&f->turn, &f->inbox, h.payload, &h, &here, handle_make(HANDLE_LINK, 1, link), &nobody);
+    inbox_push(&f->turn, &f->inbox, h.payload, &h, &here, handle_make(HANDLE_LINK, 1, link),
+               &nobody);
 }
 
 static void push(struct fixture *f, uint16_t code, uint32_t link)
