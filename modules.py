@@ -409,10 +409,13 @@ BENCHMARKS = names('''
     bench_content
     bench_frame
     bench_fwd
+    bench_lookup
     bench_memcpy
     bench_sample
     bench_secblock
     bench_stored
+    lookup_records
+    lookup_world
 ''')
 
 # Benchmarks with a main of their own, from these files of bench/: build/release/bench/NAME.  Each

@@ -75,6 +75,7 @@ uint64_t bench_alloc_count(void);
 extern const struct bench bench_content_list[];
 extern const struct bench bench_frame_list[];
 extern const struct bench bench_fwd_list[];
+extern const struct bench bench_lookup_list[];
 extern const struct bench bench_memcpy_list[];
 extern const struct bench bench_secblock_list[];
 extern const struct bench bench_stored_list[];

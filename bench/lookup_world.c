@@ -412,6 +412,14 @@ static uint32_t look(struct lookup_world *w, bool is_store, uint32_t *last)
     return seen;
 }
 
+static void acknowledge(struct lookup_world *w, uint32_t last)
+{
+    uint8_t ack[FRAME_ACK_BYTES];
+    frame_put_ack(ack, last, UINT32_MAX);
+    link_on_stream(&w->turn, w->links, w->link, ack, sizeof(ack));
+    end_turn(inside_of(w));
+}
+
 static void check(struct lookup_world *w, bool is_store)
 {
     uint32_t last = 0;
@@ -420,10 +428,24 @@ static void check(struct lookup_world *w, bool is_store)
     if (look(w, is_store, &last) != w->request_count) {
         complain(w, "an answer is missing");
     }
-    uint8_t ack[FRAME_ACK_BYTES];
-    frame_put_ack(ack, last, UINT32_MAX);
-    link_on_stream(&w->turn, w->links, w->link, ack, sizeof(ack));
-    end_turn(inside_of(w));
+    acknowledge(w, last);
+}
+
+uint64_t lookup_world_forget(struct lookup_world *w)
+{
+    struct tls *tls = &inside_of(w)->tls[0];
+    struct link_info info;
+    uint32_t index = 0;
+    uint64_t bytes = 0;
+    link_flush(&w->turn, w->links);
+    for (uint32_t i = 0; i < tls->count; i++) {
+        bytes += tls->out[i].len;
+    }
+    tls->count = 0;
+    bool is_there = link_walk(w->links, &index, &info);
+    CHECK(is_there);
+    acknowledge(w, (uint32_t)info.messages_out - 1); /* they are numbered from 0 */
+    return bytes;
 }
 
 void lookup_world_check(struct lookup_world *w)

@@ -55,6 +55,8 @@ void lookup_world_prepare(struct lookup_world *w, const uint32_t *numbers, uint3
 __attribute__((noinline)) void lookup_world_run(struct lookup_world *w);
 /* Looks at the answers (each must hold the right value) and acknowledges them. */
 void lookup_world_check(struct lookup_world *w);
+/* The same without looking: how many bytes have left. */
+uint64_t lookup_world_forget(struct lookup_world *w);
 
 /* The same over connections that somebody else reads and writes: an accepted one, of client
  * `index`; a turn with its bytes, which gives the buffers that are to be written to it; and that

@@ -358,12 +358,31 @@ void fwd_wr_option(struct wr *w, uint8_t type, uint8_t flags, struct slice value
     wr_opaque16(w, value);
 }
 
+/* Usually all entries are nodes, and those have one length. */
+static bool reverse_nodes(uint8_t *out, struct slice list)
+{
+    enum { ENTRY = 2 + IDS_NODE_MIN };
+    if (list.len % ENTRY != 0) {
+        return false;
+    }
+    for (size_t at = 0; at < list.len; at += ENTRY) {
+        if (list.data[at] != FWD_DESTINATION_NODE || list.data[at + 1] != IDS_NODE_MIN) {
+            return false;
+        }
+        memcpy(out + list.len - at - ENTRY, list.data + at, ENTRY);
+    }
+    return true;
+}
+
 void fwd_wr_reversed(struct wr *w, const struct rl_params *p, struct slice list)
 {
     uint8_t *out = wr_claim(w, list.len);
     struct rd r = rd_init(list);
     struct fwd_destination d;
     size_t left = list.len;
+    if (out != NULL && p->node_id_length == IDS_NODE_MIN && reverse_nodes(out, list)) {
+        return;
+    }
     while (out != NULL && fwd_next(&r, p, &d)) {
         left -= d.wire.len;
         memcpy(out + left, d.wire.data, d.wire.len);

@@ -45,7 +45,7 @@ static uint32_t tag_of(const struct store *s, const uint8_t *resource, uint32_t 
 {
     struct store_inside_key key = {.kind = kind};
     memcpy(key.resource, resource, sizeof(key.resource));
-    return tags_hash(&s->by_key, slice_of(&key, sizeof(key)));
+    return store_inside_tag(s, &key);
 }
 
 /* certificates */

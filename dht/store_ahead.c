@@ -84,6 +84,8 @@ void store_ahead(struct store *s, struct slice payload)
     uint32_t tag = tags_hash(&s->by_key, slice_of(&key, sizeof(key)));
     uint32_t number = s->ahead_next++;
     s->ahead[number % STORE_INSIDE_AHEAD] = (struct store_inside_ahead){.tag = tag};
+    s->hashed[key.resource[0] % STORE_INSIDE_HASHED] =
+        (struct store_inside_hashed){.key = key, .tag = tag, .is_used = true};
     tags_prefetch(&s->by_key, tag);
     advance(s, number, s->ahead_next);
 }

@@ -302,7 +302,8 @@ static uint16_t answer_request(struct answer *a, struct slice body, struct slice
 uint16_t store_fetch(struct turn *t, struct store *s, struct slice body, struct wr *w,
                      struct store_certificates *certificates, struct slice *info)
 {
-    *certificates = (struct store_certificates){0};
+    certificates->count = 0; /* the array behind it need not be zeroed */
+    certificates->bytes = 0;
     struct answer a = {.t = t, .s = s, .w = w, .certificates = certificates};
     return answer_request(&a, body, info);
 }

@@ -57,12 +57,20 @@ struct store_inside_ahead {
     uint32_t set;   /* + 1; 0: none */
     uint32_t value; /* + 1 */
 };
+/* Tags of keys that were hashed a moment ago, by the first byte of the Resource-ID. */
+enum { STORE_INSIDE_HASHED = 128 };
+struct store_inside_hashed {
+    struct store_inside_key key;
+    uint32_t tag;
+    bool is_used;
+};
 
 struct store {
     struct store_settings settings;
     struct store_inside_ahead ahead[STORE_INSIDE_AHEAD]; /* a ring */
     uint32_t ahead_first; /* all numbers count up; behind this one nothing is left to do */
     uint32_t ahead_next;
+    struct store_inside_hashed hashed[STORE_INSIDE_HASHED];
     struct pool sets;
     struct pool values;
     struct pool certificates;
@@ -100,6 +108,14 @@ static inline struct slice store_inside_wire(const struct store *s, const struct
 static inline void store_inside_forget_ahead(struct store *s)
 {
     s->ahead_first = s->ahead_next;
+}
+/* The tag of a set's key. */
+static inline uint32_t store_inside_tag(const struct store *s, const struct store_inside_key *key)
+{
+    const struct store_inside_hashed *h = &s->hashed[key->resource[0] % STORE_INSIDE_HASHED];
+    return h->is_used && memcmp(&h->key, key, sizeof(*key)) == 0
+               ? h->tag
+               : tags_hash(&s->by_key, slice_of(key, sizeof(*key)));
 }
 /* Puts `v` into the list of its set. */
 void store_inside_link(struct store *s, struct store_set *set, struct store_value *v);
