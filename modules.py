@@ -54,6 +54,7 @@ MODULES = {
         sip_lex
         sip_msg
         sip_parser
+        sip_scan
         sip_uri
         sip_write
         stored
@@ -61,17 +62,25 @@ MODULES = {
         stun_wr
     '''),
     'link': names('''
+        announced
         crypto_boring
         crypto_issue
+        crypto_keys_boring
         crypto_names_boring
+        dtls
         frame_io
         link
+        link_life
         link_table
         local
         peer_auth
+        rtt
+        sr
+        sr_window
         stream_tls
         stun_auth
         tls_boring
+        tls_boring_datagram
         tls_pump
         trunk
     '''),
@@ -87,6 +96,7 @@ MODULES = {
         chord_stabilize
         chord_table
         config_update
+        cut
         frag
         frag_hold
         inbox
@@ -144,10 +154,12 @@ MODULES = {
     'sim': names('''
         checker
         crypto_fake
+        narrow
         net
         queue
         scenario
         tls_fake
+        tls_fake_datagram
         workload
         world
         world_limits
@@ -155,14 +167,17 @@ MODULES = {
     'core/os': names('''
         driver
         epoll
+        gso
         host
         mailbox
         mem
+        mmsg
         shard
         shard_turn
         sock
         stranger
         tcp
+        train
         udp
         uring
     '''),
@@ -184,6 +199,7 @@ MODULES = {
         cmd_demo
         cmd_encode
         cmd_fetch
+        cmd_load
         cmd_ping
         cmd_resolve
         cmd_run
@@ -201,6 +217,21 @@ MODULES = {
         files
         jot
         keystore
+        load
+        load_cpu
+        load_digest
+        load_forward
+        load_histogram
+        load_message
+        load_ops
+        load_overlay
+        load_phone
+        load_record
+        load_report
+        load_schedule
+        load_sip
+        load_target
+        load_trunk
         lookup
         main
         options
@@ -233,7 +264,9 @@ UNIT_TESTS = {
         test_wheel
     '''),
     'tests/unit/core/os': names('''
+        test_mailbox
         test_shard
+        test_udp
     '''),
     'tests/unit/codec': names('''
         test_content
@@ -250,6 +283,7 @@ UNIT_TESTS = {
         test_sip_lex
         test_sip_msg
         test_sip_parser
+        test_sip_scan
         test_sip_uri
         test_sip_write
         test_stored
@@ -257,12 +291,15 @@ UNIT_TESTS = {
     '''),
     'tests/unit/link': names('''
         test_crypto_boring
+        test_dtls
         test_frame_io
         test_link
         test_link_table
+        test_sr
         test_stream_tls
         test_stun_auth
         test_tls_boring
+        test_tls_boring_datagram
         test_trunk
     '''),
     'tests/unit/dht': names('''
@@ -282,6 +319,7 @@ UNIT_TESTS = {
         test_store
         test_store_client
         test_topo
+        test_upkeep
         test_value
         test_verified
     '''),
@@ -297,11 +335,14 @@ UNIT_TESTS = {
         test_overlay_doc_accept
     '''),
     'tests/unit/sim': names('''
+        test_narrow
     '''),
     'tests/unit/cmd': names('''
         test_batch
         test_ca
         test_config
+        test_load
+        test_load_target
         test_wire_line
         test_wire_sip
     '''),
@@ -320,6 +361,7 @@ WIDE_TESTS = {
     'tests/model': names('''
         test_frag_model
         test_made
+        test_sr_model
         test_store_model
     '''),
     'tests/scenario': names('''
@@ -366,10 +408,13 @@ SCRIPT_TESTS = {
         baresip
         calls
         command_line
+        container
+        datagram_dissect
         decode
         demo
         hostile
         kill
+        load
         locks
         stun_dissect
         trunk_dissect
@@ -386,6 +431,7 @@ FUZZ_TARGETS = names('''
     fuzz_body_storage
     fuzz_body_topology
     fuzz_certificate
+    fuzz_datagram
     fuzz_frag
     fuzz_frame
     fuzz_fwd
@@ -407,12 +453,16 @@ BENCHMARKS = names('''
     bench
     bench_alloc
     bench_content
+    bench_core
     bench_frame
     bench_fwd
     bench_lookup
     bench_memcpy
+    bench_route
     bench_sample
     bench_secblock
+    bench_sip
+    bench_sr
     bench_stored
     lookup_records
     lookup_world
@@ -421,6 +471,28 @@ BENCHMARKS = names('''
 # Benchmarks with a main of their own, from these files of bench/: build/release/bench/NAME.  Each
 # links all layers, as far as it uses them, and the allocator of the product.
 BENCH_PROGRAMS = {
+    'cluster': names('''
+        cluster
+        ring
+    '''),
+    'floor_memory': names('''
+        floor_memory
+        floor_run
+    '''),
+    'floor_tcp': names('''
+        floor_run
+        floor_tcp
+    '''),
+    'floor_tls': names('''
+        floor_run
+        floor_tls_boring
+    '''),
+    'floor_udp': names('''
+        floor_run
+        floor_udp
+        floor_udp_mmsg
+        floor_udp_uring
+    '''),
     'lookup': names('''
         lookup
         lookup_floor
@@ -432,5 +504,28 @@ BENCH_PROGRAMS = {
         lookup_records
         lookup_world
         register
+    '''),
+    'rival_sip': names('''
+        floor_run
+        rival_sip
+    '''),
+    'saturate': names('''
+        ring
+        saturate
+    '''),
+    'signed': names('''
+        bare_boring
+        ring
+        signed
+    '''),
+    'transit': names('''
+        transit
+        transit_alloc
+        transit_floor_boring
+        transit_inside
+        transit_live
+        transit_memory
+        transit_node
+        transit_peer
     '''),
 }

@@ -73,11 +73,15 @@ uint64_t bench_alloc_count(void);
 
 /* The works of each file; the last has no name. */
 extern const struct bench bench_content_list[];
+extern const struct bench bench_core_list[];
 extern const struct bench bench_frame_list[];
 extern const struct bench bench_fwd_list[];
 extern const struct bench bench_lookup_list[];
 extern const struct bench bench_memcpy_list[];
+extern const struct bench bench_route_list[];
 extern const struct bench bench_secblock_list[];
+extern const struct bench bench_sip_list[];
+extern const struct bench bench_sr_list[];
 extern const struct bench bench_stored_list[];
 
 #ifdef __cplusplus

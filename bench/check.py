@@ -32,6 +32,22 @@ WORKS = [
     Work('secblock/signature_input', 'gather what a signature is over', FLOOR, None),
     Work('frame/scan', 'find a frame of 500 bytes in a stream', FLOOR, None),
     Work('frame/window', 'note a sequence number for its ACK', FLOOR, None),
+    Work('sr/send', 'window, timers and ACK of a datagram, sender', FLOOR, None),
+    Work('sr/receive', 'filter and ACK of a datagram, receiver', FLOOR, None),
+    Work('route/decide', 'next hop among 64 peers', FLOOR, None),
+    Work('table/find', 'find a key of 16 bytes', FLOOR, None),
+    Work('table/churn', 'remove and insert a key', FLOOR, None),
+    Work('pool/cycle', 'release, acquire, find by handle', FLOOR, None),
+    Work('msgbuf/cycle', 'a buffer, 500 bytes into it, back', FLOOR, None),
+    Work('wheel/rearm', 'put a timer off', FLOOR, None),
+    Work('wheel/expire', 'arm a timer, let it fire', FLOOR, None),
+    Work('spsc/cycle', 'an item of 64 bytes into a ring and out', FLOOR, None),
+    Work('rng/next', 'a random number', FLOOR, None),
+    Work('bucket/take', 'ask a token bucket', FLOOR, None),
+    Work('sip/index', 'index an INVITE of 833 bytes', FLOOR, None),
+    Work('sip/check', 'index and judge it', FLOOR, None),
+    Work('digest/md5', 'credentials of a REGISTER, MD5', FLOOR, None),
+    Work('digest/sha256', 'the same, SHA-256', FLOOR, None),
 ]
 
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// gbench.cc - hands the works of bench.h to Google Benchmark.  The only C++ of the project.
+// gbench.cc - hands the works of bench.h to Google Benchmark.  The only C++ of the build.
 #include "bench/bench.h"
 
 #include <benchmark/benchmark.h>

@@ -146,13 +146,17 @@ static bool link_row(struct turn *t, struct admin_shard *a, uint32_t *cursor, st
         return false;
     }
     jot_link(t, a, &l, j);
-    jot_add(j,
-            ",\"up\":%s,\"local\":%s,\"suspect\":%s,\"dialled\":%s,\"rto_us\":%" PRIu64
-            ",\"messages_in\":%" PRIu64 ",\"messages_out\":%" PRIu64 ",\"bytes_in\":%" PRIu64
-            ",\"bytes_out\":%" PRIu64 ",\"queued_bytes\":%u,\"unacked_frames\":%u}",
-            boolean(l.is_up), boolean(l.is_local), boolean(l.is_suspect), boolean(l.is_dialled),
-            l.rto_us, l.messages_in, l.messages_out, l.bytes_in, l.bytes_out, l.queued_bytes,
-            l.unacked_frames);
+    jot_add(
+        j,
+        ",\"up\":%s,\"local\":%s,\"over\":\"%s\",\"suspect\":%s,\"dialled\":%s,\"rto_us\":%" PRIu64
+        ",\"messages_in\":%" PRIu64 ",\"messages_out\":%" PRIu64 ",\"bytes_in\":%" PRIu64
+        ",\"bytes_out\":%" PRIu64 ",\"queued_bytes\":%u,\"unacked_frames\":%u}",
+        boolean(l.is_up), boolean(l.is_local),
+        l.is_local      ? "process"
+        : l.is_datagram ? "dtls"
+                        : "tls",
+        boolean(l.is_suspect), boolean(l.is_dialled), l.rto_us, l.messages_in, l.messages_out,
+        l.bytes_in, l.bytes_out, l.queued_bytes, l.unacked_frames);
     return true;
 }
 

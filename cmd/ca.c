@@ -162,6 +162,20 @@ static enum err write_root(const struct ca_init *what, const struct holder *root
     return e;
 }
 
+enum err ca_links(const char *text, enum overlay_links *links)
+{
+    static const char *const names[] = {[OVERLAY_LINKS_TRUNK] = "tls",
+                                        [OVERLAY_LINKS_BOTH] = "both",
+                                        [OVERLAY_LINKS_DATAGRAM] = "dtls"};
+    for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
+        if (strcmp(text, names[i]) == 0) {
+            *links = (enum overlay_links)i;
+            return ERR_OK;
+        }
+    }
+    return ERR_NOT_FOUND;
+}
+
 static enum err write_document(const struct ca_init *what, const struct holder *root,
                                const struct holder *signer, uint64_t expiration_ms, char *why)
 {
@@ -175,6 +189,7 @@ static enum err write_document(const struct ca_init *what, const struct holder *
                             .signer_key = signer->key,
                             .bootstrap = what->bootstrap,
                             .bootstrap_count = what->bootstrap_count,
+                            .links = what->links,
                             .replica_min_hosts = what->replica_min_hosts,
                             .max_credentials = what->max_credentials};
     memcpy(d.signer.bytes, signer->node_id, sizeof(d.signer.bytes));

@@ -10,6 +10,7 @@
 #include "cmd/files.h"
 #include "core/address.h"
 #include "core/crypto.h"
+#include "dht/overlay.h"
 
 enum {
     CA_BOOTSTRAP_CAP = 16,
@@ -26,11 +27,14 @@ struct ca_init {
     size_t bootstrap_count;
     const char *digest; /* "sha-256 md5" or "md5": for accounts that say nothing else */
     enum crypto_algorithm algorithm;
+    enum overlay_links links;
     uint32_t replica_min_hosts;
     uint32_t max_credentials; /* of one user name: max-count of CERTIFICATE_BY_USER */
     uint64_t now_ms;
 };
 
+/* "both", "tls" or "dtls"; ERR_NOT_FOUND for anything else. */
+enum err ca_links(const char *text, enum overlay_links *links) MUST_USE;
 /* ERR_EXISTS where there is an authority already; `why` is SAY_WHY_CAP bytes. */
 enum err ca_init(const struct ca_init *what, char *why) MUST_USE;
 

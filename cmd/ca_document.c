@@ -130,6 +130,11 @@ static enum err add_kinds(struct text *t, const struct ca_document *d, const str
     return e;
 }
 
+/* "TLS" means TLS and DTLS (RFC 6940 11.1), the others one of them (14.10). */
+static const char *const link_protocols[] = {[OVERLAY_LINKS_TRUNK] = "TLS-TCP-FH-NO-ICE",
+                                             [OVERLAY_LINKS_BOTH] = "TLS",
+                                             [OVERLAY_LINKS_DATAGRAM] = "DTLS-UDP-SR-NO-ICE"};
+
 static enum err add_configuration(struct text *t, const struct ca_document *d,
                                   const struct crypto *crypto)
 {
@@ -156,15 +161,15 @@ static enum err add_configuration(struct text *t, const struct ca_document *d,
     }
     add(t,
         "  <no-ice>true</no-ice>\n"
-        "  <overlay-link-protocol>TLS</overlay-link-protocol>\n"
+        "  <overlay-link-protocol>%s</overlay-link-protocol>\n"
         "  <max-message-size>%d</max-message-size>\n"
         "  <initial-ttl>100</initial-ttl>\n"
         "  <chord:chord-reactive>true</chord:chord-reactive>\n"
         "  <own:replica-min-hosts>%u</own:replica-min-hosts>\n"
         "  <configuration-signer>%s</configuration-signer>\n"
         "  <kind-signer>%s</kind-signer>\n",
-        MAX_MESSAGE_BYTES, d->replica_min_hosts, ids_node_text(&d->signer, &params, signer),
-        signer);
+        link_protocols[d->links], MAX_MESSAGE_BYTES, d->replica_min_hosts,
+        ids_node_text(&d->signer, &params, signer), signer);
     enum err e = add_kinds(t, d, crypto);
     add(t, "</configuration>");
     return e;

@@ -4,6 +4,7 @@
 #include "codec/ids.h"
 #include "core/address.h"
 #include "core/crypto.h"
+#include "dht/overlay.h"
 
 enum { CA_DOCUMENT_CAP = 64 * 1024 };
 
@@ -17,6 +18,7 @@ struct ca_document {
     const struct crypto_key *signer_key;
     const struct address *bootstrap;
     size_t bootstrap_count;
+    enum overlay_links links;
     uint32_t replica_min_hosts;
     uint32_t max_credentials;
 };

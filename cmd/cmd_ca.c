@@ -22,7 +22,7 @@ static int fail(enum err e, const char *why)
  * ---------------------------------------------------------------------------------------- */
 
 struct init_options {
-    const char *overlay, *digest, *key;
+    const char *overlay, *digest, *key, *links;
     struct options_texts bootstrap;
     uint64_t replica_min_hosts, max_credentials;
 };
@@ -40,6 +40,10 @@ static bool fill_init(const struct init_options *o, struct ca_init *what)
     }
     if (ca_algorithm(o->key, &what->algorithm) != ERR_OK) {
         say_error("unknown key type: --key %s: ed25519, p256 or rsa2048", o->key);
+        return false;
+    }
+    if (ca_links(o->links, &what->links) != ERR_OK) {
+        say_error("unknown links: --links %s: both, tls or dtls", o->links);
         return false;
     }
     if (o->replica_min_hosts < 1 || o->replica_min_hosts > 8 || o->max_credentials < 4 ||
@@ -67,13 +71,18 @@ static bool fill_init(const struct init_options *o, struct ca_init *what)
 
 static int run_init(int argc, char **argv)
 {
-    struct init_options o = {
-        .digest = "sha-256 md5", .key = "ed25519", .replica_min_hosts = 2, .max_credentials = 24};
+    struct init_options o = {.digest = "sha-256 md5",
+                             .key = "ed25519",
+                             .links = "both",
+                             .replica_min_hosts = 2,
+                             .max_credentials = 24};
     const struct options_item items[] = {
         {"overlay", 0, OPTIONS_TEXT, &o.overlay, "NAME", "the overlay's name, a DNS name"},
         {"bootstrap", 0, OPTIONS_LIST, &o.bootstrap, "A:P", "address of a first node (repeat)"},
         {"digest", 0, OPTIONS_TEXT, &o.digest, "LIST", "\"sha-256 md5\" (default) or \"md5\""},
         {"key", 0, OPTIONS_TEXT, &o.key, "TYPE", "ed25519 (default), p256 or rsa2048"},
+        {"links", 0, OPTIONS_TEXT, &o.links, "KIND",
+         "between nodes: both (default), tls or dtls; bootstrap is tls"},
         {"replica-min-hosts", 0, OPTIONS_NUMBER, &o.replica_min_hosts, "N",
          "copies stand on so many hosts (2)"},
         {"max-credentials", 0, OPTIONS_NUMBER, &o.max_credentials, "N",

@@ -65,6 +65,11 @@ static enum err check_port(const struct address *a, uint16_t port, int type, cha
                    errno == EADDRINUSE ? "; is the node running already?" : "");
 }
 
+static bool has_datagrams(const struct setup *s)
+{
+    return s->doc.config.links != OVERLAY_LINKS_TRUNK;
+}
+
 static enum err check_ports(const struct setup *s, char *why)
 {
     const struct config *c = &s->config;
@@ -73,6 +78,9 @@ static enum err check_ports(const struct setup *s, char *why)
         e = check_port(&c->overlay, (uint16_t)(c->overlay.port + i), SOCK_STREAM, why);
         if (e == ERR_OK) {
             e = check_port(&c->overlay, (uint16_t)(c->overlay_sip_port + i), SOCK_STREAM, why);
+        }
+        if (e == ERR_OK && has_datagrams(s)) {
+            e = check_port(&c->overlay, (uint16_t)(c->overlay.port + i), SOCK_DGRAM, why);
         }
     }
     if (e == ERR_OK && c->sip.family != 0) {
@@ -102,15 +110,26 @@ static void firewall(const struct setup *s, char *out, size_t cap)
     char b[16];
     port_range(s->config.overlay.port, s->shards, a, sizeof(a));
     port_range(s->config.overlay_sip_port, s->shards, b, sizeof(b));
-    if (s->config.sip.family == 0) {
-        (void)snprintf(out, cap, "nft add rule inet filter input tcp dport '{ %s, %s }' accept", a,
-                       b);
-        return;
+    char tcp[48];
+    char udp[48] = "";
+    bool has_sip = s->config.sip.family != 0;
+    if (has_sip) {
+        (void)snprintf(tcp, sizeof(tcp), "%s, %s, %u", a, b, s->config.sip.port);
+    } else {
+        (void)snprintf(tcp, sizeof(tcp), "%s, %s", a, b);
     }
-    (void)snprintf(out, cap,
-                   "nft add rule inet filter input tcp dport '{ %s, %s, %u }' accept; "
-                   "nft add rule inet filter input udp dport %u accept",
-                   a, b, s->config.sip.port, s->config.sip.port);
+    if (has_datagrams(s) && has_sip) {
+        (void)snprintf(udp, sizeof(udp), "'{ %s, %u }'", a, s->config.sip.port);
+    } else if (has_datagrams(s)) {
+        (void)snprintf(udp, sizeof(udp), "%s", a);
+    } else if (has_sip) {
+        (void)snprintf(udp, sizeof(udp), "%u", s->config.sip.port);
+    }
+    int len = snprintf(out, cap, "nft add rule inet filter input tcp dport '{ %s }' accept", tcp);
+    if (udp[0] != '\0' && len > 0 && (size_t)len < cap) {
+        (void)snprintf(out + len, cap - (size_t)len,
+                       "; nft add rule inet filter input udp dport %s accept", udp);
+    }
 }
 
 static uint64_t earliest_expiry_ms(const struct setup *s)

@@ -25,18 +25,12 @@ static const struct ask_column ring_columns[] = {{"shard", "shard"},
                                                  {"predecessors", "predecessor (of)"},
                                                  {"successors", "successor (of)"},
                                                  {"fingers", "fingers"}};
-static const struct ask_column link_columns[] = {{"shard", "shard"},
-                                                 {"node_id", "node-id"},
-                                                 {"user", "host"},
-                                                 {"remote", "address"},
-                                                 {"up", "up"},
-                                                 {"suspect", "suspect"},
-                                                 {"dialled", "dialled"},
-                                                 {"rtt_us", "rtt us"},
-                                                 {"messages_in", "in"},
-                                                 {"messages_out", "out"},
-                                                 {"queued_bytes", "queued"},
-                                                 {"unacked_frames", "unacked"}};
+static const struct ask_column link_columns[] = {
+    {"shard", "shard"},           {"node_id", "node-id"},  {"user", "host"},
+    {"remote", "address"},        {"over", "over"},        {"up", "up"},
+    {"suspect", "suspect"},       {"dialled", "dialled"},  {"rtt_us", "rtt us"},
+    {"messages_in", "in"},        {"messages_out", "out"}, {"queued_bytes", "queued"},
+    {"unacked_frames", "unacked"}};
 static const struct ask_column stored_columns[] = {{"shard", "shard"},   {"resource", "resource"},
                                                    {"kind", "kind"},     {"owned", "owned"},
                                                    {"exists", "exists"}, {"key", "key"}};

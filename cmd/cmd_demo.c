@@ -3,6 +3,7 @@
  *
  *   --once   the story once, then everything is gone      --hold   the overlay alone, for others
  *   neither  a live table and keys */
+#include "cmd/ca.h"
 #include "cmd/cmd.h"
 #include "cmd/demo_show.h"
 #include "cmd/options.h"
@@ -26,7 +27,7 @@ enum {
 
 struct demo {
     uint64_t peers, shards;
-    const char *backend, *phone_kind;
+    const char *backend, *phone_kind, *links;
     bool is_once, is_hold, is_json;
     struct demo_ring ring;
     struct demo_phones phones;
@@ -337,6 +338,11 @@ static bool is_sound(const struct demo *d)
         say_error("unknown back end: --backend %s: auto, io_uring or epoll", d->backend);
         return false;
     }
+    enum overlay_links ignored;
+    if (ca_links(d->links, &ignored) != ERR_OK) {
+        say_error("unknown links: --links %s: both, tls or dtls", d->links);
+        return false;
+    }
     if (strcmp(d->phone_kind, "builtin") != 0 && !is_baresip(d)) {
         say_error("unknown phones: --phones %s: builtin or baresip", d->phone_kind);
         return false;
@@ -347,11 +353,13 @@ static bool is_sound(const struct demo *d)
 int cmd_demo(int argc, char **argv)
 {
     static struct demo d; /* too large for the stack */
-    d = (struct demo){.peers = 5, .shards = 1, .backend = "auto", .phone_kind = "builtin"};
+    d = (struct demo){
+        .peers = 5, .shards = 1, .backend = "auto", .phone_kind = "builtin", .links = "both"};
     const struct options_item items[] = {
         {"peers", 0, OPTIONS_NUMBER, &d.peers, "N", "so many peers, each a process (5)"},
         {"shards", 0, OPTIONS_NUMBER, &d.shards, "S", "so many nodes in each of them (1)"},
         {"backend", 0, OPTIONS_TEXT, &d.backend, "NAME", "auto, io_uring or epoll (auto)"},
+        {"links", 0, OPTIONS_TEXT, &d.links, "KIND", "between peers: both, tls or dtls (both)"},
         {"once", 0, OPTIONS_FLAG, &d.is_once, NULL, "call, kill a peer, call again, end"},
         {"hold", 0, OPTIONS_FLAG, &d.is_hold, NULL, "the overlay alone, until SIGTERM or Ctrl-C"},
         {"phones", 0, OPTIONS_TEXT, &d.phone_kind, "KIND",
@@ -359,8 +367,8 @@ int cmd_demo(int argc, char **argv)
         {"json", 0, OPTIONS_FLAG, &d.is_json, NULL, "one JSON object; with --once or --hold"},
     };
     const struct options options = {
-        .usage =
-            "chordial demo [--peers N] [--shards S] [--once | --hold] [--json] [--phones KIND]",
+        .usage = "chordial demo [--peers N] [--shards S] [--once | --hold] [--json] [--phones "
+                 "KIND] [--links KIND]",
         .about =
             "An overlay on 127.0.0.1 with a throw-away authority, and ten phones.  Everything\n"
             "it makes is gone when it ends.",
@@ -383,6 +391,8 @@ int cmd_demo(int argc, char **argv)
     catch_signals();
     d.ring.peer_count = (uint32_t)d.peers;
     d.ring.options = (struct demo_peer_options){.shards = (uint32_t)d.shards, .backend = d.backend};
+    enum err e = ca_links(d.links, &d.ring.options.links);
+    CHECK(e == ERR_OK); /* it is sound */
     if (demo_place_open(&d.ring.place, why) != ERR_OK) {
         say_error("%s", why);
         return CMD_FAILED;

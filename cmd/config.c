@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { PORT_MAX = 65535, SUGGESTIONS_CAP = 128 };
+enum { PORT_MAX = 65535, SPIN_MAX_US = 1000000, SUGGESTIONS_CAP = 128 };
 
 static struct {
     const char *path;
@@ -173,6 +173,11 @@ static int check_seconds(cfg_t *cfg, cfg_opt_t *opt)
     return check_range(cfg, opt, 1, 3600);
 }
 
+static int check_spin(cfg_t *cfg, cfg_opt_t *opt)
+{
+    return check_range(cfg, opt, 0, SPIN_MAX_US);
+}
+
 static int check_limit(cfg_t *cfg, cfg_opt_t *opt)
 {
     return check_range(cfg, opt, 0, UINT32_MAX);
@@ -272,6 +277,7 @@ static enum err take(cfg_t *cfg, struct config *out)
     out->sip_advertise = host_of(cfg, "sip-advertise", sip_port);
     out->found_ring = (enum overlay_found_ring)choice(cfg, "found-ring");
     out->backend = (enum shard_backend)choice(cfg, "backend");
+    out->busy_poll_us = (uint32_t)cfg_getint(cfg, "busy-poll-us");
     out->storage_ack = (enum overlay_storage_ack)choice(cfg, "storage-ack");
     out->log_level = (enum log_level)choice(cfg, "log-level");
     out->shards = (uint32_t)cfg_getint(cfg, "shards");
@@ -345,7 +351,7 @@ static const struct {
     {"sip-advertise", check_host},    {"bootstrap", check_address},
     {"overlay-port", check_port},     {"sip-port", check_port},
     {"overlay-sip-port", check_port}, {"shards", check_shards},
-    {"drain-timeout", check_seconds},
+    {"drain-timeout", check_seconds}, {"busy-poll-us", check_spin},
 };
 
 static enum err parse(cfg_t *cfg, struct config *out)
@@ -393,6 +399,7 @@ enum err config_load(const char *path, struct config *out, char *why)
                                CFG_STR("found-ring", "no", CFGF_NONE),
                                CFG_INT("shards", 0, CFGF_NONE),
                                CFG_STR("backend", "auto", CFGF_NONE),
+                               CFG_INT("busy-poll-us", 0, CFGF_NONE),
                                CFG_STR("control-socket", "", CFGF_NONE),
                                CFG_STR("keylog-file", "", CFGF_NONE),
                                CFG_STR("log-level", "info", CFGF_NONE),

@@ -66,6 +66,7 @@ static void *run_shard(void *context)
     static const struct shard_handler handler = {on_event, on_timers, on_flush};
     struct daemon_shard *s = context;
     shard_run(s->shard, &handler, s);
+    crypto_boring_end_thread();
     return NULL;
 }
 
@@ -88,6 +89,7 @@ static void fill_shard_config(const struct daemon *d, uint32_t i, struct shard_c
     bool is_shared = d->count > 1;
     *out = (struct shard_config){
         .backend = c->backend,
+        .busy_poll_us = c->busy_poll_us,
         .cpu = is_whole_machine ? (int)i : SHARD_NO_CPU,
         .limits = c->limits,
         .crypto = crypto_boring(),
@@ -96,6 +98,9 @@ static void fill_shard_config(const struct daemon *d, uint32_t i, struct shard_c
     };
     out->listeners[IO_LISTEN_OVERLAY].address = at_port(&c->overlay, c->overlay.port + i);
     out->listeners[IO_LISTEN_OVERLAY_SIP].address = at_port(&c->overlay, c->overlay_sip_port + i);
+    if (d->setup->doc.config.links != OVERLAY_LINKS_TRUNK) { /* candidates name one port for both */
+        out->listeners[IO_LISTEN_OVERLAY_UDP].address = at_port(&c->overlay, c->overlay.port + i);
+    }
     out->listeners[IO_LISTEN_SIP_UDP] =
         (struct shard_listener){.address = c->sip, .is_reuseport = is_shared};
     out->listeners[IO_LISTEN_SIP_TCP] =

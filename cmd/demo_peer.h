@@ -36,6 +36,7 @@ struct demo_peer {
 /* What all peers have in common. */
 struct demo_peer_options {
     uint32_t shards;
+    enum overlay_links links;
     const char *backend;      /* "auto", "io_uring" or "epoll" */
     struct address bootstrap; /* peer 1 */
 };

@@ -173,7 +173,7 @@ static enum err issue_account(struct demo_place *p, uint32_t index, uint32_t pee
 }
 
 enum err demo_place_enroll(struct demo_place *p, uint32_t peers, uint32_t shards,
-                           const struct address *bootstrap, char *why)
+                           enum overlay_links links, const struct address *bootstrap, char *why)
 {
     char ca[FILES_PATH_CAP];
     struct ca_init what = {.dir = demo_place_path(p, ca, "ca"),
@@ -182,6 +182,7 @@ enum err demo_place_enroll(struct demo_place *p, uint32_t peers, uint32_t shards
                            .bootstrap_count = 1,
                            .digest = "md5",
                            .algorithm = CRYPTO_ED25519,
+                           .links = links,
                            .replica_min_hosts = 2,
                            .max_credentials = CA_NODES_CAP,
                            .now_ms = host_wall_ms()};

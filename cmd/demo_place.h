@@ -8,6 +8,7 @@
 #pragma once
 #include "cmd/files.h"
 #include "core/address.h"
+#include "dht/overlay.h"
 
 enum { DEMO_PLACE_ACCOUNTS = 10, DEMO_PLACE_USER_CAP = 64, DEMO_PLACE_PASSWORD_CAP = 20 };
 
@@ -32,7 +33,8 @@ void demo_place_close(struct demo_place *p);
 /* The authority, the document with this bootstrap address, `shards` credentials for each of `peers`
  * and one of each account for each of them. */
 enum err demo_place_enroll(struct demo_place *p, uint32_t peers, uint32_t shards,
-                           const struct address *bootstrap, char *why) MUST_USE;
+                           enum overlay_links links, const struct address *bootstrap,
+                           char *why) MUST_USE;
 /* "dir/" and the rest into `out` (FILES_PATH_CAP bytes), which it returns. */
 const char *demo_place_path(const struct demo_place *p, char *out, const char *format, ...)
     PRINTF_LIKE(3, 4);

@@ -13,7 +13,8 @@ enum err demo_ring_start(struct demo_ring *r, char *why)
         return e;
     }
     r->options.bootstrap = r->peers[0].overlay;
-    e = demo_place_enroll(&r->place, r->peer_count, r->options.shards, &r->options.bootstrap, why);
+    e = demo_place_enroll(&r->place, r->peer_count, r->options.shards, r->options.links,
+                          &r->options.bootstrap, why);
     for (uint32_t i = 0; e == ERR_OK && i < r->peer_count; i++) {
         e = demo_peer_start(&r->peers[i], &r->place, &r->options, why);
     }

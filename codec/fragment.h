@@ -5,7 +5,7 @@
  * Arithmetic only: fragment_plan says into how many pieces, fragment_wr writes the header of each
  * and names its bytes, in the two parts that link_send wants.  A fragment in transit is cut like a
  * whole message; its pieces keep their place in the message that it is a part of.  Putting together
- * again: dht/frag.  Trunks are TLS and carry whole messages: what will call this is a DTLS link.
+ * again: dht/frag.  Trunks are TLS and carry whole messages; dht/cut calls this for datagram links.
  *
  * Owner: slices are borrowed from the message. */
 #pragma once

@@ -36,16 +36,43 @@ static const uint8_t by_letter[256] = {
 #undef SIP_HDR_COMPACT
 };
 
-enum sip_hdr_id sip_hdr_find(struct slice name)
+/* `a` and `b` have `len` bytes each: equal?  A call of memcmp costs more than these few. */
+static inline bool is_same(const uint8_t *a, const uint8_t *b, size_t len)
+{
+    if (len < 8) {
+        size_t i = 0;
+        while (i < len && a[i] == b[i]) {
+            i++;
+        }
+        return i == len;
+    }
+    uint64_t x, y;
+    for (size_t i = 0; i + 8 < len; i += 8) {
+        memcpy(&x, a + i, 8);
+        memcpy(&y, b + i, 8);
+        if (x != y) {
+            return false;
+        }
+    }
+    memcpy(&x, a + len - 8, 8);
+    memcpy(&y, b + len - 8, 8);
+    return x == y;
+}
+
+HOT enum sip_hdr_id sip_hdr_find(struct slice name)
 {
     if (name.len < 2) {
-        return name.len == 0 ? SIP_HDR_OTHER : by_letter[slice_lower(name.data[0])];
+        return name.len == 0 ? SIP_HDR_OTHER : by_letter[name.data[0] | 0x20];
     }
-    uint8_t first = slice_lower(name.data[0]);
-    uint8_t middle = slice_lower(name.data[name.len / 2]);
-    uint8_t last = slice_lower(name.data[name.len - 1]);
+    /* letters become lower case; what else may collide is told apart below */
+    unsigned first = name.data[0] | 0x20u;
+    unsigned middle = name.data[name.len / 2] | 0x20u;
+    unsigned last = name.data[name.len - 1] | 0x20u;
     enum sip_hdr_id id = by_hash[SLOT(first, middle, last, name.len)];
-    return slice_is_equal(name, names[id]) || slice_is_equal_nocase(name, names[id])
+    if (name.len != names[id].len) {
+        return SIP_HDR_OTHER;
+    }
+    return is_same(name.data, names[id].data, name.len) || slice_is_equal_nocase(name, names[id])
                ? id
                : SIP_HDR_OTHER;
 }

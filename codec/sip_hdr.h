@@ -8,6 +8,7 @@
  * RFC:     3261 20 and 25.1, 3581 (rport), 5118 (IPv6), 7616 (digest), 6665 (Event). */
 #pragma once
 #include "codec/sip_lex.h"
+#include "codec/sip_uri.h"
 
 enum sip_hdr_id {
     SIP_HDR_OTHER, /* a name we do not know */
@@ -69,6 +70,9 @@ struct sip_hdr_via {
 };
 /* ERR_UNSUPPORTED: protocol name or version is not SIP/2.0. */
 enum err sip_hdr_via_decode(struct slice item, struct sip_hdr_via *out) MUST_USE;
+/* The same for [from, end) of `s`, trimmed. */
+enum err sip_hdr_via_read(struct slice s, size_t from, size_t end,
+                          struct sip_hdr_via *out) MUST_USE;
 
 /* name-addr or addr-spec with header parameters: From, To, Contact, Route, Record-Route, Path,
  * Service-Route, Refer-To, Reply-To, P-Asserted-Identity. */
@@ -87,6 +91,10 @@ struct sip_hdr_address {
 };
 /* A malformed `expires` value counts as absent (10.2.1.1: treated as 3600); a malformed q too. */
 enum err sip_hdr_address_decode(struct slice item, struct sip_hdr_address *out) MUST_USE;
+/* The same for [from, end) of `s`, trimmed.  With `uri` the URI is decoded too (its errors are
+ * those of sip_uri_decode); of a star it says nothing. */
+enum err sip_hdr_address_read(struct slice s, size_t from, size_t end, struct sip_hdr_address *out,
+                              struct sip_uri *uri) MUST_USE;
 
 struct sip_hdr_cseq {
     uint32_t number; /* below 2^31 (RFC 3261 8.1.1.5) */

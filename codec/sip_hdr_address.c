@@ -15,36 +15,6 @@ static bool is_uri_text(struct slice s)
     return s.len > 0;
 }
 
-/* [display-name] "<" URI ">" with `open` the offset of the "<". */
-static enum err take_brackets(struct slice s, size_t open, struct sip_hdr_address *out)
-{
-    struct slice inside = slice_from(s, open + 1);
-    const uint8_t *close = inside.len == 0 ? NULL : memchr(inside.data, '>', inside.len);
-    if (close == NULL) {
-        return ERR_MALFORMED;
-    }
-    size_t len = (size_t)(close - inside.data);
-    out->display = sip_lex_trim(slice_sub(s, 0, open));
-    out->has_brackets = true;
-    out->uri = slice_sub(inside, 0, len);
-    out->params = slice_from(inside, len + 1);
-    return is_uri_text(out->uri) ? ERR_OK : ERR_MALFORMED;
-}
-
-static enum err take_bare(struct slice s, struct sip_hdr_address *out)
-{
-    size_t end = 0;
-    while (end < s.len && s.data[end] != ';' && !sip_lex_is_space(s.data[end])) {
-        if (s.data[end] == '?' || s.data[end] == ',' || s.data[end] == '>') {
-            return ERR_MALFORMED;
-        }
-        end++;
-    }
-    out->uri = slice_sub(s, 0, end);
-    out->params = slice_from(s, end);
-    return is_uri_text(out->uri) ? ERR_OK : ERR_MALFORMED;
-}
-
 /* qvalue in thousandths; false when it is none. */
 static bool decode_q(struct slice s, uint16_t *milli)
 {
@@ -85,37 +55,103 @@ static void set_param(struct sip_hdr_address *out, const struct sip_lex_param *p
     }
 }
 
-enum err sip_hdr_address_decode(struct slice item, struct sip_hdr_address *out)
+/* Where the display name ends: at the '<' that must follow a quoted one, or where none goes on. */
+static enum err skip_display(struct slice s, size_t *at, size_t end)
 {
-    item = sip_lex_trim(item);
-    *out = (struct sip_hdr_address){.q_milli = 1000};
-    if (item.len == 1 && item.data[0] == '*') {
-        out->is_star = true;
-        return ERR_OK;
-    }
-    size_t at = 0;
-    if (item.len > 0 && item.data[0] == '"') {
-        if (sip_lex_quoted(item, &at) != ERR_OK) {
+    size_t i = *at;
+    if (i < end && s.data[i] == '"') {
+        size_t len;
+        if (sip_lex_quoted(slice_between(s, i, end), &len) != ERR_OK) {
             return ERR_MALFORMED;
         }
-        while (at < item.len && sip_lex_is_space(item.data[at])) {
-            at++;
+        i += len;
+        while (i < end && sip_lex_is_space(s.data[i])) {
+            i++;
         }
-        if (at == item.len || item.data[at] != '<') {
+        if (i == end || s.data[i] != '<') {
             return ERR_MALFORMED;
         }
     } else {
-        while (at < item.len &&
-               (sip_lex_class[item.data[at]] & (SIP_LEX_TOKEN | SIP_LEX_SPACE)) != 0) {
-            at++;
+        while (i < end && (sip_lex_class[s.data[i]] & (SIP_LEX_TOKEN | SIP_LEX_SPACE)) != 0) {
+            i++;
         }
     }
-    bool has_brackets = at < item.len && item.data[at] == '<';
-    enum err e = has_brackets ? take_brackets(item, at, out) : take_bare(item, out);
-    struct slice rest = out->params;
+    *at = i;
+    return ERR_OK;
+}
+
+/* The URI that starts at `from` without <>: its end. */
+static enum err skip_bare(struct slice s, size_t from, size_t *at, size_t end)
+{
+    size_t i = from;
+    while (i < end && s.data[i] != ';' && !sip_lex_is_space(s.data[i])) {
+        if (s.data[i] == '?' || s.data[i] == ',' || s.data[i] == '>') {
+            return ERR_MALFORMED;
+        }
+        i++;
+    }
+    *at = i;
+    return ERR_OK;
+}
+
+/* Display name and URI; *at moves to the header parameters. */
+HOT static enum err take_uri(struct slice s, size_t *at, size_t end, struct sip_hdr_address *out,
+                             struct sip_uri *uri)
+{
+    size_t from = *at, i = from, stop;
+    if (skip_display(s, &i, end) != ERR_OK) {
+        return ERR_MALFORMED;
+    }
+    out->has_brackets = i < end && s.data[i] == '<';
+    if (out->has_brackets) {
+        out->display = sip_lex_trim(slice_between(s, from, i));
+        from = i + 1;
+        const uint8_t *close = from == end ? NULL : memchr(s.data + from, '>', end - from);
+        if (close == NULL) {
+            return ERR_MALFORMED;
+        }
+        stop = (size_t)(close - s.data);
+        *at = stop + 1;
+    } else {
+        if (skip_bare(s, from, &stop, end) != ERR_OK) {
+            return ERR_MALFORMED;
+        }
+        *at = stop;
+    }
+    out->uri = slice_between(s, from, stop);
+    if (uri != NULL) {
+        return sip_uri_read(s, from, stop, uri);
+    }
+    return is_uri_text(out->uri) ? ERR_OK : ERR_MALFORMED;
+}
+
+HOT enum err sip_hdr_address_read(struct slice s, size_t from, size_t end,
+                                  struct sip_hdr_address *out, struct sip_uri *uri)
+{
+    *out = (struct sip_hdr_address){.q_milli = 1000};
+    if (end - from == 1 && s.data[from] == '*') {
+        out->is_star = true;
+        return ERR_OK;
+    }
+    size_t i = from;
+    enum err e = take_uri(s, &i, end, out, uri);
+    if (e != ERR_OK) {
+        return e;
+    }
+    out->params = slice_between(s, i, end);
     struct sip_lex_param param;
-    while (e == ERR_OK && (e = sip_lex_param(&rest, &param)) == ERR_OK) {
+    while ((e = sip_lex_param_read(s, &i, end, &param)) == ERR_OK) {
         set_param(out, &param);
     }
     return e == ERR_NOT_FOUND ? ERR_OK : e;
+}
+
+enum err sip_hdr_address_decode(struct slice item, struct sip_hdr_address *out)
+{
+    item = sip_lex_trim(item);
+    if (item.len == 0) {
+        *out = (struct sip_hdr_address){.q_milli = 1000};
+        return ERR_MALFORMED;
+    }
+    return sip_hdr_address_read(item, 0, item.len, out, NULL);
 }

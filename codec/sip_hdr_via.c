@@ -3,7 +3,7 @@
  * at nearly every joint. */
 #include "codec/sip_hdr.h"
 
-/* The token at *at, with white space around it skipped. */
+/* The token at *at, with white space around it skipped; *at may come to `s.len`. */
 static struct slice take_token(struct slice s, size_t *at)
 {
     size_t start = *at;
@@ -18,16 +18,16 @@ static struct slice take_token(struct slice s, size_t *at)
     while (*at < s.len && sip_lex_is_space(s.data[*at])) {
         ++*at;
     }
-    return slice_sub(s, start, end - start);
+    return slice_of(s.data + start, end - start);
 }
 
-/* sent-protocol and the LWS behind it.  ERR_UNSUPPORTED when it is not SIP/2.0. */
+/* sent-protocol at *at of `s`, and the LWS behind it.  ERR_UNSUPPORTED when it is not SIP/2.0. */
 static enum err take_protocol(struct slice s, size_t *at, struct sip_hdr_via *out)
 {
     static const struct slice usual = SLICE_LITERAL("SIP/2.0/");
     bool is_ours = true;
-    if (s.len > usual.len && memcmp(s.data, usual.data, usual.len) == 0) {
-        *at = usual.len;
+    if (s.len - *at > usual.len && memcmp(s.data + *at, usual.data, usual.len) == 0) {
+        *at += usual.len;
     } else {
         struct slice name = take_token(s, at);
         if (name.len == 0 || *at == s.len || s.data[(*at)++] != '/') {
@@ -112,34 +112,42 @@ static enum err set_param(struct sip_hdr_via *out, const struct sip_lex_param *p
     return ERR_OK;
 }
 
-enum err sip_hdr_via_decode(struct slice item, struct sip_hdr_via *out)
+HOT enum err sip_hdr_via_read(struct slice s, size_t from, size_t end, struct sip_hdr_via *out)
 {
-    item = sip_lex_trim(item);
-    *out = (struct sip_hdr_via){.text = item};
-    size_t at = 0;
-    enum err protocol = take_protocol(item, &at, out);
+    struct slice whole = slice_of(s.data, end);
+    *out = (struct sip_hdr_via){.text = slice_between(s, from, end)};
+    size_t at = from;
+    enum err protocol = take_protocol(whole, &at, out);
     if (protocol == ERR_MALFORMED) {
         return protocol;
     }
-    struct slice rest = slice_from(item, at);
-    const uint8_t *semicolon = rest.len == 0 ? NULL : memchr(rest.data, ';', rest.len);
-    size_t sent_by_len = semicolon == NULL ? rest.len : (size_t)(semicolon - rest.data);
+    const uint8_t *semicolon = at == end ? NULL : memchr(s.data + at, ';', end - at);
+    size_t params = semicolon == NULL ? end : (size_t)(semicolon - s.data);
     struct sip_lex_hostport hostport;
-    out->sent_by = sip_lex_trim(slice_sub(rest, 0, sent_by_len));
-    if (sip_lex_hostport(out->sent_by, true, &hostport) != ERR_OK) {
+    out->sent_by = sip_lex_trim(slice_between(s, at, params));
+    if (sip_lex_hostport_read(s, at, at + out->sent_by.len, true, &hostport) != ERR_OK) {
         return ERR_MALFORMED;
     }
     out->host = hostport.host;
     out->host_kind = hostport.kind;
     out->port = hostport.port;
-    out->params = slice_from(rest, sent_by_len);
-    rest = out->params;
+    out->params = slice_between(s, params, end);
     struct sip_lex_param param;
     enum err e;
-    while ((e = sip_lex_param(&rest, &param)) == ERR_OK) {
+    while ((e = sip_lex_param_read(s, &params, end, &param)) == ERR_OK) {
         if (set_param(out, &param) != ERR_OK) {
             return ERR_MALFORMED;
         }
     }
     return e == ERR_NOT_FOUND ? protocol : e;
+}
+
+enum err sip_hdr_via_decode(struct slice item, struct sip_hdr_via *out)
+{
+    item = sip_lex_trim(item);
+    if (item.len == 0) {
+        *out = (struct sip_hdr_via){0};
+        return ERR_MALFORMED;
+    }
+    return sip_hdr_via_read(item, 0, item.len, out);
 }

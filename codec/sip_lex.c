@@ -137,81 +137,84 @@ enum err sip_lex_item(struct slice *rest, struct slice *item)
     return item->len == 0 ? ERR_MALFORMED : ERR_OK;
 }
 
-static size_t skip_space(struct slice s, size_t i)
+static size_t skip_space(struct slice s, size_t i, size_t end)
 {
-    while (i < s.len && sip_lex_is_space(s.data[i])) {
-        i++;
-    }
-    return i;
-}
-
-static size_t skip_word(struct slice s, size_t i)
-{
-    while (i < s.len && (sip_lex_class[s.data[i]] & SIP_LEX_WORD) != 0) {
+    while (i < end && sip_lex_is_space(s.data[i])) {
         i++;
     }
     return i;
 }
 
 /* The value behind "name =" at offset *at. */
-static enum err take_value(struct slice s, size_t *at, struct sip_lex_param *out)
+static enum err take_value(struct slice s, size_t *at, size_t end, struct sip_lex_param *out)
 {
-    size_t i = skip_space(s, *at);
+    size_t i = skip_space(s, *at, end);
     out->has_value = true;
-    if (i < s.len && s.data[i] == '"') {
+    if (i < end && s.data[i] == '"') {
         size_t len;
-        if (sip_lex_quoted(slice_from(s, i), &len) != ERR_OK) {
+        if (sip_lex_quoted(slice_between(s, i, end), &len) != ERR_OK) {
             return ERR_MALFORMED;
         }
         out->is_quoted = true;
-        out->value = slice_of(s.data + i + 1, len - 2);
+        out->value = slice_between(s, i + 1, i + len - 1);
         *at = i + len;
         return ERR_OK;
     }
-    size_t end = skip_word(s, i);
-    while (end < s.len && s.data[end] == '=') {
-        end = skip_word(s, end + 1);
+    size_t stop = sip_lex_stop(s, SIP_LEX_WORD, i, end);
+    while (stop < end && s.data[stop] == '=') {
+        stop = sip_lex_stop(s, SIP_LEX_WORD, stop + 1, end);
     }
-    out->value = slice_of(s.data + i, end - i);
-    *at = end;
-    return end == i ? ERR_MALFORMED : ERR_OK;
+    out->value = slice_between(s, i, stop);
+    *at = stop;
+    return stop == i ? ERR_MALFORMED : ERR_OK;
 }
 
-enum err sip_lex_param(struct slice *rest, struct sip_lex_param *out)
+HOT enum err sip_lex_param_read(struct slice s, size_t *at, size_t end, struct sip_lex_param *out)
 {
-    struct slice s = *rest;
-    size_t i = skip_space(s, 0);
-    if (i == s.len) {
-        *rest = SLICE_EMPTY;
+    size_t i = skip_space(s, *at, end);
+    if (i == end) {
+        *at = end;
         return ERR_NOT_FOUND;
     }
     if (s.data[i] != ';') {
         return ERR_MALFORMED;
     }
-    i = skip_space(s, i + 1);
-    size_t end = skip_word(s, i);
-    if (end == i) {
+    i = skip_space(s, i + 1, end);
+    size_t stop = sip_lex_stop(s, SIP_LEX_WORD, i, end);
+    if (stop == i) {
         return ERR_MALFORMED;
     }
-    *out = (struct sip_lex_param){.name = slice_of(s.data + i, end - i)};
-    i = skip_space(s, end);
-    if (i < s.len && s.data[i] == '=') {
+    *out = (struct sip_lex_param){.name = slice_between(s, i, stop)};
+    i = skip_space(s, stop, end);
+    if (i < end && s.data[i] == '=') {
         i++;
-        if (take_value(s, &i, out) != ERR_OK) {
+        if (take_value(s, &i, end, out) != ERR_OK) {
             return ERR_MALFORMED;
         }
-        i = skip_space(s, i);
+        i = skip_space(s, i, end);
     }
-    if (i < s.len && s.data[i] != ';') {
+    if (i < end && s.data[i] != ';') {
         return ERR_MALFORMED;
     }
-    *rest = slice_of(s.data + i, s.len - i);
+    *at = i;
     return ERR_OK;
+}
+
+enum err sip_lex_param(struct slice *rest, struct sip_lex_param *out)
+{
+    struct slice s = *rest;
+    size_t at = 0;
+    enum err e = sip_lex_param_read(s, &at, rest->len, out);
+    if (e != ERR_MALFORMED) {
+        *rest = e == ERR_OK ? slice_between(s, at, s.len) : SLICE_EMPTY;
+    }
+    return e;
 }
 
 bool sip_lex_param_find(struct slice params, struct slice lower_name, struct sip_lex_param *out)
 {
-    while (sip_lex_param(&params, out) == ERR_OK) {
+    size_t at = 0;
+    while (sip_lex_param_read(params, &at, params.len, out) == ERR_OK) {
         if (sip_lex_is_word(out->name, lower_name)) {
             return true;
         }
@@ -342,46 +345,82 @@ static bool is_name(struct slice s)
     return s.len > 0 && s.data[s.len - 1] != '.' && !is_number;
 }
 
-enum sip_lex_host sip_lex_host(struct slice host)
+/* Classes of what a host name is made of. */
+enum { HOST_LETTER = 1, HOST_DIGIT = 2, HOST_EDGE = 4 /* . and -: hardly ever two side by side */ };
+
+static const uint8_t host_class[256] = {
+    ['-'] = HOST_EDGE,           ['.'] = HOST_EDGE,   ['0' ... '9'] = HOST_DIGIT,
+    ['A' ... 'Z'] = HOST_LETTER, ['_'] = HOST_LETTER, ['a' ... 'z'] = HOST_LETTER,
+};
+
+/* `last`: the class of its last character.  `has_edges`: it starts with an edge, or two meet. */
+static enum sip_lex_host judge_host(struct slice host, unsigned last, bool has_edges)
 {
-    if (host.len == 0) {
-        return SIP_LEX_HOST_BAD;
+    if (last == HOST_LETTER && !has_edges) {
+        return SIP_LEX_HOST_NAME; /* nearly all of them */
     }
-    if (host.data[0] == '[') {
-        return host.len > 2 && host.data[host.len - 1] == ']' &&
-                       is_ipv6(slice_of(host.data + 1, host.len - 2))
-                   ? SIP_LEX_HOST_IPV6
-                   : SIP_LEX_HOST_BAD;
-    }
-    uint8_t last = host.data[host.len - 1];
-    if (last >= '0' && last <= '9' && is_ipv4(host)) {
+    if (last == HOST_DIGIT && is_ipv4(host)) {
         return SIP_LEX_HOST_IPV4;
     }
     return is_name(host) ? SIP_LEX_HOST_NAME : SIP_LEX_HOST_BAD;
 }
 
-enum err sip_lex_hostport(struct slice text, bool spaces, struct sip_lex_hostport *out)
+HOT size_t sip_lex_host_read(struct slice s, size_t from, size_t end, enum sip_lex_host *kind)
 {
-    size_t end = 0;
-    bool in_brackets = text.len > 0 && text.data[0] == '[';
-    while (end < text.len && (in_brackets || text.data[end] != ':') &&
-           !sip_lex_is_space(text.data[end])) {
-        in_brackets = in_brackets && text.data[end] != ']';
-        end++;
+    if (from < end && s.data[from] == '[') {
+        const uint8_t *close = memchr(s.data + from, ']', end - from);
+        size_t len = close == NULL ? 0 : (size_t)(close - s.data) + 1 - from;
+        *kind = len > 2 && is_ipv6(slice_of(s.data + from + 1, len - 2)) ? SIP_LEX_HOST_IPV6
+                                                                         : SIP_LEX_HOST_BAD;
+        return from + len;
     }
-    out->host = slice_of(text.data, end);
-    out->kind = sip_lex_host(out->host);
-    out->port = 0;
-    size_t i = spaces ? skip_space(text, end) : end;
-    if (i < text.len && text.data[i] == ':') {
-        uint32_t port = 0;
-        i++;
-        i = spaces ? skip_space(text, i) : i;
-        if (sip_lex_u32(slice_from(text, i), 65535, &port) != ERR_OK || port == 0) {
-            return ERR_MALFORMED;
+    unsigned last = HOST_EDGE; /* as if a dot stood in front */
+    unsigned met = 0;
+    size_t stop = from;
+    for (; stop < end; stop++) {
+        unsigned c = host_class[s.data[stop]];
+        if (c == 0) {
+            break;
         }
-        out->port = (uint16_t)port;
-        i = text.len;
+        met |= c & last;
+        last = c;
     }
-    return out->kind == SIP_LEX_HOST_BAD || i != text.len ? ERR_MALFORMED : ERR_OK;
+    *kind = judge_host(slice_between(s, from, stop), last, (met & HOST_EDGE) != 0);
+    return stop;
+}
+
+enum sip_lex_host sip_lex_host(struct slice host)
+{
+    enum sip_lex_host kind;
+    return host.len > 0 && sip_lex_host_read(host, 0, host.len, &kind) == host.len
+               ? kind
+               : SIP_LEX_HOST_BAD;
+}
+
+/* A port in decimal digits, not 0. */
+static enum err read_port(struct slice digits, uint16_t *out)
+{
+    uint32_t port = 0;
+    if (sip_lex_u32(digits, UINT16_MAX, &port) != ERR_OK || port == 0) {
+        return ERR_MALFORMED;
+    }
+    *out = (uint16_t)port;
+    return ERR_OK;
+}
+
+enum err sip_lex_hostport_read(struct slice s, size_t from, size_t end, bool spaces,
+                               struct sip_lex_hostport *out)
+{
+    size_t i = sip_lex_host_read(s, from, end, &out->kind);
+    out->host = slice_between(s, from, i);
+    out->port = 0;
+    i = spaces ? skip_space(s, i, end) : i;
+    if (out->kind == SIP_LEX_HOST_BAD) {
+        return ERR_MALFORMED;
+    }
+    if (i < end && s.data[i] == ':') {
+        i = spaces ? skip_space(s, i + 1, end) : i + 1;
+        return read_port(slice_between(s, i, end), &out->port);
+    }
+    return i == end ? ERR_OK : ERR_MALFORMED;
 }

@@ -27,6 +27,15 @@ static inline bool sip_lex_is_space(uint8_t c)
     return (sip_lex_class[c] & SIP_LEX_SPACE) != 0;
 }
 
+/* Offset of the first byte of [i, end) of `s` that is of none of `classes`; `end` when all are. */
+static inline size_t sip_lex_stop(struct slice s, uint8_t classes, size_t i, size_t end)
+{
+    while (i < end && (sip_lex_class[s.data[i]] & classes) != 0) {
+        i++;
+    }
+    return i;
+}
+
 /* `s` without white space at both ends. */
 struct slice sip_lex_trim(struct slice s);
 
@@ -62,6 +71,10 @@ struct sip_lex_param {
  * ERR_NOT_FOUND at the end. */
 enum err sip_lex_param(struct slice *rest, struct sip_lex_param *out) MUST_USE;
 
+/* The same at offset *at of `s`, up to `end`; *at moves behind it. */
+enum err sip_lex_param_read(struct slice s, size_t *at, size_t end,
+                            struct sip_lex_param *out) MUST_USE;
+
 /* The first parameter of that name (lower case), or false.  `params` as for sip_lex_param. */
 bool sip_lex_param_find(struct slice params, struct slice lower_name, struct sip_lex_param *out);
 
@@ -78,6 +91,8 @@ enum sip_lex_host {
     SIP_LEX_HOST_IPV6 /* with its brackets */
 };
 enum sip_lex_host sip_lex_host(struct slice host);
+/* The host that starts at `from`: where it ends.  *kind is BAD when there is none. */
+size_t sip_lex_host_read(struct slice s, size_t from, size_t end, enum sip_lex_host *kind);
 
 struct sip_lex_hostport {
     struct slice host; /* an IPv6 address has its brackets */
@@ -85,5 +100,7 @@ struct sip_lex_hostport {
     uint16_t port; /* 0 = none given; a given port 0 is refused */
 };
 
-/* "host", "host:port"; white space around the colon only where `spaces` (RFC 3261 sent-by). */
-enum err sip_lex_hostport(struct slice text, bool spaces, struct sip_lex_hostport *out) MUST_USE;
+/* [from, end) is "host" or "host:port"; white space around the colon only where `spaces` (RFC 3261
+ * sent-by). */
+enum err sip_lex_hostport_read(struct slice s, size_t from, size_t end, bool spaces,
+                               struct sip_lex_hostport *out) MUST_USE;

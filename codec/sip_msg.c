@@ -68,26 +68,42 @@ static size_t offset_of(const struct sip_msg *m, enum sip_hdr_id id)
     return m->first[id] == 0 ? 0 : m->headers[m->first[id] - 1].value;
 }
 
-static void check_request_uri(const struct sip_msg *m, struct sip_msg_core *core,
-                              struct sip_fault *fault)
+/* What sip_msg_check hands down. */
+struct check {
+    const struct sip_msg *msg;
+    struct sip_fault *fault;
+};
+
+/* A part of the message as an offset into its text. */
+static size_t offset_in(const struct sip_msg *m, struct slice part)
 {
-    size_t offset = (size_t)(m->request_uri.data - m->bytes.data);
-    if (sip_uri_decode(m->request_uri, &core->uri) != ERR_OK) {
+    return (size_t)(part.data - m->bytes.data);
+}
+
+static void check_request_uri(struct check *c, struct sip_msg_core *core)
+{
+    const struct sip_msg *m = c->msg;
+    struct sip_fault *fault = c->fault;
+    size_t offset = offset_in(m, m->request_uri);
+    if (sip_uri_read(m->bytes, offset, offset + m->request_uri.len, &core->uri) != ERR_OK) {
         note(fault, 400, offset, "Bad Request-URI");
     } else if (core->uri.has_headers) {
         note(fault, 400, offset, "Headers In Request-URI");
     }
 }
 
-static void check_vias(const struct sip_msg *m, struct sip_msg_core *core, struct sip_fault *fault)
+static void check_vias(struct check *c, struct sip_msg_core *core)
 {
+    const struct sip_msg *m = c->msg;
+    struct sip_fault *fault = c->fault;
     struct sip_msg_items it = sip_msg_items(m, SIP_HDR_VIA);
     struct sip_hdr_via other;
     struct slice item;
     enum err e;
     bool is_top = true;
     while ((e = sip_msg_items_next(&it, &item)) == ERR_OK) {
-        e = sip_hdr_via_decode(item, is_top ? &core->via : &other);
+        size_t at = offset_in(m, item);
+        e = sip_hdr_via_read(m->bytes, at, at + item.len, is_top ? &core->via : &other);
         if (is_top) {
             /* of another version: still known where an answer would go */
             core->has_via = e == ERR_OK || e == ERR_UNSUPPORTED;
@@ -104,16 +120,18 @@ static void check_vias(const struct sip_msg *m, struct sip_msg_core *core, struc
     }
 }
 
-static bool check_party(const struct sip_msg *m, enum sip_hdr_id id, struct sip_hdr_address *out,
-                        struct sip_fault *fault)
+static bool check_party(struct check *c, enum sip_hdr_id id, struct sip_hdr_address *out)
 {
+    const struct sip_msg *m = c->msg;
+    struct sip_fault *fault = c->fault;
     struct sip_uri uri;
     if (!sip_msg_has(m, id)) {
         note(fault, 400, 0, id == SIP_HDR_FROM ? "Missing From" : "Missing To");
         return false;
     }
-    if (sip_hdr_address_decode(sip_msg_first(m, id), out) != ERR_OK || out->is_star ||
-        sip_uri_decode(out->uri, &uri) != ERR_OK) {
+    size_t at = m->headers[m->first[id] - 1].value;
+    size_t end = at + m->headers[m->first[id] - 1].value_len;
+    if (sip_hdr_address_read(m->bytes, at, end, out, &uri) != ERR_OK || out->is_star) {
         note(fault, 400, offset_of(m, id), id == SIP_HDR_FROM ? "Bad From" : "Bad To");
         return false;
     }
@@ -154,9 +172,12 @@ static void check_max_forwards(const struct sip_msg *m, struct sip_msg_core *cor
 }
 
 /* Every value of Contact, Route, ...: a name-addr with a good URI; the star for Contact alone. */
-static void check_addresses(const struct sip_msg *m, enum sip_hdr_id id, const char *why,
-                            struct sip_fault *fault)
+static void check_addresses(struct check *c, enum sip_hdr_id id, const char *why)
 {
+    const struct sip_msg *m = c->msg;
+    if (m->first[id] == 0) {
+        return;
+    }
     struct sip_msg_items it = sip_msg_items(m, id);
     struct sip_hdr_address address;
     struct sip_uri uri;
@@ -166,19 +187,18 @@ static void check_addresses(const struct sip_msg *m, enum sip_hdr_id id, const c
     enum err e;
     while ((e = sip_msg_items_next(&it, &item)) == ERR_OK) {
         count++;
-        e = sip_hdr_address_decode(item, &address);
+        size_t at = offset_in(m, item);
+        e = sip_hdr_address_read(m->bytes, at, at + item.len, &address, &uri);
         if (e == ERR_OK && address.is_star) {
             is_star = true;
             e = id == SIP_HDR_CONTACT ? ERR_OK : ERR_MALFORMED;
-        } else if (e == ERR_OK) {
-            e = sip_uri_decode(address.uri, &uri);
         }
         if (e != ERR_OK) {
             break;
         }
     }
-    if (e != ERR_NOT_FOUND || (is_star && count > 1) || (count == 0 && sip_msg_has(m, id))) {
-        note(fault, 400, m->headers[it.index].value, why);
+    if (e != ERR_NOT_FOUND || (is_star && count > 1) || count == 0) {
+        note(c->fault, 400, m->headers[it.index].value, why);
     }
 }
 
@@ -203,18 +223,19 @@ enum err sip_msg_check(const struct sip_msg *m, struct sip_msg_core *core, struc
 {
     *core = (struct sip_msg_core){0};
     *fault = (struct sip_fault){0};
+    struct check c = {.msg = m, .fault = fault};
     if (m->is_request) {
-        check_request_uri(m, core, fault);
+        check_request_uri(&c, core);
     }
-    check_vias(m, core, fault);
-    core->has_from = check_party(m, SIP_HDR_FROM, &core->from, fault);
-    core->has_to = check_party(m, SIP_HDR_TO, &core->to, fault);
+    check_vias(&c, core);
+    core->has_from = check_party(&c, SIP_HDR_FROM, &core->from);
+    core->has_to = check_party(&c, SIP_HDR_TO, &core->to);
     check_ids(m, core, fault);
     check_max_forwards(m, core, fault);
-    check_addresses(m, SIP_HDR_CONTACT, "Bad Contact", fault);
-    check_addresses(m, SIP_HDR_ROUTE, "Bad Route", fault);
-    check_addresses(m, SIP_HDR_RECORD_ROUTE, "Bad Record-Route", fault);
-    check_addresses(m, SIP_HDR_PATH, "Bad Path", fault);
+    check_addresses(&c, SIP_HDR_CONTACT, "Bad Contact");
+    check_addresses(&c, SIP_HDR_ROUTE, "Bad Route");
+    check_addresses(&c, SIP_HDR_RECORD_ROUTE, "Bad Record-Route");
+    check_addresses(&c, SIP_HDR_PATH, "Bad Path");
     check_single(m, fault);
     if (fault->why != NULL) {
         return ERR_MALFORMED;

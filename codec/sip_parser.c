@@ -4,11 +4,12 @@
  *     IDLE --CRLF--> event            START --line--> HEADERS --empty line--> BODY --> message
  *       \--other byte--> START          any state --framing lost--> LOST
  *
- * The only inner loop looks for the next control character, eight bytes at a time; a CR ends the
+ * The only inner loop looks for the next control character, 64 bytes at a time; a CR ends the
  * line, anything else is a fault.  A line is complete once the byte behind its CRLF shows that it
  * does not go on (folding).  A fault that leaves the framing intact is noted in `pending` and the
  * message read to its end, so that a stream survives it and a request can be answered. */
 #include "codec/sip_parser.h"
+#include "codec/sip_scan.h"
 
 enum state { IDLE, START, HEADERS, BODY, LOST };
 enum line { LINE_FOUND, LINE_MORE, LINE_LOST };
@@ -28,7 +29,7 @@ static void reset(struct sip_parser *p)
     p->msg.reason = SLICE_EMPTY;
     p->fault = p->pending = (struct sip_fault){0};
     p->event = SIP_EVENT_MESSAGE;
-    p->consumed = p->scan = p->line = p->head_end = p->body_len = 0;
+    p->consumed = p->scan = p->line = p->colon = p->head_end = p->body_len = 0;
     p->has_length = false;
     p->method_len = p->part = p->part_len = 0;
     p->state = IDLE;
@@ -50,47 +51,59 @@ static void note(struct sip_parser *p, uint16_t status, size_t offset, const cha
     }
 }
 
-/* Offset of the first byte below 0x20 in data[i..end), or `end`. */
-HOT static size_t find_control(const uint8_t *data, size_t i, size_t end)
+/* What is kept in registers while lines are read, p->scan, line and colon among it. */
+struct walk {
+    const uint8_t *data;
+    size_t end;   /* of what has arrived and may belong to the head */
+    size_t block; /* offset of the block that was scanned last; SIZE_MAX = none yet */
+    struct sip_scan_lines found;
+    size_t scan;
+    size_t line;
+    size_t colon;
+};
+
+/* Offset of the next control character from `i` on, w->end when there is none.  Notes the first
+ * colon of the line on the way. */
+HOT static inline size_t find_control(struct walk *w, size_t i)
 {
-    const uint64_t ones = UINT64_C(0x0101010101010101);
-    while (end - i >= 8) {
-        uint64_t x;
-        memcpy(&x, data + i, 8);
-#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-        x = __builtin_bswap64(x);
-#endif
-        /* the lowest bit set marks the first byte below 0x20; borrows spoil only those above it */
-        uint64_t low = (x - ones * 0x20) & ~x & ones * 0x80;
-        if (low != 0) {
-            return i + (size_t)(__builtin_ctzll(low) >> 3);
+    while (i < w->end) {
+        size_t block = i & ~(size_t)(SIP_SCAN_BLOCK - 1);
+        if (block != w->block) {
+            w->block = block;
+            w->found = sip_scan_lines(w->data + block, w->end - block);
         }
-        i += 8;
+        size_t shift = i - block;
+        uint64_t colons = w->found.colons >> shift;
+        uint64_t controls = w->found.controls >> shift;
+        if (w->colon == 0 && colons != 0) {
+            w->colon = i + (size_t)__builtin_ctzll(colons);
+        }
+        if (controls != 0) {
+            return i + (size_t)__builtin_ctzll(controls);
+        }
+        i = block + SIP_SCAN_BLOCK;
     }
-    while (i < end && data[i] >= 0x20) {
-        i++;
-    }
-    return i;
+    return w->end;
 }
 
-/* Looks for the CRLF of the line (or of its next fold) from p->scan on. */
-HOT static enum line find_line_end(struct sip_parser *p, struct slice bytes, size_t *eol)
+/* Looks for the CRLF of the line (or of its next fold) from w->scan on. */
+HOT static inline enum line find_line_end(struct sip_parser *p, struct walk *w, size_t *eol)
 {
-    size_t limit = min_size(SIP_MSG_HEAD_CAP, (size_t)p->line + SIP_MSG_LINE_CAP);
-    size_t end = min_size(bytes.len, limit);
-    size_t i = p->scan;
+    size_t limit = min_size(SIP_MSG_HEAD_CAP, w->line + SIP_MSG_LINE_CAP);
+    size_t end = min_size(w->end, limit);
+    size_t i = w->scan;
     for (;;) {
-        i = find_control(bytes.data, i, end);
-        if (i >= end || (bytes.data[i] == '\r' && i + 1 == end)) {
-            p->scan = (uint32_t)min_size(i, end);
-            if (end < limit) {
+        i = find_control(w, i);
+        if (UNLIKELY(i >= end || (i + 1 == end && w->data[i] == '\r'))) {
+            w->scan = min_size(i, end);
+            if (w->end < limit) {
                 return LINE_MORE;
             }
-            note(p, 513, p->line, "Header Too Large");
+            note(p, 513, w->line, "Header Too Large");
             return LINE_LOST;
         }
-        uint8_t c = bytes.data[i];
-        if (c == '\r' && bytes.data[i + 1] == '\n') {
+        uint8_t c = w->data[i];
+        if (LIKELY(c == '\r' && w->data[i + 1] == '\n')) {
             *eol = i;
             return LINE_FOUND;
         }
@@ -98,7 +111,7 @@ HOT static enum line find_line_end(struct sip_parser *p, struct slice bytes, siz
             note(p, 400, i, "Bare CR Or LF");
             return LINE_LOST;
         }
-        if (c != '\t' && (i == p->line || bytes.data[i - 1] != '\\')) {
+        if (c != '\t' && (i == w->line || w->data[i - 1] != '\\')) {
             note(p, 400, i, "Control Character");
         }
         i++;
@@ -108,7 +121,8 @@ HOT static enum line find_line_end(struct sip_parser *p, struct slice bytes, siz
 /* "SIP/2.0", any case: 0; another version: 505; anything else: 400. */
 static uint16_t judge_version(struct slice s)
 {
-    if (slice_is_equal_nocase(s, SLICE_LITERAL("SIP/2.0"))) {
+    static const struct slice ours = SLICE_LITERAL("SIP/2.0");
+    if (slice_is_equal(s, ours) || slice_is_equal_nocase(s, ours)) {
         return 0;
     }
     if (s.len < 7 || !slice_is_equal_nocase(slice_sub(s, 0, 4), SLICE_LITERAL("SIP/"))) {
@@ -128,10 +142,8 @@ static uint16_t judge_version(struct slice s)
 
 static size_t find_space(struct slice s, size_t i)
 {
-    while (i < s.len && s.data[i] != ' ') {
-        i++;
-    }
-    return i;
+    const uint8_t *space = i >= s.len ? NULL : memchr(s.data + i, ' ', s.len - i);
+    return space == NULL ? s.len : (size_t)(space - s.data);
 }
 
 /* SIP-Version SP 3DIGIT SP Reason; the last SP may lack when the reason is empty. */
@@ -207,35 +219,39 @@ static bool read_length(struct sip_parser *p, struct slice value, size_t offset)
 static void add_header(struct sip_parser *p, const struct sip_msg_header *h)
 {
     struct sip_msg *m = &p->msg;
-    if (m->header_count == SIP_MSG_HEADERS_CAP) {
+    unsigned index = m->header_count;
+    if (index == SIP_MSG_HEADERS_CAP) {
         note(p, 513, h->start, "Too Many Headers");
         return;
     }
-    m->headers[m->header_count++] = *h;
-    uint8_t number = (uint8_t)m->header_count; /* index + 1 */
-    uint8_t *link = p->last[h->id] == 0 ? &m->first[h->id] : &m->headers[p->last[h->id] - 1].next;
-    *link = number;
-    p->last[h->id] = number;
+    m->headers[index] = *h;
+    m->header_count = (uint16_t)(index + 1);
+    unsigned last = p->last[h->id];
+    *(last == 0 ? &m->first[h->id] : &m->headers[last - 1].next) = (uint8_t)(index + 1);
+    p->last[h->id] = (uint8_t)(index + 1);
 }
 
-/* field-name HCOLON field-value in [p->line, eol).  False: framing is lost. */
-HOT static bool read_header(struct sip_parser *p, struct slice bytes, size_t eol)
+/* field-name HCOLON field-value in [w->line, eol).  False: framing is lost. */
+HOT static inline bool read_header(struct sip_parser *p, const struct walk *w, size_t eol)
 {
-    const uint8_t *data = bytes.data;
-    size_t start = p->line;
-    size_t name_end = start;
-    while (name_end < eol && (sip_lex_class[data[name_end]] & SIP_LEX_TOKEN) != 0) {
-        name_end++;
+    const uint8_t *data = w->data;
+    size_t start = w->line;
+    size_t name_end = w->colon;
+    while (name_end > start && (data[name_end - 1] == ' ' || data[name_end - 1] == '\t')) {
+        name_end--;
     }
-    size_t value = name_end;
-    while (value < eol && (data[value] == ' ' || data[value] == '\t')) {
-        value++;
-    }
-    if (name_end == start || value == eol || data[value] != ':') {
+    if (UNLIKELY(name_end <= start || w->colon >= eol)) {
         note(p, 400, start, "Bad Header Name");
         return true;
     }
-    value++;
+    struct slice name = slice_of(data + start, name_end - start);
+    enum sip_hdr_id id = sip_hdr_find(name);
+    if (UNLIKELY(id == SIP_HDR_OTHER && !sip_lex_is_token(name))) {
+        note(p, 400, start, "Bad Header Name");
+        return true;
+    }
+    size_t value = w->colon + 1;
+    value += data[value] == ' '; /* the usual one; at `eol` stands a CR */
     while (value < eol && sip_lex_is_space(data[value])) {
         value++;
     }
@@ -243,11 +259,10 @@ HOT static bool read_header(struct sip_parser *p, struct slice bytes, size_t eol
     while (value_end > value && sip_lex_is_space(data[value_end - 1])) {
         value_end--;
     }
-    enum sip_hdr_id id = sip_hdr_find(slice_of(data + start, name_end - start));
     add_header(p, &(struct sip_msg_header){
                       .id = (uint8_t)id,
                       .start = (uint16_t)start,
-                      .name_len = (uint16_t)(name_end - start),
+                      .name_len = (uint16_t)name.len,
                       .value = (uint16_t)value,
                       .value_len = (uint16_t)(value_end - value),
                       .end = (uint16_t)(eol + 2),
@@ -312,33 +327,54 @@ static enum sip_parse read_body(struct sip_parser *p, struct slice bytes)
     return finish(p, bytes);
 }
 
-/* Reads lines until the empty one.  OK: go on with the body. */
-HOT static enum sip_parse read_head(struct sip_parser *p, struct slice bytes)
+/* The lines up to the empty one; FOUND: the head is whole. */
+HOT static inline enum line read_lines(struct sip_parser *p, struct walk *w, size_t len)
 {
     for (;;) {
         size_t eol = 0;
-        enum line found = find_line_end(p, bytes, &eol);
+        enum line found = find_line_end(p, w, &eol);
         if (found != LINE_FOUND) {
-            return found == LINE_MORE ? SIP_PARSE_MORE : lose(p, bytes);
+            return found;
         }
         if (p->state == START) {
-            read_start_line(p, slice_of(bytes.data, eol));
+            read_start_line(p, slice_of(w->data, eol));
             p->state = HEADERS;
-        } else if (eol == p->line) {
+        } else if (eol == w->line) {
             p->head_end = (uint32_t)eol + 2;
             p->state = BODY;
-            return SIP_PARSE_OK;
-        } else if (eol + 2 == bytes.len) {
-            p->scan = (uint32_t)eol; /* a fold may follow */
-            return SIP_PARSE_MORE;
-        } else if (bytes.data[eol + 2] == ' ' || bytes.data[eol + 2] == '\t') {
-            p->scan = (uint32_t)eol + 2;
+            return LINE_FOUND;
+        } else if (eol + 2 == len) {
+            w->scan = eol; /* a fold may follow */
+            return LINE_MORE;
+        } else if (w->data[eol + 2] == ' ' || w->data[eol + 2] == '\t') {
+            w->scan = eol + 2;
             continue;
-        } else if (!read_header(p, bytes, eol)) {
-            return lose(p, bytes);
+        } else if (!read_header(p, w, eol)) {
+            return LINE_LOST;
         }
-        p->scan = p->line = (uint32_t)eol + 2;
+        w->scan = w->line = eol + 2;
+        w->colon = 0;
     }
+}
+
+HOT static enum sip_parse read_head(struct sip_parser *p, struct slice bytes)
+{
+    struct walk w = {
+        .data = bytes.data,
+        .end = min_size(bytes.len, SIP_MSG_HEAD_CAP),
+        .block = SIZE_MAX,
+        .scan = p->scan,
+        .line = p->line,
+        .colon = p->colon,
+    };
+    enum line found = read_lines(p, &w, bytes.len);
+    p->scan = (uint32_t)w.scan;
+    p->line = (uint32_t)w.line;
+    p->colon = (uint32_t)w.colon;
+    if (found == LINE_LOST) {
+        return lose(p, bytes);
+    }
+    return found == LINE_MORE ? SIP_PARSE_MORE : SIP_PARSE_OK;
 }
 
 /* Between messages: CRLFs are events, a token starts a message. */

@@ -43,6 +43,7 @@ struct sip_parser {
     uint16_t part_len;
     uint32_t scan;     /* bytes before this one are done with */
     uint32_t line;     /* where the line stands that is being read */
+    uint32_t colon;    /* the first one of that line, 0 = none so far */
     uint32_t head_end; /* where the body starts */
     uint32_t body_len;
     struct sip_fault pending; /* the first fault of a head whose end is still looked for */

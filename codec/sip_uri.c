@@ -5,21 +5,17 @@
 #include "codec/sip_uri.h"
 #include "core/address.h"
 
-/* Characters of `classes` and good escapes only. */
-static bool is_escaped_text(struct slice s, uint8_t classes)
+/* Where characters of `set` and good escapes end, from `i` on. */
+HOT static size_t span_escaped(struct slice s, uint8_t classes, size_t i, size_t end)
 {
-    for (size_t i = 0; i < s.len; i++) {
-        uint8_t c = s.data[i];
-        if ((sip_lex_class[c] & classes) != 0 && c != '%') {
-            continue;
-        }
-        if (c != '%' || s.len - i < 3 ||
+    for (;;) {
+        i = sip_lex_stop(s, classes, i, end);
+        if (i == end || s.data[i] != '%' || end - i < 3 ||
             !sip_lex_is_all(slice_of(s.data + i + 1, 2), SIP_LEX_HEX)) {
-            return false;
+            return i;
         }
-        i += 2;
+        i += 3;
     }
-    return true;
 }
 
 /* Offset of the first byte of `s` that is `a` or `b`; s.len when there is none. */
@@ -32,27 +28,35 @@ static size_t find_either(struct slice s, uint8_t a, uint8_t b)
     return i;
 }
 
-static enum err check_params(struct sip_uri *u)
+/* The parameters at *at, each with its ';'; *at moves behind them. */
+HOT static enum err take_params(struct slice s, size_t *at, size_t end, struct sip_uri *u)
 {
-    struct slice rest = u->params;
     unsigned count = 0;
-    while (rest.len > 0) {
-        struct slice item = slice_from(rest, 1); /* behind the ';' */
-        size_t end = find_either(item, ';', ';');
-        rest = slice_from(item, end);
-        item.len = end;
-        size_t equals = find_either(item, '=', '=');
-        struct slice name = slice_sub(item, 0, equals);
-        struct slice value = slice_from(item, equals + 1);
-        if (name.len == 0 || (equals < item.len && value.len == 0) ||
-            !is_escaped_text(name, SIP_LEX_PARAM) || !is_escaped_text(value, SIP_LEX_PARAM)) {
+    size_t i = *at;
+    while (i < end && s.data[i] == ';') {
+        size_t name = i + 1;
+        i = span_escaped(s, SIP_LEX_PARAM, name, end);
+        size_t name_len = i - name;
+        if (name_len == 0) {
             return ERR_MALFORMED;
+        }
+        if (i < end && s.data[i] == '=') {
+            size_t value = i + 1;
+            i = span_escaped(s, SIP_LEX_PARAM, value, end);
+            if (i == value) {
+                return ERR_MALFORMED;
+            }
         }
         if (++count > SIP_URI_PARAMS_CAP) {
             return ERR_TOO_LARGE;
         }
-        u->has_lr = u->has_lr || sip_lex_is_word(name, SLICE_LITERAL("lr"));
+        u->has_lr = u->has_lr || (name_len == 2 && (s.data[name] | 0x20) == 'l' &&
+                                  (s.data[name + 1] | 0x20) == 'r');
     }
+    if (i > *at) {
+        u->params = slice_between(s, *at, i);
+    }
+    *at = i;
     return ERR_OK;
 }
 
@@ -69,6 +73,21 @@ static bool next_header(struct slice *rest, struct slice *name, struct slice *va
     *value =
         equals == item.len ? SLICE_EMPTY : slice_of(item.data + equals + 1, item.len - equals - 1);
     *rest = end == rest->len ? SLICE_EMPTY : slice_of(rest->data + end + 1, rest->len - end - 1);
+    return true;
+}
+
+/* Characters of `classes` and good escapes only. */
+static bool is_escaped_text(struct slice s, uint8_t classes)
+{
+    size_t i = 0;
+    while (i < s.len) {
+        bool is_escape = s.data[i] == '%' && s.len - i >= 3 &&
+                         sip_lex_is_all(slice_of(s.data + i + 1, 2), SIP_LEX_HEX);
+        if (!is_escape && (sip_lex_class[s.data[i]] & classes) == 0) {
+            return false;
+        }
+        i += is_escape ? 3 : 1;
+    }
     return true;
 }
 
@@ -90,75 +109,87 @@ static enum err check_headers(const struct sip_uri *u)
     return ERR_OK;
 }
 
-/* "user:password" in front of the '@'. */
-static enum err decode_userinfo(struct slice info, struct sip_uri *out)
+/* "user:password" in [i, at), in front of the '@'. */
+HOT static enum err decode_userinfo(struct slice s, size_t i, size_t at, struct sip_uri *out)
 {
-    size_t colon = find_either(info, ':', ':');
-    out->user = slice_sub(info, 0, colon);
+    size_t end = span_escaped(s, SIP_LEX_USER, i, at);
+    out->user = slice_between(s, i, end);
     out->has_user = true;
-    if (colon < info.len) {
+    if (end < at && s.data[end] == ':') {
+        size_t password = end + 1;
+        end = span_escaped(s, SIP_LEX_USER, password, at);
         out->has_password = true;
-        out->password = slice_of(info.data + colon + 1, info.len - colon - 1);
+        out->password = slice_between(s, password, end);
     }
-    return out->user.len > 0 && is_escaped_text(out->user, SIP_LEX_USER) &&
-                   is_escaped_text(out->password, SIP_LEX_USER)
-               ? ERR_OK
-               : ERR_MALFORMED;
+    return out->user.len > 0 && end == at ? ERR_OK : ERR_MALFORMED;
 }
 
-/* `rest` stands behind "sip:". */
-static enum err decode_sip(struct slice rest, struct sip_uri *out)
+/* ":port" at *at, if it is there. */
+static enum err take_port(struct slice s, size_t *at, size_t end, uint16_t *port)
 {
-    const uint8_t *at = rest.len == 0 ? NULL : memchr(rest.data, '@', rest.len);
-    if (at != NULL) {
-        size_t len = (size_t)(at - rest.data);
-        if (decode_userinfo(slice_sub(rest, 0, len), out) != ERR_OK) {
-            return ERR_MALFORMED;
-        }
-        rest = slice_from(rest, len + 1);
-    }
-    size_t end = find_either(rest, ';', '?');
-    struct sip_lex_hostport hostport;
-    if (sip_lex_hostport(slice_sub(rest, 0, end), false, &hostport) != ERR_OK) {
-        return ERR_MALFORMED;
-    }
-    out->host = hostport.host;
-    out->host_kind = hostport.kind;
-    out->port = hostport.port;
-    rest = slice_from(rest, end);
-    if (rest.len == 0) {
+    if (*at == end || s.data[*at] != ':') {
         return ERR_OK;
     }
-    end = find_either(rest, '?', '?');
-    out->params = slice_sub(rest, 0, end);
-    enum err e = check_params(out);
-    if (e == ERR_OK && end < rest.len) {
-        out->has_headers = true;
-        out->headers = slice_of(rest.data + end + 1, rest.len - end - 1);
-        e = check_headers(out);
+    size_t digits = *at + 1, i = digits;
+    uint32_t number = 0;
+    while (i < end && (sip_lex_class[s.data[i]] & SIP_LEX_DIGIT) != 0) {
+        i++;
     }
-    return e;
+    enum err e = sip_lex_u32(slice_between(s, digits, i), UINT16_MAX, &number);
+    *port = (uint16_t)number;
+    *at = i;
+    return e != ERR_OK || number == 0 ? ERR_MALFORMED : ERR_OK;
+}
+
+/* What stands behind "sip:". */
+HOT static enum err decode_sip(struct slice s, size_t i, size_t end, struct sip_uri *out)
+{
+    const uint8_t *sign = i == end ? NULL : memchr(s.data + i, '@', end - i);
+    if (sign != NULL) {
+        size_t at = (size_t)(sign - s.data);
+        if (decode_userinfo(s, i, at, out) != ERR_OK) {
+            return ERR_MALFORMED;
+        }
+        i = at + 1;
+    }
+    size_t host = i;
+    i = sip_lex_host_read(s, host, end, &out->host_kind);
+    out->host = slice_between(s, host, i);
+    if (out->host_kind == SIP_LEX_HOST_BAD || take_port(s, &i, end, &out->port) != ERR_OK) {
+        return ERR_MALFORMED;
+    }
+    enum err e = take_params(s, &i, end, out);
+    if (e != ERR_OK || i == end) {
+        return e;
+    }
+    if (s.data[i] != '?') {
+        return ERR_MALFORMED;
+    }
+    out->has_headers = true;
+    out->headers = slice_between(s, i + 1, end);
+    return check_headers(out);
 }
 
 /* RFC 3966 3: digits with visual separators; local numbers may hold hexadecimal digits, * and #. */
-static enum err decode_tel(struct slice rest, struct sip_uri *out)
+static enum err decode_tel(struct slice s, size_t from, size_t end, struct sip_uri *out)
 {
-    size_t end = find_either(rest, ';', ';');
-    out->user = slice_sub(rest, 0, end);
-    out->has_user = true;
-    out->params = slice_from(rest, end);
-    if (out->user.len == 0) {
-        return ERR_MALFORMED;
-    }
-    for (size_t i = 0; i < out->user.len; i++) {
-        uint8_t c = out->user.data[i];
-        bool is_sign = c == '+' && i == 0;
+    size_t i = from;
+    while (i < end && s.data[i] != ';') {
+        uint8_t c = s.data[i];
+        bool is_sign = c == '+' && i == from;
         if (!is_sign && (sip_lex_class[c] & SIP_LEX_HEX) == 0 && c != '-' && c != '.' && c != '(' &&
             c != ')' && c != '*' && c != '#') {
             return ERR_MALFORMED;
         }
+        i++;
     }
-    return check_params(out);
+    out->user = slice_between(s, from, i);
+    out->has_user = true;
+    if (out->user.len == 0) {
+        return ERR_MALFORMED;
+    }
+    enum err e = take_params(s, &i, end, out);
+    return e == ERR_OK && i < end ? ERR_MALFORMED : e;
 }
 
 /* Any other scheme: nothing but that it could stand in a message. */
@@ -188,25 +219,40 @@ static bool is_scheme(struct slice s)
     return true;
 }
 
-enum err sip_uri_decode(struct slice text, struct sip_uri *out)
+HOT enum err sip_uri_read(struct slice s, size_t from, size_t end, struct sip_uri *out)
 {
+    struct slice text = slice_between(s, from, end);
     *out = (struct sip_uri){.scheme = SIP_URI_OTHER, .text = text};
+    if (text.len > 4 && memcmp(text.data, "sip:", 4) == 0) {
+        out->scheme = SIP_URI_SIP;
+        return decode_sip(s, from + 4, end, out);
+    }
     size_t colon = find_either(text, ':', ':');
+    size_t rest = min_size(from + colon + 1, end);
     struct slice scheme = slice_sub(text, 0, colon);
-    struct slice rest = slice_from(text, colon + 1);
     if (sip_lex_is_word(scheme, SLICE_LITERAL("sip"))) {
         out->scheme = SIP_URI_SIP;
-        return decode_sip(rest, out);
+        return decode_sip(s, rest, end, out);
     }
     if (sip_lex_is_word(scheme, SLICE_LITERAL("sips"))) {
         out->scheme = SIP_URI_SIPS;
-        return decode_sip(rest, out);
+        return decode_sip(s, rest, end, out);
     }
     if (sip_lex_is_word(scheme, SLICE_LITERAL("tel"))) {
         out->scheme = SIP_URI_TEL;
-        return decode_tel(rest, out);
+        return decode_tel(s, rest, end, out);
     }
-    return is_scheme(scheme) && rest.len > 0 ? decode_other(rest) : ERR_MALFORMED;
+    return is_scheme(scheme) && rest < end ? decode_other(slice_between(s, rest, end))
+                                           : ERR_MALFORMED;
+}
+
+enum err sip_uri_decode(struct slice text, struct sip_uri *out)
+{
+    if (text.len == 0) { /* it may have no address either */
+        *out = (struct sip_uri){.scheme = SIP_URI_OTHER};
+        return ERR_MALFORMED;
+    }
+    return sip_uri_read(text, 0, text.len, out);
 }
 
 bool sip_uri_param(const struct sip_uri *uri, struct slice lower_name, struct slice *value)

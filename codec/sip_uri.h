@@ -34,6 +34,8 @@ struct sip_uri {
 
 /* ERR_MALFORMED (400), or ERR_TOO_LARGE.  A scheme that is not ours is ERR_OK and SIP_URI_OTHER. */
 enum err sip_uri_decode(struct slice text, struct sip_uri *out) MUST_USE;
+/* The same for [from, end) of `s`. */
+enum err sip_uri_read(struct slice s, size_t from, size_t end, struct sip_uri *out) MUST_USE;
 
 /* RFC 3261 19.1.4; tel URIs by RFC 3966 5, others byte by byte. */
 bool sip_uri_is_equal(const struct sip_uri *a, const struct sip_uri *b);

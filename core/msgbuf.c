@@ -28,10 +28,16 @@ void msgbuf_pool_init(struct msgbuf_pool *p, struct arena *arena, uint32_t small
 struct msgbuf *msgbuf_acquire(struct msgbuf_pool *p, size_t payload_bytes)
 {
     size_t large = payload_bytes > MSGBUF_SMALL_BYTES;
-    struct msgbuf *b = p->first_free[large];
-    if (b == NULL || payload_bytes > MSGBUF_LARGE_BYTES) {
+    if (payload_bytes > MSGBUF_LARGE_BYTES) {
         return NULL;
     }
+    struct msgbuf *b = p->first_free[large];
+    bool is_last = p->cap[large] - p->in_use[large] <= p->reserved[large];
+    if (UNLIKELY(b == NULL || (is_last && !p->is_reserve_open))) {
+        p->refused++;
+        return NULL;
+    }
+    p->from_reserve += is_last ? 1 : 0;
     if (p->fail_after != UINT32_MAX) {
         if (p->fail_after == 0) {
             return NULL;
@@ -47,6 +53,20 @@ struct msgbuf *msgbuf_acquire(struct msgbuf_pool *p, size_t payload_bytes)
     b->len = 0;
     b->refs = 1;
     b->owner = p->owner;
+    return b;
+}
+
+void msgbuf_pool_reserve(struct msgbuf_pool *p, uint32_t small_count, uint32_t large_count)
+{
+    p->reserved[0] = (uint32_t)min_size(small_count, p->cap[0] / 2);
+    p->reserved[1] = (uint32_t)min_size(large_count, p->cap[1] / 2);
+}
+
+struct msgbuf *msgbuf_acquire_reserved(struct msgbuf_pool *p, size_t payload_bytes)
+{
+    bool before = msgbuf_open_reserve(p, true);
+    struct msgbuf *b = msgbuf_acquire(p, payload_bytes);
+    p->is_reserve_open = before;
     return b;
 }
 

@@ -3,7 +3,8 @@
  *
  * Two sizes, so that a SIP datagram does not hold 18 KiB.  A shard owns its pool; a buffer that was
  * mailed to another shard goes home through the mailbox (core/os/mailbox), never straight into
- * this pool. */
+ * this pool.  When it runs short, load from others is shed first: the last buffers are a reserve
+ * for the peer's own upkeep (design.md section 7). */
 #pragma once
 #include "core/arena.h"
 #include "core/err.h"
@@ -35,6 +36,10 @@ struct msgbuf_pool {
     uint32_t peak[2];
     uint32_t fail_after; /* tests: see pool_fail_after */
     uint32_t owner;      /* stamped on what is acquired; the simulator's nodes share a pool */
+    uint32_t reserved[2];
+    bool is_reserve_open;
+    uint64_t refused;      /* acquisitions in vain, whether none were left or only the reserve */
+    uint64_t from_reserve; /* acquisitions out of the reserve */
 };
 
 void msgbuf_pool_init(struct msgbuf_pool *p, struct arena *arena, uint32_t small_count,
@@ -42,6 +47,19 @@ void msgbuf_pool_init(struct msgbuf_pool *p, struct arena *arena, uint32_t small
 /* A buffer with room for at least `payload_bytes`, len 0, one reference; NULL when there is none
  * (or none so large). */
 struct msgbuf *msgbuf_acquire(struct msgbuf_pool *p, size_t payload_bytes);
+/* Keeps the last buffers of each size for upkeep: acknowledgements, the topology's messages,
+ * records of a link that would be lost without them.  At most half of a size is kept back. */
+void msgbuf_pool_reserve(struct msgbuf_pool *p, uint32_t small_count, uint32_t large_count);
+/* While open, msgbuf_acquire may take the reserve.  Returns what it was before, which the caller
+ * puts back: who opens it does so around one piece of upkeep, never for longer. */
+static inline bool msgbuf_open_reserve(struct msgbuf_pool *p, bool is_open)
+{
+    bool before = p->is_reserve_open;
+    p->is_reserve_open = is_open;
+    return before;
+}
+/* One buffer, out of the reserve if need be. */
+struct msgbuf *msgbuf_acquire_reserved(struct msgbuf_pool *p, size_t payload_bytes);
 struct msgbuf *msgbuf_ref(struct msgbuf *b);
 void msgbuf_release(struct msgbuf_pool *p, struct msgbuf *b);
 

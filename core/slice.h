@@ -43,6 +43,12 @@ static inline struct slice slice_sub(struct slice s, size_t offset, size_t len)
     return slice_of(rest.data, min_size(rest.len, len));
 }
 
+/* [from, to), which must lie in `s`. */
+static inline struct slice slice_between(struct slice s, size_t from, size_t to)
+{
+    return slice_of(s.data + from, to - from);
+}
+
 static inline uint8_t slice_lower(uint8_t c)
 {
     return c >= 'A' && c <= 'Z' ? (uint8_t)(c | 0x20) : c;

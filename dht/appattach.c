@@ -63,10 +63,15 @@ bool appattach_on_request(struct turn *t, const struct appattach *aa, const stru
         refuse(t, aa, m, CONTENT_ERROR_NOT_FOUND); /* AA-2; no SIP listener: a storage-only peer */
         return false;
     }
-    if (attach_policy_pick(body.candidates, aa->candidates, aa->candidate_count, event->candidates,
-                           &event->candidate_count) != ERR_OK) {
+    struct attach_policy_ours ours = {
+        .candidates = aa->candidates, .candidate_count = aa->candidate_count, .trunks = true};
+    struct attach_policy_dial dials[ATTACH_POLICY_DIALS];
+    if (attach_policy_pick(body.candidates, &ours, dials, &event->candidate_count) != ERR_OK) {
         refuse(t, aa, m, CONTENT_ERROR_INVALID_MESSAGE);
         return false;
+    }
+    for (size_t i = 0; i < event->candidate_count; i++) {
+        event->candidates[i] = dials[i].address;
     }
     if (event->candidate_count == 0 || !attach_policy_take(t, aa->policy, &m->signer)) {
         refuse(t, aa, m, CONTENT_ERROR_FORBIDDEN);

@@ -20,7 +20,7 @@ struct exchange {
     handle request;
     struct transact_target target; /* ours */
     struct node_id node_id;        /* zeros until it is known */
-    struct address dials[ATTACH_POLICY_DIALS];
+    struct attach_policy_dial dials[ATTACH_POLICY_DIALS];
     size_t dial_count;
     size_t dialled;
     handle link; /* theirs: being dialled */
@@ -109,14 +109,24 @@ static struct exchange *acquire(struct turn *t, struct attach *a)
     return x;
 }
 
+static void wr_candidates(struct wr *w, const struct attach_policy_ours *ours,
+                          enum candidate_link link, uint32_t priority)
+{
+    for (size_t i = 0; i < ours->candidate_count; i++) {
+        msgs_wr_host_candidate(w, &ours->candidates[i], link, priority - (uint32_t)i);
+    }
+}
+
 /* The body of AttachReq and AttachAns. */
 static struct slice wr_body(const struct attach *a, bool is_request, uint8_t *out, size_t cap)
 {
     uint8_t list[512];
     struct wr candidates = wr_init(list, sizeof(list));
-    for (size_t i = 0; i < a->s.candidate_count; i++) {
-        msgs_wr_host_candidate(&candidates, &a->s.candidates[i], CANDIDATE_TLS_TCP_FH_NO_ICE,
-                               (uint32_t)(0x7effffff - i));
+    if (a->s.ours.trunks) {
+        wr_candidates(&candidates, &a->s.ours, CANDIDATE_TLS_TCP_FH_NO_ICE, 0x7effffff);
+    }
+    if (a->s.ours.datagrams) { /* the same port number */
+        wr_candidates(&candidates, &a->s.ours, CANDIDATE_DTLS_UDP_SR_NO_ICE, 0x6effffff);
     }
     CHECK(wr_ok(&candidates));
     /* ufrag and password have no meaning without ICE, yet may not be empty for some decoders. */
@@ -206,8 +216,12 @@ void attach_clear(struct turn *t, struct attach *a)
 static void dial_next(struct turn *t, struct attach *a, struct exchange *x)
 {
     while (x->dialled < x->dial_count) {
-        const struct address *remote = &x->dials[x->dialled++];
-        if (link_dial(t, a->s.links, remote, &x->node_id, x->timer.tag, &x->link) == ERR_OK) {
+        const struct attach_policy_dial *d = &x->dials[x->dialled++];
+        enum err e = d->is_datagram ? link_dial_datagram(t, a->s.links, &d->address, &x->node_id,
+                                                         x->timer.tag, &x->link)
+                                    : link_dial(t, a->s.links, &d->address, &x->node_id,
+                                                x->timer.tag, &x->link);
+        if (e == ERR_OK) {
             metric_add(t->metrics, METRIC_attach_dials, 1);
             x->state = DIALLING;
             wheel_arm(t->wheel, &x->timer, t->now_us + DIAL_US);
@@ -268,10 +282,9 @@ static bool loses_glare(struct turn *t, struct attach *a, const struct message *
 static void answer_new(struct turn *t, struct attach *a, const struct message *m,
                        const struct msgs_attach *body)
 {
-    struct address dials[ATTACH_POLICY_DIALS];
+    struct attach_policy_dial dials[ATTACH_POLICY_DIALS];
     size_t count = 0;
-    if (attach_policy_pick(body->candidates, a->s.candidates, a->s.candidate_count, dials,
-                           &count) != ERR_OK) {
+    if (attach_policy_pick(body->candidates, &a->s.ours, dials, &count) != ERR_OK) {
         refuse(t, a, m, CONTENT_ERROR_INVALID_MESSAGE);
         return;
     }
@@ -324,6 +337,23 @@ void attach_on_request(struct turn *t, struct attach *a, const struct message *m
 
 /* Ours */
 
+/* They dial us from one of their candidates (design.md 6, "No reflector"). */
+static void announce(struct turn *t, struct attach *a, const struct message *answer)
+{
+    struct msgs_attach body;
+    struct attach_policy_ours ours = a->s.ours;
+    struct attach_policy_dial from[ATTACH_POLICY_DIALS];
+    size_t count = 0;
+    ours.trunks = false;
+    if (!ours.datagrams || msgs_attach_decode(answer->body, a->s.params, &body) != ERR_OK ||
+        attach_policy_pick(body.candidates, &ours, from, &count) != ERR_OK) {
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        link_announce(t, a->s.links, &answer->signer, &from[i].address, 1);
+    }
+}
+
 void attach_on_result(struct turn *t, struct attach *a, const struct transact_result *result)
 {
     struct exchange *x = pool_get(&a->exchanges, result->tag);
@@ -344,6 +374,9 @@ void attach_on_result(struct turn *t, struct attach *a, const struct transact_re
         return;
     }
     await(t, x);
+    if (result->error == ERR_OK) {
+        announce(t, a, result->answer);
+    }
 }
 
 void attach_on_timer(struct turn *t, struct attach *a, struct wheel_timer *timer)

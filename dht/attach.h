@@ -5,7 +5,8 @@
  *   ours:    ASKED --answer--> AWAITING --accepted link is up--> DONE     the answerer dials us
  *   theirs:  DIALLING, one candidate after the other, --link is up or none is left--> DONE
  *
- * The requester is the TLS server (AT-13), so our part after the answer is to wait.  A link that is
+ * The requester is the TLS server (AT-13), so our part after the answer is to wait, and to answer
+ * ClientHellos over UDP that come from where the answer said.  A link that is
  * there already ends an exchange at once.
  *
  * Owner:  one for each overlay; what has ended is taken with attach_next.
@@ -46,9 +47,8 @@ struct attach_settings {
     const struct chord_table *table;
     struct link_table *links;
     struct transact *transact;
-    struct attach_policy *policy;     /* shared with AppAttach */
-    const struct address *candidates; /* where our overlay listener is reached */
-    size_t candidate_count;
+    struct attach_policy *policy;   /* shared with AppAttach */
+    struct attach_policy_ours ours; /* where our overlay listeners are reached, and how */
 };
 
 struct attach;

@@ -45,7 +45,7 @@ bool attach_policy_take(struct turn *t, struct attach_policy *ap, const struct n
     return bucket_take(&r->bucket, 1, t->now_us);
 }
 
-static bool is_allowed(const struct address *a, const struct address *ours, size_t our_count)
+static bool is_allowed(const struct address *a, const struct attach_policy_ours *ours)
 {
     enum address_range range = address_range_of(a);
     if (a->port < LOWEST_PORT || range == ADDRESS_NEVER) {
@@ -54,8 +54,8 @@ static bool is_allowed(const struct address *a, const struct address *ours, size
     if (range == ADDRESS_GLOBAL) {
         return true;
     }
-    for (size_t i = 0; i < our_count; i++) {
-        if (address_range_of(&ours[i]) == range) {
+    for (size_t i = 0; i < ours->candidate_count; i++) {
+        if (address_range_of(&ours->candidates[i]) == range) {
             return true;
         }
     }
@@ -63,9 +63,17 @@ static bool is_allowed(const struct address *a, const struct address *ours, size
 }
 
 struct pick {
-    struct address address;
+    struct attach_policy_dial dial;
     uint32_t priority;
 };
+
+/* How a candidate could be dialled; false: not by us. */
+static bool is_usable(const struct msgs_ice_candidate *c, const struct attach_policy_ours *ours)
+{
+    return c->type == CANDIDATE_HOST && c->addr_port.address.family != 0 &&
+           ((ours->trunks && c->overlay_link == CANDIDATE_TLS_TCP_FH_NO_ICE) ||
+            (ours->datagrams && c->overlay_link == CANDIDATE_DTLS_UDP_SR_NO_ICE));
+}
 
 /* Inserts by priority, the last one falls off. */
 static void insert(struct pick *picks, size_t *count, const struct msgs_ice_candidate *c)
@@ -79,12 +87,15 @@ static void insert(struct pick *picks, size_t *count, const struct msgs_ice_cand
     }
     size_t end = *count < ATTACH_POLICY_DIALS ? *count : ATTACH_POLICY_DIALS - 1;
     memmove(&picks[at + 1], &picks[at], (end - at) * sizeof(picks[0]));
-    picks[at] = (struct pick){.address = c->addr_port.address, .priority = c->priority};
+    picks[at] =
+        (struct pick){.dial = {.address = c->addr_port.address,
+                               .is_datagram = c->overlay_link == CANDIDATE_DTLS_UDP_SR_NO_ICE},
+                      .priority = c->priority};
     *count = end + 1;
 }
 
-enum err attach_policy_pick(struct slice candidates, const struct address *ours, size_t our_count,
-                            struct address out[ATTACH_POLICY_DIALS], size_t *count)
+enum err attach_policy_pick(struct slice candidates, const struct attach_policy_ours *ours,
+                            struct attach_policy_dial out[ATTACH_POLICY_DIALS], size_t *count)
 {
     struct pick picks[ATTACH_POLICY_DIALS + 1];
     struct rd r = rd_init(candidates);
@@ -94,8 +105,7 @@ enum err attach_policy_pick(struct slice candidates, const struct address *ours,
         if (c.overlay_link == CANDIDATE_DTLS_UDP_SR) {
             return ERR_MALFORMED;
         }
-        if (c.overlay_link == CANDIDATE_TLS_TCP_FH_NO_ICE && c.type == CANDIDATE_HOST &&
-            c.addr_port.address.family != 0) {
+        if (is_usable(&c, ours)) {
             insert(picks, count, &c);
         }
     }
@@ -105,9 +115,12 @@ enum err attach_policy_pick(struct slice candidates, const struct address *ours,
     /* The four best are looked at, not the four best of those that we like: a list may not make us
      * search. */
     size_t kept = 0;
-    for (size_t i = 0; i < *count; i++) {
-        if (is_allowed(&picks[i].address, ours, our_count)) {
-            out[kept++] = picks[i].address;
+    for (int datagrams = 0; datagrams < 2; datagrams++) {
+        for (size_t i = 0; i < *count; i++) {
+            if (picks[i].dial.is_datagram == (datagrams == 1) &&
+                is_allowed(&picks[i].dial.address, ours)) {
+                out[kept++] = picks[i].dial;
+            }
         }
     }
     *count = kept;

@@ -162,6 +162,7 @@ void chord_on_link(struct turn *t, struct chord *c, const struct link_event *eve
         break;
     case LINK_MESSAGE:
     case LINK_UNACKED:
+    case LINK_QUIET:
         UNREACHABLE("overlay.c keeps messages to itself");
     }
 }

@@ -8,7 +8,8 @@
 
 size_t chord_table_bytes(uint32_t nodes)
 {
-    return (size_t)nodes * sizeof(struct chord_table_node) + _Alignof(struct chord_table_node);
+    return (size_t)nodes * sizeof(struct chord_table_node) + _Alignof(struct chord_table_node) +
+           CHORD_TABLE_MEMOS * sizeof(struct chord_table_memo) + _Alignof(struct chord_table_memo);
 }
 
 void chord_table_init(struct chord_table *ct, struct arena *arena, uint32_t nodes,
@@ -17,6 +18,8 @@ void chord_table_init(struct chord_table *ct, struct arena *arena, uint32_t node
     *ct = (struct chord_table){
         .self = ids_ring_of_node(self), .self_id = *self, .self_host = self_host, .cap = nodes};
     ct->nodes = ARENA_ARRAY(arena, struct chord_table_node, nodes);
+    ct->memos = ARENA_ARRAY(arena, struct chord_table_memo, CHORD_TABLE_MEMOS);
+    ct->generation = 1; /* no memo is of it */
 }
 
 static struct ring_id distance(const struct chord_table *ct, struct ring_id to)
@@ -41,9 +44,21 @@ static uint32_t lower_bound(const struct chord_table *ct, struct ring_id at)
     return low;
 }
 
+/* The same, remembered. */
+static HOT uint32_t place_of(const struct chord_table *ct, struct ring_id at)
+{
+    struct chord_table_memo *m = &ct->memos[(at.hi ^ at.lo) % CHORD_TABLE_MEMOS];
+    if (LIKELY(m->generation == ct->generation && ids_ring_is_equal(m->at, at))) {
+        return m->index;
+    }
+    *m = (struct chord_table_memo){
+        .at = at, .generation = ct->generation, .index = lower_bound(ct, at)};
+    return m->index;
+}
+
 static bool find(const struct chord_table *ct, const struct node_id *id, uint32_t *index)
 {
-    uint32_t i = lower_bound(ct, ids_ring_of_node(id));
+    uint32_t i = place_of(ct, ids_ring_of_node(id));
     if (i >= ct->count || !ids_node_is_equal(&ct->nodes[i].id, id)) {
         return false;
     }
@@ -65,6 +80,7 @@ static bool is_routable(const struct chord_table_node *n)
 
 static void derive(struct chord_table *ct)
 {
+    ct->generation++;
     ct->successor_count = 0;
     ct->predecessor_count = 0;
     for (uint32_t i = 0; i < ct->count && ct->successor_count < CHORD_TABLE_NEIGHBORS; i++) {
@@ -245,7 +261,7 @@ HOT const struct chord_table_node *chord_table_next_hop(const struct chord_table
                                                         struct ring_id k, handle avoid)
 {
     struct ring_id wanted = distance(ct, k);
-    uint32_t beyond = lower_bound(ct, k);
+    uint32_t beyond = place_of(ct, k);
     if (beyond < ct->count && ids_ring_is_equal(distance(ct, ct->nodes[beyond].at), wanted)) {
         beyond++; /* the interval (own, k] takes in k itself */
     }

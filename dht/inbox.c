@@ -6,26 +6,34 @@
 #include "codec/content.h"
 #include "core/limits.h"
 #include "dht/budget.h"
+#include "dht/upkeep.h"
 
 STATIC_CHECK(sizeof(struct inbox_item) <= LIMITS_COST_verify_queue);
 
+enum { CAP_MIN = 4 };
 enum { OWES_MAX_US = 128 * INBOX_QUANTUM_US }; /* nobody waits for more turns than that */
+
+/* Each lane can hold something, whatever the configuration says. */
+static uint32_t cap_of(uint32_t cap)
+{
+    return cap < CAP_MIN ? CAP_MIN : cap;
+}
 
 size_t inbox_bytes(uint32_t cap)
 {
-    return (size_t)cap * sizeof(struct inbox_item) +
+    return (size_t)cap_of(cap) * sizeof(struct inbox_item) +
            (size_t)INBOX_LANES * INBOX_SOURCES * sizeof(struct inbox_pile) + BUDGET_SLACK;
 }
 
 void inbox_init(struct inbox *in, struct arena *arena, const struct inbox_limits *limits)
 {
-    CHECK(limits->cap >= INBOX_LANES);
     *in = (struct inbox){.limits = *limits};
-    in->items = ARENA_ARRAY(arena, struct inbox_item, limits->cap);
+    in->limits.cap = cap_of(limits->cap);
+    in->items = ARENA_ARRAY(arena, struct inbox_item, in->limits.cap);
     for (uint32_t lane = 0; lane < INBOX_LANES; lane++) {
         in->piles[lane] = ARENA_ARRAY(arena, struct inbox_pile, INBOX_SOURCES);
     }
-    for (uint32_t i = limits->cap; i > 0; i--) {
+    for (uint32_t i = in->limits.cap; i > 0; i--) {
         in->items[i - 1].after = in->free;
         in->free = i;
     }
@@ -258,7 +266,9 @@ static void keep_header(struct msgbuf *buf, struct slice message, const struct f
 void inbox_push(struct turn *t, struct inbox *in, struct slice message, const struct fwd *h,
                 const struct route_decision *d, handle link, const struct node_id *previous_hop)
 {
+    bool before = upkeep_begin(t->buffers, inbox_code(h));
     struct msgbuf *buf = msgbuf_acquire(t->buffers, message.len);
+    msgbuf_open_reserve(t->buffers, before);
     if (buf == NULL) {
         metric_add(t->metrics,
                    message.len > MSGBUF_LARGE_BYTES ? METRIC_dht_drop_too_large

@@ -2,9 +2,11 @@
 /* outgoing.c - see outgoing.h. */
 #include "dht/outgoing.h"
 
+#include "dht/cut.h"
+
 static void hand_to_link(struct turn *t, struct outgoing *og, handle link, struct slice message)
 {
-    if (link_send(t, og->links, link, message, SLICE_EMPTY) != ERR_OK) {
+    if (cut_send(t, og->links, og->route->params, link, message, SLICE_EMPTY) != ERR_OK) {
         metric_add(t->metrics, METRIC_dht_drop_link, 1);
     }
 }

@@ -8,7 +8,7 @@
 enum { TRANSIT_ERRORS_PER_S = 10, TRANSIT_ERRORS_AT_ONCE = 20, MESSAGE_SLACK = 1024 };
 enum {
     TRANSIT_LULL_US = 5000, /* so long after the last message that has passed through */
-    VERIFY_SHARE = 4,       /* a quarter of the time is for signatures, whatever passes through */
+    VERIFY_SHARE = 16,      /* one part of so many is for signatures, whatever passes through */
 };
 
 static struct chord_settings chord_settings_of(struct overlay *o)
@@ -56,8 +56,12 @@ static struct attach_settings attach_settings_of(const struct overlay_settings *
         as.links = o->links;
         as.transact = o->transact;
         as.policy = &o->policy;
-        as.candidates = o->s.candidates;
-        as.candidate_count = o->s.candidate_count;
+        as.ours = (struct attach_policy_ours){
+            .candidates = o->s.candidates,
+            .candidate_count = o->s.candidate_count,
+            .trunks = s->config.links != OVERLAY_LINKS_DATAGRAM,
+            .datagrams = s->config.links != OVERLAY_LINKS_TRUNK,
+        };
     }
     return as;
 }
@@ -387,6 +391,24 @@ void overlay_impl_on_result(struct turn *t, struct overlay *o, const struct tran
 
 /* Input */
 
+/* TCP has its keep-alive; a datagram link has us (design.md 5).  Whether the answer comes does not
+ * matter: it is the link that must acknowledge the question. */
+static void ask_whether_alive(struct turn *t, struct overlay *o, const struct link_event *event)
+{
+    struct msgs_ping_req body = {0};
+    uint8_t out[8];
+    struct wr w = wr_init(out, sizeof(out));
+    msgs_ping_req_wr(&w, &o->params, &body);
+    struct transact_request request = {.owner = TRANSACT_NOBODY,
+                                       .target = {.type = TRANSACT_NODE, .node = event->node_id},
+                                       .link = event->link,
+                                       .code = CONTENT_PING_REQ,
+                                       .body = wr_slice(&w),
+                                       .transmissions = 1};
+    enum err e = transact_request(t, o->transact, &request, NULL);
+    metric_add(t->metrics, e == ERR_OK ? METRIC_pings_of_silence : METRIC_requests_refused, 1);
+}
+
 void overlay_on_link(struct turn *t, struct overlay *o, const struct link_event *event)
 {
     switch (event->kind) {
@@ -399,6 +421,11 @@ void overlay_on_link(struct turn *t, struct overlay *o, const struct link_event 
         break;
     case LINK_UNACKED:
         outgoing_send_again(t, &o->out, slice_of(event->message, event->message_len), event->link);
+        break;
+    case LINK_QUIET:
+        if (o->phase != OVERLAY_IMPL_LEFT) {
+            ask_whether_alive(t, o, event);
+        }
         break;
     case LINK_UP:
     case LINK_SUSPECT:

@@ -51,6 +51,14 @@ struct overlay_kind {
 
 /* The overlay configuration document as far as a peer acts on it (RFC 6940 11.1), parsed by
  * node/overlay_doc. */
+/* Overlay link protocols that the overlay permits for what Attach makes (11.1).  Bootstrap nodes
+ * are dialled by TLS in any case: nothing has announced us to them. */
+enum overlay_links {
+    OVERLAY_LINKS_TRUNK,    /* TLS-TCP-FH-NO-ICE */
+    OVERLAY_LINKS_BOTH,     /* and DTLS-UDP-SR-NO-ICE */
+    OVERLAY_LINKS_DATAGRAM, /* DTLS-UDP-SR-NO-ICE alone */
+};
+
 struct overlay_config {
     char name[CRYPTO_OVERLAY_CAP + 1]; /* instance-name */
     uint16_t sequence;
@@ -62,6 +70,7 @@ struct overlay_config {
     uint32_t chord_ping_interval_s;
     bool chord_reactive;
     bool no_ice;
+    enum overlay_links links;
     uint32_t replica_min_hosts; /* ours: copies stand on so many hosts (design.md 1) */
     struct overlay_kind kinds[OVERLAY_KINDS_CAP];
     size_t kind_count;

@@ -5,6 +5,7 @@
  *
  * A fragment is passed on like any message (FR-1); one that is for us goes to dht/frag, and what
  * becomes whole there arrives once more. */
+#include "dht/cut.h"
 #include "dht/overlay_impl.h"
 
 enum { WAIT_TRIES = 3 }; /* so often for the tables to agree, then past who disagrees */
@@ -50,6 +51,21 @@ static enum metric metric_of(enum err e)
     return e == ERR_WRONG_OVERLAY ? METRIC_dht_drop_overlay : METRIC_dht_drop_malformed;
 }
 
+/* Where the header may be rewritten: in place, where there is room in front of the message (what
+ * stood there has been passed on), else in a copy of it.  NULL: too long for that. */
+static uint8_t *header_of(const struct overlay *o, const struct arrival *a)
+{
+    if (LIKELY(a->event->headroom >= OVERLAY_IMPL_HEADROOM)) {
+        return a->event->message;
+    }
+    if (a->h.header_bytes > o->scratch_bytes - OVERLAY_IMPL_HEADROOM) {
+        return NULL;
+    }
+    uint8_t *header = o->scratch + OVERLAY_IMPL_HEADROOM;
+    memcpy(header, a->event->message, a->h.header_bytes);
+    return header;
+}
+
 static void pass_on(struct turn *t, struct overlay *o, const struct arrival *a,
                     const struct route_decision *d)
 {
@@ -64,10 +80,6 @@ static void pass_on(struct turn *t, struct overlay *o, const struct arrival *a,
         tell(t, o, a, CONTENT_ERROR_TTL_EXCEEDED);
         return;
     }
-    if (h->header_bytes > o->scratch_bytes - OVERLAY_IMPL_HEADROOM) {
-        drop(t, METRIC_dht_drop_too_large);
-        return;
-    }
     /* VL-2: the node that we have it from.  Answers need no way back. */
     uint8_t via[FWD_NODE_BYTES_MAX];
     struct wr w = wr_init(via, sizeof(via));
@@ -75,15 +87,15 @@ static void pass_on(struct turn *t, struct overlay *o, const struct arrival *a,
         fwd_wr_node(&w, &o->params, &a->event->node_id);
     }
     struct fwd_rewrite how = {.strip_bytes = d->strip_bytes, .via_append = wr_slice(&w)};
-    uint8_t *header = o->scratch + OVERLAY_IMPL_HEADROOM;
+    uint8_t *header = header_of(o, a);
+    size_t headroom = max_size(a->event->headroom, OVERLAY_IMPL_HEADROOM);
     size_t len = 0;
-    memcpy(header, a->event->message, h->header_bytes);
-    if (fwd_rewrite(header, OVERLAY_IMPL_HEADROOM, h, &how, &header, &len) != ERR_OK) {
+    if (header == NULL || fwd_rewrite(header, headroom, h, &how, &header, &len) != ERR_OK) {
         drop(t, METRIC_dht_drop_too_large);
         return;
     }
     struct slice head = slice_of(header, len - h->payload.len);
-    if (link_send(t, o->links, d->link, head, h->payload) != ERR_OK) {
+    if (cut_send(t, o->links, &o->params, d->link, head, h->payload) != ERR_OK) {
         drop(t, METRIC_dht_drop_link);
         return;
     }

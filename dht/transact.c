@@ -9,6 +9,7 @@
 #include "dht/answer_cache.h"
 #include "dht/budget.h"
 #include "dht/outgoing.h"
+#include "dht/upkeep.h"
 
 enum { TRANSMISSIONS = 5, VIA_CAP = 1024, OPTIONS_CAP = 64, DEFERRED_US = 15000000 };
 enum { TIMER_REQUEST, TIMER_DEFERRED };
@@ -106,7 +107,9 @@ static enum err build_message(struct turn *t, struct transact *tr, struct build 
                               struct msgbuf **out)
 {
     size_t room = room_for(b);
+    bool before = upkeep_begin(t->buffers, b->code);
     struct msgbuf *buf = msgbuf_acquire(t->buffers, room);
+    msgbuf_open_reserve(t->buffers, before);
     if (buf == NULL) {
         return room > MSGBUF_LARGE_BYTES ? ERR_TOO_LARGE : ERR_NO_MEMORY;
     }
@@ -198,7 +201,9 @@ static uint64_t fresh_id(struct turn *t, const struct transact *tr)
 static void transmit(struct turn *t, struct transact *tr, struct request *r)
 {
     r->transmissions++;
+    bool before = upkeep_begin(t->buffers, r->code);
     outgoing_send(t, tr->s.out, r->buf, r->link, 0);
+    msgbuf_open_reserve(t->buffers, before);
     wheel_arm(t->wheel, &r->timer, t->now_us + tr->s.reliability_timer_us);
 }
 
@@ -446,7 +451,9 @@ static enum err answer(struct turn *t, struct transact *tr, const struct way_bac
         struct answer_cache_key key = answer_cache_signer_key(back->transaction_id, &back->signer);
         answer_cache_keep(t, tr->s.answers, &key, payload);
     }
+    bool before = upkeep_begin(t->buffers, b->code);
     outgoing_send(t, tr->s.out, buf, 0, 0);
+    msgbuf_open_reserve(t->buffers, before);
     msgbuf_release(t->buffers, buf);
     return ERR_OK;
 }

@@ -66,6 +66,7 @@ struct stage {
     void (*on_event)(struct stage *s, const struct io_event *event);
     void (*on_timers)(struct stage *s);
     void (*on_flush)(struct stage *s);
+    void (*on_datagram)(struct stage *s, const struct io_op *op); /* NULL: nobody reads them */
 };
 
 /* Nobody outside can break a line of the log. */
@@ -220,6 +221,9 @@ static inline void stage_carry_out(struct stage *s)
             memcpy(s->tail, msgbuf_data(op->buf), s->tail_len);
             s->datagrams_out++;
             s->bytes_out += op->buf->len;
+            if (s->on_datagram != NULL) {
+                s->on_datagram(s, op);
+            }
         } else if ((op->kind == IO_OP_CLOSE || op->kind == IO_OP_ABORT) && c != NULL) {
             stage_drop(c);
         }

@@ -3,6 +3,7 @@
  * its key, its names, its signer (a chain to a root, or itself where the overlay permits that).
  * Sizes are checked before anything expensive is done with what a stranger sent. */
 #include "link/crypto_boring.h"
+#include "link/crypto_keys_boring.h"
 #include "link/crypto_names_boring.h"
 
 #include <openssl/bio.h>
@@ -11,7 +12,6 @@
 #include <openssl/ec.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
-#include <openssl/hmac.h>
 #include <openssl/md5.h>
 #include <openssl/mem.h>
 #include <openssl/pem.h>
@@ -29,6 +29,9 @@ enum {
     INTERMEDIATES_CAP = 4,
     ISSUER_EXTENSIONS_CAP = 16,
     ISSUER_EXTENSION_BYTES_CAP = 2048, /* all of them together */
+    MAC_BLOCK_BYTES = 64,              /* of SHA-1 and SHA-256 */
+    MAC_INNER = 0x36,
+    MAC_OUTER = 0x5c,
     RSA_BITS_MIN = 2048,
     RSA_BITS_MAX = 4096
 };
@@ -60,23 +63,58 @@ static void hash_md5(struct slice bytes, uint8_t out[CRYPTO_MD5_BYTES])
     MD5(bytes.data, bytes.len, out);
 }
 
-static void mac(const EVP_MD *hash, struct slice key, struct slice bytes, uint8_t *out)
+/* HMAC by the hash functions themselves (RFC 2104): BoringSSL's HMAC allocates three contexts each
+ * time, and each REGISTER and each STUN check asks for one. */
+static void pad_key(struct slice key, uint8_t with, uint8_t pad[MAC_BLOCK_BYTES])
 {
-    unsigned len = 0;
-    /* A NULL key would mean "the key of before" to HMAC. */
-    const void *secret = key.len > 0 ? (const void *)key.data : (const void *)"";
-    const uint8_t *made = HMAC(hash, secret, key.len, bytes.data, bytes.len, out, &len);
-    CHECK(made != NULL && len == EVP_MD_size(hash));
+    memset(pad, with, MAC_BLOCK_BYTES);
+    for (size_t i = 0; i < key.len; i++) {
+        pad[i] ^= key.data[i];
+    }
 }
 
 static void mac_sha1(struct slice key, struct slice bytes, uint8_t out[CRYPTO_SHA1_BYTES])
 {
-    mac(EVP_sha1(), key, bytes, out);
+    uint8_t pad[MAC_BLOCK_BYTES], hashed[CRYPTO_SHA1_BYTES];
+    SHA_CTX context;
+    if (key.len > MAC_BLOCK_BYTES) {
+        SHA1(key.data, key.len, hashed);
+        key = slice_of(hashed, sizeof(hashed));
+    }
+    pad_key(key, MAC_INNER, pad);
+    SHA1_Init(&context);
+    SHA1_Update(&context, pad, sizeof(pad));
+    SHA1_Update(&context, bytes.data, bytes.len);
+    SHA1_Final(out, &context);
+    pad_key(key, MAC_OUTER, pad);
+    SHA1_Init(&context);
+    SHA1_Update(&context, pad, sizeof(pad));
+    SHA1_Update(&context, out, CRYPTO_SHA1_BYTES);
+    SHA1_Final(out, &context);
+    OPENSSL_cleanse(pad, sizeof(pad));
+    OPENSSL_cleanse(hashed, sizeof(hashed));
 }
 
 static void mac_sha256(struct slice key, struct slice bytes, uint8_t out[CRYPTO_SHA256_BYTES])
 {
-    mac(EVP_sha256(), key, bytes, out);
+    uint8_t pad[MAC_BLOCK_BYTES], hashed[CRYPTO_SHA256_BYTES];
+    SHA256_CTX context;
+    if (key.len > MAC_BLOCK_BYTES) {
+        SHA256(key.data, key.len, hashed);
+        key = slice_of(hashed, sizeof(hashed));
+    }
+    pad_key(key, MAC_INNER, pad);
+    SHA256_Init(&context);
+    SHA256_Update(&context, pad, sizeof(pad));
+    SHA256_Update(&context, bytes.data, bytes.len);
+    SHA256_Final(out, &context);
+    pad_key(key, MAC_OUTER, pad);
+    SHA256_Init(&context);
+    SHA256_Update(&context, pad, sizeof(pad));
+    SHA256_Update(&context, out, CRYPTO_SHA256_BYTES);
+    SHA256_Final(out, &context);
+    OPENSSL_cleanse(pad, sizeof(pad));
+    OPENSSL_cleanse(hashed, sizeof(hashed));
 }
 
 static void fill_random(const struct crypto *self, void *out, size_t len)
@@ -359,11 +397,8 @@ static enum err sign_message(const struct crypto_key *key, struct slice message,
 static enum err verify_message(struct slice public_key, enum crypto_algorithm algorithm,
                                struct slice message, struct slice signature)
 {
-    CBS der;
-    CBS_init(&der, public_key.data, public_key.len);
-    EVP_PKEY *object = EVP_parse_public_key(&der);
-    bool good = object != NULL && CBS_len(&der) == 0 &&
-                is_made_by(algorithm, algorithm_of(object)) &&
+    EVP_PKEY *object = crypto_keys_boring_find(public_key);
+    bool good = object != NULL && is_made_by(algorithm, algorithm_of(object)) &&
                 signature.len <= CRYPTO_SIGNATURE_CAP;
     if (good) {
         EVP_MD_CTX context;
@@ -372,9 +407,13 @@ static enum err verify_message(struct slice public_key, enum crypto_algorithm al
                EVP_DigestVerify(&context, signature.data, signature.len, message.data, message.len);
         EVP_MD_CTX_cleanup(&context);
     }
-    EVP_PKEY_free(object);
     ERR_clear_error();
     return good ? ERR_OK : ERR_BAD_SIGNATURE;
+}
+
+void crypto_boring_end_thread(void)
+{
+    crypto_keys_boring_forget();
 }
 
 /* ---- certificates ---- */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* crypto_boring.h - core/crypto.h on BoringSSL: keys, signatures, hashes, certificates.
  *
- * Owner:   keys belong to whoever loaded them; everything else is stateless.
+ * Owner:   keys belong to whoever loaded them; public keys met last are kept by each thread
+ *          (crypto_keys_boring), everything else is stateless.
  * Threads: any; a key may be shared, it is never changed.
  * Limits:  RSA 2048 to 4096 bits, P-256 and P-384, Ed25519; four intermediates.
  * RFC 6940 6.3.4, 11.3, 11.3.1. */
@@ -15,6 +16,8 @@ enum {
 
 /* The table for struct turn. */
 const struct crypto *crypto_boring(void);
+/* What a thread that has verified signatures calls before it ends. */
+void crypto_boring_end_thread(void);
 
 /* A private key from PEM (PKCS#8, RSA or EC, not encrypted) or PKCS#8 DER.  ERR_MALFORMED, or
  * ERR_UNSUPPORTED for another type or size of key. */

@@ -7,7 +7,7 @@
 void frame_io_init(struct frame_io *f)
 {
     memset(f, 0, sizeof(*f));
-    f->rto_us = FRAME_IO_RTO_MIN_US;
+    rtt_init(&f->rtt, FRAME_IO_RTO_MIN_US, FRAME_IO_RTO_MIN_US);
 }
 
 static struct frame_io_flight *flight_at(struct frame_io *f, uint32_t position)
@@ -95,22 +95,6 @@ bool frame_io_on_sent(struct frame_io *f, struct msgbuf_pool *pool, uint64_t now
     return is_kept;
 }
 
-/* RFC 6298 2.2 and 2.3, in integers; the clock granularity G is 1 ms. */
-static void note_rtt(struct frame_io *f, uint64_t rtt_us)
-{
-    if (!f->has_rtt) {
-        f->has_rtt = true;
-        f->srtt_us = rtt_us;
-        f->rttvar_us = rtt_us / 2;
-    } else {
-        uint64_t off = rtt_us > f->srtt_us ? rtt_us - f->srtt_us : f->srtt_us - rtt_us;
-        f->rttvar_us = f->rttvar_us - f->rttvar_us / 4 + off / 4;
-        f->srtt_us = f->srtt_us - f->srtt_us / 8 + rtt_us / 8;
-    }
-    uint64_t rto_us = f->srtt_us + max_u64(1000, 4 * f->rttvar_us);
-    f->rto_us = min_u64(max_u64(rto_us, FRAME_IO_RTO_MIN_US), FRAME_IO_RTO_MAX_US);
-}
-
 enum err frame_io_on_ack(struct frame_io *f, struct msgbuf_pool *pool, uint64_t now_us,
                          uint32_t sequence)
 {
@@ -129,7 +113,7 @@ enum err frame_io_on_ack(struct frame_io *f, struct msgbuf_pool *pool, uint64_t 
         bool is_last_reached = sequence - oldest->first <= oldest->last - oldest->first;
         if (is_last_reached && !oldest->is_sampled) {
             oldest->is_sampled = true;
-            note_rtt(f, now_us - oldest->sent_us);
+            rtt_note(&f->rtt, now_us - oldest->sent_us);
         }
         if (sequence - oldest->first < oldest->last - oldest->first) {
             break; /* reached in part */

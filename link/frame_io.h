@@ -10,12 +10,12 @@
 #pragma once
 #include "codec/frame.h"
 #include "core/msgbuf.h"
+#include "link/rtt.h"
 
 enum {
     FRAME_IO_FLIGHTS = 16,
     FRAME_IO_ACK_EVERY = 32, /* an ACK covers its own frame and the 31 before it */
     FRAME_IO_RTO_MIN_US = 1000000,
-    FRAME_IO_RTO_MAX_US = 60000000,
 };
 
 /* Frames that left together. */
@@ -37,10 +37,7 @@ struct frame_io {
     uint32_t flight_count;
     uint32_t kept_bytes;  /* storage of the buffers kept */
     uint32_t give_offset; /* frame_io_give: where it stands in the oldest buffer */
-    bool has_rtt;
-    uint64_t srtt_us;
-    uint64_t rttvar_us;
-    uint64_t rto_us;
+    struct rtt rtt;
 };
 
 void frame_io_init(struct frame_io *f);

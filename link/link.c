@@ -4,6 +4,8 @@
  * A link with something to say stands in the list `ready`; what it has to say is read off its state
  * when link_next gets to it (LINK_UP, then messages, then changes, then the end), so there is no
  * queue of events that could run full. */
+#include "link/dtls.h"
+#include "link/link_life.h"
 #include "link/local.h"
 #include "link/trunk.h"
 
@@ -31,12 +33,52 @@ enum err link_dial(struct turn *t, struct link_table *lt, const struct address *
     lt->dialling_count++;
     metric_add(t->metrics, METRIC_links_handshaking, 1);
     metric_add(t->metrics, METRIC_link_dials, 1);
-    trunk_arm_handshake(t, lt, l);
+    link_life_arm_handshake(t, lt, l);
     *link = link_table_handle(lt, l);
     if (io_connect(t->out, remote, *link) != ERR_OK) {
-        trunk_fail(t, lt, l, ERR_LIMIT, METRIC_link_outbox_full, "outbox full");
+        link_life_fail(t, lt, l, ERR_LIMIT, METRIC_link_outbox_full, "outbox full");
     }
     return ERR_OK;
+}
+
+enum err link_dial_datagram(struct turn *t, struct link_table *lt, const struct address *remote,
+                            const struct node_id *expect, uint64_t tag, handle *link)
+{
+    *link = 0;
+    if (lt->settings.tls->open_datagram == NULL || lt->settings.links_datagram == 0) {
+        return ERR_UNSUPPORTED;
+    }
+    struct link *l = NULL;
+    enum err error = lt->dialling_count >= lt->settings.handshaking
+                         ? ERR_LIMIT
+                         : dtls_dial(t, lt, remote, expect, &l);
+    if (l == NULL) {
+        metric_add(t->metrics, METRIC_link_dial_refused, 1);
+        return error;
+    }
+    l->tag = tag;
+    metric_add(t->metrics, METRIC_link_dials, 1);
+    *link = link_table_handle(lt, l);
+    return ERR_OK;
+}
+
+void link_announce(struct turn *t, struct link_table *lt, const struct node_id *node_id,
+                   const struct address *addresses, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        announced_add(t, &lt->announced, node_id, &addresses[i]);
+        dtls_replay(t, lt, &addresses[i]);
+    }
+}
+
+void link_on_datagram(struct turn *t, struct link_table *lt, const struct address *remote,
+                      const uint8_t *data, size_t len)
+{
+    if (lt->settings.tls->open_datagram == NULL || lt->settings.links_datagram == 0) {
+        metric_add(t->metrics, METRIC_link_datagrams_stray, 1);
+        return;
+    }
+    dtls_on_datagram(t, lt, remote, slice_of(data, len));
 }
 
 void link_add_sibling(struct turn *t, struct link_table *lt, uint16_t shard,
@@ -67,14 +109,10 @@ enum err link_on_accepted(struct turn *t, struct link_table *lt, handle conn,
     }
     l->remote = *remote;
     l->opened_us = t->now_us;
-    lt->handshaking_count++;
-    l->handshaking.next = &lt->handshaking; /* at the end: the list is in order of age */
-    l->handshaking.prev = lt->handshaking.prev;
-    lt->handshaking.prev->next = &l->handshaking;
-    lt->handshaking.prev = &l->handshaking;
+    link_table_note_stranger(lt, l);
     metric_add(t->metrics, METRIC_links_handshaking, 1);
     metric_add(t->metrics, METRIC_link_accepts, 1);
-    trunk_arm_handshake(t, lt, l);
+    link_life_arm_handshake(t, lt, l);
     trunk_start(t, lt, l, conn);
     *link = link_table_handle(lt, l);
     return ERR_OK;
@@ -91,7 +129,7 @@ void link_on_connected(struct turn *t, struct link_table *lt, handle link, handl
         return;
     }
     if (error != ERR_OK) {
-        trunk_fail(t, lt, l, error, METRIC_link_dial_failed, "no connection");
+        link_life_fail(t, lt, l, error, METRIC_link_dial_failed, "no connection");
         return;
     }
     trunk_start(t, lt, l, conn);
@@ -123,9 +161,9 @@ void link_on_closed(struct turn *t, struct link_table *lt, handle link, enum err
     }
     l->conn = 0; /* its handle is over */
     bool is_early = l->state == LINK_STATE_HANDSHAKE;
-    trunk_fail(t, lt, l, error == ERR_OK ? ERR_CLOSED : error,
-               is_early ? METRIC_link_handshake_failed : METRIC_link_closed_by_peer,
-               "connection closed");
+    link_life_fail(t, lt, l, error == ERR_OK ? ERR_CLOSED : error,
+                   is_early ? METRIC_link_handshake_failed : METRIC_link_closed_by_peer,
+                   "connection closed");
 }
 
 void link_on_mail(struct turn *t, struct link_table *lt, uint16_t shard, uint8_t *data, size_t len)
@@ -137,7 +175,11 @@ void link_on_timer(struct turn *t, struct link_table *lt, struct wheel_timer *ti
 {
     struct link *l = link_table_get(lt, timer->tag);
     CHECK(l != NULL); /* a link that ends cancels its timer */
-    trunk_on_timer(t, lt, l);
+    if (l->dtls != NULL) {
+        dtls_on_timer(t, lt, l);
+    } else {
+        trunk_on_timer(t, lt, l);
+    }
 }
 
 /* ---- events ---- */
@@ -179,16 +221,46 @@ static HOT bool next_message(struct turn *t, struct link_table *lt, struct link 
 {
     uint8_t *message = NULL;
     size_t len = 0;
+    size_t headroom = l->dtls == NULL ? LINK_HEADROOM : 0;
     if (lt->mail_from == l) {
         message = lt->mail;
         len = lt->mail_len;
+        headroom = 0; /* a sender's buffer, of which we know no more */
         lt->mail_from = NULL;
-    } else if (!trunk_read(t, lt, l, &message, &len)) {
+    } else if (l->dtls != NULL ? !dtls_read(t, lt, l, &message, &len)
+                               : !trunk_read(t, lt, l, &message, &len)) {
         return false;
     }
-    fill_event(lt, l, LINK_MESSAGE, event);
-    event->message = message;
-    event->message_len = len;
+    *event = (struct link_event){.kind = LINK_MESSAGE,
+                                 .link = link_table_handle(lt, l),
+                                 .node_id = l->node_id,
+                                 .tag = l->tag,
+                                 .is_local = l->is_local,
+                                 .was_up = l->told_up,
+                                 .message = message,
+                                 .message_len = len,
+                                 .headroom = headroom,
+                                 .user = {(const uint8_t *)lt->user, 0}};
+    return true;
+}
+
+/* The next message that the other side has not acknowledged. */
+static bool give_back(struct turn *t, struct link_table *lt, struct link *l, uint8_t **message,
+                      size_t *len)
+{
+    if (l->dtls == NULL) {
+        return frame_io_give(&l->frames, t->buffers, message, len);
+    }
+    struct msgbuf *buf = dtls_give(l);
+    if (buf == NULL) {
+        return false;
+    }
+    if (lt->spent != NULL) {
+        msgbuf_release(t->buffers, lt->spent);
+    }
+    lt->spent = buf;
+    *message = msgbuf_data(buf);
+    *len = buf->len;
     return true;
 }
 
@@ -206,7 +278,7 @@ static bool next_unacked(struct turn *t, struct link_table *lt, struct link *l,
     }
     uint8_t *message = NULL;
     size_t len = 0;
-    if (!frame_io_give(&l->frames, t->buffers, &message, &len)) {
+    if (!give_back(t, lt, l, &message, &len)) {
         return false;
     }
     fill_event(lt, l, LINK_UNACKED, event);
@@ -233,6 +305,13 @@ static bool next_alive(struct turn *t, struct link_table *lt, struct link *l,
     }
     while (next_message(t, lt, l, event)) {
         if (attribute(t, lt, l, event)) {
+            return true;
+        }
+    }
+    if (l->owes_quiet) {
+        l->owes_quiet = false;
+        if (l->told_up && !l->told_down && l->state == LINK_STATE_UP) {
+            fill_event(lt, l, LINK_QUIET, event);
             return true;
         }
     }
@@ -287,6 +366,7 @@ HOT bool link_next(struct turn *t, struct link_table *lt, struct link_event *eve
         l->ready.next = NULL;
         l->ready.prev = NULL;
     }
+    link_table_settle_loan(lt);
     return false;
 }
 
@@ -307,6 +387,9 @@ HOT enum err link_send(struct turn *t, struct link_table *lt, handle link, struc
     if (head.len > lt->message_cap || body.len > lt->message_cap - head.len) {
         return ERR_TOO_LARGE;
     }
+    if (l->dtls != NULL) {
+        return dtls_send(t, lt, l, head, body);
+    }
     return l->is_local ? local_send(t, l, head, body) : trunk_send(t, lt, l, head, body);
 }
 
@@ -314,7 +397,7 @@ HOT uint8_t *link_claim(struct turn *t, struct link_table *lt, handle link, size
                         size_t *cap)
 {
     struct link *l = link_table_get(lt, link);
-    if (!is_sendable(l) || l->is_local) {
+    if (!is_sendable(l) || l->is_local || l->dtls != NULL) {
         return NULL;
     }
     uint8_t *at = trunk_claim(t, lt, l, room, cap);
@@ -329,8 +412,15 @@ HOT void link_commit(struct turn *t, struct link_table *lt, handle link, size_t 
     trunk_commit(t, lt, l, len);
 }
 
+size_t link_room(const struct link_table *lt, handle link)
+{
+    const struct link *l = link_table_get(lt, link);
+    return l == NULL || l->dtls == NULL ? 0 : l->dtls->room;
+}
+
 void link_flush(struct turn *t, struct link_table *lt)
 {
+    link_table_settle_loan(lt);
     /* Whoever cannot be flushed now comes to the end of the list: one round is enough. */
     struct link_node *last = lt->dirty.prev;
     struct link_node *node = lt->dirty.next;
@@ -338,7 +428,7 @@ void link_flush(struct turn *t, struct link_table *lt)
         struct link_node *next = node->next;
         struct link *l = CONTAINER_OF(node, struct link, dirty);
         bool is_last = node == last;
-        if (trunk_flush(t, lt, l)) {
+        if (l->dtls != NULL ? dtls_flush(t, lt, l) : trunk_flush(t, lt, l)) {
             node->prev->next = node->next;
             node->next->prev = node->prev;
             node->next = NULL;
@@ -360,7 +450,7 @@ void link_close(struct turn *t, struct link_table *lt, handle link)
     if (l->is_local) {
         local_remove(t, lt, l, ERR_CLOSED);
     } else {
-        trunk_close(t, lt, l, ERR_CLOSED);
+        link_life_close(t, lt, l, ERR_CLOSED);
     }
 }
 
@@ -392,8 +482,8 @@ bool link_walk(const struct link_table *lt, uint32_t *index, struct link_info *o
         .is_suspect = l->state == LINK_STATE_SUSPECT,
         .is_dialled = l->is_dialled,
         .up_since_us = l->up_since_us,
-        .srtt_us = l->frames.srtt_us,
-        .rto_us = l->frames.rto_us,
+        .srtt_us = l->frames.rtt.srtt_us,
+        .rto_us = l->frames.rtt.rto_us,
         .messages_in = l->messages_in,
         .messages_out = l->messages_out,
         .bytes_in = l->bytes_in,
@@ -402,6 +492,14 @@ bool link_walk(const struct link_table *lt, uint32_t *index, struct link_info *o
         .unacked_frames = frame_io_unacked(&l->frames),
         .certificate_not_after_ms = l->not_after_ms,
     };
+    if (l->dtls != NULL) {
+        const struct sr *sr = &l->dtls->sr;
+        out->is_datagram = true;
+        out->srtt_us = sr->rtt.srtt_us;
+        out->rto_us = sr->rtt.rto_us;
+        out->queued_bytes = sr->bytes;
+        out->unacked_frames = sr_unacked(sr);
+    }
     memcpy(out->user, l->user, sizeof(out->user));
     return true;
 }

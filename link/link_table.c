@@ -8,10 +8,14 @@
 #include "link/link_table.h"
 #include "core/limits.h"
 #include "core/trace.h"
+#include "link/dtls.h"
+#include "link/link_life.h"
 #include "link/trunk.h"
 
 enum { LINK_KIND = HANDLE_LINK };
 STATIC_CHECK(sizeof(struct link) <= LIMITS_COST_links);
+STATIC_CHECK(sizeof(struct dtls) <= LIMITS_COST_links_datagram);
+STATIC_CHECK((int)MSGBUF_HEADROOM >= (int)LINK_HEADROOM); /* of a message that was cut */
 
 #define EDGE(state) (1u << LINK_STATE_##state)
 static const unsigned edges[LINK_STATE_COUNT] = {
@@ -82,8 +86,10 @@ size_t link_table_bytes(const struct link_settings *s)
 {
     size_t links = s->links;
     return sizeof(struct link_table) + links * (sizeof(struct link) + 16 + 2 * sizeof(uint32_t)) +
-           slots_of(s->links) * (sizeof(struct node_id) + sizeof(uint32_t)) + TLS_RECORD_BYTES +
-           8 * 64; /* alignment */
+           slots_of(s->links) * (sizeof(struct node_id) + sizeof(uint32_t)) + LINK_HEADROOM +
+           TLS_RECORD_BYTES + s->links_datagram * (sizeof(struct dtls) + 2 * sizeof(uint32_t)) +
+           slots_of(s->links_datagram) * (sizeof(struct address) + sizeof(uint32_t)) +
+           announced_bytes(s->announced, s->parked) + 16 * 64; /* alignment */
 }
 
 struct link_table *link_table_init(struct arena *arena, const struct link_settings *s)
@@ -93,11 +99,17 @@ struct link_table *link_table_init(struct arena *arena, const struct link_settin
     struct link_table *lt = ARENA_ARRAY(arena, struct link_table, 1);
     lt->settings = *s;
     lt->message_cap = (uint32_t)min_size(s->max_message_bytes, LINK_TABLE_MESSAGE_CAP);
-    lt->chunk = ARENA_ARRAY(arena, uint8_t, TLS_RECORD_BYTES);
+    lt->chunk = ARENA_ARRAY(arena, uint8_t, LINK_HEADROOM + TLS_RECORD_BYTES) + LINK_HEADROOM;
     pool_init(&lt->pool, arena, "links", LINK_KIND, s->links, sizeof(struct link));
     /* Its keys are authenticated Node-IDs, at most one for each link: no seed is needed against
      * chosen collisions. */
     table_init(&lt->by_node, arena, s->links, sizeof(struct node_id), 0);
+    pool_init(&lt->datagram_pool, arena, "links_datagram", HANDLE_NONE, s->links_datagram,
+              sizeof(struct dtls));
+    table_init(&lt->by_address, arena, s->links_datagram, sizeof(struct address), s->secret);
+    announced_init(&lt->announced, arena, s->announced, s->parked);
+    lt->settings.datagram_bytes =
+        (uint32_t)min_size(s->datagram_bytes, MSGBUF_SMALL_BYTES - TLS_DATAGRAM_OVERHEAD);
     init_list(&lt->ready);
     init_list(&lt->dirty);
     init_list(&lt->handshaking);
@@ -106,12 +118,21 @@ struct link_table *link_table_init(struct arena *arena, const struct link_settin
 
 handle link_table_handle(const struct link_table *lt, const struct link *l)
 {
-    return pool_handle(&lt->pool, l);
+    (void)lt;
+    return l->timer.tag; /* pool_handle divides */
 }
 
 struct link *link_table_get(const struct link_table *lt, handle h)
 {
     return pool_get(&lt->pool, h);
+}
+
+void link_table_settle_loan(struct link_table *lt)
+{
+    if (lt->lender != NULL) {
+        lt->settings.tls->keep(lt->lender);
+        lt->lender = NULL;
+    }
 }
 
 static uint32_t index_of(const struct link_table *lt, const struct link *l)
@@ -159,6 +180,9 @@ void link_table_remove(struct turn *t, struct link_table *lt, struct link *l)
         msgbuf_release(t->buffers, l->partial);
     }
     frame_io_fini(&l->frames, t->buffers);
+    if (l->dtls != NULL) {
+        dtls_release(t, lt, l);
+    }
     if (lt->mail_from == l) {
         lt->mail_from = NULL;
     }
@@ -249,6 +273,15 @@ static uint32_t count_strangers(struct link_table *lt, const struct address *hos
     return count;
 }
 
+void link_table_note_stranger(struct link_table *lt, struct link *l)
+{
+    lt->handshaking_count++;
+    l->handshaking.next = &lt->handshaking; /* at the end: the list is in order of age */
+    l->handshaking.prev = lt->handshaking.prev;
+    lt->handshaking.prev->next = &l->handshaking;
+    lt->handshaking.prev = &l->handshaking;
+}
+
 static bool evict(struct turn *t, struct link_table *lt, struct link *candidate)
 {
     if (candidate == NULL) {
@@ -259,7 +292,7 @@ static bool evict(struct turn *t, struct link_table *lt, struct link *candidate)
     if (t->now_us - candidate->opened_us < patience_us) {
         return false;
     }
-    trunk_fail(t, lt, candidate, ERR_LIMIT, METRIC_link_evicted, "made room for another");
+    link_life_fail(t, lt, candidate, ERR_LIMIT, METRIC_link_evicted, "made room for another");
     return true;
 }
 
@@ -304,6 +337,10 @@ static bool is_newer_kept(const struct link_table *lt, const struct link *old,
     if (old->is_local) {
         return false;
     }
+    if (old->dtls != NULL && newer->dtls != NULL &&
+        address_is_equal(&old->remote, &newer->remote)) {
+        return true; /* whoever has that address has no keys of the old one any more */
+    }
     if (old->is_dialled == newer->is_dialled || old->state == LINK_STATE_SUSPECT) {
         return true;
     }
@@ -318,17 +355,22 @@ static void drain(struct turn *t, struct link_table *lt, struct link *l)
     l->error = ERR_EXISTS;
     l->owes_down = true;
     link_table_enter(t, lt, l, LINK_STATE_DRAINING);
-    link_table_arm_drain(t, l);
+    link_table_arm_drain(t, lt, l);
     link_table_note_ready(lt, l);
 }
 
-void link_table_arm_drain(struct turn *t, struct link *l)
+void link_table_arm_drain(struct turn *t, struct link_table *lt, struct link *l)
 {
     l->drain_bytes_in = l->bytes_in;
     l->timer.what = TRUNK_TIMER_DRAIN;
     /* The dialler closes first; by then the acceptor must not have given up the other one. */
     uint64_t wait_us = l->is_dialled ? TRUNK_DRAIN_US : TRUNK_DRAIN_ACCEPTED_US;
-    wheel_arm(t->wheel, &l->timer, t->now_us + wait_us);
+    l->down_at_us = t->now_us + wait_us;
+    if (l->dtls != NULL) {
+        dtls_arm(t, lt, l); /* what is under way is still sent again */
+    } else {
+        wheel_arm(t->wheel, &l->timer, l->down_at_us);
+    }
 }
 
 void link_table_promote(struct turn *t, struct link_table *lt, const struct node_id *id)
@@ -346,7 +388,11 @@ void link_table_promote(struct turn *t, struct link_table *lt, const struct node
             l->owes_down = false;
             wheel_cancel(t->wheel, &l->timer);
             link_table_enter(t, lt, l, LINK_STATE_UP);
-            trunk_arm_silence(t, l);
+            if (l->dtls != NULL) {
+                dtls_arm(t, lt, l);
+            } else {
+                trunk_arm_silence(t, l);
+            }
             return;
         }
     }
@@ -367,7 +413,7 @@ static void thin_out(struct turn *t, struct link_table *lt, const struct node_id
     }
     if (count > LINK_TABLE_DRAINING_PER_NODE) {
         oldest->gives_back = true;
-        trunk_close(t, lt, oldest, ERR_EXISTS);
+        link_life_close(t, lt, oldest, ERR_EXISTS);
     }
 }
 

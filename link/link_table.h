@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* link_table.h - the links of one peer and the lists they stand in; for files of link/ only.
  *
- * link.c is the door (link.h), trunk.c one TLS link, local.c one sibling link.  A link lives from
- * link_table_add to link_table_remove, which link_next calls once its LINK_DOWN has been taken. */
+ * link.c is the door (link.h), trunk.c a TLS link, dtls.c a DTLS link, local.c a sibling link.  A
+ * link lives from link_table_add to link_table_remove, which link_next calls once its LINK_DOWN has
+ * been taken. */
 #pragma once
 #include "core/pool.h"
 #include "core/table.h"
+#include "link/announced.h"
 #include "link/frame_io.h"
 #include "link/link.h"
 
@@ -27,8 +29,8 @@ struct link_node {
 };
 
 /*  DIALLING -> HANDSHAKE -> UP <-> SUSPECT -> DRAINING -> DOWN;  every state may end in DOWN.
- *  Accepted and sibling links begin in HANDSHAKE.  HANDSHAKE -> DRAINING loses a glare at once,
- *  DRAINING -> UP steps in for the link that was kept and died. */
+ *  Accepted, datagram and sibling links begin in HANDSHAKE.  HANDSHAKE -> DRAINING loses a glare at
+ * once, DRAINING -> UP steps in for the link that was kept and died. */
 enum link_state {
     LINK_STATE_DIALLING,
     LINK_STATE_HANDSHAKE,
@@ -52,11 +54,13 @@ struct link {
     bool told_suspect; /* the last of LINK_SUSPECT, LINK_RESTORED was the first */
     bool owes_down;    /* LINK_DOWN is due although it is still draining */
     bool told_down;
+    bool owes_quiet; /* LINK_QUIET is due */
     bool gives_back; /* LINK_UNACKED before LINK_DOWN */
     enum err error;  /* of LINK_DOWN */
     uint16_t shard;  /* local */
-    handle conn;
+    handle conn;     /* of a trunk */
     struct tls *tls;
+    struct dtls *dtls;            /* of a datagram link, else NULL */
     struct link_node ready;       /* in link_table.ready */
     struct link_node dirty;       /* in link_table.dirty */
     struct link_node handshaking; /* in link_table.handshaking */
@@ -71,7 +75,7 @@ struct link {
     uint64_t tag;
     uint64_t opened_us;
     uint64_t up_since_us;
-    uint64_t down_at_us;     /* SUSPECT: patience ends */
+    uint64_t down_at_us;     /* SUSPECT, DRAINING: patience ends */
     uint64_t drain_bytes_in; /* DRAINING: bytes_in when the timer was armed */
     uint64_t messages_in, messages_out, bytes_in, bytes_out;
     /* cold */
@@ -84,7 +88,10 @@ struct link {
 struct link_table {
     struct link_settings settings;
     struct pool pool;
-    struct table by_node;         /* Node-ID -> pool index of the link that is up */
+    struct pool datagram_pool; /* struct dtls of the links that have one */
+    struct table by_node;      /* Node-ID -> pool index of the link that is up */
+    struct table by_address;   /* remote address -> pool index of the newest datagram link */
+    struct announced announced;
     struct link_node ready;       /* links with events, in order */
     struct link_node dirty;       /* links with something to flush */
     struct link_node handshaking; /* accepted, not yet authenticated, oldest first */
@@ -97,8 +104,9 @@ struct link_table {
     struct link *reading;
     size_t chunk_at;
     size_t chunk_len;
-    uint8_t *chunk;       /* TLS_RECORD_BYTES */
+    uint8_t *chunk;       /* TLS_RECORD_BYTES, LINK_HEADROOM before them */
     struct msgbuf *spent; /* held the message handed out last */
+    struct tls *lender;   /* has been lent bytes that it may not have read yet */
     struct link *mail_from;
     uint8_t *mail;
     size_t mail_len;
@@ -113,6 +121,8 @@ void link_table_remove(struct turn *t, struct link_table *lt, struct link *l);
 void link_table_enter(struct turn *t, struct link_table *lt, struct link *l, enum link_state next);
 handle link_table_handle(const struct link_table *lt, const struct link *l);
 struct link *link_table_get(const struct link_table *lt, handle h);
+/* Nobody reads received bytes that are not his any more: what was lent is read or copied. */
+void link_table_settle_loan(struct link_table *lt);
 /* The link that is up to a node. */
 struct link *link_table_find(const struct link_table *lt, const struct node_id *id);
 void link_table_note_ready(struct link_table *lt, struct link *l);
@@ -126,7 +136,9 @@ bool link_table_admit(struct turn *t, struct link_table *lt, const struct addres
 void link_table_settle(struct turn *t, struct link_table *lt, struct link *l);
 /* Begins the time after which the loser of a glare is closed: by the side that dialled it, or by
  * the other when nothing comes any more. */
-void link_table_arm_drain(struct turn *t, struct link *l);
+void link_table_arm_drain(struct turn *t, struct link_table *lt, struct link *l);
+/* An accepted link that is in HANDSHAKE: it is counted, and may have to make room. */
+void link_table_note_stranger(struct link_table *lt, struct link *l);
 /* The link to `id` has failed: a draining one takes its place, if there is one. */
 void link_table_promote(struct turn *t, struct link_table *lt, const struct node_id *id);
 /* Legal edges, for tests: bit `to` of the result. */

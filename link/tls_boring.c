@@ -3,38 +3,16 @@
  *
  * BoringSSL reads from `in` and writes to `out` through a BIO of our own.  Both queues take memory
  * when bytes wait in them and give it back when they are empty, so an idle link costs its SSL
- * object alone.  BoringSSL asks for a whole record at a time, so after a read that found nothing
- * more `in` is always empty: what waits for the rest of its record waits inside BoringSSL. */
-#include "link/tls_boring.h"
+ * object alone.  In steady state neither is used: BoringSSL copies a record once from the received
+ * bytes (`lent`) into its own buffer, where it decrypts it, and once from there to the reader; what
+ * it seals in its other buffer is copied once into `seal_to`, which the kernel reads.  BoringSSL
+ * asks for a whole record at a time, so after a read that found nothing more `in` is always empty:
+ * what waits for the rest of its record waits inside BoringSSL. */
+#include "link/tls_boring_impl.h"
 
-#include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/mem.h>
 #include <openssl/pool.h>
-#include <openssl/ssl.h>
-
-struct bytes_queue {
-    uint8_t *data;
-    size_t cap;
-    size_t start;
-    size_t end;
-};
-
-struct tls_boring {
-    SSL_CTX *ssl;
-    BIO_METHOD *bio;
-    tls_boring_keylog_sink sink;
-    void *sink_user;
-    struct tls_boring_counters counters;
-};
-
-struct tls {
-    SSL *ssl;
-    struct tls_boring *context;
-    struct bytes_queue in;
-    struct bytes_queue out;
-    bool failed; /* the only thing left is to pull the alert */
-};
 
 /* Best first; Ed25519 must be named to be used at all. */
 static const uint16_t signature_algorithms[] = {
@@ -54,14 +32,14 @@ static void count_bytes(struct tls_boring *context, size_t more, size_t less)
     c->buffer_peak = max_u64(c->buffer_peak, c->buffer_bytes);
 }
 
-static void drop_queue(struct tls *tls, struct bytes_queue *q)
+static void drop_queue(struct tls *tls, struct tls_boring_queue *q)
 {
     count_bytes(tls->context, 0, q->cap);
     OPENSSL_free(q->data);
-    *q = (struct bytes_queue){NULL, 0, 0, 0};
+    *q = (struct tls_boring_queue){NULL, 0, 0, 0};
 }
 
-static bool make_room(struct tls *tls, struct bytes_queue *q, size_t len)
+static bool make_room(struct tls *tls, struct tls_boring_queue *q, size_t len)
 {
     size_t used = q->end - q->start;
     if (q->cap - q->end >= len) {
@@ -91,7 +69,7 @@ static bool make_room(struct tls *tls, struct bytes_queue *q, size_t len)
     return true;
 }
 
-static bool push_bytes(struct tls *tls, struct bytes_queue *q, const void *bytes, size_t len)
+bool tls_boring_push(struct tls *tls, struct tls_boring_queue *q, const void *bytes, size_t len)
 {
     if (len == 0) {
         return true;
@@ -104,7 +82,7 @@ static bool push_bytes(struct tls *tls, struct bytes_queue *q, const void *bytes
     return true;
 }
 
-static size_t shift_bytes(struct tls *tls, struct bytes_queue *q, uint8_t *out, size_t cap)
+size_t tls_boring_shift(struct tls *tls, struct tls_boring_queue *q, uint8_t *out, size_t cap)
 {
     size_t len = min_size(q->end - q->start, cap);
     if (len == 0) {
@@ -122,7 +100,12 @@ static int read_bio(BIO *bio, char *out, int cap)
 {
     struct tls *tls = BIO_get_data(bio);
     BIO_clear_retry_flags(bio);
-    size_t len = cap > 0 ? shift_bytes(tls, &tls->in, (uint8_t *)out, (size_t)cap) : 0;
+    size_t len = cap > 0 ? tls_boring_shift(tls, &tls->in, (uint8_t *)out, (size_t)cap) : 0;
+    if (len == 0 && cap > 0 && tls->lent.len > 0) {
+        len = min_size((size_t)cap, tls->lent.len);
+        memcpy(out, tls->lent.data, len);
+        tls->lent = slice_from(tls->lent, len);
+    }
     if (len == 0) {
         BIO_set_retry_read(bio);
         return -1;
@@ -134,7 +117,14 @@ static int write_bio(BIO *bio, const char *bytes, int len)
 {
     struct tls *tls = BIO_get_data(bio);
     BIO_clear_retry_flags(bio);
-    return len > 0 && push_bytes(tls, &tls->out, bytes, (size_t)len) ? len : -1;
+    bool is_direct = tls->seal_to != NULL && tls->out.end == tls->out.start && len > 0 &&
+                     (size_t)len <= tls->seal_cap - tls->seal_len;
+    if (is_direct) {
+        memcpy(tls->seal_to + tls->seal_len, bytes, (size_t)len);
+        tls->seal_len += (size_t)len;
+        return len;
+    }
+    return len > 0 && tls_boring_push(tls, &tls->out, bytes, (size_t)len) ? len : -1;
 }
 
 static long control_bio(BIO *bio, int what, long number, void *pointer)
@@ -145,7 +135,7 @@ static long control_bio(BIO *bio, int what, long number, void *pointer)
     return what == BIO_CTRL_FLUSH ? 1 : 0;
 }
 
-/* ---- contexts ---- */
+/* ---- contexts, of streams and of datagrams ---- */
 
 /* Whoever proves possession of a key gets in here; link/peer_auth judges the certificate. */
 static enum ssl_verify_result_t accept_any(SSL *ssl, uint8_t *alert)
@@ -192,10 +182,14 @@ static bool set_rules(SSL_CTX *ssl)
     SSL_CTX_set_session_cache_mode(ssl, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_max_cert_list(ssl, TLS_BORING_CHAIN_BYTES);
     SSL_CTX_set_keylog_callback(ssl, log_key);
-    return SSL_CTX_set_min_proto_version(ssl, TLS1_2_VERSION) == 1 &&
-           SSL_CTX_set_max_proto_version(ssl, TLS1_3_VERSION) == 1 &&
-           SSL_CTX_set_verify_algorithm_prefs(ssl, signature_algorithms, count) == 1 &&
+    return SSL_CTX_set_verify_algorithm_prefs(ssl, signature_algorithms, count) == 1 &&
            SSL_CTX_set_signing_algorithm_prefs(ssl, signature_algorithms, count) == 1;
+}
+
+static bool set_stream_rules(SSL_CTX *ssl)
+{
+    return SSL_CTX_set_min_proto_version(ssl, TLS1_2_VERSION) == 1 &&
+           SSL_CTX_set_max_proto_version(ssl, TLS1_3_VERSION) == 1;
 }
 
 static BIO_METHOD *make_bio_method(void)
@@ -220,11 +214,16 @@ enum err tls_boring_context_new(struct slice certificate, const struct slice *in
     }
     memset(made, 0, sizeof(*made));
     made->ssl = SSL_CTX_new(TLS_with_buffers_method());
+    made->dtls = SSL_CTX_new(DTLS_with_buffers_method());
     made->bio = make_bio_method();
+    made->datagram_bio = tls_boring_datagram_bio();
     enum err error = ERR_OK;
-    if (made->ssl == NULL || made->bio == NULL || !set_rules(made->ssl)) {
+    if (made->ssl == NULL || made->dtls == NULL || made->bio == NULL ||
+        made->datagram_bio == NULL || !set_rules(made->ssl) || !set_rules(made->dtls) ||
+        !set_stream_rules(made->ssl) || !tls_boring_datagram_rules(made->dtls)) {
         error = ERR_NO_MEMORY;
-    } else if (!set_credential(made->ssl, certificate, intermediates, intermediate_count, key)) {
+    } else if (!set_credential(made->ssl, certificate, intermediates, intermediate_count, key) ||
+               !set_credential(made->dtls, certificate, intermediates, intermediate_count, key)) {
         error = ERR_BAD_CERTIFICATE;
     }
     ERR_clear_error();
@@ -243,7 +242,9 @@ void tls_boring_context_free(struct tls_boring *context)
     }
     CHECK(context->counters.open == 0);
     SSL_CTX_free(context->ssl);
+    SSL_CTX_free(context->dtls);
     BIO_meth_free(context->bio);
+    BIO_meth_free(context->datagram_bio);
     OPENSSL_free(context);
 }
 
@@ -260,17 +261,17 @@ struct tls_boring_counters tls_boring_counters(const struct tls_boring *context)
 
 /* ---- connections ---- */
 
-static struct tls *open_tls(void *context, enum tls_role role)
+struct tls *tls_boring_make(struct tls_boring *owner, SSL_CTX *ssl, const BIO_METHOD *method,
+                            enum tls_role role)
 {
-    struct tls_boring *owner = context;
     struct tls *tls = OPENSSL_malloc(sizeof(*tls));
     if (tls == NULL) {
         return NULL;
     }
     memset(tls, 0, sizeof(*tls));
     tls->context = owner;
-    tls->ssl = SSL_new(owner->ssl);
-    BIO *bio = BIO_new(owner->bio);
+    tls->ssl = SSL_new(ssl);
+    BIO *bio = BIO_new(method);
     if (tls->ssl == NULL || bio == NULL) {
         SSL_free(tls->ssl);
         BIO_free(bio);
@@ -292,6 +293,12 @@ static struct tls *open_tls(void *context, enum tls_role role)
     return tls;
 }
 
+static struct tls *open_tls(void *context, enum tls_role role)
+{
+    struct tls_boring *owner = context;
+    return tls_boring_make(owner, owner->ssl, owner->bio, role);
+}
+
 static void close_tls(struct tls *tls)
 {
     if (tls == NULL) {
@@ -305,8 +312,7 @@ static void close_tls(struct tls *tls)
     OPENSSL_free(tls);
 }
 
-/* Turns the outcome of an SSL call into an error; ERR_MORE: it waits for the other side. */
-static enum err outcome(struct tls *tls, int result)
+enum err tls_boring_outcome(struct tls *tls, int result)
 {
     switch (SSL_get_error(tls->ssl, result)) {
     case SSL_ERROR_NONE:
@@ -340,16 +346,29 @@ static enum err do_handshake(struct tls *tls)
     if (tls->failed) {
         return ERR_IO;
     }
+    if (tls->is_datagram) {
+        tls_boring_datagram_set_clock(tls);
+    }
     ERR_clear_error();
     int result = SSL_do_handshake(tls->ssl);
-    enum err error = outcome(tls, result);
+    enum err error = tls_boring_outcome(tls, result);
     /* A peer that says goodbye before it has introduced itself. */
     return error == ERR_CLOSED ? ERR_IO : error;
 }
 
+static void keep_tls(struct tls *tls)
+{
+    struct slice lent = tls->lent;
+    tls->lent = SLICE_EMPTY;
+    if (!tls->failed && !tls_boring_push(tls, &tls->in, lent.data, lent.len)) {
+        tls->failed = true;
+    }
+}
+
 static enum err feed_tls(struct tls *tls, struct slice received)
 {
-    if (tls->failed || !push_bytes(tls, &tls->in, received.data, received.len)) {
+    keep_tls(tls);
+    if (tls->failed || !tls_boring_push(tls, &tls->in, received.data, received.len)) {
         tls->failed = true;
         return ERR_IO;
     }
@@ -373,7 +392,7 @@ static enum err read_tls(struct tls *tls, uint8_t *out, size_t cap, size_t *len)
         *len = (size_t)got;
         return ERR_OK;
     }
-    enum err error = outcome(tls, got);
+    enum err error = tls_boring_outcome(tls, got);
     return error == ERR_OK ? ERR_IO : error;
 }
 
@@ -394,14 +413,46 @@ static enum err write_tls(struct tls *tls, struct slice plaintext)
     if (put == (int)plaintext.len) {
         return ERR_OK;
     }
-    enum err error = outcome(tls, put);
+    enum err error = tls_boring_outcome(tls, put);
     tls->failed = true;
     return error == ERR_OK || error == ERR_MORE ? ERR_IO : error;
 }
 
+static enum err seal_tls(struct tls *tls, struct slice plaintext, uint8_t *out, size_t cap,
+                         size_t *len)
+{
+    tls->seal_to = out;
+    tls->seal_cap = cap;
+    tls->seal_len = 0;
+    enum err error = write_tls(tls, plaintext);
+    *len = tls->seal_len;
+    tls->seal_to = NULL;
+    return error;
+}
+
+static enum err lend_tls(struct tls *tls, struct slice received)
+{
+    if (SSL_in_init(tls->ssl) || tls->lent.len > 0 || tls->in.end > tls->in.start) {
+        return feed_tls(tls, received);
+    }
+    if (tls->failed) {
+        return ERR_IO;
+    }
+    tls->lent = received;
+    return ERR_OK;
+}
+
+static size_t waiting_tls(const struct tls *tls)
+{
+    return tls->out.end - tls->out.start;
+}
+
 static size_t pull_tls(struct tls *tls, uint8_t *out, size_t cap)
 {
-    return shift_bytes(tls, &tls->out, out, cap);
+    if (tls->is_datagram) {
+        return tls_boring_datagram_pull(tls, out, cap);
+    }
+    return tls_boring_shift(tls, &tls->out, out, cap);
 }
 
 static size_t list_chain(struct tls *tls, struct slice chain[TLS_CHAIN_CAP])
@@ -432,9 +483,19 @@ const struct tls_ops *tls_boring_ops(void)
         .handshake = do_handshake,
         .read = read_tls,
         .write = write_tls,
+        .seal = seal_tls,
+        .lend = lend_tls,
+        .keep = keep_tls,
+        .waiting = waiting_tls,
         .pull = pull_tls,
         .peer_chain = list_chain,
         .shutdown = shutdown_tls,
+        .open_datagram = tls_boring_datagram_open,
+        .feed_datagram = tls_boring_datagram_feed,
+        .due_us = tls_boring_datagram_due_us,
+        .on_due = tls_boring_datagram_on_due,
+        .seal_datagram = tls_boring_datagram_seal,
+        .overhead = tls_boring_datagram_overhead,
     };
     return &table;
 }

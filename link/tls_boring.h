@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tls_boring.h - link/tls.h on BoringSSL: TLS 1.2 and 1.3, both sides with a certificate.
+/* tls_boring.h - link/tls.h on BoringSSL: TLS 1.2 and 1.3, and DTLS 1.2 (RFC 6347), both
+ * sides with a certificate.
  *
  * Owner:   a context belongs to whoever made it and must outlive its connections.
  * Threads: a context and its connections belong to one shard.

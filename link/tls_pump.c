@@ -7,9 +7,13 @@ enum { RECORD_OVERHEAD = 64 };
 HOT enum err tls_pump(struct turn *t, const struct tls_ops *ops, struct tls *tls, handle conn,
                       size_t expected, uint32_t *queued)
 {
+    if (ops->waiting(tls) == 0) {
+        return ERR_OK;
+    }
     size_t want = min_size(expected + RECORD_OVERHEAD, MSGBUF_LARGE_BYTES);
     for (;;) {
-        struct msgbuf *buf = msgbuf_acquire(t->buffers, want);
+        /* What TLS has made must leave, or the link is lost: load is shed where it comes in. */
+        struct msgbuf *buf = msgbuf_acquire_reserved(t->buffers, want);
         if (buf == NULL) {
             return ERR_NO_MEMORY;
         }

@@ -1,106 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* trunk.c - bytes become messages on the way in, messages become records on the way out.
  *
- * In:  ciphertext -> TLS -> `chunk` (shared by all links, read to its end before the next) ->
- * frames; only a frame that is cut by the end of a chunk is copied, into `partial`. Out: link_send
- * copies the message into `gather`; trunk_flush seals it as one record.  The gathered frames
- * themselves are what is kept until the ACK, so keeping costs no copy. Time: one timer; armed for
- * the handshake, then whenever a frame is unacknowledged, then for the drain.  It is not moved by
- * each ACK: when it fires it looks how old the oldest frame is. */
+ * In:  ciphertext (lent by the engine, until link_next has nothing more to say) -> TLS -> `chunk`
+ * (shared by all links, read to its end before the next) -> frames; only a frame that is cut by the
+ * end of a chunk is copied, into `partial`. Out: link_send copies the message into `gather`;
+ * trunk_flush seals it as one record.  The gathered frames themselves are what is kept until the
+ * ACK, so keeping costs no copy. Time: one timer; armed for the handshake, then whenever a frame is
+ * unacknowledged, then for the drain.  It is not moved by each ACK: when it fires it looks how old
+ * the oldest frame is. */
 #include "link/trunk.h"
-#include "link/peer_auth.h"
+#include "link/link_life.h"
 #include "link/tls_pump.h"
 
-/* ---- the end ---- */
-
-/* Lets go of connection and TLS; `graceful`: the kernel first sends what was queued. */
-static void let_go(struct turn *t, struct link_table *lt, struct link *l, bool graceful)
-{
-    if (l->tls != NULL) {
-        lt->settings.tls->close(l->tls);
-        l->tls = NULL;
-    }
-    if (l->conn != 0) {
-        if (graceful) {
-            io_close(t->out, l->conn);
-        } else {
-            io_abort(t->out, l->conn);
-        }
-        l->conn = 0;
-    }
-    if (lt->reading == l) {
-        lt->reading = NULL;
-    }
-    l->has_input = false;
-    wheel_cancel(t->wheel, &l->timer);
-}
-
-static void end(struct turn *t, struct link_table *lt, struct link *l, enum err error)
-{
-    l->error = error;
-    link_table_enter(t, lt, l, LINK_STATE_DOWN);
-    link_table_note_ready(lt, l);
-}
-
-static void log_end(struct turn *t, const struct link *l, enum err error, const char *why)
-{
-    char host[ADDRESS_TEXT_CAP];
-    char node[IDS_NODE_TEXT_CAP];
-    bool is_known = !ids_node_is_invalid(&l->node_id);
-    log_write(t->log, t->now_us, l->was_up ? LOG_WARNING : LOG_INFO,
-              l->was_up ? "link_lost" : "link_refused", "remote=%s node=%s reason=%s why=\"%s\"",
-              address_text(&l->remote, host),
-              is_known ? ids_hex(slice_of(l->node_id.bytes, IDS_NODE_MIN), node) : "-",
-              err_name(error), why);
-}
-
-void trunk_fail(struct turn *t, struct link_table *lt, struct link *l, enum err error,
-                enum metric metric, const char *why)
-{
-    CHECK(error != ERR_OK);
-    if (l->state == LINK_STATE_DOWN) {
-        return;
-    }
-    metric_add(t->metrics, metric, 1);
-    log_end(t, l, error, why);
-    uint32_t said = 0;
-    if (l->tls != NULL && l->conn != 0 && error != ERR_TIMEOUT) {
-        /* An alert may be waiting; whether it arrives does not matter any more. */
-        enum err unsaid = tls_pump(t, lt->settings.tls, l->tls, l->conn, 0, &said);
-        (void)unsaid;
-    }
-    let_go(t, lt, l, said > 0);
-    l->gives_back = true;
-    end(t, lt, l, error);
-    link_table_promote(t, lt, &l->node_id);
-}
-
-void trunk_close(struct turn *t, struct link_table *lt, struct link *l, enum err error)
-{
-    if (l->state == LINK_STATE_DOWN) {
-        return;
-    }
-    bool graceful = false;
-    if (l->state >= LINK_STATE_UP && l->tls != NULL) {
-        trunk_flush(t, lt, l);
-        if (l->state == LINK_STATE_DOWN) {
-            return; /* flushing has found it dead */
-        }
-        uint32_t said = 0;
-        lt->settings.tls->shutdown(l->tls);
-        graceful = tls_pump(t, lt->settings.tls, l->tls, l->conn, 0, &said) == ERR_OK;
-    }
-    let_go(t, lt, l, graceful);
-    end(t, lt, l, error);
-}
-
 /* ---- the beginning ---- */
-
-void trunk_arm_handshake(struct turn *t, const struct link_table *lt, struct link *l)
-{
-    l->timer.what = TRUNK_TIMER_HANDSHAKE;
-    wheel_arm(t->wheel, &l->timer, t->now_us + lt->settings.handshake_timeout_us);
-}
 
 /* False: the link is down. */
 static bool pump(struct turn *t, struct link_table *lt, struct link *l, size_t expected)
@@ -115,7 +27,7 @@ static bool pump(struct turn *t, struct link_table *lt, struct link *l, size_t e
         return true;
     }
     if (error != ERR_OK) {
-        trunk_fail(t, lt, l, ERR_LIMIT, METRIC_link_outbox_full, "outbox full");
+        link_life_fail(t, lt, l, ERR_LIMIT, METRIC_link_outbox_full, "outbox full");
         return false;
     }
     return true;
@@ -127,12 +39,12 @@ static bool open_tls(struct turn *t, struct link_table *lt, struct link *l)
     const struct tls_ops *ops = lt->settings.tls;
     l->tls = ops->open(lt->settings.tls_context, l->is_dialled ? TLS_CLIENT : TLS_SERVER);
     if (l->tls == NULL) {
-        trunk_fail(t, lt, l, ERR_NO_MEMORY, METRIC_link_no_buffer, "no memory for TLS");
+        link_life_fail(t, lt, l, ERR_NO_MEMORY, METRIC_link_no_buffer, "no memory for TLS");
         return false;
     }
     enum err error = ops->handshake(l->tls);
     if (error != ERR_MORE && error != ERR_OK) {
-        trunk_fail(t, lt, l, error, METRIC_link_handshake_failed, "TLS does not start");
+        link_life_fail(t, lt, l, error, METRIC_link_handshake_failed, "TLS does not start");
         return false;
     }
     return pump(t, lt, l, 0);
@@ -148,53 +60,6 @@ void trunk_start(struct turn *t, struct link_table *lt, struct link *l, handle c
     } /* else with its first byte: a stranger who says nothing costs no TLS */
 }
 
-/* TLS is through; is it whom we want? */
-static void authenticate(struct turn *t, struct link_table *lt, struct link *l)
-{
-    struct peer_auth_verdict verdict;
-    struct node_id expect = l->node_id;
-    struct peer_auth rules = {.trust = lt->settings.trust,
-                              .expect = l->has_expect ? &expect : NULL,
-                              .self = &lt->settings.self};
-    enum err error = peer_auth_judge(t, &rules, lt->settings.tls, l->tls, &verdict);
-    if (error != ERR_OK) {
-        l->node_id = verdict.node_id;
-        trunk_fail(t, lt, l, error, verdict.metric, verdict.why);
-        return;
-    }
-    l->node_id = verdict.node_id;
-    l->not_after_ms = verdict.certificate.not_after_ms;
-    l->user_len = verdict.certificate.user_len;
-    memcpy(l->user, verdict.certificate.user, sizeof(l->user));
-    l->up_since_us = t->now_us;
-    wheel_cancel(t->wheel, &l->timer);
-    io_proved(t->out, l->conn);
-    link_table_settle(t, lt, l);
-    if (l->state == LINK_STATE_DRAINING) {
-        return;
-    }
-    char host[ADDRESS_TEXT_CAP];
-    char node[IDS_NODE_TEXT_CAP];
-    log_write(t->log, t->now_us, LOG_INFO, "link_up", "remote=%s node=%s dialled=%d",
-              address_text(&l->remote, host),
-              ids_hex(slice_of(l->node_id.bytes, IDS_NODE_MIN), node), (int)l->is_dialled);
-}
-
-static void on_tls_error(struct turn *t, struct link_table *lt, struct link *l, enum err error)
-{
-    if (error == ERR_CLOSED) {
-        trunk_fail(t, lt, l, ERR_CLOSED, METRIC_link_closed_by_peer, "closed by the peer");
-    } else if (l->state != LINK_STATE_HANDSHAKE) {
-        trunk_fail(t, lt, l, error, METRIC_link_tls_failed, "TLS record not acceptable");
-    } else if (error == ERR_UNAUTHENTICATED) {
-        trunk_fail(t, lt, l, error, METRIC_link_auth_no_certificate, "no certificate");
-    } else if (error == ERR_MALFORMED) {
-        trunk_fail(t, lt, l, error, METRIC_link_handshake_garbage, "not a TLS handshake of ours");
-    } else {
-        trunk_fail(t, lt, l, error, METRIC_link_handshake_failed, "TLS handshake failed");
-    }
-}
-
 void trunk_on_stream(struct turn *t, struct link_table *lt, struct link *l, uint8_t *data,
                      size_t len)
 {
@@ -204,17 +69,19 @@ void trunk_on_stream(struct turn *t, struct link_table *lt, struct link *l, uint
     }
     const struct tls_ops *ops = lt->settings.tls;
     l->bytes_in += len;
-    enum err error = ops->feed(l->tls, slice_of(data, len));
+    link_table_settle_loan(lt);
+    enum err error = ops->lend(l->tls, slice_of(data, len));
+    lt->lender = l->tls;
     if (error == ERR_OK && l->state == LINK_STATE_HANDSHAKE) {
         error = ops->handshake(l->tls);
         if (error == ERR_OK) {
-            authenticate(t, lt, l);
+            link_life_authenticate(t, lt, l);
         } else if (error == ERR_MORE) {
             error = ERR_OK;
         }
     }
     if (error != ERR_OK) {
-        on_tls_error(t, lt, l, error);
+        link_life_on_tls_error(t, lt, l, error);
         return;
     }
     if (l->state == LINK_STATE_DOWN || !pump(t, lt, l, 0)) {
@@ -239,7 +106,7 @@ static void on_ack(struct turn *t, struct link_table *lt, struct link *l, uint32
     }
     uint64_t oldest_us = frame_io_oldest_us(&l->frames);
     l->down_at_us = t->now_us + lt->settings.retain_us;
-    if (oldest_us == UINT64_MAX || t->now_us - oldest_us < l->frames.rto_us) {
+    if (oldest_us == UINT64_MAX || t->now_us - oldest_us < l->frames.rtt.rto_us) {
         link_table_enter(t, lt, l, LINK_STATE_UP);
         link_table_note_ready(lt, l);
         wheel_cancel(t->wheel, &l->timer);
@@ -270,9 +137,10 @@ static bool on_frame(struct turn *t, struct link_table *lt, struct link *l,
 static void on_bad_frame(struct turn *t, struct link_table *lt, struct link *l, enum err error)
 {
     if (error == ERR_TOO_LARGE) { /* LK-9 */
-        trunk_fail(t, lt, l, error, METRIC_link_message_too_large, "message larger than allowed");
+        link_life_fail(t, lt, l, error, METRIC_link_message_too_large,
+                       "message larger than allowed");
     } else {
-        trunk_fail(t, lt, l, ERR_MALFORMED, METRIC_link_frame_garbage, "not a frame");
+        link_life_fail(t, lt, l, ERR_MALFORMED, METRIC_link_frame_garbage, "not a frame");
     }
 }
 
@@ -304,7 +172,7 @@ static enum step begin_partial(struct turn *t, struct link_table *lt, struct lin
 {
     CHECK(rest.len < need);
     if (!reserve_partial(t, l, need)) {
-        trunk_fail(t, lt, l, ERR_NO_MEMORY, METRIC_link_no_buffer, "no buffer for a cut frame");
+        link_life_fail(t, lt, l, ERR_NO_MEMORY, METRIC_link_no_buffer, "no buffer for a cut frame");
         return STEP_OVER;
     }
     enum err error = msgbuf_append(l->partial, rest);
@@ -319,7 +187,7 @@ static enum step step_partial(struct turn *t, struct link_table *lt, struct link
 {
     size_t take = min_size(l->partial_need - l->partial->len, lt->chunk_len - lt->chunk_at);
     if (!reserve_partial(t, l, l->partial_need)) {
-        trunk_fail(t, lt, l, ERR_NO_MEMORY, METRIC_link_no_buffer, "no buffer for a cut frame");
+        link_life_fail(t, lt, l, ERR_NO_MEMORY, METRIC_link_no_buffer, "no buffer for a cut frame");
         return STEP_OVER;
     }
     enum err error = msgbuf_append(l->partial, slice_of(lt->chunk + lt->chunk_at, take));
@@ -396,7 +264,7 @@ static bool fill_chunk(struct turn *t, struct link_table *lt, struct link *l)
     lt->reading = NULL;
     l->has_input = false;
     if (error != ERR_MORE) {
-        on_tls_error(t, lt, l, error);
+        link_life_on_tls_error(t, lt, l, error);
         return false;
     }
     pump(t, lt, l, 0); /* reading may have made TLS answer (a key update) */
@@ -436,6 +304,34 @@ uint32_t trunk_queued(const struct link *l)
     return l->outstanding + (l->gather == NULL ? 0 : l->gather->len);
 }
 
+/* Seals one record, straight into the buffer that the kernel will read.  False: the link is down.
+ */
+static bool seal_record(struct turn *t, struct link_table *lt, struct link *l, struct slice plain)
+{
+    const struct tls_ops *ops = lt->settings.tls;
+    struct msgbuf *buf = msgbuf_acquire(t->buffers, plain.len + TRUNK_RECORD_OVERHEAD);
+    size_t len = 0;
+    enum err error = buf == NULL
+                         ? ops->write(l->tls, plain)
+                         : ops->seal(l->tls, plain, msgbuf_data(buf), msgbuf_tailroom(buf), &len);
+    if (buf != NULL && (len == 0 || error != ERR_OK)) {
+        msgbuf_release(t->buffers, buf);
+    } else if (buf != NULL) {
+        buf->len = (uint32_t)len;
+        if (io_send(t->out, t->buffers, l->conn, buf) != ERR_OK) {
+            link_life_fail(t, lt, l, ERR_LIMIT, METRIC_link_outbox_full, "outbox full");
+            return false;
+        }
+        l->outstanding += (uint32_t)len;
+        l->bytes_out += len;
+    }
+    if (error != ERR_OK) {
+        link_life_on_tls_error(t, lt, l, error);
+        return false;
+    }
+    return pump(t, lt, l, plain.len);
+}
+
 /* Seals what was gathered.  False: the link is down. */
 static bool seal(struct turn *t, struct link_table *lt, struct link *l)
 {
@@ -443,15 +339,9 @@ static bool seal(struct turn *t, struct link_table *lt, struct link *l)
     if (gather == NULL) {
         return true;
     }
-    const struct tls_ops *ops = lt->settings.tls;
     for (size_t at = 0; at < gather->len; at += TLS_RECORD_BYTES) {
         struct slice piece = slice_sub(msgbuf_slice(gather), at, TLS_RECORD_BYTES);
-        enum err error = ops->write(l->tls, piece);
-        if (error != ERR_OK) {
-            on_tls_error(t, lt, l, error);
-            return false;
-        }
-        if (!pump(t, lt, l, piece.len)) {
+        if (!seal_record(t, lt, l, piece)) {
             return false;
         }
     }
@@ -497,7 +387,7 @@ static enum err reserve_gather(struct turn *t, struct link_table *lt, struct lin
 static bool append_ack(struct turn *t, struct link *l)
 {
     if (l->gather == NULL) {
-        l->gather = msgbuf_acquire(t->buffers, FRAME_ACK_BYTES);
+        l->gather = msgbuf_acquire_reserved(t->buffers, FRAME_ACK_BYTES);
     }
     if (l->gather == NULL || msgbuf_tailroom(l->gather) < FRAME_ACK_BYTES) {
         return false;
@@ -588,7 +478,8 @@ bool trunk_flush(struct turn *t, struct link_table *lt, struct link *l)
         return true;
     }
     if (t->wall_ms > l->not_after_ms) { /* ID-7 */
-        trunk_fail(t, lt, l, ERR_EXPIRED, METRIC_link_certificate_expired, "certificate expired");
+        link_life_fail(t, lt, l, ERR_EXPIRED, METRIC_link_certificate_expired,
+                       "certificate expired");
         return true;
     }
     bool is_paid = !frame_io_owes_ack(&l->frames, false) || append_ack(t, l);
@@ -611,7 +502,7 @@ void trunk_arm_silence(struct turn *t, struct link *l)
     uint64_t oldest_us = frame_io_oldest_us(&l->frames);
     if (oldest_us != UINT64_MAX) {
         l->timer.what = TRUNK_TIMER_SILENCE;
-        wheel_arm(t->wheel, &l->timer, oldest_us + l->frames.rto_us);
+        wheel_arm(t->wheel, &l->timer, oldest_us + l->frames.rtt.rto_us);
     }
 }
 
@@ -620,13 +511,13 @@ static void on_silence(struct turn *t, struct link_table *lt, struct link *l)
     uint64_t oldest_us = frame_io_oldest_us(&l->frames);
     if (l->state == LINK_STATE_SUSPECT) {
         if (t->now_us >= l->down_at_us) {
-            trunk_fail(t, lt, l, ERR_TIMEOUT, METRIC_link_silent, "no acknowledgement");
+            link_life_fail(t, lt, l, ERR_TIMEOUT, METRIC_link_silent, "no acknowledgement");
         } else {
             wheel_arm(t->wheel, &l->timer, l->down_at_us);
         }
         return;
     }
-    if (oldest_us == UINT64_MAX || t->now_us - oldest_us < l->frames.rto_us) {
+    if (oldest_us == UINT64_MAX || t->now_us - oldest_us < l->frames.rtt.rto_us) {
         trunk_arm_silence(t, l);
         return;
     }
@@ -642,10 +533,10 @@ void trunk_on_timer(struct turn *t, struct link_table *lt, struct link *l)
     switch ((enum trunk_timer)l->timer.what) {
     case TRUNK_TIMER_HANDSHAKE:
         CHECK(l->state == LINK_STATE_DIALLING || l->state == LINK_STATE_HANDSHAKE);
-        trunk_fail(t, lt, l, ERR_TIMEOUT,
-                   l->state == LINK_STATE_DIALLING ? METRIC_link_dial_failed
-                                                   : METRIC_link_handshake_timeout,
-                   "not authenticated in time");
+        link_life_fail(t, lt, l, ERR_TIMEOUT,
+                       l->state == LINK_STATE_DIALLING ? METRIC_link_dial_failed
+                                                       : METRIC_link_handshake_timeout,
+                       "not authenticated in time");
         return;
     case TRUNK_TIMER_SILENCE:
         CHECK(l->state == LINK_STATE_UP || l->state == LINK_STATE_SUSPECT);
@@ -654,11 +545,11 @@ void trunk_on_timer(struct turn *t, struct link_table *lt, struct link *l)
     case TRUNK_TIMER_DRAIN:
         CHECK(l->state == LINK_STATE_DRAINING);
         if (!l->is_dialled && l->bytes_in != l->drain_bytes_in) {
-            link_table_arm_drain(t, l); /* still used from the other side, which closes it */
+            link_table_arm_drain(t, lt, l); /* still used from the other side, which closes it */
             return;
         }
         l->gives_back = true;
-        trunk_close(t, lt, l, ERR_EXISTS);
+        link_life_close(t, lt, l, ERR_EXISTS);
         return;
     }
     UNREACHABLE("a timer of another kind");

@@ -11,12 +11,14 @@ enum trunk_timer {
     TRUNK_TIMER_DRAIN,     /* the loser of a glare has had time to run dry */
 };
 
-enum { TRUNK_DRAIN_US = 2000000, TRUNK_DRAIN_ACCEPTED_US = 3 * TRUNK_DRAIN_US };
+enum {
+    TRUNK_DRAIN_US = 2000000,
+    TRUNK_DRAIN_ACCEPTED_US = 3 * TRUNK_DRAIN_US,
+    TRUNK_RECORD_OVERHEAD = 64, /* no cipher suite adds more to a record */
+};
 
 /* A connection is there: begins TLS in the role that is_dialled says. */
 void trunk_start(struct turn *t, struct link_table *lt, struct link *l, handle conn);
-/* Begins to wait for the connection or the handshake. */
-void trunk_arm_handshake(struct turn *t, const struct link_table *lt, struct link *l);
 /* Begins to wait for the ACK of the oldest frame, if there is one. */
 void trunk_arm_silence(struct turn *t, struct link *l);
 void trunk_on_stream(struct turn *t, struct link_table *lt, struct link *l, uint8_t *data,
@@ -33,9 +35,4 @@ uint8_t *trunk_claim(struct turn *t, struct link_table *lt, struct link *l, size
 void trunk_commit(struct turn *t, struct link_table *lt, struct link *l, size_t len);
 /* Everything gathered leaves, and the ACK that is owed. True: nothing is left to do. */
 bool trunk_flush(struct turn *t, struct link_table *lt, struct link *l);
-/* The end, for a reason outside of us: counted by `metric`, logged, messages given back. */
-void trunk_fail(struct turn *t, struct link_table *lt, struct link *l, enum err error,
-                enum metric metric, const char *why);
-/* The end that we want: what was gathered still leaves, nothing is given back. */
-void trunk_close(struct turn *t, struct link_table *lt, struct link *l, enum err error);
 uint32_t trunk_queued(const struct link *l);

@@ -21,6 +21,10 @@ static struct link_settings link_settings_of(const struct node_settings *s)
         .retain_us = 8000000,
         .queue_bytes = s->limits->link_queue_bytes,
         .retained_bytes = s->limits->link_retained_bytes,
+        .links_datagram = s->limits->links_datagram,
+        .announced = s->limits->links_announced,
+        .parked = s->limits->links_parked,
+        .datagram_bytes = s->limits->link_datagram_bytes,
     };
 }
 
@@ -61,6 +65,7 @@ struct node *node_init(struct turn *t, struct arena *arena, const struct node_se
     n->settings = *settings;
     const struct node_settings *s = &n->settings; /* borrowed below for the life of the node */
     struct link_settings links = link_settings_of(s);
+    links.secret = rng_next(t->rng);
     n->conn_cap = s->limits->conns;
     n->conns = ARENA_ARRAY(arena, struct node_conn, n->conn_cap);
     n->links = link_table_init(arena, &links);

@@ -117,6 +117,19 @@ static bool read_enrollment_server(struct overlay_doc_reading *r, xmlNode *e)
     return true;
 }
 
+/* "TLS" stands for TLS and DTLS (11.1), the others are names of the registry in 14.10. */
+static enum overlay_links links_of(const struct overlay_doc_list *list)
+{
+    bool trunk = false;
+    bool datagram = false;
+    for (size_t i = 0; i < list->count; i++) {
+        bool both = slice_is_equal(list->texts[i], SLICE_LITERAL("TLS"));
+        trunk |= both || slice_is_equal(list->texts[i], SLICE_LITERAL("TLS-TCP-FH-NO-ICE"));
+        datagram |= both || slice_is_equal(list->texts[i], SLICE_LITERAL("DTLS-UDP-SR-NO-ICE"));
+    }
+    return !datagram ? OVERLAY_LINKS_TRUNK : trunk ? OVERLAY_LINKS_BOTH : OVERLAY_LINKS_DATAGRAM;
+}
+
 static bool read_link_protocol(struct overlay_doc_reading *r, xmlNode *e)
 {
     return read_list(r, e, &r->out->link_protocols);
@@ -404,6 +417,7 @@ static bool read_configuration(struct overlay_doc_reading *r, xmlNode *e)
     if (r->out->link_protocols.count == 0) { /* the default, which any element replaces */
         r->out->link_protocols.texts[r->out->link_protocols.count++] = SLICE_LITERAL("TLS");
     }
+    r->out->config.links = links_of(&r->out->link_protocols);
     if (!overlay_xml_span(r->xml, e, &span)) {
         return overlay_doc_complain(r, e, "its bytes cannot be found in the document");
     }

@@ -43,10 +43,10 @@ static enum err judge_extensions(const struct overlay_doc *doc, char *why)
     return ERR_OK;
 }
 
-/* "TLS" stands for TLS and DTLS (11.1); the other is its name in the registry of 14.10. */
+/* "TLS" stands for TLS and DTLS (11.1); the others are names of the registry in 14.10. */
 static enum err judge_links(const struct overlay_doc *doc, char *why)
 {
-    static const char *const ours[] = {"TLS", "TLS-TCP-FH-NO-ICE"};
+    static const char *const ours[] = {"TLS", "TLS-TCP-FH-NO-ICE", "DTLS-UDP-SR-NO-ICE"};
     for (size_t i = 0; i < doc->link_protocols.count; i++) {
         if (is_one_of(doc->link_protocols.texts[i], ours, ARRAY_COUNT(ours))) {
             return doc->config.no_ice
@@ -56,7 +56,8 @@ static enum err judge_links(const struct overlay_doc *doc, char *why)
                               SLICE_EMPTY);
         }
     }
-    return fail(why, ERR_UNSUPPORTED, "overlay-link-protocol: TLS is not among them", SLICE_EMPTY);
+    return fail(why, ERR_UNSUPPORTED, "overlay-link-protocol: none of ours is among them",
+                SLICE_EMPTY);
 }
 
 static enum err judge_values(const struct overlay_config *c, char *why)

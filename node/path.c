@@ -340,7 +340,9 @@ void path_on_event(struct turn *t, struct node *n, const struct io_event *event)
         on_closed(t, n, event);
         return;
     case IO_DATAGRAM:
-        if (n->sip != NULL && event->listener == IO_LISTEN_SIP_UDP) {
+        if (event->listener == IO_LISTEN_OVERLAY_UDP) {
+            link_on_datagram(t, n->links, &event->remote, event->data, event->data_len);
+        } else if (n->sip != NULL && event->listener == IO_LISTEN_SIP_UDP) {
             sip_on_datagram(t, n->sip, &event->remote, event->data, event->data_len);
         }
         return;

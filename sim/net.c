@@ -196,6 +196,26 @@ static void send_on(struct world *w, uint32_t node, const struct io_op *op)
     post(w, end->far_node, at, &stream, op->buf);
 }
 
+/* No phones in this world yet: only links between nodes. */
+static void send_datagram(struct world *w, uint32_t node, const struct io_op *op)
+{
+    uint32_t far = 0;
+    bool arrives = op->listener == IO_LISTEN_OVERLAY_UDP && node_of(w, &op->remote, &far) &&
+                   op->remote.port == NET_PORT && w->nodes[far].is_alive && !is_lost(w);
+    w->net.datagrams++;
+    if (!arrives) {
+        w->net.datagrams_lost++;
+        msgbuf_release(&w->buffers, op->buf);
+        return;
+    }
+    op->buf->owner = 0; /* the network has it now */
+    struct io_event datagram = {.kind = IO_DATAGRAM,
+                                .listener = IO_LISTEN_OVERLAY_UDP,
+                                .local = op->remote,
+                                .remote = net_address(node)};
+    post(w, far, w->now_us + delay_us(w, node, far), &datagram, op->buf);
+}
+
 /* The far end hears of it at `at_us`; its end stays in use until then (net_admit). */
 static void tell_far_end(struct world *w, const struct net_end *end, uint64_t at_us, enum err why)
 {
@@ -245,9 +265,8 @@ void net_carry_out(struct world *w, uint32_t i)
         case IO_OP_ABORT:
             close_end(w, i, op->conn);
             break;
-        case IO_OP_DATAGRAM: /* no phones in this world yet */
-            w->net.datagrams_lost++;
-            msgbuf_release(&w->buffers, op->buf);
+        case IO_OP_DATAGRAM:
+            send_datagram(w, i, op);
             break;
         case IO_OP_MAIL:
             mail_to(w, i, op);

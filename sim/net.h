@@ -2,7 +2,7 @@
 /* net.h - the network of a made-up world: connections, delays, losses.
  *
  * Fulfils the promises of core/io.h.  Node i has the address 10.a.b.c with i in the last three
- * bytes; its overlay listener is NET_PORT, its SIP listener for peers NET_PORT_SIP. */
+ * bytes; its overlay listeners are NET_PORT, its SIP listener for peers NET_PORT_SIP. */
 #pragma once
 #include "core/rng.h"
 #include "sim/queue.h"
@@ -24,7 +24,7 @@ struct net {
     struct rng rng;
     uint64_t pair_seed;
     uint64_t stream_bytes;
-    uint64_t datagrams_lost;
+    uint64_t datagrams, datagrams_lost;
 };
 
 uint32_t net_conns_cap(uint32_t nodes);

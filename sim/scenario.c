@@ -103,6 +103,10 @@ void scenario_world(const struct scenario *s, uint64_t seed, struct world_settin
     out->loss_ppm = (uint32_t)s->loss_ppm;
     out->config.replica_min_hosts = (uint32_t)s->replica_min_hosts;
     out->is_publishing = s->publish != 0;
+    out->config.links = s->links == 0   ? OVERLAY_LINKS_TRUNK
+                        : s->links == 1 ? OVERLAY_LINKS_BOTH
+                                        : OVERLAY_LINKS_DATAGRAM;
+    out->datagram_bytes = (uint32_t)s->datagram_bytes;
     /* Three copies of each, unevenly spread; a small ring holds everything everywhere. */
     uint64_t share = 256 + s->records * 48 / (s->nodes + 1);
     out->stored_values = (uint32_t)min_u64(share, s->records + 256);
@@ -224,6 +228,7 @@ static void end_world(struct run *r)
     r->out->events = world_events(r->world);
     r->out->fingerprint = world_fingerprint(r->world);
     r->out->stream_bytes = world_stream_bytes(r->world);
+    r->out->datagrams = world_datagrams(r->world, &r->out->datagrams_lost);
     for (uint32_t i = 0; i < r->s->nodes; i++) {
         if (world_is_alive(r->world, i)) {
             world_kill(r->world, i);

@@ -39,6 +39,7 @@ struct scenario_result {
     struct workload_result stores;
     struct workload_result fetches;
     uint64_t stream_bytes;
+    uint64_t datagrams, datagrams_lost;
     uint32_t checked, broken; /* invariants */
     uint32_t buffers_left;    /* after all nodes were gone: must be 0 */
     struct metrics metrics;

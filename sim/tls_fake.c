@@ -2,50 +2,36 @@
 /* Record: type, length (u16), bytes.  A connection begins with one record from each side that
  * carries its certificate; the server answers the client's, as in TLS, so that set-up costs a round
  * trip. */
-#include "sim/tls_fake.h"
+#include "sim/tls_fake_impl.h"
 
 enum {
     RECORD_CERTIFICATE = 1,
     RECORD_DATA = 2,
     RECORD_CLOSE = 3,
     RECORD_HEAD = 3,
-    CHUNK_BYTES = 40 * 1024,
-    CERTIFICATE_CAP = 512,
 };
 
-struct chunk {
-    uint32_t start, end;
-    uint8_t bytes[CHUNK_BYTES];
-};
-
-struct tls {
-    struct tls_fake_context *context;
-    enum tls_role role;
-    bool has_sent, has_peer, is_closed, is_broken;
-    uint32_t certificate_len;
-    uint8_t certificate[CERTIFICATE_CAP];
-    struct chunk *in; /* NULL = nothing waits */
-    struct chunk *out;
-};
+enum { CHUNK_BYTES = TLS_FAKE_CHUNK_BYTES, CERTIFICATE_CAP = TLS_FAKE_CERTIFICATE_CAP };
 
 size_t tls_fake_table_bytes(uint32_t connections, uint32_t chunks)
 {
-    return connections * (sizeof(struct tls) + 16) + chunks * (sizeof(struct chunk) + 16) + 256;
+    return connections * (sizeof(struct tls) + 16) + chunks * (sizeof(struct tls_fake_chunk) + 16) +
+           256;
 }
 
 void tls_fake_table_init(struct tls_fake_table *table, struct arena *arena, uint32_t connections,
                          uint32_t chunks)
 {
     pool_init(&table->connections, arena, "sim_tls", 1, connections, sizeof(struct tls));
-    pool_init(&table->chunks, arena, "sim_tls_chunks", 2, chunks, sizeof(struct chunk));
+    pool_init(&table->chunks, arena, "sim_tls_chunks", 2, chunks, sizeof(struct tls_fake_chunk));
 }
 
-static bool put(struct tls *tls, struct chunk **where, struct slice bytes)
+bool tls_fake_put(struct tls *tls, struct tls_fake_chunk **where, struct slice bytes)
 {
     if (*where == NULL) {
         *where = pool_acquire(&tls->context->table->chunks);
     }
-    struct chunk *c = *where;
+    struct tls_fake_chunk *c = *where;
     if (c == NULL) {
         return false;
     }
@@ -62,7 +48,7 @@ static bool put(struct tls *tls, struct chunk **where, struct slice bytes)
     return true;
 }
 
-static void take(struct tls *tls, struct chunk **where, size_t len)
+void tls_fake_take(struct tls *tls, struct tls_fake_chunk **where, size_t len)
 {
     (*where)->start += (uint32_t)len;
     if ((*where)->start == (*where)->end) {
@@ -74,15 +60,15 @@ static void take(struct tls *tls, struct chunk **where, size_t len)
 static enum err put_record(struct tls *tls, uint8_t type, struct slice bytes)
 {
     uint8_t head[RECORD_HEAD] = {type, (uint8_t)(bytes.len >> 8), (uint8_t)bytes.len};
-    if (!put(tls, &tls->out, slice_of(head, sizeof(head))) ||
-        (bytes.len > 0 && !put(tls, &tls->out, bytes))) {
+    if (!tls_fake_put(tls, &tls->out, slice_of(head, sizeof(head))) ||
+        (bytes.len > 0 && !tls_fake_put(tls, &tls->out, bytes))) {
         tls->is_broken = true;
         return ERR_NO_MEMORY;
     }
     return ERR_OK;
 }
 
-static struct tls *fake_open(void *context, enum tls_role role)
+struct tls *tls_fake_open(void *context, enum tls_role role)
 {
     struct tls_fake_context *c = context;
     struct tls *tls = pool_acquire(&c->table->connections);
@@ -108,7 +94,7 @@ static void fake_close(struct tls *tls)
 /* The whole record at the front of `in`, or false. */
 static bool peek(const struct tls *tls, uint8_t *type, struct slice *body)
 {
-    const struct chunk *c = tls->in;
+    const struct tls_fake_chunk *c = tls->in;
     if (c == NULL || c->end - c->start < RECORD_HEAD) {
         return false;
     }
@@ -124,6 +110,9 @@ static bool peek(const struct tls *tls, uint8_t *type, struct slice *body)
 
 static enum err fake_handshake(struct tls *tls)
 {
+    if (tls->is_datagram) {
+        return tls_fake_datagram_handshake(tls);
+    }
     uint8_t type = 0;
     struct slice body;
     if (!tls->has_peer && peek(tls, &type, &body)) {
@@ -134,7 +123,7 @@ static enum err fake_handshake(struct tls *tls)
         memcpy(tls->certificate, body.data, body.len);
         tls->certificate_len = (uint32_t)body.len;
         tls->has_peer = true;
-        take(tls, &tls->in, RECORD_HEAD + body.len);
+        tls_fake_take(tls, &tls->in, RECORD_HEAD + body.len);
     }
     if (!tls->has_sent && (tls->role == TLS_CLIENT || tls->has_peer)) {
         tls->has_sent = true;
@@ -148,7 +137,7 @@ static enum err fake_handshake(struct tls *tls)
 
 static enum err fake_feed(struct tls *tls, struct slice received)
 {
-    if (tls->is_broken || !put(tls, &tls->in, received)) {
+    if (tls->is_broken || !tls_fake_put(tls, &tls->in, received)) {
         tls->is_broken = true;
         return ERR_MALFORMED;
     }
@@ -177,12 +166,12 @@ static enum err fake_read(struct tls *tls, uint8_t *out, size_t cap, size_t *len
     *len = min_size(cap, body.len);
     memcpy(out, body.data, *len);
     if (*len == body.len) {
-        take(tls, &tls->in, RECORD_HEAD + body.len);
+        tls_fake_take(tls, &tls->in, RECORD_HEAD + body.len);
         return ERR_OK;
     }
     /* Part of a record: the rest gets a head of its own, written over bytes already given out. */
     size_t rest = body.len - *len;
-    struct chunk *c = tls->in;
+    struct tls_fake_chunk *c = tls->in;
     c->start += (uint32_t)*len;
     c->bytes[c->start] = RECORD_DATA;
     c->bytes[c->start + 1] = (uint8_t)(rest >> 8);
@@ -198,13 +187,36 @@ static enum err fake_write(struct tls *tls, struct slice plaintext)
 
 static size_t fake_pull(struct tls *tls, uint8_t *out, size_t cap)
 {
+    if (tls->is_datagram) {
+        return tls_fake_datagram_pull(tls, out, cap);
+    }
     if (tls->out == NULL) {
         return 0;
     }
     size_t len = min_size(cap, tls->out->end - tls->out->start);
     memcpy(out, tls->out->bytes + tls->out->start, len);
-    take(tls, &tls->out, len);
+    tls_fake_take(tls, &tls->out, len);
     return len;
+}
+
+static enum err fake_seal(struct tls *tls, struct slice plaintext, uint8_t *out, size_t cap,
+                          size_t *len)
+{
+    bool is_first = tls->out == NULL;
+    enum err e = fake_write(tls, plaintext);
+    *len = is_first ? fake_pull(tls, out, cap) : 0;
+    return e;
+}
+
+/* Nothing is lent here: what is fed is copied. */
+static void fake_keep(struct tls *tls)
+{
+    (void)tls;
+}
+
+static size_t fake_waiting(const struct tls *tls)
+{
+    return tls->out == NULL ? 0 : tls->out->end - tls->out->start;
 }
 
 static size_t fake_peer_chain(struct tls *tls, struct slice chain[TLS_CHAIN_CAP])
@@ -215,6 +227,10 @@ static size_t fake_peer_chain(struct tls *tls, struct slice chain[TLS_CHAIN_CAP]
 
 static void fake_shutdown(struct tls *tls)
 {
+    if (tls->is_datagram) {
+        tls_fake_datagram_shutdown(tls);
+        return;
+    }
     (void)put_record(tls, RECORD_CLOSE, SLICE_EMPTY);
 }
 
@@ -232,15 +248,25 @@ void tls_fake_bury(struct tls_fake_table *table, const struct tls_fake_context *
 const struct tls_ops *tls_fake_ops(void)
 {
     static const struct tls_ops ops = {
-        .open = fake_open,
+        .open = tls_fake_open,
         .close = fake_close,
         .feed = fake_feed,
         .handshake = fake_handshake,
         .read = fake_read,
         .write = fake_write,
+        .seal = fake_seal,
+        .lend = fake_feed,
+        .keep = fake_keep,
+        .waiting = fake_waiting,
         .pull = fake_pull,
         .peer_chain = fake_peer_chain,
         .shutdown = fake_shutdown,
+        .open_datagram = tls_fake_datagram_open,
+        .feed_datagram = tls_fake_datagram_feed,
+        .due_us = tls_fake_datagram_due_us,
+        .on_due = tls_fake_datagram_on_due,
+        .seal_datagram = tls_fake_datagram_seal,
+        .overhead = tls_fake_datagram_overhead,
     };
     return &ops;
 }

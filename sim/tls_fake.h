@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tls_fake.h - what stands in for TLS in a made-up world: certificates are exchanged, bytes stay
- * readable, records keep their lengths.
+/* tls_fake.h - what stands in for TLS and DTLS in a made-up world: certificates are exchanged,
+ * bytes stay readable, records keep their lengths.
  *
  * A connection is a small object; bytes that wait in it stand in chunks that all connections of a
  * world share, so that a thousand idle links cost nothing.

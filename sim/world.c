@@ -29,6 +29,7 @@ void world_defaults(struct world_settings *s)
     s->latency_us = 20000;
     s->jitter_us = 2000;
     s->start_wall_ms = 1800000000000ULL;
+    s->datagram_bytes = 1232;
     s->stored_values = 512;
     struct overlay_config *c = &s->config;
     snprintf(c->name, sizeof(c->name), "sim.example");
@@ -462,6 +463,12 @@ uint32_t world_buffers_in_use(const struct world *w)
 {
     return w->buffers.in_use[0] + w->buffers.in_use[1] + w->tls.connections.in_use +
            w->tls.chunks.in_use;
+}
+
+uint64_t world_datagrams(const struct world *w, uint64_t *lost)
+{
+    *lost = w->net.datagrams_lost;
+    return w->net.datagrams;
 }
 
 uint64_t world_stream_bytes(const struct world *w)

@@ -20,8 +20,9 @@ struct world_settings {
     uint64_t latency_us; /* one way, of a pair: latency_us .. 2 * latency_us */
     uint64_t jitter_us;  /* added to each transmission: 0 .. jitter_us */
     uint32_t loss_ppm; /* of transmissions: a datagram is gone, a stream waits one retransmission */
-    uint64_t start_wall_ms; /* wall clock at time 0 */
-    uint32_t stored_values; /* room of one node */
+    uint64_t start_wall_ms;  /* wall clock at time 0 */
+    uint32_t datagram_bytes; /* link_datagram_bytes */
+    uint32_t stored_values;  /* room of one node */
     struct overlay_config config;
     bool is_publishing; /* nodes publish their certificates (Kinds 0x3 and 0x10) */
 };
@@ -68,3 +69,4 @@ const struct metrics *world_metrics(const struct world *w); /* of all nodes toge
 /* Buffers, TLS connections and chunks that are in use: back to nothing once all nodes are gone. */
 uint32_t world_buffers_in_use(const struct world *w);
 uint64_t world_stream_bytes(const struct world *w); /* carried, all nodes together */
+uint64_t world_datagrams(const struct world *w, uint64_t *lost);

@@ -9,6 +9,11 @@ void world_limits(const struct world_settings *s, struct limits *l)
     l->conns = NET_CONNS_PER_NODE;
     l->links = 160;
     l->links_handshaking = 64;
+    bool has_datagrams = s->config.links != OVERLAY_LINKS_TRUNK;
+    l->links_datagram = has_datagrams ? 160 : 0;
+    l->links_announced = has_datagrams ? 64 : 0;
+    l->links_parked = has_datagrams ? 16 : 0;
+    l->link_datagram_bytes = s->datagram_bytes;
     l->link_queue_bytes = 65536;
     l->link_retained_bytes = 16384;
     l->sip_peers = 4;
@@ -17,9 +22,9 @@ void world_limits(const struct world_settings *s, struct limits *l)
     l->answers_deferred = 16;
     l->answers_cached = 32;
     l->verify_queue = 64;
-    l->reassemblies = 2;
+    l->reassemblies = has_datagrams ? 32 : 2;
     l->reassemblies_per_source = 0;
-    l->reassembly_bytes = 8192;
+    l->reassembly_bytes = has_datagrams ? 65536 : 8192;
     l->reassembly_bytes_per_source = 0;
     l->certificates = 48;
     l->values_verified = 64;

@@ -28,6 +28,8 @@ TOLERANCE = 0.03
 DISPATCH = 'scalar'  # a level of SIMD code gets a key of its own
 # What measures the machine, or the C library's copying, rather than us.
 NOT_OURS = re.compile(r'memcpy/')
+# BoringSSL chooses its hashes by the processor: all take those that every x86-64 can run.
+CAPABILITIES = '0x0:0x0'
 # The C library chooses its memcpy by the processor: all take the one that every x86-64 has.
 TUNABLES = 'glibc.cpu.hwcaps=-AVX2,-AVX512F,-AVX512VL,-AVX512BW,-ERMS,-FSRM,-AVX'
 
@@ -54,7 +56,8 @@ def count(program):
         ran = subprocess.run(['valgrind', '--tool=callgrind', '--collect-atstart=no',
                               '--callgrind-out-file=' + out, program, '--count', str(ITERATIONS)],
                              capture_output=True, text=True,
-                             env={**os.environ, 'GLIBC_TUNABLES': TUNABLES})
+                             env={**os.environ, 'GLIBC_TUNABLES': TUNABLES,
+                                  'OPENSSL_ia32cap': CAPABILITIES})
         if ran.returncode != 0:
             sys.exit('count_instructions.py: valgrind failed\n' + ran.stdout + ran.stderr)
         dumps = [read_dump(tree.read(scratch, os.path.basename(p))) for p in glob.glob(out + '*')]

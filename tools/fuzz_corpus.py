@@ -151,7 +151,7 @@ def sip_seeds():
     yield 'sip', b'\r\n\r\n'
 
 
-# ---- sequences of steps, as fuzz_link.c and fuzz_node.c number them
+# ---- sequences of steps, as fuzz_link.c, fuzz_datagram.c and fuzz_node.c number them
 
 def steps(path):
     """The numbers of enum step in a target."""
@@ -184,6 +184,35 @@ def link_seeds():
     yield meet + send + bytes([n['DRY'], 0, 1, 0]) + frames + send + bytes([n['DRY'], 0, 0])
     yield meet + send + bytes([n['CLOSE_LINK'], 0]) + wait
     yield meet + bytes([n['FRAME'], 0]) + u16(b'm' * 5001)
+
+
+def datagram_seeds():
+    n = steps('fuzz/fuzz_datagram.c')
+
+    def meet(host, who):  # announced, a whole handshake
+        return bytes([n['ANNOUNCE'], host, who, n['HELLO'], host, who, n['DUE'], host])
+
+    def frame(host, text):
+        return bytes([n['FRAME'], host]) + u16(text)
+    wait = bytes([n['SLEEP'], 0, 255, 200])
+    send = bytes([n['SEND'], 0, 0, 3, 200, 3])
+    ack = bytes([n['ACK'], 1, 0, 0])
+    yield meet(1, 1) + frame(1, b'abc') + frame(1, b'abcd') + send + ack + wait
+    yield bytes([n['HELLO'], 2, 2, n['DUE'], 2, n['ANNOUNCE'], 2, 2, n['DUE'], 2]) + send + wait
+    yield bytes([n['DIAL'], 3, 1, n['ANSWER'], 3, 1]) + \
+        b''.join(bytes([n['AGAIN'], 3, i, 0, 0, n['DUE'], 3]) for i in range(3)) + send + wait
+    yield bytes([n['DIAL'], 1, 1, n['HELLO'], 1, 1, n['DUE'], 1, n['DUE'], 1]) + send + wait
+    yield meet(1, 1) + meet(1, 1) + frame(1, b'new') + send + wait
+    yield meet(1, 1) + meet(2, 2) + send + bytes([n['CLOSE_LINK'], 1]) + send + wait
+    yield meet(1, 1) + send + bytes([n['DRY'], 0, 1, 0]) + send + frame(1, b'x') + \
+        bytes([n['DRY'], 0, 0]) + wait + wait
+    yield bytes([n['RAW'], 4]) + u16(bytes.fromhex('16fefd0000000000000000000d01') + bytes(12)) + \
+        bytes([n['PLAIN'], 4]) + u16(b'x') + wait
+    yield meet(1, 1) + bytes([n['PLAIN'], 1]) + u16(bytes.fromhex('8000000000ffffff00')) + ack
+    for i in range(6):
+        yield bytes([n['HELLO'], i, 1, n['HELLO'], i, 2]) * 3 + wait
+    yield meet(1, 1) + b''.join(frame(1, bytes([i]) * 9) for i in range(40)) + \
+        bytes([n['SEND'], 0, 4, 0, 40]) + ack + wait
 
 
 def frag_seeds():
@@ -359,6 +388,7 @@ def other_seeds():
     yield from diagnostic_seeds()
     yield from stun_seeds()
     yield from (('link', seed) for seed in link_seeds())
+    yield from (('datagram', seed) for seed in datagram_seeds())
     yield from (('frag', seed) for seed in frag_seeds())
     yield from (('node', seed) for seed in node_seeds())
     yield from (('overlay_doc', seed) for seed in document_seeds())

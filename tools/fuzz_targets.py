@@ -23,6 +23,7 @@ SPECIAL = {
     'fuzz_fwd': CODEC._replace(max_len=1024),
     'fuzz_message': CODEC._replace(max_len=2048),
     'fuzz_certificate': CODEC._replace(is_fast=False),
+    'fuzz_datagram': STATEFUL,
     'fuzz_link': STATEFUL,
     'fuzz_node': STATEFUL,
     'fuzz_overlay_doc': CODEC._replace(max_len=16384, timeout_s=10, malloc_mb=32, is_fast=False),

@@ -220,7 +220,8 @@ def group_jobs(modules, full):
         [sys.executable, 'tools/test_fuzz.py'], 600, must_count=True))]
     stress = ['build/%s/tests/stress/%s' % (mode, name) for name in modules.STRESS_TESTS
               for mode in ('debug', 'tsan')]
-    bench = ['build/release/benchmarks --check', 'tools/count_instructions.py']
+    bench = ['build/release/benchmarks --check', 'build/release/bench/transit check',
+             'tools/count_instructions.py', 'tools/test_rivals.py']
     return {
         'style': (WORKERS, style_jobs()),
         'unit': (WORKERS, criterion(modules.UNIT_TESTS, modules.UNIT_TESTS)),

@@ -67,6 +67,13 @@ class Cursor:
         start, self.at = self.at, self.at + count
         self.framed(start, self.at, inside)
 
+    def length(self, width, path):
+        """A length in front of so many bytes, which must be there."""
+        count = self.number(width, path, 'length')
+        if self.left() < count:
+            raise Reject('short', self.at)
+        return count
+
     def framed(self, start, end, inside):
         inner = Cursor(self.data, self.x, start, end, self)
         try:
@@ -375,9 +382,7 @@ class Destination:
             c.number(1, path + ('compact',))
             return {'compact': c.data[start:start + 2].hex()}
         name = path + (self.NAMES.get(kind, 'unknown'),)
-        count = c.number(1, path + ('length',), 'length')
-        if c.left() < count:
-            raise Reject('short', c.at)
+        count = c.length(1, path + ('length',))
         out = {'type': kind}
         if kind == 1 and count != c.x.node:
             raise Reject('node_length', start + 1)
@@ -655,9 +660,7 @@ class Block:
         if model is None:
             out['unknown'] = Bytes(4).dec(c, path + ('unknown',))
             return out
-        count = c.number(4, path + ('values',), 'length')
-        if c.left() < count:
-            raise Reject('short', c.at)
+        count = c.length(4, path + ('values',))
         start, c.at = c.at, c.at + count
         out['values'] = []
         item = Modelled(self.item, model)
@@ -700,9 +703,7 @@ class Specifier:
         if model is None:
             out['unknown'] = Bytes(2).dec(c, path + ('unknown',))
             return out
-        count = c.number(2, path + ('length',), 'length')
-        if c.left() < count:
-            raise Reject('short', c.at)
+        count = c.length(2, path + ('length',))
         start, c.at = c.at, c.at + count
         if model == SINGLE:
             c.later.append(lambda: c.framed(start, start + count, lambda inner: None))
@@ -737,9 +738,7 @@ class Nodes:
         return List(2, Node()).enc(v, x)
 
     def dec(self, c, path):
-        count = c.number(2, path, 'length')
-        if c.left() < count:
-            raise Reject('short', c.at)
+        count = c.length(2, path)
         if count % c.x.node:
             raise Reject('node_list', c.at + count - count % c.x.node)
         out = []

@@ -48,12 +48,13 @@ void driver_send(struct driver *d, uint32_t conn, int fd, const struct msghdr *m
     }
 }
 
-void driver_send_datagram(struct driver *d, uint32_t slot, int fd, const struct msghdr *message)
+void driver_send_datagram(struct driver *d, uint32_t listener, uint32_t slot, int fd,
+                          const struct msghdr *message)
 {
     if (d->is_uring) {
         uring_send(&d->uring, driver_tag(DRIVER_SEND_DATAGRAM, slot), fd, message);
     } else {
-        epoll_send_datagram(&d->epoll, slot, fd, message);
+        epoll_send_datagram(&d->epoll, listener, slot, message);
     }
 }
 
@@ -101,6 +102,16 @@ void driver_wait(struct driver *d, uint64_t timeout_us)
 bool driver_next(struct driver *d, struct driver_event *out)
 {
     return d->is_uring ? uring_next(&d->uring, out) : epoll_next(&d->epoll, out);
+}
+
+bool driver_is_ready(struct driver *d)
+{
+    return d->is_uring ? uring_is_ready(&d->uring) : epoll_is_ready(&d->epoll);
+}
+
+bool driver_again(struct driver *d)
+{
+    return d->is_uring && uring_again(&d->uring);
 }
 
 void driver_close(struct driver *d)

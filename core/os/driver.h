@@ -21,8 +21,10 @@ void driver_connect(struct driver *d, uint32_t conn, int fd, const struct sockad
                     socklen_t len);
 void driver_receive(struct driver *d, uint32_t conn, int fd);
 void driver_send(struct driver *d, uint32_t conn, int fd, const struct msghdr *message);
-/* The same for a datagram; `slot` is the sender's. */
-void driver_send_datagram(struct driver *d, uint32_t slot, int fd, const struct msghdr *message);
+/* The same for a datagram, or a train of them; `slot` is the sender's.  Those of one listener leave
+ * in order; they leave with the next driver_wait. */
+void driver_send_datagram(struct driver *d, uint32_t listener, uint32_t slot, int fd,
+                          const struct msghdr *message);
 /* Makes what is under way on the descriptor of a connection end soon. */
 void driver_cancel(struct driver *d, uint32_t conn, int fd);
 /* Stops listening: the accept or datagram receive ends. */
@@ -35,4 +37,9 @@ bool driver_wake(struct driver *d, int ring);
 void driver_wait(struct driver *d, uint64_t timeout_us);
 /* The next event, valid until the next call; false when there is none left. */
 bool driver_next(struct driver *d, struct driver_event *out);
+/* There is an event, as far as can be told without sleeping. */
+bool driver_is_ready(struct driver *d);
+/* After driver_next has returned false: true when datagrams are waiting that there was no buffer
+ * for before; they are asked for. */
+bool driver_again(struct driver *d);
 void driver_close(struct driver *d);

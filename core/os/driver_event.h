@@ -6,13 +6,13 @@
 
 enum {
     DRIVER_STREAM_BYTES = 16384,  /* most bytes of a stream in one event */
-    DRIVER_DATAGRAM_BYTES = 8000, /* longer datagrams come truncated */
+    DRIVER_DATAGRAM_BYTES = 8000, /* longer datagrams are dropped */
     DRIVER_WAIT_CAP_US = 1000000, /* no sleep is longer, whatever is asked for */
 };
 
 enum driver_kind {
     DRIVER_ACCEPT,        /* index: listener; result: descriptor */
-    DRIVER_DATAGRAM,      /* index: listener; data, from, is_truncated */
+    DRIVER_DATAGRAM,      /* index: listener; data (one or a train), segment, from, is_truncated */
     DRIVER_CONNECT,       /* index: conn */
     DRIVER_RECEIVE,       /* index: conn; data; result 0 = end of stream */
     DRIVER_SEND,          /* index: conn; result: bytes */
@@ -27,7 +27,8 @@ struct driver_event {
     int result;   /* >= 0, or -errno */
     bool is_last; /* no more events until the verb is called again */
     bool is_truncated;
-    uint8_t *data; /* `result` bytes */
+    uint8_t *data;    /* `result` bytes */
+    uint32_t segment; /* DATAGRAM: size of each but the last; `result` when there is but one */
     const struct sockaddr_storage *from;
 };
 

@@ -6,7 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { READS_PER_WAKE = 16 };
+enum { READS_PER_WAKE = 16, BATCHES_PER_WAKE = 4 };
 
 static uint32_t result_slots(uint32_t conns, uint32_t datagrams)
 {
@@ -18,14 +18,15 @@ static uint32_t result_slots(uint32_t conns, uint32_t datagrams)
     return slots;
 }
 
-size_t epoll_bytes(uint32_t conns, uint32_t datagrams)
+size_t epoll_bytes(uint32_t conns, uint32_t received, uint32_t datagrams)
 {
     return (size_t)conns * sizeof(struct epoll_conn) +
            (size_t)result_slots(conns, datagrams) * sizeof(struct epoll_result) +
-           DRIVER_STREAM_BYTES + 64;
+           mmsg_bytes(received, datagrams) + DRIVER_STREAM_BYTES + 64;
 }
 
-int epoll_open(struct epoll *e, struct arena *arena, uint32_t conns, uint32_t datagrams)
+int epoll_open(struct epoll *e, struct arena *arena, uint32_t conns, uint32_t received,
+               uint32_t datagrams)
 {
     CHECK(conns <= UINT32_MAX / 8);
     CHECK(datagrams <= UINT32_MAX / 8);
@@ -34,6 +35,7 @@ int epoll_open(struct epoll *e, struct arena *arena, uint32_t conns, uint32_t da
     e->result_mask = result_slots(conns, datagrams) - 1;
     e->results = ARENA_ARRAY(arena, struct epoll_result, (size_t)e->result_mask + 1);
     e->buffer = ARENA_ARRAY(arena, uint8_t, DRIVER_STREAM_BYTES);
+    mmsg_init(&e->datagrams_in, &e->datagrams_out, arena, received, datagrams);
     e->fd = epoll_create1(EPOLL_CLOEXEC);
     return e->fd >= 0 ? 0 : -errno;
 }
@@ -106,6 +108,10 @@ void epoll_datagrams(struct epoll *e, uint32_t listener, int fd)
 void epoll_cancel_listener(struct epoll *e, uint32_t listener)
 {
     CHECK(listener < EPOLL_LISTENERS);
+    uint32_t slot = 0;
+    while (mmsg_take(&e->datagrams_out, listener, &slot)) {
+        finish(e, DRIVER_SEND_DATAGRAM, slot, -ECANCELED);
+    }
     if (e->listeners[listener] != 0) {
         int ignored = control(e, EPOLL_CTL_DEL, e->listeners[listener] - 1, 0, 0);
         (void)ignored;
@@ -158,9 +164,43 @@ void epoll_send(struct epoll *e, uint32_t conn, int fd, const struct msghdr *mes
     finish(e, DRIVER_SEND, conn, result);
 }
 
-void epoll_send_datagram(struct epoll *e, uint32_t slot, int fd, const struct msghdr *message)
+void epoll_send_datagram(struct epoll *e, uint32_t listener, uint32_t slot,
+                         const struct msghdr *message)
 {
-    finish(e, DRIVER_SEND_DATAGRAM, slot, try_send(fd, message));
+    mmsg_send(&e->datagrams_out, listener, slot, message);
+}
+
+/* Hands over what was queued for one socket; what is left then waits for EPOLLOUT. */
+static void flush_datagrams(struct epoll *e, uint32_t listener)
+{
+    struct mmsg_queue *q = &e->datagrams_out.queues[listener];
+    struct mmsg_result results[MMSG_SENT];
+    uint32_t count = 0;
+    if (q->first == 0 || q->is_blocked) {
+        return;
+    }
+    int fd = e->listeners[listener] - 1;
+    while ((count = mmsg_flush(&e->datagrams_out, listener, fd, results)) > 0) {
+        for (uint32_t i = 0; i < count; i++) {
+            finish(e, DRIVER_SEND_DATAGRAM, results[i].slot, results[i].result);
+        }
+    }
+    if (q->is_blocked && control(e, EPOLL_CTL_MOD, fd, EPOLLIN | EPOLLOUT,
+                                 driver_tag(DRIVER_DATAGRAM, listener)) != 0) {
+        epoll_cancel_listener(e, listener); /* no descriptor to wait for */
+    }
+}
+
+static void unblock_datagrams(struct epoll *e, uint32_t listener)
+{
+    struct mmsg_queue *q = &e->datagrams_out.queues[listener];
+    int fd = e->listeners[listener] - 1;
+    if (q->is_blocked && fd >= 0) {
+        q->is_blocked = false;
+        int ignored = control(e, EPOLL_CTL_MOD, fd, EPOLLIN, driver_tag(DRIVER_DATAGRAM, listener));
+        (void)ignored;
+        flush_datagrams(e, listener);
+    }
 }
 
 void epoll_cancel(struct epoll *e, uint32_t conn)
@@ -195,6 +235,9 @@ void epoll_watch(struct epoll *e, int descriptor)
 
 void epoll_sleep(struct epoll *e, uint64_t timeout_us)
 {
+    for (uint32_t i = 0; i < EPOLL_LISTENERS; i++) {
+        flush_datagrams(e, i);
+    }
     bool has_results = e->result_head != e->result_tail;
     uint64_t capped = has_results ? 0 : min_u64(timeout_us, DRIVER_WAIT_CAP_US);
     if (e->ready_at < e->ready_count) {
@@ -209,6 +252,12 @@ void epoll_sleep(struct epoll *e, uint64_t timeout_us)
     e->ready_at = 0;
     e->ready_count = count > 0 ? (uint32_t)count : 0;
     e->reads = 0;
+}
+
+bool epoll_is_ready(struct epoll *e)
+{
+    epoll_sleep(e, 0);
+    return e->result_head != e->result_tail || e->ready_at < e->ready_count;
 }
 
 /* A connection or listener has more to read than is good for the others: next time. */
@@ -238,25 +287,28 @@ static bool next_accept(struct epoll *e, uint32_t listener, struct driver_event 
     return true;
 }
 
-static bool next_datagram(struct epoll *e, uint32_t listener, struct driver_event *out)
+static bool next_datagram(struct epoll *e, uint32_t listener, uint32_t events,
+                          struct driver_event *out)
 {
+    struct mmsg_in *in = &e->datagrams_in;
+    *out = (struct driver_event){.kind = DRIVER_DATAGRAM, .index = listener};
     int fd = e->listeners[listener] - 1;
-    struct iovec room = {.iov_base = e->buffer, .iov_len = DRIVER_DATAGRAM_BYTES};
-    struct msghdr message = {
-        .msg_name = &e->from, .msg_namelen = sizeof(e->from), .msg_iov = &room, .msg_iovlen = 1};
-    memset(&e->from, 0, sizeof(e->from));
-    ssize_t got = fd < 0 ? -1 : recvmsg(fd, &message, MSG_DONTWAIT);
-    if (got < 0) {
-        leave(e); /* errors of UDP sockets are about some earlier datagram */
+    if (fd < 0) {
+        mmsg_drop(in);
+    }
+    if (mmsg_next(in, out)) {
+        return true;
+    }
+    if (e->reads == 0 && (events & EPOLLOUT) != 0) {
+        unblock_datagrams(e, listener);
+    }
+    bool is_over = e->reads == BATCHES_PER_WAKE || (e->reads > 0 && mmsg_is_short(in));
+    e->reads++;
+    if (fd < 0 || is_over || !mmsg_receive(in, fd)) {
+        leave(e);
         return false;
     }
-    *out = (struct driver_event){.kind = DRIVER_DATAGRAM,
-                                 .index = listener,
-                                 .result = (int)got,
-                                 .is_truncated = (message.msg_flags & MSG_TRUNC) != 0,
-                                 .data = e->buffer,
-                                 .from = &e->from};
-    return true;
+    return mmsg_next(in, out);
 }
 
 /* -ENOTCONN while the handshake is still under way, 0, or what went wrong. */
@@ -351,6 +403,9 @@ static bool next_ready(struct epoll *e, struct driver_event *out)
     const struct epoll_event *ready = &e->ready[e->ready_at];
     uint32_t index = (uint32_t)ready->data.u64;
     enum driver_kind kind = (enum driver_kind)(ready->data.u64 >> 32);
+    if (kind == DRIVER_DATAGRAM) {
+        return next_datagram(e, index, ready->events, out);
+    }
     e->reads++;
     if (e->reads > READS_PER_WAKE) {
         leave(e);
@@ -358,9 +413,6 @@ static bool next_ready(struct epoll *e, struct driver_event *out)
     }
     if (kind == DRIVER_ACCEPT) {
         return next_accept(e, index, out);
-    }
-    if (kind == DRIVER_DATAGRAM) {
-        return next_datagram(e, index, out);
     }
     if (kind == DRIVER_RECEIVE) {
         return next_conn(e, index, ready->events, out);

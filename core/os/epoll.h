@@ -2,14 +2,15 @@
 /* epoll.h - the verbs of core/os/driver.h on epoll, for hosts that forbid io_uring.
  *
  * Level-triggered; a descriptor that stays readable is left after a few reads, so that nobody
- * starves. Sends are tried at once and wait for EPOLLOUT only when the kernel's buffer is full.
+ * starves. Sends are tried at once and wait for EPOLLOUT only when the kernel's buffer is full;
+ * datagrams go in batches (core/os/mmsg).
  * Owner: one shard's thread.  Limits: one record a connection, from the arena. */
 #pragma once
 #include "core/arena.h"
-#include "core/os/driver_event.h"
+#include "core/os/mmsg.h"
 #include <sys/epoll.h>
 
-enum { EPOLL_BATCH = 256, EPOLL_LISTENERS = 8 };
+enum { EPOLL_BATCH = 256, EPOLL_LISTENERS = MMSG_SOCKETS };
 
 struct epoll_conn {
     const struct msghdr *sending; /* waits for EPOLLOUT */
@@ -38,12 +39,16 @@ struct epoll {
     uint32_t ready_at;
     uint32_t reads; /* of the descriptor at ready_at */
     uint8_t *buffer;
-    struct sockaddr_storage from;
+    struct mmsg_in datagrams_in; /* of the listener at ready_at */
+    struct mmsg_out datagrams_out;
 };
 
-size_t epoll_bytes(uint32_t conns, uint32_t datagrams);
-/* 0 or -errno.  `datagrams`: the most sends of datagrams between two calls of epoll_next. */
-int epoll_open(struct epoll *e, struct arena *arena, uint32_t conns, uint32_t datagrams);
+/* What an arena must have.  `received`: datagrams read at a time; `datagrams`: the most sends of
+ * datagrams under way. */
+size_t epoll_bytes(uint32_t conns, uint32_t received, uint32_t datagrams);
+/* 0 or -errno. */
+int epoll_open(struct epoll *e, struct arena *arena, uint32_t conns, uint32_t received,
+               uint32_t datagrams);
 void epoll_close(struct epoll *e);
 
 void epoll_accept(struct epoll *e, uint32_t listener, int fd);
@@ -52,9 +57,11 @@ void epoll_connect(struct epoll *e, uint32_t conn, int fd, const struct sockaddr
                    socklen_t len);
 void epoll_receive(struct epoll *e, uint32_t conn, int fd);
 void epoll_send(struct epoll *e, uint32_t conn, int fd, const struct msghdr *message);
-void epoll_send_datagram(struct epoll *e, uint32_t slot, int fd, const struct msghdr *message);
+void epoll_send_datagram(struct epoll *e, uint32_t listener, uint32_t slot,
+                         const struct msghdr *message);
 void epoll_cancel(struct epoll *e, uint32_t conn);
 void epoll_cancel_listener(struct epoll *e, uint32_t listener);
 void epoll_watch(struct epoll *e, int descriptor);
 void epoll_sleep(struct epoll *e, uint64_t timeout_us);
+bool epoll_is_ready(struct epoll *e);
 bool epoll_next(struct epoll *e, struct driver_event *out);

@@ -152,7 +152,7 @@ void mailbox_flush(struct mailbox *m, uint32_t self)
     }
 }
 
-static bool has_mail(struct mailbox *m, uint32_t self)
+bool mailbox_has_mail(struct mailbox *m, uint32_t self)
 {
     for (uint32_t from = 0; from < m->members; from++) {
         if (!spsc_is_empty(ring_of(m, from, self))) {
@@ -168,7 +168,7 @@ bool mailbox_may_sleep(struct mailbox *m, uint32_t self)
      * its look at is_asleep (mailbox_must_wake); so one of the two sees the other. */
     atomic_store_explicit(&m->member[self].is_asleep, true, memory_order_seq_cst);
     atomic_thread_fence(memory_order_seq_cst);
-    if (has_mail(m, self) || mailbox_is_stopped(m)) {
+    if (mailbox_has_mail(m, self) || mailbox_is_stopped(m)) {
         mailbox_awake(m, self);
         return false;
     }

@@ -35,6 +35,8 @@ void mailbox_give_back(struct mailbox *m, uint32_t self, uint32_t home, struct m
 /* Sends home what was given back.  Call at the end of each turn, then mailbox_must_wake. */
 void mailbox_flush(struct mailbox *m, uint32_t self);
 
+bool mailbox_has_mail(struct mailbox *m, uint32_t self);
+
 /* Going to sleep: announce, look once more, sleep only if there is nothing. */
 bool mailbox_may_sleep(struct mailbox *m, uint32_t self);
 void mailbox_awake(struct mailbox *m, uint32_t self);

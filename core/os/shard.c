@@ -25,10 +25,8 @@ struct shard_group {
 };
 
 static const char *const listener_names[IO_LISTENER_COUNT] = {
-    [IO_LISTEN_OVERLAY] = "overlay",
-    [IO_LISTEN_OVERLAY_SIP] = "overlay-sip",
-    [IO_LISTEN_OVERLAY_UDP] = "overlay-udp",
-    [IO_LISTEN_SIP_UDP] = "sip-udp",
+    [IO_LISTEN_OVERLAY] = "overlay",         [IO_LISTEN_OVERLAY_SIP] = "overlay-sip",
+    [IO_LISTEN_OVERLAY_UDP] = "overlay-udp", [IO_LISTEN_SIP_UDP] = "sip-udp",
     [IO_LISTEN_SIP_TCP] = "sip-tcp",
 };
 
@@ -44,7 +42,7 @@ static size_t shard_bytes(const struct limits *l)
 {
     return io_outbox_bytes(l->outbox) + buffers_bytes(l->msgbuf_small, l->msgbuf_large) +
            tcp_bytes(l) + udp_bytes(l) + uring_bytes(l->receive_buffers, l->datagram_buffers) +
-           epoll_bytes(l->conns, l->datagrams_in_flight) + 4096;
+           epoll_bytes(l->conns, l->datagram_buffers, l->datagrams_in_flight) + 4096;
 }
 
 /* Lowers conns to what the descriptors allow, and keeps the limits in order with each other. */
@@ -107,9 +105,11 @@ static enum err open_shard(struct shard *s, const struct shard_config *config, u
     }
     wheel_init(&s->wheel, s->turn.now_us);
     msgbuf_pool_init(&s->buffers, &s->mem.arena, s->limits.msgbuf_small, s->limits.msgbuf_large);
+    msgbuf_pool_reserve(&s->buffers, s->limits.msgbuf_small_reserved,
+                        s->limits.msgbuf_large_reserved);
     io_outbox_init(&s->outbox, &s->mem.arena, s->limits.outbox);
     tcp_init(&s->tcp, &s->mem.arena, &s->limits, &s->driver, &s->turn, table_seed);
-    udp_init(&s->udp, &s->mem.arena, &s->limits, &s->driver, &s->turn);
+    udp_init(&s->udp, &s->mem.arena, &s->limits, &s->driver, &s->turn, table_seed);
     return ERR_OK;
 }
 

@@ -35,8 +35,8 @@ static void use_epoll(struct shard *s)
         }
     }
     /* Without either of the two there is no engine. */
-    CHECK(epoll_open(&d->epoll, &s->mem.arena, s->limits.conns, s->limits.datagrams_in_flight) ==
-          0);
+    CHECK(epoll_open(&d->epoll, &s->mem.arena, s->limits.conns, s->limits.datagram_buffers,
+                     s->limits.datagrams_in_flight) == 0);
 }
 
 static void open_driver(struct shard *s)
@@ -106,7 +106,8 @@ static bool translate(struct shard *s, const struct driver_event *e, struct io_e
         return accept_event(s, e, out);
     case DRIVER_DATAGRAM:
     case DRIVER_SEND_DATAGRAM:
-        return udp_complete(&s->udp, e, out);
+        udp_complete(&s->udp, e);
+        return false; /* reap asks udp_next */
     case DRIVER_CONNECT:
     case DRIVER_RECEIVE:
     case DRIVER_SEND:
@@ -138,19 +139,35 @@ static void deliver(struct shard *s, const struct shard_handler *handler, void *
     }
 }
 
-static void reap(struct shard *s, const struct shard_handler *handler, void *context)
+/* The next thing to deliver: the rest of a train before the driver's next event, since the train's
+ * bytes are the driver's until then.  Few buffers, used again while the caches have them, take in
+ * many datagrams in one turn.  False: the driver has nothing more. */
+static bool next_event(struct shard *s, struct io_event *out, bool *is_wanted)
 {
     struct driver_event e;
+    *is_wanted = udp_next(&s->udp, out);
+    if (*is_wanted) {
+        return true;
+    }
+    if (!driver_next(&s->driver, &e)) {
+        return driver_again(&s->driver);
+    }
+    *is_wanted = translate(s, &e, out) || udp_next(&s->udp, out);
+    return true;
+}
+
+static void reap(struct shard *s, const struct shard_handler *handler, void *context)
+{
     struct io_event event;
-    uint32_t count = 0;
+    bool is_wanted = false;
     s->is_last_turn_full = true;
-    while (count < EVENTS_PER_TURN && has_room(s)) {
-        if (!driver_next(&s->driver, &e)) {
+    for (uint32_t count = 0; count < EVENTS_PER_TURN && has_room(s); count++) {
+        if (!next_event(s, &event, &is_wanted)) {
             s->is_last_turn_full = false;
             return;
         }
-        count++;
-        if (translate(s, &e, &event)) {
+        if (is_wanted) {
+            s->worked_us = s->turn.now_us;
             deliver(s, handler, context, &event);
         }
     }
@@ -175,6 +192,7 @@ static void take_mail(struct shard *s, const struct shard_handler *handler, void
                                  .data = mail.buf == NULL ? NULL : msgbuf_data(mail.buf),
                                  .data_len = mail.buf == NULL ? 0 : mail.buf->len};
         metric_add(&s->metrics, METRIC_mail_in, 1);
+        s->worked_us = s->turn.now_us;
         deliver(s, handler, context, &event);
         if (mail.buf == NULL) {
             continue;
@@ -219,6 +237,13 @@ static void send_mail(struct shard *s, const struct io_op *op)
     }
 }
 
+/* Brings a metric up to what is counted elsewhere. */
+static void note(struct shard *s, enum metric which, uint64_t count, uint64_t *noted)
+{
+    metric_add(&s->metrics, which, count - *noted);
+    *noted = count;
+}
+
 static void carry_out(struct shard *s)
 {
     for (uint32_t i = 0; i < s->outbox.count; i++) {
@@ -247,10 +272,12 @@ static void carry_out(struct shard *s)
             break;
         }
     }
-    metric_add(&s->metrics, METRIC_outbox_refused, s->outbox.refused - s->outbox_refused);
-    s->outbox_refused = s->outbox.refused;
+    note(s, METRIC_outbox_refused, s->outbox.refused, &s->outbox_refused);
+    note(s, METRIC_msgbuf_refused, s->buffers.refused, &s->buffers_refused);
+    note(s, METRIC_msgbuf_reserve_used, s->buffers.from_reserve, &s->buffers_reserve_used);
     io_outbox_clear(&s->outbox);
     tcp_flush(&s->tcp);
+    udp_flush(&s->udp);
 }
 
 static void wake_others(struct shard *s)
@@ -290,9 +317,44 @@ static uint64_t idle_us(const struct shard *s)
     return next_us > now_us ? next_us - now_us : 0;
 }
 
+static void pause_cpu(void)
+{
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#endif
+}
+
+/* Looks for work without sleeping while the last is not long ago; true: there is some. */
+static bool spin(struct shard *s, uint64_t timeout_us)
+{
+    uint64_t begin_us = host_now_us();
+    uint64_t now_us = begin_us;
+    uint64_t until_us = min_u64(s->worked_us + s->config.busy_poll_us, begin_us + timeout_us);
+    bool is_ready = false;
+    if (now_us >= until_us) {
+        return false;
+    }
+    driver_wait(&s->driver, 0);
+    do {
+        is_ready = driver_is_ready(&s->driver) || mailbox_has_mail(s->mailbox, s->index) ||
+                   mailbox_is_stopped(s->mailbox);
+        pause_cpu();
+        now_us = host_now_us();
+    } while (!is_ready && now_us < until_us);
+    metric_add(&s->metrics, METRIC_busy_polls, is_ready ? 1 : 0);
+    metric_add(&s->metrics, METRIC_busy_poll_us, now_us - begin_us);
+    return is_ready;
+}
+
 static void wait(struct shard *s)
 {
     uint64_t timeout_us = idle_us(s);
+    if (s->config.busy_poll_us > 0 && timeout_us > 0) {
+        if (spin(s, timeout_us)) {
+            return;
+        }
+        timeout_us = idle_us(s);
+    }
     if (timeout_us > 0 && mailbox_may_sleep(s->mailbox, s->index)) {
         driver_wait(&s->driver, timeout_us);
         mailbox_awake(s->mailbox, s->index);
@@ -329,7 +391,7 @@ static void settle(struct shard *s, uint64_t until_us)
     struct driver_event e;
     struct io_event event;
     while (host_now_us() < until_us) {
-        if (tcp_is_empty(&s->tcp) && s->udp.sends.in_use == 0) {
+        if (tcp_is_empty(&s->tcp) && udp_is_empty(&s->udp)) {
             return;
         }
         driver_wait(&s->driver, FINISH_STEP_US);

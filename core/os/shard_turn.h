@@ -20,11 +20,14 @@ struct shard {
     bool can_wake;          /* by MSG_RING */
     bool is_last_turn_full; /* more events than one turn takes */
     bool has_work;          /* the handler has more to do */
+    uint64_t worked_us;     /* when something last came in */
     int fds[IO_LISTENER_COUNT];
     struct address addresses[IO_LISTENER_COUNT];
     uint64_t accept_retry_us[IO_LISTENER_COUNT]; /* 0 = accepting */
     uint64_t turns;
     uint64_t outbox_refused; /* as far as it is in the metric */
+    uint64_t buffers_refused;
+    uint64_t buffers_reserve_used;
     char backend_text[SHARD_TEXT_CAP];
     struct driver driver;
     struct tcp tcp;

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* uring.c - see uring.h. */
 #include "core/os/uring.h"
+#include "core/limits.h"
+#include "core/os/gso.h"
 #include <errno.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <sched.h>
 #include <string.h>
@@ -11,13 +14,21 @@ enum {
     COMPLETIONS = 8192,
     GROUP_STREAM = 1,
     GROUP_DATAGRAM = 2,
-    DATAGRAM_SLOT_BYTES = 8192, /* header, address, payload */
-    BUFFERS_CAP = 32768,        /* the kernel's */
+    NAME_BYTES = 32,     /* of a sockaddr_in6, and what follows stays aligned */
+    BUFFERS_CAP = 32768, /* the kernel's */
     PAGE_BYTES = 4096,
     SUBMIT_TRIES = 10000,
 };
-STATIC_CHECK(DATAGRAM_SLOT_BYTES >= DRIVER_DATAGRAM_BYTES + sizeof(struct io_uring_recvmsg_out) +
-                                        sizeof(struct sockaddr_storage));
+/* Header, address, control message, a train.  No multiple of the page: else all buffers would
+ * compete for the same few lines of the caches. */
+enum {
+    DATAGRAM_SLOT_BYTES = (sizeof(struct io_uring_recvmsg_out) + NAME_BYTES +
+                           sizeof(struct gso_control) + GSO_TRAIN_BYTES + 63) /
+                          64 * 64
+};
+STATIC_CHECK(DATAGRAM_SLOT_BYTES % PAGE_BYTES != 0);
+STATIC_CHECK(NAME_BYTES >= sizeof(struct sockaddr_in6));
+STATIC_CHECK(DATAGRAM_SLOT_BYTES + sizeof(struct io_uring_buf) <= LIMITS_COST_datagram_buffers);
 
 static uint32_t power_below(uint32_t n)
 {
@@ -36,7 +47,7 @@ static int open_ring(struct io_uring *ring, unsigned entries, unsigned completio
     struct io_uring_params p = {0};
     p.cq_entries = completions;
     p.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_CQSIZE |
-              IORING_SETUP_CLAMP | IORING_SETUP_DEFER_TASKRUN;
+              IORING_SETUP_CLAMP | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG;
     *is_deferred = true;
     int failed = io_uring_queue_init_params(entries, ring, &p);
     if (failed == -EINVAL) {
@@ -136,7 +147,8 @@ int uring_open(struct uring *u, struct arena *arena, uint32_t stream_buffers,
     *u = (struct uring){.can_wake = can_wake};
     take_buffers(&u->stream, arena, GROUP_STREAM, stream_buffers, DRIVER_STREAM_BYTES);
     take_buffers(&u->datagram, arena, GROUP_DATAGRAM, datagram_buffers, DATAGRAM_SLOT_BYTES);
-    u->datagram_form.msg_namelen = sizeof(struct sockaddr_storage);
+    u->datagram_form.msg_namelen = NAME_BYTES;
+    u->datagram_form.msg_controllen = sizeof(struct gso_control);
     int failed = open_ring(&u->ring, SUBMISSIONS, COMPLETIONS, &u->is_deferred);
     if (failed != 0) {
         return failed;
@@ -242,7 +254,6 @@ static void recycle(struct uring *u)
 
 void uring_wait(struct uring *u, uint64_t timeout_us)
 {
-    recycle(u);
     if (timeout_us == 0) {
         io_uring_submit_and_get_events(&u->ring);
         return;
@@ -254,6 +265,26 @@ void uring_wait(struct uring *u, uint64_t timeout_us)
     /* -ETIME, -EINTR: nothing there, the caller looks at its clock. */
     int ignored = io_uring_submit_and_wait_timeout(&u->ring, &cqe, 1, &timeout, NULL);
     (void)ignored;
+}
+
+/* Reads memory that is shared with the kernel; calls it only when it has work to run for us. */
+bool uring_is_ready(struct uring *u)
+{
+    if (io_uring_cq_ready(&u->ring) == 0 &&
+        (IO_URING_READ_ONCE(*u->ring.sq.kflags) & IORING_SQ_TASKRUN) != 0) {
+        io_uring_get_events(&u->ring);
+    }
+    return io_uring_cq_ready(&u->ring) > 0;
+}
+
+bool uring_again(struct uring *u)
+{
+    bool is_starved = u->is_starved;
+    u->is_starved = false;
+    if (is_starved) {
+        uring_wait(u, 0);
+    }
+    return is_starved;
 }
 
 /* Picks a received datagram apart; false when the kernel's layout does not fit. */
@@ -270,7 +301,9 @@ static bool read_datagram(struct uring *u, uint8_t *buffer, struct driver_event 
     out->data = io_uring_recvmsg_payload(o, &u->datagram_form);
     out->from = &u->from;
     out->result = (int)len;
-    out->is_truncated = (o->flags & MSG_TRUNC) != 0 || len > DRIVER_DATAGRAM_BYTES;
+    out->segment =
+        gso_read(io_uring_recvmsg_cmsg_firsthdr(o, &u->datagram_form), o->controllen, len);
+    out->is_truncated = (o->flags & MSG_TRUNC) != 0 || len > GSO_TRAIN_BYTES;
     return true;
 }
 
@@ -295,6 +328,7 @@ HOT bool uring_next(struct uring *u, struct driver_event *out)
         (out->data == NULL || !read_datagram(u, out->data, out))) {
         out->result = -EIO;
     }
+    u->is_starved = u->is_starved || (out->kind == DRIVER_DATAGRAM && out->result == -ENOBUFS);
     if (out->kind == DRIVER_WAKE && out->index != UINT32_MAX && out->is_last) {
         uring_watch(u, (int)out->index);
     }

@@ -26,6 +26,7 @@ struct uring {
     struct sockaddr_storage from;
     const struct uring_buffers *lent_of; /* the buffer of the last event, NULL = none */
     uint16_t lent;
+    bool is_starved;  /* a receive of datagrams has ended for want of buffers */
     bool is_deferred; /* DEFER_TASKRUN */
     bool can_wake;    /* MSG_RING */
 };
@@ -53,3 +54,5 @@ void uring_watch(struct uring *u, int descriptor);
 bool uring_wake(struct uring *u, int ring);
 void uring_wait(struct uring *u, uint64_t timeout_us);
 bool uring_next(struct uring *u, struct driver_event *out);
+bool uring_again(struct uring *u);
+bool uring_is_ready(struct uring *u);

@@ -50,5 +50,6 @@ def test_calls_on_epoll():
         call(demo, folder, 0, 2, 50)
 
 
-run([test_calls_between_nodes, test_calls_at_one_node, test_calls_with_two_shards,
-     test_calls_on_epoll])
+if __name__ == '__main__':
+    run([test_calls_between_nodes, test_calls_at_one_node, test_calls_with_two_shards,
+         test_calls_on_epoll])

@@ -185,4 +185,26 @@ def test_no_lock_of_ours_under_load():
         check(ours == 0, f'{ours} lock calls of ours: {locks}')
 
 
-run([test_the_counter_counts, test_nothing_of_ours_can_lock, test_no_lock_of_ours_under_load])
+def test_no_lock_of_ours_in_transit():
+    """All of a run, start included: a node with TLS links that passes messages on, in process."""
+    program = os.path.join(os.path.dirname(CHORDIAL), 'bench', 'transit')
+    if not os.path.exists(program):
+        print(f'skipped: {program} is built in release only')
+        return
+    with Folder() as folder:
+        preloaded = Preloaded(folder)
+        with preloaded:
+            process = subprocess.Popen([program, '--repeats', '1', '--messages', '100000',
+                                        'inside'], stdout=subprocess.PIPE, text=True)
+        said = process.communicate(timeout=120)[0]
+        check(process.returncode == 0, f'transit ended with {process.returncode}: {said}')
+        seen = preloaded.read(process.pid)
+    ours = seen.pop(OURS, 0)
+    print(f'120,000 messages in transit: lock calls of ours: {ours}; of libraries: ' +
+          (', '.join(f'{name} {calls}' for name, calls in seen.most_common()) or 'none'))
+    check(seen, 'the counter saw nothing at all: BoringSSL locks when it makes a context')
+    check(ours == 0, f'{ours} lock calls of ours in transit')
+
+
+run([test_the_counter_counts, test_nothing_of_ours_can_lock, test_no_lock_of_ours_in_transit,
+     test_no_lock_of_ours_under_load])

@@ -11,20 +11,17 @@ not of the frame, and so cannot find the second frame of a segment."""
 import collections
 import os
 import re
-import select
 import shutil
-import signal
 import struct
-import subprocess
 import time
 
-from live import Demo, Failure, Folder, Sipp, check, credentials, account_name, register, run
+from capture import Capture, is_blind_spot, tshark, why_not
+from live import Demo, Folder, Sipp, check, credentials, account_name, register, run
 
 DATA, ACK = 0x80, 0x81
 ACK_BYTES, DATA_HEADER, FORWARDING_HEADER = 9, 8, 38
 RELOAD_PORT, FIRST_CLIENT_PORT = 6084, 40000
 LINKTYPE_RAW = 101
-DEMO_PORTS = '10000-32000'  # where `chordial demo` looks for free ports
 ROUND_TRIP = 40  # hops and repetitions of one message that only a routing loop reaches
 PHONE_PORTS = (15270, 15271)
 LAST_PACKETS_S = 0.7  # dumpcap forgets what it has not yet fetched from the kernel
@@ -33,41 +30,9 @@ LAST_PACKETS_S = 0.7  # dumpcap forgets what it has not yet fetched from the ker
 Frame = collections.namedtuple('Frame', 'type sequence transaction code')
 
 
-class Capture:
-    """dumpcap on the loopback; it runs before the first peer does."""
-
-    def __init__(self, path):
-        command = ['dumpcap', '-q', '-i', 'lo', '-f', f'tcp portrange {DEMO_PORTS}', '-w', path]
-        self.process = subprocess.Popen(command, stderr=subprocess.PIPE)
-        said = b''
-        while b'File: ' not in said:  # said when the socket is open
-            ready, _, _ = select.select([self.process.stderr], [], [], 10)
-            more = os.read(self.process.stderr.fileno(), 4096) if ready else b''
-            if not more:
-                self.process.kill()
-                self.process.wait()
-                raise PermissionError(said.decode(errors='replace').strip() or 'it said nothing')
-            said += more
-
-    def stop(self):
-        """How many packets the kernel had no room for."""
-        self.process.send_signal(signal.SIGINT)
-        _, said = self.process.communicate(timeout=20)
-        found = re.search(rb'received/dropped on interface .*: \d+/(\d+)', said)
-        check(found, f'dumpcap did not say how it went: {said!r}')
-        return int(found.group(1))
-
-
-def tshark(capture, *words):
-    done = subprocess.run(['tshark', '-r', capture, *words], capture_output=True, text=True,
-                          timeout=60)
-    check(done.returncode == 0, f'tshark: {done.stderr}')
-    return done.stdout
-
-
 def record_a_call(folder):
     """Peers start, two phones register, one calls the other, the peers leave."""
-    capture = Capture(os.path.join(folder, 'trunks.pcap'))
+    capture = Capture(os.path.join(folder, 'trunks.pcap'), 'tcp')
     try:
         with Demo() as demo:
             caller, callee = demo.accounts[0], demo.accounts[1]
@@ -167,15 +132,6 @@ def write_plain(path, streams):
     return frames
 
 
-def is_blind_spot(expert, exists, identities):
-    """What tshark's tables, older than the RFCs, complain about without cause."""
-    # The value that stands for "there is none" is signed by nobody: SignerIdentityType none (3)
-    # of RFC 6940 7.4.2.2; tshark prints its name and then calls it unknown.  (The other known
-    # ones, version 0x0a and error 20 printed as "Unknown", raise no expert message.)
-    return (set(expert) == {'Unknown identity type'} and len(expert) == identities.count('3')
-            and exists.count('0') >= len(expert))
-
-
 def dissect(path):
     """What tshark sees: frames, the messages' names, and (packet, complaint) of each complaint."""
     fields = ['frame.protocols', 'reload_framing.type', 'reload_framing.sequence',
@@ -247,20 +203,7 @@ def test_a_broken_frame_is_noticed():
         check(complaints, 'a Fetch of nothing passes')
 
 
-def why_not():
-    """Why nothing can be captured here; None when it can."""
-    missing = [name for name in ('dumpcap', 'tshark', 'sipp') if not shutil.which(name)]
-    if missing:
-        return f'{", ".join(missing)} not installed'
-    with Folder() as folder:
-        try:
-            Capture(os.path.join(folder, 'probe.pcap')).stop()
-        except (PermissionError, Failure) as e:
-            return f'no capture on the loopback: {e}'
-    return None
-
-
-REASON = why_not()
+REASON = why_not('sipp')
 if REASON:
     print(f'SKIP trunk_dissect: {REASON}')
     print('0 passed, 0 failed, 2 skipped')

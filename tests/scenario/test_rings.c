@@ -61,6 +61,71 @@ Test(rings, design_1_copies_stand_on_two_hosts, .timeout = 120)
     expect_whole(&r, "2 hosts of 4");
 }
 
+static uint64_t count(const struct scenario_result *r, enum metric which)
+{
+    return metric_read(&r->metrics, which);
+}
+
+/* Attach makes DTLS links: over a network that loses datagrams, and one whose datagrams are so
+ * small that most messages are cut, again on their way. */
+Test(rings, datagram_links, .timeout = 300)
+{
+    static const struct {
+        uint64_t nodes, loss_ppm, datagram_bytes;
+    } cases[] = {{3, 0, 1232}, {12, 0, 1232}, {12, 20000, 1232}, {12, 10000, 600}};
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        struct scenario s;
+        struct scenario_result r;
+        char name[64];
+        scenario_defaults(&s);
+        s.nodes = cases[i].nodes;
+        s.loss_ppm = cases[i].loss_ppm;
+        s.datagram_bytes = cases[i].datagram_bytes;
+        s.links = 2;
+        s.records = 60;
+        snprintf(name, sizeof(name), "datagrams %zu", i);
+        run_scenario(&s, 5 + i, &r);
+        expect_whole(&r, name);
+        cr_expect_gt(r.datagrams, 50 * s.nodes, "%s: %lu datagrams", name,
+                     (unsigned long)r.datagrams);
+        cr_expect_eq(count(&r, METRIC_link_hello_crossed) > s.nodes, false);
+        cr_expect_eq(count(&r, METRIC_dht_drop_malformed), 0);
+        cr_expect_eq(count(&r, METRIC_link_datagram_garbage), 0);
+        cr_expect(s.loss_ppm == 0 || r.datagrams_lost * 200 > r.datagrams, "nothing was lost");
+        cr_expect(s.datagram_bytes > 600 || count(&r, METRIC_dht_cut) > 100, "nothing was cut");
+        cr_log_info("%s: %lu datagrams, %lu lost, %lu messages cut, %lu put together, %lu parked, "
+                    "%lu replayed",
+                    name, (unsigned long)r.datagrams, (unsigned long)r.datagrams_lost,
+                    (unsigned long)count(&r, METRIC_dht_cut),
+                    (unsigned long)count(&r, METRIC_dht_reassembled),
+                    (unsigned long)count(&r, METRIC_parked),
+                    (unsigned long)count(&r, METRIC_parked_replayed));
+    }
+}
+
+/* Nobody is told of a death by a connection that is reset. */
+Test(rings, datagram_links_notice_the_dead, .timeout = 300)
+{
+    for (uint64_t silent = 0; silent < 2; silent++) {
+        struct scenario s;
+        struct scenario_result r;
+        scenario_defaults(&s);
+        s.nodes = 16;
+        s.records = 60;
+        s.links = 2;
+        s.kill_percent = 10;
+        s.kill_silent = silent;
+        s.repair_s = 120;
+        run_scenario(&s, 23, &r);
+        expect_whole(&r, silent ? "power failure" : "kill -9");
+        cr_expect(r.repair_us > 0 && r.copies_repair_us > 0, "never repaired: %u under",
+                  r.copies_after.under);
+        cr_log_info("ring right after %lu ms, copies after %lu ms",
+                    (unsigned long)(r.repair_us / 1000),
+                    (unsigned long)(r.copies_repair_us / 1000));
+    }
+}
+
 Test(rings, t14_4_a_fifth_dies, .timeout = 120)
 {
     for (uint64_t silent = 0; silent < 2; silent++) {

@@ -49,6 +49,7 @@ Test(config, defaults_and_relative_paths)
     cr_assert_eq(config.found_ring, OVERLAY_FOUND_NO);
     cr_assert_eq(config.storage_ack, OVERLAY_ACK_REPLICA);
     cr_assert_eq(config.backend, SHARD_AUTO);
+    cr_assert_eq(config.busy_poll_us, 0, "spinning is for those who ask for it");
     cr_assert_eq(config.drain_timeout_s, 30);
     cr_assert_eq(config.bootstrap_count, 0);
     cr_assert_not(config.has_digest);
@@ -62,7 +63,7 @@ Test(config, every_key_is_taken)
                       "overlay-port = 7000\noverlay-sip-port = 7100\n"
                       "sip-address = 0.0.0.0\nsip-advertise = 192.0.2.7\nsip-port = 5070\n"
                       "bootstrap = {\"192.0.2.1:6084\", \"[2001:db8::2]:6084\"}\n"
-                      "found-ring = if-alone\nshards = 3\nbackend = epoll\n"
+                      "found-ring = if-alone\nshards = 3\nbackend = epoll\nbusy-poll-us = 50\n"
                       "control-socket = s\nkeylog-file = k\nlog-level = debug\n"
                       "storage-ack = memory\ndigest = \"md5\"\ndrain-timeout = 5\n"
                       "limits {\n conns = 99\n links = 7\n}\n"),
@@ -77,6 +78,7 @@ Test(config, every_key_is_taken)
     cr_assert_eq(config.found_ring, OVERLAY_FOUND_IF_ALONE);
     cr_assert_eq(config.shards, 3);
     cr_assert_eq(config.backend, SHARD_EPOLL);
+    cr_assert_eq(config.busy_poll_us, 50);
     cr_assert_eq(config.log_level, LOG_DEBUG);
     cr_assert_eq(config.storage_ack, OVERLAY_ACK_MEMORY);
     cr_assert(config.has_digest && config.digest == SIP_DIGEST_MD5);
@@ -101,6 +103,7 @@ Test(config, faults_come_with_line_and_suggestion)
         {NEEDED "backend = kqueue\n", "c.conf:4", "one of auto io_uring epoll"},
         {NEEDED "overlay-port = 70000\n", "c.conf:4", "from 1 to 65535"},
         {NEEDED "overlay-port = many\n", "c.conf:4", "overlay-port"},
+        {NEEDED "busy-poll-us = 1000001\n", "c.conf:4", "from 0 to 1000000"},
         {NEEDED "shards = 99\n", "c.conf:4", "from 0 to 32"},
         {NEEDED "sip-address = phones.example\n", "c.conf:4", "IPv4 or IPv6 address"},
         {NEEDED "bootstrap = {\"192.0.2.1\"}\n", "c.conf:4", "ADDRESS:PORT"},

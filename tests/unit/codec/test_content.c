@@ -3,6 +3,7 @@
  */
 #include "codec/content.h"
 #include "codec/secblock.h"
+#include "tests/unit/codec/refusal.h"
 
 #include <criterion/criterion.h>
 
@@ -235,25 +236,6 @@ Test(secblock, identities_of_the_future_and_of_nobody)
     secblock_wr_identity(&w, &none.identity);
     cr_assert_eq(wr_len(&w), 4 + 3);
 }
-
-struct refusal {
-    const char *bytes;
-    size_t len;
-    enum reject why;
-    size_t at;
-};
-
-static void expect_refusal(const struct refusal *c, const struct rd *r, size_t i)
-{
-    const uint8_t *start = (const uint8_t *)c->bytes;
-    cr_assert_eq(r->why, c->why, "case %zu: %s", i, reject_name(r->why));
-    cr_assert_eq(r->at, start + c->at, "case %zu: at %td", i, r->at - start);
-}
-
-#define REFUSAL(text, why, at)                                                                     \
-    {                                                                                              \
-        text, sizeof(text) - 1, REJECT_##why, at                                                   \
-    }
 
 Test(content, refusals_say_why_and_where)
 {

@@ -4,6 +4,7 @@
 #include "codec/stored.h"
 
 #include "codec/msgs.h"
+#include "tests/unit/codec/refusal.h"
 
 #include <criterion/criterion.h>
 
@@ -281,24 +282,6 @@ Test(stored, bare_values)
     cr_assert(v.exists);
 }
 
-struct refusal {
-    const char *bytes;
-    size_t len;
-    enum reject why;
-    size_t at;
-};
-
-static void expect_refusal(const struct refusal *c, const struct rd *r, size_t i)
-{
-    const uint8_t *start = (const uint8_t *)c->bytes;
-    cr_assert_eq(r->why, c->why, "case %zu: %s", i, reject_name(r->why));
-    cr_assert_eq(r->at, start + c->at, "case %zu: at %td", i, r->at - start);
-}
-
-#define REFUSAL(text, why, at)                                                                     \
-    {                                                                                              \
-        text, sizeof(text) - 1, REJECT_##why, at                                                   \
-    }
 #define TIMES "\0\0\0\0\0\0\0\1\0\0\0\2"
 #define UNSIGNED "\0\0\3\0\0\0\0"
 

@@ -64,6 +64,39 @@ Test(msgbuf, exhaustion)
     cr_assert_eq(p.peak[0], 3);
 }
 
+Test(msgbuf, the_last_are_for_upkeep)
+{
+    struct msgbuf_pool p;
+    make(&p);
+    msgbuf_pool_reserve(&p, 1, 100); /* of 3 and 2: never more than half */
+    cr_assert_eq(p.reserved[1], 1);
+    struct msgbuf *held[4] = {msgbuf_acquire(&p, 1), msgbuf_acquire(&p, 1)};
+    cr_assert_not_null(held[1]);
+    cr_assert_null(msgbuf_acquire(&p, 1));
+    cr_assert_eq(p.refused, 1);
+    cr_assert_eq(p.from_reserve, 0);
+    held[2] = msgbuf_acquire_reserved(&p, 1);
+    cr_assert_not_null(held[2]);
+    cr_assert_eq(p.from_reserve, 1);
+    cr_assert_null(msgbuf_acquire_reserved(&p, 1));
+    cr_assert_eq(p.refused, 2);
+    msgbuf_release(&p, held[2]);
+    cr_assert_null(msgbuf_acquire(&p, 1), "what comes back is the reserve again");
+
+    bool before = msgbuf_open_reserve(&p, true);
+    cr_assert_not(before);
+    held[2] = msgbuf_acquire(&p, 1);
+    cr_assert_not_null(held[2]);
+    cr_assert(msgbuf_open_reserve(&p, before));
+    held[3] = msgbuf_acquire(&p, 4000); /* each size has its own */
+    cr_assert_not_null(held[3]);
+    cr_assert_null(msgbuf_acquire(&p, 4000));
+    for (size_t i = 0; i < 4; i++) {
+        msgbuf_release(&p, held[i]);
+    }
+    cr_assert_eq(p.in_use[0] + p.in_use[1], 0);
+}
+
 Test(msgbuf, foreign_release, .signal = SIGABRT)
 {
     struct msgbuf_pool p;

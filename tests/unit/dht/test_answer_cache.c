@@ -83,14 +83,19 @@ Test(attach_policy, design_6_what_may_be_dialled)
     };
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
         uint8_t bytes[64];
-        struct address out[ATTACH_POLICY_DIALS];
+        struct attach_policy_dial out[ATTACH_POLICY_DIALS];
+        struct attach_policy_ours ours = {
+            .candidates = cases[i].we_are_on_loopback ? &loopback : &global,
+            .candidate_count = 1,
+            .trunks = i % 2 == 0,
+            .datagrams = i % 2 == 1,
+        };
         size_t count = 99;
         struct wr w = wr_init(bytes, sizeof(bytes));
-        msgs_wr_host_candidate(&w, &cases[i].candidate, CANDIDATE_TLS_TCP_FH_NO_ICE, 1);
-        cr_assert_eq(attach_policy_pick(wr_slice(&w),
-                                        cases[i].we_are_on_loopback ? &loopback : &global, 1, out,
-                                        &count),
-                     ERR_OK);
+        msgs_wr_host_candidate(
+            &w, &cases[i].candidate,
+            i % 2 == 0 ? CANDIDATE_TLS_TCP_FH_NO_ICE : CANDIDATE_DTLS_UDP_SR_NO_ICE, 1);
+        cr_assert_eq(attach_policy_pick(wr_slice(&w), &ours, out, &count), ERR_OK);
         cr_expect_eq(count, cases[i].is_dialled ? 1 : 0, "case %zu", i);
     }
 }
@@ -98,22 +103,54 @@ Test(attach_policy, design_6_what_may_be_dialled)
 Test(attach_policy, the_four_best_are_looked_at)
 {
     uint8_t bytes[512];
-    struct address out[ATTACH_POLICY_DIALS];
-    struct address ours = v4(8, 8, 6084);
+    struct attach_policy_dial out[ATTACH_POLICY_DIALS];
+    struct address self = v4(8, 8, 6084);
+    struct attach_policy_ours ours = {
+        .candidates = &self, .candidate_count = 1, .trunks = true, .datagrams = true};
     size_t count = 0;
     struct wr w = wr_init(bytes, sizeof(bytes));
     for (uint16_t i = 0; i < 8; i++) {
         struct address a = v4(9, 9, (uint16_t)(5000 + i));
         msgs_wr_host_candidate(&w, &a, CANDIDATE_TLS_TCP_FH_NO_ICE, (uint32_t)(i * 37 % 8));
     }
-    cr_assert_eq(attach_policy_pick(wr_slice(&w), &ours, 1, out, &count), ERR_OK);
+    cr_assert_eq(attach_policy_pick(wr_slice(&w), &ours, out, &count), ERR_OK);
     cr_assert_eq(count, 4);
     for (uint32_t k = 0; k < 4; k++) { /* priorities 7, 6, 5, 4: i * 37 % 8 == i * 5 % 8 */
-        cr_expect_eq((uint32_t)(out[k].port - 5000) * 37 % 8, 7 - k);
+        cr_expect_eq((uint32_t)(out[k].address.port - 5000) * 37 % 8, 7 - k);
     }
     w = wr_init(bytes, sizeof(bytes));
-    msgs_wr_host_candidate(&w, &ours, CANDIDATE_DTLS_UDP_SR, 1);
-    cr_expect_eq(attach_policy_pick(wr_slice(&w), &ours, 1, out, &count), ERR_MALFORMED, "AT-4");
+    msgs_wr_host_candidate(&w, &self, CANDIDATE_DTLS_UDP_SR, 1);
+    cr_expect_eq(attach_policy_pick(wr_slice(&w), &ours, out, &count), ERR_MALFORMED, "AT-4");
+}
+
+/* AT-12; what the overlay does not permit is passed over. */
+Test(attach_policy, trunks_come_first)
+{
+    uint8_t bytes[512];
+    struct attach_policy_dial out[ATTACH_POLICY_DIALS];
+    struct address self = v4(8, 8, 6084);
+    struct wr w = wr_init(bytes, sizeof(bytes));
+    for (uint16_t i = 0; i < 6; i++) {
+        struct address a = v4(9, 9, (uint16_t)(5000 + i));
+        enum candidate_link link =
+            i % 2 == 0 ? CANDIDATE_DTLS_UDP_SR_NO_ICE : CANDIDATE_TLS_TCP_FH_NO_ICE;
+        msgs_wr_host_candidate(&w, &a, link, 100u - i);
+    }
+    for (unsigned permitted = 0; permitted < 4; permitted++) {
+        struct attach_policy_ours ours = {.candidates = &self,
+                                          .candidate_count = 1,
+                                          .trunks = (permitted & 1) != 0,
+                                          .datagrams = (permitted & 2) != 0};
+        static const uint16_t expected[4][5] = {
+            {0}, {3, 5001, 5003, 5005}, {3, 5000, 5002, 5004}, {4, 5001, 5003, 5000, 5002}};
+        size_t count = 0;
+        cr_assert_eq(attach_policy_pick(wr_slice(&w), &ours, out, &count), ERR_OK);
+        cr_assert_eq(count, expected[permitted][0]);
+        for (size_t k = 0; k < count; k++) {
+            cr_expect_eq(out[k].address.port, expected[permitted][k + 1]);
+            cr_expect_eq(out[k].is_datagram, out[k].address.port % 2 == 0);
+        }
+    }
 }
 
 Test(attach_policy, design_6_eight_a_minute_for_each)

@@ -121,6 +121,27 @@ Test(inbox, many_links_share_a_full_lane)
     end(&f);
 }
 
+Test(inbox, a_cap_of_nothing_still_serves)
+{
+    struct fixture f;
+    struct arena arena;
+    struct inbox_limits limits = {.age_us = AGE_US};
+    setup(&f);
+    void *memory = calloc(1, MEMORY);
+    arena_init(&arena, memory, MEMORY);
+    inbox_init(&f.inbox, &arena, &limits);
+    cr_expect_leq(arena.used, inbox_bytes(0));
+    for (uint32_t k = 0; k < 8; k++) {
+        push(&f, CONTENT_STORE_REQ, 1);
+        push(&f, CONTENT_UPDATE_REQ, 1);
+        push_bytes(&f, CONTENT_UPDATE_REQ, 1, 1, 4000);
+    }
+    cr_expect_eq(f.buffers.in_use[1], 0);
+    cr_expect_eq(drain(&f, 1), 4);
+    free(memory);
+    end(&f);
+}
+
 /* No lane can shut the other out. */
 Test(inbox, each_lane_has_a_quarter)
 {

@@ -214,3 +214,30 @@ Test(chord_table, a_full_table_refuses)
     cr_expect_eq(e, ERR_LIMIT);
     cr_expect_eq(f.table.count, NODES);
 }
+
+/* What is remembered of places on the ring is never older than the table. */
+Test(chord_table, places_are_remembered_until_the_table_changes)
+{
+    struct fixture f;
+    make(&f);
+    for (int round = 0; round < 2; round++) {
+        struct node_id id = id_of(0x90);
+        cr_assert_eq(chord_table_find(&f.table, &id)->link, 1000 + 0x90);
+        struct ring_id k = ids_ring_of_node(&id);
+        cr_assert_eq(chord_table_next_hop(&f.table, k, 0)->link, 1000 + 0x80);
+    }
+    struct node_id gone = id_of(0x80), last = id_of(0x90);
+    struct ring_id k = ids_ring_of_node(&last);
+    chord_table_set_suspect(&f.table, &gone, true);
+    cr_assert_eq(chord_table_next_hop(&f.table, k, 0)->link, 1000 + 0x60);
+    chord_table_set_suspect(&f.table, &gone, false);
+    cr_assert_eq(chord_table_next_hop(&f.table, k, 0)->link, 1000 + 0x80);
+    chord_table_remove(&f.table, &gone);
+    cr_assert_null(chord_table_find(&f.table, &gone));
+    cr_assert_eq(chord_table_next_hop(&f.table, k, 0)->link, 1000 + 0x60);
+    cr_assert_eq(chord_table_find(&f.table, &last)->link, 1000 + 0x90);
+    add(&f, 0x80, CHORD_TABLE_PEER);
+    cr_assert_eq(chord_table_next_hop(&f.table, k, 0)->link, 1000 + 0x80);
+    chord_table_set_link(&f.table, &last, 5);
+    cr_assert_eq(chord_table_find(&f.table, &last)->link, 5);
+}

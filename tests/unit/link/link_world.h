@@ -8,7 +8,13 @@
 #include "tests/unit/link/credentials.h"
 #include <stdlib.h>
 
-enum { WORLD_HOSTS = 4, WORLD_CONNS = 64, WORLD_EVENTS = 4096, WORLD_PORT = 6084 };
+enum {
+    WORLD_HOSTS = 4,
+    WORLD_CONNS = 64,
+    WORLD_EVENTS = 4096,
+    WORLD_PORT = 6084,
+    WORLD_DATAGRAMS = 4096,
+};
 
 struct world_event {
     struct link_event event;
@@ -50,8 +56,24 @@ struct world_host {
     size_t event_count;
 };
 
+struct world_datagram {
+    struct address from, to;
+    uint64_t at_us;
+    uint8_t *bytes;
+    size_t len;
+};
+
 struct world {
     uint64_t now_us;
+    uint64_t step_us; /* at most so long between two looks at the timers */
+    /* datagrams */
+    struct world_datagram wire[WORLD_DATAGRAMS];
+    size_t wire_count;
+    uint32_t lose_percent, repeat_percent;
+    uint64_t delay_us, jitter_us;
+    size_t largest;
+    size_t sent_to[256]; /* datagrams to 10.0.0.x, also where nobody lives */
+    size_t bytes_to[256];
     struct rng rng;
     struct credential ca;
     struct slice root;
@@ -125,7 +147,12 @@ static inline void world_init_host(size_t i)
                                          .handshake_timeout_us = 5000000,
                                          .retain_us = 8000000,
                                          .queue_bytes = 256 * 1024,
-                                         .retained_bytes = 64 * 1024};
+                                         .retained_bytes = 64 * 1024,
+                                         .links_datagram = 16,
+                                         .announced = 16,
+                                         .parked = 8,
+                                         .datagram_bytes = 1232,
+                                         .secret = 5};
     world_open_table(h);
 }
 
@@ -133,6 +160,7 @@ static inline void world_init(uint64_t seed)
 {
     memset(&world, 0, sizeof(world));
     world.most = 3000;
+    world.step_us = 100000;
     rng_init(&world.rng, seed);
     credential_root(&world.ca, CRYPTO_ED25519, "root");
     world.root = credential_der(&world.ca);
@@ -265,6 +293,65 @@ static inline void do_mail(struct world_host *h, const struct io_op *op)
     msgbuf_release(&h->buffers, op->buf);
 }
 
+static inline void put_datagram(const struct address *from, const struct address *to,
+                                struct slice bytes)
+{
+    cr_assert_lt(world.wire_count, WORLD_DATAGRAMS);
+    uint64_t jitter_us = world.jitter_us == 0 ? 0 : rng_below(&world.rng, world.jitter_us);
+    struct world_datagram *d = &world.wire[world.wire_count++];
+    *d = (struct world_datagram){.from = *from,
+                                 .to = *to,
+                                 .at_us = world.now_us + world.delay_us + jitter_us,
+                                 .bytes = malloc(bytes.len),
+                                 .len = bytes.len};
+    memcpy(d->bytes, bytes.data, bytes.len);
+}
+
+static inline void do_datagram(struct world_host *h, const struct io_op *op)
+{
+    struct slice bytes = msgbuf_slice(op->buf);
+    cr_assert_eq(op->listener, IO_LISTEN_OVERLAY_UDP);
+    world.largest = max_size(world.largest, bytes.len);
+    world.sent_to[op->remote.ip[3]]++;
+    world.bytes_to[op->remote.ip[3]] += bytes.len;
+    uint64_t luck = rng_below(&world.rng, 100);
+    if (luck >= world.lose_percent) {
+        put_datagram(&h->address, &op->remote, bytes);
+        if (luck < world.lose_percent + world.repeat_percent) {
+            put_datagram(&h->address, &op->remote, bytes);
+        }
+    }
+    msgbuf_release(&h->buffers, op->buf);
+}
+
+/* The earliest one that is due; with jitter they overtake each other. */
+static inline bool deliver_datagram(void)
+{
+    size_t first = WORLD_DATAGRAMS;
+    for (size_t i = 0; i < world.wire_count; i++) {
+        bool is_due = world.wire[i].at_us <= world.now_us;
+        if (is_due && (first == WORLD_DATAGRAMS || world.wire[i].at_us < world.wire[first].at_us)) {
+            first = i;
+        }
+    }
+    if (first == WORLD_DATAGRAMS) {
+        return false;
+    }
+    struct world_datagram d = world.wire[first];
+    memmove(&world.wire[first], &world.wire[first + 1],
+            (world.wire_count - first - 1) * sizeof(world.wire[0]));
+    world.wire_count--;
+    size_t to = index_of_address(&d.to);
+    if (to < WORLD_HOSTS) {
+        struct world_host *h = &world.hosts[to];
+        h->t.now_us = world.now_us;
+        link_on_datagram(&h->t, h->links, &d.from, d.bytes, d.len);
+        take_events(h);
+    }
+    free(d.bytes);
+    return true;
+}
+
 static inline bool carry_out(struct world_host *h)
 {
     bool moved = false;
@@ -302,7 +389,8 @@ static inline bool carry_out(struct world_host *h)
             c->proved++;
             break;
         case IO_OP_DATAGRAM:
-            cr_assert_fail("links send no datagrams");
+            do_datagram(h, &ops[i]);
+            break;
         }
         take_events(h);
     }
@@ -338,7 +426,7 @@ static inline void world_settle(void)
 {
     bool moved = true;
     while (moved) {
-        moved = false;
+        moved = deliver_datagram();
         for (size_t i = 0; i < WORLD_HOSTS; i++) {
             struct world_host *h = &world.hosts[i];
             moved = carry_out(h) || moved;
@@ -349,11 +437,11 @@ static inline void world_settle(void)
     }
 }
 
-/* Lets time pass, with timers, in steps of at most 100 ms. */
+/* Lets time pass, with timers, in steps of at most step_us. */
 static inline void world_pass(uint64_t us)
 {
     for (uint64_t end = world.now_us + us; world.now_us < end;) {
-        world.now_us = min_u64(end, world.now_us + 100000);
+        world.now_us = min_u64(end, world.now_us + world.step_us);
         for (size_t i = 0; i < WORLD_HOSTS; i++) {
             struct world_host *h = &world.hosts[i];
             struct wheel_timer *timer = NULL;
@@ -378,6 +466,28 @@ static inline handle world_dial(size_t from, size_t to, bool expects, uint64_t t
         link_dial(&h->t, h->links, &world.hosts[to].address, expects ? &expect : NULL, tag, &link);
     cr_assert_eq(error, ERR_OK);
     return link;
+}
+
+static inline handle world_dial_datagram(size_t from, size_t to, uint64_t tag)
+{
+    struct world_host *h = &world.hosts[from];
+    struct node_id expect = node_of(&world.hosts[to]);
+    handle link = 0;
+    h->t.now_us = world.now_us;
+    enum err error =
+        link_dial_datagram(&h->t, h->links, &world.hosts[to].address, &expect, tag, &link);
+    cr_assert_eq(error, ERR_OK, "%s", err_name(error));
+    return link;
+}
+
+/* Host `at` is told that host `who` will come from its address. */
+static inline void world_announce(size_t at, size_t who)
+{
+    struct world_host *h = &world.hosts[at];
+    struct node_id id = node_of(&world.hosts[who]);
+    h->t.now_us = world.now_us;
+    link_announce(&h->t, h->links, &id, &world.hosts[who].address, 1);
+    take_events(h);
 }
 
 static inline size_t count_events(const struct world_host *h, enum link_event_kind kind)
@@ -449,6 +559,9 @@ static inline void world_fini(void)
         tls_boring_context_free(h->tls); /* checks that no connection is open */
         credential_free(&h->credential);
         free(h->arena.base);
+    }
+    while (world.wire_count > 0) {
+        free(world.wire[--world.wire_count].bytes);
     }
     credential_free(&world.ca);
 }

@@ -2,11 +2,14 @@
 /* Keys, signatures and certificates: RFC 6940 6.3.4, 11.3, 11.3.1; catalogue ID-1 to ID-4, SG-4. */
 #include "tests/unit/link/credentials.h"
 
+#include "link/crypto_keys_boring.h"
+
 #include <openssl/bn.h>
 #include <openssl/evp.h>
 #include <openssl/mem.h>
 #include <openssl/rsa.h>
 #include <openssl/x509v3.h>
+#include <pthread.h>
 
 static const enum crypto_algorithm all[] = {CRYPTO_ED25519, CRYPTO_ECDSA_SHA256, CRYPTO_RSA_SHA256};
 
@@ -54,6 +57,52 @@ Test(crypto_boring, signs_and_verifies_with_every_algorithm)
         cr_assert_neq(c->verify(public_key, all[i], message, slice_of(signature, len)), ERR_OK);
         crypto_boring_key_free(key);
     }
+}
+
+/* More keys than a thread keeps, each met again: none is taken for another. */
+static void *meet_many(void *unused)
+{
+    enum { KEYS = CRYPTO_KEYS_BORING_CAP + 44 };
+    static uint8_t spki[KEYS][CRYPTO_PUBLIC_KEY_CAP], signature[KEYS][CRYPTO_SIGNATURE_CAP];
+    static size_t spki_len[KEYS], len[KEYS];
+    const struct crypto *c = crypto_boring();
+    struct slice message = SLICE_LITERAL("a message to be signed");
+    cr_expect_eq(crypto_keys_boring_count(), 0);
+    for (size_t i = 0; i < KEYS; i++) {
+        struct crypto_key *key = NULL;
+        cr_assert_eq(
+            crypto_boring_key_make(i % 8 == 0 ? CRYPTO_ECDSA_SHA256 : CRYPTO_ED25519, &key),
+            ERR_OK);
+        cr_assert_eq(crypto_boring_key_public(key, spki[i], sizeof(spki[i]), &spki_len[i]), ERR_OK);
+        cr_assert_eq(c->sign(key, message, signature[i], &len[i]), ERR_OK);
+        crypto_boring_key_free(key);
+    }
+    for (size_t k = 0; k < 2 * KEYS; k++) {
+        size_t i = k % KEYS;
+        size_t other = (i + 8) % KEYS;
+        enum crypto_algorithm algorithm = i % 8 == 0 ? CRYPTO_ECDSA_SHA256 : CRYPTO_ED25519;
+        struct slice public_key = slice_of(spki[i], spki_len[i]);
+        cr_expect_eq(c->verify(public_key, algorithm, message, slice_of(signature[i], len[i])),
+                     ERR_OK, "%zu", k);
+        cr_expect_eq(
+            c->verify(public_key, algorithm, message, slice_of(signature[other], len[other])),
+            ERR_BAD_SIGNATURE, "%zu", k);
+    }
+    size_t kept = crypto_keys_boring_count();
+    cr_expect(kept > KEYS / 3 && kept <= CRYPTO_KEYS_BORING_CAP, "%zu", kept);
+    cr_expect_null(crypto_keys_boring_find(SLICE_LITERAL("no key")));
+    cr_expect_eq(crypto_keys_boring_count(), kept);
+    crypto_boring_end_thread(); /* the leak check looks for what it held */
+    cr_expect_eq(crypto_keys_boring_count(), 0);
+    return unused;
+}
+
+Test(crypto_boring, public_keys_are_kept_by_each_thread)
+{
+    pthread_t thread;
+    cr_assert_eq(pthread_create(&thread, NULL, meet_many, NULL), 0);
+    cr_assert_eq(pthread_join(thread, NULL), 0);
+    cr_expect_eq(crypto_keys_boring_count(), 0);
 }
 
 Test(crypto_boring, keys_survive_pem)
@@ -110,6 +159,14 @@ Test(crypto_boring, hashes_known_answers)
     c->random(c, a, sizeof(a));
     c->random(c, b, sizeof(b));
     cr_assert_neq(memcmp(a, b, sizeof(a)), 0);
+    /* keys that are longer than a block: RFC 2202 case 6, RFC 4231 case 6 */
+    uint8_t key[131];
+    struct slice text = SLICE_LITERAL("Test Using Larger Than Block-Size Key - Hash Key First");
+    memset(key, 0xaa, sizeof(key));
+    c->hmac_sha1(slice_of(key, 80), text, out);
+    cr_assert_eq(memcmp(out, "\xaa\x4a\xe5\xe1\x52\x72\xd0\x0e", 8), 0);
+    c->hmac_sha256(slice_of(key, sizeof(key)), text, out);
+    cr_assert_eq(memcmp(out, "\x60\xe4\x31\x59\x1e\xe0\xb6\x7f", 8), 0);
 }
 
 /* ID-1, ID-2, ID-3 */

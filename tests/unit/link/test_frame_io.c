@@ -105,7 +105,7 @@ Test(frame_io, an_ack_proves_everything_before_it)
     cr_assert_eq(frame_io_on_ack(&f, &pool, 2000, 0xffffffff), ERR_NOT_FOUND);
     cr_assert_eq(frame_io_unacked(&f), 6);
     cr_assert_eq(frame_io_on_ack(&f, &pool, 3000, 1), ERR_OK);
-    cr_assert_eq(f.srtt_us, 2000);
+    cr_assert_eq(f.rtt.srtt_us, 2000);
     cr_assert_eq(frame_io_on_ack(&f, &pool, 4000, 0), ERR_DUPLICATE);
     cr_assert_eq(frame_io_on_ack(&f, &pool, 4000, 1), ERR_DUPLICATE);
     cr_assert_eq(frame_io_oldest_us(&f), 1000);
@@ -126,20 +126,20 @@ Test(frame_io, computes_rto)
     struct frame_io f;
     init_pool(4);
     frame_io_init(&f);
-    cr_assert_eq(f.rto_us, 1000000);
+    cr_assert_eq(f.rtt.rto_us, 1000000);
     send_frames(&f, 0, 1, 65536);
     cr_assert_eq(frame_io_on_ack(&f, &pool, 40000, 0), ERR_OK);
-    cr_assert_eq(f.srtt_us, 40000);
-    cr_assert_eq(f.rttvar_us, 20000);
-    cr_assert_eq(f.rto_us, 1000000);
+    cr_assert_eq(f.rtt.srtt_us, 40000);
+    cr_assert_eq(f.rtt.rttvar_us, 20000);
+    cr_assert_eq(f.rtt.rto_us, 1000000);
     send_frames(&f, 100000, 1, 65536);
     cr_assert_eq(frame_io_on_ack(&f, &pool, 900000 + 100000, 1), ERR_OK);
-    cr_assert_eq(f.rttvar_us, 15000 + 860000 / 4);
-    cr_assert_eq(f.srtt_us, 35000 + 900000 / 8);
-    cr_assert_eq(f.rto_us, max_u64(1000000, f.srtt_us + 4 * f.rttvar_us));
+    cr_assert_eq(f.rtt.rttvar_us, 15000 + 860000 / 4);
+    cr_assert_eq(f.rtt.srtt_us, 35000 + 900000 / 8);
+    cr_assert_eq(f.rtt.rto_us, max_u64(1000000, f.rtt.srtt_us + 4 * f.rtt.rttvar_us));
     send_frames(&f, 2000000, 1, 65536);
     cr_assert_eq(frame_io_on_ack(&f, &pool, 900000000, 2), ERR_OK);
-    cr_assert_eq(f.rto_us, FRAME_IO_RTO_MAX_US);
+    cr_assert_eq(f.rtt.rto_us, RTT_RTO_MAX_US);
     frame_io_fini(&f, &pool);
     fini_pool();
 }

@@ -165,6 +165,80 @@ Test(tls_boring, records_arrive_whole_in_any_pieces)
     fini();
 }
 
+/* Bytes that are lent are read in place or kept when their owner wants them back; what is sealed
+ * goes where the caller says, in order, and waits for pull where there is no room. */
+Test(tls_boring, lends_and_seals_without_queues)
+{
+    static uint8_t got[TLS_RECORD_BYTES], sealed[3 * TLS_RECORD_BYTES], sent[TLS_RECORD_BYTES];
+    static struct side client, server;
+    init(CRYPTO_ED25519);
+    make_side(&client, &a, TLS_CLIENT);
+    make_side(&server, &b, TLS_SERVER);
+    shake(&client, &server, 4000);
+    memset(sent, 0x5a, sizeof(sent));
+    size_t first = 0, second = 0, none = 1, len = 0;
+    cr_assert_eq(
+        ops->seal(client.tls, slice_of(sent, sizeof(sent)), sealed, sizeof(sealed), &first),
+        ERR_OK);
+    cr_assert_gt(first, sizeof(sent));
+    cr_assert_eq(ops->waiting(client.tls), 0);
+    cr_assert_eq(tls_boring_counters(client.context).buffer_bytes, 0);
+    cr_assert_eq(
+        ops->seal(client.tls, slice_of(sent, 500), sealed + first, sizeof(sealed) - first, &second),
+        ERR_OK);
+    /* The first record and the beginning of the second are lent, and taken back in between. */
+    for (size_t cut = 1; cut < 40; cut += 7) {
+        size_t total = 0;
+        uint8_t *exact = malloc(first + cut);
+        memcpy(exact, sealed, first + cut);
+        cr_assert_eq(ops->lend(server.tls, slice_of(exact, first + cut)), ERR_OK);
+        if (cut % 2 == 0) {
+            ops->keep(server.tls);
+            free(exact);
+            exact = NULL;
+        }
+        while (ops->read(server.tls, got, sizeof(got), &len) == ERR_OK) {
+            total += len;
+        }
+        cr_assert_eq(total, sizeof(sent));
+        cr_assert_eq(memcmp(got, sent, sizeof(got)), 0);
+        ops->keep(server.tls); /* all is read: nothing to copy */
+        cr_assert_eq(tls_boring_counters(server.context).buffer_bytes, 0);
+        free(exact);
+        cr_assert_eq(ops->lend(server.tls, slice_of(sealed + first + cut, second - cut)), ERR_OK);
+        cr_assert_eq(ops->read(server.tls, got, sizeof(got), &len), ERR_OK);
+        cr_assert_eq(len, 500);
+        cr_assert_eq(ops->read(server.tls, got, sizeof(got), &len), ERR_MORE);
+        /* For the next round. */
+        first = second = 0;
+        cr_assert_eq(
+            ops->seal(client.tls, slice_of(sent, sizeof(sent)), sealed, sizeof(sealed), &first),
+            ERR_OK);
+        cr_assert_eq(ops->seal(client.tls, slice_of(sent, 500), sealed + first,
+                               sizeof(sealed) - first, &second),
+                     ERR_OK);
+    }
+    cr_assert_eq(ops->feed(server.tls, slice_of(sealed, first + second)), ERR_OK);
+    while (ops->read(server.tls, got, sizeof(got), &len) == ERR_OK) {}
+    /* No room: it waits, and what is sealed later does not overtake it. */
+    cr_assert_eq(ops->seal(client.tls, SLICE_LITERAL("one"), sealed, 10, &none), ERR_OK);
+    cr_assert_eq(none, 0);
+    cr_assert_gt(ops->waiting(client.tls), 3);
+    cr_assert_eq(ops->seal(client.tls, SLICE_LITERAL("two"), sealed, sizeof(sealed), &none),
+                 ERR_OK);
+    cr_assert_eq(none, 0);
+    len = ops->pull(client.tls, sealed, sizeof(sealed));
+    cr_assert_eq(ops->waiting(client.tls), 0);
+    cr_assert_eq(ops->lend(server.tls, slice_of(sealed, len)), ERR_OK);
+    cr_assert_eq(ops->read(server.tls, got, sizeof(got), &len), ERR_OK);
+    cr_assert_eq(memcmp(got, "one", 3), 0);
+    cr_assert_eq(ops->read(server.tls, got, sizeof(got), &len), ERR_OK);
+    cr_assert_eq(memcmp(got, "two", 3), 0);
+    free_side(&client);
+    free_side(&server);
+    fini();
+}
+
 /* A client that has no certificate is told so and gets nowhere. */
 Test(tls_boring, demands_a_certificate_of_the_client)
 {

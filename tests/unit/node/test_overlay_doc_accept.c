@@ -838,6 +838,7 @@ Test(overlay_doc_accept, what_we_can_join)
         {"<overlay-link-protocol>X</overlay-link-protocol>"
          "<overlay-link-protocol>TLS</overlay-link-protocol>",
          "", ERR_OK},
+        {"<overlay-link-protocol>DTLS-UDP-SR-NO-ICE</overlay-link-protocol>", "", ERR_OK},
         {"<shared-secret>x</shared-secret>", "shared-secret", ERR_UNSUPPORTED},
         {"<max-message-size>999</max-message-size>", "max-message-size", ERR_UNSUPPORTED},
         {"<max-message-size>65536</max-message-size>", "1000 to 65535", ERR_UNSUPPORTED},

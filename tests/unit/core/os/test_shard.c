@@ -579,3 +579,49 @@ Test(shard, goes_on_after_emfile)
         stop(g, &s, 1);
     }
 }
+
+static void rest_ms(long ms)
+{
+    nanosleep(&(struct timespec){.tv_nsec = ms * 1000000}, NULL);
+}
+
+/* Off unless asked for; on, it spins for a while after work, finds more work without sleeping, and
+ * then does sleep. */
+Test(shard, busy_poll)
+{
+    enum { SPIN_US = 30000 };
+    for (size_t b = 0; b < ARRAY_COUNT(backends); b++) {
+        for (uint32_t spin_us = 0; spin_us <= SPIN_US; spin_us += SPIN_US) {
+            struct shard_config c = make_config(backends[b]);
+            cr_assert_eq(c.busy_poll_us, 0);
+            c.busy_poll_us = spin_us;
+            struct shard_group *g = open_or_fail(&c, 1);
+            struct seen s = {0};
+            start(g, &s, 0);
+            const struct metrics *m = shard_metrics(s.shard);
+            rest_ms(50);
+            cr_assert_eq(metric_read(m, METRIC_busy_poll_us), 0, "nothing has come in yet");
+            struct address at = shard_address(s.shard, IO_LISTEN_SIP_UDP);
+            int fd = dial(&at, SOCK_DGRAM);
+            for (size_t i = 0; i < 50; i++) {
+                say(fd, "x");
+                expect(fd, "x");
+            }
+            rest_ms(200);
+            uint64_t spun_us = metric_read(m, METRIC_busy_poll_us);
+            uint64_t turns = metric_read(m, METRIC_turns);
+            if (spin_us == 0) {
+                cr_assert_eq(spun_us, 0);
+                cr_assert_eq(metric_read(m, METRIC_busy_polls), 0);
+            } else {
+                cr_assert(spun_us >= SPIN_US / 2, "spun for %llu us", (unsigned long long)spun_us);
+                cr_assert(metric_read(m, METRIC_busy_polls) > 0);
+            }
+            rest_ms(100);
+            cr_assert_eq(metric_read(m, METRIC_busy_poll_us), spun_us, "it does not sleep");
+            cr_assert(metric_read(m, METRIC_turns) <= turns + 2);
+            close(fd);
+            stop(g, &s, 1);
+        }
+    }
+}

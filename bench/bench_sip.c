@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* bench_sip.c - what a SIP message costs before anything is done about it: an INVITE of 833 bytes
+ * with SDP, as a phone sends it, indexed, then judged (Request-URI, topmost Via, From, To, CSeq,
+ * Call-ID, Max-Forwards decoded; all Via, Contact, Route values looked at); and the credentials of
+ * a REGISTER checked by MD5 and by SHA-256 (RFC 7616). */
+#include "bench/bench.h"
+#include "codec/sip_parser.h"
+#include "link/crypto_boring.h"
+#include "sip/digest.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { INVITE_BYTES = 833, HEADERS = 12, USERS = BENCH_SLOTS };
+enum { NONCE_HEAD = 8, NONCE_BYTES = 24, SECRET_BYTES = 32 };
+
+/* ---- INVITE ---- */
+
+struct invites {
+    struct sip_parser parser;
+    char text[BENCH_SLOTS][BENCH_SLOT_BYTES];
+};
+
+/* Message `i`; its body is filled up so that the whole has INVITE_BYTES. */
+static void write_invite(char *out, unsigned i)
+{
+    static const char sdp[] = "v=0\r\no=alice 2890844526 2890844526 IN IP4 192.0.2.101\r\ns=-\r\n"
+                              "c=IN IP4 192.0.2.101\r\nt=0 0\r\nm=audio 49172 RTP/AVP 0 8 101\r\n"
+                              "a=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000\r\n"
+                              "a=rtpmap:101 telephone-event/8000\r\na=sendrecv\r\na=x:";
+    static char fill[256];
+    memset(fill, 'x', sizeof(fill));
+    char head[BENCH_SLOT_BYTES];
+    int head_len =
+        snprintf(head, sizeof(head),
+                 "INVITE sip:bob%u@voice.example SIP/2.0\r\n"
+                 "Via: SIP/2.0/UDP 192.0.2.101:5060;branch=z9hG4bK74bf9-%u;rport\r\n"
+                 "Max-Forwards: 70\r\nRoute: <sip:192.0.2.1:5060;lr>\r\n"
+                 "From: \"Alice\" <sip:alice%u@voice.example>;tag=9fxced76sl%u\r\n"
+                 "To: <sip:bob%u@voice.example>\r\nCall-ID: 3848276298220188511-%u@192.0.2.101\r\n"
+                 "CSeq: %u INVITE\r\nContact: <sip:alice%u@192.0.2.101:5060;transport=udp>\r\n"
+                 "User-Agent: phone/1.0\r\nSupported: timer\r\nContent-Type: "
+                 "application/sdp\r\nContent-Length: ",
+                 i, i, i, i, i, i, i + 1, i);
+    size_t body = INVITE_BYTES - (size_t)head_len - strlen("300\r\n\r\n");
+    bench_require(body > sizeof(sdp) + 2 && body - sizeof(sdp) < sizeof(fill), "a body");
+    int len = snprintf(out, BENCH_SLOT_BYTES, "%s%zu\r\n\r\n%s%.*s\r\n", head, body, sdp,
+                       (int)(body - (sizeof(sdp) - 1) - 2), fill);
+    bench_require(len == INVITE_BYTES, "an INVITE of the size that the figures are for");
+}
+
+static void *invite_setup(void)
+{
+    struct invites *v = calloc(1, sizeof(*v));
+    bench_require(v != NULL, "no memory");
+    sip_parser_init(&v->parser, false);
+    for (unsigned i = 0; i < BENCH_SLOTS; i++) {
+        write_invite(v->text[i], i);
+    }
+    return v;
+}
+
+static uint64_t index_want(const void *state, size_t input)
+{
+    const char *body = strstr(((const struct invites *)state)->text[input], "\r\n\r\n") + 4;
+    return HEADERS + SIP_METHOD_INVITE + strlen(body);
+}
+
+static uint64_t check_want(const void *state, size_t input)
+{
+    return index_want(state, input) + input + 1 + 70 + strlen("voice.example");
+}
+
+static struct slice datagram(const struct invites *v, uint64_t i)
+{
+    return slice_of((const uint8_t *)v->text[i % BENCH_SLOTS], INVITE_BYTES);
+}
+
+static uint64_t index_run(void *state, uint64_t iterations)
+{
+    struct invites *v = state;
+    uint64_t sum = 0;
+    for (uint64_t i = 0; i < iterations; i++) {
+        if (sip_parser_datagram(&v->parser, datagram(v, i)) == SIP_PARSE_OK) {
+            const struct sip_msg *m = &v->parser.msg;
+            bench_keep(m);
+            sum += m->header_count + (uint64_t)m->method + m->body.len;
+        }
+    }
+    return sum;
+}
+
+static uint64_t check_run(void *state, uint64_t iterations)
+{
+    struct invites *v = state;
+    uint64_t sum = 0;
+    for (uint64_t i = 0; i < iterations; i++) {
+        struct sip_msg_core core;
+        struct sip_fault fault;
+        const struct sip_msg *m = &v->parser.msg;
+        if (sip_parser_datagram(&v->parser, datagram(v, i)) == SIP_PARSE_OK &&
+            sip_msg_check(m, &core, &fault) == ERR_OK) {
+            bench_keep(m);
+            bench_keep(&core);
+            sum += m->header_count + (uint64_t)m->method + m->body.len + core.cseq.number +
+                   core.max_forwards + core.uri.host.len;
+        }
+    }
+    return sum;
+}
+
+/* ---- credentials ---- */
+
+struct registers {
+    struct turn turn;
+    struct metrics metrics;
+    struct sip *sip;
+    struct sip_parser parsers[USERS]; /* each holds its message */
+    struct sip_rx rx[USERS];
+    struct sip_account accounts[USERS];
+    char text[USERS][BENCH_SLOT_BYTES];
+};
+
+static void hash_text(bool is_sha256, const char *text, char *hex)
+{
+    uint8_t hash[CRYPTO_SHA256_BYTES];
+    if (is_sha256) {
+        crypto_boring()->sha256(slice_text(text), hash);
+    } else {
+        crypto_boring()->md5(slice_text(text), hash);
+    }
+    ids_hex(slice_of(hash, is_sha256 ? CRYPTO_SHA256_BYTES : CRYPTO_MD5_BYTES), hex);
+}
+
+/* A nonce as digest.h describes it, of second 0, with `i` as what is random. */
+static void write_nonce(const struct sip *s, uint32_t i, char *hex)
+{
+    uint8_t bytes[NONCE_HEAD + CRYPTO_SHA256_BYTES] = {0};
+    memcpy(bytes + 4, &i, sizeof(i));
+    crypto_boring()->hmac_sha256(slice_of(s->settings.nonce_secret, SECRET_BYTES),
+                                 slice_of(bytes, NONCE_HEAD), bytes + NONCE_HEAD);
+    ids_hex(slice_of(bytes, NONCE_BYTES), hex);
+}
+
+/* The request of user `i`, answered as RFC 7616 3.4.1 says. */
+static void write_register(struct registers *r, bool is_sha256, uint32_t i)
+{
+    struct sip_account *account = &r->accounts[i];
+    char text[512], nonce[2 * NONCE_BYTES + 1], ha2[65], response[65];
+    char *ha1 = is_sha256 ? account->ha1_sha256 : account->ha1_md5;
+    (void)snprintf(account->user, sizeof(account->user), "user%u@voice.example", i);
+    (void)snprintf(text, sizeof(text), "user%u:voice.example:secret%u", i, i);
+    hash_text(is_sha256, text, ha1);
+    hash_text(is_sha256, "REGISTER:sip:voice.example", ha2);
+    write_nonce(r->sip, i, nonce);
+    (void)snprintf(text, sizeof(text), "%s:%s:00000001:0a4f113b:auth:%s", ha1, nonce, ha2);
+    hash_text(is_sha256, text, response);
+    int len = snprintf(
+        r->text[i], BENCH_SLOT_BYTES,
+        "REGISTER sip:voice.example SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.9:5060;branch=z9hG4bK%u\r\n"
+        "Max-Forwards: 70\r\nFrom: <sip:user%u@voice.example>;tag=%u\r\n"
+        "To: <sip:user%u@voice.example>\r\nCall-ID: %u@192.0.2.9\r\nCSeq: 2 REGISTER\r\n"
+        "Authorization: Digest username=\"user%u\", realm=\"voice.example\", nonce=\"%s\", "
+        "uri=\"sip:voice.example\", response=\"%s\", algorithm=%s, cnonce=\"0a4f113b\", qop=auth, "
+        "nc=00000001\r\nContent-Length: 0\r\n\r\n",
+        i, i, i, i, i, i, nonce, response, is_sha256 ? "SHA-256" : "MD5");
+    bench_require(len > 0 && len < BENCH_SLOT_BYTES, "a REGISTER that fits");
+    sip_parser_init(&r->parsers[i], false);
+    struct slice bytes = slice_of((const uint8_t *)r->text[i], (size_t)len);
+    bench_require(sip_parser_datagram(&r->parsers[i], bytes) == SIP_PARSE_OK, "a REGISTER");
+    r->rx[i].m = &r->parsers[i].msg;
+}
+
+static struct registers *register_setup(bool is_sha256)
+{
+    struct registers *r = calloc(1, sizeof(*r));
+    bench_require(r != NULL, "no memory");
+    r->sip = calloc(1, sizeof(*r->sip));
+    bench_require(r->sip != NULL, "no memory");
+    r->sip->seen = calloc(DIGEST_SEEN, sizeof(struct digest_seen));
+    bench_require(r->sip->seen != NULL, "no memory");
+    r->turn = (struct turn){.now_us = 1000000, .crypto = crypto_boring(), .metrics = &r->metrics};
+    memcpy(r->sip->domain, "voice.example", sizeof("voice.example"));
+    memset(r->sip->settings.nonce_secret, 7, SECRET_BYTES);
+    for (uint32_t i = 0; i < USERS; i++) {
+        write_register(r, is_sha256, i);
+    }
+    /* a digit of the response changed: not taken */
+    char *digit = strstr(r->text[0], "response=\"") + strlen("response=\"");
+    *digit ^= 1;
+    bench_require(digest_check(&r->turn, r->sip, &r->rx[0], SIP_HDR_AUTHORIZATION,
+                               &r->accounts[0]) == DIGEST_WRONG,
+                  "a wrong response is refused");
+    *digit ^= 1;
+    return r;
+}
+
+static void *md5_setup(void)
+{
+    return register_setup(false);
+}
+
+static void *sha256_setup(void)
+{
+    return register_setup(true);
+}
+
+static uint64_t digest_want(const void *state, size_t input)
+{
+    (void)state;
+    return input + 1;
+}
+
+/* Each nonce is forgotten before it is used, so that its count is good every time. */
+static uint64_t digest_run(void *state, uint64_t iterations)
+{
+    struct registers *r = state;
+    uint64_t sum = 0;
+    for (uint64_t i = 0; i < iterations; i++) {
+        size_t input = i % USERS;
+        r->sip->seen[input % DIGEST_SEEN].highest = 0;
+        if (digest_check(&r->turn, r->sip, &r->rx[input], SIP_HDR_AUTHORIZATION,
+                         &r->accounts[input]) == DIGEST_OK) {
+            sum += input + 1;
+        }
+    }
+    return sum;
+}
+
+const struct bench bench_sip_list[] = {
+    {"sip/index", INVITE_BYTES, BENCH_SLOTS, invite_setup, index_run, index_want},
+    {"sip/check", INVITE_BYTES, BENCH_SLOTS, invite_setup, check_run, check_want},
+    {"digest/md5", 0, USERS, md5_setup, digest_run, digest_want},
+    {"digest/sha256", 0, USERS, sha256_setup, digest_run, digest_want},
+    {0},
+};

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* cluster.c - gets in a ring of 12 nodes: from the request to the verified value, everything
+ * signed, the certificates of the values' signers known.  Measured is the CPU time of the process,
+ * so of all nodes together with what connects them: TCP over loopback, or with --memory nothing.
+ *
+ * "get" verifies the value each time; in "get_known" the node has verified it before, which its
+ * cache remembers.  The rival is OpenDHT's get, which signs nothing (bench/rivals.py).
+ *
+ * usage: build/release/bench/cluster [--json] [--quick] [--memory] [ed25519 | p256] */
+#include "bench/ring.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { NODES = 12, ACCOUNTS = 128, OUTSTANDING = 64, REPEATS = 5 };
+
+struct options {
+    bool is_json, is_memory;
+    const char *only;
+    uint32_t gets; /* of one repeat */
+};
+
+struct load {
+    struct ring *r;
+    struct rng rng;
+    uint32_t open;
+    uint32_t done;
+};
+
+static uint64_t process_ns(void)
+{
+    struct timespec at;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &at);
+    return (uint64_t)at.tv_sec * 1000000000u + (uint64_t)at.tv_nsec;
+}
+
+static int by_size(const void *a, const void *b)
+{
+    double x = *(const double *)a;
+    double y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static bool begin_one(struct load *l, uint32_t node, uint32_t account)
+{
+    struct overlay_resource at = ring_resource(l->r, account);
+    struct turn *t = ring_begin(l->r, node);
+    if (answer_fetch(t, l->r->nodes[node].node, &at, RING_KIND, account) != ERR_OK) {
+        return false; /* it has as many under way as it may */
+    }
+    l->open++;
+    return true;
+}
+
+static void take_answers(struct load *l)
+{
+    for (uint32_t i = 0; i < NODES; i++) {
+        const struct answer *a;
+        while ((a = answer_next(l->r->nodes[i].node)) != NULL) {
+            ring_require(a->error == ERR_OK && a->value_count == 1 &&
+                             a->values[0].value.len == 100 &&
+                             a->values[0].value.data[99] == (uint8_t)a->tag,
+                         "a get gives something else");
+            l->open--;
+            l->done++;
+        }
+    }
+}
+
+static void turn_all(struct load *l)
+{
+    for (uint32_t i = 0; i < NODES; i++) {
+        (void)ring_turn(l->r, i);
+    }
+    take_answers(l);
+    l->r->now_us += 100;
+}
+
+/* `count` gets by random nodes of random records, OUTSTANDING at a time. */
+static void run(struct load *l, uint32_t count)
+{
+    uint32_t begun = 0;
+    l->done = 0;
+    while (l->done < count) {
+        for (uint32_t tries = 0; tries < OUTSTANDING && l->open < OUTSTANDING && begun < count;
+             tries++) {
+            begun += begin_one(l, (uint32_t)rng_below(&l->rng, NODES),
+                               (uint32_t)rng_below(&l->rng, ACCOUNTS))
+                         ? 1
+                         : 0;
+        }
+        turn_all(l);
+    }
+}
+
+/* Each node gets each record once: certificates (and values, where they are remembered) are known.
+ */
+static void warm_up(struct load *l)
+{
+    for (uint32_t account = 0; account < ACCOUNTS; account++) {
+        for (uint32_t i = 0; i < NODES; i++) {
+            ring_require(begin_one(l, i, account), "a get is refused");
+        }
+        while (l->open > 0) {
+            turn_all(l);
+        }
+    }
+}
+
+static uint64_t sum(const struct ring *r, enum metric which)
+{
+    uint64_t all = 0;
+    for (uint32_t i = 0; i < NODES; i++) {
+        all += ring_metric(r, i, which);
+    }
+    return all;
+}
+
+static void measure(const struct options *o, enum crypto_algorithm algorithm, const char *name,
+                    bool is_known)
+{
+    double ns[REPEATS];
+    struct ring r;
+    if (o->only != NULL && strcmp(o->only, name) != 0) {
+        return;
+    }
+    struct ring_settings s = {.nodes = NODES,
+                              .account_algorithm = algorithm,
+                              .accounts = ACCOUNTS,
+                              .values_verified = is_known ? 4096 : 0,
+                              .is_loopback = !o->is_memory};
+    for (uint32_t i = 0; i < NODES; i++) {
+        s.algorithms[i] = algorithm;
+    }
+    ring_open(&r, &s);
+    ring_store_all(&r);
+    struct load l = {.r = &r};
+    rng_init(&l.rng, 7);
+    warm_up(&l);
+    uint64_t checked = sum(&r, METRIC_signatures_checked);
+    uint64_t made = sum(&r, METRIC_signatures_made);
+    uint64_t judged = sum(&r, METRIC_certificates_judged);
+    uint64_t passed = sum(&r, METRIC_dht_forwarded);
+    for (uint32_t k = 0; k < REPEATS; k++) {
+        uint64_t before = process_ns();
+        run(&l, o->gets);
+        ns[k] = (double)(process_ns() - before) / o->gets;
+    }
+    double all = (double)REPEATS * o->gets;
+    double verified = (double)(sum(&r, METRIC_signatures_checked) - checked) / all;
+    double signatures = (double)(sum(&r, METRIC_signatures_made) - made) / all;
+    ring_require(sum(&r, METRIC_certificates_judged) == judged, "all certificates are known");
+    /* a twelfth is at home: a node asks itself without signatures verified */
+    ring_require(verified > (is_known ? 1.7 : 2.5) && signatures > 1.9, "gets are signed");
+    qsort(ns, REPEATS, sizeof(ns[0]), by_size);
+    if (o->is_json) {
+        printf("{\"work\": \"cluster/%s_%s\", \"ns_per_op\": %.0f}\n",
+               is_known ? "get_known" : "get", name, ns[REPEATS / 2]);
+    } else {
+        printf("%-10s %-8s %10.0f  (%.0f..%.0f)  %6.2f %6.2f %6.2f\n",
+               is_known ? "get_known" : "get", name, ns[REPEATS / 2], ns[0], ns[REPEATS - 1],
+               verified, signatures, (double)(sum(&r, METRIC_dht_forwarded) - passed) / all);
+    }
+    (void)fflush(stdout);
+    ring_close(&r);
+}
+
+int main(int argc, char **argv)
+{
+    struct options o = {.gets = 2000};
+    for (int i = 1; i < argc; i++) {
+        o.is_json = o.is_json || strcmp(argv[i], "--json") == 0;
+        o.is_memory = o.is_memory || strcmp(argv[i], "--memory") == 0;
+        o.gets = strcmp(argv[i], "--quick") == 0 ? 500 : o.gets;
+        o.only = argv[i][0] != '-' ? argv[i] : o.only;
+    }
+    if (!o.is_json) {
+        printf("%-10s %-8s %10s  %s  verified, signed, passed on each\n", "", "", "ns", "(range)");
+    }
+    for (uint32_t is_known = 0; is_known < 2; is_known++) {
+        measure(&o, CRYPTO_ED25519, "ed25519", is_known == 1);
+        measure(&o, CRYPTO_ECDSA_SHA256, "p256", is_known == 1);
+    }
+    return 0;
+}

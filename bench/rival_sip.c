@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* rival_sip.c - loads a SIP server over UDP as phones would, and divides what the server's
+ * processes have used of a processor by what they have done.
+ *
+ *     rival_sip --kind options|register|forward|call --port N --server-pid P [--server-pid P ...]
+ *               [--outstanding N] [--users N] [--host DOMAIN] [--ms N]
+ *
+ * A caller (UAC) and a callee (UAS) share this thread, on a processor that is not the server's.
+ * Closed loop: each of `outstanding` slots begins anew when its transaction or call has ended, so
+ * the server always has work and is never flooded.  A slot that hears nothing for half a second is
+ * counted as lost and begins anew; more than one in a thousand are no measurement.
+ *
+ * options, register: one request, one 200.  forward: INVITE and its 200 through a stateless proxy;
+ * an operation is a message into it.  call: INVITE 180 200 ACK BYE 200; an operation is a call. */
+#include "bench/floor_run.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <getopt.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { SLOTS_CAP = 256, PIDS_CAP = 64, MESSAGE_BYTES = 2048, BATCH = 64 };
+enum { PATIENCE_NS = 500000000, READY_MS = 10000, READY_STEP_MS = 100, SOCKET_BYTES = 4 << 20 };
+
+enum kind { KIND_OPTIONS, KIND_REGISTER, KIND_FORWARD, KIND_CALL };
+
+struct slot {
+    uint64_t call; /* number of the transaction or call, 0 before the first */
+    uint64_t since_ns;
+};
+
+struct load {
+    enum kind kind;
+    const char *host;
+    int uac;
+    int uas;
+    unsigned uac_port;
+    unsigned uas_port;
+    struct sockaddr_in server;
+    unsigned pids[PIDS_CAP];
+    unsigned pid_count;
+    struct slot slots[SLOTS_CAP];
+    unsigned slot_count;
+    unsigned users;
+    uint64_t calls; /* begun */
+    uint64_t done;
+    uint64_t lost;
+    uint64_t heard; /* datagrams */
+};
+
+static const char sdp[] = "v=0\r\no=alice 2890844526 2890844526 IN IP4 127.0.0.1\r\ns=-\r\n"
+                          "c=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 49172 RTP/AVP 0 8 9 101\r\n"
+                          "a=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000\r\n"
+                          "a=rtpmap:9 G722/8000\r\na=rtpmap:101 telephone-event/8000\r\n"
+                          "a=fmtp:101 0-15\r\na=ptime:20\r\na=sendrecv\r\n";
+
+static void send_to_server(struct load *l, int fd, const char *text, int len)
+{
+    floor_run_require(len > 0 && len < MESSAGE_BYTES, "a message that is too long");
+    ssize_t sent = sendto(fd, text, (size_t)len, 0, (const void *)&l->server, sizeof(l->server));
+    floor_run_require(sent == len || errno == ECONNREFUSED, "sendto failed");
+}
+
+/* ---- the caller ---- */
+
+static void request(struct load *l, unsigned index, const char *method, unsigned cseq)
+{
+    static const char *const ends_in_dialog[] = {"", ";tag=t"};
+    const struct slot *s = &l->slots[index];
+    char text[MESSAGE_BYTES];
+    bool is_invite = strcmp(method, "INVITE") == 0;
+    bool is_dialog = strcmp(method, "ACK") == 0 || strcmp(method, "BYE") == 0;
+    bool has_callee = is_invite || is_dialog;
+    unsigned user = (unsigned)(s->call % l->users);
+    char to[128];
+    char uri[160];
+    (void)snprintf(to, sizeof(to), "sip:u%u@%s", user, l->host);
+    if (has_callee) {
+        (void)snprintf(uri, sizeof(uri), "sip:callee@127.0.0.1:%u", l->uas_port);
+    } else {
+        (void)snprintf(uri, sizeof(uri), "sip:%s", l->host);
+    }
+    int len = snprintf(
+        text, sizeof(text),
+        "%s %s SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:%u;branch=z9hG4bK-%u-%llu-%s;rport\r\n"
+        "Max-Forwards: 70\r\nFrom: \"Caller %u\" <sip:u%u@%s>;tag=f%llu\r\nTo: <%s>%s\r\n"
+        "Call-ID: %u.%llu.rival@127.0.0.1\r\nCSeq: %u %s\r\n"
+        "Contact: <sip:u%u@127.0.0.1:%u;transport=udp>\r\nUser-Agent: rival_sip\r\n%s"
+        "%sContent-Length: %zu\r\n\r\n%s",
+        method, uri, l->uac_port, index, (unsigned long long)s->call, method, user, user, l->host,
+        (unsigned long long)s->call, to, ends_in_dialog[is_dialog], index,
+        (unsigned long long)s->call, cseq, method, user, l->uac_port,
+        l->kind == KIND_REGISTER ? "Expires: 3600\r\n" : "",
+        is_invite ? "Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, REFER, NOTIFY\r\n"
+                    "Supported: replaces, timer\r\nContent-Type: application/sdp\r\n"
+                  : "",
+        is_invite ? sizeof(sdp) - 1 : 0, is_invite ? sdp : "");
+    send_to_server(l, l->uac, text, len);
+}
+
+static void begin(struct load *l, unsigned index, uint64_t now)
+{
+    static const char *const methods[] = {"OPTIONS", "REGISTER", "INVITE", "INVITE"};
+    l->slots[index] = (struct slot){++l->calls, now};
+    request(l, index, methods[l->kind], 1);
+}
+
+static const char *find(const char *text, const char *what)
+{
+    const char *at = strstr(text, what);
+    return at != NULL ? at + strlen(what) : NULL;
+}
+
+/* The slot that a response is for; false for one that has been given up. */
+static bool slot_of(const struct load *l, const char *text, unsigned *index)
+{
+    char *end = NULL;
+    const char *id = find(text, "Call-ID: ");
+    floor_run_require(id != NULL, "a message without our Call-ID");
+    unsigned long number = strtoul(id, &end, 10);
+    floor_run_require(*end == '.' && number < l->slot_count, "a message with a strange Call-ID");
+    *index = (unsigned)number;
+    return strtoull(end + 1, NULL, 10) == l->slots[number].call;
+}
+
+static void on_response(struct load *l, const char *text, uint64_t now)
+{
+    unsigned index;
+    unsigned long status = strtoul(text + strlen("SIP/2.0 "), NULL, 10);
+    const char *cseq = find(text, "CSeq: ");
+    if (status < 200 || cseq == NULL || !slot_of(l, text, &index)) {
+        return;
+    }
+    if (status != 200) {
+        (void)fprintf(stderr, "%.*s\n", (int)strcspn(text, "\r\n"), text);
+        floor_run_require(false, "the server answers with something else than 200");
+    }
+    if (l->kind == KIND_CALL && strncmp(cseq, "1 ", 2) == 0) {
+        request(l, index, "ACK", 1);
+        request(l, index, "BYE", 2);
+        return;
+    }
+    l->done++;
+    begin(l, index, now);
+}
+
+/* ---- the callee ---- */
+
+/* Answers as RFC 3261 8.2.6.2 says: what must be copied is copied. */
+static void respond(struct load *l, const char *asked, const char *status, bool has_body)
+{
+    static const char *const copied[] = {
+        "Via:", "From:", "To:", "Call-ID:", "CSeq:", "Record-Route:"};
+    char text[MESSAGE_BYTES];
+    int len = snprintf(text, sizeof(text), "SIP/2.0 %s\r\n", status);
+    for (const char *line = strstr(asked, "\r\n"); line != NULL && line[2] != '\r';
+         line = strstr(line + 2, "\r\n")) {
+        int line_len = (int)strcspn(line + 2, "\r");
+        for (size_t i = 0; i < ARRAY_COUNT(copied); i++) {
+            if (strncmp(line + 2, copied[i], strlen(copied[i])) == 0) {
+                bool is_first = i == 2 && strstr(asked, ";tag=t\r\n") == NULL;
+                floor_run_require(len + line_len + 16 < MESSAGE_BYTES, "a long header");
+                len += snprintf(text + len, sizeof(text) - (size_t)len, "%.*s%s\r\n", line_len,
+                                line + 2, is_first ? ";tag=t" : "");
+            }
+        }
+    }
+    len += snprintf(text + len, sizeof(text) - (size_t)len,
+                    "Contact: <sip:callee@127.0.0.1:%u>\r\n%sContent-Length: %zu\r\n\r\n%s",
+                    l->uas_port, has_body ? "Content-Type: application/sdp\r\n" : "",
+                    has_body ? sizeof(sdp) - 1 : 0, has_body ? sdp : "");
+    send_to_server(l, l->uas, text, len);
+}
+
+static void on_request(struct load *l, const char *text)
+{
+    if (strncmp(text, "INVITE ", 7) == 0) {
+        if (l->kind == KIND_CALL) {
+            respond(l, text, "180 Ringing", false);
+        }
+        respond(l, text, "200 OK", true);
+    } else if (strncmp(text, "BYE ", 4) == 0) {
+        respond(l, text, "200 OK", false);
+    }
+}
+
+/* ---- the loop ---- */
+
+/* Whatever waits at a socket. */
+static bool receive(struct load *l, int fd)
+{
+    static char bytes[BATCH][MESSAGE_BYTES];
+    struct mmsghdr messages[BATCH];
+    struct iovec iov[BATCH];
+    memset(messages, 0, sizeof(messages));
+    for (unsigned i = 0; i < BATCH; i++) {
+        iov[i] = (struct iovec){bytes[i], MESSAGE_BYTES - 1};
+        messages[i].msg_hdr.msg_iov = &iov[i];
+        messages[i].msg_hdr.msg_iovlen = 1;
+    }
+    int got = recvmmsg(fd, messages, BATCH, MSG_DONTWAIT, NULL);
+    floor_run_require(got >= 0 || errno == EAGAIN || errno == ECONNREFUSED, "recvmmsg failed");
+    uint64_t now = floor_run_wall_ns();
+    for (int i = 0; i < got; i++) {
+        bytes[i][messages[i].msg_len] = 0;
+        l->heard++;
+        if (strncmp(bytes[i], "SIP/2.0 ", 8) == 0) {
+            on_response(l, bytes[i], now);
+        } else {
+            on_request(l, bytes[i]);
+        }
+    }
+    return got > 0;
+}
+
+static void give_up_late(struct load *l, uint64_t now)
+{
+    for (unsigned i = 0; i < l->slot_count; i++) {
+        if (now - l->slots[i].since_ns > PATIENCE_NS) {
+            l->lost++;
+            begin(l, i, now);
+        }
+    }
+}
+
+static void turn(struct load *l)
+{
+    bool has_worked = receive(l, l->uac);
+    has_worked = receive(l, l->uas) || has_worked;
+    if (!has_worked) {
+        struct pollfd fds[] = {{.fd = l->uac, .events = POLLIN}, {.fd = l->uas, .events = POLLIN}};
+        (void)poll(fds, 2, 20);
+        give_up_late(l, floor_run_wall_ns());
+    }
+}
+
+static void run_for(struct load *l, uint64_t ns)
+{
+    for (uint64_t start = floor_run_wall_ns(); floor_run_wall_ns() - start < ns;) {
+        turn(l);
+    }
+}
+
+/* The first answer: a server that has just been started needs its time. */
+static void wait_ready(struct load *l)
+{
+    for (unsigned ms = 0; l->heard == 0 && ms < READY_MS; ms += READY_STEP_MS) {
+        struct pollfd fd = {.fd = l->uac, .events = POLLIN};
+        begin(l, 0, floor_run_wall_ns());
+        (void)poll(&fd, 1, READY_STEP_MS);
+        if ((fd.revents & POLLERR) != 0) { /* nobody there yet: the poll did not wait */
+            char byte;
+            (void)recv(l->uac, &byte, 1, MSG_DONTWAIT);
+            (void)usleep(READY_STEP_MS * 1000);
+            continue;
+        }
+        (void)receive(l, l->uac);
+        (void)receive(l, l->uas);
+    }
+    floor_run_require(l->heard > 0, "the server does not answer");
+}
+
+static uint64_t server_ns(const struct load *l)
+{
+    uint64_t ns = 0;
+    for (unsigned i = 0; i < l->pid_count; i++) {
+        ns += floor_run_process_ns(l->pids[i]);
+    }
+    return ns;
+}
+
+static int open_socket(unsigned *port)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int bytes = SOCKET_BYTES;
+    socklen_t len = sizeof(at);
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    floor_run_require(fd >= 0 && bind(fd, (const void *)&at, sizeof(at)) == 0 &&
+                          getsockname(fd, (void *)&at, &len) == 0,
+                      "no socket");
+    (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
+    *port = ntohs(at.sin_port);
+    return fd;
+}
+
+static enum kind kind_named(const char *name)
+{
+    static const char *const names[] = {"options", "register", "forward", "call"};
+    for (unsigned i = 0; i < ARRAY_COUNT(names); i++) {
+        if (strcmp(name, names[i]) == 0) {
+            return (enum kind)i;
+        }
+    }
+    floor_run_require(false, "--kind is options, register, forward or call");
+    return KIND_OPTIONS;
+}
+
+static void parse(struct load *l, int argc, char **argv, uint64_t *ms)
+{
+    static const struct option options[] = {
+        {"kind", required_argument, NULL, 'k'},
+        {"port", required_argument, NULL, 'p'},
+        {"server-pid", required_argument, NULL, 'P'},
+        {"outstanding", required_argument, NULL, 'o'},
+        {"users", required_argument, NULL, 'u'},
+        {"host", required_argument, NULL, 'h'},
+        {"ms", required_argument, NULL, 'm'},
+        {"json", no_argument, NULL, 'j'},
+        {0},
+    };
+    for (int c = 0; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+        floor_run_require(c != '?', "wrong usage: see the head of bench/rival_sip.c");
+        if (c == 'k') {
+            l->kind = kind_named(optarg);
+        } else if (c == 'p') {
+            l->server.sin_port = htons((uint16_t)floor_run_number(optarg, 1, 65535));
+        } else if (c == 'P') {
+            floor_run_require(l->pid_count < PIDS_CAP, "too many processes");
+            l->pids[l->pid_count++] = (unsigned)floor_run_number(optarg, 1, UINT32_MAX);
+        } else if (c == 'o') {
+            l->slot_count = (unsigned)floor_run_number(optarg, 1, SLOTS_CAP);
+        } else if (c == 'u') {
+            l->users = (unsigned)floor_run_number(optarg, 1, 10000000);
+        } else if (c == 'h') {
+            l->host = optarg;
+        } else if (c == 'm') {
+            *ms = floor_run_number(optarg, 10, 60000);
+        }
+    }
+    floor_run_require(l->server.sin_port != 0 && l->pid_count > 0, "--port and --server-pid");
+}
+
+int main(int argc, char **argv)
+{
+    static const char *const works[] = {"sip_options", "sip_register", "sip_forward", "sip_call"};
+    static const unsigned ops_each[] = {1, 1, 2, 1};
+    struct load l = {.host = "127.0.0.1",
+                     .slot_count = 64,
+                     .users = 10000,
+                     .server = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)}};
+    uint64_t ms = 1000;
+    parse(&l, argc, argv, &ms);
+    floor_run_pin(FLOOR_RUN_LOAD_CPU);
+    l.uac = open_socket(&l.uac_port);
+    l.uas = open_socket(&l.uas_port);
+    wait_ready(&l);
+    for (unsigned i = 0; i < l.slot_count; i++) {
+        begin(&l, i, floor_run_wall_ns());
+    }
+    run_for(&l, ms * 1000000 / 4);
+    struct floor_run_result r = {.lost = l.lost};
+    uint64_t done = l.done;
+    uint64_t wall = floor_run_wall_ns();
+    uint64_t softirq = floor_run_softirq_ns(FLOOR_RUN_SERVER_CPU);
+    uint64_t cpu = server_ns(&l);
+    run_for(&l, ms * 1000000);
+    r.cpu_ns = server_ns(&l) - cpu + floor_run_softirq_ns(FLOOR_RUN_SERVER_CPU) - softirq;
+    r.wall_ns = floor_run_wall_ns() - wall;
+    r.ops = (l.done - done) * ops_each[l.kind];
+    r.lost = l.lost - r.lost;
+    floor_run_require(r.cpu_ns > 0, "the server's processes are gone");
+    floor_run_require(r.lost <= r.ops / 1000, "more than one in a thousand was lost");
+    floor_run_print(works[l.kind], &r);
+    return 0;
+}

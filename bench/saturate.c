@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* saturate.c - how long messages wait that pass through a node, at half of what it can carry, with
+ * an empty verification queue and with a full one.
+ *
+ * The node is real, and so are its neighbors, their TLS and their signatures; the clock is the CPU
+ * time of the node's own turns, so that other work of the machine is not in it.  Records of 16
+ * messages arrive by chance (Poisson).  A message has waited from its arrival to the end of the
+ * turn that passed it on.  To fill the queue, another neighbor sends signed requests all the time,
+ * more than can be answered; the bytes of these cost the node time as well.
+ *
+ * usage: build/release/bench/saturate [--json] [--quick] */
+#include "bench/ring.h"
+
+#include "codec/content.h"
+#include "codec/fwd.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    NODE,    /* under test */
+    SOURCE,  /* sends what passes through */
+    SINK,    /* for whom it is */
+    FLOODER, /* asks too much */
+    NODES,
+    ACCOUNTS = 32,
+    BATCH = 16,
+    MESSAGE_BYTES = 500,
+    REQUESTS = 64,
+    FULL = 512, /* requests that are kept waiting */
+    FLOOD_BATCH = 8,
+};
+
+struct stage {
+    struct ring r;
+    struct rng rng;
+    handle from_source, from_flooder; /* their links to the node */
+    uint8_t transit[MESSAGE_BYTES];
+    uint8_t requests[REQUESTS][2048];
+    size_t request_len[REQUESTS];
+    uint32_t next_request;
+    double *waits; /* of records: all messages of one wait as long */
+    uint32_t wait_count;
+};
+
+/* A message for SINK by way of NODE, as a neighbor passes it on; nobody looks at its contents. */
+static void make_transit(struct stage *s)
+{
+    uint8_t list[64];
+    uint8_t via[32];
+    struct rl_params params = {
+        .overlay = overlay_hash_of(&s->r.nodes[NODE].turn, SLICE_LITERAL("ring.example")),
+        .node_id_length = 16};
+    struct wr d = wr_init(list, sizeof(list));
+    fwd_wr_node(&d, &params, &s->r.nodes[NODE].identity.ident.node_id);
+    fwd_wr_node(&d, &params, &s->r.nodes[SINK].identity.ident.node_id);
+    struct wr v = wr_init(via, sizeof(via));
+    fwd_wr_node(&v, &params, &s->r.nodes[FLOODER].identity.ident.node_id);
+    struct fwd h = {.overlay = params.overlay,
+                    .configuration_sequence = 1,
+                    .ttl = 50,
+                    .fragment = FWD_FRAGMENT_WHOLE,
+                    .transaction_id = 77,
+                    .destination_list = wr_slice(&d),
+                    .via_list = wr_slice(&v)};
+    memset(s->transit, 0xee, sizeof(s->transit));
+    struct wr w = wr_init(s->transit, sizeof(s->transit));
+    fwd_wr(&w, &h);
+    wr_u16(&w, CONTENT_FETCH_ANS);
+    ring_require(wr_ok(&w), "a message to be passed on");
+    fwd_put_length(s->transit, MESSAGE_BYTES);
+}
+
+static void make_requests(struct stage *s)
+{
+    uint32_t account = 0;
+    for (uint32_t i = 0; i < REQUESTS; i++) {
+        struct overlay_resource at;
+        uint32_t tries = 0;
+        do {
+            ring_require(tries++ < ACCOUNTS, "the node keeps a record");
+            account = (account + 1) % ACCOUNTS;
+            at = ring_resource(&s->r, account);
+        } while (!overlay_is_responsible(node_overlay(s->r.nodes[NODE].node), &at));
+        s->request_len[i] =
+            ring_make_fetch(&s->r, FLOODER, account, 1000 + i, s->requests[i], 2048);
+    }
+}
+
+static void open_stage(struct stage *s, enum crypto_algorithm algorithm, uint64_t seed)
+{
+    struct ring_settings rs = {.nodes = NODES,
+                               .account_algorithm = CRYPTO_ED25519,
+                               .accounts = ACCOUNTS,
+                               .values_verified = 4096};
+    for (uint32_t i = 0; i < NODES; i++) {
+        rs.algorithms[i] = algorithm;
+    }
+    memset(s, 0, sizeof(*s));
+    ring_open(&s->r, &rs);
+    ring_store_all(&s->r);
+    rng_init(&s->rng, seed);
+    const struct node_id *to = &s->r.nodes[NODE].identity.ident.node_id;
+    s->from_source = link_find(node_links(s->r.nodes[SOURCE].node), to);
+    s->from_flooder = link_find(node_links(s->r.nodes[FLOODER].node), to);
+    make_transit(s);
+    make_requests(s);
+}
+
+static void send_transit(struct stage *s)
+{
+    struct turn *t = ring_begin(&s->r, SOURCE);
+    for (uint32_t i = 0; i < BATCH; i++) {
+        ring_require(link_send(t, node_links(s->r.nodes[SOURCE].node), s->from_source,
+                               slice_of(s->transit, MESSAGE_BYTES), SLICE_EMPTY) == ERR_OK,
+                     "a message is not taken");
+    }
+    (void)ring_turn(&s->r, SOURCE);
+}
+
+static void send_requests(struct stage *s, uint32_t count)
+{
+    struct turn *t = ring_begin(&s->r, FLOODER);
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t k = s->next_request++ % REQUESTS;
+        ring_require(link_send(t, node_links(s->r.nodes[FLOODER].node), s->from_flooder,
+                               slice_of(s->requests[k], s->request_len[k]), SLICE_EMPTY) == ERR_OK,
+                     "a request is not taken");
+    }
+    (void)ring_turn(&s->r, FLOODER);
+}
+
+static uint32_t waiting(const struct stage *s)
+{
+    struct overlay_status status;
+    overlay_status(node_overlay(s->r.nodes[NODE].node), &status);
+    return status.verify_queue;
+}
+
+static void fill(struct stage *s)
+{
+    while (waiting(s) + REQUESTS <= FULL) {
+        send_requests(s, REQUESTS);
+        (void)ring_turn(&s->r, NODE);
+        (void)ring_turn(&s->r, FLOODER);
+    }
+}
+
+/* What the node has sent reaches the others, and their acknowledgements the node. */
+static void others(struct stage *s)
+{
+    for (uint32_t i = SOURCE; i < NODES; i++) {
+        if (ring_is_due(&s->r, i)) {
+            (void)ring_turn(&s->r, i);
+        }
+    }
+}
+
+/* CPU time of the node for one record, in us, when they follow each other. */
+static double cost_of_record(struct stage *s)
+{
+    enum { ROUNDS = 400 };
+    uint64_t ns = 0;
+    for (uint32_t i = 0; i < 2 * ROUNDS; i++) {
+        send_transit(s);
+        uint64_t one = ring_turn(&s->r, NODE);
+        ns += i >= ROUNDS ? one : 0;
+        others(s);
+        s->r.now_us += 50;
+    }
+    ring_settle(&s->r);
+    return (double)ns / 1000 / ROUNDS;
+}
+
+/* An exponentially distributed time: -ln(u), by halving and a series, without a library. */
+static double until_next(struct stage *s, double mean_us)
+{
+    double u = ((double)rng_below(&s->rng, 1u << 30) + 1) / (double)(1u << 30);
+    double minus_ln = 0;
+    for (; u < 0.5; u *= 2) {
+        minus_ln += 0.69314718055994531;
+    }
+    double power = 1;
+    for (int n = 1; n < 40; n++) {
+        power *= 1 - u;
+        minus_ln += power / n;
+    }
+    return minus_ln * mean_us;
+}
+
+/* `records` arrivals at a mean distance of `mean_us`. */
+static void run(struct stage *s, double mean_us, uint32_t records, bool is_full)
+{
+    double now = (double)s->r.now_us;
+    double next = now;
+    double arrived[1024];
+    uint32_t sent = 0;
+    s->wait_count = 0;
+    while (s->wait_count < records) {
+        uint32_t count = 0;
+        while (sent < records && next <= now && count < ARRAY_COUNT(arrived)) {
+            send_transit(s);
+            arrived[count++] = next;
+            next += until_next(s, mean_us);
+            sent++;
+        }
+        if (is_full && waiting(s) + FLOOD_BATCH <= FULL) {
+            send_requests(s, FLOOD_BATCH); /* as many as have been answered */
+        }
+        s->r.now_us = (uint64_t)now;
+        if (count == 0 && !ring_is_due(&s->r, NODE)) {
+            now = next > now ? next : now;
+            continue;
+        }
+        now += (double)ring_turn(&s->r, NODE) / 1000;
+        for (uint32_t i = 0; i < count; i++) {
+            s->waits[s->wait_count++] = now - arrived[i];
+        }
+        others(s);
+    }
+    s->r.now_us = (uint64_t)now + 1;
+}
+
+static int by_size(const void *a, const void *b)
+{
+    double x = *(const double *)a;
+    double y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double p99(struct stage *s)
+{
+    qsort(s->waits, s->wait_count, sizeof(s->waits[0]), by_size);
+    return s->waits[(size_t)s->wait_count * 99 / 100];
+}
+
+struct figures {
+    double record_us, calm_us, full_us, ratio; /* medians */
+    double answers;                            /* while it was full, for each record */
+};
+
+static void measure(enum crypto_algorithm algorithm, uint32_t records, struct figures *out)
+{
+    enum { REPEATS = 5 };
+    static struct stage s;
+    double calm[REPEATS], full[REPEATS], ratio[REPEATS], cost[REPEATS];
+    open_stage(&s, algorithm, 11);
+    s.waits = malloc(records * sizeof(s.waits[0]));
+    ring_require(s.waits != NULL, "memory");
+    uint64_t answers = ring_metric(&s.r, NODE, METRIC_answers_sent);
+    uint64_t passed = ring_metric(&s.r, NODE, METRIC_dht_forwarded);
+    for (uint32_t k = 0; k < REPEATS; k++) {
+        cost[k] = cost_of_record(&s);
+        run(&s, 2 * cost[k], records, false);
+        calm[k] = p99(&s);
+        fill(&s);
+        run(&s, 2 * cost[k], records, true);
+        full[k] = p99(&s);
+        ratio[k] = full[k] / calm[k];
+        ring_require(waiting(&s) >= FULL / 4, "the queue was not kept full");
+        ring_settle(&s.r);
+    }
+    passed = ring_metric(&s.r, NODE, METRIC_dht_forwarded) - passed;
+    ring_require(passed == (uint64_t)REPEATS * (800 + 2 * records) * BATCH,
+                 "not each message was passed on");
+    answers = ring_metric(&s.r, NODE, METRIC_answers_sent) - answers;
+    ring_require(answers > 0, "signatures have no turn at all");
+    qsort(cost, REPEATS, sizeof(cost[0]), by_size);
+    qsort(calm, REPEATS, sizeof(calm[0]), by_size);
+    qsort(full, REPEATS, sizeof(full[0]), by_size);
+    qsort(ratio, REPEATS, sizeof(ratio[0]), by_size);
+    *out = (struct figures){cost[REPEATS / 2], calm[REPEATS / 2], full[REPEATS / 2],
+                            ratio[REPEATS / 2], (double)answers / REPEATS / records};
+    free(s.waits);
+    ring_close(&s.r);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct {
+        enum crypto_algorithm algorithm;
+        const char *name;
+    } kinds[] = {
+        {CRYPTO_ED25519, "ed25519"}, {CRYPTO_ECDSA_SHA256, "p256"}, {CRYPTO_RSA_SHA256, "rsa2048"}};
+    bool is_json = false;
+    uint32_t records = 10000;
+    for (int i = 1; i < argc; i++) {
+        is_json = is_json || strcmp(argv[i], "--json") == 0;
+        records = strcmp(argv[i], "--quick") == 0 ? 2500 : records;
+    }
+    if (!is_json) {
+        printf("%-10s %10s %12s %12s  %s\n", "", "record us", "p99 calm us", "p99 full us",
+               "ratio  answers each record");
+    }
+    for (size_t i = 0; i < ARRAY_COUNT(kinds); i++) {
+        struct figures f;
+        measure(kinds[i].algorithm, records, &f);
+        if (is_json) {
+            printf("{\"work\": \"saturate/calm_%s\", \"ns_per_op\": %.0f}\n", kinds[i].name,
+                   1000 * f.calm_us);
+            printf("{\"work\": \"saturate/full_%s\", \"ns_per_op\": %.0f}\n", kinds[i].name,
+                   1000 * f.full_us);
+        } else {
+            printf("%-10s %10.1f %12.1f %12.1f  %.2f   %.3f\n", kinds[i].name, f.record_us,
+                   f.calm_us, f.full_us, f.ratio, f.answers);
+        }
+        (void)fflush(stdout);
+    }
+    return 0;
+}

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cmd/load_phone.h"
+#include "link/crypto_boring.h"
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum {
+    BATCH = 32,
+    SOCKET_BYTES = 4 * 1024 * 1024,
+    FIRST_NET = 1,    /* 127.1.0.1 is the first phone */
+    HOSTS_A_NET = 250 /* .1 to .250 */
+};
+
+static void take(struct load_phone *p, struct slice bytes)
+{
+    struct load_phones *all = p->all;
+    struct sip_msg_core core;
+    struct sip_fault fault;
+    sip_parser_init(&all->parser, false);
+    if (sip_parser_datagram(&all->parser, bytes) != SIP_PARSE_OK ||
+        all->parser.event != SIP_EVENT_MESSAGE ||
+        sip_msg_check(&all->parser.msg, &core, &fault) != ERR_OK) {
+        all->unreadable++;
+        return;
+    }
+    all->on_message(p, &all->parser.msg, &core);
+}
+
+static void on_ready(struct load_io *io)
+{
+    static uint8_t bytes[BATCH][LOAD_PHONE_BYTES_CAP];
+    struct iovec parts[BATCH];
+    struct mmsghdr heads[BATCH];
+    struct load_phone *p = CONTAINER_OF(io, struct load_phone, io);
+    for (size_t i = 0; i < BATCH; i++) {
+        parts[i] = (struct iovec){.iov_base = bytes[i], .iov_len = sizeof(bytes[i])};
+        heads[i] = (struct mmsghdr){.msg_hdr = {.msg_iov = &parts[i], .msg_iovlen = 1}};
+    }
+    int count = recvmmsg(io->fd, heads, BATCH, MSG_DONTWAIT, NULL);
+    /* An error is that of an earlier datagram (nobody listens): its time-out tells. */
+    for (int i = 0; i < count; i++) {
+        if ((heads[i].msg_hdr.msg_flags & MSG_TRUNC) != 0) {
+            p->all->truncated++;
+            continue;
+        }
+        take(p, slice_of(bytes[i], heads[i].msg_len));
+    }
+}
+
+static enum err open_one(struct load_phones *all, uint32_t index, char *why)
+{
+    const struct address *to = &all->target->sip;
+    struct load_phone *p = &all->phones[index];
+    struct sockaddr_in mine = {.sin_family = AF_INET};
+    struct sockaddr_in server = {.sin_family = AF_INET, .sin_port = htons(to->port)};
+    socklen_t len = sizeof(mine);
+    int bytes = SOCKET_BYTES;
+    char text[ADDRESS_TEXT_CAP];
+    uint8_t random[8];
+    memcpy(&server.sin_addr, to->ip, 4);
+    if (address_range_of(to) == ADDRESS_LOOPBACK) {
+        mine.sin_addr.s_addr = htonl(127u << 24 | FIRST_NET << 16 | index / HOSTS_A_NET << 8 |
+                                     (index % HOSTS_A_NET + 1));
+    }
+    p->all = all;
+    p->io.on_ready = on_ready;
+    p->io.fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (p->io.fd < 0 || bind(p->io.fd, (struct sockaddr *)&mine, sizeof(mine)) != 0 ||
+        connect(p->io.fd, (struct sockaddr *)&server, sizeof(server)) != 0 ||
+        getsockname(p->io.fd, (struct sockaddr *)&mine, &len) != 0 ||
+        load_watch(all->load, &p->io, false) != ERR_OK) {
+        return say_why(why, ERR_IO, "no socket for phone %u: %s: %s; give fewer --connections",
+                       index + 1, address_text(to, text), say_errno());
+    }
+    (void)setsockopt(p->io.fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
+    struct address local = {.family = 4, .port = ntohs(mine.sin_port)};
+    memcpy(local.ip, &mine.sin_addr, 4);
+    address_text(&local, p->local);
+    all->crypto->random(all->crypto, random, sizeof(random));
+    ids_hex(slice_of(random, sizeof(random)), p->token);
+    return ERR_OK;
+}
+
+enum err load_phone_open(struct load_phones *all, struct load *l, const struct load_target *target,
+                         uint32_t count, char *why)
+{
+    all->load = l;
+    all->target = target;
+    all->crypto = crypto_boring();
+    if (target->sip.family == 0) {
+        return say_why(why, ERR_CONFIG,
+                       "no SIP address: this kind needs it: give --demo FILE, or --sip HOST:PORT");
+    }
+    all->phones = calloc(count, sizeof(*all->phones));
+    if (all->phones == NULL) {
+        return say_why(why, ERR_NO_MEMORY, "no memory: %u phones: give fewer", count);
+    }
+    enum err e = ERR_OK;
+    while (e == ERR_OK && all->count < count) {
+        e = open_one(all, all->count, why);
+        all->count++;
+    }
+    return e;
+}
+
+void load_phone_close(struct load_phones *all)
+{
+    for (uint32_t i = 0; i < all->count; i++) {
+        if (all->phones[i].io.fd >= 0) {
+            close(all->phones[i].io.fd);
+        }
+    }
+    free(all->phones);
+    all->phones = NULL;
+    all->count = 0;
+}
+
+void load_phone_assign(struct load_phone *p, const struct load_target_account *account)
+{
+    p->account = account;
+    (void)snprintf(p->name, sizeof(p->name), "%.*s", (int)strcspn(account->user, "@"),
+                   account->user);
+}
+
+bool load_phone_send(struct load_phone *p, const void *bytes, size_t len)
+{
+    ssize_t sent = send(p->io.fd, bytes, len, MSG_NOSIGNAL);
+    if (sent < 0 && errno == ECONNREFUSED) { /* that was about an earlier one */
+        sent = send(p->io.fd, bytes, len, MSG_NOSIGNAL);
+    }
+    return sent >= 0;
+}

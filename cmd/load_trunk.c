@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cmd/load_trunk.h"
+#include "cmd/load_cpu.h"
+#include "link/tls_boring.h"
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum {
+    ACK_EVERY = 32, /* an ACK covers its own frame and the 31 before it (RFC 6940 6.6.2) */
+    RECORD_EXTRA = 1024,
+    QUEUE_BYTES = 2 * LOAD_TRUNK_QUEUE,
+    PLAIN_BYTES = 128 * 1024,
+    MESSAGE_MAX = PLAIN_BYTES - TLS_RECORD_BYTES - FRAME_DATA_HEADER,
+    SOCKET_BYTES = 1024 * 1024,
+    RECEIVES = 16,
+};
+
+static void go_down(struct load_trunk *k, const char *why)
+{
+    if (k->why == NULL) {
+        k->why = why;
+        k->is_up = false;
+        load_unwatch(k->load, &k->io);
+    }
+}
+
+/* ---- out ---- */
+
+static size_t queued(const struct load_trunk *k)
+{
+    return k->queue_len - k->queue_from;
+}
+
+/* Ciphertext into the queue, which has room for what one record makes. */
+static void pull(struct load_trunk *k)
+{
+    if (k->queue_from > 0 && k->queue_len > QUEUE_BYTES - TLS_RECORD_BYTES - RECORD_EXTRA) {
+        memmove(k->queue, k->queue + k->queue_from, queued(k));
+        k->queue_len = queued(k);
+        k->queue_from = 0;
+    }
+    k->queue_len +=
+        tls_boring_ops()->pull(k->tls, k->queue + k->queue_len, QUEUE_BYTES - k->queue_len);
+}
+
+static void seal(struct load_trunk *k)
+{
+    if (k->record_len == 0 || k->why != NULL) {
+        return;
+    }
+    if (tls_boring_ops()->write(k->tls, slice_of(k->record, k->record_len)) != ERR_OK) {
+        go_down(k, "TLS refused to write");
+    }
+    k->records_out++;
+    k->record_len = 0;
+    pull(k);
+}
+
+static void hand_over(struct load_trunk *k)
+{
+    while (k->why == NULL && queued(k) > 0) {
+        ssize_t sent = send(k->io.fd, k->queue + k->queue_from, queued(k), MSG_NOSIGNAL);
+        if (sent < 0 && errno == EAGAIN) {
+            break;
+        }
+        if (sent < 0 && errno != EINTR) {
+            go_down(k, "closed by the other side");
+            return;
+        }
+        k->queue_from += sent > 0 ? (size_t)sent : 0;
+    }
+    if (queued(k) == 0) {
+        k->queue_from = k->queue_len = 0;
+    }
+    bool is_writing = queued(k) > 0;
+    if (k->is_up && is_writing != k->is_writing) {
+        k->is_writing = is_writing;
+        if (load_watch(k->load, &k->io, is_writing) != ERR_OK) {
+            go_down(k, "cannot be waited for");
+        }
+    }
+}
+
+static uint8_t *claim(struct load_trunk *k, size_t len)
+{
+    if (k->why != NULL || queued(k) >= LOAD_TRUNK_QUEUE) {
+        return NULL;
+    }
+    if (k->record_len + len > TLS_RECORD_BYTES) {
+        seal(k);
+    }
+    uint8_t *at = k->record + k->record_len;
+    k->record_len += len;
+    return at;
+}
+
+HOT uint8_t *load_trunk_room(struct load_trunk *k, size_t len)
+{
+    CHECK(len <= LOAD_TRUNK_MESSAGE_CAP);
+    uint8_t *at = claim(k, FRAME_DATA_HEADER + len);
+    if (at == NULL) {
+        return NULL;
+    }
+    frame_put_data_header(at, k->sequence++, len);
+    k->frames_out++;
+    return at + FRAME_DATA_HEADER;
+}
+
+/* Without room the debt stays. */
+static void acknowledge(struct load_trunk *k)
+{
+    uint8_t *at = claim(k, FRAME_ACK_BYTES);
+    if (at != NULL) {
+        frame_put_ack(at, k->window.top, frame_window_received(&k->window, k->window.top));
+        k->owed = 0;
+    }
+}
+
+void load_trunk_flush(struct load_trunk *k)
+{
+    if (k->why != NULL) {
+        return;
+    }
+    if (k->owed > 0) {
+        acknowledge(k);
+    }
+    seal(k);
+    hand_over(k);
+}
+
+/* ---- in ---- */
+
+/* Takes the frames out of `plain`; what is cut stays. */
+static HOT void take_frames(struct load_trunk *k)
+{
+    struct frame frame;
+    size_t consumed = 0;
+    while (k->why == NULL) {
+        struct slice rest = slice_of(k->plain + k->plain_from, k->plain_len - k->plain_from);
+        enum err e = frame_scan(rest, MESSAGE_MAX, &frame, &consumed);
+        if (e == ERR_MORE) {
+            break;
+        }
+        if (e != ERR_OK) {
+            go_down(k, "not a frame");
+            return;
+        }
+        k->plain_from += consumed;
+        if (frame.type != FRAME_DATA) {
+            continue; /* an ACK: what is lost, the receiver says */
+        }
+        frame_window_note(&k->window, frame.sequence);
+        k->frames_in++;
+        if (++k->owed >= ACK_EVERY) {
+            acknowledge(k);
+        }
+        k->on_message(k, frame.message);
+    }
+    if (k->plain_from > 0) {
+        memmove(k->plain, k->plain + k->plain_from, k->plain_len - k->plain_from);
+        k->plain_len -= k->plain_from;
+        k->plain_from = 0;
+    }
+}
+
+static HOT void take_records(struct load_trunk *k)
+{
+    enum err e = ERR_OK;
+    while (k->why == NULL) {
+        size_t len = 0;
+        CHECK(k->plain_len + TLS_RECORD_BYTES <= PLAIN_BYTES);
+        e = tls_boring_ops()->read(k->tls, k->plain + k->plain_len, TLS_RECORD_BYTES, &len);
+        if (e != ERR_OK) {
+            break;
+        }
+        k->plain_len += len;
+        take_frames(k);
+    }
+    if (e != ERR_MORE && k->why == NULL) {
+        go_down(k, e == ERR_CLOSED ? "closed by the other side" : "TLS refused what came");
+    }
+}
+
+/* One receive; true: there may be more. */
+static bool receive(struct load_trunk *k)
+{
+    ssize_t len = recv(k->io.fd, k->receive, LOAD_TRUNK_RECEIVE, 0);
+    if (len < 0 && (errno == EAGAIN || errno == EINTR)) {
+        return false;
+    }
+    if (len <= 0) {
+        go_down(k, "closed by the other side");
+        return false;
+    }
+    k->bytes_in += (uint64_t)len;
+    if (tls_boring_ops()->feed(k->tls, slice_of(k->receive, (size_t)len)) != ERR_OK) {
+        go_down(k, "TLS refused what came");
+        return false;
+    }
+    take_records(k);
+    return k->why == NULL && len == LOAD_TRUNK_RECEIVE;
+}
+
+/* All that is there, within bounds: were a sink slower than its generator, the node would be blamed
+ * for what it could not get rid of. */
+static void on_ready(struct load_io *io)
+{
+    struct load_trunk *k = CONTAINER_OF(io, struct load_trunk, io);
+    if (k->is_writing) {
+        hand_over(k);
+    }
+    for (uint32_t i = 0; i < RECEIVES && k->why == NULL && receive(k); i++) {}
+}
+
+/* ---- the beginning ---- */
+
+static enum err dial(struct load_trunk *k, const struct address *to, char *why)
+{
+    char text[ADDRESS_TEXT_CAP];
+    struct sockaddr_in in4 = {.sin_family = AF_INET, .sin_port = htons(to->port)};
+    struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = htons(to->port)};
+    int one = 1;
+    int bytes = SOCKET_BYTES;
+    memcpy(&in4.sin_addr, to->ip, sizeof(in4.sin_addr));
+    memcpy(&in6.sin6_addr, to->ip, sizeof(in6.sin6_addr));
+    bool is_v4 = to->family == 4;
+    k->io.fd = socket(is_v4 ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (k->io.fd < 0) {
+        return say_why(why, ERR_IO, "no socket: %s: %s", address_text(to, text), say_errno());
+    }
+    (void)setsockopt(k->io.fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    (void)setsockopt(k->io.fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
+    (void)setsockopt(k->io.fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
+    int done = is_v4 ? connect(k->io.fd, (struct sockaddr *)&in4, sizeof(in4))
+                     : connect(k->io.fd, (struct sockaddr *)&in6, sizeof(in6));
+    if (done != 0 && errno != EINPROGRESS) {
+        return say_why(why, ERR_IO, "cannot connect: %s: %s; is the node running?",
+                       address_text(to, text), say_errno());
+    }
+    return ERR_OK;
+}
+
+/* Whom have we reached? (RFC 6940 6.5.1.13) */
+static enum err judge(struct load_trunk *k, const struct load_overlay *o, char *why)
+{
+    struct slice chain[TLS_CHAIN_CAP];
+    struct crypto_certificate who;
+    struct node_id id;
+    char text[IDS_NODE_TEXT_CAP];
+    const char *reason = "none was presented";
+    size_t count = tls_boring_ops()->peer_chain(k->tls, chain);
+    enum err e = count == 0 ? ERR_UNAUTHENTICATED
+                            : crypto_boring()->certificate(chain[0], chain + 1, count - 1,
+                                                           &o->trust, o->at_ms, &who, &reason);
+    if (e != ERR_OK) {
+        return say_why(why, e,
+                       "its certificate is refused: the node under load: %s; is --ca that "
+                       "of its overlay?",
+                       reason);
+    }
+    memcpy(id.bytes, who.node_ids[0], sizeof(id.bytes));
+    if (!ids_node_is_invalid(&o->target->node_id) && !ids_node_is_equal(&id, &o->target->node_id)) {
+        return say_why(why, ERR_FORBIDDEN,
+                       "another node answers there: %s: is the demo still "
+                       "running?",
+                       ids_node_text(&id, &o->params, text));
+    }
+    return ERR_OK;
+}
+
+/* Sends and receives until TLS is through. */
+static enum err shake_hands(struct load_trunk *k, uint64_t until_ns)
+{
+    const struct tls_ops *ops = tls_boring_ops();
+    enum err e = ops->handshake(k->tls);
+    for (;;) {
+        pull(k);
+        struct pollfd on = {.fd = k->io.fd, .events = queued(k) > 0 ? POLLIN | POLLOUT : POLLIN};
+        if ((e == ERR_OK && queued(k) == 0) || (e != ERR_OK && e != ERR_MORE)) {
+            return e;
+        }
+        if (load_cpu_now_ns() >= until_ns || *k->load->s->stop != 0) {
+            return ERR_TIMEOUT;
+        }
+        if (poll(&on, 1, 20) > 0 && (on.revents & POLLOUT) != 0) {
+            hand_over(k);
+        }
+        ssize_t len = recv(k->io.fd, k->receive, LOAD_TRUNK_RECEIVE, 0);
+        if (len == 0 || (len < 0 && errno != EAGAIN && errno != EINTR && errno != ENOTCONN)) {
+            return ERR_CLOSED;
+        }
+        if (len > 0) {
+            e = ops->feed(k->tls, slice_of(k->receive, (size_t)len));
+            e = e == ERR_OK ? ops->handshake(k->tls) : e;
+        }
+    }
+}
+
+static enum err make_buffers(struct load_trunk *k)
+{
+    k->record = malloc(TLS_RECORD_BYTES);
+    k->queue = malloc(QUEUE_BYTES);
+    k->plain = malloc(PLAIN_BYTES);
+    k->receive = malloc(LOAD_TRUNK_RECEIVE);
+    bool all = k->record != NULL && k->queue != NULL && k->plain != NULL && k->receive != NULL;
+    return all ? ERR_OK : ERR_NO_MEMORY;
+}
+
+enum err load_trunk_open(struct load_trunk *k, struct load *l, const struct load_overlay *overlay,
+                         const struct load_overlay_member *who, char *why)
+{
+    char text[ADDRESS_TEXT_CAP];
+    const struct address *to = &overlay->target->overlay;
+    k->load = l;
+    k->io = (struct load_io){.on_ready = on_ready, .fd = -1};
+    enum err e = make_buffers(k);
+    if (e != ERR_OK) {
+        return say_why(why, e, "no memory: a trunk: free some");
+    }
+    e = dial(k, to, why);
+    if (e != ERR_OK) {
+        return e;
+    }
+    k->tls = tls_boring_ops()->open(who->context, TLS_CLIENT);
+    e = k->tls == NULL ? ERR_NO_MEMORY
+                       : shake_hands(k, load_cpu_now_ns() + l->s->timeout_ms * 1000000);
+    if (e != ERR_OK) {
+        return say_why(why, e, "no TLS with the node under load: %s: %s", address_text(to, text),
+                       err_text(e));
+    }
+    e = judge(k, overlay, why);
+    if (e != ERR_OK) {
+        return e;
+    }
+    k->is_up = true;
+    if (load_watch(l, &k->io, false) != ERR_OK) {
+        return say_why(why, ERR_IO, "cannot wait for a socket: %s: %s", address_text(to, text),
+                       say_errno());
+    }
+    take_records(k); /* what came with the end of the handshake */
+    return ERR_OK;
+}
+
+void load_trunk_close(struct load_trunk *k)
+{
+    if (k->tls != NULL) {
+        if (k->is_up) {
+            load_trunk_flush(k);
+            tls_boring_ops()->shutdown(k->tls);
+            pull(k);
+            hand_over(k);
+        }
+        tls_boring_ops()->close(k->tls);
+        k->tls = NULL;
+    }
+    if (k->io.fd >= 0) {
+        close(k->io.fd);
+        k->io.fd = -1;
+    }
+    free(k->record);
+    free(k->queue);
+    free(k->plain);
+    free(k->receive);
+    k->record = k->queue = k->plain = k->receive = NULL;
+}

@@ -1,0 +1,229 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""`chordial load` against real nodes: every kind, sums that agree, dead and frozen servers."""
+import json
+import signal
+import subprocess
+import time
+
+from live import CHORDIAL, Demo, check, run
+
+KEYS = {'kind', 'target', 'source', 'arrivals', 'connections', 'elapsed_s', 'offered_per_s',
+        'done_per_s', 'due', 'unsent', 'begun', 'done', 'failed', 'outstanding', 'errors',
+        'latency_us', 'server_cpu_ns_per_op', 'server_cpu_share', 'generator_cpu_share',
+        'generator_limited', 'generator_limited_why', 'behind_us', 'interrupted'}
+LATENCIES = ['p50', 'p90', 'p99', 'p999', 'max']
+RATES = {'forward': 2000, 'fetch': 100, 'store': 50, 'register': 50, 'options': 500, 'invite': 50}
+
+
+def command(demo, *words):
+    """A demo's line comes on stdin."""
+    return [CHORDIAL, 'load', '--demo', '-', *map(str, words)]
+
+
+def start(demo, *words):
+    process = subprocess.Popen(command(demo, *words), stdin=subprocess.PIPE,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process.stdin.write(json.dumps(demo.info))
+    process.stdin.close()
+    process.stdin = None
+    return process
+
+
+def finish(process, seconds=30, status=0):
+    try:
+        out, errors = process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
+        check(False, f'load did not end within {seconds} s')
+    check(process.returncode == status, f'exit {process.returncode}: {errors}{out}')
+    return json.loads(out) if out.startswith('{') else out + errors
+
+
+def load(demo, kind, *words, **options):
+    result = finish(start(demo, '--kind', kind, '--json', *words), **options)
+    check_sums(result)
+    return result
+
+
+def check_tally(tally):
+    check(tally['begun'] == tally['done'] + tally['failed'] + tally['outstanding'], f'{tally}')
+    check(sum(tally['errors'].values()) == tally['failed'], f'errors: {tally}')
+    if tally['done'] > 0:
+        values = [tally['latency_us'][name] for name in LATENCIES]
+        check(values == sorted(values) and values[0] > 0, f'latencies: {values}')
+
+
+def check_sums(result):
+    missing = (KEYS | ({'kinds'} if result['kind'] == 'mixed' else set())) ^ set(result)
+    check(not missing, f'keys: {missing}')
+    check_tally(result)
+    check(result['due'] == result['begun'] + result['unsent'], f'{result}')
+    check(result['generator_limited'] == bool(result['generator_limited_why']), f'{result}')
+
+
+def test_each_kind():
+    with Demo(peers=2) as demo:
+        for kind, rate in RATES.items():
+            result = load(demo, kind, '--rate', rate, '--seconds', 1, '--connections', 2)
+            check(result['done'] >= 0.8 * result['begun'] > 0, f'{kind}: {result}')
+            check(result['outstanding'] == 0, f'{kind}: {result}')
+            check(0.5 * rate < result['offered_per_s'] < 1.5 * rate, f'{kind}: {result}')
+            check(result['server_cpu_ns_per_op'] > 1000, f'{kind}: {result}')
+            print(f'  {kind}: {result["done"]} done, p50 {result["latency_us"]["p50"]:.0f} us, '
+                  f'errors {result["errors"]}')
+
+
+def test_the_node_agrees():
+    """What was counted here, the node has counted too."""
+    with Demo(peers=1) as demo:
+        before = demo.metrics(0)
+        forward = load(demo, 'forward', '--rate', 5000, '--seconds', 1)
+        invite = load(demo, 'invite', '--rate', 20, '--seconds', 1, '--connections', 3)
+        after = demo.metrics(0)
+        moved = metric(after, 'dht_forwarded') - metric(before, 'dht_forwarded')
+        check(forward['done'] <= moved, f'{forward} but the node forwarded {moved}')
+        check(moved <= forward['begun'] + 50, f'{forward} but the node forwarded {moved}')
+        check(invite['done'] > 0 and invite['failed'] == 0, f'{invite}')
+        left = sum(len(demo.ctl(0, 'bindings')['bindings']) for _ in range(1))
+        check(left == 0, f'{left} phones are still registered')
+
+
+def metric(answer, name):
+    """Wherever the answer has it; summed over shards."""
+    if isinstance(answer, dict):
+        if isinstance(answer.get(name), int):
+            return answer[name]
+        return sum(metric(part, name) for part in answer.values())
+    if isinstance(answer, list):
+        return sum(metric(part, name) for part in answer)
+    return 0
+
+
+def test_mixed_and_max():
+    with Demo(peers=1) as demo:
+        mixed = load(demo, 'mixed', '--rate', 200, '--seconds', 2, '--connections', 4)
+        check(set(mixed['kinds']) == {'fetch', 'store', 'register', 'options', 'invite'},
+              f'{mixed}')
+        for name, tally in mixed['kinds'].items():
+            check_tally(tally)
+            check(tally['done'] > 0, f'{name}: {tally}')
+        for key in 'begun', 'done', 'failed':
+            check(sum(t[key] for t in mixed['kinds'].values()) == mixed[key], f'{key}: {mixed}')
+        for kind in 'forward', 'options':
+            closed = load(demo, kind, '--rate', 'max', '--seconds', 1, '--connections', 2)
+            check(closed['arrivals'] == 'closed' and closed['unsent'] == 0, f'{closed}')
+            check(closed['done_per_s'] > 500, f'{closed}')
+
+
+def test_a_frozen_server_shows():
+    """Operations go on being due while it sleeps, and are charged for it."""
+    with Demo(peers=1) as demo:
+        process = start(demo, '--kind', 'options', '--rate', 100, '--seconds', 3, '--json',
+                        '--timeout-ms', 5000)
+        time.sleep(1)
+        demo.kill(0, signal.SIGSTOP)
+        time.sleep(1)
+        demo.kill(0, signal.SIGCONT)
+        result = finish(process)
+        check_sums(result)
+        latency = result['latency_us']
+        check(latency['max'] > 900e3, f'{latency}')
+        check(latency['p99'] > 800e3 and latency['p90'] > 300e3, f'{latency}')
+        check(latency['p50'] < 200e3, f'{latency}')
+        check(result['begun'] > 250, f'{result}')
+
+
+def test_a_dead_server_counts():
+    for kind in 'options', 'forward', 'fetch':
+        with Demo(peers=1) as demo:
+            process = start(demo, '--kind', kind, '--rate', 200, '--seconds', 3, '--json',
+                            '--timeout-ms', 500)
+            time.sleep(1.5)
+            demo.kill(0)
+            began = time.monotonic()
+            result = finish(process, seconds=10)
+            check_sums(result)
+            check(time.monotonic() - began < 5, 'it waits for the dead')
+            check(result['done'] > 0, f'{kind}: {result}')
+            check(result['failed'] > 100 and result['unsent'] == 0, f'{kind}: {result}')
+            print(f'  {kind}: {result["done"]} done, unsent {result["unsent"]}, '
+                  f'errors {result["errors"]}')
+
+
+def test_interrupted():
+    with Demo(peers=1) as demo:
+        process = start(demo, '--kind', 'options', '--rate', 200, '--seconds', 60, '--json')
+        time.sleep(1.5)
+        process.send_signal(signal.SIGINT)
+        result = finish(process, seconds=5)
+        check_sums(result)
+        check(result['interrupted'] and result['done'] > 50, f'{result}')
+
+
+def test_says_when_it_is_the_limit():
+    with Demo(peers=1) as demo:
+        result = load(demo, 'options', '--rate', 5000000, '--seconds', 1, '--timeout-ms', 300,
+                      '--outstanding', 1000)
+        check(result['generator_limited'], f'{result}')
+        check(result['unsent'] > 0, f'{result}')
+        table = finish(start(demo, '--kind', 'options', '--rate', 5000000, '--seconds', 1,
+                             '--timeout-ms', 300, '--outstanding', 1000))
+        check('IT WAS THE BOTTLENECK' in table, table)
+
+
+def test_without_a_demo():
+    with Demo(peers=1) as demo:
+        words = ['--sip', demo.peers[0]['sip'], '--rate', '50', '--seconds', '1', '--json']
+        for account in demo.accounts[:2]:
+            words += ['--account', f'{account["user"]}:{account["password"]}']
+        done = subprocess.run([CHORDIAL, 'load', '--kind', 'mixed', *words], capture_output=True,
+                              text=True, timeout=20)
+        check(done.returncode == 0, done.stderr)
+        result = json.loads(done.stdout)
+        check(set(result['kinds']) == {'register', 'options', 'invite'}, done.stdout)
+        check(result['server_cpu_ns_per_op'] is None, done.stdout)
+        words = ['--overlay', demo.peers[0]['nodes'][0]['overlay'], '--ca', demo.info['ca'],
+                 '--server-pid', str(demo.peers[0]['pid']), '--rate', '50', '--seconds', '1']
+        done = subprocess.run([CHORDIAL, 'load', '--kind', 'fetch', '--json', '--key', 'p256',
+                               *words], capture_output=True, text=True, timeout=20)
+        check(done.returncode == 0, done.stderr)
+        result = json.loads(done.stdout)
+        check(result['done'] > 0 and result['server_cpu_ns_per_op'] > 0, done.stdout)
+
+
+def test_refuses():
+    cases = {
+        ('--kind', 'options'): 'chordial demo --hold --json',
+        ('--rate', '5'): 'no kind',
+        ('--kind', 'opton', '--sip', '127.0.0.1'): 'did you mean options',
+        ('--kind', 'options', '--rate', 'fast'): '--rate fast',
+        ('--kind', 'options', '--rate', '0'): '--rate 0',
+        ('--kind', 'options', '--seconds', '0'): '--seconds 0',
+        ('--kind', 'options', '--connections', '100000'): '--connections 100000',
+        ('--kind', 'options', '--arrivals', 'x'): 'poisson or constant',
+        ('--kind', 'options', '--sip', '192.0.2.1:5060'): '--i-own-the-target',
+        ('--kind', 'forward', '--sip', '127.0.0.1:5060'): 'no overlay',
+        ('--kind', 'register', '--sip', '127.0.0.1:5060'): 'too few accounts',
+        ('--kind', 'fetch', '--overlay', '127.0.0.1:1', '--ca', '/nowhere'): '/nowhere',
+        ('--kind', 'options', '--key', 'dsa'): 'ed25519, p256 or rsa2048',
+    }
+    for words, text in cases.items():
+        done = subprocess.run([CHORDIAL, 'load', *words], capture_output=True, text=True,
+                              timeout=10)
+        check(done.returncode in (1, 2) and not done.stdout, f'{words}: {done}')
+        check(done.stderr.startswith('chordial load: ') and text in done.stderr,
+              f'{words}: {done.stderr}')
+    nobody = subprocess.run([CHORDIAL, 'load', '--kind', 'options', '--sip', '127.0.0.1:9',
+                             '--rate', '50', '--seconds', '1', '--timeout-ms', '200', '--json'],
+                            capture_output=True, text=True, timeout=10)
+    check(nobody.returncode == 1, f'{nobody}')
+    check(json.loads(nobody.stdout)['done'] == 0, f'{nobody}')
+    check_sums(json.loads(nobody.stdout))
+
+
+if __name__ == '__main__':
+    run([test_refuses, test_each_kind, test_the_node_agrees, test_mixed_and_max,
+         test_a_frozen_server_shows, test_a_dead_server_counts, test_interrupted,
+         test_says_when_it_is_the_limit, test_without_a_demo])
