@@ -27,6 +27,7 @@ MODULES = {
         rng
         spsc
         table
+        tags
         trace
         wheel
     '''),
@@ -110,6 +111,7 @@ MODULES = {
         route
         sign
         store
+        store_ahead
         store_client
         store_fetch
         store_put
@@ -258,6 +260,7 @@ UNIT_TESTS = {
         test_msgbuf
         test_pool
         test_table
+        test_tags
         test_wheel
     '''),
     'tests/unit/core/os': names('''
@@ -453,6 +456,7 @@ BENCHMARKS = names('''
     bench_core
     bench_frame
     bench_fwd
+    bench_lookup
     bench_memcpy
     bench_route
     bench_sample
@@ -460,6 +464,8 @@ BENCHMARKS = names('''
     bench_sip
     bench_sr
     bench_stored
+    lookup_records
+    lookup_world
 ''')
 
 # Benchmarks with a main of their own, from these files of bench/: build/release/bench/NAME.  Each
@@ -486,6 +492,18 @@ BENCH_PROGRAMS = {
         floor_udp
         floor_udp_mmsg
         floor_udp_uring
+    '''),
+    'lookup': names('''
+        lookup
+        lookup_floor
+        lookup_records
+        lookup_tcp
+        lookup_world
+    '''),
+    'register': names('''
+        lookup_records
+        lookup_world
+        register
     '''),
     'rival_sip': names('''
         floor_run

@@ -16,21 +16,13 @@
 
 enum { LIST_CAP = 64, CHECK_CYCLES = 3 };
 
-void bench_require(bool is_right, const char *what)
-{
-    if (!is_right) {
-        (void)fprintf(stderr, "benchmarks: wrong before measuring: %s\n", what);
-        exit(1);
-    }
-}
-
 const struct bench *bench_list(void)
 {
     static struct bench all[LIST_CAP];
     static const struct bench *const lists[] = {
         bench_memcpy_list,   bench_fwd_list,     bench_frame_list, bench_stored_list,
         bench_secblock_list, bench_content_list, bench_sr_list,    bench_core_list,
-        bench_route_list,    bench_sip_list,
+        bench_route_list,    bench_sip_list,     bench_lookup_list,
     };
     size_t count = 0;
     for (size_t i = 0; i < ARRAY_COUNT(lists); i++) {

@@ -15,6 +15,9 @@
 #pragma once
 #include "core/base.h"
 
+#include <stdio.h>
+#include <stdlib.h>
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -50,7 +53,13 @@ bool bench_is_right(const struct bench *b, const void *state,
 int bench_main(int argc, char **argv);
 
 /* Ends the program when a result is wrong that is checked before measuring. */
-void bench_require(bool is_right, const char *what);
+static inline void bench_require(bool is_right, const char *what)
+{
+    if (!is_right) {
+        (void)fprintf(stderr, "benchmarks: wrong before measuring: %s\n", what);
+        exit(1);
+    }
+}
 
 /* Makes the compiler believe that all bytes of `*p` are read here: what a work has decoded or
  * written must stand in memory, whether or not the sum looks at it. */
@@ -67,6 +76,7 @@ extern const struct bench bench_content_list[];
 extern const struct bench bench_core_list[];
 extern const struct bench bench_frame_list[];
 extern const struct bench bench_fwd_list[];
+extern const struct bench bench_lookup_list[];
 extern const struct bench bench_memcpy_list[];
 extern const struct bench bench_route_list[];
 extern const struct bench bench_secblock_list[];

@@ -358,12 +358,31 @@ void fwd_wr_option(struct wr *w, uint8_t type, uint8_t flags, struct slice value
     wr_opaque16(w, value);
 }
 
+/* Usually all entries are nodes, and those have one length. */
+static bool reverse_nodes(uint8_t *out, struct slice list)
+{
+    enum { ENTRY = 2 + IDS_NODE_MIN };
+    if (list.len % ENTRY != 0) {
+        return false;
+    }
+    for (size_t at = 0; at < list.len; at += ENTRY) {
+        if (list.data[at] != FWD_DESTINATION_NODE || list.data[at + 1] != IDS_NODE_MIN) {
+            return false;
+        }
+        memcpy(out + list.len - at - ENTRY, list.data + at, ENTRY);
+    }
+    return true;
+}
+
 void fwd_wr_reversed(struct wr *w, const struct rl_params *p, struct slice list)
 {
     uint8_t *out = wr_claim(w, list.len);
     struct rd r = rd_init(list);
     struct fwd_destination d;
     size_t left = list.len;
+    if (out != NULL && p->node_id_length == IDS_NODE_MIN && reverse_nodes(out, list)) {
+        return;
+    }
     while (out != NULL && fwd_next(&r, p, &d)) {
         left -= d.wire.len;
         memcpy(out + left, d.wire.data, d.wire.len);
@@ -390,24 +409,27 @@ void fwd_wr_response_options(struct wr *w, struct slice options)
 void fwd_wr(struct wr *w, const struct fwd *h)
 {
     size_t longest = max_size(h->via_list.len, max_size(h->destination_list.len, h->options.len));
-    if (longest > UINT16_MAX) {
+    size_t lists = h->via_list.len + h->destination_list.len + h->options.len;
+    uint8_t *p = longest > UINT16_MAX ? NULL : wr_claim(w, FWD_FIXED_BYTES + lists);
+    if (p == NULL) {
         wr_fail(w);
+        return;
     }
-    wr_u32(w, FWD_TOKEN);
-    wr_u32(w, h->overlay);
-    wr_u16(w, h->configuration_sequence);
-    wr_u8(w, FWD_VERSION);
-    wr_u8(w, h->ttl);
-    wr_u32(w, h->fragment | FWD_FRAGMENT_ALWAYS);
-    wr_u32(w, h->length);
-    wr_u64(w, h->transaction_id);
-    wr_u32(w, h->max_response_length);
-    wr_u16(w, (uint16_t)h->via_list.len);
-    wr_u16(w, (uint16_t)h->destination_list.len);
-    wr_u16(w, (uint16_t)h->options.len);
-    wr_bytes(w, h->via_list);
-    wr_bytes(w, h->destination_list);
-    wr_bytes(w, h->options);
+    p = wr_at32(p, FWD_TOKEN);
+    p = wr_at32(p, h->overlay);
+    p = wr_at16(p, h->configuration_sequence);
+    *p++ = FWD_VERSION;
+    *p++ = h->ttl;
+    p = wr_at32(p, h->fragment | FWD_FRAGMENT_ALWAYS);
+    p = wr_at32(p, h->length);
+    p = wr_at64(p, h->transaction_id);
+    p = wr_at32(p, h->max_response_length);
+    p = wr_at16(p, (uint16_t)h->via_list.len);
+    p = wr_at16(p, (uint16_t)h->destination_list.len);
+    p = wr_at16(p, (uint16_t)h->options.len);
+    p = wr_at_bytes(p, h->via_list);
+    p = wr_at_bytes(p, h->destination_list);
+    (void)wr_at_bytes(p, h->options);
 }
 
 void fwd_put_length(uint8_t *message, uint32_t length)

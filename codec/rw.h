@@ -287,6 +287,36 @@ static inline uint8_t *wr_claim(struct wr *w, size_t len)
     return claimed;
 }
 
+/* A number in big-endian order to `p`, which the caller has claimed; gives what is behind it. */
+static inline uint8_t *wr_at16(uint8_t *p, uint16_t v)
+{
+    v = __builtin_bswap16(v);
+    memcpy(p, &v, sizeof(v));
+    return p + sizeof(v);
+}
+
+static inline uint8_t *wr_at32(uint8_t *p, uint32_t v)
+{
+    v = __builtin_bswap32(v);
+    memcpy(p, &v, sizeof(v));
+    return p + sizeof(v);
+}
+
+static inline uint8_t *wr_at64(uint8_t *p, uint64_t v)
+{
+    v = __builtin_bswap64(v);
+    memcpy(p, &v, sizeof(v));
+    return p + sizeof(v);
+}
+
+static inline uint8_t *wr_at_bytes(uint8_t *p, struct slice bytes)
+{
+    if (bytes.len > 0) {
+        memcpy(p, bytes.data, bytes.len);
+    }
+    return p + bytes.len;
+}
+
 static inline void wr_u8(struct wr *w, uint8_t v)
 {
     uint8_t *p = wr_claim(w, 1);
@@ -400,6 +430,10 @@ static inline void wr_end(struct wr *w, unsigned width, size_t mark)
     uint64_t len = wr_len(w) - mark - width;
     if (len >> (8 * width) != 0) {
         wr_fail(w);
+        return;
+    }
+    if (width == 4) { /* known where this is compiled into its caller */
+        (void)wr_at32(w->start + mark, (uint32_t)len);
         return;
     }
     for (unsigned i = 0; i < width; i++) {

@@ -63,31 +63,77 @@ enum err secblock_decode(struct slice in, struct secblock *out)
     return rd_finish(&r);
 }
 
+enum { SHA256_BYTES = 32 };
+
+/* These claim their bytes at once: each message and each value that we sign has them. */
+
+static inline bool is_hash(const struct secblock_identity *in)
+{
+    return in->type == SECBLOCK_IDENTITY_CERT_HASH ||
+           in->type == SECBLOCK_IDENTITY_CERT_HASH_NODE_ID;
+}
+
+static inline size_t identity_bytes(const struct secblock_identity *in)
+{
+    return 3 + (is_hash(in) ? 2u : 0u) + in->hash.len;
+}
+
+static inline bool is_identity_too_long(const struct secblock_identity *in)
+{
+    return in->hash.len > (is_hash(in) ? (size_t)UINT8_MAX : (size_t)UINT16_MAX);
+}
+
+static inline __attribute__((always_inline)) uint8_t *
+put_identity(uint8_t *p, const struct secblock_identity *in)
+{
+    *p++ = in->type;
+    p = wr_at16(p, (uint16_t)(identity_bytes(in) - 3));
+    if (is_hash(in)) {
+        *p++ = in->hash_algorithm;
+        *p++ = (uint8_t)in->hash.len;
+    }
+    if (LIKELY(in->hash.len == SHA256_BYTES)) { /* a constant is copied without a call */
+        memcpy(p, in->hash.data, SHA256_BYTES);
+        return p + SHA256_BYTES;
+    }
+    return wr_at_bytes(p, in->hash);
+}
+
 void secblock_wr_identity(struct wr *w, const struct secblock_identity *in)
 {
-    wr_u8(w, in->type);
-    size_t mark = wr_begin(w, 2);
-    if (in->type == SECBLOCK_IDENTITY_CERT_HASH ||
-        in->type == SECBLOCK_IDENTITY_CERT_HASH_NODE_ID) {
-        wr_u8(w, in->hash_algorithm);
-        wr_opaque8(w, in->hash);
-    } else {
-        wr_bytes(w, in->hash);
+    uint8_t *p = is_identity_too_long(in) ? NULL : wr_claim(w, identity_bytes(in));
+    if (p == NULL) {
+        wr_fail(w);
+        return;
     }
-    wr_end(w, 2, mark);
+    (void)put_identity(p, in);
 }
 
 void secblock_wr_signature(struct wr *w, const struct secblock_signature *in)
 {
-    wr_u16(w, in->algorithm);
-    secblock_wr_identity(w, &in->identity);
-    wr_opaque16(w, in->value);
+    bool is_too_long = is_identity_too_long(&in->identity) || in->value.len > UINT16_MAX;
+    size_t bytes = 4 + identity_bytes(&in->identity) + in->value.len;
+    uint8_t *p = is_too_long ? NULL : wr_claim(w, bytes);
+    if (p == NULL) {
+        wr_fail(w);
+        return;
+    }
+    p = wr_at16(p, in->algorithm);
+    p = put_identity(p, &in->identity);
+    p = wr_at16(p, (uint16_t)in->value.len);
+    (void)wr_at_bytes(p, in->value);
 }
 
 void secblock_wr_certificate(struct wr *w, uint8_t type, struct slice der)
 {
-    wr_u8(w, type);
-    wr_opaque16(w, der);
+    uint8_t *p = der.len > UINT16_MAX ? NULL : wr_claim(w, 3 + der.len);
+    if (p == NULL) {
+        wr_fail(w);
+        return;
+    }
+    *p++ = type;
+    p = wr_at16(p, (uint16_t)der.len);
+    (void)wr_at_bytes(p, der);
 }
 
 void secblock_wr(struct wr *w, struct slice certificates, const struct secblock_signature *in)
@@ -110,10 +156,16 @@ void secblock_wr_x509(struct wr *w, const struct slice *der, size_t count,
 void secblock_wr_message_input(struct wr *w, uint32_t overlay, uint64_t transaction_id,
                                struct slice contents, const struct secblock_identity *signer)
 {
-    wr_u32(w, overlay);
-    wr_u64(w, transaction_id);
-    wr_bytes(w, contents);
-    secblock_wr_identity(w, signer);
+    size_t bytes = 12 + contents.len + identity_bytes(signer);
+    uint8_t *p = is_identity_too_long(signer) ? NULL : wr_claim(w, bytes);
+    if (p == NULL) {
+        wr_fail(w);
+        return;
+    }
+    p = wr_at32(p, overlay);
+    p = wr_at64(p, transaction_id);
+    p = wr_at_bytes(p, contents);
+    (void)put_identity(p, signer);
 }
 
 void secblock_wr_identity_input(struct wr *w, const struct rl_params *p,

@@ -105,10 +105,17 @@ void stored_wr(struct wr *w, const struct stored_data *in)
 
 void stored_wr_copy(struct wr *w, const struct stored_data *in, uint32_t lifetime_s)
 {
-    CHECK(in->wire.len >= OFFSET_LIFETIME + 4);
-    wr_bytes(w, slice_sub(in->wire, 0, OFFSET_LIFETIME));
-    wr_u32(w, lifetime_s);
-    wr_bytes(w, slice_from(in->wire, OFFSET_LIFETIME + 4));
+    stored_wr_aged(w, in->wire, lifetime_s);
+}
+
+void stored_wr_aged(struct wr *w, struct slice wire, uint32_t lifetime_s)
+{
+    CHECK(wire.len >= OFFSET_LIFETIME + 4);
+    uint8_t *p = wr_claim(w, wire.len);
+    if (p != NULL) {
+        memcpy(p, wire.data, wire.len);
+        (void)wr_at32(p + OFFSET_LIFETIME, lifetime_s);
+    }
 }
 
 void stored_wr_synthetic(struct wr *w, enum stored_model model, uint32_t index, struct slice key)
@@ -158,9 +165,12 @@ bool stored_block_next(struct rd *blocks, struct stored_block *out)
 
 size_t stored_block_begin(struct wr *w, uint32_t kind, uint64_t generation)
 {
-    wr_u32(w, kind);
-    wr_u64(w, generation);
-    return wr_begin(w, 4);
+    uint8_t *p = wr_claim(w, 16); /* the last four are the length, put in by wr_end */
+    if (p != NULL) {
+        p = wr_at32(p, kind);
+        (void)wr_at64(p, generation);
+    }
+    return wr_len(w) - 4;
 }
 
 void stored_block_end(struct wr *w, size_t mark)

@@ -47,6 +47,8 @@ void stored_wr_value(struct wr *w, const struct stored_value *in);
 void stored_wr(struct wr *w, const struct stored_data *in);
 /* The received bytes once more, with another lifetime: it is not signed (ST-14). */
 void stored_wr_copy(struct wr *w, const struct stored_data *in, uint32_t lifetime_s);
+/* The same for one that was not decoded again: `wire` is a StoredData. */
+void stored_wr_aged(struct wr *w, struct slice wire, uint32_t lifetime_s);
 
 /* "Nothing here": unsigned, exists false, all zero (7.4.2.2). */
 void stored_wr_synthetic(struct wr *w, enum stored_model model, uint32_t index, struct slice key);

@@ -3,7 +3,7 @@
 #include "core/pool.h"
 #include <string.h>
 
-enum { ALIGNMENT = 16, POISON = 0xdb };
+enum { ALIGNMENT = 16, LINE = 64, POISON = 0xdb };
 
 void pool_init(struct pool *p, struct arena *arena, const char *name, uint8_t kind, uint32_t cap,
                size_t object_size)
@@ -16,7 +16,8 @@ void pool_init(struct pool *p, struct arena *arena, const char *name, uint8_t ki
                        .fail_after = UINT32_MAX,
                        .kind = kind,
                        .name = name};
-    p->objects = arena_take(arena, cap, stride, ALIGNMENT);
+    /* Objects of whole cache lines begin with one. */
+    p->objects = arena_take(arena, cap, stride, stride % LINE == 0 ? LINE : ALIGNMENT);
     p->generations = ARENA_ARRAY(arena, uint32_t, cap);
     p->next_free = ARENA_ARRAY(arena, uint32_t, cap);
 }
@@ -77,6 +78,13 @@ void pool_release(struct pool *p, void *object)
     p->next_free[index] = p->first_free;
     p->first_free = index + 1;
     p->in_use--;
+}
+
+uint32_t pool_index(const struct pool *p, const void *object)
+{
+    uint32_t index = index_of(p, object);
+    CHECK(is_in_use(p, index));
+    return index;
 }
 
 handle pool_handle(const struct pool *p, const void *object)

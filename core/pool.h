@@ -30,6 +30,13 @@ void pool_release(struct pool *p, void *object);
 handle pool_handle(const struct pool *p, const void *object);
 /* The object, or NULL when the handle is 0, of another kind, or over. */
 void *pool_get(const struct pool *p, handle h);
+/* For who keeps indices of objects in use instead of handles: nothing notices a reuse. */
+static inline void *pool_at(const struct pool *p, uint32_t index)
+{
+    DCHECK(index < p->cap && (p->generations[index] & 1) != 0);
+    return p->objects + (size_t)index * p->object_size;
+}
+uint32_t pool_index(const struct pool *p, const void *object);
 /* Walks the objects in use: start with *index = 0; NULL at the end. Releasing the object just
  * returned is allowed. */
 void *pool_next(const struct pool *p, uint32_t *index);

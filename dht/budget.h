@@ -18,5 +18,7 @@ static inline size_t budget_table(size_t cap, size_t key_bytes)
 
 static inline size_t budget_pool(size_t cap, size_t object_size)
 {
-    return cap * (object_size + 16 + 2 * sizeof(uint32_t)) + BUDGET_SLACK;
+    enum { ALIGNMENT = 16 }; /* as in core/pool.c */
+    size_t stride = (object_size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    return cap * (stride + 2 * sizeof(uint32_t)) + BUDGET_SLACK;
 }

@@ -241,8 +241,30 @@ static void push(struct turn *t, struct inbox *in, const struct inbox_item *item
     enter(in, item, false);
 }
 
+static struct slice moved(struct slice s, const uint8_t *from, const uint8_t *to)
+{
+    return s.len == 0 ? SLICE_EMPTY : slice_of(to + (s.data - from), s.len);
+}
+
+/* The same header with slices into the copy. */
+static void keep_header(struct msgbuf *buf, struct slice message, const struct fwd *h,
+                        const struct route_decision *d)
+{
+    struct inbox_kept *kept = (struct inbox_kept *)(void *)buf->storage;
+    const uint8_t *to = msgbuf_data(buf);
+    kept->h = *h;
+    kept->h.via_list = moved(h->via_list, message.data, to);
+    kept->h.destination_list = moved(h->destination_list, message.data, to);
+    kept->h.options = moved(h->options, message.data, to);
+    kept->h.payload = moved(h->payload, message.data, to);
+    kept->h.first = (struct fwd_destination){0};
+    kept->resource = d->resource;
+    kept->to = d->to;
+    kept->to_resource = d->to_resource;
+}
+
 void inbox_push(struct turn *t, struct inbox *in, struct slice message, const struct fwd *h,
-                handle link, const struct node_id *previous_hop)
+                const struct route_decision *d, handle link, const struct node_id *previous_hop)
 {
     bool before = upkeep_begin(t->buffers, inbox_code(h));
     struct msgbuf *buf = msgbuf_acquire(t->buffers, message.len);
@@ -255,7 +277,8 @@ void inbox_push(struct turn *t, struct inbox *in, struct slice message, const st
         return;
     }
     enum err e = msgbuf_append(buf, message);
-    CHECK(e == ERR_OK);
+    CHECK(e == ERR_OK && buf->start >= sizeof(struct inbox_kept));
+    keep_header(buf, message, h, d);
     uint16_t code = inbox_code(h);
     struct inbox_item item = {.buf = buf,
                               .link = link,

@@ -17,6 +17,7 @@
 #pragma once
 #include "codec/fwd.h"
 #include "core/turn.h"
+#include "dht/route.h"
 
 enum {
     INBOX_LINKS = 64, /* links that are told apart: by index modulo, some may share */
@@ -41,6 +42,15 @@ struct inbox_item {
     uint32_t before, after;  /* of its source in its lane; `after` of a free one: the next free */
     uint32_t older, younger; /* requests of all sources */
 };
+
+/* What is known of a message before it is taken, kept in front of it in its buffer. */
+struct inbox_kept {
+    struct fwd h;
+    struct ring_id resource; /* of the routing decision: to_resource */
+    const struct ident *to;
+    bool to_resource;
+};
+STATIC_CHECK(sizeof(struct inbox_kept) <= MSGBUF_HEADROOM);
 
 /* What one source has in one lane. */
 struct inbox_pile {
@@ -72,9 +82,15 @@ struct inbox {
 size_t inbox_bytes(uint32_t cap);
 void inbox_init(struct inbox *in, struct arena *arena, const struct inbox_limits *limits);
 
-/* Copies `message`, whose decoded header is `h`; counted in a metric when there is no room. */
+/* Copies `message`, whose decoded header is `h`, and keeps header and decision (LOCAL) for
+ * inbox_kept_of; counted in a metric when there is no room. */
 void inbox_push(struct turn *t, struct inbox *in, struct slice message, const struct fwd *h,
-                handle link, const struct node_id *previous_hop);
+                const struct route_decision *d, handle link, const struct node_id *previous_hop);
+/* NULL for what we have sent ourselves.  Borrowed from the buffer. */
+static inline const struct inbox_kept *inbox_kept_of(const struct inbox_item *item)
+{
+    return item->is_own ? NULL : (const struct inbox_kept *)(const void *)item->buf->storage;
+}
 /* A message of ours for ourselves; takes a reference to `buf`. */
 void inbox_push_own(struct turn *t, struct inbox *in, struct msgbuf *buf, const struct fwd *h,
                     const struct node_id *self);

@@ -51,7 +51,7 @@ void outgoing_send_again(struct turn *t, struct outgoing *og, struct slice messa
     route_decide(og->route, &h, &from, &d);
     switch (d.verdict) {
     case ROUTE_LOCAL: /* we have become responsible: the dead peer was our predecessor */
-        inbox_push(t, og->inbox, message, &h, dead_link, &og->route->self->node_id);
+        inbox_push(t, og->inbox, message, &h, &d, dead_link, &og->route->self->node_id);
         break;
     case ROUTE_FORWARD:
         metric_add(t->metrics, METRIC_dht_rerouted, 1);

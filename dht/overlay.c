@@ -597,6 +597,7 @@ static void serve(struct turn *t, struct overlay *o)
     uint32_t budget = o->s.limits->verify_per_turn;
     uint64_t allowed_us = allowance_us(t, o);
     uint64_t last_us = 0;
+    store_ahead_end(o->store);
     struct inbox_item item;
     while (budget-- > 0 && !o->has_fetched && overlay_impl_has_room(o) &&
            !is_enough(t, o, allowed_us, last_us) && inbox_pop(t, &o->inbox, &item)) {

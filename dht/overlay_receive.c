@@ -104,7 +104,8 @@ static void pass_on(struct turn *t, struct overlay *o, const struct arrival *a,
     metric_add(t->metrics, METRIC_dht_forwarded, 1);
 }
 
-static void keep(struct turn *t, struct overlay *o, const struct arrival *a)
+static void keep(struct turn *t, struct overlay *o, const struct arrival *a,
+                 const struct route_decision *d)
 {
     if (!fwd_is_whole(&a->h)) {
         struct frag_arrival fragment = {
@@ -120,7 +121,10 @@ static void keep(struct turn *t, struct overlay *o, const struct arrival *a)
         drop(t, METRIC_dht_drop_unexpected); /* RX-9, before it costs a signature */
         return;
     }
-    inbox_push(t, &o->inbox, slice_of(a->event->message, a->event->message_len), &a->h,
+    if (a->code == CONTENT_FETCH_REQ) {
+        store_ahead(o->store, a->h.payload);
+    }
+    inbox_push(t, &o->inbox, slice_of(a->event->message, a->event->message_len), &a->h, d,
                a->event->link, &a->event->node_id);
 }
 
@@ -157,7 +161,7 @@ HOT static void place(struct turn *t, struct overlay *o, const struct arrival *a
     }
     switch (d.verdict) {
     case ROUTE_LOCAL:
-        keep(t, o, a);
+        keep(t, o, a, &d);
         break;
     case ROUTE_FORWARD:
         pass_on(t, o, a, &d);

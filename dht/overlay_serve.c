@@ -169,49 +169,74 @@ static bool is_repeated(struct turn *t, struct overlay *o, const struct message 
 
 struct opened {
     bool is_known; /* proved in an earlier turn */
-    struct fwd h;
+    const struct fwd *h;
+    struct inbox_kept own; /* where the inbox has kept nothing that still holds */
     struct content content;
     struct secblock security;
     struct message m;
 };
+
+/* Header and destination of a message of ours for ourselves, or of one that is not for us any more:
+ * then the ring has changed since it was queued.  The header stands in `own`. */
+static bool place_anew(struct turn *t, struct overlay *o, const struct inbox_item *item,
+                       struct inbox_kept *own)
+{
+    struct route_decision d;
+    struct route_from from = {.link = item->link, .is_own = item->is_own};
+    if (fwd_decode(msgbuf_slice(item->buf), &o->params, &own->h) != ERR_OK) {
+        drop(t, METRIC_dht_drop_contents);
+        return false;
+    }
+    route_decide(&o->route, &own->h, &from, &d);
+    if (d.verdict != ROUTE_LOCAL) {
+        drop(t, d.verdict == ROUTE_DROP ? d.why : METRIC_dht_drop_no_route);
+        return false;
+    }
+    own->resource = d.resource;
+    own->to = d.to;
+    own->to_resource = d.to_resource;
+    return true;
+}
 
 /* Header, contents, security block: everything that can be read without proof. */
 static bool open_message(struct turn *t, struct overlay *o, const struct inbox_item *item,
                          struct opened *out)
 {
     struct slice rest;
-    struct route_decision d;
-    struct route_from from = {.link = item->link, .is_own = item->is_own};
-    if (fwd_decode(msgbuf_slice(item->buf), &o->params, &out->h) != ERR_OK ||
-        content_decode(out->h.payload, &out->content, &rest) != ERR_OK ||
+    const struct inbox_kept *kept = inbox_kept_of(item);
+    bool is_placed = kept != NULL &&
+                     (!kept->to_resource || chord_table_is_responsible(&o->table, kept->resource));
+    if (!is_placed) {
+        if (!place_anew(t, o, item, &out->own)) {
+            return false;
+        }
+        kept = &out->own;
+    }
+    const struct fwd *h = &kept->h;
+    if (content_decode(h->payload, &out->content, &rest) != ERR_OK ||
         secblock_decode(rest, &out->security) != ERR_OK) {
         drop(t, METRIC_dht_drop_contents);
         return false;
     }
-    route_decide(&o->route, &out->h, &from, &d);
-    if (d.verdict != ROUTE_LOCAL) {
-        /* The ring has changed since it was queued. */
-        drop(t, d.verdict == ROUTE_DROP ? d.why : METRIC_dht_drop_no_route);
-        return false;
-    }
+    out->h = h;
     out->m = (struct message){
-        .transaction_id = out->h.transaction_id,
+        .transaction_id = h->transaction_id,
         .code = out->content.code,
-        .configuration_sequence = out->h.configuration_sequence,
-        .max_response_length = out->h.max_response_length,
-        .ttl = out->h.ttl,
+        .configuration_sequence = h->configuration_sequence,
+        .max_response_length = h->max_response_length,
+        .ttl = h->ttl,
         .is_own = item->is_own,
-        .is_adjacent = out->h.via_count == 0,
-        .to_resource = d.to_resource,
-        .resource = d.resource,
-        .to = d.to,
+        .is_adjacent = h->via_count == 0,
+        .to_resource = kept->to_resource,
+        .resource = kept->resource,
+        .to = kept->to,
         .link = item->link,
         .previous_hop = item->previous_hop,
         .body = out->content.body,
         .contents = out->content.bytes,
         .certificates = out->security.certificates,
-        .via_list = out->h.via_list,
-        .options = out->h.options,
+        .via_list = h->via_list,
+        .options = h->options,
     };
     return true;
 }
@@ -253,7 +278,7 @@ static bool serve_request(struct turn *t, struct overlay *o, struct opened *x)
     bool is_new = answer_cache_is_for(m->code) && !x->is_known;
     struct answer_cache_key payload_key;
     if (is_new) {
-        payload_key = answer_cache_payload_key(t, m->transaction_id, x->h.payload);
+        payload_key = answer_cache_payload_key(t, m->transaction_id, x->h->payload);
         if (is_repeated(t, o, m, &payload_key)) {
             return true;
         }
@@ -261,7 +286,7 @@ static bool serve_request(struct turn *t, struct overlay *o, struct opened *x)
     if (!is_proved(t, o, x)) {
         return true;
     }
-    uint16_t fault = fault_of(o, m, &x->h, x->content.has_critical);
+    uint16_t fault = fault_of(o, m, x->h, x->content.has_critical);
     if (fault != 0) {
         transact_error(t, o->transact, m, fault, SLICE_EMPTY);
         if (fault == CONTENT_ERROR_CONFIG_TOO_OLD) {
@@ -302,7 +327,8 @@ static bool can_wait(const struct opened *x, const struct inbox_item *item)
 
 bool overlay_serve(struct turn *t, struct overlay *o, const struct inbox_item *item)
 {
-    struct opened x = {.is_known = item->tries > 0};
+    struct opened x; /* too large to be zeroed for each message */
+    x.is_known = item->tries > 0;
     if (!open_message(t, o, item, &x)) {
         return true;
     }

@@ -27,6 +27,8 @@ struct order {
     uint32_t count;
 };
 
+enum { FRONT = 256 };
+
 struct sign {
     struct sign_certificate *entries;
     struct table by_hash;
@@ -35,6 +37,7 @@ struct sign {
     const struct crypto_trust *trust;
     uint32_t cap;
     uint32_t count;
+    uint32_t front[FRONT];  /* found a moment ago, by the first byte of the hash: index + 1 */
     struct order orders[2]; /* by is_kept */
     uint32_t kept_cap;
     uint32_t scratch_bytes;
@@ -195,10 +198,13 @@ static void link_newest(struct sign *s, uint32_t index, bool is_kept)
 /* Who is met again is kept; strangers who are met once displace each other only. */
 static struct sign_certificate *touch(struct sign *s, const uint8_t *sha256)
 {
-    uint32_t index = 0;
-    if (!table_find(&s->by_hash, sha256, &index)) {
+    uint32_t *front = &s->front[sha256[0] % FRONT];
+    uint32_t index = *front - 1;
+    bool is_front = *front != 0 && memcmp(s->entries[index].sha256, sha256, CRYPTO_SHA256_BYTES) == 0;
+    if (!is_front && !table_find(&s->by_hash, sha256, &index)) {
         return NULL;
     }
+    *front = index + 1;
     bool is_kept = s->kept_cap > 0;
     if (s->orders[is_kept].newest != index + 1) {
         unlink_entry(s, index);

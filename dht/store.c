@@ -7,19 +7,23 @@
 #include "dht/budget.h"
 #include "dht/store_inside.h"
 
-STATIC_CHECK(sizeof(struct store_set) + sizeof(struct store_inside_key) * 2 <=
-             LIMITS_COST_stored_sets);
-STATIC_CHECK(sizeof(struct store_value) + 16 <= LIMITS_COST_stored_values);
+/* What a pool and an index take for each object: generation and list of the free; a slot, of which
+ * there are up to 8/3 of those in use. */
+enum { LINE_BYTES = 64, POOL_OVERHEAD = 8, OVERHEAD = POOL_OVERHEAD + 22 };
+
+STATIC_CHECK(sizeof(struct store_set) == LINE_BYTES);
+STATIC_CHECK(sizeof(struct store_value) <= LINE_BYTES);
+STATIC_CHECK(LINE_BYTES + OVERHEAD <= LIMITS_COST_stored_sets);
+STATIC_CHECK(LINE_BYTES + POOL_OVERHEAD <= LIMITS_COST_stored_values);
+STATIC_CHECK(sizeof(struct store_certificate) + OVERHEAD <= LIMITS_COST_stored_certificates);
 STATIC_CHECK(sizeof(struct store_inside_key) == OVERLAY_RESOURCE_BYTES + 4); /* no padding */
 
 size_t store_bytes(const struct store_settings *s)
 {
     return sizeof(struct store) + budget_pool(s->sets, sizeof(struct store_set)) +
            budget_pool(s->values, sizeof(struct store_value)) +
-           budget_pool(s->certificates, sizeof(struct store_certificate)) +
-           budget_table(s->sets, sizeof(struct store_inside_key)) +
-           budget_table(s->certificates, CRYPTO_SHA256_BYTES) + value_heap_bytes(s->bytes) +
-           BUDGET_SLACK;
+           budget_pool(s->certificates, sizeof(struct store_certificate)) + tags_bytes(s->sets) +
+           tags_bytes(s->certificates) + value_heap_bytes(s->bytes) + BUDGET_SLACK;
 }
 
 struct store *store_init(struct turn *t, struct arena *arena, const struct store_settings *s)
@@ -31,37 +35,44 @@ struct store *store_init(struct turn *t, struct arena *arena, const struct store
               sizeof(struct store_value));
     pool_init(&store->certificates, arena, "stored_certificates", HANDLE_STORE, s->certificates,
               sizeof(struct store_certificate));
-    table_init(&store->by_key, arena, s->sets, sizeof(struct store_inside_key), rng_next(t->rng));
-    table_init(&store->by_certificate, arena, s->certificates, CRYPTO_SHA256_BYTES,
-               rng_next(t->rng));
+    tags_init(&store->by_key, arena, s->sets, rng_next(t->rng));
+    tags_init(&store->by_certificate, arena, s->certificates, rng_next(t->rng));
     value_heap_init(&store->heap, arena, s->bytes);
     return store;
 }
 
-static struct store_inside_key key_of(const uint8_t *resource, uint32_t kind)
+static uint32_t tag_of(const struct store *s, const uint8_t *resource, uint32_t kind)
 {
     struct store_inside_key key = {.kind = kind};
     memcpy(key.resource, resource, sizeof(key.resource));
-    return key;
+    return store_inside_tag(s, &key);
 }
 
 /* certificates */
 
-static struct store_certificate *certificate_at(const struct store *s, handle h)
+static struct store_certificate *certificate_at(const struct store *s, uint32_t number)
 {
-    struct store_certificate *c = pool_get(&s->certificates, h);
-    CHECK(c != NULL);
-    return c;
+    CHECK(number != 0);
+    return pool_at(&s->certificates, number - 1);
+}
+
+static uint32_t certificate_tag(const struct store *s, const uint8_t *sha256)
+{
+    return tags_hash(&s->by_certificate, slice_of(sha256, CRYPTO_SHA256_BYTES));
 }
 
 static struct store_certificate *certificate_find(const struct store *s, const uint8_t *sha256)
 {
+    uint32_t tag = certificate_tag(s, sha256);
+    uint32_t at = tag;
     uint32_t index = 0;
-    if (!table_find(&s->by_certificate, sha256, &index)) {
-        return NULL;
+    while (tags_next(&s->by_certificate, tag, &at, &index)) {
+        struct store_certificate *c = pool_at(&s->certificates, index);
+        if (memcmp(c->sha256, sha256, sizeof(c->sha256)) == 0) {
+            return c;
+        }
     }
-    return (struct store_certificate *)(void *)(s->certificates.objects +
-                                                (size_t)index * s->certificates.object_size);
+    return NULL;
 }
 
 static void certificate_release(struct store *s, struct store_certificate *c)
@@ -70,7 +81,8 @@ static void certificate_release(struct store *s, struct store_certificate *c)
     if (--c->values > 0) {
         return;
     }
-    bool was_there = table_remove(&s->by_certificate, c->sha256);
+    bool was_there = tags_remove(&s->by_certificate, certificate_tag(s, c->sha256),
+                                 pool_index(&s->certificates, c));
     CHECK(was_there);
     value_release(&s->heap, c->piece, c->len);
     pool_release(&s->certificates, c);
@@ -91,9 +103,9 @@ static struct store_certificate *certificate_new(struct store *s, const uint8_t 
     memcpy(c->sha256, sha256, sizeof(c->sha256));
     c->len = (uint32_t)der.len;
     memcpy(value_at(&s->heap, c->piece), der.data, der.len);
-    enum err e =
-        table_insert(&s->by_certificate, sha256, handle_index(pool_handle(&s->certificates, c)));
-    CHECK(e == ERR_OK); /* the table is as large as the pool */
+    enum err e = tags_insert(&s->by_certificate, certificate_tag(s, sha256),
+                             pool_index(&s->certificates, c));
+    CHECK(e == ERR_OK); /* the index is as large as the pool */
     return c;
 }
 
@@ -120,8 +132,7 @@ struct store_certificate *store_inside_certificate_hold(struct turn *t, struct s
 enum err store_inside_certificate_add(const struct store *s, const struct store_value *v,
                                       struct store_certificates *list)
 {
-    const struct store_certificate *c = certificate_at(s, v->certificate);
-    const uint8_t *der = value_at(&s->heap, c->piece);
+    const uint8_t *der = value_at(&s->heap, v->certificate_piece);
     for (size_t i = 0; i < list->count; i++) {
         if (list->der[i].data == der) {
             return ERR_OK;
@@ -130,20 +141,16 @@ enum err store_inside_certificate_add(const struct store *s, const struct store_
     if (list->count == STORE_CERTIFICATES_CAP) {
         return ERR_LIMIT;
     }
-    list->der[list->count++] = slice_of(der, c->len);
-    list->bytes += c->len + 3; /* GenericCertificate: type, length */
+    list->der[list->count++] = slice_of(der, v->certificate_len);
+    list->bytes += v->certificate_len + 3u; /* GenericCertificate: type, length */
     return ERR_OK;
 }
 
 /* values */
 
-struct store_value *store_inside_value(const struct store *s, handle h)
-{
-    return pool_get(&s->values, h);
-}
-
 void store_inside_value_release(struct store *s, struct store_value *v)
 {
+    store_inside_forget_ahead(s);
     if (v->certificate != 0) {
         certificate_release(s, certificate_at(s, v->certificate));
     }
@@ -151,11 +158,6 @@ void store_inside_value_release(struct store *s, struct store_value *v)
         value_release(&s->heap, v->piece, v->len);
     }
     pool_release(&s->values, v);
-}
-
-struct slice store_inside_wire(const struct store *s, const struct store_value *v)
-{
-    return slice_of(value_at(&s->heap, v->piece), v->len);
 }
 
 struct slice store_inside_key_of(const struct store *s, const struct store_set *set,
@@ -179,25 +181,24 @@ uint32_t store_inside_remaining_s(const struct turn *t, const struct store_value
 
 void store_inside_link(struct store *s, struct store_set *set, struct store_value *v)
 {
-    handle *at = &set->first;
+    uint32_t *at = &set->first;
     while (*at != 0) {
-        struct store_value *other = pool_get(&s->values, *at);
-        CHECK(other != NULL);
+        struct store_value *other = store_inside_value(s, *at);
         if (set->model == OVERLAY_ARRAY && other->index > v->index) {
             break;
         }
         at = &other->next;
     }
     v->next = *at;
-    *at = pool_handle(&s->values, v);
+    *at = store_inside_number(s, v);
     set->count++;
 }
 
 void store_inside_unlink(struct store *s, struct store_set *set, struct store_value *v)
 {
-    handle *at = &set->first;
+    uint32_t *at = &set->first;
     for (;;) {
-        struct store_value *other = pool_get(&s->values, *at);
+        struct store_value *other = store_inside_value(s, *at);
         CHECK(other != NULL);
         if (other == v) {
             break;
@@ -210,10 +211,9 @@ void store_inside_unlink(struct store *s, struct store_set *set, struct store_va
 
 void store_inside_expire(struct turn *t, struct store *s, struct store_set *set)
 {
-    handle *at = &set->first;
+    uint32_t *at = &set->first;
     while (*at != 0) {
-        struct store_value *v = pool_get(&s->values, *at);
-        CHECK(v != NULL);
+        struct store_value *v = store_inside_value(s, *at);
         if (store_inside_is_alive(t, v)) {
             at = &v->next;
             continue;
@@ -226,12 +226,6 @@ void store_inside_expire(struct turn *t, struct store *s, struct store_set *set)
 }
 
 /* sets */
-
-struct store_set *store_inside_set(const struct store *s, uint32_t index)
-{
-    CHECK(index < s->sets.cap);
-    return (struct store_set *)(void *)(s->sets.objects + (size_t)index * s->sets.object_size);
-}
 
 struct store_set *store_set_get(const struct store *s, handle h)
 {
@@ -253,9 +247,16 @@ struct store_set *store_set_find(const struct store *s, struct slice resource, u
     if (resource.len != OVERLAY_RESOURCE_BYTES) {
         return NULL;
     }
-    struct store_inside_key key = key_of(resource.data, kind);
+    uint32_t tag = tag_of(s, resource.data, kind);
+    uint32_t at = tag;
     uint32_t index = 0;
-    return table_find(&s->by_key, &key, &index) ? store_inside_set(s, index) : NULL;
+    while (tags_next(&s->by_key, tag, &at, &index)) {
+        struct store_set *set = pool_at(&s->sets, index);
+        if (set->kind == kind && memcmp(set->resource, resource.data, sizeof(set->resource)) == 0) {
+            return set;
+        }
+    }
+    return NULL;
 }
 
 /* Sets that are kept for their counter alone go first when room is needed. */
@@ -294,32 +295,31 @@ struct store_set *store_inside_set_acquire(struct turn *t, struct store *s, stru
     memcpy(set->resource, resource.data, sizeof(set->resource));
     set->kind = kind->id;
     set->model = kind->data_model;
-    struct store_inside_key key = key_of(set->resource, set->kind);
-    enum err e = table_insert(&s->by_key, &key, handle_index(pool_handle(&s->sets, set)));
+    enum err e =
+        tags_insert(&s->by_key, tag_of(s, set->resource, set->kind), pool_index(&s->sets, set));
     CHECK(e == ERR_OK);
     return set;
 }
 
 void store_set_drop(struct store *s, struct store_set *set)
 {
-    handle at = set->first;
+    store_inside_forget_ahead(s);
+    uint32_t at = set->first;
     while (at != 0) {
-        struct store_value *v = pool_get(&s->values, at);
-        CHECK(v != NULL);
+        struct store_value *v = store_inside_value(s, at);
         at = v->next;
         store_inside_value_release(s, v);
     }
-    struct store_inside_key key = key_of(set->resource, set->kind);
-    bool was_there = table_remove(&s->by_key, &key);
+    bool was_there =
+        tags_remove(&s->by_key, tag_of(s, set->resource, set->kind), pool_index(&s->sets, set));
     CHECK(was_there);
     pool_release(&s->sets, set);
 }
 
 bool store_set_is_alive(const struct turn *t, const struct store *s, const struct store_set *set)
 {
-    for (handle at = set->first; at != 0;) {
-        const struct store_value *v = pool_get(&s->values, at);
-        CHECK(v != NULL);
+    for (uint32_t at = set->first; at != 0;) {
+        const struct store_value *v = store_inside_value(s, at);
         if (store_inside_is_alive(t, v)) {
             return true;
         }
@@ -336,9 +336,8 @@ uint64_t store_stamp(const struct store *s)
 struct store_stamps store_set_stamps(const struct store *s, const struct store_set *set)
 {
     struct store_stamps stamps = {UINT64_MAX, 0};
-    for (handle at = set->first; at != 0;) {
-        const struct store_value *v = pool_get(&s->values, at);
-        CHECK(v != NULL);
+    for (uint32_t at = set->first; at != 0;) {
+        const struct store_value *v = store_inside_value(s, at);
         stamps.oldest = min_u64(stamps.oldest, v->stamp);
         stamps.newest = max_u64(stamps.newest, v->stamp);
         at = v->next;

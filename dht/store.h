@@ -18,7 +18,7 @@
  * RFC:    6940 7. */
 #pragma once
 #include "core/pool.h"
-#include "core/table.h"
+#include "core/tags.h"
 #include "dht/kind.h"
 #include "dht/sign.h"
 #include "dht/value.h"
@@ -55,17 +55,16 @@ struct store_settings {
 struct store_set {
     uint8_t resource[OVERLAY_RESOURCE_BYTES];
     uint32_t kind;
-    handle first;   /* value; arrays ascending by index, dictionaries as they came */
-    uint32_t count; /* values, among them those that are over and not yet swept */
-    enum overlay_data_model model;
+    uint32_t first;         /* value + 1; arrays ascending by index, dictionaries as they came */
+    uint32_t count;         /* values, among them those that are over and not yet swept */
+    uint16_t placed;        /* dht/replicate's: members that have all values of this set, as bits */
+    uint16_t under_way;     /* ... members to which it is on its way */
     uint64_t generation;    /* 0: nothing was ever stored */
     uint64_t keep_until_us; /* the counter outlives the values by a lifetime */
-    /* dht/replicate's own: */
-    uint64_t unwanted_since_us; /* 0 = we are owner or replica */
-    uint16_t placed;            /* members that have all values of this set, as bits */
-    uint16_t under_way;         /* members to which it is on its way */
-    bool is_owned;              /* we were responsible when last looked at */
-    bool is_pushing;            /* to its owner, before it is dropped */
+    uint64_t unwanted_since_us; /* dht/replicate's: 0 = we are owner or replica */
+    enum overlay_data_model model : 8;
+    bool is_owned;   /* dht/replicate's: we were responsible when last looked at */
+    bool is_pushing; /* ... to its owner, before it is dropped */
 };
 
 struct store;
@@ -90,6 +89,13 @@ struct store_set *store_set_find(const struct store *s, struct slice resource, u
 void store_set_drop(struct store *s, struct store_set *set);
 /* Has `set` a value that lives? */
 bool store_set_is_alive(const struct turn *t, const struct store *s, const struct store_set *set);
+
+/* A FetchReq has come and will be answered soon: `payload` is that of its message, not looked into
+ * so far.  Has the processor fetch what answering will touch, one step further with each call: the
+ * slot of the index, the set, its first value, then value and certificate themselves. */
+void store_ahead(struct store *s, struct slice payload);
+/* No more will come before they are answered. */
+void store_ahead_end(struct store *s);
 
 /* A number that grows with each put, and those of a set's values. */
 struct store_stamps {

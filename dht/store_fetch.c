@@ -37,10 +37,7 @@ static enum stored_model wire_model(enum overlay_data_model model)
 static void wr_value(const struct turn *t, const struct store *s, const struct store_value *v,
                      struct wr *w)
 {
-    struct slice wire = store_inside_wire(s, v);
-    wr_bytes(w, slice_sub(wire, 0, STORE_INSIDE_OFFSET_LIFETIME));
-    wr_u32(w, store_inside_remaining_s(t, v));
-    wr_bytes(w, slice_from(wire, STORE_INSIDE_OFFSET_PLACE));
+    stored_wr_aged(w, store_inside_wire(s, v), store_inside_remaining_s(t, v));
 }
 
 /* 7.4.3.2: the hash is over the value with its four length bytes, as they stand in the StoredData.
@@ -91,10 +88,10 @@ static void wr_absent(struct answer *a, enum overlay_data_model model, uint32_t 
     stored_wr_meta(a->w, &meta);
 }
 
-/* The first living value of the set from `h` on. */
-static const struct store_value *living(const struct answer *a, handle h)
+/* The first living value of the set from `number` on. */
+static const struct store_value *living(const struct answer *a, uint32_t number)
 {
-    const struct store_value *v = store_inside_value(a->s, h);
+    const struct store_value *v = store_inside_value(a->s, number);
     while (v != NULL && !store_inside_is_alive(a->t, v)) {
         v = store_inside_value(a->s, v->next);
     }
@@ -229,30 +226,24 @@ static uint16_t list_unknown(struct store *s, struct slice specifiers, struct sl
     struct rd r = rd_init(specifiers);
     struct stored_specifier what;
     struct overlay_kind kind;
-    uint32_t count = 0;
     size_t mark = wr_begin(&w, 1);
-    bool is_any = false;
     while (stored_specifier_next(&r, &what)) {
-        count++;
         if (!kind_find(s->settings.config, what.kind, &kind) && wr_len(&w) < 4 * 63) {
             wr_u32(&w, what.kind);
-            is_any = true;
         }
     }
     wr_end(&w, 1, mark);
-    if (!rd_ok(&r) || count > STORE_KINDS_CAP) {
-        return CONTENT_ERROR_INVALID_MESSAGE;
-    }
-    *info = is_any ? wr_slice(&w) : SLICE_EMPTY;
-    return is_any ? CONTENT_ERROR_UNKNOWN_KIND : 0;
+    *info = wr_slice(&w);
+    return CONTENT_ERROR_UNKNOWN_KIND;
 }
 
 static uint16_t answer_kind(struct answer *a, struct slice resource,
                             const struct stored_specifier *what)
 {
     struct overlay_kind kind;
-    bool is_known = kind_find(a->s->settings.config, what->kind, &kind);
-    CHECK(is_known);
+    if (!kind_find(a->s->settings.config, what->kind, &kind)) {
+        return CONTENT_ERROR_UNKNOWN_KIND;
+    }
     if (stored_specifier_check(what, wire_model(kind.data_model)) != ERR_OK) {
         return CONTENT_ERROR_INVALID_MESSAGE;
     }
@@ -287,16 +278,23 @@ static uint16_t answer_request(struct answer *a, struct slice body, struct slice
         req.resource.len != OVERLAY_RESOURCE_BYTES) {
         return CONTENT_ERROR_INVALID_MESSAGE;
     }
-    uint16_t error = list_unknown(a->s, req.specifiers, info);
+    uint16_t error = 0;
+    uint32_t count = 0;
     struct rd r = rd_init(req.specifiers);
     struct stored_specifier what;
     size_t mark = wr_begin(a->w, 4);
-    while (error == 0 && stored_specifier_next(&r, &what)) {
-        error = answer_kind(a, req.resource, &what);
+    while (count <= STORE_KINDS_CAP && stored_specifier_next(&r, &what)) {
+        uint16_t one = answer_kind(a, req.resource, &what);
+        error = error == 0 || one == CONTENT_ERROR_UNKNOWN_KIND ? one : error;
+        count++;
     }
     wr_end(a->w, 4, mark);
+    if (!rd_ok(&r) || count > STORE_KINDS_CAP) {
+        return CONTENT_ERROR_INVALID_MESSAGE;
+    }
     if (error != 0) {
-        return error;
+        return error == CONTENT_ERROR_UNKNOWN_KIND ? list_unknown(a->s, req.specifiers, info)
+                                                   : error;
     }
     return wr_ok(a->w) && !a->is_too_large ? 0 : CONTENT_ERROR_RESPONSE_TOO_LARGE; /* FT-10 */
 }
@@ -304,7 +302,8 @@ static uint16_t answer_request(struct answer *a, struct slice body, struct slice
 uint16_t store_fetch(struct turn *t, struct store *s, struct slice body, struct wr *w,
                      struct store_certificates *certificates, struct slice *info)
 {
-    *certificates = (struct store_certificates){0};
+    certificates->count = 0; /* the array behind it need not be zeroed */
+    certificates->bytes = 0;
     struct answer a = {.t = t, .s = s, .w = w, .certificates = certificates};
     return answer_request(&a, body, info);
 }
@@ -401,10 +400,9 @@ void store_fetch_copy(struct turn *t, const struct store *s, const struct store_
     uint32_t position = 0;
     uint32_t written = 0;
     uint32_t more = 0;
-    for (handle h = set->first; h != 0;) {
-        const struct store_value *v = store_inside_value(s, h);
-        CHECK(v != NULL);
-        h = v->next;
+    for (uint32_t next = set->first; next != 0;) {
+        const struct store_value *v = store_inside_value(s, next);
+        next = v->next;
         if (!store_inside_is_alive(t, v) || v->stamp < part->since || position++ < part->from) {
             continue;
         }

@@ -6,8 +6,8 @@
 #include "dht/store.h"
 
 enum {
-    STORE_INSIDE_OFFSET_LIFETIME = 12, /* in StoredData: length, storage_time, lifetime, ... */
-    STORE_INSIDE_OFFSET_PLACE = 16,    /* ... then array index, or dictionary key */
+    /* In StoredData: length, storage_time, lifetime, then array index, or dictionary key. */
+    STORE_INSIDE_OFFSET_PLACE = 16,
     STORE_INSIDE_INFO_CAP = 1024,
 };
 
@@ -16,15 +16,19 @@ struct store_inside_key {
     uint32_t kind;
 };
 
+/* One cache line, from which all that a Fetch copies can be asked for at once.  Values and
+ * certificates name each other by their index in the pool + 1, 0 = none. */
 struct store_value {
-    handle next;
-    handle certificate;
+    uint32_t next;
+    uint32_t certificate;
     uint64_t storage_time_ms;
     uint64_t expires_us;
     uint64_t stamp;
     uint32_t piece; /* in the heap: StoredData as received, its array index resolved */
     uint32_t len;
     uint32_t index;
+    uint32_t certificate_piece; /* as in the certificate */
+    uint16_t certificate_len;
     bool exists;
 };
 
@@ -42,17 +46,36 @@ struct store_plan {
     uint32_t kind_at; /* in outcome.kinds */
     uint32_t index;   /* resolved */
     uint32_t lifetime_s;
-    handle replaced;
-    handle value; /* reserved */
+    uint32_t replaced; /* value + 1 */
+    uint32_t value;    /* reserved: value + 1 */
+};
+
+/* Requests that are expected, as far as each has got (store_ahead). */
+enum { STORE_INSIDE_AHEAD = 32, STORE_INSIDE_AHEAD_STEP = 6 };
+struct store_inside_ahead {
+    uint32_t tag;
+    uint32_t set;   /* + 1; 0: none */
+    uint32_t value; /* + 1 */
+};
+/* Tags of keys that were hashed a moment ago, by the first byte of the Resource-ID. */
+enum { STORE_INSIDE_HASHED = 128 };
+struct store_inside_hashed {
+    struct store_inside_key key;
+    uint32_t tag;
+    bool is_used;
 };
 
 struct store {
     struct store_settings settings;
+    struct store_inside_ahead ahead[STORE_INSIDE_AHEAD]; /* a ring */
+    uint32_t ahead_first; /* all numbers count up; behind this one nothing is left to do */
+    uint32_t ahead_next;
+    struct store_inside_hashed hashed[STORE_INSIDE_HASHED];
     struct pool sets;
     struct pool values;
     struct pool certificates;
-    struct table by_key;         /* struct store_inside_key to the set's index */
-    struct table by_certificate; /* SHA-256 to the certificate's index */
+    struct tags by_key;         /* struct store_inside_key to the set's index */
+    struct tags by_certificate; /* SHA-256 to the certificate's index */
     struct value_heap heap;
     uint64_t stamp;
     uint32_t sweep_at;
@@ -61,16 +84,39 @@ struct store {
     uint8_t info[STORE_INSIDE_INFO_CAP];
 };
 
-struct store_set *store_inside_set(const struct store *s, uint32_t index);
 struct store_set *store_inside_set_acquire(struct turn *t, struct store *s, struct slice resource,
                                            const struct overlay_kind *kind);
-struct store_value *store_inside_value(const struct store *s, handle h);
+/* NULL for 0. */
+static inline struct store_value *store_inside_value(const struct store *s, uint32_t number)
+{
+    return number == 0 ? NULL : pool_at(&s->values, number - 1);
+}
+static inline uint32_t store_inside_number(const struct store *s, const struct store_value *v)
+{
+    return pool_index(&s->values, v) + 1;
+}
 void store_inside_value_release(struct store *s, struct store_value *v);
 static inline bool store_inside_is_alive(const struct turn *t, const struct store_value *v)
 {
     return v->expires_us > t->now_us;
 }
-struct slice store_inside_wire(const struct store *s, const struct store_value *v);
+static inline struct slice store_inside_wire(const struct store *s, const struct store_value *v)
+{
+    return slice_of(value_at(&s->heap, v->piece), v->len);
+}
+/* Sets and values that were found ahead may be gone. */
+static inline void store_inside_forget_ahead(struct store *s)
+{
+    s->ahead_first = s->ahead_next;
+}
+/* The tag of a set's key. */
+static inline uint32_t store_inside_tag(const struct store *s, const struct store_inside_key *key)
+{
+    const struct store_inside_hashed *h = &s->hashed[key->resource[0] % STORE_INSIDE_HASHED];
+    return h->is_used && memcmp(&h->key, key, sizeof(*key)) == 0
+               ? h->tag
+               : tags_hash(&s->by_key, slice_of(key, sizeof(*key)));
+}
 /* Puts `v` into the list of its set. */
 void store_inside_link(struct store *s, struct store_set *set, struct store_value *v);
 void store_inside_unlink(struct store *s, struct store_set *set, struct store_value *v);

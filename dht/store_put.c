@@ -66,10 +66,10 @@ static uint16_t list_unknown(struct job *j)
 
 static void note_highest(struct job *j, uint32_t at, const struct store_set *set)
 {
-    for (handle h = set->first; h != 0;) {
-        const struct store_value *v = store_inside_value(j->s, h);
+    for (uint32_t next = set->first; next != 0;) {
+        const struct store_value *v = store_inside_value(j->s, next);
         j->highest[at] = v->index + 1;
-        h = v->next;
+        next = v->next;
     }
 }
 
@@ -128,16 +128,15 @@ static struct store_value *find_place(const struct job *j, uint32_t at,
                                       const struct stored_value *value)
 {
     const struct store_set *set = set_at(j, at);
-    for (handle h = set == NULL ? 0 : set->first; h != 0;) {
-        struct store_value *v = store_inside_value(j->s, h);
-        CHECK(v != NULL);
+    for (uint32_t next = set == NULL ? 0 : set->first; next != 0;) {
+        struct store_value *v = store_inside_value(j->s, next);
         if (value->model == STORED_SINGLE ||
             (value->model == STORED_ARRAY && v->index == value->index) ||
             (value->model == STORED_DICTIONARY &&
              slice_is_equal(value->key, store_inside_key_of(j->s, set, v)))) {
             return v;
         }
-        h = v->next;
+        next = v->next;
     }
     return NULL;
 }
@@ -158,12 +157,12 @@ static bool is_same(const struct job *j, const struct store_value *v, const stru
 static bool is_appended_already(const struct job *j, uint32_t at, const struct stored_data *d)
 {
     const struct store_set *set = set_at(j, at);
-    for (handle h = set == NULL ? 0 : set->first; h != 0;) {
-        const struct store_value *v = store_inside_value(j->s, h);
+    for (uint32_t next = set == NULL ? 0 : set->first; next != 0;) {
+        const struct store_value *v = store_inside_value(j->s, next);
         if (is_same(j, v, d)) {
             return true;
         }
-        h = v->next;
+        next = v->next;
     }
     return false;
 }
@@ -286,7 +285,7 @@ static uint16_t judge_value(struct job *j, uint32_t at, struct store_plan *p, bo
     if (replaced != NULL && d->storage_time_ms <= replaced->storage_time_ms) {
         return j->put->only_newer ? 0 : CONTENT_ERROR_DATA_TOO_OLD; /* ST-8 */
     }
-    p->replaced = replaced == NULL ? 0 : pool_handle(&j->s->values, replaced);
+    p->replaced = replaced == NULL ? 0 : store_inside_number(j->s, replaced);
     if (is_planned_already(j, at, p)) {
         return CONTENT_ERROR_INVALID_MESSAGE;
     }
@@ -349,13 +348,15 @@ static bool reserve_value(struct job *j, struct store_plan *p)
         metric_add(j->t->metrics, METRIC_stores_full, 1);
         return false;
     }
-    p->value = pool_handle(&s->values, v);
+    p->value = store_inside_number(s, v);
     struct store_certificate *c =
         store_inside_certificate_hold(j->t, s, p->certificate_sha256, der, p->replaced != 0);
     if (c == NULL) {
         return false;
     }
-    v->certificate = pool_handle(&s->certificates, c);
+    v->certificate = pool_index(&s->certificates, c) + 1;
+    v->certificate_piece = c->piece;
+    v->certificate_len = (uint16_t)c->len;
     v->len = (uint32_t)p->data.wire.len;
     v->piece = value_acquire(&s->heap, v->len);
     if (v->piece == VALUE_NONE) {

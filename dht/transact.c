@@ -421,6 +421,7 @@ static enum err wr_way_back(const struct transact *tr, const struct way_back *ba
     return ERR_OK;
 }
 
+enum { DRAFT_ROOM = 1500 }; /* an answer with two values and their signers' certificates */
 enum { LISTS_CAP = FWD_FIXED_BYTES + (FWD_ENTRIES_MAX + 1) * FWD_NODE_BYTES_MAX / 2 };
 
 static enum err answer(struct turn *t, struct transact *tr, const struct way_back *back,
@@ -495,6 +496,67 @@ enum err transact_answer(struct turn *t, struct transact *tr, const struct messa
     CHECK(content_is_request(m->code));
     struct way_back back = way_back_of(m);
     return answer_well(t, tr, &back, body, certificates, certificate_count);
+}
+
+/* Back over the link that it came by: whoever handed it to us is the first destination (VL-3), and
+ * a link to a node comes before any table (FW-6). */
+bool transact_begin_draft(struct turn *t, struct transact *tr, const struct message *m,
+                          struct transact_draft *d)
+{
+    size_t cap = 0;
+    size_t room = HEADER_ROOM + m->via_list.len + m->options.len + DRAFT_ROOM;
+    if (m->is_own || m->link == 0 || ids_node_is_equal(&m->previous_hop, &tr->s.self->node_id)) {
+        return false;
+    }
+    CHECK(!answer_cache_is_for(m->code));
+    uint8_t *at = link_claim(t, tr->s.out->links, m->link, room, &cap);
+    if (at == NULL) {
+        return false;
+    }
+    uint8_t list[LISTS_CAP];
+    struct wr lists = wr_init(list, sizeof(list));
+    struct way_back back = way_back_of(m);
+    struct fwd h = {.overlay = tr->s.params->overlay,
+                    .configuration_sequence = tr->s.configuration_sequence,
+                    .ttl = tr->s.initial_ttl,
+                    .fragment = FWD_FRAGMENT_WHOLE};
+    if (wr_way_back(tr, &back, &lists, &h) != ERR_OK) {
+        return false;
+    }
+    *d = (struct transact_draft){.w = wr_init(at, min_size(cap, tr->s.max_message_bytes)),
+                                 .link = m->link};
+    fwd_wr(&d->w, &h);
+    d->contents = wr_len(&d->w);
+    d->mark = content_begin(&d->w, (uint16_t)(m->code + 1));
+    return wr_ok(&d->w);
+}
+
+enum err transact_send_draft(struct turn *t, struct transact *tr, const struct message *m,
+                             struct transact_draft *d, const struct slice *certificates,
+                             size_t certificate_count)
+{
+    struct wr *w = &d->w;
+    content_end(w, d->mark);
+    if (!wr_ok(w)) {
+        return ERR_TOO_LARGE;
+    }
+    struct sign_sealed sealed = {
+        .who = m->to,
+        .transaction_id = m->transaction_id,
+        .contents = slice_of(w->start + d->contents, wr_len(w) - d->contents),
+        .certificates = certificates,
+        .certificate_count = certificate_count,
+    };
+    enum err e = sign_seal(t, tr->s.sign, w, &sealed);
+    if (e == ERR_OK && m->max_response_length != 0 && wr_len(w) > m->max_response_length) {
+        e = ERR_TOO_LARGE; /* TX-9 */
+    }
+    if (e == ERR_OK) {
+        fwd_put_length(w->start, (uint32_t)wr_len(w));
+        link_commit(t, tr->s.out->links, d->link, wr_len(w));
+        metric_add(t->metrics, METRIC_answers_sent, 1);
+    }
+    return e;
 }
 
 void transact_error(struct turn *t, struct transact *tr, const struct message *m,

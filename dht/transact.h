@@ -83,6 +83,21 @@ void transact_cancel(struct turn *t, struct transact *tr, handle request);
 enum err transact_answer(struct turn *t, struct transact *tr, const struct message *m,
                          struct slice body, const struct slice *certificates,
                          size_t certificate_count) MUST_USE;
+/* The same, written where it leaves from: the body goes to `w`, then transact_send_draft.  False
+ * when that is not possible; for methods without effects only, whose answers are not kept.  Nothing
+ * else may be sent in between; a draft that is not sent is forgotten.  ERR_TOO_LARGE also where
+ * another way of answering may have more room. */
+struct transact_draft {
+    struct wr w;
+    handle link;
+    size_t contents; /* where MessageContents begin */
+    size_t mark;
+};
+bool transact_begin_draft(struct turn *t, struct transact *tr, const struct message *m,
+                          struct transact_draft *d) MUST_USE;
+enum err transact_send_draft(struct turn *t, struct transact *tr, const struct message *m,
+                             struct transact_draft *d, const struct slice *certificates,
+                             size_t certificate_count) MUST_USE;
 /* The same without certificates, and an answer that is too large becomes error 0xE by itself
  * (TX-9).
  */

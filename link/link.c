@@ -393,6 +393,25 @@ HOT enum err link_send(struct turn *t, struct link_table *lt, handle link, struc
     return l->is_local ? local_send(t, l, head, body) : trunk_send(t, lt, l, head, body);
 }
 
+HOT uint8_t *link_claim(struct turn *t, struct link_table *lt, handle link, size_t room,
+                        size_t *cap)
+{
+    struct link *l = link_table_get(lt, link);
+    if (!is_sendable(l) || l->is_local || l->dtls != NULL) {
+        return NULL;
+    }
+    uint8_t *at = trunk_claim(t, lt, l, room, cap);
+    *cap = min_size(*cap, lt->message_cap);
+    return at;
+}
+
+HOT void link_commit(struct turn *t, struct link_table *lt, handle link, size_t len)
+{
+    struct link *l = link_table_get(lt, link);
+    CHECK(l != NULL && len > 0);
+    trunk_commit(t, lt, l, len);
+}
+
 size_t link_room(const struct link_table *lt, handle link)
 {
     const struct link *l = link_table_get(lt, link);

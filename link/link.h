@@ -124,6 +124,11 @@ bool link_next(struct turn *t, struct link_table *lt, struct link_event *event);
  * message is lost). */
 enum err link_send(struct turn *t, struct link_table *lt, handle link, struct slice head,
                    struct slice body) MUST_USE;
+/* Room for a message of `room` bytes or more (*cap: how much there is) in what the link gathers, to
+ * write it where it leaves from.  NULL: there is none, link_send will say why.  Nothing has been
+ * sent before link_commit, the next call about this link, says how long the message has become. */
+uint8_t *link_claim(struct turn *t, struct link_table *lt, handle link, size_t room, size_t *cap);
+void link_commit(struct turn *t, struct link_table *lt, handle link, size_t len);
 /* How many bytes of a message fit into one datagram of the link that reaches everybody: longer ones
  * should go as fragments (6.7).  0: any number, it is no datagram link. */
 size_t link_room(const struct link_table *lt, handle link);

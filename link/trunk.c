@@ -399,6 +399,48 @@ static bool append_ack(struct turn *t, struct link *l)
     return true;
 }
 
+/* Puts the frame's header in front of a message of `len` bytes behind what was gathered. */
+static uint8_t *begin_frame(struct link *l, size_t len)
+{
+    uint32_t sequence = frame_io_take_sequence(&l->frames);
+    if (!l->gather_has_data) {
+        l->gather_has_data = true;
+        l->gather_first = sequence;
+    }
+    uint8_t *at = msgbuf_data(l->gather) + l->gather->len;
+    frame_put_data_header(at, sequence, len);
+    return at + FRAME_DATA_HEADER;
+}
+
+static void end_frame(struct turn *t, struct link_table *lt, struct link *l, size_t len)
+{
+    l->gather->len += (uint32_t)(FRAME_DATA_HEADER + len);
+    l->messages_out++;
+    metric_add(t->metrics, METRIC_link_messages_out, 1);
+    link_table_note_dirty(lt, l);
+}
+
+HOT uint8_t *trunk_claim(struct turn *t, struct link_table *lt, struct link *l, size_t room,
+                         size_t *cap)
+{
+    size_t need = FRAME_DATA_HEADER + room;
+    *cap = 0;
+    if (l->is_stuck || trunk_queued(l) + need > lt->settings.queue_bytes ||
+        need > TLS_RECORD_BYTES || reserve_gather(t, lt, l, need) != ERR_OK) {
+        return NULL;
+    }
+    size_t left = min_size(msgbuf_tailroom(l->gather), lt->settings.queue_bytes - trunk_queued(l));
+    *cap = min_size(left, TLS_RECORD_BYTES - l->gather->len) - FRAME_DATA_HEADER;
+    return msgbuf_data(l->gather) + l->gather->len + FRAME_DATA_HEADER;
+}
+
+HOT void trunk_commit(struct turn *t, struct link_table *lt, struct link *l, size_t len)
+{
+    CHECK(l->gather != NULL && FRAME_DATA_HEADER + len <= msgbuf_tailroom(l->gather));
+    (void)begin_frame(l, len);
+    end_frame(t, lt, l, len);
+}
+
 HOT enum err trunk_send(struct turn *t, struct link_table *lt, struct link *l, struct slice head,
                         struct slice body)
 {
@@ -413,23 +455,14 @@ HOT enum err trunk_send(struct turn *t, struct link_table *lt, struct link *l, s
         metric_add(t->metrics, METRIC_link_send_failed, 1);
         return error == ERR_NO_MEMORY ? ERR_LIMIT : error;
     }
-    uint32_t sequence = frame_io_take_sequence(&l->frames);
-    if (!l->gather_has_data) {
-        l->gather_has_data = true;
-        l->gather_first = sequence;
-    }
-    uint8_t *at = msgbuf_data(l->gather) + l->gather->len;
-    frame_put_data_header(at, sequence, message_len);
+    uint8_t *at = begin_frame(l, message_len);
     if (head.len > 0) {
-        memcpy(at + FRAME_DATA_HEADER, head.data, head.len);
+        memcpy(at, head.data, head.len);
     }
     if (body.len > 0) {
-        memcpy(at + FRAME_DATA_HEADER + head.len, body.data, body.len);
+        memcpy(at + head.len, body.data, body.len);
     }
-    l->gather->len += (uint32_t)need;
-    l->messages_out++;
-    metric_add(t->metrics, METRIC_link_messages_out, 1);
-    link_table_note_dirty(lt, l);
+    end_frame(t, lt, l, message_len);
     return ERR_OK;
 }
 

@@ -29,6 +29,10 @@ bool trunk_read(struct turn *t, struct link_table *lt, struct link *l, uint8_t *
                 size_t *len);
 enum err trunk_send(struct turn *t, struct link_table *lt, struct link *l, struct slice head,
                     struct slice body) MUST_USE;
+/* See link_claim. */
+uint8_t *trunk_claim(struct turn *t, struct link_table *lt, struct link *l, size_t room,
+                     size_t *cap);
+void trunk_commit(struct turn *t, struct link_table *lt, struct link *l, size_t len);
 /* Everything gathered leaves, and the ACK that is owed. True: nothing is left to do. */
 bool trunk_flush(struct turn *t, struct link_table *lt, struct link *l);
 uint32_t trunk_queued(const struct link *l);

@@ -92,6 +92,21 @@ static void apply(struct model *m, const struct attempt *a)
     }
 }
 
+/* Says ahead that this will be fetched, as overlay_receive does; what the store remembers of it must
+ * not outlive what it is about. */
+static void announce(struct model *m, struct slice body)
+{
+    uint8_t payload[128];
+    struct wr w = wr_init(payload, sizeof(payload));
+    wr_u16(&w, CONTENT_FETCH_REQ);
+    wr_opaque32(&w, body);
+    store_ahead(m->w->store, wr_slice(&w));
+    store_ahead(m->w->store, slice_sub(wr_slice(&w), 0, rng_below(&m->w->rng, wr_len(&w))));
+    if (rng_below(&m->w->rng, 5) == 0) {
+        store_ahead_end(m->w->store);
+    }
+}
+
 static struct slice fetch(struct model *m, int who, int kind)
 {
     static uint8_t answer[16384];
@@ -108,6 +123,7 @@ static struct slice fetch(struct model *m, int who, int kind)
         stored_wr_specifier_dictionary(&q, kinds[kind], 0, NULL, 0);
     }
     wr_end(&q, 2, mark);
+    announce(m, wr_slice(&q));
     struct wr a = wr_init(answer, sizeof(answer));
     struct store_certificates certificates;
     struct slice info;

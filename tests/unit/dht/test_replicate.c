@@ -149,6 +149,22 @@ enum err transact_answer(struct turn *t, struct transact *tr, const struct messa
     return ERR_OK;
 }
 
+/* Answers in place are for links, which nobody has here. */
+bool transact_begin_draft(struct turn *t, struct transact *tr, const struct message *m,
+                          struct transact_draft *d)
+{
+    (void)t, (void)tr, (void)m, (void)d;
+    return false;
+}
+
+enum err transact_send_draft(struct turn *t, struct transact *tr, const struct message *m,
+                             struct transact_draft *d, const struct slice *certificates,
+                             size_t certificate_count)
+{
+    (void)t, (void)tr, (void)m, (void)d, (void)certificates, (void)certificate_count;
+    return ERR_STATE;
+}
+
 enum err transact_reply(struct turn *t, struct transact *tr, const struct message *m,
                         struct slice body)
 {

@@ -121,6 +121,66 @@ Test(link, gathers_the_messages_of_a_turn)
     world_fini();
 }
 
+/* A message written where it leaves from is like any other, and one that is not finished is none. */
+Test(link, carries_messages_that_are_written_in_place)
+{
+    static uint8_t text[500];
+    size_t cap = 0;
+    world_init(7);
+    make_pair();
+    struct world_host *a = &world.hosts[0], *b = &world.hosts[1];
+    struct node_id to = node_of(b);
+    handle link = link_find(a->links, &to);
+    for (size_t i = 0; i < 64; i++) {
+        memset(text, (int)i, sizeof(text));
+        if (i % 3 == 2) {
+            cr_assert_eq(world_send(0, 1, SLICE_EMPTY, slice_of(text, sizeof(text))), ERR_OK);
+            continue;
+        }
+        uint8_t *at = link_claim(&a->t, a->links, link, 700, &cap);
+        cr_assert_not_null(at);
+        cr_assert_geq(cap, 700);
+        memset(at, 0xff, cap); /* all of it may be used */
+        if (i % 3 == 1) {      /* thought better of it */
+            at = link_claim(&a->t, a->links, link, 700, &cap);
+            cr_assert_not_null(at);
+        }
+        memcpy(at, text, sizeof(text));
+        link_commit(&a->t, a->links, link, sizeof(text));
+    }
+    world.most = 100000;
+    world_settle();
+    size_t seen = 0;
+    for (size_t i = 0; i < b->event_count; i++) {
+        const struct world_event *e = &b->events[i];
+        if (e->event.kind == LINK_MESSAGE) {
+            cr_assert_eq(e->event.message_len, sizeof(text));
+            cr_assert_eq(e->message[0], seen);
+            cr_assert_eq(e->message[sizeof(text) - 1], seen);
+            seen++;
+        }
+    }
+    cr_assert_eq(seen, 64);
+    cr_assert_null(link_claim(&a->t, a->links, link, 1 << 20, &cap), "more than a record");
+    cr_assert_null(link_claim(&a->t, a->links, 0, 100, &cap), "no link");
+    a->buffers.fail_after = 0;
+    cr_assert_null(link_claim(&a->t, a->links, link, 100, &cap), "no buffer");
+    a->buffers.fail_after = UINT32_MAX;
+    a->conns[0].is_silent = true; /* a queue that the kernel does not empty */
+    size_t sent = 0;
+    while (link_claim(&a->t, a->links, link, 4000, &cap) != NULL) {
+        cr_assert_lt(++sent, 200);
+        link_commit(&a->t, a->links, link, 4000);
+        link_flush(&a->t, a->links);
+        carry_out(a);
+    }
+    cr_assert_gt(sent, 45);
+    a->conns[0].is_silent = false;
+    link_on_sent(&a->t, a->links, a->conns[0].link, 1u << 20);
+    world_settle();
+    world_fini();
+}
+
 Test(link, refuses_what_it_cannot_send)
 {
     static uint8_t text[6000];
