@@ -55,8 +55,9 @@ static void make_root(struct ring *r)
     r->root_der = slice_of(r->root, len);
 }
 
+/* `place`: the first byte of its Node-ID, which is the digest of its key otherwise. */
 static void make_ident(struct ring *r, struct ring_ident *out, enum crypto_algorithm algorithm,
-                       const char *user)
+                       const char *user, uint32_t place)
 {
     uint8_t spki[CRYPTO_PUBLIC_KEY_CAP];
     uint8_t node_id[20] = {0};
@@ -68,6 +69,7 @@ static void make_ident(struct ring *r, struct ring_ident *out, enum crypto_algor
                  "a public key");
     crypto_boring()->sha1(slice_of(spki, spki_len), node_id);
     memset(node_id + ID_BYTES, 0, sizeof(node_id) - ID_BYTES);
+    node_id[0] = (uint8_t)place;
     struct crypto_issue what = {.issuer_certificate = r->root_der,
                                 .issuer_key = r->root_key,
                                 .public_key = slice_of(spki, spki_len),
@@ -143,7 +145,8 @@ static void open_node(struct ring *r, uint32_t i)
     const struct limits *l = &r->limits;
     char user[32];
     (void)snprintf(user, sizeof(user), "host%u@ring.example", i);
-    make_ident(r, &n->identity, r->settings.algorithms[i], user);
+    /* evenly round the ring, so that each keeps as many records as the others */
+    make_ident(r, &n->identity, r->settings.algorithms[i], user, i * 256 / r->settings.nodes);
     ring_require(tls_boring_context_new(n->identity.ident.certificate, NULL, 0, n->identity.key,
                                         &n->tls) == ERR_OK,
                  "a TLS context");
@@ -457,7 +460,7 @@ void ring_open(struct ring *r, const struct ring_settings *s)
     for (uint32_t i = 0; i < s->accounts; i++) {
         char user[32];
         (void)snprintf(user, sizeof(user), "u%u@ring.example", i);
-        make_ident(r, &r->accounts[i], s->account_algorithm, user);
+        make_ident(r, &r->accounts[i], s->account_algorithm, user, i);
     }
     for (uint32_t i = 0; i < s->nodes; i++) {
         open_node(r, i);
