@@ -20,8 +20,8 @@ const struct bench *bench_list(void)
 {
     static struct bench all[LIST_CAP];
     static const struct bench *const lists[] = {
-        bench_memcpy_list,   bench_fwd_list,     bench_frame_list, bench_stored_list,
-        bench_secblock_list, bench_content_list, bench_sr_list,    bench_core_list,
+        bench_memcpy_list,   bench_fwd_list,     bench_frame_list,  bench_stored_list,
+        bench_secblock_list, bench_content_list, bench_sr_list,     bench_core_list,
         bench_route_list,    bench_sip_list,     bench_lookup_list,
     };
     size_t count = 0;

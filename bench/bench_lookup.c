@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* bench_lookup.c - a look-up from the bytes of the request to those of the answer, for the counts of
- * instructions: its time, which is memory's, is measured by lookup.c.
+/* bench_lookup.c - a look-up from the bytes of the request to those of the answer, for the counts
+ * of instructions: its time, which is memory's, is measured by lookup.c.
  *
- * Turns of 64 requests among a few thousand records.  Each answer is checked in full when the inputs
- * are made; afterwards the bytes that leave must add up. */
+ * Turns of 64 requests among a few thousand records.  Each answer is checked in full when the
+ * inputs are made; afterwards the bytes that leave must add up. */
 #include "bench/bench.h"
 #include "bench/lookup_world.h"
 

@@ -107,12 +107,13 @@ static void print(const struct options *o, const char *work, double ns, double r
 /* Resident bytes of the process. */
 static uint64_t resident(void)
 {
-    unsigned long long size = 0;
-    unsigned long long pages = 0;
+    char text[128] = {0};
     FILE *f = fopen("/proc/self/statm", "r");
-    bench_require(f != NULL && fscanf(f, "%llu %llu", &size, &pages) == 2, "/proc/self/statm");
+    bench_require(f != NULL && fgets(text, sizeof(text), f) != NULL, "/proc/self/statm");
     (void)fclose(f);
-    return pages * (uint64_t)sysconf(_SC_PAGESIZE);
+    const char *second = strchr(text, ' '); /* size, resident, ... in pages */
+    bench_require(second != NULL, "/proc/self/statm");
+    return strtoull(second, NULL, 10) * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
 enum { REGISTRATION_MUST = 700 };

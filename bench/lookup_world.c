@@ -119,6 +119,30 @@ static size_t plain_pull(struct tls *tls, uint8_t *out, size_t cap)
     return rest.len;
 }
 
+static enum err plain_seal(struct tls *tls, struct slice plaintext, uint8_t *out, size_t cap,
+                           size_t *len)
+{
+    *len = 0;
+    if (!tls->world->is_piped) {
+        return plain_write(tls, plaintext);
+    }
+    CHECK(plaintext.len <= cap);
+    memcpy(out, plaintext.data, plaintext.len);
+    *len = plaintext.len;
+    return ERR_OK;
+}
+
+/* What was fed stays where it is until it has been read, which is at once. */
+static void plain_keep(struct tls *tls)
+{
+    (void)tls;
+}
+
+static size_t plain_waiting(const struct tls *tls)
+{
+    return tls->world->is_piped && tls->count > 0 ? tls->out[0].len - tls->at : 0;
+}
+
 static size_t plain_peer_chain(struct tls *tls, struct slice chain[TLS_CHAIN_CAP])
 {
     chain[0] = tls->certificate;
@@ -137,6 +161,10 @@ static const struct tls_ops plain = {
     .handshake = plain_handshake,
     .read = plain_read,
     .write = plain_write,
+    .seal = plain_seal,
+    .lend = plain_feed,
+    .keep = plain_keep,
+    .waiting = plain_waiting,
     .pull = plain_pull,
     .peer_chain = plain_peer_chain,
     .shutdown = plain_shutdown,

@@ -240,9 +240,14 @@ static uint64_t do_register(struct phones *p, uint32_t number)
     p->turn.wall_ms += STEP_US / 1000;
     size_t len = write_register(p, number, "", text);
     uint64_t spent = handle_text(p, number, text, len);
-    const char *at = strstr(p->answer, "nonce=\"");
-    if (strncmp(p->answer, "SIP/2.0 401", 11) != 0 || at == NULL ||
-        sscanf(at, "nonce=\"%127[^\"]", nonce) != 1) {
+    static const char mark[] = "nonce=\"";
+    const char *at = strstr(p->answer, mark);
+    size_t nonce_len = at == NULL ? 0 : strcspn(at + strlen(mark), "\"");
+    memset(nonce, 0, sizeof(nonce));
+    if (nonce_len < sizeof(nonce) && nonce_len > 0) {
+        memcpy(nonce, at + strlen(mark), nonce_len);
+    }
+    if (strncmp(p->answer, "SIP/2.0 401", 11) != 0 || nonce[0] == 0) {
         complain(p, "not challenged");
         return spent;
     }

@@ -200,7 +200,8 @@ static struct sign_certificate *touch(struct sign *s, const uint8_t *sha256)
 {
     uint32_t *front = &s->front[sha256[0] % FRONT];
     uint32_t index = *front - 1;
-    bool is_front = *front != 0 && memcmp(s->entries[index].sha256, sha256, CRYPTO_SHA256_BYTES) == 0;
+    bool is_front =
+        *front != 0 && memcmp(s->entries[index].sha256, sha256, CRYPTO_SHA256_BYTES) == 0;
     if (!is_front && !table_find(&s->by_hash, sha256, &index)) {
         return NULL;
     }

@@ -121,7 +121,8 @@ Test(link, gathers_the_messages_of_a_turn)
     world_fini();
 }
 
-/* A message written where it leaves from is like any other, and one that is not finished is none. */
+/* A message written where it leaves from is like any other, and one that is not finished is none.
+ */
 Test(link, carries_messages_that_are_written_in_place)
 {
     static uint8_t text[500];
