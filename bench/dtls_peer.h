@@ -15,11 +15,13 @@ struct dtls_peer {
     int fd;
     struct address local;
     struct frame_window window;
-    uint32_t owed;        /* frames that no ACK has spoken for */
-    uint64_t sent_sum;    /* of the transaction ids sent */
-    uint64_t acks;        /* received */
-    uint64_t acks_sent;   /* by us */
-    uint64_t next_number; /* of the next message */
+    uint32_t owed;               /* frames that no ACK has spoken for */
+    struct frame_window numbers; /* of messages that have come */
+    uint64_t repeats;            /* messages that have come again */
+    uint64_t acks;               /* received */
+    uint64_t acks_sent;          /* by us */
+    uint64_t sent_to;            /* messages that others have sent to this one */
+    uint64_t sent_to_sum;        /* of their transaction ids */
 };
 
 /* Binds a socket, towards `node`. */
@@ -28,8 +30,8 @@ void dtls_peer_open(struct dtls_peer *p, const struct transit_ca *ca, uint32_t n
 void dtls_peer_close(struct dtls_peer *p);
 /* Shakes hands, waiting for it.  The node must have been told of p->local. */
 void dtls_peer_shake(struct dtls_peer *p);
-/* Sends `count` messages to `destination`, no two of them equal, as one train. */
-void dtls_peer_send(struct dtls_peer *p, const struct transit_load *load,
-                    const struct node_id *destination, uint32_t count);
+/* Sends `count` messages to another one, no two of them equal, as one train. */
+void dtls_peer_send(struct dtls_peer *p, const struct transit_load *load, struct dtls_peer *to,
+                    uint32_t count);
 /* Takes what has come, and acknowledges. */
 void dtls_peer_receive(struct dtls_peer *p);
