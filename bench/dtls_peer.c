@@ -69,7 +69,7 @@ static size_t seal(struct dtls_peer *p, struct slice plain, uint8_t *out)
     return len;
 }
 
-static void acknowledge(struct dtls_peer *p)
+void dtls_peer_acknowledge(struct dtls_peer *p)
 {
     uint8_t ack[FRAME_ACK_BYTES], out[FRAME_ACK_BYTES + TLS_DATAGRAM_OVERHEAD];
     if (p->owed == 0) {
@@ -128,7 +128,7 @@ static void take_frame(struct dtls_peer *p, struct slice plain)
     }
     p->owed++;
     if (p->owed == DTLS_PEER_ACK_EVERY) {
-        acknowledge(p);
+        dtls_peer_acknowledge(p);
     }
 }
 
@@ -170,7 +170,6 @@ void dtls_peer_receive(struct dtls_peer *p)
         for (size_t at = 0; at < (size_t)got; at += segment) {
             take_datagram(p, slice_of(bytes + at, min_size(segment, (size_t)got - at)));
         }
-        acknowledge(p);
     }
 }
 

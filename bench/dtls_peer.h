@@ -2,7 +2,6 @@
 /* dtls_peer.h - the far ends of datagram links for bench/dtls: a DTLS client on a UDP socket of its
  * own, frames by hand, trains in and out (core/os/gso.h).
  *
- * It acknowledges once for each train that it has received, and after DTLS_PEER_ACK_EVERY frames.
  * It repeats nothing: whoever drives it keeps so little under way that nothing is lost. */
 #pragma once
 #include "bench/transit_peer.h"
@@ -33,5 +32,7 @@ void dtls_peer_shake(struct dtls_peer *p);
 /* Sends `count` messages to another one, no two of them equal, as one train. */
 void dtls_peer_send(struct dtls_peer *p, const struct transit_load *load, struct dtls_peer *to,
                     uint32_t count);
-/* Takes what has come, and acknowledges. */
+/* Takes what has come; after DTLS_PEER_ACK_EVERY frames an ACK leaves. */
 void dtls_peer_receive(struct dtls_peer *p);
+/* Sends the ACK that is owed, if one is. */
+void dtls_peer_acknowledge(struct dtls_peer *p);
