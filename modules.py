@@ -475,6 +475,12 @@ BENCH_PROGRAMS = {
         cluster
         ring
     '''),
+    'dtls': names('''
+        dtls
+        dtls_peer
+        transit_node
+        transit_peer
+    '''),
     'floor_memory': names('''
         floor_memory
         floor_run

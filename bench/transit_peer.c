@@ -171,7 +171,7 @@ static uint64_t read_u64(const uint8_t *at)
 }
 
 /* What a forwarded message must look like: one Via entry longer, ttl one less, and ours. */
-static void take_message(struct transit_peer *p, struct slice m)
+void transit_peer_take(struct transit_peer *p, struct slice m)
 {
     enum { OFFSET_TTL = 11, OFFSET_TRANSACTION = 20 };
     if (m.data[OFFSET_TTL] > TRANSIT_TTL) {
@@ -209,7 +209,7 @@ static size_t take_frames(struct transit_peer *p, struct slice plain, size_t *ne
         if (frame.type == FRAME_DATA) {
             p->top = frame.sequence;
             p->owes_ack = true;
-            take_message(p, frame.message);
+            transit_peer_take(p, frame.message);
         }
     }
     return at;

@@ -75,6 +75,8 @@ uint64_t transit_load_sum(uint64_t first, uint64_t count);
 
 void transit_peer_open(struct transit_peer *p, const struct transit_ca *ca, uint32_t number);
 void transit_peer_close(struct transit_peer *p);
+/* Counts and checks a message that has come. */
+void transit_peer_take(struct transit_peer *p, struct slice message);
 /* Bytes of the connection; they are not changed. */
 void transit_peer_feed(struct transit_peer *p, struct slice bytes);
 /* Seals one record of `count` messages, which must fit, to `destination`. */

@@ -122,21 +122,20 @@ static struct link *begin(struct turn *t, struct link_table *lt, const struct ad
 /* What the handshake has to say leaves; it is a flight if it is anything at all. */
 void dtls_say(struct turn *t, struct link_table *lt, struct link *l)
 {
+    uint8_t bytes[MSGBUF_SMALL_BYTES]; /* there is nothing, mostly: no buffer is touched for that */
     bool is_flight = false;
-    for (;;) {
-        struct msgbuf *buf = msgbuf_acquire(t->buffers, lt->settings.datagram_bytes);
-        if (buf == NULL) {
-            metric_add(t->metrics, METRIC_link_datagrams_lost, 1);
-            break; /* as if it were lost on the way: DTLS says it again */
-        }
-        size_t len = lt->settings.tls->pull(l->tls, msgbuf_data(buf), msgbuf_tailroom(buf));
-        if (len == 0) {
-            msgbuf_release(t->buffers, buf);
-            break;
-        }
-        buf->len = (uint32_t)len;
-        l->bytes_out += len;
+    size_t len = 0;
+    CHECK(lt->settings.datagram_bytes <= sizeof(bytes));
+    while ((len = lt->settings.tls->pull(l->tls, bytes, sizeof(bytes))) > 0) {
         is_flight = true;
+        struct msgbuf *buf = msgbuf_acquire(t->buffers, len);
+        if (buf == NULL) { /* as if it were lost on the way: DTLS says it again */
+            metric_add(t->metrics, METRIC_link_datagrams_lost, 1);
+            continue;
+        }
+        enum err error = msgbuf_append(buf, slice_of(bytes, len));
+        CHECK(error == ERR_OK);
+        l->bytes_out += len;
         if (io_datagram(t->out, t->buffers, IO_LISTEN_OVERLAY_UDP, &l->remote, buf) != ERR_OK) {
             metric_add(t->metrics, METRIC_link_datagrams_lost, 1);
         }
@@ -477,7 +476,7 @@ HOT bool dtls_flush(struct turn *t, struct link_table *lt, struct link *l)
         is_paid = put_ack(t, lt, l);
     }
     struct sr_frame frame;
-    while (l->state != LINK_STATE_DOWN) {
+    while (l->state != LINK_STATE_DOWN && sr_has_unsent(sr)) {
         /* First the buffer: what sr_next gives counts as sent.  Out of the reserve, if need be:
          * load is shed in dtls_send, and what was accepted there may be upkeep. */
         struct msgbuf *buf = msgbuf_acquire_reserved(t->buffers, MSGBUF_SMALL_BYTES);

@@ -349,6 +349,10 @@ static void settle(struct turn *t, struct sr *sr, struct sr_list *list, struct a
         struct message *m = message_of(buf);
         uint32_t last = m->sequences[m->sent - 1];
         next = buf->next;
+        if (next != NULL) { /* it was sent a round trip ago, and is cold */
+            __builtin_prefetch(message_of(next));
+            __builtin_prefetch(next->next);
+        }
         if (is_flight && distance(last, ack->sequence) > 0 && sr->flight_again == 0) {
             return;
         }

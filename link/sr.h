@@ -173,6 +173,14 @@ enum sr_state sr_state(const struct sr *sr);
  * queued; NULL at the end.  The buffer is the caller's. */
 struct msgbuf *sr_give(struct sr *sr);
 
+/* Does anything wait to be sent, or to be sent again?  If not, sr_next need not be asked. */
+static inline bool sr_has_unsent(struct sr *sr)
+{
+    bool has_unsent = sr->waiting.first != NULL || sr->lost.first != NULL;
+    sr->is_limited = sr->is_limited && has_unsent;
+    return has_unsent;
+}
+
 static inline uint32_t sr_unacked(const struct sr *sr)
 {
     return sr->frames;

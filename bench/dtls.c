@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* dtls.c - what a message in transit costs over datagram links (DTLS-UDP-SR-NO-ICE): from one to
+ * another through a real node on the real engine, over loopback UDP.
+ *
+ *   build/release/bench/dtls [--json] [--quick] [--epoll] [--repeats N] [--messages N] [--bytes N]
+ *       [WORK ...]
+ *
+ * Works: burst (one generator; BURST messages to each of 8 sinks in turn, so trains come and go)
+ * and single (64 generators, 64 sinks, one message under way between each two, so each message and
+ * each ACK is a datagram by itself).  The node's shard has a thread of its own on core 0; all far
+ * ends are on the last core.  The figure is CPU time of the shard's thread for one message, median
+ * of the repeats, whoever else may have the core meanwhile.  Every message must come, once and with
+ * the right bytes, or the exit code is 1. */
+#include "bench/dtls_peer.h"
+#include "bench/transit_node.h"
+#include "core/os/host.h"
+#include "core/os/shard.h"
+
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { PEERS_CAP = 128, REPEATS_CAP = 99, WAIT_MS = 2000, EVENTS = 64 };
+
+struct shape {
+    const char *name;
+    uint32_t generators, sinks;
+    uint32_t burst;  /* messages in a train */
+    uint32_t window; /* of one sink: under way to it */
+};
+
+static const struct shape shapes[] = {
+    {.name = "burst", .generators = 1, .sinks = 8, .burst = 16, .window = 32},
+    {.name = "single", .generators = 64, .sinks = 64, .burst = 1, .window = 1},
+};
+
+static struct {
+    bool is_json;
+    enum shard_backend backend;
+    unsigned repeats;
+    uint64_t messages;
+    size_t bytes;
+} options = {.repeats = 5, .messages = 200000, .bytes = 500};
+
+struct bench {
+    const struct shape *shape;
+    const struct transit_ca *ca;
+    struct transit_load load;
+    struct shard_group *group;
+    struct shard *shard;
+    struct transit_node node;
+    pthread_t thread;
+    clockid_t clock; /* CPU time of that thread */
+    bool is_announced;
+    struct dtls_peer peers[PEERS_CAP]; /* generators, then sinks */
+    int epoll;
+};
+
+struct result {
+    double ns, cpu_share, per_turn;
+};
+
+/* ---- the node's thread ---- */
+
+static void on_event(void *context, struct turn *t, struct io_event *event)
+{
+    struct bench *b = context;
+    node_on_event(t, b->node.node, event);
+}
+
+static uint32_t peer_count(const struct bench *b)
+{
+    return b->shape->generators + b->shape->sinks;
+}
+
+/* What an Attach would have told it. */
+static void on_timers(void *context, struct turn *t)
+{
+    struct bench *b = context;
+    if (!b->is_announced) {
+        for (uint32_t i = 0; i < peer_count(b); i++) {
+            link_announce(t, node_links(b->node.node), &b->peers[i].end.ident.node_id,
+                          &b->peers[i].local, 1);
+        }
+        b->is_announced = true;
+    }
+    node_on_timers(t, b->node.node);
+}
+
+static bool on_flush(void *context, struct turn *t)
+{
+    struct bench *b = context;
+    return node_on_flush(t, b->node.node);
+}
+
+static void *run_shard(void *context)
+{
+    static const struct shard_handler handler = {on_event, on_timers, on_flush};
+    struct bench *b = context;
+    shard_run(b->shard, &handler, b);
+    return NULL;
+}
+
+static void open_node(struct bench *b)
+{
+    char problem[SHARD_PROBLEM_CAP];
+    struct shard_config config = {.backend = options.backend,
+                                  .cpu = 0,
+                                  .crypto = crypto_boring(),
+                                  .sink = transit_node_drop_log,
+                                  .log_level = LOG_ERROR};
+    transit_node_limits(&config.limits, PEERS_CAP);
+    config.listeners[IO_LISTEN_OVERLAY_UDP].address =
+        (struct address){.family = 4, .ip = {127, 0, 0, 1}};
+    transit_require(shard_open(&config, 1, &b->group, problem) == ERR_OK, problem);
+    b->shard = shard_at(b->group, 0);
+    transit_node_open(&b->node, shard_turn(b->shard), b->ca, shard_limits(b->shard));
+}
+
+static void open_all(struct bench *b)
+{
+    open_node(b);
+    struct address at = shard_address(b->shard, IO_LISTEN_OVERLAY_UDP);
+    b->epoll = epoll_create1(EPOLL_CLOEXEC);
+    for (uint32_t i = 0; i < peer_count(b); i++) {
+        dtls_peer_open(&b->peers[i], b->ca, i + 1, &at);
+        b->peers[i].end.expected = &b->load;
+        struct epoll_event event = {.events = EPOLLIN, .data.u32 = i};
+        transit_require(epoll_ctl(b->epoll, EPOLL_CTL_ADD, b->peers[i].fd, &event) == 0, "epoll");
+    }
+    transit_require(pthread_create(&b->thread, NULL, run_shard, b) == 0 &&
+                        pthread_getcpuclockid(b->thread, &b->clock) == 0,
+                    "a thread");
+    for (uint32_t i = 0; i < peer_count(b); i++) {
+        dtls_peer_shake(&b->peers[i]);
+    }
+}
+
+static void close_all(struct bench *b)
+{
+    shard_stop(b->group);
+    pthread_join(b->thread, NULL);
+    for (uint32_t i = 0; i < peer_count(b); i++) {
+        dtls_peer_close(&b->peers[i]);
+    }
+    close(b->epoll);
+    shard_close(b->group); /* node and its TLS stay: the process ends soon */
+}
+
+/* ---- load ---- */
+
+static uint64_t read_clock_ns(clockid_t clock)
+{
+    struct timespec at;
+    clock_gettime(clock, &at);
+    return (uint64_t)at.tv_sec * 1000000000u + (uint64_t)at.tv_nsec;
+}
+
+/* Gives each sink what its window has room for. */
+static void generate(struct bench *b, uint64_t *left)
+{
+    const struct shape *s = b->shape;
+    for (uint32_t i = 0; i < s->sinks; i++) {
+        struct dtls_peer *sink = &b->peers[s->generators + i];
+        struct dtls_peer *from = &b->peers[i % s->generators];
+        while (*left >= s->burst && sink->sent_to - sink->end.received + s->burst <= s->window) {
+            dtls_peer_send(from, &b->load, sink, s->burst);
+            *left -= s->burst;
+        }
+    }
+}
+
+static uint64_t received(const struct bench *b)
+{
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < b->shape->sinks; i++) {
+        sum += b->peers[b->shape->generators + i].end.received;
+    }
+    return sum;
+}
+
+static uint64_t metric(const struct bench *b, enum metric which)
+{
+    return metric_read(shard_metrics(b->shard), which);
+}
+
+static void fail(const struct bench *b)
+{
+    static const struct {
+        const char *name;
+        enum metric which;
+    } told[] = {
+        {"queue full", METRIC_link_queue_full},         {"no buffer", METRIC_link_send_failed},
+        {"datagrams lost", METRIC_link_datagrams_lost}, {"repeats", METRIC_sr_repeats},
+        {"resent late", METRIC_sr_resent_late},         {"resent gap", METRIC_sr_resent_gap},
+        {"messages in", METRIC_link_messages_in},       {"messages out", METRIC_link_messages_out}};
+    for (size_t i = 0; i < ARRAY_COUNT(told); i++) {
+        fprintf(stderr, "dtls: %s %llu\n", told[i].name,
+                (unsigned long long)metric(b, told[i].which));
+    }
+    fprintf(stderr, "dtls: received %llu\n", (unsigned long long)received(b));
+    transit_require(false, "messages that are not lost");
+}
+
+static void acknowledge(struct bench *b)
+{
+    for (uint32_t i = 0; i < peer_count(b); i++) {
+        dtls_peer_acknowledge(&b->peers[i]);
+    }
+}
+
+/* Until `count` more messages have come. */
+static void run(struct bench *b, uint64_t count)
+{
+    struct epoll_event events[EVENTS];
+    uint64_t left = count - count % b->shape->burst;
+    uint64_t until = received(b) + left;
+    while (received(b) < until) {
+        /* Datagrams that are alone leave all at once, so that the node finds many in a turn, as
+         * floor_udp does: a turn for each would be dearer, and is not what a busy node has. */
+        uint64_t under_way = until - received(b) - left;
+        if (b->shape->burst > 1 || under_way <= b->shape->sinks / 4) {
+            acknowledge(b);
+            generate(b, &left);
+        }
+        int ready = epoll_wait(b->epoll, events, EVENTS, WAIT_MS);
+        if (ready <= 0) {
+            fail(b);
+        }
+        for (int i = 0; i < ready; i++) {
+            dtls_peer_receive(&b->peers[events[i].data.u32]);
+        }
+    }
+    acknowledge(b);
+}
+
+static void check(const struct bench *b)
+{
+    uint64_t sent = 0, sent_sum = 0, got = 0, got_sum = 0, wrong = 0;
+    for (uint32_t i = 0; i < peer_count(b); i++) {
+        const struct dtls_peer *p = &b->peers[i];
+        sent += p->sent_to;
+        sent_sum += p->sent_to_sum;
+        got += p->end.received;
+        got_sum += p->end.sum;
+        wrong += p->end.wrong;
+    }
+    if (wrong != 0 || got != sent || got_sum != sent_sum) {
+        fprintf(stderr, "dtls: sent %llu, received %llu, wrong %llu\n", (unsigned long long)sent,
+                (unsigned long long)got, (unsigned long long)wrong);
+    }
+    transit_require(wrong == 0 && got == sent && got_sum == sent_sum,
+                    "sinks that get each message once, as it must be");
+}
+
+static void measure(struct bench *b, struct result *out)
+{
+    run(b, options.messages / 5);
+    uint64_t cpu = read_clock_ns(b->clock), wall = read_clock_ns(CLOCK_MONOTONIC);
+    uint64_t turns = metric(b, METRIC_turns);
+    uint64_t before = received(b);
+    run(b, options.messages);
+    cpu = read_clock_ns(b->clock) - cpu;
+    wall = read_clock_ns(CLOCK_MONOTONIC) - wall;
+    turns = metric(b, METRIC_turns) - turns;
+    double count = (double)(received(b) - before);
+    check(b);
+    out->ns = (double)cpu / count;
+    out->cpu_share = (double)cpu / (double)wall;
+    out->per_turn = count / (double)max_u64(1, turns);
+}
+
+/* ---- the program ---- */
+
+static int by_ns(const void *a, const void *b)
+{
+    const struct result *x = a, *y = b;
+    return x->ns < y->ns ? -1 : x->ns > y->ns;
+}
+
+static void work(const struct transit_ca *ca, const struct shape *shape)
+{
+    struct result results[REPEATS_CAP];
+    struct bench *b = calloc(1, sizeof(*b));
+    transit_require(b != NULL, "memory");
+    b->shape = shape;
+    b->ca = ca;
+    transit_load_make(&b->load, ca, options.bytes);
+    open_all(b);
+    for (unsigned i = 0; i < options.repeats; i++) {
+        measure(b, &results[i]);
+    }
+    qsort(results, options.repeats, sizeof(results[0]), by_ns);
+    const struct result *r = &results[options.repeats / 2];
+    const char *format =
+        options.is_json
+            ? "{\"work\": \"forward-dtls-%s\", \"bytes\": %zu, \"ns_per_op\": %.1f, \"ns_min\": "
+              "%.1f, \"ns_max\": %.1f, \"cpu_share\": %.2f, \"messages_per_turn\": %.1f, "
+              "\"resent\": %llu}\n"
+            : "forward over DTLS, %s, %zu bytes: %.0f ns (%.0f..%.0f), core %.2f busy, %.1f "
+              "messages a turn, %llu resent\n";
+    unsigned long long resent = metric(b, METRIC_sr_resent_late) + metric(b, METRIC_sr_resent_gap);
+    printf(format, shape->name, options.bytes, r->ns, results[0].ns,
+           results[options.repeats - 1].ns, r->cpu_share, r->per_turn, resent);
+    fflush(stdout);
+    close_all(b);
+    free(b);
+}
+
+int main(int argc, char **argv)
+{
+    static struct transit_ca ca;
+    int at = 1;
+    for (; at < argc && argv[at][0] == '-'; at++) {
+        if (strcmp(argv[at], "--json") == 0) {
+            options.is_json = true;
+        } else if (strcmp(argv[at], "--quick") == 0) {
+            options.messages = 60000;
+        } else if (strcmp(argv[at], "--epoll") == 0) {
+            options.backend = SHARD_EPOLL;
+        } else if (strcmp(argv[at], "--repeats") == 0 && at + 1 < argc) {
+            options.repeats = (unsigned)strtoul(argv[++at], NULL, 10);
+        } else if (strcmp(argv[at], "--messages") == 0 && at + 1 < argc) {
+            options.messages = strtoull(argv[++at], NULL, 10);
+        } else if (strcmp(argv[at], "--bytes") == 0 && at + 1 < argc) {
+            options.bytes = strtoull(argv[++at], NULL, 10);
+        } else {
+            fprintf(stderr, "usage: dtls [--json] [--quick] [--epoll] [--repeats N] [--messages N] "
+                            "[--bytes N] [WORK ...]\n");
+            return 2;
+        }
+    }
+    transit_require(options.repeats > 0 && options.repeats <= REPEATS_CAP, "1 to 99 repeats");
+    transit_require(host_pin(host_cpu_count() - 1) == ERR_OK, "a cpu for the far ends");
+    transit_ca_open(&ca);
+    for (size_t i = 0; i < ARRAY_COUNT(shapes); i++) {
+        bool is_named = at == argc;
+        for (int k = at; k < argc; k++) {
+            is_named = is_named || strcmp(argv[k], shapes[i].name) == 0;
+        }
+        if (is_named) {
+            work(&ca, &shapes[i]);
+        }
+    }
+    return 0;
+}
