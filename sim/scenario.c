@@ -7,6 +7,9 @@ enum {
     CHECK_US = 250000,
     WAVE_US = 600 * 1000 * 1000,
     COPIES_PER_RECORD = 16,
+    /* A peer whose tables are behind refuses a replica; the owner asks again after 1, 2, 4, 8 and
+     * 16 s (dht/replicate). */
+    COPIES_US = 35 * 1000 * 1000,
 };
 
 struct run {
@@ -252,7 +255,7 @@ void scenario_run(const struct scenario *s, struct arena *arena, uint64_t seed,
     workload_init(&r.load, arena, (uint32_t)s->records);
     join_all(&r);
     workload_run(&r.load, r.world, WORKLOAD_STORE, 0, (uint32_t)s->records, WAVE_US);
-    run_until_copied(&r, world_now_us(r.world), 10000000);
+    run_until_copied(&r, world_now_us(r.world), COPIES_US);
     out->copies_before = copies_of(&r);
     invariant(&r, out->copies_before.under == 0);
     if (s->leave_percent > 0) {
