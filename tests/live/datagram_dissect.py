@@ -17,11 +17,14 @@ PEERS = 5
 PHONE_PORTS = (15280, 15281)
 DATA = 0x80
 DATAGRAM_BYTES = 1232  # link_datagram_bytes
+RECORD_HEADER = 13
 LAST_PACKETS_S = 0.7
 STRANGERS = 60
 PARKED_S = 2.5
 
-Packet = collections.namedtuple('Packet', 'protocols kind port length info complaint')
+# What the capture holds as one packet: a datagram, or a train of them (the kernel cuts it behind the
+# place where packets are captured); each is one record.
+Packet = collections.namedtuple('Packet', 'protocols kinds port lengths info complaint')
 
 
 def links_over(demo, kind):
@@ -65,7 +68,7 @@ def record_a_call(folder):
 
 def dissect(folder, ports):
     """What tshark sees between overlay ports, but for alerts and handshakes."""
-    fields = ['frame.protocols', 'reload_framing.type', 'udp.dstport', 'udp.length',
+    fields = ['frame.protocols', 'reload_framing.type', 'udp.dstport', 'dtls.record.length',
               '_ws.col.Info', '_ws.expert.message', '_ws.malformed', 'reload.datavalue.exists',
               'reload.signature.identity.type', 'dtls.record.content_type']
     said = tshark(os.path.join(folder, 'datagrams.pcap'), '-Y', 'dtls', '-o',
@@ -75,7 +78,7 @@ def dissect(folder, ports):
                   *(word for field in fields for word in ('-e', field)))
     packets, handshakes = [], 0
     for line in said.splitlines():
-        (protocols, kind, port, length, info, expert, malformed, exists, identities,
+        (protocols, kinds, port, lengths, info, expert, malformed, exists, identities,
          content) = line.split('|')
         if port not in ports:
             continue
@@ -86,7 +89,8 @@ def dissect(folder, ports):
             handshakes += 1
             check(not malformed, f'{info}: {malformed}')
             continue
-        packets.append(Packet(protocols.split(':'), kind, port, int(length) - 8, info,
+        packets.append(Packet(protocols.split(':'), kinds.split(','), port,
+                              [RECORD_HEADER + int(n) for n in lengths.split(',')], info,
                               f'{malformed} {expert}' if expert or malformed else ''))
     return packets, handshakes
 
@@ -97,20 +101,21 @@ def test_every_datagram_is_dissected():
         check(facts['dropped'] == 0, f'the capture missed {facts["dropped"]} packets')
         check(len(facts['links']) >= 6, f'{len(facts["links"])} ends of DTLS links')
         packets, handshakes = dissect(folder, facts['ports'])
-        foreign = [p for p in packets if 'reload-framing' not in p.protocols or
-                   (p.kind == str(DATA)) != ('reload' in p.protocols)]
+        foreign = [p for p in packets
+                   if p.protocols.count('reload-framing') != len(p.lengths) or
+                   (str(DATA) in p.kinds) != ('reload' in p.protocols)]
         complaints = [p for p in packets if p.complaint]
         names = collections.Counter(p.info for p in packets if not p.info.startswith('Fragm'))
         cut = sum(p.info.startswith('Fragm') for p in packets)
         print(f'{len(facts["links"])} ends of links, {handshakes} datagrams of handshakes, '
-              f'{len(packets)} frames, {cut} fragments to be continued, of which tshark '
+              f'{sum(len(p.lengths) for p in packets)} frames, {cut} fragments to be continued, of which tshark '
               f'complains about {len(complaints)}')
         print(', '.join(f'{count} {name}' for name, count in sorted(names.items())))
         check(not foreign, f'{len(foreign)} are no frames for tshark: {foreign[:3]}')
         check(not complaints, f'tshark complains: {complaints[:3]}')
         check(facts['dht_cut'] > 0 and facts['dht_reassembled'] > 0 and cut > 0,
               f'nothing was cut: {facts}')
-        largest = max(p.length for p in packets)
+        largest = max(n for p in packets for n in p.lengths)
         check(largest <= DATAGRAM_BYTES, f'a datagram of {largest} bytes')
         for name in ('link_suspect', 'link_datagram_garbage', 'link_datagrams_stray'):
             check(facts[name] == 0, f'{name}: {facts[name]}')
