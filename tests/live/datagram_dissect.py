@@ -18,12 +18,13 @@ PHONE_PORTS = (15280, 15281)
 DATA = 0x80
 DATAGRAM_BYTES = 1232  # link_datagram_bytes
 RECORD_HEADER = 13
+DATA_RECORD = '23'  # the last of a train may be an alert
 LAST_PACKETS_S = 0.7
 STRANGERS = 60
 PARKED_S = 2.5
 
-# What the capture holds as one packet: a datagram, or a train of them (the kernel cuts it behind the
-# place where packets are captured); each is one record.
+# What the capture holds as one packet: a datagram, or a train of them (the kernel cuts it behind
+# the place where packets are captured); each is one record.  `lengths` leaves alerts out.
 Packet = collections.namedtuple('Packet', 'protocols kinds port lengths info complaint')
 
 
@@ -85,12 +86,14 @@ def dissect(folder, ports):
         expert = expert.split(',') if expert else []
         if not malformed and is_blind_spot(expert, exists.split(','), identities.split(',')):
             expert = []
-        if '23' not in content.split(','):
+        if DATA_RECORD not in content.split(','):
             handshakes += 1
             check(not malformed, f'{info}: {malformed}')
             continue
         packets.append(Packet(protocols.split(':'), kinds.split(','), port,
-                              [RECORD_HEADER + int(n) for n in lengths.split(',')], info,
+                              [RECORD_HEADER + int(n) for n, c
+                               in zip(lengths.split(','), content.split(',')) if c == DATA_RECORD],
+                              info,
                               f'{malformed} {expert}' if expert or malformed else ''))
     return packets, handshakes
 
@@ -108,7 +111,8 @@ def test_every_datagram_is_dissected():
         names = collections.Counter(p.info for p in packets if not p.info.startswith('Fragm'))
         cut = sum(p.info.startswith('Fragm') for p in packets)
         print(f'{len(facts["links"])} ends of links, {handshakes} datagrams of handshakes, '
-              f'{sum(len(p.lengths) for p in packets)} frames, {cut} fragments to be continued, of which tshark '
+              f'{sum(len(p.lengths) for p in packets)} frames, {cut} fragments to be continued, '
+              f'of which tshark '
               f'complains about {len(complaints)}')
         print(', '.join(f'{count} {name}' for name, count in sorted(names.items())))
         check(not foreign, f'{len(foreign)} are no frames for tshark: {foreign[:3]}')
