@@ -14,7 +14,7 @@
 #include <string.h>
 
 enum { KEY_BYTES = 16, KEYS = 1024, OBJECT_BYTES = 256, OBJECTS = 128, TIMER_STEP_US = 1000 };
-#define FAR_US UINT64_C(30000000000) /* later than anything that is reached here */
+#define FAR_US UINT64_C(30000000000000) /* a year: 15,000,000,000 iterations */
 enum { ARENA_BYTES = 1 << 20, MESSAGE_BYTES = 500, ITEM_BYTES = 64, TAKEN_AT_START = 64 };
 
 static struct arena new_arena(void)
