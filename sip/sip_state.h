@@ -7,6 +7,7 @@
 #include "codec/sip_write.h"
 #include "core/pool.h"
 #include "core/table.h"
+#include "sip/mac.h"
 #include "sip/tx.h"
 
 enum { SIP_STATE_HOST_CAP = 2 * IDS_RING_BYTES + 1 + SIP_DOMAIN_CAP, SIP_STATE_AOR_CAP = 320 };
@@ -22,6 +23,7 @@ struct sip {
     struct sip_settings settings;
     struct overlay *overlay;
     struct rl_params params;
+    struct mac_keys keys;
     bool is_draining;
     char domain[SIP_DOMAIN_CAP + 1];        /* lower case */
     char self_host[SIP_STATE_HOST_CAP + 1]; /* <Node-ID in hex>.<domain>: us, for other peers */
@@ -35,6 +37,8 @@ struct sip {
     uint32_t event_cap, event_first, event_count;
     struct pool txs; /* tx */
     struct table tx_table;
+    uint32_t tx_oldest, tx_newest; /* that have ended: index + 1, 0 = none */
+    uint32_t tx_retained;          /* of them, with a message */
     struct pool dials; /* dial */
     struct table dial_table;
     struct pool proxies;  /* proxy */
