@@ -41,6 +41,8 @@ static struct proxy *open_proxy(struct turn *t, struct sip *s, const struct sip_
         return NULL;
     }
     p->request = request;
+    s->live = rx;
+    s->live_copy = request;
     p->account = REGISTRAR_NONE;
     p->from = rx->from;
     p->method = (uint8_t)rx->m->method;
@@ -62,6 +64,9 @@ static void close_proxy(struct turn *t, struct sip *s, struct proxy *p)
         s->accounts[p->account].proxies--;
     }
     fork_release_all(t, s, p);
+    if (s->live_copy == p->request) {
+        s->live_copy = NULL;
+    }
     msgbuf_release(t->buffers, p->request);
     if (p->best != NULL) {
         msgbuf_release(t->buffers, p->best);
@@ -572,6 +577,7 @@ void proxy_on_request(struct turn *t, struct sip *s, const struct sip_rx *rx)
     }
     if (is_ack) {
         dispatch(t, s, rx, NULL);
+        s->live_copy = NULL;
         return;
     }
     struct flow_ref to = tx_server_return(&rx->core, &rx->from);
@@ -582,4 +588,5 @@ void proxy_on_request(struct turn *t, struct sip *s, const struct sip_rx *rx)
         return;
     }
     dispatch(t, s, rx, tx);
+    s->live_copy = NULL;
 }

@@ -138,6 +138,10 @@ void sip_state_reread(struct sip *s, const struct msgbuf *buf, const struct flow
                       struct sip_rx *rx)
 {
     struct sip_fault fault;
+    if (buf == s->live_copy) {
+        *rx = *s->live;
+        return;
+    }
     enum sip_parse parsed = sip_parser_datagram(&s->again, msgbuf_slice(buf));
     CHECK(parsed == SIP_PARSE_OK);
     rx->m = &s->again.msg;

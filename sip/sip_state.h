@@ -30,6 +30,8 @@ struct sip {
     char advertised[ADDRESS_TEXT_CAP];      /* us, for phones */
     struct sip_parser parser;               /* datagrams and mail */
     struct sip_parser again;                /* messages of ours that are read once more */
+    const struct sip_rx *live;              /* the request that is being handled: no need to */
+    const struct msgbuf *live_copy;         /* read it again from its copy */
     uint8_t scratch[MSGBUF_LARGE_BYTES];    /* messages being written */
 
     struct pool flows; /* flow */
@@ -56,7 +58,8 @@ struct sip {
     struct sip_setup last_setup; /* location and dial */
 };
 
-/* Reads a message of ours again, into s->again: valid until the next call.  CHECKs that it is
+/* Reads a message of ours again, into s->again: valid until the next call (the copy of the request
+ * that is just being handled is not read: it is the same).  CHECKs that it is
  * sound: it was when it was kept. */
 void sip_state_reread(struct sip *s, const struct msgbuf *buf, const struct flow_ref *from,
                       struct sip_rx *rx);
