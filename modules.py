@@ -128,6 +128,7 @@ MODULES = {
         hop
         location
         loop
+        mac
         proxy
         registrar
         relay

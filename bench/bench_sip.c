@@ -13,7 +13,7 @@
 #include <string.h>
 
 enum { INVITE_BYTES = 833, HEADERS = 12, USERS = BENCH_SLOTS };
-enum { NONCE_HEAD = 8, NONCE_BYTES = 24, SECRET_BYTES = 32 };
+enum { NONCE_HEAD = 8, NONCE_BYTES = 24 };
 
 /* ---- INVITE ---- */
 
@@ -134,12 +134,11 @@ static void hash_text(bool is_sha256, const char *text, char *hex)
 }
 
 /* A nonce as digest.h describes it, of second 0, with `i` as what is random. */
-static void write_nonce(const struct sip *s, uint32_t i, char *hex)
+static void write_nonce(const struct turn *t, const struct sip *s, uint32_t i, char *hex)
 {
-    uint8_t bytes[NONCE_HEAD + CRYPTO_SHA256_BYTES] = {0};
+    uint8_t bytes[NONCE_HEAD + MAC_BYTES] = {0};
     memcpy(bytes + 4, &i, sizeof(i));
-    crypto_boring()->hmac_sha256(slice_of(s->settings.nonce_secret, SECRET_BYTES),
-                                 slice_of(bytes, NONCE_HEAD), bytes + NONCE_HEAD);
+    mac_of(t, &s->keys, MAC_NONCE, slice_of(bytes, NONCE_HEAD), bytes + NONCE_HEAD);
     ids_hex(slice_of(bytes, NONCE_BYTES), hex);
 }
 
@@ -153,7 +152,7 @@ static void write_register(struct registers *r, bool is_sha256, uint32_t i)
     (void)snprintf(text, sizeof(text), "user%u:voice.example:secret%u", i, i);
     hash_text(is_sha256, text, ha1);
     hash_text(is_sha256, "REGISTER:sip:voice.example", ha2);
-    write_nonce(r->sip, i, nonce);
+    write_nonce(&r->turn, r->sip, i, nonce);
     (void)snprintf(text, sizeof(text), "%s:%s:00000001:0a4f113b:auth:%s", ha1, nonce, ha2);
     hash_text(is_sha256, text, response);
     int len = snprintf(
@@ -182,7 +181,8 @@ static struct registers *register_setup(bool is_sha256)
     bench_require(r->sip->seen != NULL, "no memory");
     r->turn = (struct turn){.now_us = 1000000, .crypto = crypto_boring(), .metrics = &r->metrics};
     memcpy(r->sip->domain, "voice.example", sizeof("voice.example"));
-    memset(r->sip->settings.nonce_secret, 7, SECRET_BYTES);
+    const uint8_t secret[MAC_SECRET_BYTES] = {7};
+    mac_init(&r->turn, &r->sip->keys, secret);
     for (uint32_t i = 0; i < USERS; i++) {
         write_register(r, is_sha256, i);
     }

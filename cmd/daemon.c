@@ -204,7 +204,7 @@ static void fill_sip(const struct daemon *d, uint32_t i, struct sip_settings *p)
         p->siblings[k] = setup->peers[k].ident.node_id;
     }
     p->advertised = setup->config.sip_advertise;
-    memcpy(p->nonce_secret, d->nonce_secret, sizeof(p->nonce_secret));
+    memcpy(p->secret, d->secret, sizeof(p->secret));
     p->default_expires_s = EXPIRES_DEFAULT_S;
     p->min_expires_s = EXPIRES_MIN_S;
     p->max_expires_s = EXPIRES_MAX_S;
@@ -274,7 +274,7 @@ enum err daemon_open(struct daemon *d, const struct setup *setup, char *why)
     memset(d, 0, sizeof(*d));
     d->setup = setup;
     d->count = setup->shards;
-    host_random(d->nonce_secret, sizeof(d->nonce_secret));
+    host_random(d->secret, sizeof(d->secret));
     d->shards = calloc(d->count, sizeof(*d->shards));
     enum err e = open_keylog(d, why);
     if (e == ERR_OK && d->shards == NULL) {
@@ -339,7 +339,7 @@ uint64_t daemon_close(struct daemon *d)
     if (d->keylog >= 0) {
         close(d->keylog);
     }
-    explicit_bzero(d->nonce_secret, sizeof(d->nonce_secret));
+    explicit_bzero(d->secret, sizeof(d->secret));
     free(d->shards);
     memset(d, 0, sizeof(*d));
     d->keylog = -1;

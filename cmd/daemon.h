@@ -30,7 +30,7 @@ struct daemon {
     struct daemon_shard *shards;
     uint32_t count;
     int keylog; /* descriptor, -1 = none */
-    uint8_t nonce_secret[32];
+    uint8_t secret[32];
 };
 
 /* Binds all sockets and builds all nodes.  On failure nothing is left open. */

@@ -14,6 +14,7 @@ enum {
     CRYPTO_SHA384_BYTES = 48,
     CRYPTO_SHA512_BYTES = 64,
     CRYPTO_MD5_BYTES = 16,
+    CRYPTO_SIPHASH_BYTES = 16, /* key and result */
     CRYPTO_SIGNATURE_CAP = 512, /* RSA-4096 is the largest accepted */
     CRYPTO_USER_CAP = 128,      /* longest user name (rfc822Name) accepted */
     CRYPTO_NODE_IDS_CAP = 4,    /* most Node-IDs accepted in one certificate */
@@ -65,6 +66,10 @@ struct crypto {
     void (*md5)(struct slice bytes, uint8_t out[CRYPTO_MD5_BYTES]);
     void (*hmac_sha1)(struct slice key, struct slice bytes, uint8_t out[CRYPTO_SHA1_BYTES]);
     void (*hmac_sha256)(struct slice key, struct slice bytes, uint8_t out[CRYPTO_SHA256_BYTES]);
+    /* SipHash-2-4 under two keys made from `key`, 64 bits each: a keyed hash of short texts that
+     * strangers choose, for what this node alone compares. */
+    void (*siphash)(const uint8_t key[CRYPTO_SIPHASH_BYTES], struct slice bytes,
+                    uint8_t out[CRYPTO_SIPHASH_BYTES]);
     /* Unguessable bytes.  `self` is this table: the simulator's draws from the world's seed. */
     void (*random)(const struct crypto *self, void *out, size_t len);
     /* Signs `message`; at most CRYPTO_SIGNATURE_CAP bytes into `out`. */

@@ -18,6 +18,7 @@
 #include <openssl/rand.h>
 #include <openssl/rsa.h>
 #include <openssl/sha.h>
+#include <openssl/siphash.h>
 #include <openssl/x509v3.h>
 
 struct crypto_key {
@@ -93,6 +94,17 @@ static void mac_sha1(struct slice key, struct slice bytes, uint8_t out[CRYPTO_SH
     SHA1_Final(out, &context);
     OPENSSL_cleanse(pad, sizeof(pad));
     OPENSSL_cleanse(hashed, sizeof(hashed));
+}
+
+static void siphash(const uint8_t key[CRYPTO_SIPHASH_BYTES], struct slice bytes,
+                    uint8_t out[CRYPTO_SIPHASH_BYTES])
+{
+    uint64_t keys[2], hash[2];
+    memcpy(keys, key, sizeof(keys));
+    hash[0] = SIPHASH_24(keys, bytes.data, bytes.len);
+    keys[0] = ~keys[0];
+    hash[1] = SIPHASH_24(keys, bytes.data, bytes.len);
+    memcpy(out, hash, sizeof(hash));
 }
 
 static void mac_sha256(struct slice key, struct slice bytes, uint8_t out[CRYPTO_SHA256_BYTES])
@@ -799,6 +811,7 @@ const struct crypto *crypto_boring(void)
         .md5 = hash_md5,
         .hmac_sha1 = mac_sha1,
         .hmac_sha256 = mac_sha256,
+        .siphash = siphash,
         .random = fill_random,
         .sign = sign_message,
         .key_algorithm = algorithm_of_key,

@@ -66,6 +66,12 @@ static void fake_hmac_sha256(struct slice key, struct slice bytes, uint8_t out[C
     digest(bytes, hash_64(key, 0), out, CRYPTO_SHA256_BYTES);
 }
 
+static void fake_siphash(const uint8_t key[CRYPTO_SIPHASH_BYTES], struct slice bytes,
+                         uint8_t out[CRYPTO_SIPHASH_BYTES])
+{
+    digest(bytes, hash_64(slice_of(key, CRYPTO_SIPHASH_BYTES), 2), out, CRYPTO_SIPHASH_BYTES);
+}
+
 static void fake_random(const struct crypto *self, void *out, size_t len)
 {
     rng_fill(self->state, out, len);
@@ -164,6 +170,7 @@ void crypto_fake_init(struct crypto *c, struct rng *rng)
         .md5 = fake_md5,
         .hmac_sha1 = fake_hmac_sha1,
         .hmac_sha256 = fake_hmac_sha256,
+        .siphash = fake_siphash,
         .random = fake_random,
         .sign = fake_sign,
         .key_algorithm = fake_algorithm,

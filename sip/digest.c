@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* digest.c - see digest.h.
  *
- * nonce = hex(seconds, 4 bytes | random, 4 bytes | HMAC-SHA256 of both, 16 bytes).
+ * nonce = hex(seconds, 4 bytes | random, 4 bytes | MAC of both, 16 bytes).
  * The `uri` of the credentials is hashed but not compared with the Request-URI: RFC 3261 22.4 lets
  * phones differ there (several name the proxy), and the account is bound to From or To anyway. */
 #include "sip/digest.h"
@@ -10,20 +10,11 @@
 enum {
     TIME_BYTES = 4,
     RANDOM_BYTES = 4,
-    MAC_BYTES = 16,
     NONCE_BYTES = TIME_BYTES + RANDOM_BYTES + MAC_BYTES,
     FIELD_CAP = 512,
     TEXT_CAP = 2048,
     HASH_HEX_CAP = 2 * CRYPTO_SHA256_BYTES + 1
 };
-
-static void mac_of(struct turn *t, const struct sip *s, const uint8_t *head, uint8_t *out)
-{
-    uint8_t mac[CRYPTO_SHA256_BYTES];
-    t->crypto->hmac_sha256(slice_of(s->settings.nonce_secret, sizeof(s->settings.nonce_secret)),
-                           slice_of(head, TIME_BYTES + RANDOM_BYTES), mac);
-    memcpy(out, mac, MAC_BYTES);
-}
 
 static void make_nonce(struct turn *t, const struct sip *s, char *hex)
 {
@@ -32,7 +23,8 @@ static void make_nonce(struct turn *t, const struct sip *s, char *hex)
     wr_u32(&w, (uint32_t)(t->now_us / US_PER_S));
     CHECK(wr_ok(&w));
     t->crypto->random(t->crypto, bytes + TIME_BYTES, RANDOM_BYTES);
-    mac_of(t, s, bytes, bytes + TIME_BYTES + RANDOM_BYTES);
+    mac_of(t, &s->keys, MAC_NONCE, slice_of(bytes, TIME_BYTES + RANDOM_BYTES),
+           bytes + TIME_BYTES + RANDOM_BYTES);
     ids_hex(slice_of(bytes, sizeof(bytes)), hex);
 }
 
@@ -55,7 +47,7 @@ static bool is_fresh(struct turn *t, const struct sip *s, struct slice text, uin
     if (ids_unhex(text, nonce, NONCE_BYTES, &len) != ERR_OK || len != NONCE_BYTES) {
         return false;
     }
-    mac_of(t, s, nonce, mac);
+    mac_of(t, &s->keys, MAC_NONCE, slice_of(nonce, TIME_BYTES + RANDOM_BYTES), mac);
     struct rd r = rd_init(slice_of(nonce, TIME_BYTES));
     uint32_t age = (uint32_t)(t->now_us / US_PER_S) - rd_u32(&r);
     return is_same(mac, nonce + TIME_BYTES + RANDOM_BYTES, MAC_BYTES) && age <= DIGEST_NONCE_S;

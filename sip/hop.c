@@ -2,29 +2,22 @@
 /* hop.c - see hop.h.
  *
  * A token is hex of: kind, shard (2), then for UDP family, port (2) and address (4 or 16), for
- * streams the flow's handle (8), then 8 bytes of HMAC-SHA256. */
+ * streams the flow's handle (8), then a MAC of 8 bytes. */
 #include "sip/hop.h"
 
-enum { MAC_BYTES = 8, TOKEN_CAP = 3 + 1 + 2 + 16 + MAC_BYTES, SIP_PORT = 5060 };
+enum { SEAL_BYTES = 8, TOKEN_CAP = 3 + 1 + 2 + 16 + SEAL_BYTES, SIP_PORT = 5060 };
 
-/* The words in front make it unlike a digest nonce, which is sealed with the same secret and given
- * to everybody. */
-static void seal(struct turn *t, const struct sip *s, struct slice bytes, uint8_t *out)
+static void seal(struct turn *t, const struct sip *s, struct slice bytes, uint8_t out[SEAL_BYTES])
 {
-    uint8_t mac[CRYPTO_SHA256_BYTES], input[TOKEN_CAP + 16];
-    struct wr w = wr_init(input, sizeof(input));
-    wr_bytes(&w, SLICE_LITERAL("flow token"));
-    wr_bytes(&w, bytes);
-    CHECK(wr_ok(&w));
-    t->crypto->hmac_sha256(slice_of(s->settings.nonce_secret, sizeof(s->settings.nonce_secret)),
-                           wr_slice(&w), mac);
-    memcpy(out, mac, MAC_BYTES);
+    uint8_t mac[MAC_BYTES];
+    mac_of(t, &s->keys, MAC_TOKEN, bytes, mac);
+    memcpy(out, mac, SEAL_BYTES);
 }
 
 static void write_token(struct turn *t, const struct sip *s, const struct flow_ref *f,
                         struct sip_writer *w)
 {
-    uint8_t bytes[TOKEN_CAP], mac[MAC_BYTES];
+    uint8_t bytes[TOKEN_CAP], mac[SEAL_BYTES];
     char hex[2 * TOKEN_CAP + 1];
     struct wr token = wr_init(bytes, sizeof(bytes));
     wr_u8(&token, f->kind);
@@ -44,16 +37,16 @@ static void write_token(struct turn *t, const struct sip *s, const struct flow_r
 
 static bool read_token(struct turn *t, const struct sip *s, struct slice user, struct flow_ref *out)
 {
-    uint8_t bytes[TOKEN_CAP], mac[MAC_BYTES];
+    uint8_t bytes[TOKEN_CAP], mac[SEAL_BYTES];
     size_t len = 0;
-    if (ids_unhex(user, bytes, sizeof(bytes), &len) != ERR_OK || len <= MAC_BYTES) {
+    if (ids_unhex(user, bytes, sizeof(bytes), &len) != ERR_OK || len <= SEAL_BYTES) {
         return false;
     }
-    seal(t, s, slice_of(bytes, len - MAC_BYTES), mac);
-    if (memcmp(mac, bytes + len - MAC_BYTES, MAC_BYTES) != 0) {
+    seal(t, s, slice_of(bytes, len - SEAL_BYTES), mac);
+    if (memcmp(mac, bytes + len - SEAL_BYTES, SEAL_BYTES) != 0) {
         return false;
     }
-    struct rd r = rd_init(slice_of(bytes, len - MAC_BYTES));
+    struct rd r = rd_init(slice_of(bytes, len - SEAL_BYTES));
     *out = (struct flow_ref){.kind = rd_u8(&r)};
     out->shard = rd_u16(&r);
     if (out->kind == SIP_UDP) {

@@ -2,34 +2,21 @@
 /* loop.c - see loop.h. */
 #include "sip/loop.h"
 
-enum { PIECE_CAP = 96, TEXT_CAP = 10 * PIECE_CAP };
-
-static void piece(struct turn *t, struct wr *w, struct slice text)
-{
-    uint8_t hash[CRYPTO_SHA256_BYTES];
-    if (text.len > PIECE_CAP - 2) {
-        t->crypto->sha256(text, hash);
-        text = slice_of(hash, sizeof(hash));
-    }
-    wr_opaque16(w, text);
-}
-
 void loop_mark(struct turn *t, const struct sip *s, const struct sip_rx *rx,
                uint8_t mark[TX_LOOP_BYTES])
 {
-    uint8_t text[TEXT_CAP], mac[CRYPTO_SHA256_BYTES];
-    struct wr w = wr_init(text, sizeof(text));
-    piece(t, &w, rx->m->request_uri);
-    piece(t, &w, rx->core.from.tag);
-    piece(t, &w, rx->core.to.tag);
-    piece(t, &w, rx->core.call_id);
-    piece(t, &w, sip_msg_first(rx->m, SIP_HDR_ROUTE));
-    piece(t, &w, sip_msg_first(rx->m, SIP_HDR_PROXY_REQUIRE));
-    wr_u32(&w, rx->core.cseq.number);
-    CHECK(wr_ok(&w));
-    t->crypto->hmac_sha256(slice_of(s->settings.nonce_secret, sizeof(s->settings.nonce_secret)),
-                           wr_slice(&w), mac);
-    memcpy(mark, mac, TX_LOOP_BYTES);
+    struct mac m;
+    uint8_t hash[MAC_BYTES];
+    mac_begin(&m, &s->keys, MAC_LOOP);
+    mac_piece(t, &m, rx->m->request_uri);
+    mac_piece(t, &m, rx->core.from.tag);
+    mac_piece(t, &m, rx->core.to.tag);
+    mac_piece(t, &m, rx->core.call_id);
+    mac_piece(t, &m, sip_msg_first(rx->m, SIP_HDR_ROUTE));
+    mac_piece(t, &m, sip_msg_first(rx->m, SIP_HDR_PROXY_REQUIRE));
+    mac_u32(&m, rx->core.cseq.number);
+    mac_end(t, &m, hash);
+    memcpy(mark, hash, TX_LOOP_BYTES);
 }
 
 bool loop_is_found(const struct sip *s, const struct sip_rx *rx, const uint8_t mark[TX_LOOP_BYTES])

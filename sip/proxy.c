@@ -41,6 +41,8 @@ static struct proxy *open_proxy(struct turn *t, struct sip *s, const struct sip_
         return NULL;
     }
     p->request = request;
+    s->live = rx;
+    s->live_copy = request;
     p->account = REGISTRAR_NONE;
     p->from = rx->from;
     p->method = (uint8_t)rx->m->method;
@@ -62,6 +64,9 @@ static void close_proxy(struct turn *t, struct sip *s, struct proxy *p)
         s->accounts[p->account].proxies--;
     }
     fork_release_all(t, s, p);
+    if (s->live_copy == p->request) {
+        s->live_copy = NULL;
+    }
     msgbuf_release(t->buffers, p->request);
     if (p->best != NULL) {
         msgbuf_release(t->buffers, p->best);
@@ -334,7 +339,8 @@ static void ask_right(struct turn *t, struct sip *s, const struct sip_rx *rx, st
     fork_settle(t, s, p);
 }
 
-static void route_new(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx)
+static void route_new(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx,
+                      const uint8_t mark[TX_LOOP_BYTES])
 {
     char aor[SIP_STATE_AOR_CAP];
     size_t len = 0;
@@ -357,7 +363,7 @@ static void route_new(struct turn *t, struct sip *s, const struct sip_rx *rx, st
     }
     p->aor_len = (uint8_t)len;
     memcpy(p->aor, aor, len);
-    loop_mark(t, s, rx, p->loop);
+    memcpy(p->loop, mark, TX_LOOP_BYTES);
     if (rx->m->method == SIP_METHOD_INVITE) {
         reply_send(t, s, rx, tx, 100, NULL);
     }
@@ -394,7 +400,7 @@ static struct flow_ref flow_now(struct turn *t, struct sip *s, const struct sip_
 }
 
 static void route_dialog(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx,
-                         const struct hop *hop)
+                         const struct hop *hop, const uint8_t mark[TX_LOOP_BYTES])
 {
     if (hop->has_next && !hop->is_peer) {
         reply_send(t, s, rx, tx, 404, "The next Route entry is not of this overlay");
@@ -407,7 +413,7 @@ static void route_dialog(struct turn *t, struct sip *s, const struct sip_rx *rx,
     p->is_in_dialog = true;
     p->pop_routes = (uint8_t)hop->ours;
     p->state = PROXY_FORKING;
-    loop_mark(t, s, rx, p->loop);
+    memcpy(p->loop, mark, TX_LOOP_BYTES);
     if (rx->m->method == SIP_METHOD_INVITE) {
         reply_send(t, s, rx, tx, 100, NULL);
     }
@@ -425,8 +431,8 @@ static void route_dialog(struct turn *t, struct sip *s, const struct sip_rx *rx,
 static void on_cancel(struct turn *t, struct sip *s, const struct sip_rx *rx)
 {
     uint8_t key[TX_KEY_BYTES], own[TX_KEY_BYTES];
-    tx_server_key(t, rx->m, &rx->core, SIP_METHOD_INVITE, key);
-    tx_server_key(t, rx->m, &rx->core, SIP_METHOD_CANCEL, own);
+    tx_server_key(t, s, rx, SIP_METHOD_INVITE, key);
+    tx_server_key(t, s, rx, SIP_METHOD_CANCEL, own);
     struct tx *invite = tx_find(s, key), *tx = tx_find(s, own);
     if (tx != NULL) {
         tx_server_recv(t, s, tx, false);
@@ -455,9 +461,8 @@ static void on_cancel(struct turn *t, struct sip *s, const struct sip_rx *rx)
 }
 
 /* 200 to OPTIONS, or 405: what we take (RFC 3261 11.2, 21.4.6).  Anybody may ask, so nothing is
- * kept: asked again, it is said again. */
-static void say_methods(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx,
-                        unsigned status)
+ * kept: asked again, it is said again (8.2.7). */
+static void say_methods(struct turn *t, struct sip *s, const struct sip_rx *rx, unsigned status)
 {
     struct sip_writer w;
     reply_begin(t, s, rx, status, &w);
@@ -465,13 +470,29 @@ static void say_methods(struct turn *t, struct sip *s, const struct sip_rx *rx, 
                      SLICE_LITERAL("INVITE, ACK, CANCEL, BYE, REGISTER, OPTIONS, MESSAGE"));
     sip_write_header(&w, SIP_HDR_ACCEPT, SLICE_LITERAL("application/sdp"));
     reply_finish(t, s, rx, NULL, status, &w);
-    tx_server_forget(t, s, tx);
+}
+
+static void forget(struct turn *t, struct sip *s, struct tx *tx)
+{
+    if (tx != NULL) {
+        tx_server_forget(t, s, tx);
+    }
+}
+
+/* 420, statelessly: what the request requires of us and we do not know. */
+static void refuse_extensions(struct turn *t, struct sip *s, const struct sip_rx *rx,
+                              enum sip_hdr_id id)
+{
+    struct sip_writer w;
+    reply_begin(t, s, rx, 420, &w);
+    sip_write_header(&w, SIP_HDR_UNSUPPORTED, sip_msg_first(rx->m, id));
+    reply_finish(t, s, rx, NULL, 420, &w);
 }
 
 /* False: was answered (or dropped, an ACK). */
-static bool is_sound(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx)
+static bool is_sound(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx,
+                     uint8_t mark[TX_LOOP_BYTES])
 {
-    uint8_t mark[TX_LOOP_BYTES];
     struct sip_fault fault;
     if (rx->core.has_max_forwards && rx->core.max_forwards == 0 &&
         rx->m->method != SIP_METHOD_REGISTER) {
@@ -486,11 +507,8 @@ static bool is_sound(struct turn *t, struct sip *s, const struct sip_rx *rx, str
         return false;
     }
     if (sip_msg_check_extensions(rx->m, &fault) != ERR_OK) {
-        struct sip_writer w;
-        reply_begin(t, s, rx, fault.status, &w);
-        sip_write_header(&w, SIP_HDR_UNSUPPORTED, sip_msg_first(rx->m, SIP_HDR_PROXY_REQUIRE));
-        reply_finish(t, s, rx, NULL, fault.status, &w);
-        tx_server_forget(t, s, tx);
+        refuse_extensions(t, s, rx, SIP_HDR_PROXY_REQUIRE);
+        forget(t, s, tx);
         return false;
     }
     return true;
@@ -499,28 +517,44 @@ static bool is_sound(struct turn *t, struct sip *s, const struct sip_rx *rx, str
 static void dispatch(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx)
 {
     struct hop hop;
+    uint8_t mark[TX_LOOP_BYTES];
     bool is_ack = rx->m->method == SIP_METHOD_ACK;
-    if (!is_sound(t, s, rx, tx)) {
+    if (!is_sound(t, s, rx, tx, mark)) {
         metric_add(t->metrics, METRIC_sip_acks_absorbed, is_ack ? 1 : 0);
         return;
     }
     hop_read(t, s, rx, &hop);
     if (rx->core.to.has_tag && hop.has_token) {
-        route_dialog(t, s, rx, tx, &hop);
+        route_dialog(t, s, rx, tx, &hop, mark);
     } else if (is_ack) {
         metric_add(t->metrics, METRIC_sip_acks_absorbed, 1);
     } else if (rx->m->method == SIP_METHOD_REGISTER) {
         registrar_on_request(t, s, rx, tx);
-    } else if (rx->m->method == SIP_METHOD_OPTIONS && !rx->core.uri.has_user &&
-               hop_is_us(s, &rx->core.uri)) {
-        say_methods(t, s, rx, tx, 200);
     } else if (rx->m->method == SIP_METHOD_PUBLISH) {
-        say_methods(t, s, rx, tx, 405);
+        say_methods(t, s, rx, 405);
+        forget(t, s, tx);
     } else if (rx->core.to.has_tag) {
         reply_stranger(t, s, rx, tx, 481, "No Route entry of this node's making");
     } else {
-        route_new(t, s, rx, tx);
+        route_new(t, s, rx, tx, mark);
     }
+}
+
+/* OPTIONS that asks this node what it takes. */
+static bool is_for_us(const struct sip *s, const struct sip_rx *rx)
+{
+    return rx->m->method == SIP_METHOD_OPTIONS && !rx->core.uri.has_user && !rx->core.to.has_tag &&
+           hop_is_us(s, &rx->core.uri);
+}
+
+/* As a user agent server without state: no loop, no Max-Forwards to look at (11, 8.2.7, 16.3). */
+static void answer_options(struct turn *t, struct sip *s, const struct sip_rx *rx)
+{
+    if (sip_msg_has(rx->m, SIP_HDR_REQUIRE)) { /* 8.2.2.3: nothing is supported */
+        refuse_extensions(t, s, rx, SIP_HDR_REQUIRE);
+        return;
+    }
+    say_methods(t, s, rx, 200);
 }
 
 void proxy_on_request(struct turn *t, struct sip *s, const struct sip_rx *rx)
@@ -531,7 +565,11 @@ void proxy_on_request(struct turn *t, struct sip *s, const struct sip_rx *rx)
         on_cancel(t, s, rx);
         return;
     }
-    tx_server_key(t, rx->m, &rx->core, is_ack ? SIP_METHOD_INVITE : rx->m->method, key);
+    if (is_for_us(s, rx)) {
+        answer_options(t, s, rx);
+        return;
+    }
+    tx_server_key(t, s, rx, is_ack ? SIP_METHOD_INVITE : rx->m->method, key);
     struct tx *tx = tx_find(s, key);
     if (tx != NULL && !(is_ack && tx->state == TX_ACCEPTED)) {
         tx_server_recv(t, s, tx, is_ack);
@@ -539,6 +577,7 @@ void proxy_on_request(struct turn *t, struct sip *s, const struct sip_rx *rx)
     }
     if (is_ack) {
         dispatch(t, s, rx, NULL);
+        s->live_copy = NULL;
         return;
     }
     struct flow_ref to = tx_server_return(&rx->core, &rx->from);
@@ -549,4 +588,5 @@ void proxy_on_request(struct turn *t, struct sip *s, const struct sip_rx *rx)
         return;
     }
     dispatch(t, s, rx, tx);
+    s->live_copy = NULL;
 }

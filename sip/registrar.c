@@ -622,6 +622,27 @@ static uint32_t authorise(struct turn *t, struct sip *s, const struct sip_rx *rx
     return account;
 }
 
+/* The overlay's record names this peer, not the contacts: a REGISTER that leaves some, none of them
+ * ending before the record, changes nothing there.  The account's timer stores it again in time. */
+static bool is_record_fresh(const struct turn *t, const struct registrar_account *a,
+                            const struct plan *p)
+{
+    return p->count > 0 && a->waiting == 0 && a->refresh_us > t->now_us &&
+           a->stored_until_us > t->now_us && p->longest_s >= remaining_s(t, a->stored_until_us);
+}
+
+/* Nothing to ask the overlay for. */
+static void commit_here(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx,
+                        uint32_t account)
+{
+    if (apply(t, s, rx, account)) {
+        answer_ok(t, s, rx, tx, account);
+    } else {
+        reply_send(t, s, rx, tx, 503, "No room for more contacts");
+    }
+    arm(t, s, account);
+}
+
 void registrar_on_request(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx)
 {
     struct plan p;
@@ -638,9 +659,9 @@ void registrar_on_request(struct turn *t, struct sip *s, const struct sip_rx *rx
     } else if (!sip_msg_has(rx->m, SIP_HDR_CONTACT)) {
         answer_ok(t, s, rx, tx, account);
     } else if (p.count == 0 && s->accounts[account].stored_until_us == 0) {
-        bool all = apply(t, s, rx, account); /* nothing is stored, nothing to remove */
-        CHECK(all);
-        answer_ok(t, s, rx, tx, account);
+        commit_here(t, s, rx, tx, account); /* nothing is stored, nothing to remove */
+    } else if (is_record_fresh(t, &s->accounts[account], &p)) {
+        commit_here(t, s, rx, tx, account);
     } else {
         commit(t, s, rx, tx, account, &p);
     }

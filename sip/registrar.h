@@ -2,7 +2,8 @@
 /* registrar.h - the phones' contacts, and the one record that the overlay keeps for each account.
  *
  * A REGISTER is planned first, then the overlay is asked to store (or remove) the route, and only
- * when it said yes are the bindings changed and 200 answered.  A contact's flow is where its
+ * when it said yes are the bindings changed and 200 answered; while the record is fresh and ends no
+ * later than the contacts, there is nothing to ask.  A contact's flow is where its
  * REGISTER came from; for a phone that knows its own UDP address, the Contact itself.
  *
  * Owner:  struct sip; accounts whose home shard this is.

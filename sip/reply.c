@@ -16,12 +16,13 @@ enum {
 /* Our To tag of a call: the same for every response of this shard to it. */
 static struct slice to_tag(struct turn *t, const struct sip *s, const struct sip_rx *rx, char *hex)
 {
-    uint8_t mac[CRYPTO_SHA256_BYTES], text[2 * CRYPTO_SHA256_BYTES];
-    t->crypto->sha256(rx->core.call_id, text);
-    t->crypto->sha256(rx->core.from.tag, text + CRYPTO_SHA256_BYTES);
-    t->crypto->hmac_sha256(slice_of(s->settings.nonce_secret, sizeof(s->settings.nonce_secret)),
-                           slice_of(text, sizeof(text)), mac);
-    return slice_text(ids_hex(slice_of(mac, TAG_BYTES), hex));
+    struct mac m;
+    uint8_t hash[MAC_BYTES];
+    mac_begin(&m, &s->keys, MAC_TAG);
+    mac_piece(t, &m, rx->core.call_id);
+    mac_piece(t, &m, rx->core.from.tag);
+    mac_end(t, &m, hash);
+    return slice_text(ids_hex(slice_of(hash, TAG_BYTES), hex));
 }
 
 void reply_begin(struct turn *t, struct sip *s, const struct sip_rx *rx, unsigned status,

@@ -7,6 +7,7 @@
 #include "codec/sip_write.h"
 #include "core/pool.h"
 #include "core/table.h"
+#include "sip/mac.h"
 #include "sip/tx.h"
 
 enum { SIP_STATE_HOST_CAP = 2 * IDS_RING_BYTES + 1 + SIP_DOMAIN_CAP, SIP_STATE_AOR_CAP = 320 };
@@ -22,12 +23,15 @@ struct sip {
     struct sip_settings settings;
     struct overlay *overlay;
     struct rl_params params;
+    struct mac_keys keys;
     bool is_draining;
     char domain[SIP_DOMAIN_CAP + 1];        /* lower case */
     char self_host[SIP_STATE_HOST_CAP + 1]; /* <Node-ID in hex>.<domain>: us, for other peers */
     char advertised[ADDRESS_TEXT_CAP];      /* us, for phones */
     struct sip_parser parser;               /* datagrams and mail */
     struct sip_parser again;                /* messages of ours that are read once more */
+    const struct sip_rx *live;              /* the request that is being handled: no need to */
+    const struct msgbuf *live_copy;         /* read it again from its copy */
     uint8_t scratch[MSGBUF_LARGE_BYTES];    /* messages being written */
 
     struct pool flows; /* flow */
@@ -35,6 +39,8 @@ struct sip {
     uint32_t event_cap, event_first, event_count;
     struct pool txs; /* tx */
     struct table tx_table;
+    uint32_t tx_oldest, tx_newest; /* that have ended: index + 1, 0 = none */
+    uint32_t tx_retained;          /* of them, with a message */
     struct pool dials; /* dial */
     struct table dial_table;
     struct pool proxies;  /* proxy */
@@ -52,7 +58,8 @@ struct sip {
     struct sip_setup last_setup; /* location and dial */
 };
 
-/* Reads a message of ours again, into s->again: valid until the next call.  CHECKs that it is
+/* Reads a message of ours again, into s->again: valid until the next call (the copy of the request
+ * that is just being handled is not read: it is the same).  CHECKs that it is
  * sound: it was when it was kept. */
 void sip_state_reread(struct sip *s, const struct msgbuf *buf, const struct flow_ref *from,
                       struct sip_rx *rx);

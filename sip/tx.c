@@ -47,9 +47,60 @@ static void count_client(struct sip *s, const struct tx *tx, bool is_more)
     }
 }
 
+/* ---- those that have ended, oldest first */
+
+static struct tx *at(const struct sip *s, uint32_t place)
+{
+    return place == 0 ? NULL : pool_at(&s->txs, place - 1);
+}
+
+static void unlink_ended(struct sip *s, struct tx *tx)
+{
+    struct tx *older = at(s, tx->older), *newer = at(s, tx->newer);
+    *(older == NULL ? &s->tx_oldest : &older->newer) = tx->newer;
+    *(newer == NULL ? &s->tx_newest : &newer->older) = tx->older;
+    s->tx_retained -= tx->is_retained ? 1 : 0;
+    tx->is_ended = false;
+}
+
+/* Only absorbs retransmissions: the ACK of a refused INVITE has come, too. */
+static bool has_ended(const struct tx *tx)
+{
+    return tx->state == TX_ACCEPTED || tx->state == TX_CONFIRMED ||
+           (tx->state == TX_COMPLETED && tx->kind != TX_INVITE_SERVER);
+}
+
+static void evict_oldest(struct turn *t, struct sip *s)
+{
+    metric_add(t->metrics, METRIC_sip_transactions_evicted, 1);
+    tx_release(t, s, at(s, s->tx_oldest));
+}
+
+void tx_settle(struct turn *t, struct sip *s, struct tx *tx)
+{
+    if (tx->is_ended || !has_ended(tx)) {
+        return;
+    }
+    uint32_t place = pool_index(&s->txs, tx) + 1;
+    struct tx *newest = at(s, s->tx_newest);
+    *(newest == NULL ? &s->tx_oldest : &newest->newer) = place;
+    tx->older = s->tx_newest;
+    tx->newer = 0;
+    s->tx_newest = place;
+    tx->is_ended = true;
+    tx->is_retained = tx->message != NULL;
+    s->tx_retained += tx->is_retained ? 1 : 0;
+    while (s->tx_retained > s->settings.limits->sip_retained && s->tx_oldest != place) {
+        evict_oldest(t, s);
+    }
+}
+
 struct tx *tx_acquire(struct turn *t, struct sip *s, enum tx_kind kind, enum sip_method method,
                       const struct flow_ref *peer, const uint8_t key[TX_KEY_BYTES])
 {
+    if (s->txs.in_use == s->txs.cap && s->tx_oldest != 0) {
+        evict_oldest(t, s);
+    }
     struct tx *tx = pool_acquire(&s->txs);
     if (tx == NULL) {
         metric_add(t->metrics, METRIC_pool_exhausted, 1);
@@ -97,6 +148,9 @@ void tx_release(struct turn *t, struct sip *s, struct tx *tx)
     wheel_cancel(t->wheel, &tx->end);
     tx_keep(t, tx, NULL);
     count_client(s, tx, false);
+    if (tx->is_ended) {
+        unlink_ended(s, tx);
+    }
     CHECK(table_remove(&s->tx_table, tx->key));
     pool_release(&s->txs, tx);
 }
@@ -155,6 +209,8 @@ enum tx_does tx_on_timer(struct turn *t, struct sip *s, struct wheel_timer *time
         *out = tx;
     } else if (tx->state == TX_DONE) {
         tx_release(t, s, tx);
+    } else {
+        tx_settle(t, s, tx);
     }
     return does;
 }

@@ -5,12 +5,18 @@
  * transaction user has to do (enum tx_does), and a transaction that is done is released at the end
  * of the call that finished it.
  *
+ * One that is answered (and acknowledged) stays for up to 32 s to absorb retransmissions.  Under
+ * load that is most of the table: when it is full, or too many messages are kept for this, the
+ * oldest of these are forgotten before their timer, never one that is still under way.
+ *
  * Branch ids of ours: z9hG4bK, four hex digits of the shard, 24 of unguessable random, '-', 16 of
  * the loop mark (sip/loop).
  *
- * Owner:   struct sip; shard-local.  Limits: sip_transactions. */
+ * Owner:   struct sip; shard-local.  Limits: sip_transactions, sip_retained. */
 #pragma once
 #include "sip/flow.h"
+
+struct sip_rx;
 
 enum {
     TX_T1_MS = 500,
@@ -85,6 +91,9 @@ struct tx {
     bool is_reliable;
     uint16_t status;   /* of the last response */
     bool is_cancelled; /* client: CANCEL was sent */
+    bool is_ended;     /* in the list of those that only absorb retransmissions */
+    bool is_retained;  /* the same, and keeps a message for them */
+    uint32_t older, newer; /* there: index + 1, 0 = none */
 };
 STATIC_CHECK(sizeof(struct tx) <= LIMITS_COST_sip_transactions);
 
@@ -98,6 +107,8 @@ struct tx *tx_acquire(struct turn *t, struct sip *s, enum tx_kind kind, enum sip
                       const struct flow_ref *peer, const uint8_t key[TX_KEY_BYTES]);
 struct tx *tx_find(const struct sip *s, const uint8_t key[TX_KEY_BYTES]);
 void tx_release(struct turn *t, struct sip *s, struct tx *tx);
+/* To be called after each step of a transaction that goes on: notes that it has ended. */
+void tx_settle(struct turn *t, struct sip *s, struct tx *tx);
 void tx_enter(struct turn *t, struct tx *tx, enum tx_state next);
 void tx_arm_retry(struct turn *t, struct tx *tx, enum tx_timer what, uint32_t delay_ms);
 void tx_arm_end(struct turn *t, struct tx *tx, enum tx_timer what, uint32_t delay_ms);
@@ -116,7 +127,7 @@ bool tx_branch_read(struct slice branch, enum sip_method method, uint16_t *shard
 
 /* ---- tx_server */
 /* Key of the server transaction that `method` (INVITE for ACK and CANCEL look-ups) belongs to. */
-void tx_server_key(struct turn *t, const struct sip_msg *m, const struct sip_msg_core *core,
+void tx_server_key(struct turn *t, const struct sip *s, const struct sip_rx *rx,
                    enum sip_method method, uint8_t key[TX_KEY_BYTES]);
 enum tx_does tx_server_step(struct turn *t, struct tx *tx, enum tx_event event);
 /* A request that belongs to `tx`: retransmission or ACK. */

@@ -187,6 +187,7 @@ enum tx_does tx_client_recv(struct turn *t, struct sip *s, struct tx *tx, const 
     if (tx->kind == TX_INVITE_CLIENT && tx->state == TX_COMPLETED && event == TX_EVENT_FAILURE) {
         send_ack(t, s, tx, m);
     }
+    tx_settle(t, s, tx);
     return does;
 }
 

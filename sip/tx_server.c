@@ -6,7 +6,7 @@
  * absorbs retransmissions of the INVITE, and lets further 2xx through. */
 #include "sip/sip_state.h"
 
-enum { PIECE_CAP = 128, KEY_TEXT_CAP = 8 * PIECE_CAP, SIP_PORT = 5060 };
+enum { SIP_PORT = 5060 };
 
 static void complete(struct turn *t, struct tx *tx)
 {
@@ -112,6 +112,7 @@ void tx_server_recv(struct turn *t, struct sip *s, struct tx *tx, bool is_ack)
         enum err e = flow_send(t, s, &tx->peer, tx->message); /* counted; it will be asked again */
         (void)e;
     }
+    tx_settle(t, s, tx);
 }
 
 void tx_server_respond(struct turn *t, struct sip *s, struct tx *tx, unsigned status,
@@ -129,6 +130,7 @@ void tx_server_respond(struct turn *t, struct sip *s, struct tx *tx, unsigned st
     enum err e = flow_send(t, s, &tx->peer, response); /* lost: sent again when asked */
     (void)e;
     tx_keep(t, tx, tx->state == TX_ACCEPTED ? NULL : response);
+    tx_settle(t, s, tx);
 }
 
 void tx_server_forget(struct turn *t, struct sip *s, struct tx *tx)
@@ -138,40 +140,28 @@ void tx_server_forget(struct turn *t, struct sip *s, struct tx *tx)
     tx_release(t, s, tx);
 }
 
-/* Appends a piece, or the hash of it when it is long, so that no input is cut. */
-static void piece(struct turn *t, struct wr *w, struct slice text)
-{
-    uint8_t hash[CRYPTO_SHA256_BYTES];
-    if (text.len > PIECE_CAP - 2) {
-        t->crypto->sha256(text, hash);
-        text = slice_of(hash, sizeof(hash));
-    }
-    wr_opaque16(w, text);
-}
-
-void tx_server_key(struct turn *t, const struct sip_msg *m, const struct sip_msg_core *core,
+void tx_server_key(struct turn *t, const struct sip *s, const struct sip_rx *rx,
                    enum sip_method method, uint8_t key[TX_KEY_BYTES])
 {
-    uint8_t text[KEY_TEXT_CAP], hash[CRYPTO_SHA256_BYTES];
-    struct wr w = wr_init(text, sizeof(text));
+    const struct sip_msg_core *core = &rx->core;
+    struct mac m;
+    mac_begin(&m, &s->keys, MAC_TRANSACTION);
+    mac_u32(&m, method);
     if (method == SIP_METHOD_OTHER) {
-        piece(t, &w, m->method_text);
-    } else {
-        wr_u8(&w, (uint8_t)method);
+        mac_piece(t, &m, rx->m->method_text);
     }
-    piece(t, &w, core->via.sent_by);
+    mac_piece(t, &m, core->via.sent_by);
     if (core->via.has_magic) {
-        piece(t, &w, core->via.branch);
+        mac_piece(t, &m, core->via.branch);
     } else { /* RFC 2543: 17.2.3's second rule, To tags apart */
-        piece(t, &w, m->request_uri);
-        piece(t, &w, core->from.tag);
-        piece(t, &w, core->call_id);
-        wr_u32(&w, core->cseq.number);
-        piece(t, &w, core->via.text);
+        mac_piece(t, &m, rx->m->request_uri);
+        mac_piece(t, &m, core->from.tag);
+        mac_piece(t, &m, core->call_id);
+        mac_u32(&m, core->cseq.number);
+        mac_piece(t, &m, core->via.text);
     }
-    CHECK(wr_ok(&w));
-    t->crypto->sha256(wr_slice(&w), hash);
-    memcpy(key, hash, TX_KEY_BYTES);
+    STATIC_CHECK((int)MAC_BYTES == (int)TX_KEY_BYTES);
+    mac_end(t, &m, key);
     key[0] = 'S';
 }
 

@@ -141,7 +141,7 @@ static int world_add_node(struct world *w, uint16_t shards)
                                  .max_expires_s = 7200,
                                  .limits = &x->limits};
         snprintf(s.domain, sizeof(s.domain), "example.org");
-        memset(s.nonce_secret, 0x55 + first, sizeof(s.nonce_secret));
+        memset(s.secret, 0x55 + first, sizeof(s.secret));
         for (uint16_t i = 0; i < shards; i++) {
             s.siblings[i] = world_node_id(first + i);
         }

@@ -243,6 +243,45 @@ Test(registrar, refresh_and_expiry)
     world_free(w);
 }
 
+/* A phone that comes again while the record is fresh costs no Store; one that would leave before
+ * the record ends, or leaves, does. */
+Test(registrar, fresh_record_costs_no_store)
+{
+    struct phone *p = NULL;
+    struct world *w = one_phone(&p, "alice");
+    phone_register(w, p, "1000");
+    uint32_t stores = w->dht.stores;
+    uint64_t until = record_of(w, "alice@example.org")->until_us;
+    for (int i = 0; i < 4; i++) {
+        world_run(w, UINT64_C(50000000));
+        const char *text = phone_register(w, p, "1000");
+        cr_assert(strncmp(text, "SIP/2.0 200", 11) == 0, "%s", text);
+        cr_assert(strstr(text, ";expires=1000\r\n") != NULL, "%s", text);
+    }
+    cr_assert_eq(w->dht.stores, stores);
+    cr_assert_eq(record_of(w, "alice@example.org")->until_us, until);
+    /* the record follows the contact in time: stored again by half of its life, for all of it */
+    world_run(w, UINT64_C(301000000));
+    cr_assert_eq(w->dht.stores, stores + 1);
+    cr_assert_gt(record_of(w, "alice@example.org")->until_us, until);
+    /* shorter than the record: a Store */
+    phone_register(w, p, "100");
+    cr_assert_eq(w->dht.stores, stores + 2);
+    until = record_of(w, "alice@example.org")->until_us;
+    cr_assert_leq(until, w->instances[0]->turn.now_us + UINT64_C(100000000));
+    /* the overlay is away: a fresh record needs no answer of it, a new one does */
+    w->instances[0]->overlay.is_down = true;
+    const char *text = phone_register(w, p, "100");
+    cr_assert(strncmp(text, "SIP/2.0 200", 11) == 0, "%s", text);
+    text = phone_register(w, p, "0");
+    cr_assert(strncmp(text, "SIP/2.0 503", 11) == 0, "%s", text);
+    w->instances[0]->overlay.is_down = false;
+    phone_register(w, p, "0");
+    cr_assert_not(record_of(w, "alice@example.org")->exists);
+    world_expect_empty(w);
+    world_free(w);
+}
+
 /* RFC 5626: the same instance over a new connection replaces its old contact. */
 Test(registrar, instance_replaces)
 {

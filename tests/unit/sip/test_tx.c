@@ -103,6 +103,50 @@ Test(tx, server_answers_retransmissions)
     world_free(x.w);
 }
 
+/* Messages kept for retransmissions are bounded: the oldest goes, the newest still answers. */
+Test(tx, oldest_retained_goes_first)
+{
+    struct pair x = make_pair();
+    struct sip *s = x.w->instances[0]->sip;
+    x.w->instances[0]->limits.sip_retained = 4;
+    for (int i = 0; i < 6; i++) {
+        cr_assert(strncmp(phone_register(x.w, x.a, "3600"), "SIP/2.0 200", 11) == 0);
+    }
+    cr_assert_eq(s->tx_retained, 4);
+    cr_assert_eq(s->txs.in_use, 4);
+    cr_assert_eq(world_metric(x.w, METRIC_sip_transactions_evicted), 4); /* make_pair made two */
+    resend(x.w, x.a);
+    phone_expect(x.a, "SIP/2.0 200");
+    cr_assert_eq(world_metric(x.w, METRIC_sip_duplicates), 1);
+    world_expect_empty(x.w);
+    cr_assert_eq(s->tx_oldest, 0);
+    cr_assert_eq(s->tx_newest, 0);
+    cr_assert_eq(s->tx_retained, 0);
+    world_free(x.w);
+}
+
+/* A table full of transactions that have ended refuses nobody, and touches none under way. */
+Test(tx, full_table_forgets_the_ended)
+{
+    struct pair x = make_pair();
+    char invite[PHONE_TEXT];
+    struct sip *s = x.w->instances[0]->sip;
+    phone_call(x.w, x.b, "INVITE", "alice", "long");
+    world_run(x.w, 20000);
+    phone_expect(x.b, "SIP/2.0 100");
+    snprintf(invite, sizeof(invite), "%s", phone_expect(x.a, "INVITE sip:"));
+    phone_answer(x.w, x.a, invite, "180 Ringing");
+    phone_expect(x.b, "SIP/2.0 180");
+    for (uint32_t i = 0; i < s->txs.cap + 10; i++) {
+        cr_assert(strncmp(phone_register(x.w, x.a, "3600"), "SIP/2.0 200", 11) == 0, "%u", i);
+    }
+    cr_assert_eq(s->txs.in_use, s->txs.cap);
+    cr_assert_geq(world_metric(x.w, METRIC_sip_transactions_evicted), 10);
+    phone_answer(x.w, x.a, invite, "486 Busy Here");
+    phone_expect(x.b, "SIP/2.0 486");
+    world_free(x.w);
+}
+
 /* RFC 6026: 2xx retransmissions pass, INVITE retransmissions are absorbed, after M nothing passes.
  */
 Test(tx, invite_accepted)
