@@ -39,7 +39,7 @@ struct sip_settings {
     struct node_id self; /* the peer of this shard: the route that is stored */
     struct node_id siblings[OVERLAY_SHARDS_CAP];
     struct address advertised; /* of the phone side, for Via, Record-Route and Contact */
-    uint8_t secret[32]; /* same on all shards of the node: sip/mac */
+    uint8_t secret[32];        /* same on all shards of the node: sip/mac */
     uint32_t default_expires_s, min_expires_s, max_expires_s; /* 3600, 60, 7200 */
     const struct limits *limits;
 };

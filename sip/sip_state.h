@@ -41,7 +41,7 @@ struct sip {
     struct table tx_table;
     uint32_t tx_oldest, tx_newest; /* that have ended: index + 1, 0 = none */
     uint32_t tx_retained;          /* of them, with a message */
-    struct pool dials; /* dial */
+    struct pool dials;             /* dial */
     struct table dial_table;
     struct pool proxies;  /* proxy */
     struct pool branches; /* fork */
