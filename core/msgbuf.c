@@ -53,6 +53,8 @@ struct msgbuf *msgbuf_acquire(struct msgbuf_pool *p, size_t payload_bytes)
     b->len = 0;
     b->refs = 1;
     b->owner = p->owner;
+    b->account = 0;
+    p->held[large][0]++;
     return b;
 }
 
@@ -67,6 +69,28 @@ struct msgbuf *msgbuf_acquire_reserved(struct msgbuf_pool *p, size_t payload_byt
     bool before = msgbuf_open_reserve(p, true);
     struct msgbuf *b = msgbuf_acquire(p, payload_bytes);
     p->is_reserve_open = before;
+    return b;
+}
+
+void msgbuf_charge(struct msgbuf_pool *p, struct msgbuf *b, uint16_t account)
+{
+    CHECK(b->refs > 0 && account < MSGBUF_ACCOUNTS);
+    p->held[b->is_large][b->account]--; /* of account 0 nobody reads the number */
+    p->held[b->is_large][account]++;
+    b->account = account;
+}
+
+struct msgbuf *msgbuf_acquire_for(struct msgbuf_pool *p, uint16_t account, size_t payload_bytes)
+{
+    size_t large = payload_bytes > MSGBUF_SMALL_BYTES;
+    if (UNLIKELY(!msgbuf_has_share(p, account, large) && !p->is_reserve_open)) {
+        p->over_share++;
+        return NULL;
+    }
+    struct msgbuf *b = msgbuf_acquire(p, payload_bytes);
+    if (b != NULL) {
+        msgbuf_charge(p, b, account);
+    }
     return b;
 }
 
@@ -107,6 +131,7 @@ void msgbuf_release(struct msgbuf_pool *p, struct msgbuf *b)
 #endif
     CHECK(p->in_use[large] > 0);
     p->in_use[large]--;
+    p->held[large][b->account]--;
     b->next = p->first_free[large];
     p->first_free[large] = b;
 }
