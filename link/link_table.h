@@ -54,11 +54,12 @@ struct link {
     bool told_suspect; /* the last of LINK_SUSPECT, LINK_RESTORED was the first */
     bool owes_down;    /* LINK_DOWN is due although it is still draining */
     bool told_down;
-    bool owes_quiet; /* LINK_QUIET is due */
-    bool gives_back; /* LINK_UNACKED before LINK_DOWN */
-    enum err error;  /* of LINK_DOWN */
-    uint16_t shard;  /* local */
-    handle conn;     /* of a trunk */
+    bool owes_quiet;  /* LINK_QUIET is due */
+    bool gives_back;  /* LINK_UNACKED before LINK_DOWN */
+    enum err error;   /* of LINK_DOWN */
+    uint16_t shard;   /* local */
+    uint16_t account; /* of its user, in the pool of buffers; 0 before it is authenticated */
+    handle conn;      /* of a trunk */
     struct tls *tls;
     struct dtls *dtls;            /* of a datagram link, else NULL */
     struct link_node ready;       /* in link_table.ready */

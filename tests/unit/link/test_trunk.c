@@ -2,7 +2,7 @@
 /* What strangers and bad peers try: issue "Must hold" 7, catalogue AT-13, AT-14, ID-1 to ID-5,
  * LK-9. */
 #include "codec/frame.h"
-#include "link/link_table.h"
+#include "link/trunk.h"
 #include "tests/unit/link/link_world.h"
 
 static const struct address stranger = {.family = 4, .port = 4000, .ip = {192, 0, 2, 1}};
@@ -369,5 +369,37 @@ Test(trunk, damaged_records_close_the_link)
     cr_assert_eq(count_events(b, LINK_MESSAGE), 0);
     cr_assert_eq(count_events(a, LINK_DOWN), 1);
     cr_assert_eq(count_events(a, LINK_UNACKED), 1);
+    world_fini();
+}
+
+/* Who sends, and takes nothing: not a buffer for each ACK that is owed. */
+Test(trunk, acks_do_not_pile_up_before_who_does_not_read)
+{
+    world_init(5);
+    world_dial(0, 1, true, 1);
+    world_settle();
+    struct world_host *to = &world.hosts[1];
+    for (size_t i = 0; i < WORLD_CONNS; i++) {
+        to->conns[i].is_full = true;
+    }
+    uint32_t index = 0;
+    struct link_info info;
+    for (size_t i = 0; i < 1500; i++) {
+        cr_assert_eq(world_send(0, 1, SLICE_LITERAL("hello"), SLICE_EMPTY), ERR_OK);
+        world_settle();
+    }
+    cr_assert_eq(count_events(to, LINK_MESSAGE), 1500);
+    cr_assert(link_walk(to->links, &index, &info));
+    cr_assert_leq(info.queued_bytes, TRUNK_ACK_BACKLOG + 100, "%u bytes", info.queued_bytes);
+    cr_assert_gt(info.queued_bytes, TRUNK_ACK_BACKLOG);
+    index = 0;
+    cr_assert(link_walk(world.hosts[0].links, &index, &info));
+    cr_assert_gt(info.unacked_frames, 500);
+    /* It takes some: then it is told of everything. */
+    link_on_sent(&to->t, to->links, event_of(to, LINK_UP, 0)->event.link, 1000);
+    world_settle();
+    index = 0;
+    cr_assert(link_walk(world.hosts[0].links, &index, &info));
+    cr_assert_eq(info.unacked_frames, 0, "%u", info.unacked_frames);
     world_fini();
 }
