@@ -11,6 +11,7 @@ enum {
     REORDER_FIRST = 3, /* RFC 5681 3.2 */
     REORDER_MAX = 48,  /* beyond it a frame might be too old for the receiver's 64 numbers */
     HISTORY = 64,      /* bits of frame_window and of `owed` */
+    ACKS_ALLOWED_MAX = 4 * SR_ACK_SPARE,
 };
 
 /* What is known of a message, at the front of its buffer's storage. */
@@ -98,6 +99,7 @@ void sr_init(struct turn *t, struct sr *sr, const struct sr_limits *limits)
         .limits = *limits,
         .seen_seed = rng_next(t->rng),
         .acked_top = UINT32_MAX,
+        .acks_allowed = SR_ACK_SPARE,
         .reorder = REORDER_FIRST,
         .is_bitmap_trusted = true,
     };
@@ -179,6 +181,7 @@ HOT enum sr_data sr_on_data(struct turn *t, struct sr *sr, uint32_t sequence, st
         sr->owed = is_first || ahead >= HISTORY ? 0 : sr->owed << ahead;
     }
     sr->owed |= (uint64_t)1 << age;
+    sr->owed_frames++;
     frame_window_note(&sr->window, sequence);
     if (is_known || is_repeat(sr, t->now_us, message)) {
         metric_add(t->metrics, METRIC_sr_repeats, 1);
@@ -189,7 +192,8 @@ HOT enum sr_data sr_on_data(struct turn *t, struct sr *sr, uint32_t sequence, st
 
 HOT bool sr_owes_ack(const struct sr *sr, bool is_urgent)
 {
-    return is_urgent ? sr->owed >> (SR_ACK_EVERY - 1) != 0 : sr->owed != 0;
+    return is_urgent ? sr->owed >> (SR_ACK_EVERY - 1) != 0 && sr->owed_frames >= SR_ACK_FRAMES
+                     : sr->owed != 0;
 }
 
 void sr_put_ack(struct sr *sr, uint8_t out[FRAME_ACK_BYTES])
@@ -199,6 +203,7 @@ void sr_put_ack(struct sr *sr, uint8_t out[FRAME_ACK_BYTES])
     uint32_t sequence = sr->window.top - age;
     frame_put_ack(out, sequence, frame_window_received(&sr->window, sequence));
     sr->owed &= ~((uint64_t)UINT32_MAX << age);
+    sr->owed_frames = 0;
 }
 
 /* ---- sending ---- */
@@ -274,6 +279,7 @@ HOT bool sr_next(struct turn *t, struct sr *sr, struct sr_frame *out)
     m->sent_us = t->now_us;
     sr->next_sequence++;
     sr->sent_count++;
+    sr->acks_allowed += sr->acks_allowed < ACKS_ALLOWED_MAX ? 1 : 0;
     sr->active_us = t->now_us;
     sr->flight_frames++;
     sr->flight_bytes += m->charge;
@@ -445,6 +451,13 @@ HOT enum err sr_on_ack(struct turn *t, struct sr *sr, uint32_t sequence, uint32_
     if (behind >= sr->sent_count || behind > INT32_MAX) { /* that far back is ahead */
         return ERR_NOT_FOUND;
     }
+    /* Nobody has more to acknowledge than was sent, and each ACK may cost a walk over all that is
+     * under way or lost. */
+    if (sr->acks_allowed == 0) {
+        metric_add(t->metrics, METRIC_sr_acks_excess, 1);
+        return ERR_DUPLICATE;
+    }
+    sr->acks_allowed--;
     struct ack ack = {.sequence = sequence, .received = believed(t, sr, behind, received)};
     if (distance(sequence, sr->acked_top) > 0) {
         sr->acked_top = sequence;
