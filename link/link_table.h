@@ -62,6 +62,7 @@ struct link {
     handle conn;      /* of a trunk */
     struct tls *tls;
     struct dtls *dtls;            /* of a datagram link, else NULL */
+    struct link *next_draining;   /* of the same node, older */
     struct link_node ready;       /* in link_table.ready */
     struct link_node dirty;       /* in link_table.dirty */
     struct link_node handshaking; /* in link_table.handshaking */
@@ -91,6 +92,7 @@ struct link_table {
     struct pool pool;
     struct pool datagram_pool; /* struct dtls of the links that have one */
     struct table by_node;      /* Node-ID -> pool index of the link that is up */
+    struct table draining;     /* Node-ID -> pool index of the newest of its links in DRAINING */
     struct table by_address;   /* remote address -> pool index of the newest datagram link */
     struct announced announced;
     struct link_node ready;       /* links with events, in order */
