@@ -125,6 +125,7 @@ MODULES = {
         digest
         flow
         fork
+        guess
         hop
         location
         loop
