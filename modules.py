@@ -73,6 +73,7 @@ MODULES = {
         link_life
         link_table
         local
+        pace
         peer_auth
         rtt
         sr

@@ -109,6 +109,7 @@ struct link_table *link_table_init(struct arena *arena, const struct link_settin
               sizeof(struct dtls));
     table_init(&lt->by_address, arena, s->links_datagram, sizeof(struct address), s->secret);
     announced_init(&lt->announced, arena, s->announced, s->parked);
+    pace_init(&lt->pace, s->handshakes_per_s, s->handshakes_per_host_s, s->secret);
     lt->settings.datagram_bytes =
         (uint32_t)min_size(s->datagram_bytes, MSGBUF_SMALL_BYTES - TLS_DATAGRAM_OVERHEAD);
     init_list(&lt->ready);

@@ -10,6 +10,7 @@
 #include "link/announced.h"
 #include "link/frame_io.h"
 #include "link/link.h"
+#include "link/pace.h"
 
 enum {
     LINK_TABLE_SIBLINGS = 64,
@@ -95,6 +96,7 @@ struct link_table {
     struct table draining;     /* Node-ID -> pool index of the newest of its links in DRAINING */
     struct table by_address;   /* remote address -> pool index of the newest datagram link */
     struct announced announced;
+    struct pace pace;
     struct link_node ready;       /* links with events, in order */
     struct link_node dirty;       /* links with something to flush */
     struct link_node handshaking; /* accepted, not yet authenticated, oldest first */

@@ -60,11 +60,21 @@ void trunk_start(struct turn *t, struct link_table *lt, struct link *l, handle c
     } /* else with its first byte: a stranger who says nothing costs no TLS */
 }
 
+/* The first byte of who has dialled us.  False: the link is down. */
+static bool begin_stranger(struct turn *t, struct link_table *lt, struct link *l)
+{
+    if (!pace_take(t, &lt->pace, &l->remote)) {
+        link_life_fail(t, lt, l, ERR_LIMIT, METRIC_link_refused_handshaking, "too many handshakes");
+        return false;
+    }
+    return open_tls(t, lt, l);
+}
+
 void trunk_on_stream(struct turn *t, struct link_table *lt, struct link *l, uint8_t *data,
                      size_t len)
 {
     if (l->state == LINK_STATE_DOWN ||
-        (l->tls == NULL && (l->state != LINK_STATE_HANDSHAKE || !open_tls(t, lt, l)))) {
+        (l->tls == NULL && (l->state != LINK_STATE_HANDSHAKE || !begin_stranger(t, lt, l)))) {
         return; /* its end is waiting to be taken */
     }
     const struct tls_ops *ops = lt->settings.tls;

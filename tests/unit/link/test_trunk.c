@@ -403,3 +403,45 @@ Test(trunk, acks_do_not_pile_up_before_who_does_not_read)
     cr_assert_eq(info.unacked_frames, 0, "%u", info.unacked_frames);
     world_fini();
 }
+
+/* A ClientHello costs us a hundred times what it costs: so many in a second, so many of one. */
+static uint64_t begin_handshakes(struct world_host *h, const struct address *from, size_t count)
+{
+    uint64_t before = metric_of(h, METRIC_link_handshake_garbage);
+    for (size_t i = 0; i < count; i++) {
+        uint8_t garbage[] = "GET / HTTP/1.0 and so on";
+        struct world_conn *c = connect_raw(h, from);
+        cr_assert_not_null(c);
+        h->t.now_us = world.now_us;
+        link_on_stream(&h->t, h->links, c->link, garbage, sizeof(garbage));
+        take_events(h);
+        world_settle();
+    }
+    return metric_of(h, METRIC_link_handshake_garbage) - before;
+}
+
+Test(trunk, handshakes_of_strangers_have_a_pace)
+{
+    world_init(6);
+    struct world_host *h = &world.hosts[1];
+    pace_init(&h->links->pace, 20, 4, 5);
+    world_pass(1000000);
+    cr_assert_eq(begin_handshakes(h, &stranger, 30), 4 * PACE_HOST_BURST_S);
+    cr_assert_eq(metric_of(h, METRIC_handshakes_paced_host), 30 - 4 * PACE_HOST_BURST_S);
+    struct address other = stranger;
+    uint64_t begun = 0;
+    for (size_t i = 0; i < 20; i++) {
+        other.ip[3]++;
+        begun += begin_handshakes(h, &other, 2);
+    }
+    cr_assert_eq(begun + 4 * PACE_HOST_BURST_S, 20, "%zu in all", (size_t)begun);
+    cr_assert_gt(metric_of(h, METRIC_handshakes_paced), 0);
+    world_dial(1, 0, true, 9); /* what we begin ourselves is not counted */
+    world_settle();
+    cr_assert_eq(link_count_up(h->links), 1);
+    world_pass(1000000);
+    cr_assert_eq(begin_handshakes(h, &stranger, 30), 4);
+    other.ip[3]++;
+    cr_assert_eq(begin_handshakes(h, &other, 2), 2);
+    world_fini();
+}
