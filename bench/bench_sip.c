@@ -224,7 +224,7 @@ static uint64_t digest_run(void *state, uint64_t iterations)
     for (uint64_t i = 0; i < iterations; i++) {
         size_t input = i % USERS;
         r->sip->seen[input % DIGEST_SEEN].highest = 0;
-        if (digest_check(&r->turn, r->sip, &r->rx[input], SIP_HDR_AUTHORIZATION, input) ==
+        if (digest_check(&r->turn, r->sip, &r->rx[input], SIP_HDR_AUTHORIZATION, (uint32_t)input) ==
             DIGEST_OK) {
             sum += input + 1;
         }

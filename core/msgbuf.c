@@ -53,8 +53,6 @@ struct msgbuf *msgbuf_acquire(struct msgbuf_pool *p, size_t payload_bytes)
     b->len = 0;
     b->refs = 1;
     b->owner = p->owner;
-    b->account = 0;
-    p->held[large][0]++;
     return b;
 }
 
@@ -75,8 +73,8 @@ struct msgbuf *msgbuf_acquire_reserved(struct msgbuf_pool *p, size_t payload_byt
 void msgbuf_charge(struct msgbuf_pool *p, struct msgbuf *b, uint16_t account)
 {
     CHECK(b->refs > 0 && account < MSGBUF_ACCOUNTS);
-    p->held[b->is_large][b->account]--; /* of account 0 nobody reads the number */
-    p->held[b->is_large][account]++;
+    p->held[b->is_large][b->account] -= b->account != 0 ? 1 : 0;
+    p->held[b->is_large][account] += account != 0 ? 1 : 0;
     b->account = account;
 }
 
@@ -131,7 +129,10 @@ void msgbuf_release(struct msgbuf_pool *p, struct msgbuf *b)
 #endif
     CHECK(p->in_use[large] > 0);
     p->in_use[large]--;
-    p->held[large][b->account]--;
+    if (UNLIKELY(b->account != 0)) {
+        p->held[large][b->account]--;
+        b->account = 0;
+    }
     b->next = p->first_free[large];
     p->first_free[large] = b;
 }

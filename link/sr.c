@@ -11,7 +11,7 @@ enum {
     REORDER_FIRST = 3, /* RFC 5681 3.2 */
     REORDER_MAX = 48,  /* beyond it a frame might be too old for the receiver's 64 numbers */
     HISTORY = 64,      /* bits of frame_window and of `owed` */
-    ACKS_ALLOWED_MAX = 4 * SR_ACK_SPARE,
+    ACKS_SAVED_MAX = 4 * SR_ACK_SPARE, /* what was not made use of before */
 };
 
 /* What is known of a message, at the front of its buffer's storage. */
@@ -99,7 +99,6 @@ void sr_init(struct turn *t, struct sr *sr, const struct sr_limits *limits)
         .limits = *limits,
         .seen_seed = rng_next(t->rng),
         .acked_top = UINT32_MAX,
-        .acks_allowed = SR_ACK_SPARE,
         .reorder = REORDER_FIRST,
         .is_bitmap_trusted = true,
     };
@@ -279,7 +278,6 @@ HOT bool sr_next(struct turn *t, struct sr *sr, struct sr_frame *out)
     m->sent_us = t->now_us;
     sr->next_sequence++;
     sr->sent_count++;
-    sr->acks_allowed += sr->acks_allowed < ACKS_ALLOWED_MAX ? 1 : 0;
     sr->active_us = t->now_us;
     sr->flight_frames++;
     sr->flight_bytes += m->charge;
@@ -453,11 +451,12 @@ HOT enum err sr_on_ack(struct turn *t, struct sr *sr, uint32_t sequence, uint32_
     }
     /* Nobody has more to acknowledge than was sent, and each ACK may cost a walk over all that is
      * under way or lost. */
-    if (sr->acks_allowed == 0) {
+    uint64_t allowed = sr->sent_count + SR_ACK_SPARE;
+    if (sr->acks_taken >= allowed) {
         metric_add(t->metrics, METRIC_sr_acks_excess, 1);
         return ERR_DUPLICATE;
     }
-    sr->acks_allowed--;
+    sr->acks_taken = max_u64(sr->acks_taken, allowed - min_u64(allowed, ACKS_SAVED_MAX)) + 1;
     struct ack ack = {.sequence = sequence, .received = believed(t, sr, behind, received)};
     if (distance(sequence, sr->acked_top) > 0) {
         sr->acked_top = sequence;

@@ -116,8 +116,8 @@ struct sr {
     uint32_t next_sequence;
     uint64_t sent_count; /* transmissions: what was ever sent, across the wrap */
 
-    uint32_t acked_top;    /* highest number acknowledged */
-    uint32_t acks_allowed; /* one for each transmission, and what is left of SR_ACK_SPARE */
+    uint32_t acked_top;  /* highest number acknowledged */
+    uint64_t acks_taken; /* not more than sent_count and SR_ACK_SPARE together */
     struct sr_window congestion;
     uint32_t recover;     /* what is lost with a number before this belongs to the last cut */
     uint32_t reorder;     /* later frames acknowledged until one counts as lost */
