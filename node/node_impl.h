@@ -22,8 +22,8 @@ struct node_peer {
     handle conn;
     handle flow; /* of sip/, once authenticated */
     bool is_dialled;
-    bool is_up;        /* authenticated */
-    uint64_t since_us; /* accepted, dialled */
+    bool is_up;            /* authenticated */
+    uint64_t since_us;     /* accepted, dialled */
     struct node_id expect; /* dialled: who must answer */
     struct address candidates[OVERLAY_CANDIDATES_CAP];
     size_t candidate_count;

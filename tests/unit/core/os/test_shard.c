@@ -444,7 +444,8 @@ Test(shard, small_pieces_share_a_buffer)
             ssize_t n = receive(fd, got, sizeof(got));
             cr_assert(n > 0 && (size_t)n <= left);
             for (ssize_t i = 0; i < n; i++, at_byte++) {
-                char wanted = at_byte < 500 * 18000 ? 0 : (char)('0' + (at_byte - 500 * 18000) % 10);
+                char wanted =
+                    at_byte < 500 * 18000 ? 0 : (char)('0' + (at_byte - 500 * 18000) % 10);
                 cr_assert_eq(got[i], wanted);
             }
             left -= (size_t)n;
