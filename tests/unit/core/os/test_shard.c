@@ -94,11 +94,13 @@ static void on_stream(struct seen *s, struct turn *t, const struct io_event *e)
         for (size_t i = 0; i < 500; i++) {
             put(t, e->conn, big, sizeof(big));
         }
+        s->asked++;
         break;
     case 'T': /* and many small pieces behind it */
         for (size_t i = 0; i < 200; i++) {
             put(t, e->conn, (const uint8_t *)"0123456789", 10);
         }
+        s->asked++;
         break;
     case 'Q':
         s->small_in_use = t->buffers->in_use[0];
@@ -428,13 +430,14 @@ Test(shard, small_pieces_share_a_buffer)
         int fd = dial(&at, SOCK_STREAM), other = dial(&at, SOCK_STREAM);
         int small = 65536;
         cr_assert_eq(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small)), 0);
+        uint32_t asked = 0;
         say(fd, "L");
+        wait_for(&s.asked, ++asked); /* each in a turn of its own */
         for (uint32_t i = 1; i <= 10; i++) {
-            nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
             say(fd, "T");
-            nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+            wait_for(&s.asked, ++asked);
             say(other, "Q");
-            wait_for(&s.asked, i);
+            wait_for(&s.asked, ++asked);
             cr_assert_leq(s.small_in_use, 1 + i * 2 + 2, "%u in use", s.small_in_use);
         }
         cr_assert_geq(s.small_in_use, 1, "the kernel has taken all of it");
