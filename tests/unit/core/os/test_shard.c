@@ -432,13 +432,17 @@ Test(shard, small_pieces_share_a_buffer)
         cr_assert_eq(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small)), 0);
         uint32_t asked = 0;
         say(fd, "L");
-        wait_for(&s.asked, ++asked); /* each in a turn of its own */
+        wait_for(&s.asked, ++asked); /* each by itself */
         for (uint32_t i = 1; i <= 10; i++) {
+            uint32_t most = 2 * i + 3;
             say(fd, "T");
             wait_for(&s.asked, ++asked);
-            say(other, "Q");
-            wait_for(&s.asked, ++asked);
-            cr_assert_leq(s.small_in_use, 1 + i * 2 + 2, "%u in use", s.small_in_use);
+            s.small_in_use = UINT32_MAX;
+            for (uint32_t tries = 0; tries < 20 && s.small_in_use > most; tries++) {
+                say(other, "Q"); /* it may still come in the turn that has made the pieces */
+                wait_for(&s.asked, ++asked);
+            }
+            cr_assert_leq(s.small_in_use, most, "%u in use", s.small_in_use);
         }
         cr_assert_geq(s.small_in_use, 1, "the kernel has taken all of it");
         size_t left = 500 * 18000 + 10 * 200 * 10, at_byte = 0;
