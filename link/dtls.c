@@ -128,7 +128,8 @@ void dtls_say(struct turn *t, struct link_table *lt, struct link *l)
     CHECK(lt->settings.datagram_bytes <= sizeof(bytes));
     while ((len = lt->settings.tls->pull(l->tls, bytes, sizeof(bytes))) > 0) {
         is_flight = true;
-        struct msgbuf *buf = msgbuf_acquire(t->buffers, len);
+        struct msgbuf *buf = l->is_dialled ? msgbuf_acquire_reserved(t->buffers, len)
+                                           : msgbuf_acquire(t->buffers, len);
         if (buf == NULL) { /* as if it were lost on the way: DTLS says it again */
             metric_add(t->metrics, METRIC_link_datagrams_lost, 1);
             continue;

@@ -687,3 +687,29 @@ Test(dtls, a_window_takes_one_buffer_of_the_reserve_in_a_turn)
     }
     world_fini();
 }
+
+/* Links that we want are upkeep; those of others come up when there are buffers again. */
+Test(dtls, dials_out_of_the_reserve)
+{
+    enum { HELD = 1024 };
+    static struct msgbuf *held[HELD];
+    size_t count = 0;
+    world_init(1);
+    struct msgbuf_pool *pool = &world.hosts[0].buffers;
+    msgbuf_pool_reserve(pool, 16, 4);
+    while (count < HELD && (held[count] = msgbuf_acquire(pool, 1)) != NULL) {
+        count++;
+    }
+    connect_pair(0, 1);
+    expect_up(0, 1);
+    world_announce(0, 2);
+    world_dial_datagram(2, 0, 8);
+    world_settle();
+    cr_assert_eq(link_count_up(world.hosts[0].links), 1);
+    while (count > 0) {
+        msgbuf_release(pool, held[--count]);
+    }
+    world_pass(2 * SECOND);
+    cr_assert_eq(link_count_up(world.hosts[0].links), 2);
+    world_fini();
+}
