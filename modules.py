@@ -73,6 +73,7 @@ MODULES = {
         link_life
         link_table
         local
+        pace
         peer_auth
         rtt
         sr
@@ -125,6 +126,7 @@ MODULES = {
         digest
         flow
         fork
+        guess
         hop
         location
         loop

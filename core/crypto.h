@@ -14,7 +14,7 @@ enum {
     CRYPTO_SHA384_BYTES = 48,
     CRYPTO_SHA512_BYTES = 64,
     CRYPTO_MD5_BYTES = 16,
-    CRYPTO_SIPHASH_BYTES = 16, /* key and result */
+    CRYPTO_SIPHASH_BYTES = 16,  /* key and result */
     CRYPTO_SIGNATURE_CAP = 512, /* RSA-4096 is the largest accepted */
     CRYPTO_USER_CAP = 128,      /* longest user name (rfc822Name) accepted */
     CRYPTO_NODE_IDS_CAP = 4,    /* most Node-IDs accepted in one certificate */

@@ -70,6 +70,28 @@ struct msgbuf *msgbuf_acquire_reserved(struct msgbuf_pool *p, size_t payload_byt
     return b;
 }
 
+void msgbuf_charge(struct msgbuf_pool *p, struct msgbuf *b, uint16_t account)
+{
+    CHECK(b->refs > 0 && account < MSGBUF_ACCOUNTS);
+    p->held[b->is_large][b->account] -= b->account != 0 ? 1 : 0;
+    p->held[b->is_large][account] += account != 0 ? 1 : 0;
+    b->account = account;
+}
+
+struct msgbuf *msgbuf_acquire_for(struct msgbuf_pool *p, uint16_t account, size_t payload_bytes)
+{
+    size_t large = payload_bytes > MSGBUF_SMALL_BYTES;
+    if (UNLIKELY(!msgbuf_has_share(p, account, large) && !p->is_reserve_open)) {
+        p->over_share++;
+        return NULL;
+    }
+    struct msgbuf *b = msgbuf_acquire(p, payload_bytes);
+    if (b != NULL) {
+        msgbuf_charge(p, b, account);
+    }
+    return b;
+}
+
 void msgbuf_release_owned(struct msgbuf_pool *p, uint32_t owner)
 {
     for (size_t large = 0; large < 2; large++) {
@@ -107,6 +129,10 @@ void msgbuf_release(struct msgbuf_pool *p, struct msgbuf *b)
 #endif
     CHECK(p->in_use[large] > 0);
     p->in_use[large]--;
+    if (UNLIKELY(b->account != 0)) {
+        p->held[large][b->account]--;
+        b->account = 0;
+    }
     b->next = p->first_free[large];
     p->first_free[large] = b;
 }

@@ -14,6 +14,7 @@ enum {
     MSGBUF_HEADROOM = 256,          /* room in front for via entries and framing */
     MSGBUF_SMALL_BYTES = 2048,      /* payload of a small buffer, headroom apart */
     MSGBUF_LARGE_BYTES = 18 * 1024, /* one full TLS record and its overhead */
+    MSGBUF_ACCOUNTS = 1024,
 };
 
 struct msgbuf {
@@ -25,7 +26,8 @@ struct msgbuf {
     uint16_t refs;
     uint8_t is_large;
     uint8_t zero;
-    uint32_t owner; /* who acquired it: pool->owner then */
+    uint32_t owner;   /* who acquired it: pool->owner then */
+    uint16_t account; /* that holds it; 0 = none */
 };
 
 struct msgbuf_pool {
@@ -40,6 +42,8 @@ struct msgbuf_pool {
     bool is_reserve_open;
     uint64_t refused;      /* acquisitions in vain, whether none were left or only the reserve */
     uint64_t from_reserve; /* acquisitions out of the reserve */
+    uint64_t over_share;   /* refused to an account that holds as many as are left for the others */
+    uint32_t held[2][MSGBUF_ACCOUNTS];
 };
 
 void msgbuf_pool_init(struct msgbuf_pool *p, struct arena *arena, uint32_t small_count,
@@ -60,6 +64,26 @@ static inline bool msgbuf_open_reserve(struct msgbuf_pool *p, bool is_open)
 }
 /* One buffer, out of the reserve if need be. */
 struct msgbuf *msgbuf_acquire_reserved(struct msgbuf_pool *p, size_t payload_bytes);
+
+/* An account stands for somebody who decides how long buffers stay in use: a neighbor that takes
+ * messages, and all links of its user together.  It may hold as many of each size as are left to
+ * everybody else, no more (a dynamic threshold, after Choudhury and Hahne): one that takes nothing
+ * ends up with half of the pool, n of them leave an (n + 1)th, and whoever holds little is not
+ * refused before all is gone.  Two may share an account, since it is a hash. */
+static inline uint16_t msgbuf_account(uint64_t hash)
+{
+    return (uint16_t)(1 + hash % (MSGBUF_ACCOUNTS - 1));
+}
+static inline bool msgbuf_has_share(const struct msgbuf_pool *p, uint16_t account, bool is_large)
+{
+    return (uint64_t)p->held[is_large][account] + p->in_use[is_large] + p->reserved[is_large] <
+           p->cap[is_large];
+}
+/* One buffer that counts to `account` until it is released, wherever that happens.  NULL also when
+ * the account has its share, unless the reserve is open. */
+struct msgbuf *msgbuf_acquire_for(struct msgbuf_pool *p, uint16_t account, size_t payload_bytes);
+/* The buffer counts to `account` from now on, whatever that holds. */
+void msgbuf_charge(struct msgbuf_pool *p, struct msgbuf *b, uint16_t account);
 struct msgbuf *msgbuf_ref(struct msgbuf *b);
 void msgbuf_release(struct msgbuf_pool *p, struct msgbuf *b);
 

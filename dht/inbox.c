@@ -135,6 +135,7 @@ static void enter(struct inbox *in, const struct inbox_item *what, bool is_in_fr
     }
     pile->large += item->is_large ? 1 : 0;
     in->large += item->is_large ? 1 : 0;
+    in->reserved[item->is_large] += item->is_reserved ? 1 : 0;
     in->count[item->lane]++;
     if (item->is_request) {
         link_youngest(in, item, number);
@@ -153,6 +154,7 @@ static void leave(struct inbox *in, uint32_t number, struct inbox_item *out)
     }
     in->count[item->lane]--;
     in->large -= item->is_large ? 1 : 0;
+    in->reserved[item->is_large] -= item->is_reserved ? 1 : 0;
     pile->large -= item->is_large ? 1 : 0;
     pile->count--;
     if (pile->count == 0) {
@@ -263,12 +265,28 @@ static void keep_header(struct msgbuf *buf, struct slice message, const struct f
     kept->to_resource = d->to_resource;
 }
 
+/* Out of the reserve, if need be, what calls itself upkeep: anybody may, so not all of it. */
+static struct msgbuf *acquire(struct turn *t, const struct inbox *in, size_t bytes,
+                              const struct fwd *h, uint16_t source)
+{
+    uint16_t code = inbox_code(h);
+    bool is_large = bytes > MSGBUF_SMALL_BYTES;
+    bool is_much = in->piles[lane_of(code)][source].count >= INBOX_UPKEEP_EACH ||
+                   in->reserved[is_large] >= t->buffers->reserved[is_large] / 2;
+    if (is_much) {
+        return msgbuf_acquire(t->buffers, bytes);
+    }
+    bool before = upkeep_begin(t->buffers, code);
+    struct msgbuf *buf = msgbuf_acquire(t->buffers, bytes);
+    msgbuf_open_reserve(t->buffers, before);
+    return buf;
+}
+
 void inbox_push(struct turn *t, struct inbox *in, struct slice message, const struct fwd *h,
                 const struct route_decision *d, handle link, const struct node_id *previous_hop)
 {
-    bool before = upkeep_begin(t->buffers, inbox_code(h));
-    struct msgbuf *buf = msgbuf_acquire(t->buffers, message.len);
-    msgbuf_open_reserve(t->buffers, before);
+    uint64_t taken = t->buffers->from_reserve;
+    struct msgbuf *buf = acquire(t, in, message.len, h, source_of(link, h));
     if (buf == NULL) {
         metric_add(t->metrics,
                    message.len > MSGBUF_LARGE_BYTES ? METRIC_dht_drop_too_large
@@ -287,7 +305,8 @@ void inbox_push(struct turn *t, struct inbox *in, struct slice message, const st
                               .source = source_of(link, h),
                               .lane = (uint8_t)lane_of(code),
                               .is_request = content_is_request(code),
-                              .is_large = buf->is_large != 0};
+                              .is_large = buf->is_large != 0,
+                              .is_reserved = t->buffers->from_reserve != taken};
     push(t, in, &item);
 }
 

@@ -12,7 +12,9 @@
  *
  * Limits:  `cap` messages; no lane takes the last quarter, which the other may need; `large` of
  * them in large buffers, which links need too.  When there is no room, the newest message of the
- * source that holds most makes room for one that holds less: nobody alone fills it.  A request that
+ * source that holds most makes room for one that holds less: nobody alone fills it.  What calls
+ * itself upkeep may be in a buffer of the reserve (dht/upkeep.h), which is a claim that nobody has
+ * proved yet: half of the reserve, INBOX_UPKEEP_EACH for each source.  A request that
  * has waited for `age_us` is dropped, since its sender has sent it again by then. */
 #pragma once
 #include "codec/fwd.h"
@@ -23,6 +25,7 @@ enum {
     INBOX_LINKS = 64, /* links that are told apart: by index modulo, some may share */
     INBOX_SOURCES = 1 + 2 * INBOX_LINKS,
     INBOX_QUANTUM_US = 16, /* what a turn is worth: the cheapest of signatures */
+    INBOX_UPKEEP_EACH = 8, /* a source that has so many waiting gets no buffer of the reserve */
 };
 
 enum inbox_lane { INBOX_FIRST, INBOX_SECOND, INBOX_LANES };
@@ -36,8 +39,9 @@ struct inbox_item {
     uint8_t lane; /* enum inbox_lane */
     bool is_own;
     bool is_request;
-    bool is_large; /* holds one of the large buffers that are counted here */
-    uint8_t tries; /* how often it was taken and put back: then its sender is proved */
+    bool is_large;    /* holds one of the large buffers that are counted here */
+    bool is_reserved; /* ... of the reserve */
+    uint8_t tries;    /* how often it was taken and put back: then its sender is proved */
     /* indices + 1, 0 = none */
     uint32_t before, after;  /* of its source in its lane; `after` of a free one: the next free */
     uint32_t older, younger; /* requests of all sources */
@@ -74,6 +78,7 @@ struct inbox {
     uint32_t first_pile[INBOX_LANES], last_pile[INBOX_LANES]; /* turns, index + 1 */
     uint32_t count[INBOX_LANES];
     uint32_t large;
+    uint32_t reserved[2]; /* items in buffers of the reserve, small and large */
     uint32_t free;
     uint32_t oldest, youngest; /* requests */
     uint32_t taken;            /* for taking turns between the lanes */

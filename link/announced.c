@@ -146,6 +146,10 @@ void announced_park(struct turn *t, struct announced *a, const struct address *r
 {
     uint32_t of_host = 0;
     drop_stale(t, a);
+    if (a->parked_count == a->parked_cap) { /* a flood: do not look through all of them each time */
+        metric_add(t->metrics, METRIC_parked_refused_full, 1);
+        return;
+    }
     for (uint32_t i = 0; i < a->parked_count; i++) {
         struct announced_parked *p = parked_at(a, i);
         if (address_is_equal(&p->remote, remote)) {
@@ -158,8 +162,6 @@ void announced_park(struct turn *t, struct announced *a, const struct address *r
         metric_add(t->metrics, METRIC_parked_refused_size, 1);
     } else if (of_host >= ANNOUNCED_PARKED_PER_HOST) {
         metric_add(t->metrics, METRIC_parked_refused_host, 1);
-    } else if (a->parked_count == a->parked_cap) {
-        metric_add(t->metrics, METRIC_parked_refused_full, 1);
     } else {
         struct announced_parked *p = parked_at(a, a->parked_count++);
         p->remote = *remote;

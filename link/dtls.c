@@ -128,7 +128,8 @@ void dtls_say(struct turn *t, struct link_table *lt, struct link *l)
     CHECK(lt->settings.datagram_bytes <= sizeof(bytes));
     while ((len = lt->settings.tls->pull(l->tls, bytes, sizeof(bytes))) > 0) {
         is_flight = true;
-        struct msgbuf *buf = msgbuf_acquire(t->buffers, len);
+        struct msgbuf *buf = l->is_dialled ? msgbuf_acquire_reserved(t->buffers, len)
+                                           : msgbuf_acquire(t->buffers, len);
         if (buf == NULL) { /* as if it were lost on the way: DTLS says it again */
             metric_add(t->metrics, METRIC_link_datagrams_lost, 1);
             continue;
@@ -440,7 +441,7 @@ HOT enum err dtls_send(struct turn *t, struct link_table *lt, struct link *l, st
         return ERR_TOO_LARGE; /* whoever is above cuts it, link_room tells how */
     }
     STATIC_CHECK((int)SR_HEADROOM <= (int)MSGBUF_HEADROOM);
-    struct msgbuf *buf = msgbuf_acquire(t->buffers, head.len + body.len);
+    struct msgbuf *buf = msgbuf_acquire_for(t->buffers, l->account, head.len + body.len);
     if (buf == NULL) {
         metric_add(t->metrics, METRIC_link_send_failed, 1);
         return ERR_LIMIT;
@@ -476,10 +477,13 @@ HOT bool dtls_flush(struct turn *t, struct link_table *lt, struct link *l)
         is_paid = put_ack(t, lt, l);
     }
     struct sr_frame frame;
+    bool is_first = true;
     while (l->state != LINK_STATE_DOWN && sr_has_unsent(sr)) {
-        /* First the buffer: what sr_next gives counts as sent.  Out of the reserve, if need be:
-         * load is shed in dtls_send, and what was accepted there may be upkeep. */
-        struct msgbuf *buf = msgbuf_acquire_reserved(t->buffers, MSGBUF_SMALL_BYTES);
+        /* First the buffer: what sr_next gives counts as sent.  One of each turn comes out of the
+         * reserve, if need be: what waits may be upkeep, but most of it is load. */
+        struct msgbuf *buf = is_first ? msgbuf_acquire_reserved(t->buffers, MSGBUF_SMALL_BYTES)
+                                      : msgbuf_acquire(t->buffers, MSGBUF_SMALL_BYTES);
+        is_first = false;
         if (buf == NULL || !sr_next(t, sr, &frame)) {
             if (buf != NULL) {
                 msgbuf_release(t->buffers, buf);

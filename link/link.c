@@ -150,6 +150,9 @@ void link_on_sent(struct turn *t, struct link_table *lt, handle link, size_t len
     (void)t;
     if (l != NULL) {
         l->outstanding -= (uint32_t)min_size(len, l->outstanding);
+        if (UNLIKELY(frame_io_owes_ack(&l->frames, false))) {
+            link_table_note_dirty(lt, l);
+        }
     }
 }
 

@@ -57,6 +57,8 @@ struct link_settings {
     uint32_t links;
     uint32_t handshaking;
     uint32_t handshaking_per_host; /* 0 = no such cap */
+    uint32_t handshakes_per_s;     /* that strangers begin; 0 = any number */
+    uint32_t handshakes_per_host_s;
     uint64_t handshake_timeout_us; /* accepted or dialled, until authenticated: default 5 s */
     uint64_t retain_us;            /* how long a suspect link may recover: 8 s (design.md 5) */
     uint32_t queue_bytes;          /* per link, not yet taken by the kernel: default 256 KiB */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* link_life.c - see link_life.h. */
 #include "link/link_life.h"
+#include "core/hash.h"
 #include "link/dtls.h"
 #include "link/peer_auth.h"
 #include "link/tls_pump.h"
@@ -143,6 +144,7 @@ void link_life_authenticate(struct turn *t, struct link_table *lt, struct link *
     l->not_after_ms = verdict.certificate.not_after_ms;
     l->user_len = verdict.certificate.user_len;
     memcpy(l->user, verdict.certificate.user, sizeof(l->user));
+    l->account = msgbuf_account(hash_64(slice_of(l->user, l->user_len), lt->settings.secret));
     l->up_since_us = t->now_us;
     wheel_cancel(t->wheel, &l->timer);
     if (l->conn != 0) {

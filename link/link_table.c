@@ -86,7 +86,7 @@ size_t link_table_bytes(const struct link_settings *s)
 {
     size_t links = s->links;
     return sizeof(struct link_table) + links * (sizeof(struct link) + 16 + 2 * sizeof(uint32_t)) +
-           slots_of(s->links) * (sizeof(struct node_id) + sizeof(uint32_t)) + LINK_HEADROOM +
+           2 * slots_of(s->links) * (sizeof(struct node_id) + sizeof(uint32_t)) + LINK_HEADROOM +
            TLS_RECORD_BYTES + s->links_datagram * (sizeof(struct dtls) + 2 * sizeof(uint32_t)) +
            slots_of(s->links_datagram) * (sizeof(struct address) + sizeof(uint32_t)) +
            announced_bytes(s->announced, s->parked) + 16 * 64; /* alignment */
@@ -104,10 +104,12 @@ struct link_table *link_table_init(struct arena *arena, const struct link_settin
     /* Its keys are authenticated Node-IDs, at most one for each link: no seed is needed against
      * chosen collisions. */
     table_init(&lt->by_node, arena, s->links, sizeof(struct node_id), 0);
+    table_init(&lt->draining, arena, s->links, sizeof(struct node_id), 0);
     pool_init(&lt->datagram_pool, arena, "links_datagram", HANDLE_NONE, s->links_datagram,
               sizeof(struct dtls));
     table_init(&lt->by_address, arena, s->links_datagram, sizeof(struct address), s->secret);
     announced_init(&lt->announced, arena, s->announced, s->parked);
+    pace_init(&lt->pace, s->handshakes_per_s, s->handshakes_per_host_s, s->secret);
     lt->settings.datagram_bytes =
         (uint32_t)min_size(s->datagram_bytes, MSGBUF_SMALL_BYTES - TLS_DATAGRAM_OVERHEAD);
     init_list(&lt->ready);
@@ -140,16 +142,22 @@ static uint32_t index_of(const struct link_table *lt, const struct link *l)
     return handle_index(pool_handle(&lt->pool, l));
 }
 
-struct link *link_table_find(const struct link_table *lt, const struct node_id *id)
+static struct link *look_up(const struct link_table *lt, const struct table *table,
+                            const struct node_id *id)
 {
     uint32_t index = 0;
-    if (!table_find(&lt->by_node, id, &index)) {
+    if (!table_find(table, id, &index)) {
         return NULL;
     }
     struct link *l =
         (struct link *)(void *)(lt->pool.objects + (size_t)index * lt->pool.object_size);
     CHECK(ids_node_is_equal(&l->node_id, id));
     return l;
+}
+
+struct link *link_table_find(const struct link_table *lt, const struct node_id *id)
+{
+    return look_up(lt, &lt->by_node, id);
 }
 
 struct link *link_table_add(struct link_table *lt, enum link_state first)
@@ -214,6 +222,36 @@ static void leave_handshake(struct turn *t, struct link_table *lt, struct link *
     add_gauge(t, METRIC_links_handshaking, -1);
 }
 
+static void set_first_draining(struct link_table *lt, const struct node_id *id,
+                               const struct link *first)
+{
+    (void)table_remove(&lt->draining, id);
+    if (first != NULL) {
+        enum err error = table_insert(&lt->draining, id, index_of(lt, first));
+        CHECK(error == ERR_OK);
+    }
+}
+
+static void enter_draining(struct link_table *lt, struct link *l)
+{
+    l->next_draining = look_up(lt, &lt->draining, &l->node_id);
+    set_first_draining(lt, &l->node_id, l);
+}
+
+static void leave_draining(struct link_table *lt, struct link *l)
+{
+    struct link *before = look_up(lt, &lt->draining, &l->node_id);
+    if (before == l) {
+        set_first_draining(lt, &l->node_id, l->next_draining);
+    } else {
+        while (before->next_draining != l) {
+            before = before->next_draining;
+        }
+        before->next_draining = l->next_draining;
+    }
+    l->next_draining = NULL;
+}
+
 void link_table_enter(struct turn *t, struct link_table *lt, struct link *l, enum link_state next)
 {
     enum link_state from = l->state;
@@ -231,6 +269,11 @@ void link_table_enter(struct turn *t, struct link_table *lt, struct link *l, enu
         CHECK(lt->up_count > 0);
         lt->up_count--;
         add_gauge(t, METRIC_links_up, -1);
+    }
+    if (from == LINK_STATE_DRAINING) {
+        leave_draining(lt, l);
+    } else if (next == LINK_STATE_DRAINING) {
+        enter_draining(lt, l);
     }
     if (!is_serving(from) && is_serving(next)) {
         enum err error = table_insert(&lt->by_node, &l->node_id, index_of(lt, l));
@@ -375,26 +418,23 @@ void link_table_arm_drain(struct turn *t, struct link_table *lt, struct link *l)
 
 void link_table_promote(struct turn *t, struct link_table *lt, const struct node_id *id)
 {
-    struct link *l = NULL;
-    uint32_t index = 0;
     if (ids_node_is_invalid(id) || link_table_find(lt, id) != NULL) {
         return;
     }
-    while ((l = pool_next(&lt->pool, &index)) != NULL) {
-        if (l->state == LINK_STATE_DRAINING && ids_node_is_equal(&l->node_id, id)) {
-            l->told_up = l->told_up && !l->told_down; /* LINK_UP is due again after a LINK_DOWN */
-            l->told_down = false;
-            l->told_suspect = false;
-            l->owes_down = false;
-            wheel_cancel(t->wheel, &l->timer);
-            link_table_enter(t, lt, l, LINK_STATE_UP);
-            if (l->dtls != NULL) {
-                dtls_arm(t, lt, l);
-            } else {
-                trunk_arm_silence(t, l);
-            }
-            return;
-        }
+    struct link *l = look_up(lt, &lt->draining, id);
+    if (l == NULL) {
+        return;
+    }
+    l->told_up = l->told_up && !l->told_down; /* LINK_UP is due again after a LINK_DOWN */
+    l->told_down = false;
+    l->told_suspect = false;
+    l->owes_down = false;
+    wheel_cancel(t->wheel, &l->timer);
+    link_table_enter(t, lt, l, LINK_STATE_UP);
+    if (l->dtls != NULL) {
+        dtls_arm(t, lt, l);
+    } else {
+        trunk_arm_silence(t, l);
     }
 }
 
@@ -402,12 +442,9 @@ void link_table_promote(struct turn *t, struct link_table *lt, const struct node
  * certificate: the oldest of its draining links ends when there are too many. */
 static void thin_out(struct turn *t, struct link_table *lt, const struct node_id *id)
 {
-    struct link *oldest = NULL, *l = NULL;
-    uint32_t index = 0, count = 0;
-    while ((l = pool_next(&lt->pool, &index)) != NULL) {
-        if (l->state != LINK_STATE_DRAINING || !ids_node_is_equal(&l->node_id, id)) {
-            continue;
-        }
+    struct link *oldest = NULL;
+    uint32_t count = 0;
+    for (struct link *l = look_up(lt, &lt->draining, id); l != NULL; l = l->next_draining) {
         oldest = oldest == NULL || l->opened_us < oldest->opened_us ? l : oldest;
         count++;
     }

@@ -10,6 +10,7 @@
 #include "link/announced.h"
 #include "link/frame_io.h"
 #include "link/link.h"
+#include "link/pace.h"
 
 enum {
     LINK_TABLE_SIBLINGS = 64,
@@ -54,13 +55,15 @@ struct link {
     bool told_suspect; /* the last of LINK_SUSPECT, LINK_RESTORED was the first */
     bool owes_down;    /* LINK_DOWN is due although it is still draining */
     bool told_down;
-    bool owes_quiet; /* LINK_QUIET is due */
-    bool gives_back; /* LINK_UNACKED before LINK_DOWN */
-    enum err error;  /* of LINK_DOWN */
-    uint16_t shard;  /* local */
-    handle conn;     /* of a trunk */
+    bool owes_quiet;  /* LINK_QUIET is due */
+    bool gives_back;  /* LINK_UNACKED before LINK_DOWN */
+    enum err error;   /* of LINK_DOWN */
+    uint16_t shard;   /* local */
+    uint16_t account; /* of its user, in the pool of buffers; 0 before it is authenticated */
+    handle conn;      /* of a trunk */
     struct tls *tls;
     struct dtls *dtls;            /* of a datagram link, else NULL */
+    struct link *next_draining;   /* of the same node, older */
     struct link_node ready;       /* in link_table.ready */
     struct link_node dirty;       /* in link_table.dirty */
     struct link_node handshaking; /* in link_table.handshaking */
@@ -90,8 +93,10 @@ struct link_table {
     struct pool pool;
     struct pool datagram_pool; /* struct dtls of the links that have one */
     struct table by_node;      /* Node-ID -> pool index of the link that is up */
+    struct table draining;     /* Node-ID -> pool index of the newest of its links in DRAINING */
     struct table by_address;   /* remote address -> pool index of the newest datagram link */
     struct announced announced;
+    struct pace pace;
     struct link_node ready;       /* links with events, in order */
     struct link_node dirty;       /* links with something to flush */
     struct link_node handshaking; /* accepted, not yet authenticated, oldest first */

@@ -11,6 +11,7 @@ enum {
     REORDER_FIRST = 3, /* RFC 5681 3.2 */
     REORDER_MAX = 48,  /* beyond it a frame might be too old for the receiver's 64 numbers */
     HISTORY = 64,      /* bits of frame_window and of `owed` */
+    ACKS_SAVED_MAX = 4 * SR_ACK_SPARE, /* what was not made use of before */
 };
 
 /* What is known of a message, at the front of its buffer's storage. */
@@ -179,6 +180,7 @@ HOT enum sr_data sr_on_data(struct turn *t, struct sr *sr, uint32_t sequence, st
         sr->owed = is_first || ahead >= HISTORY ? 0 : sr->owed << ahead;
     }
     sr->owed |= (uint64_t)1 << age;
+    sr->owed_frames++;
     frame_window_note(&sr->window, sequence);
     if (is_known || is_repeat(sr, t->now_us, message)) {
         metric_add(t->metrics, METRIC_sr_repeats, 1);
@@ -189,7 +191,8 @@ HOT enum sr_data sr_on_data(struct turn *t, struct sr *sr, uint32_t sequence, st
 
 HOT bool sr_owes_ack(const struct sr *sr, bool is_urgent)
 {
-    return is_urgent ? sr->owed >> (SR_ACK_EVERY - 1) != 0 : sr->owed != 0;
+    return is_urgent ? sr->owed >> (SR_ACK_EVERY - 1) != 0 && sr->owed_frames >= SR_ACK_FRAMES
+                     : sr->owed != 0;
 }
 
 void sr_put_ack(struct sr *sr, uint8_t out[FRAME_ACK_BYTES])
@@ -199,6 +202,7 @@ void sr_put_ack(struct sr *sr, uint8_t out[FRAME_ACK_BYTES])
     uint32_t sequence = sr->window.top - age;
     frame_put_ack(out, sequence, frame_window_received(&sr->window, sequence));
     sr->owed &= ~((uint64_t)UINT32_MAX << age);
+    sr->owed_frames = 0;
 }
 
 /* ---- sending ---- */
@@ -445,6 +449,14 @@ HOT enum err sr_on_ack(struct turn *t, struct sr *sr, uint32_t sequence, uint32_
     if (behind >= sr->sent_count || behind > INT32_MAX) { /* that far back is ahead */
         return ERR_NOT_FOUND;
     }
+    /* Nobody has more to acknowledge than was sent, and each ACK may cost a walk over all that is
+     * under way or lost. */
+    uint64_t allowed = sr->sent_count + SR_ACK_SPARE;
+    if (sr->acks_taken >= allowed) {
+        metric_add(t->metrics, METRIC_sr_acks_excess, 1);
+        return ERR_DUPLICATE;
+    }
+    sr->acks_taken = max_u64(sr->acks_taken, allowed - min_u64(allowed, ACKS_SAVED_MAX)) + 1;
     struct ack ack = {.sequence = sequence, .received = believed(t, sr, behind, received)};
     if (distance(sequence, sr->acked_top) > 0) {
         sr->acked_top = sequence;

@@ -42,6 +42,11 @@ enum {
      * of a long turn's frames each is spoken for twice, so that a lost ACK is not 32 lost frames.
      */
     SR_ACK_EVERY = 16,
+    /* Of those so many must have come.  Otherwise whoever leaves gaps would get an ACK for each
+     * frame, and a hundred of them for a datagram full of small ones. */
+    SR_ACK_FRAMES = SR_ACK_EVERY / 2,
+    /* ACKs taken beyond one for each transmission: copies that the network has made. */
+    SR_ACK_SPARE = 256,
 
     SR_HEADROOM = 128 + FRAME_DATA_HEADER, /* in front of a queued message */
 
@@ -93,7 +98,8 @@ struct sr {
 
     /* receiving */
     struct frame_window window;
-    uint64_t owed; /* bit k: window.top - k has come and is not acknowledged yet */
+    uint64_t owed;        /* bit k: window.top - k has come and is not acknowledged yet */
+    uint32_t owed_frames; /* received since the last ACK */
     uint64_t seen_seed;
     uint64_t seen_hash[SR_SEEN_SETS][SR_SEEN_WAYS]; /* 0 = free */
     uint32_t seen_us[SR_SEEN_SETS][SR_SEEN_WAYS];   /* low 32 bits of the time */
@@ -110,7 +116,8 @@ struct sr {
     uint32_t next_sequence;
     uint64_t sent_count; /* transmissions: what was ever sent, across the wrap */
 
-    uint32_t acked_top; /* highest number acknowledged */
+    uint32_t acked_top;  /* highest number acknowledged */
+    uint64_t acks_taken; /* not more than sent_count and SR_ACK_SPARE together */
     struct sr_window congestion;
     uint32_t recover;     /* what is lost with a number before this belongs to the last cut */
     uint32_t reorder;     /* later frames acknowledged until one counts as lost */

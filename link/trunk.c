@@ -60,11 +60,21 @@ void trunk_start(struct turn *t, struct link_table *lt, struct link *l, handle c
     } /* else with its first byte: a stranger who says nothing costs no TLS */
 }
 
+/* The first byte of who has dialled us.  False: the link is down. */
+static bool begin_stranger(struct turn *t, struct link_table *lt, struct link *l)
+{
+    if (!pace_take(t, &lt->pace, &l->remote)) {
+        link_life_fail(t, lt, l, ERR_LIMIT, METRIC_link_refused_handshaking, "too many handshakes");
+        return false;
+    }
+    return open_tls(t, lt, l);
+}
+
 void trunk_on_stream(struct turn *t, struct link_table *lt, struct link *l, uint8_t *data,
                      size_t len)
 {
     if (l->state == LINK_STATE_DOWN ||
-        (l->tls == NULL && (l->state != LINK_STATE_HANDSHAKE || !open_tls(t, lt, l)))) {
+        (l->tls == NULL && (l->state != LINK_STATE_HANDSHAKE || !begin_stranger(t, lt, l)))) {
         return; /* its end is waiting to be taken */
     }
     const struct tls_ops *ops = lt->settings.tls;
@@ -318,6 +328,7 @@ static bool seal_record(struct turn *t, struct link_table *lt, struct link *l, s
         msgbuf_release(t->buffers, buf);
     } else if (buf != NULL) {
         buf->len = (uint32_t)len;
+        msgbuf_charge(t->buffers, buf, l->account);
         if (io_send(t->out, t->buffers, l->conn, buf) != ERR_OK) {
             link_life_fail(t, lt, l, ERR_LIMIT, METRIC_link_outbox_full, "outbox full");
             return false;
@@ -351,8 +362,11 @@ static bool seal(struct turn *t, struct link_table *lt, struct link *l)
         return true;
     }
     l->gather_has_data = false;
+    /* What is kept for giving back is the first to be let go. */
+    bool has_share = msgbuf_has_share(t->buffers, l->account, gather->is_large);
     frame_io_on_sent(&l->frames, t->buffers, t->now_us, l->gather_first,
-                     l->frames.next_sequence - 1, gather, lt->settings.retained_bytes);
+                     l->frames.next_sequence - 1, gather,
+                     has_share ? lt->settings.retained_bytes : 0);
     if (!wheel_is_armed(&l->timer)) {
         trunk_arm_silence(t, l);
     }
@@ -370,7 +384,8 @@ static enum err reserve_gather(struct turn *t, struct link_table *lt, struct lin
     if (old != NULL && msgbuf_tailroom(old) >= need) {
         return ERR_OK;
     }
-    struct msgbuf *larger = msgbuf_acquire(t->buffers, old == NULL ? need : MSGBUF_LARGE_BYTES);
+    size_t bytes = old == NULL ? need : MSGBUF_LARGE_BYTES;
+    struct msgbuf *larger = msgbuf_acquire_for(t->buffers, l->account, bytes);
     if (larger == NULL) {
         return ERR_NO_MEMORY;
     }
@@ -383,11 +398,25 @@ static enum err reserve_gather(struct turn *t, struct link_table *lt, struct lin
     return ERR_OK;
 }
 
+/* The other side does not take what we send.  Then an ACK does not leave alone: each would hold a
+ * buffer of its own until the connection ends, and the last of them, when it is taken again, says
+ * all that the others would have said. */
+static bool is_backed_up(const struct link *l)
+{
+    return l->gather == NULL && l->outstanding > TRUNK_ACK_BACKLOG;
+}
+
 /* Puts the ACK that is owed behind what was gathered; false when there is no buffer for it. */
 static bool append_ack(struct turn *t, struct link *l)
 {
+    if (is_backed_up(l)) {
+        return false;
+    }
     if (l->gather == NULL) {
         l->gather = msgbuf_acquire_reserved(t->buffers, FRAME_ACK_BYTES);
+        if (l->gather != NULL) {
+            msgbuf_charge(t->buffers, l->gather, l->account);
+        }
     }
     if (l->gather == NULL || msgbuf_tailroom(l->gather) < FRAME_ACK_BYTES) {
         return false;
@@ -481,6 +510,9 @@ bool trunk_flush(struct turn *t, struct link_table *lt, struct link *l)
         link_life_fail(t, lt, l, ERR_EXPIRED, METRIC_link_certificate_expired,
                        "certificate expired");
         return true;
+    }
+    if (is_backed_up(l)) {
+        return true; /* link_on_sent comes back to it */
     }
     bool is_paid = !frame_io_owes_ack(&l->frames, false) || append_ack(t, l);
     if (is_paid && l->gather != NULL && !seal(t, lt, l)) {

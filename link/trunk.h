@@ -15,6 +15,7 @@ enum {
     TRUNK_DRAIN_US = 2000000,
     TRUNK_DRAIN_ACCEPTED_US = 3 * TRUNK_DRAIN_US,
     TRUNK_RECORD_OVERHEAD = 64, /* no cipher suite adds more to a record */
+    TRUNK_ACK_BACKLOG = 16384,  /* bytes not taken, beyond which no ACK leaves alone */
 };
 
 /* A connection is there: begins TLS in the role that is_dialled says. */

@@ -17,6 +17,8 @@ static struct link_settings link_settings_of(const struct node_settings *s)
         .links = s->limits->links,
         .handshaking = s->limits->links_handshaking,
         .handshaking_per_host = s->limits->links_handshaking_per_host,
+        .handshakes_per_s = s->limits->handshakes_per_s,
+        .handshakes_per_host_s = s->limits->handshakes_per_host_s,
         .handshake_timeout_us = 5000000,
         .retain_us = 8000000,
         .queue_bytes = s->limits->link_queue_bytes,
@@ -72,6 +74,8 @@ struct node *node_init(struct turn *t, struct arena *arena, const struct node_se
     n->overlay = overlay_init(t, arena, &s->overlay, n->links);
     pool_init(&n->peers, arena, "sip_peers", HANDLE_PATH, s->limits->sip_peers,
               sizeof(struct node_peer));
+    pace_init(&n->pace, s->limits->handshakes_per_s, s->limits->handshakes_per_host_s,
+              links.secret);
     if (has_sip(s)) {
         struct stream_tls_settings streams = stream_settings_of(s);
         n->streams = stream_tls_table_init(arena, &streams);

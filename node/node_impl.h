@@ -2,6 +2,7 @@
 /* node_impl.h - the inside of struct node, shared by node.c, path.c and answer.c only. */
 #pragma once
 #include "core/pool.h"
+#include "link/pace.h"
 #include "link/stream_tls.h"
 #include "node/answer.h"
 
@@ -21,6 +22,8 @@ struct node_peer {
     handle conn;
     handle flow; /* of sip/, once authenticated */
     bool is_dialled;
+    bool is_up;            /* authenticated */
+    uint64_t since_us;     /* accepted, dialled */
     struct node_id expect; /* dialled: who must answer */
     struct address candidates[OVERLAY_CANDIDATES_CAP];
     size_t candidate_count;
@@ -45,6 +48,8 @@ struct node {
     struct node_conn *conns;
     uint32_t conn_cap;
     struct pool peers;
+    uint32_t peers_strange; /* of those accepted, and not authenticated yet */
+    struct pace pace;       /* of these */
     enum node_phase phase;
     struct wheel_timer drain;
     struct answer_slot answers[ANSWER_CAP];

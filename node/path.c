@@ -24,6 +24,8 @@ enum {
     PEER_DEADLINE_US = 10 * 1000 * 1000, /* connect and handshake of one candidate */
     PEER_QUEUE_BYTES = 512 * 1024,       /* a peer that reads slower than this is let go */
     PEER_READ_BYTES = 2048,
+    PEER_PATIENCE_US = 1000 * 1000, /* to authenticate oneself while others are waiting */
+    PEER_PER_NODE = 4,
 };
 
 /* ---- connections to other peers that carry SIP ---- */
@@ -49,6 +51,11 @@ static void forget(struct node *n, handle conn)
     }
 }
 
+static bool is_strange(const struct node_peer *p)
+{
+    return !p->is_dialled && !p->is_up;
+}
+
 static void peer_free(struct turn *t, struct node *n, struct node_peer *p)
 {
     wheel_cancel(t->wheel, &p->deadline);
@@ -59,6 +66,7 @@ static void peer_free(struct turn *t, struct node *n, struct node_peer *p)
         sip_flow_closed(t, n->sip, p->flow);
     }
     forget(n, p->conn);
+    n->peers_strange -= is_strange(p) ? 1 : 0;
     pool_release(&n->peers, p);
 }
 
@@ -70,6 +78,7 @@ static struct node_peer *peer_acquire(struct turn *t, struct node *n)
         return NULL;
     }
     p->deadline.tag = pool_handle(&n->peers, p);
+    p->since_us = t->now_us;
     return p;
 }
 
@@ -115,14 +124,59 @@ static void peer_begin(struct turn *t, struct node *n, struct node_peer *p, hand
     wheel_arm(t->wheel, &p->deadline, t->now_us + PEER_DEADLINE_US);
 }
 
-static void peer_accepted(struct turn *t, struct node *n, handle conn)
+static void peer_end(struct turn *t, struct node *n, struct node_peer *p)
 {
-    struct node_peer *p = n->sip == NULL ? NULL : peer_acquire(t, n);
+    io_abort(t->out, p->conn);
+    peer_free(t, n, p);
+}
+
+/* Of the strangers, or of those who are up as `node_id`, the one that was first. */
+static struct node_peer *first_peer(struct node *n, const struct node_id *node_id, uint32_t *count)
+{
+    struct node_peer *first = NULL, *p = NULL;
+    *count = 0;
+    for (uint32_t index = 0; (p = pool_next(&n->peers, &index)) != NULL;) {
+        bool is_meant = node_id == NULL
+                            ? is_strange(p)
+                            : p->is_up && ids_node_is_equal(stream_tls_node_id(p->tls), node_id);
+        if (is_meant) {
+            first = first == NULL || p->since_us < first->since_us ? p : first;
+            *count += 1;
+        }
+    }
+    return first;
+}
+
+/* Strangers have half of the places; the first of them goes when there is no other left, if it has
+ * had its time. */
+static bool has_room_for_stranger(struct turn *t, struct node *n)
+{
+    uint32_t count = 0;
+    if (n->peers_strange < n->peers.cap - n->peers.cap / 2) {
+        return true;
+    }
+    struct node_peer *first = first_peer(n, NULL, &count);
+    CHECK(first != NULL);
+    if (t->now_us - first->since_us < PEER_PATIENCE_US) {
+        metric_add(t->metrics, METRIC_sip_peers_refused, 1);
+        return false;
+    }
+    metric_add(t->metrics, METRIC_sip_peers_evicted, 1);
+    peer_end(t, n, first);
+    return true;
+}
+
+static void peer_accepted(struct turn *t, struct node *n, const struct io_event *event)
+{
+    bool is_welcome =
+        n->sip != NULL && pace_take(t, &n->pace, &event->remote) && has_room_for_stranger(t, n);
+    struct node_peer *p = is_welcome ? peer_acquire(t, n) : NULL;
     if (p == NULL) {
-        io_abort(t->out, conn);
+        io_abort(t->out, event->conn);
         return;
     }
-    peer_begin(t, n, p, conn);
+    n->peers_strange++;
+    peer_begin(t, n, p, event->conn);
 }
 
 static void peer_connected(struct turn *t, struct node *n, const struct io_event *event)
@@ -141,20 +195,23 @@ static void peer_connected(struct turn *t, struct node *n, const struct io_event
     peer_begin(t, n, p, event->conn);
 }
 
-/* Authenticated: sip/ may use it from now on. */
+/* Authenticated: sip/ may use it from now on.  Of too many connections of one node the first ends:
+ * one certificate does not fill the table. */
 static bool peer_up(struct turn *t, struct node *n, struct node_peer *p)
 {
+    uint32_t count = 0;
     wheel_cancel(t->wheel, &p->deadline);
     io_proved(t->out, p->conn);
+    struct node_peer *first = first_peer(n, stream_tls_node_id(p->tls), &count);
+    if (count >= PEER_PER_NODE) {
+        metric_add(t->metrics, METRIC_sip_peers_evicted, 1);
+        peer_end(t, n, first);
+    }
+    n->peers_strange -= is_strange(p) ? 1 : 0;
+    p->is_up = true;
     p->flow = sip_peer_up(t, n->sip, p->conn, stream_tls_node_id(p->tls), stream_tls_user(p->tls),
                           p->is_dialled);
     return p->flow != 0;
-}
-
-static void peer_end(struct turn *t, struct node *n, struct node_peer *p)
-{
-    io_abort(t->out, p->conn);
-    peer_free(t, n, p);
 }
 
 static void peer_stream(struct turn *t, struct node *n, struct node_peer *p, struct slice received)
@@ -216,7 +273,7 @@ static void on_accepted(struct turn *t, struct node *n, const struct io_event *e
         }
         return;
     case IO_LISTEN_OVERLAY_SIP:
-        peer_accepted(t, n, event->conn);
+        peer_accepted(t, n, event);
         return;
     case IO_LISTEN_SIP_TCP:
         user =

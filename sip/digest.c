@@ -1,30 +1,44 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* digest.c - see digest.h.
  *
- * nonce = hex(seconds, 4 bytes | random, 4 bytes | MAC of both, 16 bytes).
+ * nonce = hex(seconds, 4 bytes | random, 4 bytes | MAC of both and the network, 16 bytes).  It is
+ * looked at before the password: a guess costs a nonce that was received.
  * The `uri` of the credentials is hashed but not compared with the Request-URI: RFC 3261 22.4 lets
  * phones differ there (several name the proxy), and the account is bound to From or To anyway. */
 #include "sip/digest.h"
+#include "sip/guess.h"
 
 #define US_PER_S UINT64_C(1000000)
 enum {
     TIME_BYTES = 4,
     RANDOM_BYTES = 4,
+    NETWORK_BYTES = 8,
+    V4_NETWORK_BYTES = 3,
+    V6_NETWORK_BYTES = 6,
     NONCE_BYTES = TIME_BYTES + RANDOM_BYTES + MAC_BYTES,
     FIELD_CAP = 512,
     TEXT_CAP = 2048,
     HASH_HEX_CAP = 2 * CRYPTO_SHA256_BYTES + 1
 };
 
-static void make_nonce(struct turn *t, const struct sip *s, char *hex)
+static void seal(struct turn *t, const struct sip *s, const struct address *remote,
+                 const uint8_t *head, uint8_t out[MAC_BYTES])
+{
+    uint8_t input[TIME_BYTES + RANDOM_BYTES + NETWORK_BYTES] = {0};
+    memcpy(input, head, TIME_BYTES + RANDOM_BYTES);
+    memcpy(input + TIME_BYTES + RANDOM_BYTES, remote->ip,
+           remote->family == 6 ? V6_NETWORK_BYTES : V4_NETWORK_BYTES);
+    mac_of(t, &s->keys, MAC_NONCE, slice_of(input, sizeof(input)), out);
+}
+
+static void make_nonce(struct turn *t, const struct sip *s, const struct address *remote, char *hex)
 {
     uint8_t bytes[NONCE_BYTES];
     struct wr w = wr_init(bytes, sizeof(bytes));
     wr_u32(&w, (uint32_t)(t->now_us / US_PER_S));
     CHECK(wr_ok(&w));
     t->crypto->random(t->crypto, bytes + TIME_BYTES, RANDOM_BYTES);
-    mac_of(t, &s->keys, MAC_NONCE, slice_of(bytes, TIME_BYTES + RANDOM_BYTES),
-           bytes + TIME_BYTES + RANDOM_BYTES);
+    seal(t, s, remote, bytes, bytes + TIME_BYTES + RANDOM_BYTES);
     ids_hex(slice_of(bytes, sizeof(bytes)), hex);
 }
 
@@ -39,15 +53,16 @@ static bool is_same(const void *a, const void *b, size_t len)
     return differs == 0;
 }
 
-/* Is the nonce ours and young? */
-static bool is_fresh(struct turn *t, const struct sip *s, struct slice text, uint8_t *nonce)
+/* Is the nonce ours, given to that network, and young? */
+static bool is_fresh(struct turn *t, const struct sip *s, const struct address *remote,
+                     struct slice text, uint8_t *nonce)
 {
     uint8_t mac[MAC_BYTES];
     size_t len = 0;
     if (ids_unhex(text, nonce, NONCE_BYTES, &len) != ERR_OK || len != NONCE_BYTES) {
         return false;
     }
-    mac_of(t, &s->keys, MAC_NONCE, slice_of(nonce, TIME_BYTES + RANDOM_BYTES), mac);
+    seal(t, s, remote, nonce, mac);
     struct rd r = rd_init(slice_of(nonce, TIME_BYTES));
     uint32_t age = (uint32_t)(t->now_us / US_PER_S) - rd_u32(&r);
     return is_same(mac, nonce + TIME_BYTES + RANDOM_BYTES, MAC_BYTES) && age <= DIGEST_NONCE_S;
@@ -143,8 +158,9 @@ static bool is_user(const struct sip_account *account, struct slice name)
 }
 
 static enum digest_result judge(struct turn *t, struct sip *s, const struct sip_rx *rx,
-                                const struct sip_hdr_digest *d, const struct sip_account *account)
+                                const struct sip_hdr_digest *d, uint32_t index)
 {
+    const struct sip_account *account = &s->settings.accounts[index];
     uint8_t nonce[NONCE_BYTES], number[4], name[FIELD_CAP];
     struct slice user = d->username;
     bool is_sha256 = sip_lex_is_word(d->algorithm, SLICE_LITERAL("sha-256"));
@@ -169,18 +185,22 @@ static enum digest_result judge(struct turn *t, struct sip *s, const struct sip_
         ids_unhex(d->nc, number, sizeof(number), &len) != ERR_OK) {
         return DIGEST_WRONG;
     }
+    if (!is_fresh(t, s, &rx->from.remote, d->nonce, nonce)) {
+        return DIGEST_STALE;
+    }
+    if (!guess_is_allowed(t, s, rx, index)) {
+        return DIGEST_LATER;
+    }
     if (!is_right(t, rx, d, ha1, is_sha256)) {
+        guess_note(t, s, rx, index);
         return DIGEST_WRONG;
     }
     struct rd r = rd_init(slice_of(number, sizeof(number)));
-    if (!is_fresh(t, s, d->nonce, nonce) || !is_first_use(s, nonce, rd_u32(&r))) {
-        return DIGEST_STALE;
-    }
-    return DIGEST_OK;
+    return is_first_use(s, nonce, rd_u32(&r)) ? DIGEST_OK : DIGEST_STALE;
 }
 
 enum digest_result digest_check(struct turn *t, struct sip *s, const struct sip_rx *rx,
-                                enum sip_hdr_id id, const struct sip_account *account)
+                                enum sip_hdr_id id, uint32_t account)
 {
     enum digest_result result = DIGEST_NONE;
     for (unsigned next = rx->m->first[id]; next != 0; next = rx->m->headers[next - 1].next) {
@@ -190,8 +210,8 @@ enum digest_result digest_check(struct turn *t, struct sip *s, const struct sip_
             continue;
         }
         enum digest_result one = judge(t, s, rx, &d, account);
-        if (one == DIGEST_OK) {
-            return DIGEST_OK;
+        if (one == DIGEST_OK || one == DIGEST_LATER) {
+            return one;
         }
         result = one == DIGEST_STALE || result == DIGEST_NONE ? one : result;
     }
@@ -215,6 +235,11 @@ static void challenge(const struct sip *s, struct sip_writer *w, enum sip_hdr_id
     sip_write_header_end(w);
 }
 
+void digest_refuse(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx)
+{
+    reply_stranger(t, s, rx, tx, 503, "Too many wrong passwords, wait a while");
+}
+
 void digest_challenge(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx,
                       const struct sip_account *account, bool is_stale)
 {
@@ -223,7 +248,7 @@ void digest_challenge(struct turn *t, struct sip *s, const struct sip_rx *rx, st
     bool is_register = rx->m->method == SIP_METHOD_REGISTER;
     unsigned status = is_register ? 401 : 407;
     enum sip_hdr_id id = is_register ? SIP_HDR_WWW_AUTHENTICATE : SIP_HDR_PROXY_AUTHENTICATE;
-    make_nonce(t, s, nonce);
+    make_nonce(t, s, &rx->from.remote, nonce);
     metric_add(t->metrics, METRIC_sip_challenges, 1);
     reply_begin(t, s, rx, status, &w);
     if (account->digest == SIP_DIGEST_SHA256_MD5 && account->ha1_sha256[0] != 0) {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* digest.h - digest authentication of phones (RFC 3261 22, RFC 7616, RFC 8760).
  *
- * Nonces are stateless: time, random and a keyed hash of both.  What is remembered, in a small
+ * Nonces are stateless: time, random and a keyed hash of both and of the network that asked (IPv4
+ * /24, IPv6 /48: a NAT may take another address of its own).  What is remembered, in a small
  * direct-mapped table, is the highest nonce count seen with a nonce and the 64 below it, so that a
  * request that is played again is challenged once more (stale).  A nonce that was pushed out of the
  * table counts as fresh: its time limits what that can be used for.
@@ -21,14 +22,17 @@ struct digest_seen {
 enum digest_result {
     DIGEST_OK,
     DIGEST_NONE,  /* no credentials for our realm */
-    DIGEST_STALE, /* right, but for an old nonce or a used count */
+    DIGEST_STALE, /* for a nonce that is old or not his, or a used count */
     DIGEST_WRONG, /* wrong password, or a scheme that was not offered */
     DIGEST_OTHER, /* somebody else's name */
+    DIGEST_LATER, /* not looked at: too many wrong ones before (sip/guess) */
 };
 
-/* Judges the credentials of a request in header `id` against `account`. */
+/* Judges the credentials of a request in header `id` against the account of that index. */
 enum digest_result digest_check(struct turn *t, struct sip *s, const struct sip_rx *rx,
-                                enum sip_hdr_id id, const struct sip_account *account);
+                                enum sip_hdr_id id, uint32_t account);
+/* Answers DIGEST_LATER, in the same way for each request. */
+void digest_refuse(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx);
 /* 401 (REGISTER) or 407, with a challenge for each hash that the account's policy names.
  * Sent statelessly; `tx` is over. */
 void digest_challenge(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx,

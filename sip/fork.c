@@ -170,7 +170,10 @@ static void send_to_peer(struct turn *t, struct sip *s, struct fork_branch *b)
 void fork_add(struct turn *t, struct sip *s, struct proxy *p, const struct flow_ref *to,
               const struct node_id *node, struct slice uri)
 {
-    struct fork_branch *b = uri.len > FORK_URI_CAP ? NULL : pool_acquire(&s->branches);
+    bool is_much = p->source != 0 &&
+                   s->sources[p->source].branches >= s->settings.limits->sip_branches_per_source;
+    metric_add(t->metrics, METRIC_sip_refused_share, is_much ? 1 : 0);
+    struct fork_branch *b = uri.len > FORK_URI_CAP || is_much ? NULL : pool_acquire(&s->branches);
     if (b == NULL) {
         metric_add(t->metrics, METRIC_pool_exhausted, 1);
         fork_note(t, s, p, 503, "Too many calls at once");
@@ -188,6 +191,7 @@ void fork_add(struct turn *t, struct sip *s, struct proxy *p, const struct flow_
     }
     p->first = h;
     p->open++;
+    s->sources[p->source].branches++;
     if (to != NULL) {
         b->to = *to;
         send_on(t, s, b);
@@ -219,6 +223,8 @@ void fork_release_all(struct turn *t, struct sip *s, struct proxy *p)
     while ((b = pool_get(&s->branches, p->first)) != NULL) {
         p->first = b->next;
         wheel_cancel(t->wheel, &b->timer_c);
+        CHECK(s->sources[p->source].branches > 0);
+        s->sources[p->source].branches--;
         pool_release(&s->branches, b);
     }
 }

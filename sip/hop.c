@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* hop.c - see hop.h.
  *
- * A token is hex of: kind, shard (2), then for UDP family, port (2) and address (4 or 16), for
- * streams the flow's handle (8), then a MAC of 8 bytes. */
+ * A token is hex of: the second it was made (4), kind, shard (2), then for UDP family, port (2) and
+ * address (4 or 16), for streams the flow's handle (8), then a MAC of 8 bytes. */
 #include "sip/hop.h"
 
-enum { SEAL_BYTES = 8, TOKEN_CAP = 3 + 1 + 2 + 16 + SEAL_BYTES, SIP_PORT = 5060 };
+enum { SEAL_BYTES = 8, TOKEN_CAP = 4 + 3 + 1 + 2 + 16 + SEAL_BYTES, SIP_PORT = 5060 };
 
 static void seal(struct turn *t, const struct sip *s, struct slice bytes, uint8_t out[SEAL_BYTES])
 {
@@ -14,12 +14,28 @@ static void seal(struct turn *t, const struct sip *s, struct slice bytes, uint8_
     memcpy(out, mac, SEAL_BYTES);
 }
 
+static uint32_t now_s(const struct turn *t)
+{
+    return (uint32_t)(t->now_us / 1000000);
+}
+
+/* Compares without telling by its time where the difference is. */
+static bool is_same(const uint8_t *a, const uint8_t *b, size_t len)
+{
+    uint8_t differs = 0;
+    for (size_t i = 0; i < len; i++) {
+        differs |= (uint8_t)(a[i] ^ b[i]);
+    }
+    return differs == 0;
+}
+
 static void write_token(struct turn *t, const struct sip *s, const struct flow_ref *f,
                         struct sip_writer *w)
 {
     uint8_t bytes[TOKEN_CAP], mac[SEAL_BYTES];
     char hex[2 * TOKEN_CAP + 1];
     struct wr token = wr_init(bytes, sizeof(bytes));
+    wr_u32(&token, now_s(t));
     wr_u8(&token, f->kind);
     wr_u16(&token, f->shard);
     if (f->kind == SIP_UDP) {
@@ -43,10 +59,13 @@ static bool read_token(struct turn *t, const struct sip *s, struct slice user, s
         return false;
     }
     seal(t, s, slice_of(bytes, len - SEAL_BYTES), mac);
-    if (memcmp(mac, bytes + len - SEAL_BYTES, SEAL_BYTES) != 0) {
+    if (!is_same(mac, bytes + len - SEAL_BYTES, SEAL_BYTES)) {
         return false;
     }
     struct rd r = rd_init(slice_of(bytes, len - SEAL_BYTES));
+    if (now_s(t) + 1 - rd_u32(&r) > HOP_TOKEN_S + 1) { /* a sibling's clock may be ahead a little */
+        return false;
+    }
     *out = (struct flow_ref){.kind = rd_u8(&r)};
     out->shard = rd_u16(&r);
     if (out->kind == SIP_UDP) {

@@ -12,7 +12,8 @@
 #pragma once
 #include "sip/sip_state.h"
 
-enum { HOP_URI_CAP = 512 };
+/* A token opens the way for so long: as long as a dialog may last here. */
+enum { HOP_URI_CAP = 512, HOP_TOKEN_S = 24 * 3600 };
 
 /* What the top Route entries of a request say. */
 struct hop {

@@ -21,15 +21,42 @@
  * has sealed, so nobody else can make us forward anything.  ACK for 2xx goes the same way, without
  * a transaction. */
 #include "sip/proxy.h"
+#include "core/hash.h"
 #include "sip/digest.h"
 #include "sip/fork.h"
 #include "sip/loop.h"
 #include "sip/registrar.h"
 #include "sip/relay.h"
 
-static struct proxy *open_proxy(struct turn *t, struct sip *s, const struct sip_rx *rx,
-                                struct tx *tx)
+/* Whose the state is that a request costs. */
+static uint16_t source_of(const struct sip *s, const struct sip_rx *rx, uint32_t account)
 {
+    uint8_t bytes[CRYPTO_USER_CAP + 1] = {0};
+    const struct flow *f = pool_get(&s->flows, rx->from.flow);
+    size_t len = sizeof(rx->from.remote.ip);
+    if (rx->from.kind == FLOW_SIBLING) {
+        return 0; /* it has counted, one process, one trust */
+    }
+    if (account != REGISTRAR_NONE) {
+        memcpy(bytes, &account, sizeof(account));
+    } else if (rx->from.kind == SIP_PEER && f != NULL) {
+        len = f->user_len;
+        memcpy(bytes, f->user, len);
+    } else {
+        memcpy(bytes, rx->from.remote.ip, len);
+    }
+    return (uint16_t)(1 + hash_64(slice_of(bytes, len), s->source_seed) % (PROXY_SOURCES - 1));
+}
+
+static struct proxy *open_proxy(struct turn *t, struct sip *s, const struct sip_rx *rx,
+                                struct tx *tx, uint32_t account)
+{
+    uint16_t source = source_of(s, rx, account);
+    if (source != 0 && s->sources[source].proxies >= s->settings.limits->sip_proxies_per_source) {
+        metric_add(t->metrics, METRIC_sip_refused_share, 1);
+        reply_send(t, s, rx, tx, 503, "Too many calls from there at once");
+        return NULL;
+    }
     struct proxy *p = pool_acquire(&s->proxies);
     struct msgbuf *request = p == NULL ? NULL : sip_state_buffer(t, rx->m->bytes);
     if (request == NULL) {
@@ -43,7 +70,12 @@ static struct proxy *open_proxy(struct turn *t, struct sip *s, const struct sip_
     p->request = request;
     s->live = rx;
     s->live_copy = request;
-    p->account = REGISTRAR_NONE;
+    p->account = account;
+    if (account != REGISTRAR_NONE) {
+        s->accounts[account].proxies++;
+    }
+    p->source = source;
+    s->sources[source].proxies++;
     p->from = rx->from;
     p->method = (uint8_t)rx->m->method;
     if (tx != NULL) {
@@ -63,6 +95,8 @@ static void close_proxy(struct turn *t, struct sip *s, struct proxy *p)
         CHECK(s->accounts[p->account].proxies > 0);
         s->accounts[p->account].proxies--;
     }
+    CHECK(s->sources[p->source].proxies > 0);
+    s->sources[p->source].proxies--;
     fork_release_all(t, s, p);
     if (s->live_copy == p->request) {
         s->live_copy = NULL;
@@ -258,10 +292,14 @@ static uint32_t caller_of(struct turn *t, struct sip *s, const struct sip_rx *rx
         return REGISTRAR_NONE;
     }
     const struct sip_account *who = &s->settings.accounts[account];
-    enum digest_result result = digest_check(t, s, rx, SIP_HDR_PROXY_AUTHORIZATION, who);
+    enum digest_result result = digest_check(t, s, rx, SIP_HDR_PROXY_AUTHORIZATION, account);
     if (result == DIGEST_OTHER) {
         metric_add(t->metrics, METRIC_sip_refused_auth, 1);
         reply_stranger(t, s, rx, tx, 403, "From names somebody else");
+        return REGISTRAR_NONE;
+    }
+    if (result == DIGEST_LATER) {
+        digest_refuse(t, s, rx, tx);
         return REGISTRAR_NONE;
     }
     if (result != DIGEST_OK) {
@@ -353,13 +391,9 @@ static void route_new(struct turn *t, struct sip *s, const struct sip_rx *rx, st
     if ((!is_peer && account == REGISTRAR_NONE) || !read_callee(t, s, rx, tx, aor, &len)) {
         return;
     }
-    struct proxy *p = open_proxy(t, s, rx, tx);
+    struct proxy *p = open_proxy(t, s, rx, tx, account);
     if (p == NULL) {
         return;
-    }
-    p->account = account;
-    if (!is_peer) {
-        s->accounts[account].proxies++;
     }
     p->aor_len = (uint8_t)len;
     memcpy(p->aor, aor, len);
@@ -406,7 +440,7 @@ static void route_dialog(struct turn *t, struct sip *s, const struct sip_rx *rx,
         reply_send(t, s, rx, tx, 404, "The next Route entry is not of this overlay");
         return;
     }
-    struct proxy *p = open_proxy(t, s, rx, tx);
+    struct proxy *p = open_proxy(t, s, rx, tx, REGISTRAR_NONE);
     if (p == NULL) {
         return;
     }

@@ -2,7 +2,10 @@
 /* proxy.h - requests on their way: who may ask, where to, what came of it (RFC 3261 16).
  *
  * Owner:  struct sip; one struct proxy a forwarded request, until its last branch is over.
- * Limits: sip_proxies.  proxy.c explains how a dialog's requests find their way. */
+ * Limits: sip_proxies, of one account sip_proxies_per_account, of one source sip_proxies_per_source
+ *         with sip_branches_per_source.  A source is an account, the peers of one user, or, inside
+ *         dialogs, an address; two may share one, since it is a hash.  proxy.c explains how a
+ * dialog's requests find their way. */
 #pragma once
 #include "sip/location.h"
 
@@ -16,6 +19,7 @@ struct proxy {
     handle first;           /* branch */
     struct flow_ref from;
     uint32_t account;     /* of the caller, when it is a phone of ours; else UINT32_MAX */
+    uint16_t source;      /* in sip.sources; 0 = none: a sibling */
     uint16_t best_status; /* 0 = none yet */
     uint16_t open;        /* branches without a final response */
     uint8_t state;
@@ -32,6 +36,12 @@ struct proxy {
     char aor[SIP_ACCOUNT_USER_CAP];
 };
 STATIC_CHECK(sizeof(struct proxy) <= LIMITS_COST_sip_proxies);
+
+enum { PROXY_SOURCES = 1024 };
+struct proxy_source {
+    uint32_t proxies;
+    uint32_t branches;
+};
 
 /* Any request that is for this shard to handle. */
 void proxy_on_request(struct turn *t, struct sip *s, const struct sip_rx *rx);

@@ -565,7 +565,8 @@ void registrar_on_stored(struct turn *t, struct sip *s, const struct overlay_eve
 static void commit(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx,
                    uint32_t account, const struct plan *p)
 {
-    struct registrar_wait *wait = pool_acquire(&s->registers);
+    bool is_full = s->accounts[account].waiting >= s->settings.limits->sip_registers_per_account;
+    struct registrar_wait *wait = is_full ? NULL : pool_acquire(&s->registers);
     struct msgbuf *request = wait == NULL ? NULL : sip_state_buffer(t, rx->m->bytes);
     if (request == NULL) {
         if (wait != NULL) {
@@ -604,13 +605,17 @@ static uint32_t authorise(struct turn *t, struct sip *s, const struct sip_rx *rx
         return REGISTRAR_NONE;
     }
     const struct sip_account *who = &s->settings.accounts[account];
-    enum digest_result result = digest_check(t, s, rx, SIP_HDR_AUTHORIZATION, who);
+    enum digest_result result = digest_check(t, s, rx, SIP_HDR_AUTHORIZATION, account);
     bool is_third_party =
         sip_state_aor_text(s, rx->core.from.uri, true, from, &from_len) != ERR_OK ||
         !slice_is_equal(slice_of(from, from_len), slice_of(to, to_len));
     if (result == DIGEST_OTHER || (result == DIGEST_OK && is_third_party)) {
         metric_add(t->metrics, METRIC_sip_refused_auth, 1);
         reply_stranger(t, s, rx, tx, 403, "Only the account itself may register its address");
+        return REGISTRAR_NONE;
+    }
+    if (result == DIGEST_LATER) {
+        digest_refuse(t, s, rx, tx);
         return REGISTRAR_NONE;
     }
     if (result != DIGEST_OK) {

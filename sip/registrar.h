@@ -10,6 +10,7 @@
  * Limits: sip_bindings, of one account sip_bindings_per_account; sip_registers waiting.
  * RFC:    3261 10, 7904 3; design.md section 6 (the stored route). */
 #pragma once
+#include "sip/guess.h"
 #include "sip/reply.h"
 
 enum { REGISTRAR_URI_CAP = 255, REGISTRAR_NONE = UINT32_MAX };
@@ -33,8 +34,9 @@ struct registrar_account {
     struct wheel_timer timer;
     handle first; /* binding */
     uint32_t count;
-    uint32_t proxies;         /* requests of it that are being forwarded */
-    uint32_t waiting;         /* stores under way, refreshes included */
+    uint32_t proxies; /* requests of it that are being forwarded */
+    uint32_t waiting; /* stores under way, refreshes included */
+    struct guess_level guesses;
     uint64_t stored_until_us; /* 0 = the overlay has no record of ours */
     uint64_t refresh_us;
 };

@@ -6,6 +6,7 @@
 #include "sip/dial.h"
 #include "sip/digest.h"
 #include "sip/fork.h"
+#include "sip/guess.h"
 #include "sip/hop.h"
 #include "sip/location.h"
 #include "sip/registrar.h"
@@ -45,7 +46,8 @@ size_t sip_bytes(const struct sip_settings *s)
            pool_bytes(l->sip_bindings, sizeof(struct registrar_binding)) +
            LOCATION_CACHED * sizeof(struct location_cached) +
            LOCATION_RIGHTS * sizeof(struct speak_cached) +
-           DIGEST_SEEN * sizeof(struct digest_seen) +
+           DIGEST_SEEN * sizeof(struct digest_seen) + guess_bytes(l) +
+           PROXY_SOURCES * sizeof(struct proxy_source) +
            (s->account_count + 1) * sizeof(struct registrar_account) +
            table_bytes(s->account_count + 1, SIP_ACCOUNT_USER_CAP);
 }
@@ -105,6 +107,9 @@ struct sip *sip_init(struct turn *t, struct arena *arena, const struct sip_setti
     pool_init(&s->bindings, arena, "sip_bindings", HANDLE_SIP_REG, l->sip_bindings,
               sizeof(struct registrar_binding));
     s->seen = ARENA_ARRAY(arena, struct digest_seen, DIGEST_SEEN);
+    s->sources = ARENA_ARRAY(arena, struct proxy_source, PROXY_SOURCES);
+    s->source_seed = rng_next(t->rng);
+    guess_init(t, s, arena);
     registrar_init(s, arena, rng_next(t->rng));
     return s;
 }

@@ -53,7 +53,12 @@ struct sip {
     struct registrar_account *accounts; /* beside settings.accounts */
     struct table account_table;
     struct digest_seen *seen; /* digest */
-    uint32_t registered;      /* accounts with at least one binding */
+    struct guess *guesses;    /* guess */
+    uint32_t guess_sets;
+    uint64_t guess_seed;
+    struct proxy_source *sources; /* proxy */
+    uint64_t source_seed;
+    uint32_t registered; /* accounts with at least one binding */
     uint64_t requests_in, responses_in, requests_out, responses_out;
     struct sip_setup last_setup; /* location and dial */
 };

@@ -89,10 +89,10 @@ struct tx {
     uint8_t state;
     uint8_t method;
     bool is_reliable;
-    uint16_t status;   /* of the last response */
-    bool is_cancelled; /* client: CANCEL was sent */
-    bool is_ended;     /* in the list of those that only absorb retransmissions */
-    bool is_retained;  /* the same, and keeps a message for them */
+    uint16_t status;       /* of the last response */
+    bool is_cancelled;     /* client: CANCEL was sent */
+    bool is_ended;         /* in the list of those that only absorb retransmissions */
+    bool is_retained;      /* the same, and keeps a message for them */
     uint32_t older, newer; /* there: index + 1, 0 = none */
 };
 STATIC_CHECK(sizeof(struct tx) <= LIMITS_COST_sip_transactions);

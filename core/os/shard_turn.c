@@ -274,6 +274,7 @@ static void carry_out(struct shard *s)
     }
     note(s, METRIC_outbox_refused, s->outbox.refused, &s->outbox_refused);
     note(s, METRIC_msgbuf_refused, s->buffers.refused, &s->buffers_refused);
+    note(s, METRIC_msgbuf_over_share, s->buffers.over_share, &s->buffers_over_share);
     note(s, METRIC_msgbuf_reserve_used, s->buffers.from_reserve, &s->buffers_reserve_used);
     io_outbox_clear(&s->outbox);
     tcp_flush(&s->tcp);

@@ -27,6 +27,7 @@ struct shard {
     uint64_t turns;
     uint64_t outbox_refused; /* as far as it is in the metric */
     uint64_t buffers_refused;
+    uint64_t buffers_over_share;
     uint64_t buffers_reserve_used;
     char backend_text[SHARD_TEXT_CAP];
     struct driver driver;

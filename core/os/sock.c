@@ -169,6 +169,12 @@ int sock_datagram(const struct address *at, bool is_reuseport, bool is_blocking)
     if (fd >= 0) {
         set(fd, SOL_SOCKET, SO_RCVBUF, DATAGRAM_BUFFER_BYTES);
         set(fd, SOL_SOCKET, SO_SNDBUF, DATAGRAM_BUFFER_BYTES);
+        /* No path MTU of ICMP, which anybody can forge: it would make the kernel refuse trains, and
+         * the socket send none to anybody for a while.  Nothing here is longer than what reaches
+         * everybody, but SIP, which routers may cut. */
+        bool is_v6 = at->family == 6;
+        set(fd, is_v6 ? IPPROTO_IPV6 : IPPROTO_IP, is_v6 ? IPV6_MTU_DISCOVER : IP_MTU_DISCOVER,
+            is_v6 ? IPV6_PMTUDISC_OMIT : IP_PMTUDISC_OMIT);
     }
     return fd;
 }

@@ -237,6 +237,14 @@ static struct conn *find(struct tcp *t, handle conn)
     return pool_get(&t->conns, conn);
 }
 
+/* Small pieces that the other side does not take share a buffer, else they would hold as many as
+ * there are.  The kernel may be reading the one that waits, in front of where this goes. */
+static bool join_last(const struct conn *c, const struct msgbuf *buf)
+{
+    struct msgbuf *last = c->queue_last;
+    return last != NULL && last->refs == 1 && msgbuf_append(last, msgbuf_slice(buf)) == ERR_OK;
+}
+
 void tcp_send(struct tcp *t, handle conn, struct msgbuf *buf)
 {
     struct conn *c = find(t, conn);
@@ -250,6 +258,12 @@ void tcp_send(struct tcp *t, handle conn, struct msgbuf *buf)
         metric_add(t->turn->metrics, METRIC_conns_overflowed, 1);
         sock_reset_on_close(c->fd);
         kill_conn(t, c, ERR_LIMIT);
+        return;
+    }
+    if (join_last(c, buf)) {
+        c->queue_bytes += buf->len;
+        msgbuf_release(t->turn->buffers, buf);
+        mark_dirty(t, c);
         return;
     }
     if (buf->refs > 1) {

@@ -26,7 +26,8 @@ DESCRIPTORS_MAX = 4096 + 64  # limits: conns, and what else a peer holds
 REFUSALS = ('conns_refused_full', 'conns_refused_listener', 'conns_refused_host', 'conns_evicted',
             'link_evicted', 'link_refused_full', 'link_refused_handshaking', 'link_refused_host',
             'link_handshake_timeout', 'sip_flows_refused', 'sip_flows_closed_slow',
-            'sip_peers_refused', 'sip_peer_handshakes_timed_out', 'stream_tls_refused')
+            'sip_peers_refused', 'sip_peers_evicted', 'sip_peer_handshakes_timed_out',
+            'handshakes_paced', 'handshakes_paced_host', 'stream_tls_refused')
 rng = random.Random(6940)
 
 

@@ -97,6 +97,42 @@ Test(msgbuf, the_last_are_for_upkeep)
     cr_assert_eq(p.in_use[0] + p.in_use[1], 0);
 }
 
+/* One that takes nothing gets half of what there is, and so on: never all. */
+Test(msgbuf, an_account_leaves_as_many_as_it_holds)
+{
+    enum { COUNT = 40, ACCOUNTS = 9 };
+    static uint8_t bytes[COUNT * 2400 + 8192];
+    struct msgbuf *held[COUNT];
+    struct msgbuf_pool p;
+    struct arena arena;
+    size_t count = 0;
+    arena_init(&arena, bytes, sizeof(bytes));
+    msgbuf_pool_init(&p, &arena, COUNT, 0);
+    msgbuf_pool_reserve(&p, 4, 0);
+    const size_t wanted[ACCOUNTS] = {18, 27, 32, 34, 35, 36, 36, 36, 36};
+    for (uint16_t a = 0; a < ACCOUNTS; a++) {
+        struct msgbuf *b = NULL;
+        while ((b = msgbuf_acquire_for(&p, a + 1, 100)) != NULL) {
+            held[count++] = b;
+        }
+        cr_assert_eq(count, wanted[a], "account %u: %zu", a, count);
+        cr_assert_not(msgbuf_has_share(&p, a + 1, false));
+    }
+    cr_assert_geq(p.over_share, ACCOUNTS - 1);
+    bool before = msgbuf_open_reserve(&p, true); /* upkeep goes to those who hold much, too */
+    cr_assert_not_null(held[count++] = msgbuf_acquire_for(&p, 1, 100));
+    msgbuf_open_reserve(&p, before);
+    msgbuf_charge(&p, held[0], 7);
+    cr_assert_eq(p.held[0][1], 18);
+    cr_assert_eq(p.held[0][7], 1);
+    while (count > 0) {
+        msgbuf_release(&p, held[--count]);
+    }
+    for (size_t a = 0; a < MSGBUF_ACCOUNTS; a++) {
+        cr_assert_eq(p.held[0][a], 0);
+    }
+}
+
 Test(msgbuf, foreign_release, .signal = SIGABRT)
 {
     struct msgbuf_pool p;

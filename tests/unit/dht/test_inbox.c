@@ -316,3 +316,38 @@ Test(inbox, documents_wait_in_the_second_lane)
     cr_assert_eq(drain(&f, 1), 10);
     end(&f);
 }
+
+/* Anybody can call a message upkeep: so much of the reserve for that, and so much for each. */
+Test(inbox, claims_of_upkeep_leave_half_of_the_reserve)
+{
+    enum { RESERVE = CAP }; /* half of the small ones */
+    struct fixture f;
+    struct msgbuf *held[2 * CAP];
+    uint32_t count = 0;
+    setup(&f);
+    msgbuf_pool_reserve(&f.buffers, RESERVE, LARGE);
+    while ((held[count] = msgbuf_acquire(&f.buffers, 1)) != NULL) {
+        count++;
+    }
+    push(&f, CONTENT_STORE_REQ, 1);
+    cr_assert_eq(inbox_count(&f.inbox), 0);
+    for (uint32_t k = 0; k < RESERVE; k++) {
+        push(&f, CONTENT_UPDATE_REQ, 1);
+    }
+    cr_assert_eq(inbox_count(&f.inbox), INBOX_UPKEEP_EACH);
+    for (uint32_t k = 0; k < 10 * RESERVE; k++) {
+        push(&f, CONTENT_UPDATE_REQ, k % 10);
+    }
+    cr_assert_eq(inbox_count(&f.inbox), RESERVE / 2);
+    cr_assert_eq(f.buffers.cap[0] - f.buffers.in_use[0], RESERVE / 2, "left for acknowledgements");
+    push_bytes(&f, CONTENT_UPDATE_REQ, 20, 0, 5000); /* large ones: a count of their own */
+    cr_assert_eq(inbox_count(&f.inbox), RESERVE / 2 + 1);
+    drain(&f, 1);
+    cr_assert_eq(f.inbox.reserved[0] + f.inbox.reserved[1], 0);
+    push(&f, CONTENT_UPDATE_REQ, 3); /* there is room again */
+    cr_assert_eq(drain(&f, 3), 1);
+    while (count > 0) {
+        msgbuf_release(&f.buffers, held[--count]);
+    }
+    end(&f);
+}

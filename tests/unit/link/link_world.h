@@ -27,6 +27,7 @@ struct world_conn {
     handle self;
     bool is_open;
     bool is_silent; /* what is sent to this end is lost on the way */
+    bool is_full;   /* its owner is not told that what it sends has been taken */
     bool closes;    /* the far end has closed: said after the last byte */
     struct world_conn *far;
     handle link;
@@ -276,7 +277,7 @@ static inline void do_send(struct world_host *h, const struct io_op *op)
     struct world_conn *c = conn_of(h, op->conn);
     if (c != NULL) {
         send_bytes(c, msgbuf_slice(op->buf));
-        if (!c->is_silent) {
+        if (!c->is_silent && !c->is_full) {
             link_on_sent(&h->t, h->links, c->link, op->buf->len);
         }
     }

@@ -3,6 +3,7 @@
  * reflector". */
 #include "link/dtls.h"
 #include "tests/unit/link/link_world.h"
+#include <inttypes.h>
 
 #define HELLO SLICE_LITERAL("hello")
 enum { SECOND = 1000000 };
@@ -605,4 +606,110 @@ Test(dtls, acknowledges_out_of_the_reserve)
     while (count > 0) {
         msgbuf_release(pool, held[--count]);
     }
+}
+
+/* design.md 7: what neighbors that acknowledge nothing keep busy is a share of the buffers. */
+Test(dtls, neighbors_that_acknowledge_nothing_leave_buffers_to_others)
+{
+    world_init(1);
+    struct msgbuf_pool *pool = &world.hosts[0].buffers;
+    msgbuf_pool_reserve(pool, 64, 4);
+    size_t accepted[WORLD_HOSTS] = {0};
+    for (size_t to = 1; to < WORLD_HOSTS; to++) {
+        connect_pair(0, to);
+    }
+    world.lose_percent = 100;
+    for (size_t to = 1; to < WORLD_HOSTS; to++) {
+        for (size_t i = 0; i < 600; i++) {
+            accepted[to] += world_send(0, to, HELLO, SLICE_LITERAL("lost")) == ERR_OK;
+        }
+        cr_assert_gt(accepted[to], 100, "to %zu: %zu", to, accepted[to]);
+    }
+    cr_assert_lt(pool->in_use[0] + pool->reserved[0] + 100, pool->cap[0]);
+    cr_assert_gt(pool->over_share, 0);
+    world_pass(20 * SECOND);
+    cr_assert_eq(count_events(&world.hosts[0], LINK_DOWN), 3);
+    cr_assert_eq(pool->in_use[0], 0);
+    world_fini();
+}
+
+/* Small frames with gaps between them: not an ACK, and a buffer of the reserve, for each. */
+Test(dtls, a_datagram_full_of_gaps_is_not_answered_frame_by_frame)
+{
+    enum { FRAMES = 100, EACH = FRAME_DATA_HEADER + 1 };
+    world_init(1);
+    connect_pair(0, 1);
+    struct world_host *h = &world.hosts[0];
+    uint32_t index = 0;
+    struct link *l = pool_next(&h->links->pool, &index);
+    uint8_t plain[FRAMES * EACH], sealed[1500];
+    for (uint32_t i = 0; i < FRAMES; i++) {
+        frame_put_data_header(plain + (size_t)i * EACH, 40 * i, 1);
+        plain[i * EACH + FRAME_DATA_HEADER] = (uint8_t)i;
+    }
+    size_t len = 0;
+    cr_assert_eq(h->links->settings.tls->seal_datagram(l->tls, slice_of(plain, sizeof(plain)),
+                                                       sealed, sizeof(sealed), &len),
+                 ERR_OK);
+    size_t before = world.sent_to[0];
+    put_datagram(&h->address, &world.hosts[1].address, slice_of(sealed, len));
+    world_settle();
+    cr_assert_eq(count_events(&world.hosts[1], LINK_MESSAGE), FRAMES);
+    cr_assert_leq(world.sent_to[0] - before, FRAMES / SR_ACK_FRAMES + 2, "%zu datagrams",
+                  world.sent_to[0] - before);
+    world_fini();
+}
+
+/* What was accepted while there were buffers leaves without emptying the reserve. */
+Test(dtls, a_window_takes_one_buffer_of_the_reserve_in_a_turn)
+{
+    enum { HELD = 1024 };
+    static struct msgbuf *held[HELD];
+    size_t count = 0;
+    world_init(1);
+    connect_pair(0, 1);
+    struct world_host *h = &world.hosts[0];
+    msgbuf_pool_reserve(&h->buffers, 16, 4);
+    for (size_t i = 0; i < 7; i++) { /* the first window */
+        cr_assert_eq(world_send(0, 1, HELLO, slice_of("0123456789", i)), ERR_OK);
+    }
+    while (count < HELD && (held[count] = msgbuf_acquire(&h->buffers, 1)) != NULL) {
+        count++;
+    }
+    uint64_t before = h->buffers.from_reserve;
+    link_flush(&h->t, h->links);
+    cr_assert_eq(h->buffers.from_reserve - before, 1, "%" PRIu64, h->buffers.from_reserve - before);
+    world.step_us = 5000;
+    world_pass(SECOND);
+    cr_assert_eq(count_events(&world.hosts[1], LINK_MESSAGE), 7);
+    while (count > 0) {
+        msgbuf_release(&h->buffers, held[--count]);
+    }
+    world_fini();
+}
+
+/* Links that we want are upkeep; those of others come up when there are buffers again. */
+Test(dtls, dials_out_of_the_reserve)
+{
+    enum { HELD = 1024 };
+    static struct msgbuf *held[HELD];
+    size_t count = 0;
+    world_init(1);
+    struct msgbuf_pool *pool = &world.hosts[0].buffers;
+    msgbuf_pool_reserve(pool, 16, 4);
+    while (count < HELD && (held[count] = msgbuf_acquire(pool, 1)) != NULL) {
+        count++;
+    }
+    connect_pair(0, 1);
+    expect_up(0, 1);
+    world_announce(0, 2);
+    world_dial_datagram(2, 0, 8);
+    world_settle();
+    cr_assert_eq(link_count_up(world.hosts[0].links), 1);
+    while (count > 0) {
+        msgbuf_release(pool, held[--count]);
+    }
+    world_pass(2 * SECOND);
+    cr_assert_eq(link_count_up(world.hosts[0].links), 2);
+    world_fini();
 }

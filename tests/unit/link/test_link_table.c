@@ -62,6 +62,30 @@ static void random_step(size_t from, size_t to)
     carry_out(h);
 }
 
+/* Each link that drains stands in the chain of its node, and no other does. */
+static void check_draining(const struct link_table *lt)
+{
+    uint32_t index = 0, draining = 0, chained = 0;
+    const struct link *l = NULL;
+    while ((l = pool_next(&lt->pool, &index)) != NULL) {
+        cr_assert(l->state == LINK_STATE_DRAINING || l->next_draining == NULL);
+        draining += l->state == LINK_STATE_DRAINING;
+    }
+    for (size_t i = 0; i < WORLD_HOSTS; i++) {
+        struct node_id id = node_of(&world.hosts[i]);
+        uint32_t first = 0, of_node = 0;
+        l = table_find(&lt->draining, &id, &first) ? pool_next(&lt->pool, &first) : NULL;
+        for (; l != NULL; l = l->next_draining) {
+            cr_assert_eq(l->state, LINK_STATE_DRAINING);
+            cr_assert(ids_node_is_equal(&l->node_id, &id));
+            of_node++;
+        }
+        cr_assert_leq(of_node, LINK_TABLE_DRAINING_PER_NODE);
+        chained += of_node;
+    }
+    cr_assert_eq(draining, chained);
+}
+
 static void check_messages(size_t to)
 {
     const struct world_host *h = &world.hosts[to];
@@ -109,6 +133,8 @@ Test(link_table, survives_everything_at_once)
             size_t from = rng_below(&world.rng, 3);
             size_t to = (from + 1 + rng_below(&world.rng, 2)) % 3;
             random_step(from, to);
+            check_draining(world.hosts[from].links);
+            check_draining(world.hosts[to].links);
             if (world.hosts[from].event_count > WORLD_EVENTS / 2) {
                 break;
             }

@@ -165,10 +165,50 @@ Test(sr, needs_two_acks_for_frames_far_apart)
     begin();
     cr_assert_eq(receive(0), SR_FRESH);
     cr_assert_eq(receive(40), SR_FRESH);
-    cr_assert(sr_owes_ack(&sr, true));
+    cr_assert(!sr_owes_ack(&sr, true));
     expect_ack(40, 0);
     expect_ack(0, 0);
     cr_assert(!sr_owes_ack(&sr, false));
+    end();
+}
+
+/* Gaps do not buy an ACK for each frame. */
+Test(sr, acknowledges_no_frame_by_itself_within_a_turn)
+{
+    begin();
+    uint32_t acks = 0;
+    for (uint32_t i = 0; i < 1000; i++) {
+        cr_assert_eq(receive(i * 33), SR_FRESH);
+        for (; sr_owes_ack(&sr, true); acks++) {
+            uint8_t bytes[FRAME_ACK_BYTES];
+            sr_put_ack(&sr, bytes);
+        }
+    }
+    cr_assert_leq(acks, 1000 / SR_ACK_FRAMES);
+    end();
+}
+
+/* ACKs that say nothing new are looked at as often as something was sent, and a few times more. */
+Test(sr, looks_at_no_more_acks_than_it_has_sent_frames)
+{
+    begin();
+    queue(0, 3);
+    cr_assert_eq(drain(), 3);
+    for (uint32_t i = 0; i < SR_ACK_SPARE + 2; i++) {
+        cr_assert_eq(sr_on_ack(&turn, &sr, 1, 0), i == 0 ? ERR_OK : ERR_DUPLICATE);
+        cr_assert_eq(metric_of(METRIC_sr_acks_excess), 0);
+    }
+    cr_assert_eq(sr_on_ack(&turn, &sr, 2, 0), ERR_OK);
+    for (uint32_t i = 0; i < 10; i++) {
+        cr_assert_eq(sr_on_ack(&turn, &sr, 0, 0), ERR_DUPLICATE);
+    }
+    cr_assert_eq(metric_of(METRIC_sr_acks_excess), 10);
+    cr_assert_eq(sr_unacked(&sr), 1);
+    turn.now_us += 500 * MS; /* it is sent again, and that may be acknowledged */
+    sr_on_time(&turn, &sr);
+    expect_frame(3, 0);
+    cr_assert_eq(sr_on_ack(&turn, &sr, 3, 0), ERR_OK);
+    cr_assert_eq(sr_unacked(&sr), 0);
     end();
 }
 

@@ -2,7 +2,7 @@
 /* What strangers and bad peers try: issue "Must hold" 7, catalogue AT-13, AT-14, ID-1 to ID-5,
  * LK-9. */
 #include "codec/frame.h"
-#include "link/link_table.h"
+#include "link/trunk.h"
 #include "tests/unit/link/link_world.h"
 
 static const struct address stranger = {.family = 4, .port = 4000, .ip = {192, 0, 2, 1}};
@@ -369,5 +369,79 @@ Test(trunk, damaged_records_close_the_link)
     cr_assert_eq(count_events(b, LINK_MESSAGE), 0);
     cr_assert_eq(count_events(a, LINK_DOWN), 1);
     cr_assert_eq(count_events(a, LINK_UNACKED), 1);
+    world_fini();
+}
+
+/* Who sends, and takes nothing: not a buffer for each ACK that is owed. */
+Test(trunk, acks_do_not_pile_up_before_who_does_not_read)
+{
+    world_init(5);
+    world_dial(0, 1, true, 1);
+    world_settle();
+    struct world_host *to = &world.hosts[1];
+    for (size_t i = 0; i < WORLD_CONNS; i++) {
+        to->conns[i].is_full = true;
+    }
+    uint32_t index = 0;
+    struct link_info info;
+    for (size_t i = 0; i < 1500; i++) {
+        cr_assert_eq(world_send(0, 1, SLICE_LITERAL("hello"), SLICE_EMPTY), ERR_OK);
+        world_settle();
+    }
+    cr_assert_eq(count_events(to, LINK_MESSAGE), 1500);
+    cr_assert(link_walk(to->links, &index, &info));
+    cr_assert_leq(info.queued_bytes, TRUNK_ACK_BACKLOG + 100, "%u bytes", info.queued_bytes);
+    cr_assert_gt(info.queued_bytes, TRUNK_ACK_BACKLOG);
+    index = 0;
+    cr_assert(link_walk(world.hosts[0].links, &index, &info));
+    cr_assert_gt(info.unacked_frames, 500);
+    /* It takes some: then it is told of everything. */
+    link_on_sent(&to->t, to->links, event_of(to, LINK_UP, 0)->event.link, 1000);
+    world_settle();
+    index = 0;
+    cr_assert(link_walk(world.hosts[0].links, &index, &info));
+    cr_assert_eq(info.unacked_frames, 0, "%u", info.unacked_frames);
+    world_fini();
+}
+
+/* A ClientHello costs us a hundred times what it costs: so many in a second, so many of one. */
+static uint64_t begin_handshakes(struct world_host *h, const struct address *from, size_t count)
+{
+    uint64_t before = metric_of(h, METRIC_link_handshake_garbage);
+    for (size_t i = 0; i < count; i++) {
+        uint8_t garbage[] = "GET / HTTP/1.0 and so on";
+        struct world_conn *c = connect_raw(h, from);
+        cr_assert_not_null(c);
+        h->t.now_us = world.now_us;
+        link_on_stream(&h->t, h->links, c->link, garbage, sizeof(garbage));
+        take_events(h);
+        world_settle();
+    }
+    return metric_of(h, METRIC_link_handshake_garbage) - before;
+}
+
+Test(trunk, handshakes_of_strangers_have_a_pace)
+{
+    world_init(6);
+    struct world_host *h = &world.hosts[1];
+    pace_init(&h->links->pace, 20, 4, 5);
+    world_pass(1000000);
+    cr_assert_eq(begin_handshakes(h, &stranger, 30), 4 * PACE_HOST_BURST_S);
+    cr_assert_eq(metric_of(h, METRIC_handshakes_paced_host), 30 - 4 * PACE_HOST_BURST_S);
+    struct address other = stranger;
+    uint64_t begun = 0;
+    for (size_t i = 0; i < 20; i++) {
+        other.ip[3]++;
+        begun += begin_handshakes(h, &other, 2);
+    }
+    cr_assert_eq(begun + 4 * PACE_HOST_BURST_S, 20, "%zu in all", (size_t)begun);
+    cr_assert_gt(metric_of(h, METRIC_handshakes_paced), 0);
+    world_dial(1, 0, true, 9); /* what we begin ourselves is not counted */
+    world_settle();
+    cr_assert_eq(link_count_up(h->links), 1);
+    world_pass(1000000);
+    cr_assert_eq(begin_handshakes(h, &stranger, 30), 4);
+    other.ip[3]++;
+    cr_assert_eq(begin_handshakes(h, &other, 2), 2);
     world_fini();
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_proxy.c - calls between phones at one node, at sibling shards and at different nodes. */
+#include "sip/hop.h"
 #include "sip/location.h"
+#include "sip/proxy.h"
 #include "sip/registrar.h"
 #include "tests/unit/sip/phone_world.h"
 #include <criterion/criterion.h>
@@ -544,5 +546,66 @@ Test(proxy, calls_of_one_account_are_capped)
     }
     world_expect_empty(w);
     cr_assert_eq(w->instances[0]->sip->accounts[0].proxies, 0);
+    world_free(w);
+}
+
+/* The peers of one user hold so many requests open, no more; the phones here go on. */
+Test(proxy, calls_of_one_peer_are_capped)
+{
+    struct world *w = world_make();
+    int one = world_add_node(w, 1), two = world_add_node(w, 1);
+    struct phone *a = world_add_phone(w, "alice", one), *b = world_add_phone(w, "bob", two);
+    struct phone *c = world_add_phone(w, "carol", two);
+    register_ok(w, a);
+    register_ok(w, b);
+    register_ok(w, c);
+    w->instances[two]->limits.sip_proxies_per_source = 2;
+    for (int i = 0; i < 3; i++) {
+        char call[8];
+        snprintf(call, sizeof(call), "cap%d", i);
+        phone_call(w, a, "INVITE", "bob", call);
+        world_run(w, 100000);
+        phone_expect(a, "SIP/2.0 100");
+        if (i == 2) {
+            phone_expect(a, "SIP/2.0 503");
+        }
+    }
+    cr_assert_geq(world_metric(w, METRIC_sip_refused_share), 1);
+    phone_call(w, c, "INVITE", "bob", "other");
+    phone_expect(c, "SIP/2.0 100");
+    cr_assert_eq(w->instances[two]->sip->proxies.in_use, 3);
+    for (int i = 0; i < 12; i++) {
+        world_run(w, 20000000);
+        a->first = a->count = b->first = b->count = c->first = c->count = 0;
+    }
+    for (int i = 0; i < PROXY_SOURCES; i++) {
+        cr_assert_eq(w->instances[two]->sip->sources[i].proxies, 0);
+        cr_assert_eq(w->instances[two]->sip->sources[i].branches, 0);
+    }
+    world_free(w);
+}
+
+/* A token opens the way to a phone's address for as long as a dialog may last, no longer. */
+Test(proxy, a_flow_token_expires)
+{
+    struct world *w = world_make();
+    struct dialog da, db;
+    world_add_node(w, 1);
+    struct phone *a = world_add_phone(w, "alice", 0), *b = world_add_phone(w, "bob", 0);
+    char message[PHONE_TEXT];
+    register_ok(w, a);
+    register_ok(w, b);
+    set_up(w, a, b, "long", &da, &db);
+    for (uint32_t hour = 0; hour < HOP_TOKEN_S / 3600 - 1; hour++) {
+        world_run(w, UINT64_C(3600000000));
+    }
+    phone_in_dialog(w, a, &da, "INFO");
+    snprintf(message, sizeof(message), "%s", phone_expect(b, "INFO sip:"));
+    phone_answer(w, b, message, "200 OK");
+    phone_expect(a, "SIP/2.0 200");
+    world_run(w, UINT64_C(2) * 3600000000);
+    phone_in_dialog(w, a, &da, "INFO");
+    phone_expect(a, "SIP/2.0 481");
+    phone_expect_nothing(b);
     world_free(w);
 }

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_registrar.c - REGISTER: digest, contacts, and what the overlay holds afterwards. */
+#include "sip/guess.h"
+#include "sip/registrar.h"
 #include "tests/unit/sip/phone_world.h"
 #include <criterion/criterion.h>
 
@@ -325,7 +327,7 @@ Test(registrar, a_nonce_is_no_flow_token)
 {
     char via[256], value[PHONE_TEXT], nonce[256];
     struct world *w = world_make();
-    w->now_us = 4000000; /* then its first bytes would read: UDP, shard 0, IPv4 */
+    w->now_us = 4000000; /* both begin with the second */
     world_add_node(w, 1);
     struct phone *p = world_add_phone(w, "mallory", 0);
     phone_send(w, p,
@@ -341,5 +343,146 @@ Test(registrar, a_nonce_is_no_flow_token)
     phone_expect(p, "SIP/2.0 481");
     cr_assert_eq(world_metric(w, METRIC_sip_requests_out), 0);
     world_expect_empty(w);
+    world_free(w);
+}
+
+/* ---- guessing passwords (sip/guess) */
+
+/* A challenge, and an answer to it from the same address; the status of what comes back. */
+static unsigned try_password(struct world *w, struct phone *p, const char *password)
+{
+    char more[128], address[ADDRESS_TEXT_CAP], auth[PHONE_TEXT];
+    snprintf(more, sizeof(more), "Contact: <sip:%s@%s>\n", p->name,
+             address_text(&p->address, address));
+    phone_register_once(w, p, more, "");
+    credentials(phone_expect(p, "SIP/2.0 401"), p->name, password, "REGISTER", "sip:example.org",
+                "00000001", auth);
+    phone_register_once(w, p, more, auth);
+    world_run(w, 20000);
+    return (unsigned)strtoul(phone_get(p) + strlen("SIP/2.0 "), NULL, 10);
+}
+
+Test(registrar, an_address_has_a_few_guesses)
+{
+    struct phone *bad = NULL;
+    struct world *w = one_phone(&bad, "alice");
+    struct phone *good = world_add_phone(w, "alice", 0), *bob = world_add_phone(w, "bob", 0);
+    for (uint32_t i = 0; i < GUESS_PAIR; i++) {
+        cr_assert_eq(try_password(w, bad, "wrong"), 401);
+    }
+    cr_assert_eq(try_password(w, bad, "wrong"), 503);
+    cr_assert_eq(try_password(w, bad, "secret"), 503, "not even looked at");
+    cr_assert_eq(world_metric(w, METRIC_sip_guesses), GUESS_PAIR);
+    cr_assert_eq(world_metric(w, METRIC_sip_guesses_refused), 2);
+    cr_assert_eq(w->dht.stores, 0);
+    /* Neither the account nor the others suffer. */
+    cr_assert_eq(try_password(w, good, "secret"), 200);
+    cr_assert_eq(try_password(w, bob, "secret"), 200);
+    world_run(w, UINT64_C(1000000) * (GUESS_PAIR_S + 1));
+    cr_assert_eq(try_password(w, bad, "wrong"), 401, "one more");
+    cr_assert_eq(try_password(w, bad, "wrong"), 503);
+    world_free(w);
+}
+
+Test(registrar, an_address_has_some_guesses_whatever_the_accounts)
+{
+    struct phone *p = NULL;
+    struct world *w = one_phone(&p, "alice");
+    uint32_t looked_at = 0;
+    for (uint32_t i = 0; i < 20 * WORLD_ACCOUNTS; i++) {
+        snprintf(p->name, sizeof(p->name), "%.*s", (int)strcspn(world_users[i % 6], "@"),
+                 world_users[i % 6]);
+        looked_at += try_password(w, p, "wrong") == 401;
+        if (i % 6 == 5) {
+            world_run(w, UINT64_C(1000000)); /* the pairs may not be what stops it */
+        }
+    }
+    cr_assert_leq(looked_at, GUESS_PAIR * WORLD_ACCOUNTS + 20 * 6 / GUESS_PAIR_S + 1);
+    cr_assert_geq(looked_at, 40);
+    world_free(w);
+}
+
+/* Thousands guess: each once.  Who knows the password gets in all the same. */
+Test(registrar, nobody_is_locked_out_by_many_who_guess)
+{
+    struct phone *p = NULL;
+    struct world *w = one_phone(&p, "alice");
+    for (uint32_t i = 0; i <= GUESS_ACCOUNT; i++) {
+        p->address.ip[2] = (uint8_t)(1 + i / 4);
+        p->address.ip[3] = (uint8_t)i;
+        cr_assert_eq(try_password(w, p, "wrong"), 401);
+    }
+    p->address.ip[3] = 200;
+    cr_assert_eq(try_password(w, p, "wrong"), 401);
+    cr_assert_eq(try_password(w, p, "wrong"), 503, "one guess each by now");
+    p->address.ip[3] = 201;
+    cr_assert_eq(try_password(w, p, "secret"), 200);
+    world_free(w);
+}
+
+/* A neighbor behind the same NAT. */
+Test(registrar, the_flow_of_a_binding_is_not_kept_waiting)
+{
+    struct phone *alice = NULL;
+    struct world *w = one_phone(&alice, "alice");
+    struct phone *bad = world_add_phone(w, "alice", 0);
+    cr_assert_eq(try_password(w, alice, "secret"), 200);
+    bad->address = alice->address;
+    bad->address.port = 6000;
+    struct address own = alice->address;
+    for (uint32_t i = 0; i < 2 * GUESS_PAIR; i++) {
+        alice->address = bad->address; /* answers go to whoever has the address */
+        alice->cseq += 100;
+        try_password(w, alice, "wrong");
+    }
+    cr_assert_eq(try_password(w, alice, "secret"), 503);
+    alice->address = own;
+    cr_assert_eq(try_password(w, alice, "secret"), 200);
+    world_free(w);
+}
+
+/* Forged addresses neither guess nor use up anybody's patience. */
+Test(registrar, a_nonce_is_for_who_asked)
+{
+    struct phone *p = NULL;
+    struct world *w = one_phone(&p, "alice");
+    struct phone *victim = world_add_phone(w, "alice", 0);
+    char auth[PHONE_TEXT];
+    const char *contact = "Contact: <sip:alice@10.1.0.1>\n";
+    victim->address.ip[1] = 77;
+    for (uint32_t i = 0; i < 2 * GUESS_PAIR; i++) {
+        phone_register_once(w, p, contact, "");
+        credentials(phone_expect(p, "SIP/2.0 401"), "alice", i % 2 == 0 ? "wrong" : "secret",
+                    "REGISTER", "sip:example.org", "00000001", auth);
+        phone_register_once(w, victim, contact, auth);
+        cr_assert(strstr(phone_expect(victim, "SIP/2.0 401"), "stale=true") != NULL);
+    }
+    cr_assert_eq(world_metric(w, METRIC_sip_guesses), 0);
+    cr_assert_eq(w->dht.stores, 0);
+    cr_assert_eq(try_password(w, victim, "secret"), 200);
+    world_free(w);
+}
+
+/* One account does not keep all places for waiting REGISTERs. */
+Test(registrar, registers_of_one_account_are_capped)
+{
+    struct phone *p = NULL;
+    struct world *w = one_phone(&p, "alice");
+    char auth[PHONE_TEXT], nc[9];
+    const char *contact = "Contact: <sip:alice@10.1.0.1>\n";
+    w->instances[0]->limits.sip_registers_per_account = 3;
+    phone_register_once(w, p, contact, "");
+    char challenge[PHONE_TEXT];
+    snprintf(challenge, sizeof(challenge), "%s", phone_expect(p, "SIP/2.0 401"));
+    for (uint32_t i = 1; i <= 4; i++) {
+        snprintf(nc, sizeof(nc), "%08x", i);
+        credentials(challenge, "alice", "secret", "REGISTER", "sip:example.org", nc, auth);
+        phone_register_once(w, p, contact, auth);
+    }
+    phone_expect(p, "SIP/2.0 503");
+    phone_expect_nothing(p);
+    world_run(w, 20000);
+    cr_assert_eq(w->instances[0]->sip->accounts[0].waiting, 0);
+    phone_expect(p, "SIP/2.0 200");
     world_free(w);
 }

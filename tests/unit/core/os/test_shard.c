@@ -29,6 +29,8 @@ struct seen {
     _Atomic uint32_t last_error;
     _Atomic uint64_t sent;
     _Atomic uint64_t dialled_bytes;
+    _Atomic uint32_t small_in_use;
+    _Atomic uint32_t asked;
     uint64_t source_at; /* of the big transfer */
     uint64_t source_acked;
     struct address dial; /* at the first turn, family 0 = not */
@@ -87,6 +89,22 @@ static void on_stream(struct seen *s, struct turn *t, const struct io_event *e)
         for (size_t i = 0; i < 40; i++) {
             put(t, e->conn, big, sizeof(big));
         }
+        break;
+    case 'L': /* more than the kernel takes of who does not read */
+        for (size_t i = 0; i < 500; i++) {
+            put(t, e->conn, big, sizeof(big));
+        }
+        s->asked++;
+        break;
+    case 'T': /* and many small pieces behind it */
+        for (size_t i = 0; i < 200; i++) {
+            put(t, e->conn, (const uint8_t *)"0123456789", 10);
+        }
+        s->asked++;
+        break;
+    case 'Q':
+        s->small_in_use = t->buffers->in_use[0];
+        s->asked++;
         break;
     case 'P':
         io_proved(t->out, e->conn);
@@ -395,6 +413,54 @@ Test(shard, big_data_and_ways_to_close)
         stop(g, &s, 1);
         close(fd);
         cr_assert_eq(host_descriptors_open(), before);
+    }
+}
+
+/* Who does not read what is sent to him in small pieces holds bytes, not a buffer for each. */
+Test(shard, small_pieces_share_a_buffer)
+{
+    for (size_t b = 0; b < ARRAY_COUNT(backends); b++) {
+        struct shard_config c = make_config(backends[b]);
+        c.limits.conn_queue_bytes = 16 << 20;
+        c.limits.msgbuf_large = 1024;
+        struct shard_group *g = open_or_fail(&c, 1);
+        struct seen s = {0};
+        start(g, &s, 0);
+        struct address at = shard_address(s.shard, IO_LISTEN_SIP_TCP);
+        int fd = dial(&at, SOCK_STREAM), other = dial(&at, SOCK_STREAM);
+        int small = 65536;
+        cr_assert_eq(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small)), 0);
+        uint32_t asked = 0;
+        say(fd, "L");
+        wait_for(&s.asked, ++asked); /* each by itself */
+        for (uint32_t i = 1; i <= 10; i++) {
+            uint32_t most = 2 * i + 3;
+            say(fd, "T");
+            wait_for(&s.asked, ++asked);
+            s.small_in_use = UINT32_MAX;
+            for (uint32_t tries = 0; tries < 20 && s.small_in_use > most; tries++) {
+                say(other, "Q"); /* it may still come in the turn that has made the pieces */
+                wait_for(&s.asked, ++asked);
+            }
+            cr_assert_leq(s.small_in_use, most, "%u in use", s.small_in_use);
+        }
+        cr_assert_geq(s.small_in_use, 1, "the kernel has taken all of it");
+        size_t left = 500 * 18000 + 10 * 200 * 10, at_byte = 0;
+        static char got[65536];
+        while (left > 0) {
+            ssize_t n = receive(fd, got, sizeof(got));
+            cr_assert(n > 0 && (size_t)n <= left);
+            for (ssize_t i = 0; i < n; i++, at_byte++) {
+                char wanted =
+                    at_byte < 500 * 18000 ? 0 : (char)('0' + (at_byte - 500 * 18000) % 10);
+                cr_assert_eq(got[i], wanted);
+            }
+            left -= (size_t)n;
+        }
+        close(fd);
+        close(other);
+        wait_for(&s.closed, 2);
+        stop(g, &s, 1);
     }
 }
 

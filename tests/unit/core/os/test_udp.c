@@ -589,3 +589,23 @@ Test(udp, odd_control_messages)
     len += add_control(control + len, IPPROTO_UDP, 104, &size, sizeof(size), CMSG_LEN(4));
     cr_assert_eq(gso_read(control, len, 1000), 500);
 }
+
+/* An ICMP message that anybody can forge would make the kernel refuse trains. */
+Test(udp, no_path_mtu_is_believed)
+{
+    static const struct address at[] = {{.family = 4, .ip = {127, 0, 0, 1}},
+                                        {.family = 6, .ip = {[15] = 1}}};
+    for (size_t i = 0; i < ARRAY_COUNT(at); i++) {
+        int fd = sock_datagram(&at[i], false, false), rule = -1;
+        socklen_t len = sizeof(rule);
+        if (fd < 0 && at[i].family == 6) {
+            continue; /* a host without IPv6 */
+        }
+        cr_assert(fd >= 0);
+        cr_assert_eq(getsockopt(fd, i == 0 ? IPPROTO_IP : IPPROTO_IPV6,
+                                i == 0 ? IP_MTU_DISCOVER : IPV6_MTU_DISCOVER, &rule, &len),
+                     0);
+        cr_assert_eq(rule, i == 0 ? IP_PMTUDISC_OMIT : IPV6_PMTUDISC_OMIT);
+        close(fd);
+    }
+}
