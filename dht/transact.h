@@ -2,10 +2,10 @@
 /* transact.h - requests of ours until they are answered, and answers to those of others
  * (RFC 6940 6.2.1; catalogue TX-1..TX-9, A-04, A-17).
  *
- * A request is sent at 0, 3, 6, 9 and 12 s with identical bytes and given up at 15 s; but what is for
- * a resource whose owner is a neighbor goes by way of that one the first time, and later as the
- * topology routes it: then the Destination List is shorter by an entry.  It ends in
- * exactly one struct transact_result, which overlay.c hands to the `owner` named in the request;
+ * A request is sent at 0, 3, 6, 9 and 12 s with identical bytes and given up at 15 s; but what is
+ * for a resource whose owner is a neighbor goes by way of that one the first time, and later as the
+ * topology routes it: then the Destination List is shorter by an entry.  It ends in exactly one
+ * struct transact_result, which overlay.c hands to the `owner` named in the request;
  * none comes from inside transact_request.  Who makes a request names itself in enum transact_owner
  * and keeps what it needs under `tag`.
  *
