@@ -48,6 +48,7 @@ SOURCES = [
     Source('shards', 'transit --json --repeats {repeat} shards', rounds=False),
     Source('link-memory', 'transit --json memory', rounds=False),
     Source('hot-path', '@allocations', rounds=False, text='transit check'),
+    Source('locks', '@locks', rounds=False, text='calls of lock functions, by who makes them'),
     Source('lookup', 'lookup --json --repeats {repeat}', rounds=False),
     Source('signed', 'signed --json {quick}', rounds=False),
     Source('latency', 'saturate --json {quick}', rounds=False),
@@ -135,6 +136,8 @@ ROWS = [
       for key in ('ed25519', 'p256', 'rsa2048')),
     row('hot-path-allocations', 'allocations of ours for 16,384 messages in transit',
         'hot-path.check:allocations', 1, 0, unit='', by='none'),
+    row('hot-path-locks', 'locks of ours taken by a node from its start on, 120,000 messages in '
+        'transit', 'locks.transit:locks', 1, 0, unit='', by='none'),
     sip_row('options', 'OPTIONS answered over UDP', 'chordial-options.sip_options',
             'kamailio-options.sip_options'),
     sip_row('register', 'REGISTER, digest checked, stored in the overlay, against bare usrloc',

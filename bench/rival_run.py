@@ -183,6 +183,15 @@ class Rig:
             raise Failed('transit check counts no allocations')
         return [{'work': 'check', 'allocations': int(ours.group(1))}]
 
+    def run_locks(self):
+        """Calls of lock functions by our own code in transit; tests/live/locks.py counts them."""
+        said = self.run(['python3', '-B', 'tests/live/locks.py', '--transit'])
+        ours = re.search(r'in transit: lock calls of ours: (\d+); of libraries: (.*)', said)
+        if not ours:
+            raise Failed('tests/live/locks.py counts no locks')
+        libraries = sum(int(n) for n in re.findall(r' (\d+)(?:,|$)', ours.group(2)))
+        return [{'work': 'transit', 'locks': int(ours.group(1)), 'of_libraries': libraries}]
+
     def run_opendht(self, keys):
         program = os.path.join(PROGRAMS, 'rival_opendht')
         full, text = os.path.join(self.top, program), 'bench/rival_opendht.cc'
