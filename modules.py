@@ -315,6 +315,7 @@ UNIT_TESTS = {
         test_inbox
         test_overlay
         test_overlay_frag
+        test_owner_first
         test_replicate
         test_route
         test_sign

@@ -6,7 +6,8 @@
  * "get" verifies the value each time; in "get_known" the node has verified it before, which its
  * cache remembers.  The rival is OpenDHT's get, which signs nothing (bench/rivals.py).
  *
- * usage: build/release/bench/cluster [--json] [--quick] [--memory] [ed25519 | p256] */
+ * usage: build/release/bench/cluster [--json] [--gets N] [--repeats N] [--memory]
+ *                                    [get | get_known] [ed25519 | p256] */
 #include "bench/ring.h"
 
 #include <stdio.h>
@@ -14,12 +15,13 @@
 #include <string.h>
 #include <time.h>
 
-enum { NODES = 12, ACCOUNTS = 128, OUTSTANDING = 64, REPEATS = 5 };
+enum { NODES = 12, ACCOUNTS = 128, OUTSTANDING = 64, REPEATS_CAP = 100 };
 
 struct options {
     bool is_json, is_memory;
-    const char *only;
+    const char *only, *only_work;
     uint32_t gets; /* of one repeat */
+    uint32_t repeats;
 };
 
 struct load {
@@ -121,9 +123,11 @@ static uint64_t sum(const struct ring *r, enum metric which)
 static void measure(const struct options *o, enum crypto_algorithm algorithm, const char *name,
                     bool is_known)
 {
-    double ns[REPEATS];
+    double ns[REPEATS_CAP];
     struct ring r;
-    if (o->only != NULL && strcmp(o->only, name) != 0) {
+    const char *work = is_known ? "get_known" : "get";
+    if ((o->only != NULL && strcmp(o->only, name) != 0) ||
+        (o->only_work != NULL && strcmp(o->only_work, work) != 0)) {
         return;
     }
     struct ring_settings s = {.nodes = NODES,
@@ -143,39 +147,56 @@ static void measure(const struct options *o, enum crypto_algorithm algorithm, co
     uint64_t made = sum(&r, METRIC_signatures_made);
     uint64_t judged = sum(&r, METRIC_certificates_judged);
     uint64_t passed = sum(&r, METRIC_dht_forwarded);
-    for (uint32_t k = 0; k < REPEATS; k++) {
+    for (uint32_t k = 0; k < o->repeats; k++) {
         uint64_t before = process_ns();
         run(&l, o->gets);
         ns[k] = (double)(process_ns() - before) / o->gets;
     }
-    double all = (double)REPEATS * o->gets;
+    double all = (double)o->repeats * o->gets;
     double verified = (double)(sum(&r, METRIC_signatures_checked) - checked) / all;
     double signatures = (double)(sum(&r, METRIC_signatures_made) - made) / all;
     ring_require(sum(&r, METRIC_certificates_judged) == judged, "all certificates are known");
     /* a twelfth is at home: a node asks itself without signatures verified */
     ring_require(verified > (is_known ? 1.7 : 2.5) && signatures > 1.9, "gets are signed");
-    qsort(ns, REPEATS, sizeof(ns[0]), by_size);
+    qsort(ns, o->repeats, sizeof(ns[0]), by_size);
     if (o->is_json) {
-        printf("{\"work\": \"cluster/%s_%s\", \"ns_per_op\": %.0f}\n",
-               is_known ? "get_known" : "get", name, ns[REPEATS / 2]);
+        printf("{\"work\": \"cluster/%s_%s\", \"ns_per_op\": %.0f}\n", work, name,
+               ns[o->repeats / 2]);
     } else {
-        printf("%-10s %-8s %10.0f  (%.0f..%.0f)  %6.2f %6.2f %6.2f\n",
-               is_known ? "get_known" : "get", name, ns[REPEATS / 2], ns[0], ns[REPEATS - 1],
-               verified, signatures, (double)(sum(&r, METRIC_dht_forwarded) - passed) / all);
+        printf("%-10s %-8s %10.0f  (%.0f..%.0f)  %6.2f %6.2f %6.2f\n", work, name,
+               ns[o->repeats / 2], ns[0], ns[o->repeats - 1], verified, signatures,
+               (double)(sum(&r, METRIC_dht_forwarded) - passed) / all);
     }
     (void)fflush(stdout);
     ring_close(&r);
 }
 
+static uint32_t number(const char *text)
+{
+    unsigned long value = text == NULL ? 0 : strtoul(text, NULL, 10);
+    ring_require(value > 0 && value <= 1000000, "a number is wrong");
+    return (uint32_t)value;
+}
+
 int main(int argc, char **argv)
 {
-    struct options o = {.gets = 2000};
+    struct options o = {.gets = 2000, .repeats = 5};
     for (int i = 1; i < argc; i++) {
-        o.is_json = o.is_json || strcmp(argv[i], "--json") == 0;
-        o.is_memory = o.is_memory || strcmp(argv[i], "--memory") == 0;
-        o.gets = strcmp(argv[i], "--quick") == 0 ? 500 : o.gets;
-        o.only = argv[i][0] != '-' ? argv[i] : o.only;
+        if (strcmp(argv[i], "--json") == 0) {
+            o.is_json = true;
+        } else if (strcmp(argv[i], "--memory") == 0) {
+            o.is_memory = true;
+        } else if (strcmp(argv[i], "--gets") == 0) {
+            o.gets = number(argv[++i]);
+        } else if (strcmp(argv[i], "--repeats") == 0) {
+            o.repeats = number(argv[++i]);
+        } else if (strncmp(argv[i], "get", 3) == 0) {
+            o.only_work = argv[i];
+        } else {
+            o.only = argv[i];
+        }
     }
+    ring_require(o.repeats <= REPEATS_CAP, "too many repeats");
     if (!o.is_json) {
         printf("%-10s %-8s %10s  %s  verified, signed, passed on each\n", "", "", "ns", "(range)");
     }

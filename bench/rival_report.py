@@ -192,7 +192,7 @@ def render(run, facts, plots):
     for (source, size), points in series_table(run.samples):
         parts += ['## Cost by number of %s (%s)' % (size, source), '',
                   markdown(['work', size, 'ns'], [[w, number(x), number(y)] for w, x, y in points]),
-                  '']
+                  '', *rival_rows.EXPLAINED.get((source, size), [])]
     parts += ['![%s](%s)' % (os.path.basename(p), os.path.relpath(p, 'bench')) for p in plots]
     parts += ['', '## Commands', '', '    bench/rivals.py --repeat %d' % rounds, '',
               'which starts, in each round and in this order:', '', *command_lines(run.commands)]

@@ -183,6 +183,15 @@ class Rig:
             raise Failed('transit check counts no allocations')
         return [{'work': 'check', 'allocations': int(ours.group(1))}]
 
+    def run_locks(self):
+        """Calls of lock functions by our own code in transit; tests/live/locks.py counts them."""
+        said = self.run(['python3', '-B', 'tests/live/locks.py', '--transit'])
+        ours = re.search(r'in transit: lock calls of ours: (\d+); of libraries: (.*)', said)
+        if not ours:
+            raise Failed('tests/live/locks.py counts no locks')
+        libraries = sum(int(n) for n in re.findall(r' (\d+)(?:,|$)', ours.group(2)))
+        return [{'work': 'transit', 'locks': int(ours.group(1)), 'of_libraries': libraries}]
+
     def run_opendht(self, keys):
         program = os.path.join(PROGRAMS, 'rival_opendht')
         full, text = os.path.join(self.top, program), 'bench/rival_opendht.cc'
@@ -191,6 +200,14 @@ class Rig:
             self.say('compiling ' + text)
             self.run(['g++', '-std=c++17', '-O2', '-o', program, text, '-lopendht', '-pthread'])
         return read_lines(self.run([program, '--keys', keys], SERVER_CPU))
+
+    def run_cluster(self, gets, work):
+        """The same with nodes of ours, signed; a median of 3, since 400 gets are soon done."""
+        program = os.path.join(PROGRAMS, 'cluster')
+        if not os.path.exists(os.path.join(self.top, program)):
+            raise Failed('%s does not exist' % program)
+        return read_lines(self.run([program, '--json', '--gets', gets, '--repeats', '3', work],
+                                   SERVER_CPU))
 
     def run_kamailio(self, kind, ms):
         """Alone on its processor with one worker, as rival_sip loads it."""

@@ -24,7 +24,7 @@ import rival_rows  # noqa: E402
 import rival_run  # noqa: E402
 
 QUICK = {'ms': 250, 'keys': 400, 'quick': '--quick'}
-FULL = {'ms': 1000, 'keys': 2000, 'quick': ''}
+FULL = {'ms': 1000, 'keys': 400, 'quick': ''}
 
 
 def say(text):

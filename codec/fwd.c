@@ -448,7 +448,7 @@ enum err fwd_rewrite(uint8_t *message, size_t headroom, const struct fwd *h,
         h->destination_list.len - how->strip_bytes + how->destination_prepend.len;
     size_t grown = how->via_append.len + how->destination_prepend.len;
     size_t shrunk = how->strip_bytes + (h->via_list.len - via_kept);
-    if (h->ttl == 0) {
+    if (h->ttl == 0 && !how->keep_ttl) {
         return ERR_TTL;
     }
     if (destination_len == 0) {
@@ -467,7 +467,7 @@ enum err fwd_rewrite(uint8_t *message, size_t headroom, const struct fwd *h,
 
     *new_message = start;
     *new_len = h->length + grown - shrunk;
-    start[OFFSET_TTL] = (uint8_t)(h->ttl - 1);
+    start[OFFSET_TTL] = (uint8_t)(h->ttl - (how->keep_ttl ? 0 : 1));
     fwd_put_length(start, (uint32_t)*new_len);
     w = wr_init(start + OFFSET_VIA_LENGTH, 4);
     wr_u16(&w, (uint16_t)via_len);

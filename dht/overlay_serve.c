@@ -294,7 +294,11 @@ static bool serve_request(struct turn *t, struct overlay *o, struct opened *x)
         }
         return true;
     }
-    return (is_new && is_done_already(t, o, x, &payload_key)) || dispatch(t, o, m);
+    if (is_new && is_done_already(t, o, x, &payload_key)) {
+        return true;
+    }
+    /* What passes through shall not wait for two signatures: the answer is for another turn. */
+    return sign_fits(o->sign, m->to) && dispatch(t, o, m);
 }
 
 static void serve_answer(struct turn *t, struct overlay *o, struct opened *x)

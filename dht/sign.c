@@ -167,6 +167,11 @@ uint64_t sign_turn_us(const struct sign *s)
     return s->turn_us;
 }
 
+bool sign_fits(const struct sign *s, const struct ident *who)
+{
+    return s->turn_us == 0 || s->turn_us + sign_us(who->algorithm) <= s->turn_allowed_us;
+}
+
 /* ---- certificates that are known ---- */
 
 static void unlink_entry(struct sign *s, uint32_t index)

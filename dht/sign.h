@@ -57,6 +57,8 @@ void sign_begin_message(struct sign *s, bool can_wait);
 uint32_t sign_judged_in_turn(const struct sign *s);
 /* What signatures and certificates have cost since sign_begin_turn, in modelled us. */
 uint64_t sign_turn_us(const struct sign *s);
+/* May `who` still sign something in this turn?  One signature may be made or checked in any. */
+bool sign_fits(const struct sign *s, const struct ident *who);
 /* The message has asked for more judgements than it may have: those got ERR_LIMIT. */
 bool sign_is_message_over(const struct sign *s);
 

@@ -9,6 +9,7 @@
 #include "dht/answer_cache.h"
 #include "dht/budget.h"
 #include "dht/outgoing.h"
+#include "dht/topo.h"
 #include "dht/upkeep.h"
 
 enum { TRANSMISSIONS = 5, VIA_CAP = 1024, OPTIONS_CAP = 64, DEFERRED_US = 15000000 };
@@ -27,6 +28,7 @@ struct request {
     uint16_t code;
     uint8_t transmissions; /* made */
     uint8_t allowed;
+    uint8_t owner_bytes; /* of the entry in front that names the owner; 0: there is none */
     bool any_signer;
 };
 STATIC_CHECK(sizeof(struct request) <= LIMITS_COST_requests);
@@ -172,6 +174,25 @@ static bool has_room(const struct transact *tr, enum transact_owner owner)
     UNREACHABLE("owner of a request");
 }
 
+/* Whose the resource is, where that is a neighbor: a source route by way of it (FW-10) spares the
+ * peer before it, to whom the topology would send us (FW-7).  Writes the entry in front; its
+ * length.
+ */
+static size_t wr_owner(struct wr *w, const struct transact *tr, const struct transact_request *what)
+{
+    struct topo_peer owner;
+    const struct topo known = {.table = tr->s.table};
+    size_t before = wr_len(w);
+    if (what->target.type != TRANSACT_RESOURCE || !tr->s.table->is_member || what->link != 0 ||
+        what->destinations.len > 0 || !ids_node_is_invalid(&what->through) ||
+        !topo_owner(&known, what->target.resource, &owner) ||
+        ids_node_is_equal(&owner.id, &tr->s.table->self_id)) {
+        return 0;
+    }
+    fwd_wr_node(w, tr->s.params, &owner.id);
+    return wr_len(w) - before;
+}
+
 static void wr_target(struct wr *w, const struct transact *tr, const struct transact_request *what)
 {
     uint8_t resource[IDS_RING_BYTES];
@@ -198,12 +219,39 @@ static uint64_t fresh_id(struct turn *t, const struct transact *tr)
     return id;
 }
 
+/* From now on it is routed by its resource alone: whoever was named has not answered, or is gone.
+ * The signature does not cover the header, nor does the key under which answers are kept. */
+static void forget_owner(struct transact *tr, struct request *r)
+{
+    struct fwd h;
+    const struct fwd_rewrite how = {.strip_bytes = r->owner_bytes, .keep_ttl = true};
+    uint8_t *header = NULL;
+    size_t len = 0;
+    if (r->owner_bytes == 0) {
+        return;
+    }
+    enum err e = fwd_decode(msgbuf_slice(r->buf), tr->s.params, &h);
+    CHECK(e == ERR_OK);
+    e = fwd_rewrite(msgbuf_data(r->buf), 0, &h, &how, &header, &len);
+    CHECK(e == ERR_OK);
+    r->buf->start += r->owner_bytes;
+    r->buf->len = (uint32_t)len;
+    r->owner_bytes = 0;
+}
+
+static void send(struct turn *t, struct transact *tr, struct request *r, handle avoid)
+{
+    bool before = upkeep_begin(t->buffers, r->code);
+    outgoing_send(t, tr->s.out, r->buf, r->link, avoid);
+    msgbuf_open_reserve(t->buffers, before);
+}
+
 static void transmit(struct turn *t, struct transact *tr, struct request *r)
 {
-    r->transmissions++;
-    bool before = upkeep_begin(t->buffers, r->code);
-    outgoing_send(t, tr->s.out, r->buf, r->link, 0);
-    msgbuf_open_reserve(t->buffers, before);
+    if (r->transmissions++ > 0) {
+        forget_owner(tr, r);
+    }
+    send(t, tr, r, 0);
     wheel_arm(t->wheel, &r->timer, t->now_us + tr->s.reliability_timer_us);
 }
 
@@ -218,6 +266,7 @@ enum err transact_request(struct turn *t, struct transact *tr, const struct tran
     }
     uint8_t list[2 * FWD_NODE_BYTES_MAX + 8];
     struct wr w = wr_init(list, sizeof(list));
+    r->owner_bytes = (uint8_t)wr_owner(&w, tr, what);
     wr_target(&w, tr, what);
     CHECK(wr_ok(&w));
     struct build b = {.signer = what->signer == NULL ? tr->s.self : what->signer,
@@ -284,6 +333,23 @@ static struct request *request_of(struct transact *tr, uint64_t transaction_id)
         return NULL;
     }
     return pool_next(&tr->requests, &index); /* the table holds requests in use only */
+}
+
+bool transact_on_unacked(struct turn *t, struct transact *tr, struct slice message,
+                         handle dead_link)
+{
+    struct fwd h;
+    if (fwd_decode(message, tr->s.params, &h) != ERR_OK || h.via_count > 0) {
+        return false;
+    }
+    struct request *r = request_of(tr, h.transaction_id);
+    if (r == NULL || r->owner_bytes == 0 || !slice_is_equal(message, msgbuf_slice(r->buf))) {
+        return false;
+    }
+    forget_owner(tr, r);
+    metric_add(t->metrics, METRIC_dht_rerouted, 1);
+    send(t, tr, r, dead_link);
+    return true;
 }
 
 /* TX-5: is the signer at least as close to the resource as all our neighbors? */

@@ -2,8 +2,10 @@
 /* transact.h - requests of ours until they are answered, and answers to those of others
  * (RFC 6940 6.2.1; catalogue TX-1..TX-9, A-04, A-17).
  *
- * A request is sent at 0, 3, 6, 9 and 12 s with identical bytes and given up at 15 s.  It ends in
- * exactly one struct transact_result, which overlay.c hands to the `owner` named in the request;
+ * A request is sent at 0, 3, 6, 9 and 12 s with identical bytes and given up at 15 s; but what is
+ * for a resource whose owner is a neighbor goes by way of that one the first time, and later as the
+ * topology routes it: then the Destination List is shorter by an entry.  It ends in exactly one
+ * struct transact_result, which overlay.c hands to the `owner` named in the request;
  * none comes from inside transact_request.  Who makes a request names itself in enum transact_owner
  * and keeps what it needs under `tag`.
  *
@@ -146,6 +148,10 @@ struct transact *transact_init(struct turn *t, struct arena *arena,
 /* A verified answer: true when it ends one of our requests, `result` borrows from it. */
 bool transact_on_answer(struct turn *t, struct transact *tr, const struct message *answer,
                         struct transact_result *result);
+/* `message` was under way over a link that is gone.  True when it was a request of ours that named
+ * the owner at its end: it goes on without. */
+bool transact_on_unacked(struct turn *t, struct transact *tr, struct slice message,
+                         handle dead_link);
 /* True when a request has failed for good. */
 bool transact_on_timer(struct turn *t, struct transact *tr, struct wheel_timer *timer,
                        struct transact_result *result);

@@ -32,12 +32,12 @@ struct frame_io {
     uint32_t received_since_ack;
     uint32_t next_sequence;
     uint32_t first_unacked;
-    struct frame_io_flight flights[FRAME_IO_FLIGHTS]; /* a ring, oldest at head */
     uint32_t flight_head;
     uint32_t flight_count;
     uint32_t kept_bytes;  /* storage of the buffers kept */
     uint32_t give_offset; /* frame_io_give: where it stands in the oldest buffer */
     struct rtt rtt;
+    struct frame_io_flight flights[FRAME_IO_FLIGHTS]; /* a ring, oldest at head */
 };
 
 void frame_io_init(struct frame_io *f);

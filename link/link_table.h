@@ -42,6 +42,9 @@ enum link_state {
     LINK_STATE_COUNT
 };
 
+/* What each record touches stands in front, in a few cache lines that follow each other, the
+ * flights behind it and what is seldom needed last: of many links hardly one is in the caches when
+ * it speaks. */
 struct link {
     enum link_state state;
     bool is_local;
@@ -57,34 +60,34 @@ struct link {
     bool told_down;
     bool owes_quiet;  /* LINK_QUIET is due */
     bool gives_back;  /* LINK_UNACKED before LINK_DOWN */
-    enum err error;   /* of LINK_DOWN */
     uint16_t shard;   /* local */
     uint16_t account; /* of its user, in the pool of buffers; 0 before it is authenticated */
     handle conn;      /* of a trunk */
     struct tls *tls;
-    struct dtls *dtls;            /* of a datagram link, else NULL */
-    struct link *next_draining;   /* of the same node, older */
-    struct link_node ready;       /* in link_table.ready */
-    struct link_node dirty;       /* in link_table.dirty */
-    struct link_node handshaking; /* in link_table.handshaking */
-    struct msgbuf *gather;        /* frames of this turn, plaintext */
-    uint32_t gather_first;        /* sequence of the first */
-    struct msgbuf *partial;       /* the beginning of a frame */
-    uint32_t partial_need;        /* bytes until it is worth looking again */
-    uint32_t outstanding;         /* bytes the kernel has not taken */
-    struct frame_io frames;
-    struct wheel_timer timer;
+    struct dtls *dtls;      /* of a datagram link, else NULL */
+    struct link_node ready; /* in link_table.ready */
+    struct link_node dirty; /* in link_table.dirty */
+    struct msgbuf *gather;  /* frames of this turn, plaintext */
+    uint32_t gather_first;  /* sequence of the first */
+    uint32_t outstanding;   /* bytes the kernel has not taken */
+    struct msgbuf *partial; /* the beginning of a frame */
+    uint32_t partial_need;  /* bytes until it is worth looking again */
+    uint16_t user_len;      /* of `user` */
     struct node_id node_id;
+    uint64_t messages_in, messages_out, bytes_in, bytes_out;
+    struct wheel_timer timer;
+    struct frame_io frames; /* its flights at its end */
+    /* cold */
+    struct link *next_draining;   /* of the same node, older */
+    struct link_node handshaking; /* in link_table.handshaking */
+    enum err error;               /* of LINK_DOWN */
     uint64_t tag;
     uint64_t opened_us;
     uint64_t up_since_us;
     uint64_t down_at_us;     /* SUSPECT, DRAINING: patience ends */
     uint64_t drain_bytes_in; /* DRAINING: bytes_in when the timer was armed */
-    uint64_t messages_in, messages_out, bytes_in, bytes_out;
-    /* cold */
     uint64_t not_after_ms;
     struct address remote;
-    uint16_t user_len;
     char user[CRYPTO_USER_CAP + 1];
 };
 

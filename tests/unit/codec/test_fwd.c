@@ -176,6 +176,42 @@ Test(fwd, rewrite_refuses_and_changes_nothing)
     cr_assert_eq(memcmp(before, buffer, sizeof(before)), 0);
 }
 
+/* who made a message may take an entry off without counting down. */
+Test(fwd, a17_a_header_that_has_not_been_on_its_way_keeps_its_ttl)
+{
+    uint8_t list[64];
+    uint8_t bytes[256];
+    struct node_id id = {.bytes = {1, 2, 3}};
+    struct wr l = wr_init(list, sizeof(list));
+    fwd_wr_node(&l, &params, &id);
+    size_t first = wr_len(&l);
+    fwd_wr_resource(&l, SLICE_LITERAL("0123456789abcdef"));
+    struct fwd h = {.overlay = params.overlay,
+                    .configuration_sequence = 1,
+                    .fragment = FWD_FRAGMENT_WHOLE,
+                    .destination_list = wr_slice(&l)};
+    struct wr w = wr_init(bytes, sizeof(bytes));
+    fwd_wr(&w, &h);
+    wr_bytes(&w, SLICE_LITERAL("contents"));
+    cr_assert(wr_ok(&w));
+    fwd_put_length(bytes, (uint32_t)wr_len(&w));
+    for (uint8_t ttl = 0; ttl < 3; ttl++) {
+        uint8_t copy[256];
+        uint8_t *start = NULL;
+        size_t len = 0;
+        memcpy(copy, bytes, sizeof(copy));
+        copy[11] = ttl;
+        cr_assert_eq(fwd_decode(slice_of(copy, wr_len(&w)), &params, &h), ERR_OK);
+        struct fwd_rewrite how = {.strip_bytes = (uint16_t)first, .keep_ttl = true};
+        cr_assert_eq(fwd_rewrite(copy, 0, &h, &how, &start, &len), ERR_OK);
+        cr_expect_eq(start, copy + first);
+        cr_assert_eq(fwd_decode(slice_of(start, len), &params, &h), ERR_OK);
+        cr_expect_eq(h.ttl, ttl);
+        cr_expect_eq(h.destination_count, 1);
+        cr_expect(slice_is_equal(h.payload, SLICE_LITERAL("contents")));
+    }
+}
+
 /* T2: one field wrong at a time */
 Test(fwd, headers_that_are_refused)
 {
