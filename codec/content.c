@@ -24,33 +24,51 @@ bool content_extension_next(struct rd *r, struct content_extension *out)
     return rd_ok(r);
 }
 
-void content_rd(struct rd *r, struct content *out)
+/* Are they well-formed, and is one of them critical? */
+static bool check_extensions(struct rd *r, struct slice list)
 {
-    const uint8_t *start = r->at;
-    memset(out, 0, sizeof(*out));
-    out->code = rd_u16(r);
-    if (out->code == 0) {
-        rd_reject_at(r, REJECT_ZERO_TYPE, start);
-    } else if (out->code >= CODE_RESERVED_FIRST && out->code != CONTENT_ERROR) {
-        rd_reject_at(r, REJECT_RESERVED_CODE, start);
-    }
-    out->body = rd_opaque32(r);
-    out->extensions = rd_opaque32(r);
-    struct rd extensions = rd_init(out->extensions);
+    struct rd extensions = rd_init(list);
     struct content_extension e;
+    bool has_critical = false;
     while (content_extension_next(&extensions, &e)) {
-        out->has_critical |= e.critical;
+        has_critical |= e.critical;
     }
     rd_close(r, &extensions);
-    if (rd_ok(r)) {
-        out->bytes = slice_of(start, (size_t)(r->at - start));
+    return has_critical;
+}
+
+/* content_rd, compiled into content_decode, where the cursor stays in registers. */
+static inline __attribute__((always_inline)) void read_content(struct rd *r, struct content *out)
+{
+    const uint8_t *start = r->at;
+    uint16_t code = rd_u16(r);
+    if (UNLIKELY(code == 0)) {
+        rd_reject_at(r, REJECT_ZERO_TYPE, start);
+    } else if (UNLIKELY(code >= CODE_RESERVED_FIRST && code != CONTENT_ERROR)) {
+        rd_reject_at(r, REJECT_RESERVED_CODE, start);
     }
+    out->code = code;
+    out->body = rd_opaque32(r);
+    struct slice extensions = rd_opaque32(r);
+    out->extensions = extensions;
+    out->has_critical = false;
+    if (UNLIKELY(extensions.len > 0)) {
+        struct rd after = *r;
+        out->has_critical = check_extensions(&after, extensions);
+        *r = after;
+    }
+    out->bytes = rd_ok(r) ? slice_of(start, (size_t)(r->at - start)) : SLICE_EMPTY;
+}
+
+void content_rd(struct rd *r, struct content *out)
+{
+    read_content(r, out);
 }
 
 enum err content_decode(struct slice payload, struct content *out, struct slice *rest)
 {
     struct rd r = rd_init(payload);
-    content_rd(&r, out);
+    read_content(&r, out);
     *rest = rd_rest(&r);
     return rd_finish(&r);
 }

@@ -71,10 +71,10 @@ void frame_put_data_header(uint8_t out[FRAME_DATA_HEADER], uint32_t sequence, si
 {
     CHECK(out != NULL);
     CHECK(message_len <= FRAME_MESSAGE_MAX);
-    struct wr w = wr_init(out, FRAME_DATA_HEADER);
-    wr_u8(&w, FRAME_DATA);
-    wr_u32(&w, sequence);
-    wr_u24(&w, (uint32_t)message_len);
+    /* type, sequence, 24 bits of length */
+    out[0] = FRAME_DATA;
+    (void)wr_at32(out + 4, (uint32_t)message_len);
+    (void)wr_at32(out + 1, sequence);
 }
 
 void frame_put_ack(uint8_t out[FRAME_ACK_BYTES], uint32_t sequence, uint32_t received)

@@ -406,15 +406,8 @@ void fwd_wr_response_options(struct wr *w, struct slice options)
     }
 }
 
-void fwd_wr(struct wr *w, const struct fwd *h)
+static inline __attribute__((always_inline)) uint8_t *put_fields(uint8_t *p, const struct fwd *h)
 {
-    size_t longest = max_size(h->via_list.len, max_size(h->destination_list.len, h->options.len));
-    size_t lists = h->via_list.len + h->destination_list.len + h->options.len;
-    uint8_t *p = longest > UINT16_MAX ? NULL : wr_claim(w, FWD_FIXED_BYTES + lists);
-    if (p == NULL) {
-        wr_fail(w);
-        return;
-    }
     p = wr_at32(p, FWD_TOKEN);
     p = wr_at32(p, h->overlay);
     p = wr_at16(p, h->configuration_sequence);
@@ -426,16 +419,61 @@ void fwd_wr(struct wr *w, const struct fwd *h)
     p = wr_at32(p, h->max_response_length);
     p = wr_at16(p, (uint16_t)h->via_list.len);
     p = wr_at16(p, (uint16_t)h->destination_list.len);
-    p = wr_at16(p, (uint16_t)h->options.len);
+    return wr_at16(p, (uint16_t)h->options.len);
+}
+
+void fwd_wr(struct wr *w, const struct fwd *h)
+{
+    size_t longest = max_size(h->via_list.len, max_size(h->destination_list.len, h->options.len));
+    size_t lists = h->via_list.len + h->destination_list.len + h->options.len;
+    uint8_t *p = longest > UINT16_MAX ? NULL : wr_claim(w, FWD_FIXED_BYTES + lists);
+    if (p == NULL) {
+        wr_fail(w);
+        return;
+    }
+    p = put_fields(p, h);
     p = wr_at_bytes(p, h->via_list);
     p = wr_at_bytes(p, h->destination_list);
     (void)wr_at_bytes(p, h->options);
 }
 
+void fwd_wr_return(struct wr *w, const struct rl_params *p, const struct fwd_return *in)
+{
+    size_t first_len = in->first == NULL ? 0 : 2u + p->node_id_length;
+    struct fwd h; /* as much of it as is written */
+    h.overlay = in->overlay;
+    h.configuration_sequence = in->configuration_sequence;
+    h.ttl = in->ttl;
+    h.fragment = FWD_FRAGMENT_WHOLE;
+    h.length = 0;
+    h.transaction_id = in->transaction_id;
+    h.max_response_length = 0;
+    h.via_list.len = 0;
+    h.destination_list.len = first_len + in->via_list.len;
+    h.options.len = 0;
+    bool is_too_long = h.destination_list.len > UINT16_MAX;
+    uint8_t *at = is_too_long ? NULL : wr_claim(w, FWD_FIXED_BYTES + first_len);
+    if (at == NULL) {
+        wr_fail(w);
+        return;
+    }
+    uint8_t *lists = put_fields(at, &h);
+    if (in->first != NULL) {
+        *lists++ = FWD_DESTINATION_NODE;
+        *lists++ = p->node_id_length;
+        memcpy(lists, in->first->bytes, p->node_id_length);
+    }
+    fwd_wr_reversed(w, p, in->via_list);
+    if (UNLIKELY(in->options.len > 0)) {
+        size_t before = wr_len(w);
+        fwd_wr_response_options(w, in->options); /* no longer than what it is taken from */
+        (void)wr_at16(at + OFFSET_OPTIONS_LENGTH, (uint16_t)(wr_len(w) - before));
+    }
+}
+
 void fwd_put_length(uint8_t *message, uint32_t length)
 {
-    struct wr w = wr_init(message + OFFSET_LENGTH, sizeof(length));
-    wr_u32(&w, length);
+    (void)wr_at32(message + OFFSET_LENGTH, length);
 }
 
 enum err fwd_rewrite(uint8_t *message, size_t headroom, const struct fwd *h,

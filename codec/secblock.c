@@ -2,10 +2,18 @@
 /* secblock.c - see secblock.h. */
 #include "codec/secblock.h"
 
-void secblock_rd_certificate(struct rd *r, struct secblock_certificate *out)
+/* Compiled into what decodes a whole message's block: there the cursor stays in registers. */
+#define INLINE static inline __attribute__((always_inline))
+
+INLINE void read_certificate(struct rd *r, struct secblock_certificate *out)
 {
     out->type = rd_u8(r);
     out->der = rd_opaque16(r);
+}
+
+void secblock_rd_certificate(struct rd *r, struct secblock_certificate *out)
+{
+    read_certificate(r, out);
 }
 
 bool secblock_certificate_next(struct rd *r, struct secblock_certificate *out)
@@ -17,49 +25,70 @@ bool secblock_certificate_next(struct rd *r, struct secblock_certificate *out)
     return rd_ok(r);
 }
 
-void secblock_rd_identity(struct rd *r, struct secblock_identity *out)
+INLINE void read_identity(struct rd *r, struct secblock_identity *out)
 {
     const uint8_t *start = r->at;
-    *out = (struct secblock_identity){.type = rd_u8(r)};
+    uint8_t type = rd_u8(r);
+    uint8_t algorithm = 0;
+    struct slice hash = SLICE_EMPTY;
     size_t len = rd_u16(r);
     struct rd value = rd_sub(r, len); /* told by its length, so that new types can be skipped */
-    if (out->type == SECBLOCK_IDENTITY_CERT_HASH ||
-        out->type == SECBLOCK_IDENTITY_CERT_HASH_NODE_ID) {
-        out->hash_algorithm = rd_u8(&value);
-        out->hash = rd_opaque8(&value);
-    } else if (out->type != SECBLOCK_IDENTITY_NONE) {
-        out->hash = rd_rest(&value);
+    if (LIKELY(type == SECBLOCK_IDENTITY_CERT_HASH ||
+               type == SECBLOCK_IDENTITY_CERT_HASH_NODE_ID)) {
+        algorithm = rd_u8(&value);
+        hash = rd_opaque8(&value);
+    } else if (type != SECBLOCK_IDENTITY_NONE) {
+        hash = rd_rest(&value);
     }
+    *out = (struct secblock_identity){type, algorithm, hash};
     rd_close(r, &value);
-    if (out->type == 0) {
+    if (UNLIKELY(type == 0)) {
         rd_reject_at(r, REJECT_ZERO_TYPE, start);
     }
 }
 
-void secblock_rd_signature(struct rd *r, struct secblock_signature *out)
+void secblock_rd_identity(struct rd *r, struct secblock_identity *out)
+{
+    read_identity(r, out);
+}
+
+INLINE void read_signature(struct rd *r, struct secblock_signature *out)
 {
     out->algorithm = rd_u16(r);
-    secblock_rd_identity(r, &out->identity);
+    read_identity(r, &out->identity);
     out->value = rd_opaque16(r);
+}
+
+void secblock_rd_signature(struct rd *r, struct secblock_signature *out)
+{
+    read_signature(r, out);
+}
+
+INLINE void read_block(struct rd *r, struct secblock *out)
+{
+    struct slice certificates = rd_opaque16(r);
+    struct rd list = rd_init(certificates);
+    struct secblock_certificate c;
+    uint32_t count = 0;
+    while (rd_left(&list) > 0) {
+        read_certificate(&list, &c);
+        count += rd_ok(&list) ? 1 : 0;
+    }
+    out->certificates = certificates;
+    out->certificate_count = (uint16_t)count; /* three bytes each at least */
+    rd_close(r, &list);
+    read_signature(r, &out->signature);
 }
 
 void secblock_rd(struct rd *r, struct secblock *out)
 {
-    memset(out, 0, sizeof(*out));
-    out->certificates = rd_opaque16(r);
-    struct rd list = rd_init(out->certificates);
-    struct secblock_certificate c;
-    while (secblock_certificate_next(&list, &c)) {
-        out->certificate_count++;
-    }
-    rd_close(r, &list);
-    secblock_rd_signature(r, &out->signature);
+    read_block(r, out);
 }
 
 enum err secblock_decode(struct slice in, struct secblock *out)
 {
     struct rd r = rd_init(in);
-    secblock_rd(&r, out);
+    read_block(&r, out);
     return rd_finish(&r);
 }
 
@@ -83,18 +112,20 @@ static inline bool is_identity_too_long(const struct secblock_identity *in)
     return in->hash.len > (is_hash(in) ? (size_t)UINT8_MAX : (size_t)UINT16_MAX);
 }
 
-static inline __attribute__((always_inline)) uint8_t *
-put_identity(uint8_t *p, const struct secblock_identity *in)
+INLINE uint8_t *put_identity(uint8_t *p, const struct secblock_identity *in)
 {
     *p++ = in->type;
+    if (LIKELY(in->hash.len == SHA256_BYTES && is_hash(in))) { /* constants need no call */
+        p = wr_at16(p, 2 + SHA256_BYTES);
+        *p++ = in->hash_algorithm;
+        *p++ = SHA256_BYTES;
+        memcpy(p, in->hash.data, SHA256_BYTES);
+        return p + SHA256_BYTES;
+    }
     p = wr_at16(p, (uint16_t)(identity_bytes(in) - 3));
     if (is_hash(in)) {
         *p++ = in->hash_algorithm;
         *p++ = (uint8_t)in->hash.len;
-    }
-    if (LIKELY(in->hash.len == SHA256_BYTES)) { /* a constant is copied without a call */
-        memcpy(p, in->hash.data, SHA256_BYTES);
-        return p + SHA256_BYTES;
     }
     return wr_at_bytes(p, in->hash);
 }
@@ -109,19 +140,32 @@ void secblock_wr_identity(struct wr *w, const struct secblock_identity *in)
     (void)put_identity(p, in);
 }
 
-void secblock_wr_signature(struct wr *w, const struct secblock_signature *in)
+static inline bool is_signature_too_long(const struct secblock_signature *in)
 {
-    bool is_too_long = is_identity_too_long(&in->identity) || in->value.len > UINT16_MAX;
-    size_t bytes = 4 + identity_bytes(&in->identity) + in->value.len;
-    uint8_t *p = is_too_long ? NULL : wr_claim(w, bytes);
-    if (p == NULL) {
-        wr_fail(w);
-        return;
-    }
+    return is_identity_too_long(&in->identity) || in->value.len > UINT16_MAX;
+}
+
+static inline size_t signature_bytes(const struct secblock_signature *in)
+{
+    return 4 + identity_bytes(&in->identity) + in->value.len;
+}
+
+INLINE void put_signature(uint8_t *p, const struct secblock_signature *in)
+{
     p = wr_at16(p, in->algorithm);
     p = put_identity(p, &in->identity);
     p = wr_at16(p, (uint16_t)in->value.len);
     (void)wr_at_bytes(p, in->value);
+}
+
+void secblock_wr_signature(struct wr *w, const struct secblock_signature *in)
+{
+    uint8_t *p = is_signature_too_long(in) ? NULL : wr_claim(w, signature_bytes(in));
+    if (p == NULL) {
+        wr_fail(w);
+        return;
+    }
+    put_signature(p, in);
 }
 
 void secblock_wr_certificate(struct wr *w, uint8_t type, struct slice der)
@@ -145,12 +189,23 @@ void secblock_wr(struct wr *w, struct slice certificates, const struct secblock_
 void secblock_wr_x509(struct wr *w, const struct slice *der, size_t count,
                       const struct secblock_signature *in)
 {
-    size_t mark = wr_begin(w, 2);
+    size_t list = 0;
     for (size_t i = 0; i < count; i++) {
-        secblock_wr_certificate(w, SECBLOCK_CERTIFICATE_X509, der[i]);
+        list += 3 + der[i].len; /* too long for its prefix: too long for the list's */
     }
-    wr_end(w, 2, mark);
-    secblock_wr_signature(w, in);
+    bool is_too_long = list > UINT16_MAX || is_signature_too_long(in);
+    uint8_t *p = is_too_long ? NULL : wr_claim(w, 2 + list + signature_bytes(in));
+    if (p == NULL) {
+        wr_fail(w);
+        return;
+    }
+    p = wr_at16(p, (uint16_t)list);
+    for (size_t i = 0; i < count; i++) {
+        *p++ = SECBLOCK_CERTIFICATE_X509;
+        p = wr_at16(p, (uint16_t)der[i].len);
+        p = wr_at_bytes(p, der[i]);
+    }
+    put_signature(p, in);
 }
 
 void secblock_wr_message_input(struct wr *w, uint32_t overlay, uint64_t transaction_id,

@@ -117,14 +117,18 @@ static void unlink_age(struct inbox *in, const struct inbox_item *item)
     *(item->younger == 0 ? &in->youngest : &in->items[item->younger - 1].older) = item->older;
 }
 
-/* Takes a free item, which exists, for `what`. */
-static void enter(struct inbox *in, const struct inbox_item *what, bool is_in_front)
+/* A free item, which exists; whoever fills it lets it enter. */
+static struct inbox_item *claim(struct inbox *in)
 {
-    uint32_t number = in->free;
-    CHECK(number != 0);
-    struct inbox_item *item = &in->items[number - 1];
+    CHECK(in->free != 0);
+    struct inbox_item *item = &in->items[in->free - 1];
     in->free = item->after;
-    *item = *what;
+    return item;
+}
+
+static void enter(struct inbox *in, struct inbox_item *item, bool is_in_front)
+{
+    uint32_t number = (uint32_t)(item - in->items) + 1;
     struct inbox_pile *pile = pile_of(in, item);
     item->before = is_in_front ? 0 : pile->newest;
     item->after = is_in_front ? pile->oldest : 0;
@@ -169,7 +173,14 @@ static void leave(struct inbox *in, uint32_t number, struct inbox_item *out)
 /* What there may be too little of. */
 enum scarce { SCARCE_NOTHING, SCARCE_LANE, SCARCE_ALL, SCARCE_LARGE };
 
-static enum scarce scarcity(const struct inbox *in, const struct inbox_item *item)
+/* What decides whether a message is let in. */
+struct arriving {
+    uint16_t source;
+    uint8_t lane;
+    bool is_large;
+};
+
+static enum scarce scarcity(const struct inbox *in, const struct arriving *item)
 {
     uint32_t cap = in->limits.cap;
     if (item->is_large && in->large == in->limits.large) {
@@ -203,11 +214,12 @@ static const struct inbox_pile *largest(const struct inbox *in, enum scarce what
     return most;
 }
 
-static bool make_room(struct turn *t, struct inbox *in, const struct inbox_item *item,
+static bool make_room(struct turn *t, struct inbox *in, const struct arriving *item,
                       enum scarce what)
 {
     const struct inbox_pile *most = largest(in, what, item->lane);
-    if (most == NULL || held(most, what) <= held(pile_of(in, item), what) + 1) {
+    const struct inbox_pile *own = &in->piles[item->lane][item->source];
+    if (most == NULL || held(most, what) <= held(own, what) + 1) {
         return false;
     }
     uint32_t number = most->newest;
@@ -220,37 +232,38 @@ static bool make_room(struct turn *t, struct inbox *in, const struct inbox_item 
     return true;
 }
 
-/* Takes over item->buf. */
-static void push(struct turn *t, struct inbox *in, const struct inbox_item *item)
+/* There is not enough of `what`: has room been made? */
+static bool has_made_room(struct turn *t, struct inbox *in, const struct arriving *item,
+                          enum scarce what)
 {
-    enum scarce what = scarcity(in, item);
-    if (what != SCARCE_NOTHING) {
-        /* this one, or another */
-        metric_add(t->metrics,
-                   what == SCARCE_LARGE ? METRIC_dht_drop_queue_large : METRIC_dht_drop_queue_full,
-                   1);
-    }
-    bool has_room = what == SCARCE_NOTHING || make_room(t, in, item, what);
+    /* this one, or another */
+    metric_add(t->metrics,
+               what == SCARCE_LARGE ? METRIC_dht_drop_queue_large : METRIC_dht_drop_queue_full, 1);
+    bool has_room = make_room(t, in, item, what);
     if (has_room && what == SCARCE_LARGE && scarcity(in, item) != SCARCE_NOTHING) {
         metric_add(t->metrics, METRIC_dht_drop_queue_full, 1);
         has_room = make_room(t, in, item, scarcity(in, item));
     }
-    if (!has_room) {
-        msgbuf_release(t->buffers, item->buf);
-        return;
-    }
-    metric_add(t->metrics, METRIC_dht_local, item->is_own ? 0 : 1);
-    enter(in, item, false);
+    return has_room;
 }
 
+/* An item for it, to be filled; NULL: it is not let in. */
+static struct inbox_item *let_in(struct turn *t, struct inbox *in, const struct arriving *item)
+{
+    enum scarce what = scarcity(in, item);
+    bool has_room = what == SCARCE_NOTHING || has_made_room(t, in, item, what);
+    return has_room ? claim(in) : NULL;
+}
+
+/* As numbers, since an empty slice may point nowhere. */
 static struct slice moved(struct slice s, const uint8_t *from, const uint8_t *to)
 {
-    return s.len == 0 ? SLICE_EMPTY : slice_of(to + (s.data - from), s.len);
+    return slice_of((const uint8_t *)((uintptr_t)s.data - (uintptr_t)from + (uintptr_t)to), s.len);
 }
 
 /* The same header with slices into the copy. */
-static void keep_header(struct msgbuf *buf, struct slice message, const struct fwd *h,
-                        const struct route_decision *d)
+static struct inbox_kept *keep_header(struct msgbuf *buf, struct slice message, const struct fwd *h,
+                                      const struct route_decision *d)
 {
     struct inbox_kept *kept = (struct inbox_kept *)(void *)buf->storage;
     const uint8_t *to = msgbuf_data(buf);
@@ -259,17 +272,19 @@ static void keep_header(struct msgbuf *buf, struct slice message, const struct f
     kept->h.destination_list = moved(h->destination_list, message.data, to);
     kept->h.options = moved(h->options, message.data, to);
     kept->h.payload = moved(h->payload, message.data, to);
-    kept->h.first = (struct fwd_destination){0};
+    kept->h.first.type = 0; /* nobody asks who was first any more */
     kept->resource = d->resource;
+    kept->generation = 0;
+    kept->ahead = 0;
     kept->to = d->to;
     kept->to_resource = d->to_resource;
+    return kept;
 }
 
 /* Out of the reserve, if need be, what calls itself upkeep: anybody may, so not all of it. */
-static struct msgbuf *acquire(struct turn *t, const struct inbox *in, size_t bytes,
-                              const struct fwd *h, uint16_t source)
+static struct msgbuf *acquire(struct turn *t, const struct inbox *in, size_t bytes, uint16_t code,
+                              uint16_t source)
 {
-    uint16_t code = inbox_code(h);
     bool is_large = bytes > MSGBUF_SMALL_BYTES;
     bool is_much = in->piles[lane_of(code)][source].count >= INBOX_UPKEEP_EACH ||
                    in->reserved[is_large] >= t->buffers->reserved[is_large] / 2;
@@ -282,45 +297,62 @@ static struct msgbuf *acquire(struct turn *t, const struct inbox *in, size_t byt
     return buf;
 }
 
-void inbox_push(struct turn *t, struct inbox *in, struct slice message, const struct fwd *h,
-                const struct route_decision *d, handle link, const struct node_id *previous_hop)
+struct inbox_kept *inbox_push(struct turn *t, struct inbox *in, struct slice message,
+                              const struct fwd *h, const struct route_decision *d, handle link,
+                              const struct node_id *previous_hop)
 {
+    uint16_t code = inbox_code(h);
+    uint16_t source = source_of(link, h);
     uint64_t taken = t->buffers->from_reserve;
-    struct msgbuf *buf = acquire(t, in, message.len, h, source_of(link, h));
+    struct msgbuf *buf = acquire(t, in, message.len, code, source);
+    bool is_reserved = t->buffers->from_reserve != taken;
     if (buf == NULL) {
         metric_add(t->metrics,
                    message.len > MSGBUF_LARGE_BYTES ? METRIC_dht_drop_too_large
                                                     : METRIC_dht_drop_no_buffer,
                    1);
-        return;
+        return NULL;
     }
     enum err e = msgbuf_append(buf, message);
     CHECK(e == ERR_OK && buf->start >= sizeof(struct inbox_kept));
-    keep_header(buf, message, h, d);
-    uint16_t code = inbox_code(h);
-    struct inbox_item item = {.buf = buf,
-                              .link = link,
-                              .since_us = t->now_us,
-                              .previous_hop = *previous_hop,
-                              .source = source_of(link, h),
-                              .lane = (uint8_t)lane_of(code),
-                              .is_request = content_is_request(code),
-                              .is_large = buf->is_large != 0,
-                              .is_reserved = t->buffers->from_reserve != taken};
-    push(t, in, &item);
+    struct inbox_kept *kept = keep_header(buf, message, h, d);
+    struct arriving what = {source, (uint8_t)lane_of(code), buf->is_large != 0};
+    struct inbox_item *item = let_in(t, in, &what);
+    if (item == NULL) {
+        msgbuf_release(t->buffers, buf);
+        return NULL;
+    }
+    item->buf = buf;
+    item->link = link;
+    item->since_us = t->now_us;
+    item->previous_hop = *previous_hop;
+    item->source = what.source;
+    item->lane = what.lane;
+    item->is_own = false;
+    item->is_request = content_is_request(code);
+    item->is_large = what.is_large;
+    item->is_reserved = is_reserved;
+    item->tries = 0;
+    enter(in, item, false);
+    metric_add(t->metrics, METRIC_dht_local, 1);
+    return kept;
 }
 
 void inbox_push_own(struct turn *t, struct inbox *in, struct msgbuf *buf, const struct fwd *h,
                     const struct node_id *self)
 {
     uint16_t code = inbox_code(h);
-    struct inbox_item item = {.buf = msgbuf_ref(buf),
-                              .since_us = t->now_us,
-                              .previous_hop = *self,
-                              .lane = (uint8_t)lane_of(code),
-                              .is_own = true,
-                              .is_request = content_is_request(code)};
-    push(t, in, &item);
+    struct arriving what = {.lane = (uint8_t)lane_of(code)};
+    struct inbox_item *item = let_in(t, in, &what);
+    if (item != NULL) {
+        *item = (struct inbox_item){.buf = msgbuf_ref(buf),
+                                    .since_us = t->now_us,
+                                    .previous_hop = *self,
+                                    .lane = what.lane,
+                                    .is_own = true,
+                                    .is_request = content_is_request(code)};
+        enter(in, item, false);
+    }
 }
 
 /* ---- going out ---- */
@@ -354,16 +386,26 @@ static struct inbox_pile *next_pile(struct inbox *in, uint32_t lane)
     }
 }
 
+static uint32_t next_lane(const struct inbox *in)
+{
+    uint32_t lane = in->taken % 4 == 3 ? INBOX_SECOND : INBOX_FIRST;
+    return in->count[lane] > 0 ? lane : INBOX_LANES - 1 - lane;
+}
+
+const struct inbox_item *inbox_peek(const struct inbox *in)
+{
+    uint32_t lane = next_lane(in);
+    uint32_t pile = in->first_pile[lane];
+    return in->count[lane] == 0 ? NULL : &in->items[in->piles[lane][pile - 1].oldest - 1];
+}
+
 bool inbox_pop(struct turn *t, struct inbox *in, struct inbox_item *out)
 {
     inbox_shed(t, in);
     if (inbox_count(in) == 0) {
         return false;
     }
-    uint32_t lane = in->taken % 4 == 3 ? INBOX_SECOND : INBOX_FIRST;
-    if (in->count[lane] == 0) {
-        lane = INBOX_LANES - 1 - lane;
-    }
+    uint32_t lane = next_lane(in);
     in->taken++;
     leave(in, next_pile(in, lane)->oldest, out);
     return true;
@@ -371,10 +413,11 @@ bool inbox_pop(struct turn *t, struct inbox *in, struct inbox_item *out)
 
 void inbox_put_back(struct inbox *in, const struct inbox_item *item)
 {
-    struct inbox_item again = *item;
-    again.is_request = false;
-    again.tries++;
-    enter(in, &again, true);
+    struct inbox_item *again = claim(in);
+    *again = *item;
+    again->is_request = false;
+    again->tries++;
+    enter(in, again, true);
 }
 
 void inbox_charge(struct inbox *in, const struct inbox_item *item, uint64_t cost_us)

@@ -50,7 +50,9 @@ struct inbox_item {
 /* What is known of a message before it is taken, kept in front of it in its buffer. */
 struct inbox_kept {
     struct fwd h;
-    struct ring_id resource; /* of the routing decision: to_resource */
+    struct ring_id resource; /* of the routing decision: to_resource, */
+    uint64_t generation;     /* of the table then, for who pushes to say; 0: not said */
+    uint32_t ahead;          /* of a FetchReq: what store_ahead gave */
     const struct ident *to;
     bool to_resource;
 };
@@ -88,9 +90,11 @@ size_t inbox_bytes(uint32_t cap);
 void inbox_init(struct inbox *in, struct arena *arena, const struct inbox_limits *limits);
 
 /* Copies `message`, whose decoded header is `h`, and keeps header and decision (LOCAL) for
- * inbox_kept_of; counted in a metric when there is no room. */
-void inbox_push(struct turn *t, struct inbox *in, struct slice message, const struct fwd *h,
-                const struct route_decision *d, handle link, const struct node_id *previous_hop);
+ * inbox_kept_of.  What is kept, until it is popped; NULL, and counted in a metric, when there is no
+ * room. */
+struct inbox_kept *inbox_push(struct turn *t, struct inbox *in, struct slice message,
+                              const struct fwd *h, const struct route_decision *d, handle link,
+                              const struct node_id *previous_hop);
 /* NULL for what we have sent ourselves.  Borrowed from the buffer. */
 static inline const struct inbox_kept *inbox_kept_of(const struct inbox_item *item)
 {
@@ -103,6 +107,8 @@ void inbox_push_own(struct turn *t, struct inbox *in, struct msgbuf *buf, const 
 void inbox_shed(struct turn *t, struct inbox *in);
 /* The next one; the caller releases out->buf. */
 bool inbox_pop(struct turn *t, struct inbox *in, struct inbox_item *out);
+/* The one that inbox_pop is likely to give next; NULL when there is none. */
+const struct inbox_item *inbox_peek(const struct inbox *in);
 /* Puts back the one that was popped last, in front of its source's others, with its buffer.  It has
  * been begun, so it does not grow old any more. */
 void inbox_put_back(struct inbox *in, const struct inbox_item *item);

@@ -600,6 +600,16 @@ static bool is_enough(struct turn *t, const struct overlay *o, uint64_t allowed_
     return true;
 }
 
+/* What the next message will ask the memory for. */
+static void look_ahead(struct overlay *o)
+{
+    const struct inbox_item *next = inbox_peek(&o->inbox);
+    const struct inbox_kept *kept = next == NULL ? NULL : inbox_kept_of(next);
+    if (kept != NULL && inbox_code(&kept->h) == CONTENT_FETCH_REQ) {
+        store_ahead_next(o->store, kept->h.payload, kept->ahead);
+    }
+}
+
 static void serve(struct turn *t, struct overlay *o)
 {
     uint32_t budget = o->s.limits->verify_per_turn;
@@ -610,6 +620,7 @@ static void serve(struct turn *t, struct overlay *o)
     while (budget-- > 0 && !o->has_fetched && overlay_impl_has_room(o) &&
            !is_enough(t, o, allowed_us, last_us) && inbox_pop(t, &o->inbox, &item)) {
         uint64_t before_us = sign_turn_us(o->sign);
+        look_ahead(o);
         bool is_served = overlay_serve(t, o, &item);
         last_us = sign_turn_us(o->sign) - before_us;
         inbox_charge(&o->inbox, &item, last_us);

@@ -121,11 +121,15 @@ static void keep(struct turn *t, struct overlay *o, const struct arrival *a,
         drop(t, METRIC_dht_drop_unexpected); /* RX-9, before it costs a signature */
         return;
     }
-    if (a->code == CONTENT_FETCH_REQ) {
-        store_ahead(o->store, a->h.payload);
+    struct inbox_kept *kept =
+        inbox_push(t, &o->inbox, slice_of(a->event->message, a->event->message_len), &a->h, d,
+                   a->event->link, &a->event->node_id);
+    if (kept != NULL) {
+        kept->generation = o->table.generation;
     }
-    inbox_push(t, &o->inbox, slice_of(a->event->message, a->event->message_len), &a->h, d,
-               a->event->link, &a->event->node_id);
+    if (kept != NULL && a->code == CONTENT_FETCH_REQ) {
+        kept->ahead = store_ahead(o->store, kept->h.payload);
+    }
 }
 
 static bool park(struct turn *t, struct overlay *o, const struct arrival *a)
@@ -208,7 +212,9 @@ static struct slice behind_ourselves(const struct overlay *o, const struct fwd *
 
 HOT static void arrive(struct turn *t, struct overlay *o, const struct link_event *event)
 {
-    struct arrival a = {.event = event};
+    struct arrival a; /* too large to be zeroed for each message */
+    a.event = event;
+    a.tries = 0;
     enum err e = fwd_decode(slice_of(event->message, event->message_len), &o->params, &a.h);
     if (e != ERR_OK) {
         drop(t, metric_of(e));

@@ -198,14 +198,19 @@ static bool place_anew(struct turn *t, struct overlay *o, const struct inbox_ite
     return true;
 }
 
+static bool is_ours_still(const struct chord_table *ct, const struct inbox_kept *kept)
+{
+    bool is_as_then = kept->generation == ct->generation && ct->is_member;
+    return is_as_then || chord_table_is_responsible(ct, kept->resource);
+}
+
 /* Header, contents, security block: everything that can be read without proof. */
 static bool open_message(struct turn *t, struct overlay *o, const struct inbox_item *item,
                          struct opened *out)
 {
     struct slice rest;
     const struct inbox_kept *kept = inbox_kept_of(item);
-    bool is_placed = kept != NULL &&
-                     (!kept->to_resource || chord_table_is_responsible(&o->table, kept->resource));
+    bool is_placed = kept != NULL && (!kept->to_resource || is_ours_still(&o->table, kept));
     if (!is_placed) {
         if (!place_anew(t, o, item, &out->own)) {
             return false;
@@ -219,25 +224,24 @@ static bool open_message(struct turn *t, struct overlay *o, const struct inbox_i
         return false;
     }
     out->h = h;
-    out->m = (struct message){
-        .transaction_id = h->transaction_id,
-        .code = out->content.code,
-        .configuration_sequence = h->configuration_sequence,
-        .max_response_length = h->max_response_length,
-        .ttl = h->ttl,
-        .is_own = item->is_own,
-        .is_adjacent = h->via_count == 0,
-        .to_resource = kept->to_resource,
-        .resource = kept->resource,
-        .to = kept->to,
-        .link = item->link,
-        .previous_hop = item->previous_hop,
-        .body = out->content.body,
-        .contents = out->content.bytes,
-        .certificates = out->security.certificates,
-        .via_list = h->via_list,
-        .options = h->options,
-    };
+    struct message *m = &out->m; /* signer and certificate: is_proved */
+    m->transaction_id = h->transaction_id;
+    m->code = out->content.code;
+    m->configuration_sequence = h->configuration_sequence;
+    m->max_response_length = h->max_response_length;
+    m->ttl = h->ttl;
+    m->is_own = item->is_own;
+    m->is_adjacent = h->via_count == 0;
+    m->to_resource = kept->to_resource;
+    m->resource = kept->resource;
+    m->to = kept->to;
+    m->link = item->link;
+    m->previous_hop = item->previous_hop;
+    m->body = out->content.body;
+    m->contents = out->content.bytes;
+    m->certificates = out->security.certificates;
+    m->via_list = h->via_list;
+    m->options = h->options;
     return true;
 }
 

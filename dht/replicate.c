@@ -421,13 +421,10 @@ static bool answer_in_place(struct turn *t, struct replicate *r, const struct me
     return is_answered;
 }
 
-void replicate_on_fetch(struct turn *t, struct replicate *r, const struct message *m)
+static void answer_by_copy(struct turn *t, struct replicate *r, const struct message *m)
 {
     struct store_certificates certificates = {0};
     struct slice info = SLICE_EMPTY;
-    if (m->code == CONTENT_FETCH_REQ && answer_in_place(t, r, m)) {
-        return;
-    }
     struct wr w = wr_init(r->scratch, r->scratch_bytes);
     uint16_t error = m->code == CONTENT_STAT_REQ
                          ? store_fetch_stat(t, r->s.store, m->body, &w, &info)
@@ -439,6 +436,13 @@ void replicate_on_fetch(struct turn *t, struct replicate *r, const struct messag
     }
     metric_add(t->metrics, METRIC_fetches_answered, 1);
     answer_fetch(t, r, m, wr_slice(&w), &certificates);
+}
+
+void replicate_on_fetch(struct turn *t, struct replicate *r, const struct message *m)
+{
+    if (m->code != CONTENT_FETCH_REQ || !answer_in_place(t, r, m)) {
+        answer_by_copy(t, r, m);
+    }
 }
 
 void replicate_on_find(struct turn *t, struct replicate *r, const struct message *m)

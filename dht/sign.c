@@ -39,6 +39,7 @@ struct sign {
     uint32_t count;
     uint32_t front[FRONT];  /* found a moment ago, by the first byte of the hash: index + 1 */
     struct order orders[2]; /* by is_kept */
+    uint32_t moves;         /* to the front of one of them */
     uint32_t kept_cap;
     uint32_t scratch_bytes;
     uint8_t *scratch; /* signature inputs */
@@ -188,6 +189,7 @@ static void link_newest(struct sign *s, uint32_t index, bool is_kept)
     struct sign_certificate *c = &s->entries[index];
     struct order *o = &s->orders[is_kept];
     c->is_kept = is_kept;
+    c->moved_at = s->moves++;
     c->newer = 0;
     c->older = o->newest;
     if (o->newest != 0) {
@@ -212,7 +214,10 @@ static struct sign_certificate *touch(struct sign *s, const uint8_t *sha256)
     }
     *front = index + 1;
     bool is_kept = s->kept_cap > 0;
-    if (s->orders[is_kept].newest != index + 1) {
+    /* Among those moved last it is as safe as at the very front, and to move it touches three. */
+    bool is_recent =
+        s->entries[index].is_kept && s->moves - s->entries[index].moved_at <= s->kept_cap / 2;
+    if (!is_recent && s->orders[is_kept].newest != index + 1) {
         unlink_entry(s, index);
         link_newest(s, index, is_kept);
         if (is_kept && s->orders[is_kept].count > s->kept_cap) {

@@ -30,12 +30,13 @@ enum {
 
 struct sign_certificate {
     uint8_t sha256[CRYPTO_SHA256_BYTES];
-    struct crypto_certificate parsed;
+    uint32_t newer, older;  /* order of use: index + 1 */
+    uint32_t moved_at;      /* to the front of that order: how many had been so far */
+    uint16_t der_len;       /* 0: too long to be kept */
+    bool is_kept;           /* it was met again */
     struct node_id node_id; /* the first of parsed.node_ids */
     uint64_t host;          /* hash of the user name: equal numbers, one user, one machine */
-    uint32_t newer, older;  /* order of use: index + 1 */
-    bool is_kept;           /* it was met again */
-    uint16_t der_len;       /* 0: too long to be kept */
+    struct crypto_certificate parsed;
     uint8_t der[SIGN_DER_CAP];
 };
 

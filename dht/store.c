@@ -41,10 +41,16 @@ struct store *store_init(struct turn *t, struct arena *arena, const struct store
     return store;
 }
 
-static uint32_t tag_of(const struct store *s, const uint8_t *resource, uint32_t kind)
+static struct store_inside_key key_of(const uint8_t *resource, uint32_t kind)
 {
     struct store_inside_key key = {.kind = kind};
     memcpy(key.resource, resource, sizeof(key.resource));
+    return key;
+}
+
+static uint32_t tag_of(const struct store *s, const uint8_t *resource, uint32_t kind)
+{
+    struct store_inside_key key = key_of(resource, kind);
     return store_inside_tag(s, &key);
 }
 
@@ -242,21 +248,33 @@ struct store_set *store_set_next(const struct store *s, uint32_t *index)
     return pool_next(&s->sets, index);
 }
 
-struct store_set *store_set_find(const struct store *s, struct slice resource, uint32_t kind)
+struct store_set *store_inside_find(const struct store *s, const struct store_inside_key *key,
+                                    uint32_t tag)
 {
-    if (resource.len != OVERLAY_RESOURCE_BYTES) {
-        return NULL;
-    }
-    uint32_t tag = tag_of(s, resource.data, kind);
     uint32_t at = tag;
     uint32_t index = 0;
     while (tags_next(&s->by_key, tag, &at, &index)) {
         struct store_set *set = pool_at(&s->sets, index);
-        if (set->kind == kind && memcmp(set->resource, resource.data, sizeof(set->resource)) == 0) {
+        if (set->kind == key->kind &&
+            memcmp(set->resource, key->resource, sizeof(set->resource)) == 0) {
             return set;
         }
     }
     return NULL;
+}
+
+struct store_set *store_set_find(struct store *s, struct slice resource, uint32_t kind)
+{
+    if (resource.len != OVERLAY_RESOURCE_BYTES) {
+        return NULL;
+    }
+    struct store_inside_key key = key_of(resource.data, kind);
+    /* The next one has been looked for in between. */
+    const struct store_inside_found *before = &s->found[s->found_last ^ 1];
+    if (before->set != NULL && memcmp(&before->key, &key, sizeof(key)) == 0) {
+        return before->set;
+    }
+    return store_inside_find(s, &key, store_inside_tag(s, &key));
 }
 
 /* Sets that are kept for their counter alone go first when room is needed. */
@@ -313,6 +331,8 @@ void store_set_drop(struct store *s, struct store_set *set)
     bool was_there =
         tags_remove(&s->by_key, tag_of(s, set->resource, set->kind), pool_index(&s->sets, set));
     CHECK(was_there);
+    s->found[0].set = NULL;
+    s->found[1].set = NULL;
     pool_release(&s->sets, set);
 }
 

@@ -84,7 +84,7 @@ struct store_set *store_set_get(const struct store *s, handle h);
 handle store_set_handle(const struct store *s, const struct store_set *set);
 /* Walks all sets: start with *index = 0, NULL at the end. */
 struct store_set *store_set_next(const struct store *s, uint32_t *index);
-struct store_set *store_set_find(const struct store *s, struct slice resource, uint32_t kind);
+struct store_set *store_set_find(struct store *s, struct slice resource, uint32_t kind);
 /* Forgets a set and its values. */
 void store_set_drop(struct store *s, struct store_set *set);
 /* Has `set` a value that lives? */
@@ -92,10 +92,13 @@ bool store_set_is_alive(const struct turn *t, const struct store *s, const struc
 
 /* A FetchReq has come and will be answered soon: `payload` is that of its message, not looked into
  * so far.  Has the processor fetch what answering will touch, one step further with each call: the
- * slot of the index, the set, its first value, then value and certificate themselves. */
-void store_ahead(struct store *s, struct slice payload);
+ * slot of the index, the set, its first value.  Gives what store_ahead_next wants. */
+uint32_t store_ahead(struct store *s, struct slice payload);
 /* No more will come before they are answered. */
 void store_ahead_end(struct store *s);
+/* The payload of a FetchReq that is answered after the one that is looked at now: value and
+ * certificate themselves. */
+void store_ahead_next(struct store *s, struct slice payload, uint32_t tag);
 
 /* A number that grows with each put, and those of a set's values. */
 struct store_stamps {

@@ -115,10 +115,8 @@ static void wr_single(struct answer *a, const struct store_set *set)
 
 /* arrays */
 
-static uint16_t read_ranges(const struct stored_specifier *what, struct stored_range *ranges,
-                            size_t *count)
+static uint16_t read_ranges(struct rd r, struct stored_range *ranges, size_t *count)
 {
-    struct rd r = stored_specifier_items(what, STORED_ARRAY);
     *count = 0;
     while (*count < RANGES_CAP && stored_range_next(&r, &ranges[*count])) {
         const struct stored_range *one = &ranges[*count];
@@ -160,11 +158,11 @@ static void wr_range(struct answer *a, const struct store_set *set, struct store
 }
 
 static uint16_t wr_array(struct answer *a, const struct store_set *set,
-                         const struct overlay_kind *kind, const struct stored_specifier *what)
+                         const struct overlay_kind *kind, struct rd items)
 {
     struct stored_range ranges[RANGES_CAP];
     size_t count = 0;
-    uint16_t error = read_ranges(what, ranges, &count);
+    uint16_t error = read_ranges(items, ranges, &count);
     if (error != 0) {
         return error;
     }
@@ -195,10 +193,8 @@ static void wr_all(struct answer *a, const struct store_set *set)
     }
 }
 
-static void wr_dictionary(struct answer *a, const struct store_set *set,
-                          const struct stored_specifier *what)
+static void wr_dictionary(struct answer *a, const struct store_set *set, struct rd r)
 {
-    struct rd r = stored_specifier_items(what, STORED_DICTIONARY);
     struct slice key;
     if (rd_left(&r) == 0) {
         wr_all(a, set); /* no keys: everything (7.4.2.1) */
@@ -244,7 +240,9 @@ static uint16_t answer_kind(struct answer *a, struct slice resource,
     if (!kind_find(a->s->settings.config, what->kind, &kind)) {
         return CONTENT_ERROR_UNKNOWN_KIND;
     }
-    if (stored_specifier_check(what, wire_model(kind.data_model)) != ERR_OK) {
+    enum stored_model model = wire_model(kind.data_model);
+    struct rd items = stored_specifier_items(what, model);
+    if (!rd_is_done(&items) && stored_specifier_check(what, model) != ERR_OK) {
         return CONTENT_ERROR_INVALID_MESSAGE;
     }
     const struct store_set *set = store_set_find(a->s, resource, what->kind);
@@ -259,10 +257,10 @@ static uint16_t answer_kind(struct answer *a, struct slice resource,
             wr_single(a, set);
             break;
         case OVERLAY_ARRAY:
-            error = wr_array(a, set, &kind, what);
+            error = wr_array(a, set, &kind, items);
             break;
         case OVERLAY_DICTIONARY:
-            wr_dictionary(a, set, what);
+            wr_dictionary(a, set, items);
             break;
         }
     }

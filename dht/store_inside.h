@@ -54,15 +54,11 @@ struct store_plan {
 enum { STORE_INSIDE_AHEAD = 32, STORE_INSIDE_AHEAD_STEP = 6 };
 struct store_inside_ahead {
     uint32_t tag;
-    uint32_t set;   /* + 1; 0: none */
-    uint32_t value; /* + 1 */
+    uint32_t set; /* + 1; 0: none */
 };
-/* Tags of keys that were hashed a moment ago, by the first byte of the Resource-ID. */
-enum { STORE_INSIDE_HASHED = 128 };
-struct store_inside_hashed {
+struct store_inside_found {
     struct store_inside_key key;
-    uint32_t tag;
-    bool is_used;
+    struct store_set *set; /* NULL: none, or it is gone */
 };
 
 struct store {
@@ -70,7 +66,8 @@ struct store {
     struct store_inside_ahead ahead[STORE_INSIDE_AHEAD]; /* a ring */
     uint32_t ahead_first; /* all numbers count up; behind this one nothing is left to do */
     uint32_t ahead_next;
-    struct store_inside_hashed hashed[STORE_INSIDE_HASHED];
+    struct store_inside_found found[2]; /* what store_ahead_next found: for now, and for next */
+    uint32_t found_last;
     struct pool sets;
     struct pool values;
     struct pool certificates;
@@ -109,14 +106,13 @@ static inline void store_inside_forget_ahead(struct store *s)
 {
     s->ahead_first = s->ahead_next;
 }
-/* The tag of a set's key. */
 static inline uint32_t store_inside_tag(const struct store *s, const struct store_inside_key *key)
 {
-    const struct store_inside_hashed *h = &s->hashed[key->resource[0] % STORE_INSIDE_HASHED];
-    return h->is_used && memcmp(&h->key, key, sizeof(*key)) == 0
-               ? h->tag
-               : tags_hash(&s->by_key, slice_of(key, sizeof(*key)));
+    return tags_hash(&s->by_key, slice_of(key, sizeof(*key)));
 }
+/* The set with this key, whose tag is known; NULL: none. */
+struct store_set *store_inside_find(const struct store *s, const struct store_inside_key *key,
+                                    uint32_t tag);
 /* Puts `v` into the list of its set. */
 void store_inside_link(struct store *s, struct store_set *set, struct store_value *v);
 void store_inside_unlink(struct store *s, struct store_set *set, struct store_value *v);

@@ -579,19 +579,17 @@ bool transact_begin_draft(struct turn *t, struct transact *tr, const struct mess
     if (at == NULL) {
         return false;
     }
-    uint8_t list[LISTS_CAP];
-    struct wr lists = wr_init(list, sizeof(list));
-    struct way_back back = way_back_of(m);
-    struct fwd h = {.overlay = tr->s.params->overlay,
-                    .configuration_sequence = tr->s.configuration_sequence,
-                    .ttl = tr->s.initial_ttl,
-                    .fragment = FWD_FRAGMENT_WHOLE};
-    if (wr_way_back(tr, &back, &lists, &h) != ERR_OK) {
-        return false;
-    }
-    *d = (struct transact_draft){.w = wr_init(at, min_size(cap, tr->s.max_message_bytes)),
-                                 .link = m->link};
-    fwd_wr(&d->w, &h);
+    /* Not ourselves: the previous hop comes first. */
+    struct fwd_return back = {.overlay = tr->s.params->overlay,
+                              .configuration_sequence = tr->s.configuration_sequence,
+                              .ttl = tr->s.initial_ttl,
+                              .transaction_id = m->transaction_id,
+                              .first = &m->previous_hop,
+                              .via_list = m->via_list,
+                              .options = m->options};
+    d->w = wr_init(at, min_size(cap, tr->s.max_message_bytes));
+    d->link = m->link;
+    fwd_wr_return(&d->w, tr->s.params, &back);
     d->contents = wr_len(&d->w);
     d->mark = content_begin(&d->w, (uint16_t)(m->code + 1));
     return wr_ok(&d->w);

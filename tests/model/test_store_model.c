@@ -100,10 +100,15 @@ static void announce(struct model *m, struct slice body)
     struct wr w = wr_init(payload, sizeof(payload));
     wr_u16(&w, CONTENT_FETCH_REQ);
     wr_opaque32(&w, body);
-    store_ahead(m->w->store, wr_slice(&w));
-    store_ahead(m->w->store, slice_sub(wr_slice(&w), 0, rng_below(&m->w->rng, wr_len(&w))));
+    uint32_t tag = store_ahead(m->w->store, wr_slice(&w));
+    struct slice part = slice_sub(wr_slice(&w), 0, rng_below(&m->w->rng, wr_len(&w)));
+    (void)store_ahead(m->w->store, part);
     if (rng_below(&m->w->rng, 5) == 0) {
         store_ahead_end(m->w->store);
+    }
+    if (rng_below(&m->w->rng, 2) == 0) {
+        store_ahead_next(m->w->store, wr_slice(&w), tag);
+        store_ahead_next(m->w->store, part, (uint32_t)rng_next(&m->w->rng));
     }
 }
 

@@ -500,6 +500,59 @@ Test(fwd, a_via_list_reversed)
     cr_assert_not(wr_ok(&w));
 }
 
+/* The header of an answer is what its parts make, whoever writes it. */
+Test(fwd, the_header_of_an_answer)
+{
+    struct rng rng;
+    rng_init(&rng, 3);
+    struct node_id first = {.bytes = {1, 2, 3}};
+    uint8_t options[64];
+    struct wr o = wr_init(options, sizeof(options));
+    fwd_wr_option(&o, 200, FWD_OPTION_RESPONSE_COPY, SLICE_LITERAL("a"));
+    fwd_wr_option(&o, 201, FWD_OPTION_DESTINATION_CRITICAL, SLICE_LITERAL("b"));
+    for (unsigned count = 0; count < 40; count++) {
+        uint8_t list[512], lists[1024], want[1024], got[1024];
+        struct fwd_return in = {.overlay = params.overlay,
+                                .configuration_sequence = 9,
+                                .ttl = 77,
+                                .transaction_id = 0x0102030405060708 + count,
+                                .first = count % 3 == 0 ? NULL : &first,
+                                .via_list = random_list(&rng, list, sizeof(list), count / 2),
+                                .options = count % 2 == 0 ? SLICE_EMPTY : wr_slice(&o)};
+        struct wr l = wr_init(lists, sizeof(lists));
+        if (in.first != NULL) {
+            fwd_wr_node(&l, &params, in.first);
+        }
+        fwd_wr_reversed(&l, &params, in.via_list);
+        size_t destination_len = wr_len(&l);
+        fwd_wr_response_options(&l, in.options);
+        struct fwd h = {.overlay = in.overlay,
+                        .configuration_sequence = in.configuration_sequence,
+                        .ttl = in.ttl,
+                        .fragment = FWD_FRAGMENT_WHOLE,
+                        .transaction_id = in.transaction_id,
+                        .destination_list = slice_of(lists, destination_len),
+                        .options = slice_from(wr_slice(&l), destination_len)};
+        struct wr w = wr_init(want, sizeof(want));
+        fwd_wr(&w, &h);
+        struct wr g = wr_init(got, sizeof(got));
+        fwd_wr_return(&g, &params, &in);
+        cr_assert(wr_ok(&g));
+        cr_assert(slice_is_equal(wr_slice(&g), wr_slice(&w)), "%u entries", count / 2);
+        for (size_t cap = 0; cap < wr_len(&w); cap++) {
+            g = wr_init(got, cap);
+            fwd_wr_return(&g, &params, &in);
+            cr_assert_not(wr_ok(&g), "it does not fit into %zu", cap);
+        }
+    }
+    static uint8_t large[UINT16_MAX + 3], out[2 * UINT16_MAX];
+    memset(large, 0x80, sizeof(large));
+    struct fwd_return in = {.first = &first, .via_list = slice_of(large, UINT16_MAX - 1)};
+    struct wr w = wr_init(out, sizeof(out));
+    fwd_wr_return(&w, &params, &in);
+    cr_assert_not(wr_ok(&w), "longer than its length can say");
+}
+
 /* FW-14 */
 Test(fwd, options_of_the_answer)
 {

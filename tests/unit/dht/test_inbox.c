@@ -297,6 +297,29 @@ Test(inbox, what_is_put_back_comes_first)
 
 /* A pile of documents (they are large, and nobody in the ring waits for them) is passed by what
  * keeps the ring together. */
+/* What is taken next is known before, as long as nothing is charged in between. */
+Test(inbox, the_next_one_shows)
+{
+    static const uint16_t codes[] = {CONTENT_UPDATE_REQ, CONTENT_FETCH_REQ, CONTENT_FETCH_REQ};
+    struct fixture f;
+    setup(&f);
+    cr_assert_null(inbox_peek(&f.inbox));
+    for (uint32_t i = 0; i < CAP / 2; i++) {
+        push(&f, codes[i % ARRAY_COUNT(codes)], 1 + i % 2);
+    }
+    while (inbox_count(&f.inbox) > 0) {
+        struct inbox_item item;
+        const struct inbox_item *next = inbox_peek(&f.inbox);
+        cr_assert_not_null(next);
+        const struct msgbuf *buf = next->buf;
+        cr_assert(inbox_pop(&f.turn, &f.inbox, &item));
+        cr_assert_eq(item.buf, buf);
+        msgbuf_release(&f.buffers, item.buf);
+    }
+    cr_assert_null(inbox_peek(&f.inbox));
+    end(&f);
+}
+
 Test(inbox, documents_wait_in_the_second_lane)
 {
     struct fixture f;
