@@ -498,6 +498,7 @@ const struct tls_ops *tls_boring_ops(void)
         .due_us = tls_boring_datagram_due_us,
         .on_due = tls_boring_datagram_on_due,
         .seal_datagram = tls_boring_datagram_seal,
+        .seal_ahead = tls_boring_record_seal_ahead,
         .overhead = tls_boring_datagram_overhead,
     };
     return &table;

@@ -82,6 +82,7 @@ bool tls_boring_record_take_over(struct tls *tls);
 void tls_boring_record_free(struct tls *tls);
 enum err tls_boring_record_seal(struct tls *tls, uint8_t type, struct slice plaintext, uint8_t *out,
                                 size_t cap, size_t *len);
+void tls_boring_record_seal_ahead(const struct tls *tls);
 /* Plaintext of the records in *rest, one behind the other, up to one of another type. */
 enum tls_boring_next tls_boring_record_open(struct tls *tls, struct slice *rest, uint8_t *out,
                                             size_t cap, size_t *len);

@@ -29,6 +29,7 @@ enum {
     FIXED_BYTES = 4, /* of a nonce of GCM */
     KEY_MOST = 32,
     HISTORY = 64,
+    LINE_BYTES = 64,
     ALERT_FATAL = 2,
     ALERT_WARNING = 1,
 };
@@ -203,6 +204,18 @@ HOT enum err tls_boring_record_seal(struct tls *tls, uint8_t type, struct slice 
     }
     *len += at;
     return ERR_OK;
+}
+
+HOT void tls_boring_record_seal_ahead(const struct tls *tls)
+{
+    const struct tls_boring_record *r = tls->record;
+    if (r == NULL) {
+        return;
+    }
+    __builtin_prefetch(r);
+    for (size_t at = 0; at < sizeof(r->out); at += LINE_BYTES) {
+        __builtin_prefetch((const uint8_t *)&r->out + at);
+    }
 }
 
 static bool is_replay(const struct tls_boring_record *r, uint64_t number)
