@@ -82,6 +82,7 @@ MODULES = {
         stun_auth
         tls_boring
         tls_boring_datagram
+        tls_boring_record
         tls_pump
         trunk
     '''),

@@ -2,11 +2,12 @@
 /* floor_tls_boring.c - what BoringSSL costs by itself: to write and read TLS 1.3 records that are
  * full of messages, DTLS 1.2 records of one message and of one ACK, and bare signatures.
  *
- *     floor_tls [--record | --datagram | --sign] [--ms N]
+ *     floor_tls [--record | --datagram [--connections N] | --sign] [--ms N]
  *
- * Both ends of a connection are in this process, with nothing between them but a copy.  A figure of
- * a record is for one message, written and read.  What is read is compared with what was written
- * once in 64 times, and its length always. */
+ * Both ends of a connection are in this process, with nothing between them but a copy.  With N
+ * connections of datagrams each has its turn: 2 N sessions, as a node has with 2 N neighbors.  A
+ * figure of a record is for one message, written and read.  What is read is compared with what was
+ * written once in 64 times, and its length always. */
 #include "bench/floor_run.h"
 
 #include <getopt.h>
@@ -26,9 +27,10 @@
 #include <string.h>
 
 enum { RECORD_BYTES = 16384, PIPE_BYTES = 65536, MESSAGE_BYTES = 500, ACK_BYTES = 9 };
-enum { COMPARE_EVERY = 64, SIGNED_MESSAGES = 16 };
+enum { COMPARE_EVERY = 64, SIGNED_MESSAGES = 16, CONNECTIONS_CAP = 256 };
 
 static uint64_t duration_ns = 200000000;
+static unsigned connections = 1;
 
 /* One direction: a stream for TLS, one datagram after the other for DTLS. */
 struct pipe {
@@ -163,24 +165,35 @@ static void carry(SSL *from, SSL *to, const uint8_t *bytes, size_t len, bool is_
     floor_run_require(!is_compared || memcmp(bytes, back, len) == 0, "a record is changed");
 }
 
-/* Records of `count` messages of `bytes` bytes each. */
-static void measure_records(SSL *from, SSL *to, const char *what, unsigned bytes, unsigned count)
+struct connection {
+    struct pipe pipes[2];
+    struct wire wires[2];
+    SSL *client;
+    SSL *server;
+};
+
+/* Records of `count` messages of `bytes` bytes each, by each of the connections in turn. */
+static void measure_records(const struct connection *all, const char *what, unsigned bytes,
+                            unsigned count)
 {
     uint8_t plain[RECORD_BYTES];
     size_t len = (size_t)bytes * count;
     struct floor_run_result r = {0};
     char work[64];
+    unsigned at = 0;
     for (size_t i = 0; i < sizeof(plain); i++) {
         plain[i] = (uint8_t)(i * 7 + i / 253);
     }
-    for (unsigned i = 0; i < COMPARE_EVERY; i++) {
-        carry(from, to, plain, len, true);
+    for (unsigned i = 0; i < COMPARE_EVERY * connections; i++) {
+        const struct connection *c = &all[i % connections];
+        carry(c->client, c->server, plain, len, true);
     }
     uint64_t wall = floor_run_wall_ns();
     uint64_t cpu = floor_run_cpu_ns();
     do {
         for (unsigned i = 0; i < COMPARE_EVERY; i++) {
-            carry(from, to, plain, len, i == 0);
+            carry(all[at].client, all[at].server, plain, len, i == 0);
+            at = at + 1 < connections ? at + 1 : 0;
         }
         r.ops += (uint64_t)COMPARE_EVERY * count;
         r.cpu_ns = floor_run_cpu_ns() - cpu;
@@ -190,36 +203,48 @@ static void measure_records(SSL *from, SSL *to, const char *what, unsigned bytes
     floor_run_print(work, &r);
 }
 
-static void measure_connection(bool is_datagram)
+static void connect_all(struct connection *all, SSL_CTX *context, const BIO_METHOD *method,
+                        bool is_datagram)
 {
-    static struct pipe pipes[2];
-    struct wire wires[2] = {{&pipes[0], &pipes[1], is_datagram},
-                            {&pipes[1], &pipes[0], is_datagram}};
+    for (unsigned i = 0; i < connections; i++) {
+        struct connection *c = &all[i];
+        c->wires[0] = (struct wire){&c->pipes[0], &c->pipes[1], is_datagram};
+        c->wires[1] = (struct wire){&c->pipes[1], &c->pipes[0], is_datagram};
+        c->client = make_end(context, method, &c->wires[0]);
+        c->server = make_end(context, method, &c->wires[1]);
+        shake_hands(c->client, c->server);
+        floor_run_require(strstr(SSL_get_cipher(c->client), "AES128-GCM") != NULL ||
+                              strstr(SSL_get_cipher(c->client), "AES_128_GCM") != NULL,
+                          "another cipher than AES-128-GCM");
+    }
+}
+
+static void measure_connections(bool is_datagram)
+{
+    struct connection *all = calloc(connections, sizeof(*all));
     BIO_METHOD *method = BIO_meth_new(BIO_TYPE_MEM, "wire");
-    floor_run_require(method != NULL && BIO_meth_set_read(method, read_wire) == 1 &&
+    floor_run_require(all != NULL && method != NULL && BIO_meth_set_read(method, read_wire) == 1 &&
                           BIO_meth_set_write(method, write_wire) == 1 &&
                           BIO_meth_set_ctrl(method, control_wire) == 1,
                       "no memory");
     SSL_CTX *context = make_context(is_datagram);
-    SSL *client = make_end(context, method, &wires[0]);
-    SSL *server = make_end(context, method, &wires[1]);
-    shake_hands(client, server);
-    floor_run_require(strstr(SSL_get_cipher(client), "AES128-GCM") != NULL ||
-                          strstr(SSL_get_cipher(client), "AES_128_GCM") != NULL,
-                      "another cipher than AES-128-GCM");
+    connect_all(all, context, method, is_datagram);
     if (is_datagram) {
-        measure_records(client, server, "dtls_record", MESSAGE_BYTES, 1);
-        measure_records(client, server, "dtls_record", ACK_BYTES, 1);
+        measure_records(all, "dtls_record", MESSAGE_BYTES, 1);
+        measure_records(all, "dtls_record", ACK_BYTES, 1);
     } else {
         for (unsigned i = 0; i < 3; i++) {
             static const unsigned sizes[] = {500, 700, 1300};
-            measure_records(client, server, "tls_record", sizes[i], RECORD_BYTES / sizes[i]);
+            measure_records(all, "tls_record", sizes[i], RECORD_BYTES / sizes[i]);
         }
     }
-    SSL_free(client);
-    SSL_free(server);
+    for (unsigned i = 0; i < connections; i++) {
+        SSL_free(all[i].client);
+        SSL_free(all[i].server);
+    }
     SSL_CTX_free(context);
     BIO_meth_free(method);
+    free(all);
 }
 
 /* ---- signatures ---- */
@@ -321,25 +346,31 @@ static void measure_signatures(void)
 int main(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"record", no_argument, NULL, 'r'}, {"datagram", no_argument, NULL, 'd'},
-        {"sign", no_argument, NULL, 's'},   {"ms", required_argument, NULL, 'm'},
-        {"json", no_argument, NULL, 'j'},   {0},
+        {"record", no_argument, NULL, 'r'},
+        {"datagram", no_argument, NULL, 'd'},
+        {"sign", no_argument, NULL, 's'},
+        {"ms", required_argument, NULL, 'm'},
+        {"json", no_argument, NULL, 'j'},
+        {"connections", required_argument, NULL, 'c'},
+        {0},
     };
     int what = 0;
     for (int c = 0; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
-        floor_run_require(c != '?', "usage: floor_tls [--record | --datagram | --sign] [--ms N]");
+        floor_run_require(c != '?', "wrong usage: see the head of bench/floor_tls_boring.c");
         if (c == 'm') {
             duration_ns = floor_run_number(optarg, 1, 60000) * 1000000;
+        } else if (c == 'c') {
+            connections = (unsigned)floor_run_number(optarg, 1, CONNECTIONS_CAP);
         } else if (c != 'j') {
             what = c;
         }
     }
     floor_run_pin(FLOOR_RUN_SERVER_CPU);
     if (what == 0 || what == 'r') {
-        measure_connection(false);
+        measure_connections(false);
     }
     if (what == 0 || what == 'd') {
-        measure_connection(true);
+        measure_connections(true);
     }
     if (what == 0 || what == 's') {
         measure_signatures();

@@ -29,7 +29,8 @@ SOURCES = [
     Source('tcp700', 'floor_tcp --json --bytes 700 --ms {ms}'),
     Source('tcp1300', 'floor_tcp --json --bytes 1300 --ms {ms}'),
     Source('tls', 'floor_tls --json --record --ms 50'),
-    Source('dtls-record', 'floor_tls --json --datagram --ms 50'),
+    Source('dtls-record', 'floor_tls --json --datagram --connections 64 --ms 50'),
+    Source('dtls-record-1', 'floor_tls --json --datagram --ms 50'),
     Source('bare', 'floor_tls --json --sign --ms 60'),
     Source('redis', '@redis {ms}', text='redis-server, redis-benchmark -P 32'),
     Source('opendht', '@opendht {keys}', text='12 nodes in one process'),
@@ -172,7 +173,9 @@ FIGURES = [
     ('GRO/GSO trains of 32, 8 hops', 'train32.udp_train_500'),
     *(('coalesced TCP echo, %d bytes' % n, 'tcp%d.tcp_echo_%d' % (n, n)) for n in (500, 700, 1300)),
     *(('TLS 1.3, full records, %d bytes' % n, 'tls.tls_record_%d' % n) for n in (500, 700, 1300)),
-    *(('DTLS 1.2 record, %d bytes' % n, 'dtls-record.dtls_record_%d' % n) for n in (500, 9)),
+    *(('DTLS 1.2 record, %d bytes, %s' % (n, text), '%s.dtls_record_%d' % (source, n))
+      for source, text in (('dtls-record', '64 connections in turn'),
+                           ('dtls-record-1', 'one connection')) for n in (500, 9)),
     *(('%s %s' % (what, key), 'bare.%s_%s' % (what, key))
       for key in KEYS for what in ('sign', 'verify')),
     ('copy of 500 bytes from a random slot of 64 MB', 'memory.cold_copy_500'),

@@ -461,6 +461,16 @@ HOT enum err dtls_send(struct turn *t, struct link_table *lt, struct link *l, st
     return ERR_OK;
 }
 
+HOT void dtls_fetch_ahead(const struct link_table *lt, const struct link *l)
+{
+    __builtin_prefetch(&l->dtls->sr.window);
+    __builtin_prefetch(&l->dtls->sr.waiting);
+    __builtin_prefetch(&l->dtls->sr.congestion);
+    if (l->tls != NULL && lt->settings.tls->seal_ahead != NULL) {
+        lt->settings.tls->seal_ahead(l->tls);
+    }
+}
+
 HOT bool dtls_flush(struct turn *t, struct link_table *lt, struct link *l)
 {
     if (l->tls == NULL || l->state < LINK_STATE_UP || l->state == LINK_STATE_DOWN) {
@@ -527,6 +537,13 @@ static uint64_t due_us(struct turn *t, struct link_table *lt, struct link *l)
 void dtls_arm(struct turn *t, struct link_table *lt, struct link *l)
 {
     uint64_t at_us = due_us(t, lt, l);
+    /* Once it is up a link does not mind being asked too early, and what is due moves on with each
+     * frame: the timer stays where it is, and is set anew when it has run. */
+    bool is_soon =
+        l->state != LINK_STATE_HANDSHAKE && wheel_is_armed(&l->timer) && l->timer.due_us <= at_us;
+    if (is_soon) {
+        return;
+    }
     if (at_us == UINT64_MAX) {
         wheel_cancel(t->wheel, &l->timer);
     } else {

@@ -52,6 +52,8 @@ enum err dtls_send(struct turn *t, struct link_table *lt, struct link *l, struct
                    struct slice body) MUST_USE;
 /* ACKs that are owed, then what the window lets leave.  True: nothing is left to do. */
 bool dtls_flush(struct turn *t, struct link_table *lt, struct link *l);
+/* It is flushed soon: brings into the caches what that needs. */
+void dtls_fetch_ahead(const struct link_table *lt, const struct link *l);
 /* The next message that was not acknowledged, NULL after the last; the buffer is the caller's. */
 struct msgbuf *dtls_give(struct link *l);
 /* Sends what the handshake or an alert has to say. */

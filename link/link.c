@@ -421,6 +421,20 @@ size_t link_room(const struct link_table *lt, handle link)
     return l == NULL || l->dtls == NULL ? 0 : l->dtls->room;
 }
 
+/* Many links at once do not stay in the caches from the message that has come to the flush: while
+ * one is flushed the next is fetched, and of the one behind it the link itself. */
+static inline void fetch_ahead(const struct link_table *lt, struct link_node *node)
+{
+    if (node == &lt->dirty) {
+        return;
+    }
+    const struct link *l = CONTAINER_OF(node, struct link, dirty);
+    __builtin_prefetch(node->next);
+    if (l->dtls != NULL) {
+        dtls_fetch_ahead(lt, l);
+    }
+}
+
 void link_flush(struct turn *t, struct link_table *lt)
 {
     link_table_settle_loan(lt);
@@ -431,6 +445,7 @@ void link_flush(struct turn *t, struct link_table *lt)
         struct link_node *next = node->next;
         struct link *l = CONTAINER_OF(node, struct link, dirty);
         bool is_last = node == last;
+        fetch_ahead(lt, next);
         if (l->dtls != NULL ? dtls_flush(t, lt, l) : trunk_flush(t, lt, l)) {
             node->prev->next = node->next;
             node->next->prev = node->prev;

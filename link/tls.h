@@ -73,6 +73,8 @@ struct tls_ops {
      * TLS_DATAGRAM_OVERHEAD bytes more.  ERR_STATE before the handshake is done. */
     enum err (*seal_datagram)(struct tls *tls, struct slice plaintext, uint8_t *out, size_t cap,
                               size_t *len);
+    /* A record is about to be sealed: what that needs may come into the caches.  May be NULL. */
+    void (*seal_ahead)(const struct tls *tls);
     /* What a record adds to its plaintext, once the handshake is done. */
     size_t (*overhead)(struct tls *tls);
 };

@@ -305,6 +305,7 @@ static void close_tls(struct tls *tls)
         return;
     }
     CHECK(tls->context->counters.open > 0);
+    tls_boring_record_free(tls);
     SSL_free(tls->ssl);
     drop_queue(tls, &tls->in);
     drop_queue(tls, &tls->out);
@@ -468,7 +469,9 @@ static size_t list_chain(struct tls *tls, struct slice chain[TLS_CHAIN_CAP])
 
 static void shutdown_tls(struct tls *tls)
 {
-    if (!tls->failed && !SSL_in_init(tls->ssl)) {
+    if (tls->is_datagram) {
+        tls_boring_datagram_shutdown(tls);
+    } else if (!tls->failed && !SSL_in_init(tls->ssl)) {
         SSL_shutdown(tls->ssl);
     }
     ERR_clear_error();
@@ -495,6 +498,7 @@ const struct tls_ops *tls_boring_ops(void)
         .due_us = tls_boring_datagram_due_us,
         .on_due = tls_boring_datagram_on_due,
         .seal_datagram = tls_boring_datagram_seal,
+        .seal_ahead = tls_boring_record_seal_ahead,
         .overhead = tls_boring_datagram_overhead,
     };
     return &table;

@@ -2,12 +2,13 @@
 /* tls_boring_datagram.c - DTLS 1.2 (RFC 6347): what differs from a stream.
  *
  * One write of BoringSSL is one datagram.  Those of a handshake wait in `out`, each behind its
- * length; a record of ours goes straight to whoever has it sealed.  What is received is read where
- * it lies, while tls_boring_datagram_feed runs: nothing of it is kept here, since BoringSSL keeps
- * what it needs of a handshake.
+ * length.  What is received is read where it lies, while tls_boring_datagram_feed runs: nothing of
+ * it is kept here, since BoringSSL keeps what it needs of a handshake.
  *
- * BoringSSL copies each datagram into a buffer of 16 KiB that it allocates for a read and frees
- * when the records in it are used up, so an idle connection has none. */
+ * Once the handshake is done, application data is the business of tls_boring_record.c, if the
+ * cipher suite is one that it knows.  Otherwise BoringSSL copies each datagram into a buffer of 16
+ * KiB that it allocates for a read and frees when the records in it are used up, so an idle
+ * connection has none; and a record of ours goes straight to whoever has it sealed. */
 #include "link/tls_boring_impl.h"
 
 #include <openssl/err.h>
@@ -76,10 +77,11 @@ static int write_datagram(BIO *bio, const char *bytes, int len)
         tls->seal_len = (size_t)len;
         return len;
     }
-    uint8_t head[LENGTH_BYTES] = {(uint8_t)(len >> 8), (uint8_t)len};
-    bool is_put = tls_boring_push(tls, &tls->out, head, sizeof(head)) &&
-                  tls_boring_push(tls, &tls->out, bytes, (size_t)len);
-    return is_put ? len : -1;
+    struct slice record = slice_of(bytes, (size_t)len);
+    if (!tls_boring_record_is_allowed(tls, record)) {
+        return len; /* as if it were lost on the way */
+    }
+    return tls_boring_datagram_push(tls, record) ? len : -1;
 }
 
 static long control(BIO *bio, int what, long number, void *pointer)
@@ -99,6 +101,13 @@ BIO_METHOD *tls_boring_datagram_bio(void)
         BIO_meth_set_ctrl(made, control);
     }
     return made;
+}
+
+bool tls_boring_datagram_push(struct tls *tls, struct slice datagram)
+{
+    uint8_t head[LENGTH_BYTES] = {(uint8_t)(datagram.len >> 8), (uint8_t)datagram.len};
+    return tls_boring_push(tls, &tls->out, head, sizeof(head)) &&
+           tls_boring_push(tls, &tls->out, datagram.data, datagram.len);
 }
 
 size_t tls_boring_datagram_pull(struct tls *tls, uint8_t *out, size_t cap)
@@ -151,17 +160,54 @@ static enum err read_all(struct tls *tls, uint8_t *out, size_t cap, size_t *len)
     return ERR_OK;
 }
 
-enum err tls_boring_datagram_feed(struct tls *tls, uint64_t now_us, struct slice datagram,
-                                  uint8_t *out, size_t cap, size_t *len)
+static bool has_taken_over(struct tls *tls)
+{
+    return tls->record != NULL ||
+           (!tls->is_left && !SSL_in_init(tls->ssl) && tls_boring_record_take_over(tls));
+}
+
+/* Once the handshake is done: our records, and between them those that are BoringSSL's. */
+static HOT enum err feed_records(struct tls *tls, struct slice rest, uint8_t *out, size_t cap,
+                                 size_t *len)
+{
+    for (;;) {
+        size_t got = 0;
+        enum tls_boring_next next =
+            tls_boring_record_open(tls, &rest, out + *len, cap - *len, &got);
+        *len += got;
+        if (next == TLS_BORING_NEXT_NONE) {
+            return ERR_OK;
+        }
+        got = 0;
+        tls->datagram = tls_boring_record_take(&rest);
+        tls_boring_datagram_set_clock(tls);
+        enum err error = read_all(tls, out + *len, cap - *len, &got);
+        *len += got;
+        if (error != ERR_OK) {
+            if (error == ERR_MALFORMED) { /* BoringSSL's alert comes too late for their window */
+                tls_boring_record_alert(tls, SSL_AD_UNEXPECTED_MESSAGE);
+            }
+            return error;
+        }
+    }
+}
+
+HOT enum err tls_boring_datagram_feed(struct tls *tls, uint64_t now_us, struct slice datagram,
+                                      uint8_t *out, size_t cap, size_t *len)
 {
     *len = 0;
     if (tls->failed) {
         return ERR_IO;
     }
     tls->now_us = now_us;
+    enum err error = ERR_OK;
+    if (has_taken_over(tls)) {
+        error = feed_records(tls, datagram, out, cap, len);
+        tls->datagram = SLICE_EMPTY;
+        return error;
+    }
     tls->datagram = datagram;
     tls_boring_datagram_set_clock(tls);
-    enum err error = ERR_OK;
     if (SSL_in_init(tls->ssl)) {
         ERR_clear_error();
         error = tls_boring_outcome(tls, SSL_do_handshake(tls->ssl));
@@ -201,13 +247,16 @@ enum err tls_boring_datagram_on_due(struct tls *tls, uint64_t now_us)
     return ERR_TIMEOUT;
 }
 
-enum err tls_boring_datagram_seal(struct tls *tls, struct slice plaintext, uint8_t *out, size_t cap,
-                                  size_t *len)
+HOT enum err tls_boring_datagram_seal(struct tls *tls, struct slice plaintext, uint8_t *out,
+                                      size_t cap, size_t *len)
 {
     CHECK(plaintext.len > 0 && plaintext.len + TLS_DATAGRAM_OVERHEAD <= cap);
     *len = 0;
     if (tls->failed) {
         return ERR_IO;
+    }
+    if (has_taken_over(tls)) {
+        return tls_boring_record_seal(tls, TLS_BORING_DATA, plaintext, out, cap, len);
     }
     if (SSL_in_init(tls->ssl)) {
         return ERR_STATE;
@@ -229,4 +278,16 @@ enum err tls_boring_datagram_seal(struct tls *tls, struct slice plaintext, uint8
 size_t tls_boring_datagram_overhead(struct tls *tls)
 {
     return SSL_max_seal_overhead(tls->ssl);
+}
+
+void tls_boring_datagram_shutdown(struct tls *tls)
+{
+    if (tls->failed || SSL_in_init(tls->ssl)) {
+        return;
+    }
+    if (has_taken_over(tls)) {
+        tls_boring_record_alert(tls, SSL_AD_CLOSE_NOTIFY);
+    } else {
+        SSL_shutdown(tls->ssl);
+    }
 }

@@ -33,9 +33,11 @@ struct tls {
     uint8_t *seal_to;            /* where what is being sealed goes; streams, NULL: to `out` */
     size_t seal_cap;
     size_t seal_len;
-    uint64_t now_us; /* of datagrams */
+    uint64_t now_us;                  /* of datagrams */
+    struct tls_boring_record *record; /* of datagrams, once the handshake is done */
     bool is_datagram;
-    bool failed; /* the only thing left is to pull the alert */
+    bool is_left; /* of datagrams: records are left to BoringSSL, whatever the suite */
+    bool failed;  /* the only thing left is to pull the alert */
 };
 
 /* False when TLS_BORING_BUFFER_CAP is reached or there is no memory. */
@@ -60,8 +62,33 @@ enum err tls_boring_datagram_on_due(struct tls *tls, uint64_t now_us);
 enum err tls_boring_datagram_seal(struct tls *tls, struct slice plaintext, uint8_t *out, size_t cap,
                                   size_t *len);
 size_t tls_boring_datagram_overhead(struct tls *tls);
+void tls_boring_datagram_shutdown(struct tls *tls);
+/* A datagram that is to be sent waits behind the others.  False as with tls_boring_push. */
+bool tls_boring_datagram_push(struct tls *tls, struct slice datagram);
 /* The next datagram that waits to be sent. */
 size_t tls_boring_datagram_pull(struct tls *tls, uint8_t *out, size_t cap);
 /* BoringSSL asks for the time without saying for which connection: until the next call of this, it
  * is that of `tls`. */
 void tls_boring_datagram_set_clock(const struct tls *tls);
+
+/* tls_boring_record.c: application data of datagrams, once the handshake is done */
+enum { TLS_BORING_ALERT = 21, TLS_BORING_DATA = 23 }; /* content types */
+enum tls_boring_next {
+    TLS_BORING_NEXT_NONE,  /* nothing is left of the datagram */
+    TLS_BORING_NEXT_OTHER, /* a record that is BoringSSL's business, at the front of *rest */
+};
+/* False: the cipher suite is one that only BoringSSL knows, or there is no memory. */
+bool tls_boring_record_take_over(struct tls *tls);
+void tls_boring_record_free(struct tls *tls);
+enum err tls_boring_record_seal(struct tls *tls, uint8_t type, struct slice plaintext, uint8_t *out,
+                                size_t cap, size_t *len);
+void tls_boring_record_seal_ahead(const struct tls *tls);
+/* Plaintext of the records in *rest, one behind the other, up to one of another type. */
+enum tls_boring_next tls_boring_record_open(struct tls *tls, struct slice *rest, uint8_t *out,
+                                            size_t cap, size_t *len);
+/* Takes the record at the front of *rest, which is whole. */
+struct slice tls_boring_record_take(struct slice *rest);
+/* May this record of BoringSSL leave? */
+bool tls_boring_record_is_allowed(const struct tls *tls, struct slice record);
+/* The last record of this connection, into pull. */
+void tls_boring_record_alert(struct tls *tls, uint8_t description);

@@ -52,7 +52,8 @@ void driver_send_datagram(struct driver *d, uint32_t listener, uint32_t slot, in
                           const struct msghdr *message)
 {
     if (d->is_uring) {
-        uring_send(&d->uring, driver_tag(DRIVER_SEND_DATAGRAM, slot), fd, message);
+        uring_send_datagram(&d->uring, driver_tag(DRIVER_SEND_DATAGRAM, slot), listener, fd,
+                            message);
     } else {
         epoll_send_datagram(&d->epoll, listener, slot, message);
     }

@@ -18,6 +18,7 @@ enum {
     BUFFERS_CAP = 32768, /* the kernel's */
     PAGE_BYTES = 4096,
     SUBMIT_TRIES = 10000,
+    FIXED_FILES = 32, /* bits of uring.fixed */
 };
 /* Header, address, control message, a train.  No multiple of the page: else all buffers would
  * compete for the same few lines of the caches. */
@@ -141,6 +142,15 @@ int uring_probe(struct uring_features *out)
     return failed;
 }
 
+/* OP_SEND with an address came with OP_SENDMSG_ZC (6.1); before, it is refused. */
+static bool can_address(struct io_uring *ring)
+{
+    struct io_uring_probe *probe = io_uring_get_probe_ring(ring);
+    bool is_good = probe != NULL && io_uring_opcode_supported(probe, IORING_OP_SENDMSG_ZC) != 0;
+    io_uring_free_probe(probe);
+    return is_good;
+}
+
 int uring_open(struct uring *u, struct arena *arena, uint32_t stream_buffers,
                uint32_t datagram_buffers, bool can_wake)
 {
@@ -159,8 +169,11 @@ int uring_open(struct uring *u, struct arena *arena, uint32_t stream_buffers,
     }
     if (failed != 0) {
         io_uring_queue_exit(&u->ring);
+        return failed;
     }
-    return failed;
+    u->can_address = can_address(&u->ring);
+    u->can_register = io_uring_register_files_sparse(&u->ring, FIXED_FILES) == 0;
+    return 0;
 }
 
 void uring_close(struct uring *u)
@@ -191,6 +204,11 @@ void uring_accept(struct uring *u, uint32_t listener, int fd)
 
 void uring_datagrams(struct uring *u, uint32_t listener, int fd)
 {
+    uint32_t bit = listener < FIXED_FILES ? (uint32_t)1 << listener : 0;
+    if (u->can_register && bit != 0 && (u->fixed & bit) == 0 &&
+        io_uring_register_files_update(&u->ring, listener, &fd, 1) == 1) {
+        u->fixed |= bit; /* the kernel need not look it up for each datagram that leaves */
+    }
     struct io_uring_sqe *sqe = entry(u, driver_tag(DRIVER_DATAGRAM, listener));
     io_uring_prep_recvmsg_multishot(sqe, fd, &u->datagram_form, MSG_TRUNC);
     sqe->flags |= IOSQE_BUFFER_SELECT;
@@ -215,6 +233,23 @@ void uring_receive(struct uring *u, uint32_t conn, int fd)
 void uring_send(struct uring *u, uint64_t tag, int fd, const struct msghdr *message)
 {
     io_uring_prep_sendmsg(entry(u, tag), fd, message, MSG_NOSIGNAL);
+}
+
+void uring_send_datagram(struct uring *u, uint64_t tag, uint32_t listener, int fd,
+                         const struct msghdr *message)
+{
+    struct io_uring_sqe *sqe = entry(u, tag);
+    bool is_fixed = listener < FIXED_FILES && (u->fixed >> listener & 1) != 0;
+    int file = is_fixed ? (int)listener : fd;
+    if (u->can_address && message->msg_controllen == 0 && message->msg_iovlen == 1) {
+        /* one by one: no message header to be copied and looked at */
+        io_uring_prep_send(sqe, file, message->msg_iov->iov_base, message->msg_iov->iov_len,
+                           MSG_NOSIGNAL);
+        io_uring_prep_send_set_addr(sqe, message->msg_name, (uint16_t)message->msg_namelen);
+    } else {
+        io_uring_prep_sendmsg(sqe, file, message, MSG_NOSIGNAL);
+    }
+    sqe->flags |= is_fixed ? IOSQE_FIXED_FILE : 0;
 }
 
 void uring_cancel(struct uring *u, int fd)

@@ -26,9 +26,12 @@ struct uring {
     struct sockaddr_storage from;
     const struct uring_buffers *lent_of; /* the buffer of the last event, NULL = none */
     uint16_t lent;
-    bool is_starved;  /* a receive of datagrams has ended for want of buffers */
-    bool is_deferred; /* DEFER_TASKRUN */
-    bool can_wake;    /* MSG_RING */
+    bool is_starved;   /* a receive of datagrams has ended for want of buffers */
+    bool is_deferred;  /* DEFER_TASKRUN */
+    bool can_wake;     /* MSG_RING */
+    bool can_address;  /* OP_SEND takes an address */
+    bool can_register; /* sockets */
+    uint32_t fixed;    /* bit of a listener: its socket is registered under that number */
 };
 
 struct uring_features {
@@ -49,6 +52,9 @@ void uring_connect(struct uring *u, uint32_t conn, int fd, const struct sockaddr
                    socklen_t len);
 void uring_receive(struct uring *u, uint32_t conn, int fd);
 void uring_send(struct uring *u, uint64_t tag, int fd, const struct msghdr *message);
+/* The same for a datagram or a train of the listener's socket. */
+void uring_send_datagram(struct uring *u, uint64_t tag, uint32_t listener, int fd,
+                         const struct msghdr *message);
 void uring_cancel(struct uring *u, int fd);
 void uring_watch(struct uring *u, int descriptor);
 bool uring_wake(struct uring *u, int ring);

@@ -479,6 +479,32 @@ Test(dtls, an_idle_link_asks_to_be_tried)
     world_fini();
 }
 
+/* What is due moves on with each frame; the timer need not. */
+Test(dtls, a_busy_link_leaves_its_timer_alone)
+{
+    world_init(22);
+    connect_pair(0, 1);
+    const struct link *l = NULL;
+    uint32_t index = 0;
+    cr_assert_not_null(l = pool_next(&world.hosts[0].links->pool, &index));
+    world.step_us = 1000;
+    uint64_t due_us = 0;
+    size_t moves = 0;
+    for (size_t i = 0; i < 400; i++) {
+        uint8_t body[2] = {(uint8_t)(i >> 8), (uint8_t)i};
+        cr_assert_eq(world_send(0, 1, HELLO, slice_of(body, sizeof(body))), ERR_OK);
+        world_pass(1000);
+        moves += l->timer.due_us != due_us ? 1 : 0;
+        due_us = l->timer.due_us;
+        cr_assert(wheel_is_armed(&l->timer));
+        cr_assert_leq(due_us, world.now_us + 500 * 1000, "no later than what is in flight");
+    }
+    cr_assert_leq(moves, 12, "%zu", moves);
+    world_pass(SECOND);
+    cr_assert_eq(count_events(&world.hosts[1], LINK_MESSAGE), 400);
+    world_fini();
+}
+
 Test(dtls, a_suspect_link_recovers)
 {
     world_init(15);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* DTLS over a wire that loses, repeats and reorders; LK-1, AT-13, RFC 6347 4.1.2.6, 4.2.4. */
 #include "core/rng.h"
-#include "link/tls_boring.h"
+#include "link/tls_boring_impl.h"
 #include "tests/unit/link/credentials.h"
 #include <malloc.h>
 #include <openssl/ssl.h>
@@ -61,6 +61,26 @@ static void put_packet(struct side *to, const uint8_t *bytes, size_t len)
     memcpy(p->bytes, bytes, len);
 }
 
+/* Who has numbered a record of the epoch with keys: BoringSSL from 0, we from 2^40; so a nonce can
+ * never come twice. */
+static void check_numbers(const struct side *from, struct slice datagram)
+{
+    while (datagram.len >= 13) {
+        uint64_t number = 0;
+        for (size_t i = 3; i < 11; i++) {
+            number = number << 8 | datagram.data[i];
+        }
+        bool is_ours = datagram.data[0] != 22 && from->tls->record != NULL;
+        if (number >> 48 != 0) {
+            cr_assert_eq(number >> 48, 1);
+            cr_assert_eq((number >> 40 & 1) != 0, is_ours);
+            cr_assert_lt(number & 0xffffffffff, UINT32_MAX);
+        }
+        datagram = slice_from(datagram, 13 + ((size_t)datagram.data[11] << 8 | datagram.data[12]));
+    }
+    cr_assert_eq(datagram.len, 0);
+}
+
 static void send_all(struct side *from, struct side *to)
 {
     static uint8_t bytes[DATAGRAM];
@@ -69,6 +89,7 @@ static void send_all(struct side *from, struct side *to)
         from->sent++;
         from->sent_bytes += len;
         from->largest = max_size(from->largest, len);
+        check_numbers(from, slice_of(bytes, len));
         if (rng_below(&rng, 100) < lose_percent) {
             continue;
         }
@@ -265,7 +286,10 @@ static size_t seal(struct side *from, struct slice plain, uint8_t out[DATAGRAM +
     size_t len = 0;
     cr_assert_eq(ops->seal_datagram(from->tls, plain, out, DATAGRAM + 600, &len), ERR_OK);
     cr_assert_leq(len, plain.len + TLS_DATAGRAM_OVERHEAD);
-    cr_assert_eq(len, plain.len + ops->overhead(from->tls));
+    if (from->tls->record != NULL) { /* a block cipher fills up */
+        cr_assert_eq(len, plain.len + ops->overhead(from->tls));
+    }
+    check_numbers(from, slice_of(out, len));
     return len;
 }
 
@@ -341,6 +365,138 @@ Test(tls_boring_datagram, a_lost_last_flight_is_sent_again)
     shake(&client, &server, 5000000);
     cr_assert(is_up(&client));
     cr_assert_geq(now_us, 500000);
+    cr_assert_not_null(server.tls->record, "BoringSSL has repeated it after the keys were taken");
+    client.plain_len = 0;
+    uint8_t record[DATAGRAM + 600];
+    feed(&client, slice_of(record, seal(&server, SLICE_LITERAL("data"), record)));
+    cr_assert_eq(client.plain_len, 4);
+    free_side(&client);
+    free_side(&server);
+    fini();
+}
+
+/* `count` records each way: the last first, one damaged and one repeated on the way. */
+static void carry(struct side *from, struct side *to, size_t count)
+{
+    static uint8_t records[64][DATAGRAM + 600], bad[DATAGRAM + 600];
+    static uint8_t plain[DATAGRAM];
+    size_t lens[64];
+    for (size_t i = 0; i < count; i++) {
+        memset(plain, (int)i + 1, 900);
+        lens[i] = seal(from, slice_of(plain, 900 - i), records[i]);
+    }
+    memcpy(bad, records[0], lens[0]);
+    bad[lens[0] - 1] ^= 1;
+    feed(to, slice_of(bad, lens[0]));
+    for (size_t i = count; i-- > 0;) {
+        to->plain_len = 0;
+        feed(to, slice_of(records[i], lens[i]));
+        feed(to, slice_of(records[i], lens[i]));
+        cr_assert_eq(to->plain_len, 900 - i);
+        memset(plain, (int)i + 1, 900);
+        cr_assert_eq(memcmp(to->plain, plain, to->plain_len), 0);
+    }
+}
+
+/* Our records against BoringSSL's own, in each suite; and a suite that stays BoringSSL's. */
+Test(tls_boring_datagram, every_suite_with_either_record_layer)
+{
+    static const struct {
+        const char *name;
+        bool is_known;
+    } suites[] = {{"ECDHE-ECDSA-AES128-GCM-SHA256", true},
+                  {"ECDHE-ECDSA-AES256-GCM-SHA384", true},
+                  {"ECDHE-ECDSA-CHACHA20-POLY1305", true},
+                  {"ECDHE-ECDSA-AES128-SHA", false}};
+    for (size_t i = 0; i < 4 * ARRAY_COUNT(suites); i++) {
+        static struct side client, server;
+        bool is_left[2] = {(i & 1) != 0, (i & 2) != 0};
+        init(CRYPTO_ED25519, i);
+        open_side(&client, &a, TLS_CLIENT);
+        open_side(&server, &b, TLS_SERVER);
+        cr_assert_eq(SSL_set_strict_cipher_list(server.tls->ssl, suites[i / 4].name), 1);
+        client.tls->is_left = is_left[0];
+        server.tls->is_left = is_left[1];
+        shake(&client, &server, 1000000);
+        cr_assert(is_up(&client) && is_up(&server));
+        cr_assert_eq(client.tls->record != NULL, suites[i / 4].is_known && !is_left[0]);
+        cr_assert_eq(server.tls->record != NULL, suites[i / 4].is_known && !is_left[1]);
+        carry(&client, &server, 40);
+        carry(&server, &client, 40);
+        struct side *first = i % 3 == 0 ? &server : &client;
+        struct side *second = first == &server ? &client : &server;
+        ops->shutdown(first->tls);
+        send_all(first, second);
+        cr_assert(deliver_one());
+        cr_assert_eq(second->end, ERR_CLOSED);
+        uint8_t out[DATAGRAM];
+        size_t len = 0;
+        cr_assert_neq(ops->seal_datagram(first->tls, SLICE_LITERAL("x"), out, sizeof(out), &len),
+                      ERR_OK);
+        free_side(&client);
+        free_side(&server);
+        fini();
+    }
+}
+
+/* RFC 6347 4.1.2.6: what is older than 64 records counts as a replay. */
+Test(tls_boring_datagram, the_window_has_64_records)
+{
+    static struct side client, server;
+    static uint8_t records[130][DATAGRAM + 600];
+    size_t lens[130];
+    init(CRYPTO_ED25519, 7);
+    open_side(&client, &a, TLS_CLIENT);
+    open_side(&server, &b, TLS_SERVER);
+    shake(&client, &server, 1000000);
+    cr_assert_not_null(server.tls->record);
+    for (size_t i = 0; i < 130; i++) {
+        lens[i] = seal(&client, SLICE_LITERAL("123"), records[i]);
+    }
+    static const struct {
+        size_t record, plain;
+    } steps[] = {{0, 3},  {100, 3}, {0, 0},   {36, 0},  {37, 3},  {37, 0}, {99, 3},
+                 {99, 0}, {101, 3}, {37, 0},  {38, 3},  {129, 3}, {65, 0}, {66, 3},
+                 {99, 0}, {100, 0}, {101, 0}, {102, 3}, {129, 0}};
+    for (size_t i = 0; i < ARRAY_COUNT(steps); i++) {
+        server.plain_len = 0;
+        feed(&server, slice_of(records[steps[i].record], lens[steps[i].record]));
+        cr_assert_eq(server.plain_len, steps[i].plain, "step %zu", i);
+    }
+    free_side(&client);
+    free_side(&server);
+    fini();
+}
+
+/* Several records in a datagram, one of them BoringSSL's, and something cut off at the end. */
+Test(tls_boring_datagram, records_of_both_kinds_in_one_datagram)
+{
+    static struct side client, server;
+    static uint8_t bytes[4 * DATAGRAM], alert[DATAGRAM];
+    init(CRYPTO_ED25519, 8);
+    open_side(&client, &a, TLS_CLIENT);
+    open_side(&server, &b, TLS_SERVER);
+    shake(&client, &server, 1000000);
+    size_t len = seal(&client, SLICE_LITERAL("one"), bytes);
+    memcpy(bytes + len, "\x16\xfe\xfd\0\1\0\0\0\0\0\7\0\3abc", 16); /* no handshake */
+    len += 16;
+    len += seal(&client, SLICE_LITERAL("two"), bytes + len);
+    memcpy(bytes + len, "\x17\xfe\xfd\0\0\0\0\0\0\0\7\0\3abc", 16); /* without keys */
+    len += 16;
+    len += seal(&client, SLICE_LITERAL("three"), bytes + len);
+    size_t whole = len;
+    len += seal(&client, SLICE_LITERAL("four"), bytes + len) - 1;
+    server.plain_len = 0;
+    feed(&server, slice_of(bytes, len));
+    cr_assert_eq(server.plain_len, 11);
+    cr_assert_eq(memcmp(server.plain, "onetwothree", 11), 0);
+    cr_assert_eq(server.end, ERR_OK);
+    feed(&server, slice_of(bytes, whole));
+    cr_assert_eq(server.plain_len, 11);
+    ops->shutdown(client.tls);
+    cr_assert_gt((len = ops->pull(client.tls, alert, sizeof(alert))), 0);
+    feed(&server, slice_of(alert, len));
+    cr_assert_eq(server.end, ERR_CLOSED);
     free_side(&client);
     free_side(&server);
     fini();

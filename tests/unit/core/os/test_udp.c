@@ -288,10 +288,17 @@ Test(udp, more_remotes_than_slots)
 /* Nothing waits for company: what is alone is out when the turn's wait returns. */
 Test(udp, one_alone_leaves_in_its_turn)
 {
-    for (size_t back = 0; back < 2; back++) {
+    /* epoll, io_uring; and without what a kernel may refuse */
+    enum { EPOLL, URING, NO_ADDRESS, NOT_REGISTERED, WAYS };
+    for (size_t way = 0; way < WAYS; way++) {
         struct limits l = default_limits();
         struct bed b;
-        open_bed(&b, back == 0, &l);
+        open_bed(&b, way != EPOLL, &l);
+        if (way == NO_ADDRESS) {
+            b.driver.uring.can_address = false;
+        } else if (way == NOT_REGISTERED) {
+            b.driver.uring.fixed = 0;
+        }
         struct address at;
         int fd = open_client(&at);
         for (uint8_t i = 0; i < 20; i++) {
