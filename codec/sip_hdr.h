@@ -18,6 +18,31 @@ enum sip_hdr_id {
     SIP_HDR_COUNT
 };
 
+/* Names, for sip_hdr_find and its like; as long as a vector of theirs. */
+struct sip_hdr_text {
+    char text[31];
+    uint8_t len;
+};
+extern const struct sip_hdr_text sip_hdr_names[SIP_HDR_COUNT];
+
+/* Slot of a name in the table of guesses: by its first, middle (at length / 2) and last letter in
+ * lower case. */
+#define SIP_HDR_SLOT(first, middle, last, len)                                                     \
+    (((unsigned)(first)*9u + (unsigned)(middle)*31u + (unsigned)(last)*31u +                       \
+      (unsigned)(len)*17u) &                                                                       \
+     0xffu)
+extern const uint8_t sip_hdr_guesses[256];
+
+/* The one header field that `len` letters at `name`, not 0, can be the name of. */
+static inline enum sip_hdr_id sip_hdr_guess(const uint8_t *name, size_t len)
+{
+    /* letters become lower case; what else may collide is told apart by comparing */
+    unsigned first = name[0] | 0x20u;
+    unsigned middle = name[len / 2] | 0x20u;
+    unsigned last = name[len - 1] | 0x20u;
+    return (enum sip_hdr_id)sip_hdr_guesses[SIP_HDR_SLOT(first, middle, last, len)];
+}
+
 enum sip_hdr_shape { SIP_HDR_SHAPE_ONE, SIP_HDR_SHAPE_LIST, SIP_HDR_SHAPE_PLAIN };
 
 enum sip_hdr_id sip_hdr_find(struct slice name);      /* long or compact, any case */
@@ -95,6 +120,9 @@ enum err sip_hdr_address_decode(struct slice item, struct sip_hdr_address *out) 
  * those of sip_uri_decode); of a star it says nothing. */
 enum err sip_hdr_address_read(struct slice s, size_t from, size_t end, struct sip_hdr_address *out,
                               struct sip_uri *uri) MUST_USE;
+
+/* qvalue in thousandths; false when it is none. */
+bool sip_hdr_q_decode(struct slice s, uint16_t *milli);
 
 struct sip_hdr_cseq {
     uint32_t number; /* below 2^31 (RFC 3261 8.1.1.5) */

@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* sip_way_scan.h - where runs of characters end: the loops of every decoder, compiled for one way.
+ *
+ * The file that includes this defines SIP_WAY_IS_AVX2 or SIP_WAY_IS_SSE42 first, or neither.
+ *
+ * A set of ASCII characters is a table of 16 bytes: bit h of byte l stands for character h * 16 +
+ * l. Two shuffles look a whole vector up, one by the low half of each byte, one by the high half;
+ * bytes from 0x80 on find nothing, which is right for every set here.
+ *
+ * Reads: whole vectors, which may reach behind `end` but not behind the slice.  Where less than a
+ * vector is left of it, the last whole vector of the slice is looked at instead. */
+#pragma once
+#include "codec/sip_way.h"
+
+#if defined(SIP_WAY_IS_AVX2) || defined(SIP_WAY_IS_SSE42)
+#define SIP_WAY_IS_WIDE
+#include <immintrin.h>
+#endif
+
+#if defined(SIP_WAY_IS_AVX2)
+#define WAY __attribute__((target("avx2,bmi,bmi2,lzcnt,popcnt")))
+#elif defined(SIP_WAY_IS_SSE42)
+#define WAY __attribute__((target("sse4.2,popcnt")))
+#else
+#define WAY
+#endif
+#define WAY_INLINE WAY static inline __attribute__((always_inline))
+#define WAY_COLD WAY static __attribute__((noinline, unused))
+
+enum way_set {
+    WAY_TOKEN,   /* these five as in sip_lex_class */
+    WAY_USER,    /* of a URI */
+    WAY_PARAM,   /* of a URI */
+    WAY_WORD,    /* of a header parameter */
+    WAY_HOST,    /* name or IPv4 address */
+    WAY_NAME,    /* display name without quotes: tokens and space */
+    WAY_VISIBLE, /* 0x21 to 0x7e */
+    WAY_LIST,    /* what matters to a comma-separated list: , < > " */
+    WAY_QUOTED,  /* what matters in a quoted string: " and backslash */
+    WAY_BARE     /* what may not stand in a URI without <> */
+};
+
+/* Bytes that are no vector's worth are judged by this. */
+WAY_INLINE bool way_has(enum way_set set, uint8_t c)
+{
+    switch (set) {
+    case WAY_TOKEN:
+        return (sip_lex_class[c] & SIP_LEX_TOKEN) != 0;
+    case WAY_USER:
+        return (sip_lex_class[c] & SIP_LEX_USER) != 0;
+    case WAY_PARAM:
+        return (sip_lex_class[c] & SIP_LEX_PARAM) != 0;
+    case WAY_WORD:
+        return (sip_lex_class[c] & SIP_LEX_WORD) != 0;
+    case WAY_HOST:
+        return (sip_lex_class[c] & SIP_LEX_HOST) != 0;
+    case WAY_NAME:
+        return (sip_lex_class[c] & (SIP_LEX_TOKEN | SIP_LEX_SPACE)) != 0;
+    case WAY_VISIBLE:
+        return c > ' ' && c < 0x7f;
+    case WAY_LIST:
+        return c == ',' || c == '<' || c == '>' || c == '"';
+    case WAY_QUOTED:
+        return c == '"' || c == '\\';
+    case WAY_BARE:
+        return c == ';' || c == '?' || c == ',' || c == '>' || sip_lex_is_space(c);
+    }
+    return false;
+}
+
+#ifdef SIP_WAY_IS_WIDE
+
+static const uint8_t way_sets[][16] = {
+    [WAY_TOKEN] = {0xe8, 0xfc, 0xf8, 0xf8, 0xf8, 0xfc, 0xf8, 0xfc, 0xf8, 0xf8, 0xf4, 0x54, 0x50,
+                   0x54, 0xd4, 0x70},
+    [WAY_USER] = {0xa8, 0xfc, 0xf8, 0xf8, 0xfc, 0xf8, 0xfc, 0xfc, 0xfc, 0xfc, 0xf4, 0x5c, 0x54,
+                  0x5c, 0xd4, 0x7c},
+    [WAY_PARAM] = {0xa8, 0xfc, 0xf8, 0xf8, 0xfc, 0xf8, 0xfc, 0xfc, 0xfc, 0xfc, 0xfc, 0x74, 0x50,
+                   0x74, 0xd4, 0x74},
+    [WAY_WORD] = {0xf8, 0xfc, 0xf8, 0xfc, 0xfc, 0xfc, 0xfc, 0xfc, 0xfc, 0xfc, 0xfc, 0xf4, 0xf0,
+                  0xf4, 0xf4, 0x7c},
+    [WAY_HOST] = {0xa8, 0xf8, 0xf8, 0xf8, 0xf8, 0xf8, 0xf8, 0xf8, 0xf8, 0xf8, 0xf0, 0x50, 0x50,
+                  0x54, 0x54, 0x70},
+    [WAY_NAME] = {0xec, 0xfc, 0xf8, 0xf8, 0xf8, 0xfc, 0xf8, 0xfc, 0xf8, 0xf9, 0xf5, 0x54, 0x50,
+                  0x55, 0xd4, 0x70},
+    [WAY_VISIBLE] = {0xf8, 0xfc, 0xfc, 0xfc, 0xfc, 0xfc, 0xfc, 0xfc, 0xfc, 0xfc, 0xfc, 0xfc, 0xfc,
+                     0xfc, 0xfc, 0x7c},
+    [WAY_LIST] = {[2] = 0x04, [12] = 0x0c, [14] = 0x08},
+    [WAY_QUOTED] = {[2] = 0x04, [12] = 0x20},
+    [WAY_BARE] = {[0] = 0x04,
+                  [9] = 0x01,
+                  [10] = 0x01,
+                  [11] = 0x08,
+                  [12] = 0x04,
+                  [13] = 0x01,
+                  [14] = 0x08,
+                  [15] = 0x08},
+};
+static const uint8_t way_halves[16] = {1, 2, 4, 8, 16, 32, 64, 128};
+
+#ifdef SIP_WAY_IS_AVX2
+typedef __m256i way_vec;
+#define WAY_ALL 0xffffffffu
+#define WAY_OP(name, ...) _mm256_##name(__VA_ARGS__)
+
+WAY_INLINE way_vec way_load(const uint8_t *p)
+{
+    return _mm256_loadu_si256((const __m256i *)(const void *)p);
+}
+
+WAY_INLINE way_vec way_table(const uint8_t *p)
+{
+    return _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)p));
+}
+
+WAY_INLINE way_vec way_and(way_vec a, way_vec b)
+{
+    return _mm256_and_si256(a, b);
+}
+#else
+typedef __m128i way_vec;
+#define WAY_ALL 0xffffu
+#define WAY_OP(name, ...) _mm_##name(__VA_ARGS__)
+
+WAY_INLINE way_vec way_load(const uint8_t *p)
+{
+    return _mm_loadu_si128((const __m128i *)(const void *)p);
+}
+
+WAY_INLINE way_vec way_table(const uint8_t *p)
+{
+    return way_load(p);
+}
+
+WAY_INLINE way_vec way_and(way_vec a, way_vec b)
+{
+    return _mm_and_si128(a, b);
+}
+#endif
+
+enum { WAY_BYTES = sizeof(way_vec) };
+
+WAY_INLINE uint32_t way_mask(way_vec x)
+{
+    return (uint32_t)WAY_OP(movemask_epi8, x);
+}
+
+WAY_INLINE uint32_t way_equal(way_vec x, char c)
+{
+    return way_mask(WAY_OP(cmpeq_epi8, x, WAY_OP(set1_epi8, c)));
+}
+
+/* Control characters: below 0x20. */
+WAY_INLINE uint32_t way_controls(way_vec x)
+{
+    const way_vec last = WAY_OP(set1_epi8, 0x1f);
+    return way_mask(WAY_OP(cmpeq_epi8, WAY_OP(max_epu8, x, last), last));
+}
+
+/* Which bytes are not in the set of that table. */
+WAY_INLINE uint32_t way_strangers(way_vec x, const uint8_t *table)
+{
+    way_vec low = WAY_OP(shuffle_epi8, way_table(table), x);
+    way_vec half = way_and(WAY_OP(srli_epi16, x, 4), WAY_OP(set1_epi8, 0x0f));
+    way_vec high = WAY_OP(shuffle_epi8, way_table(way_halves), half);
+    way_vec zero = WAY_OP(sub_epi8, x, x);
+    return way_mask(WAY_OP(cmpeq_epi8, way_and(low, high), zero));
+}
+
+/* Offset of the first bit of `found`, bytes of `s` from `i` on; `end` where that is farther. */
+WAY_INLINE size_t way_first(uint32_t found, size_t i, size_t end)
+{
+    return min_size(i + (size_t)__builtin_ctz(found), end);
+}
+
+/* The last whole vector of `s`, and how many of its bytes stand before `i`. */
+WAY_INLINE way_vec way_last(struct slice s, size_t i, size_t *before)
+{
+    *before = i - (s.len - WAY_BYTES);
+    return way_load(s.data + s.len - WAY_BYTES);
+}
+
+WAY_COLD size_t way_tail(struct slice s, enum way_set set, bool is_in, size_t i, size_t end)
+{
+    if (s.len >= WAY_BYTES) {
+        size_t before;
+        uint32_t out = way_strangers(way_last(s, i, &before), way_sets[set]);
+        uint64_t found = (uint64_t)(is_in ? ~out & WAY_ALL : out) >> before;
+        return found == 0 ? end : way_first((uint32_t)found, i, end);
+    }
+    while (i < end && way_has(set, s.data[i]) != is_in) {
+        i++;
+    }
+    return i;
+}
+#endif
+
+/* First byte of [i, end) that is in `set` (is_in), or that is not; `end` when there is none.  i
+ * must not be behind `end`. */
+WAY_INLINE size_t way_stop(struct slice s, enum way_set set, bool is_in, size_t i, size_t end)
+{
+#ifdef SIP_WAY_IS_WIDE
+    do {
+        if (UNLIKELY(s.len - i < WAY_BYTES)) {
+            return way_tail(s, set, is_in, i, end);
+        }
+        uint32_t out = way_strangers(way_load(s.data + i), way_sets[set]);
+        uint32_t found = is_in ? out ^ WAY_ALL : out;
+        if (LIKELY(found != 0)) {
+            return way_first(found, i, end);
+        }
+        i += WAY_BYTES;
+    } while (i < end);
+    return end;
+#else
+    while (i < end && way_has(set, s.data[i]) != is_in) {
+        i++;
+    }
+    return i;
+#endif
+}
+
+/* Behind the run of characters of `set` that starts at `i`. */
+WAY_INLINE size_t way_span(struct slice s, enum way_set set, size_t i, size_t end)
+{
+    return way_stop(s, set, false, i, end);
+}
+
+/* The first character of `set`. */
+WAY_INLINE size_t way_find_any(struct slice s, enum way_set set, size_t i, size_t end)
+{
+    return way_stop(s, set, true, i, end);
+}
+
+/* The first `c` of [i, end), or `end`. */
+WAY_INLINE size_t way_find(struct slice s, char c, size_t i, size_t end)
+{
+#ifdef SIP_WAY_IS_WIDE
+    for (; i < end && s.len - i >= WAY_BYTES; i += WAY_BYTES) {
+        uint32_t found = way_equal(way_load(s.data + i), c);
+        if (found != 0) {
+            return way_first(found, i, end);
+        }
+    }
+#endif
+    while (i < end && s.data[i] != (uint8_t)c) {
+        i++;
+    }
+    return min_size(i, end);
+}
+
+/* The first control character of [i, end), or `end`.  The first colon on the way is noted where
+ * none was known (0); it may stand behind what is returned. */
+WAY_INLINE size_t way_find_control(struct slice s, size_t i, size_t end, size_t *colon)
+{
+#ifdef SIP_WAY_IS_WIDE
+    for (; i < end && s.len >= WAY_BYTES; i += WAY_BYTES) {
+        size_t before = 0;
+        way_vec x = LIKELY(s.len - i >= WAY_BYTES) ? way_load(s.data + i) : way_last(s, i, &before);
+        if (*colon == 0) {
+            uint32_t colons = way_equal(x, ':') >> before;
+            *colon = colons == 0 ? 0 : i + (size_t)__builtin_ctz(colons);
+        }
+        uint32_t controls = way_controls(x) >> before;
+        if (controls != 0) {
+            return way_first(controls, i, end);
+        }
+    }
+#endif
+    for (; i < end && s.data[i] >= ' '; i++) {
+        if (*colon == 0 && s.data[i] == ':') {
+            *colon = i;
+        }
+    }
+    return min_size(i, end);
+}
+
+WAY_INLINE size_t way_skip_space(struct slice s, size_t i, size_t end)
+{
+    while (i < end && sip_lex_is_space(s.data[i])) {
+        i++;
+    }
+    return i;
+}
+
+/* Zeroes what has a multiple of 16 bytes, without a call. */
+WAY_INLINE void way_clear(void *out, size_t size)
+{
+#ifdef SIP_WAY_IS_WIDE
+    uint8_t *p = out;
+    size_t i = 0;
+#ifdef SIP_WAY_IS_AVX2
+    for (; i + 32 <= size; i += 32) {
+        _mm256_storeu_si256((__m256i *)(void *)(p + i), _mm256_setzero_si256());
+    }
+#endif
+    for (; i + 16 <= size; i += 16) {
+        _mm_storeu_si128((__m128i *)(void *)(p + i), _mm_setzero_si128());
+    }
+    memset(p + i, 0, size - i);
+#else
+    memset(out, 0, size);
+#endif
+}
+
+/* The `len` letters at `p` are those of `lower`, in whatever case; len is a constant. */
+WAY_INLINE bool way_is_word(const uint8_t *p, const char *lower, size_t len)
+{
+    const size_t half = len >= 8 ? 8 : len >= 4 ? 4 : len >= 2 ? 2 : 1;
+    uint64_t a = 0, b = 0, c = 0, d = 0;
+    memcpy(&a, p, half);
+    memcpy(&b, p + len - half, half);
+    memcpy(&c, lower, half);
+    memcpy(&d, lower + len - half, half);
+    const uint64_t bits = UINT64_C(0x2020202020202020) >> (64 - 8 * half);
+    return ((a | bits) == c) & ((b | bits) == d);
+}
