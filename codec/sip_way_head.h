@@ -10,6 +10,7 @@
 /* What is kept in registers while lines are read, p->scan, line and colon among it. */
 struct way_walk {
     struct slice s;
+    size_t len; /* of what has arrived */
     size_t end; /* of what has arrived and may belong to the head */
     size_t scan;
     size_t line;
@@ -156,33 +157,35 @@ WAY_COLD void way_repeat(struct sip_parser *p, uint8_t id, uint8_t number)
     p->last[id] = number;
 }
 
-/* Is the name of header field `id`, of `len` letters, what stands at `at`? */
-WAY_INLINE bool way_is_name(struct slice s, size_t at, size_t len, enum sip_hdr_id id)
+/* Puts a header field down at the end of the index. */
+WAY_INLINE void way_add(struct sip_parser *p, enum sip_hdr_id id, size_t start, size_t name_len)
 {
-#ifdef SIP_WAY_IS_AVX2
-    if (LIKELY(s.len - at >= WAY_BYTES)) {
-        way_vec want = way_load((const uint8_t *)sip_hdr_names[id].text);
-        uint32_t same = way_mask(_mm256_cmpeq_epi8(want, way_load(s.data + at)));
-        if (LIKELY(_bzhi_u32(~same, (unsigned)len) == 0)) {
-            return true;
-        }
+    struct sip_msg *m = &p->msg;
+    unsigned index = m->header_count;
+    struct sip_msg_header *h = &m->headers[index];
+    h->id = (uint8_t)id;
+    h->next = 0;
+    h->start = (uint16_t)start;
+    h->name_len = (uint16_t)name_len;
+    m->header_count = (uint16_t)(index + 1);
+    if (LIKELY(m->first[id] == 0)) {
+        m->first[id] = (uint8_t)(index + 1);
+    } else {
+        way_repeat(p, (uint8_t)id, (uint8_t)(index + 1));
     }
-#endif
-    return slice_is_equal_nocase(slice_of(s.data + at, len), sip_hdr_name(id));
 }
 
-/* sip_hdr_find */
-WAY_INLINE enum sip_hdr_id way_id(struct slice s, size_t at, size_t len)
+/* The value of the header field that was added last, and where its line ends. */
+WAY_INLINE void way_set_value(struct sip_parser *p, size_t from, size_t to, size_t eol)
 {
-    if (UNLIKELY(len < 2)) {
-        return sip_hdr_find(slice_of(s.data + at, len));
-    }
-    enum sip_hdr_id id = sip_hdr_guess(s.data + at, len);
-    return LIKELY(sip_hdr_names[id].len == len && way_is_name(s, at, len, id)) ? id : SIP_HDR_OTHER;
+    struct sip_msg_header *h = &p->msg.headers[p->msg.header_count - 1];
+    h->value = (uint16_t)from;
+    h->value_len = (uint16_t)(to - from);
+    h->end = (uint16_t)(eol + 2);
 }
 
 /* field-name HCOLON field-value in [w->line, eol).  False: framing is lost. */
-WAY_INLINE bool way_read_header(struct sip_parser *p, const struct way_walk *w, size_t eol)
+WAY_COLD bool way_read_header(struct sip_parser *p, const struct way_walk *w, size_t eol)
 {
     struct slice s = w->s;
     size_t start = w->line;
@@ -194,45 +197,137 @@ WAY_INLINE bool way_read_header(struct sip_parser *p, const struct way_walk *w, 
         sip_way_note(p, 400, start, "Bad Header Name");
         return true;
     }
-    enum sip_hdr_id id = way_id(s, start, name_end - start);
-    if (UNLIKELY(id == SIP_HDR_OTHER && way_span(s, WAY_TOKEN, start, name_end) < name_end)) {
+    enum sip_hdr_id id = sip_hdr_find(slice_between(s, start, name_end));
+    if (id == SIP_HDR_OTHER && way_span(s, WAY_TOKEN, start, name_end) < name_end) {
         sip_way_note(p, 400, start, "Bad Header Name");
         return true;
     }
-    size_t value = w->colon + 1;
-    value += s.data[value] == ' '; /* the usual one; at `eol` stands a CR */
-    value = way_skip_space(s, value, eol);
+    size_t value = way_skip_space(s, w->colon + 1, eol);
     size_t value_end = eol;
     while (value_end > value && sip_lex_is_space(s.data[value_end - 1])) {
         value_end--;
     }
-    struct sip_msg *m = &p->msg;
-    unsigned index = m->header_count;
-    if (UNLIKELY(index == SIP_MSG_HEADERS_CAP)) {
+    if (UNLIKELY(p->msg.header_count == SIP_MSG_HEADERS_CAP)) {
         sip_way_note(p, 513, start, "Too Many Headers");
     } else {
-        m->headers[index] = (struct sip_msg_header){
-            .id = (uint8_t)id,
-            .start = (uint16_t)start,
-            .name_len = (uint16_t)(name_end - start),
-            .value = (uint16_t)value,
-            .value_len = (uint16_t)(value_end - value),
-            .end = (uint16_t)(eol + 2),
-        };
-        m->header_count = (uint16_t)(index + 1);
-        if (LIKELY(m->first[id] == 0)) {
-            m->first[id] = (uint8_t)(index + 1);
-        } else {
-            way_repeat(p, (uint8_t)id, (uint8_t)(index + 1));
-        }
+        way_add(p, id, start, name_end - start);
+        way_set_value(p, value, value_end, eol);
     }
     return id != SIP_HDR_CONTENT_LENGTH || way_length(p, s, value, value_end) || !p->is_stream;
 }
+
+#ifdef SIP_WAY_IS_WIDE
+/* The first control character from `at` on; 0 when it is too far or too near the end. */
+WAY_INLINE size_t way_next_control(const struct way_walk *w, size_t at)
+{
+    for (unsigned i = 0; i < 2048 / WAY_BYTES && w->end - at >= WAY_BYTES; i++) {
+        uint32_t controls = way_controls(way_load(w->s.data + at));
+        if (LIKELY(controls != 0)) {
+            return at + (size_t)__builtin_ctz(controls);
+        }
+        at += WAY_BYTES;
+    }
+    return 0;
+}
+
+/* Where the header field ends whose first line has its control character at `eol`; 0 as above, or
+ * when it holds any but CRLF. */
+WAY_INLINE size_t way_field_end(const struct way_walk *w, size_t eol)
+{
+    for (unsigned folds = 0; folds < 3; folds++) {
+        const uint8_t *end = w->s.data + eol;
+        if (UNLIKELY(eol == 0 || w->end - eol < 4 || end[0] != '\r' || end[1] != '\n')) {
+            return 0;
+        }
+        if (LIKELY(end[2] != ' ' && end[2] != '\t')) {
+            return eol;
+        }
+        eol = way_next_control(w, eol + 2);
+    }
+    return 0;
+}
+
+/* The header field whose name are the first `len` letters of `x`, which stands at `at`; COUNT when
+ * that is no name. */
+WAY_INLINE enum sip_hdr_id way_name(const uint8_t *at, way_vec x, unsigned len)
+{
+    const uint32_t all = (1u << len) - 1;
+    enum sip_hdr_id id = sip_hdr_guess(at, len);
+    way_vec name = way_load((const uint8_t *)sip_hdr_names[id].text);
+    uint32_t same = way_mask(WAY_OP(cmpeq_epi8, name, x));
+    if (LIKELY((~same & all) == 0 && sip_hdr_names[id].len == len)) {
+        return id;
+    }
+    if ((way_strangers(x, WAY_TOKEN) & all) != 0) {
+        return SIP_HDR_COUNT;
+    }
+    return sip_hdr_find(slice_of(at, len));
+}
+
+/* A header field at w->line with nothing unheard-of about it.  False: nothing was done, a closer
+ * look is needed. */
+WAY_INLINE bool way_usual_header(struct sip_parser *p, struct way_walk *w, bool *is_lost)
+{
+    const uint8_t *data = w->s.data;
+    size_t start = w->line;
+    if (UNLIKELY(w->end - start < WAY_BYTES || p->msg.header_count == SIP_MSG_HEADERS_CAP)) {
+        return false;
+    }
+    way_vec x = way_load(data + start);
+    uint32_t colons = way_equal(x, ':');
+    uint32_t controls = way_controls(x);
+    uint32_t before = colons & (0 - colons); /* the first one */
+    if (UNLIKELY(before < 2 || (controls & (before - 1)) != 0)) {
+        return false; /* none, or one without a name, or behind the line */
+    }
+    size_t eol = LIKELY(controls == 0) ? way_next_control(w, start + WAY_BYTES)
+                                       : start + (size_t)__builtin_ctz(controls);
+    eol = way_field_end(w, eol);
+    if (UNLIKELY(eol == 0)) {
+        return false;
+    }
+    size_t colon = start + (size_t)__builtin_ctz(before);
+    size_t name_end = colon;
+    while (UNLIKELY(data[name_end - 1] == ' ') && name_end - 1 > start) {
+        name_end--;
+    }
+    enum sip_hdr_id id = way_name(data + start, x, (unsigned)(name_end - start));
+    if (UNLIKELY(id == SIP_HDR_COUNT)) {
+        return false;
+    }
+    size_t value = colon + 1;
+    value += data[value] == ' ';
+    size_t value_end = eol;
+    if (UNLIKELY(data[value] <= ' ' || data[eol - 1] <= ' ')) {
+        value = way_skip_space(w->s, value, eol);
+        while (value_end > value && sip_lex_is_space(data[value_end - 1])) {
+            value_end--;
+        }
+    }
+    way_add(p, id, start, name_end - start);
+    way_set_value(p, value, value_end, eol);
+    w->scan = w->line = eol + 2;
+    *is_lost = UNLIKELY(id == SIP_HDR_CONTENT_LENGTH) && !way_length(p, w->s, value, value_end) &&
+               p->is_stream;
+    return true;
+}
+#endif
 
 /* The lines up to the empty one. */
 WAY_INLINE enum sip_way_lines way_read_lines(struct sip_parser *p, struct way_walk *w)
 {
     for (;;) {
+#ifdef SIP_WAY_IS_WIDE
+        if (p->state == SIP_WAY_HEADERS && w->scan == w->line) {
+            bool is_lost = false;
+            w->colon = 0;
+            while (way_usual_header(p, w, &is_lost)) {
+                if (UNLIKELY(is_lost)) {
+                    return SIP_WAY_LINES_LOST;
+                }
+            }
+        }
+#endif
         size_t eol = 0;
         enum way_line found = way_line_end(p, w, &eol);
         if (UNLIKELY(found != WAY_LINE_FOUND)) {
@@ -245,7 +340,7 @@ WAY_INLINE enum sip_way_lines way_read_lines(struct sip_parser *p, struct way_wa
             p->head_end = (uint32_t)eol + 2;
             p->state = SIP_WAY_BODY;
             return SIP_WAY_LINES_ALL;
-        } else if (UNLIKELY(eol + 2 == w->s.len)) {
+        } else if (UNLIKELY(eol + 2 == w->len)) {
             w->scan = eol; /* a fold may follow */
             return SIP_WAY_LINES_MORE;
         } else if (UNLIKELY(w->s.data[eol + 2] == ' ' || w->s.data[eol + 2] == '\t')) {
@@ -262,7 +357,8 @@ WAY_INLINE enum sip_way_lines way_read_lines(struct sip_parser *p, struct way_wa
 WAY_INLINE enum sip_way_lines way_lines(struct sip_parser *p, struct slice bytes)
 {
     struct way_walk w = {
-        .s = bytes,
+        .s = way_room(bytes),
+        .len = bytes.len,
         .end = min_size(bytes.len, SIP_MSG_HEAD_CAP),
         .scan = p->scan,
         .line = p->line,

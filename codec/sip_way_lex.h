@@ -104,12 +104,13 @@ WAY_INLINE enum err way_port(struct slice s, size_t *at, size_t end, uint16_t *p
 /* sip_lex_host_read for what is no IPv6 address and ends within a vector; 0 when it does not. */
 WAY_INLINE size_t way_short_host(struct slice s, size_t from, size_t end, enum sip_lex_host *kind)
 {
-    if (UNLIKELY(s.len - from < WAY_BYTES)) {
+    if (UNLIKELY(from >= s.len)) {
         return 0;
     }
     way_vec x = way_load(s.data + from);
-    uint32_t others = way_strangers(x, way_sets[WAY_HOST]);
-    uint32_t edges = way_equal(x, '.') | way_equal(x, '-');
+    way_vec high = way_high(x);
+    uint32_t others = way_outside(x, high, WAY_HOST);
+    uint32_t edges = ~way_outside(x, high, WAY_EDGE);
     if (UNLIKELY(others == 0)) {
         return 0;
     }

@@ -5,6 +5,7 @@
 
 struct way_check {
     const struct sip_msg *msg;
+    struct slice s; /* its bytes */
     struct sip_msg_core *core;
     struct sip_fault *fault;
 };
@@ -61,8 +62,9 @@ WAY_COLD size_t way_item_end(struct slice s, size_t i, size_t end)
     return end;
 }
 
-WAY_INLINE enum err way_next(const struct sip_msg *m, struct way_list *l)
+WAY_INLINE enum err way_next(const struct way_check *c, struct way_list *l)
 {
+    const struct sip_msg *m = c->msg;
     while (!l->is_open) { /* one without a value (an empty Supported) has no items */
         if (l->next == 0) {
             return ERR_NOT_FOUND;
@@ -74,11 +76,11 @@ WAY_INLINE enum err way_next(const struct sip_msg *m, struct way_list *l)
         l->end = (size_t)h->value + h->value_len;
         l->is_open = h->value_len > 0;
     }
-    size_t comma = way_find(m->bytes, ',', l->at, l->end);
+    size_t comma = way_find(c->s, ',', l->at, l->end);
     if (UNLIKELY(comma < l->end)) {
-        comma = way_item_end(m->bytes, l->at, l->end);
+        comma = way_item_end(c->s, l->at, l->end);
     }
-    struct slice item = slice_between(m->bytes, l->at, comma);
+    struct slice item = slice_between(c->s, l->at, comma);
     l->is_open = comma < l->end;
     if (UNLIKELY(l->is_open || l->at > m->headers[l->index].value)) {
         item = sip_lex_trim(item);
@@ -92,8 +94,8 @@ WAY_INLINE enum err way_next(const struct sip_msg *m, struct way_list *l)
 WAY_INLINE void way_check_request_uri(struct way_check *c)
 {
     const struct sip_msg *m = c->msg;
-    size_t offset = (size_t)(m->request_uri.data - m->bytes.data);
-    if (way_uri(m->bytes, offset, offset + m->request_uri.len, &c->core->uri) != ERR_OK) {
+    size_t offset = (size_t)(m->request_uri.data - c->s.data);
+    if (way_uri(c->s, offset, offset + m->request_uri.len, &c->core->uri) != ERR_OK) {
         way_fault(c, 400, offset, "Bad Request-URI");
     } else if (c->core->uri.has_headers) {
         way_fault(c, 400, offset, "Headers In Request-URI");
@@ -101,13 +103,13 @@ WAY_INLINE void way_check_request_uri(struct way_check *c)
 }
 
 /* The second Via and those behind it: well-formed, no more is asked of them. */
-WAY_COLD enum err way_other_vias(const struct sip_msg *m, struct way_list *l)
+WAY_COLD enum err way_other_vias(const struct way_check *c, struct way_list *l)
 {
     struct sip_hdr_via other;
     enum err e;
-    while ((e = way_next(m, l)) == ERR_OK) {
+    while ((e = way_next(c, l)) == ERR_OK) {
         way_clear(&other, sizeof(other));
-        e = way_via(m->bytes, l->from, l->to, &other);
+        e = way_via(c->s, l->from, l->to, &other);
         if (e != ERR_OK) {
             break;
         }
@@ -120,18 +122,18 @@ WAY_INLINE void way_check_vias(struct way_check *c)
     const struct sip_msg *m = c->msg;
     struct sip_msg_core *core = c->core;
     struct way_list l = {.next = m->first[SIP_HDR_VIA]};
-    enum err e = way_next(m, &l);
+    enum err e = way_next(c, &l);
     if (e == ERR_NOT_FOUND) {
         way_fault(c, 400, way_offset(m, SIP_HDR_VIA), "Missing Via");
         return;
     }
     if (e == ERR_OK) {
-        e = way_via(m->bytes, l.from, l.to, &core->via);
+        e = way_via(c->s, l.from, l.to, &core->via);
         /* of another version: still known where an answer would go */
         core->has_via = e == ERR_OK || e == ERR_UNSUPPORTED;
     }
     if (e == ERR_OK && (l.is_open || l.next != 0)) {
-        e = way_other_vias(m, &l);
+        e = way_other_vias(c, &l);
     }
     if (e != ERR_OK && e != ERR_NOT_FOUND) {
         way_fault(c, 400, m->headers[l.index].value, "Bad Via");
@@ -150,7 +152,7 @@ WAY_INLINE bool way_check_party(struct way_check *c, enum sip_hdr_id id,
     way_clear(&uri, sizeof(uri));
     size_t at = way_header(m, id)->value;
     size_t end = at + way_header(m, id)->value_len;
-    if (way_address(m->bytes, at, end, out, &uri) != ERR_OK || out->is_star) {
+    if (way_address(c->s, at, end, out, &uri) != ERR_OK || out->is_star) {
         way_fault(c, 400, at, id == SIP_HDR_FROM ? "Bad From" : "Bad To");
         return false;
     }
@@ -158,10 +160,11 @@ WAY_INLINE bool way_check_party(struct way_check *c, enum sip_hdr_id id,
 }
 
 /* 1*DIGIT LWS Method */
-WAY_INLINE bool way_cseq(const struct sip_msg *m, size_t at, size_t end, struct sip_hdr_cseq *out)
+WAY_INLINE bool way_cseq(const struct way_check *c, size_t at, size_t end, struct sip_hdr_cseq *out)
 {
     uint64_t number = 0;
-    struct slice s = m->bytes;
+    const struct sip_msg *m = c->msg;
+    struct slice s = c->s;
     if (!way_digits(s, &at, end, INT32_MAX, &number) || number > INT32_MAX || at == end ||
         !sip_lex_is_space(s.data[at])) {
         return false;
@@ -187,8 +190,8 @@ WAY_INLINE void way_check_ids(struct way_check *c)
     } else {
         size_t at = way_header(m, SIP_HDR_CALL_ID)->value;
         size_t end = at + way_header(m, SIP_HDR_CALL_ID)->value_len;
-        core->call_id = slice_between(m->bytes, at, end);
-        core->has_call_id = at < end && way_span(m->bytes, WAY_VISIBLE, at, end) == end;
+        core->call_id = slice_between(c->s, at, end);
+        core->has_call_id = at < end && way_span(c->s, WAY_VISIBLE, at, end) == end;
         if (!core->has_call_id) {
             way_fault(c, 400, at, "Bad Call-ID");
         }
@@ -199,7 +202,7 @@ WAY_INLINE void way_check_ids(struct way_check *c)
     }
     size_t at = way_header(m, SIP_HDR_CSEQ)->value;
     size_t end = at + way_header(m, SIP_HDR_CSEQ)->value_len;
-    core->has_cseq = way_cseq(m, at, end, &core->cseq);
+    core->has_cseq = way_cseq(c, at, end, &core->cseq);
     if (!core->has_cseq) {
         way_fault(c, 400, at, "Bad CSeq");
     } else if (m->is_request && !slice_is_equal(core->cseq.method_text, m->method_text)) {
@@ -217,7 +220,7 @@ WAY_INLINE void way_check_max_forwards(struct way_check *c)
     size_t at = way_header(m, SIP_HDR_MAX_FORWARDS)->value, i = at;
     size_t end = at + way_header(m, SIP_HDR_MAX_FORWARDS)->value_len;
     uint64_t number = 0;
-    bool is_good = way_digits(m->bytes, &i, end, UINT8_MAX, &number) && i == end;
+    bool is_good = way_digits(c->s, &i, end, UINT8_MAX, &number) && i == end;
     c->core->has_max_forwards = is_good && number <= UINT8_MAX;
     if (c->core->has_max_forwards) {
         c->core->max_forwards = (uint8_t)number;
@@ -238,10 +241,10 @@ WAY static inline void way_check_addresses(struct way_check *c, enum sip_hdr_id 
     unsigned count = 0;
     bool is_star = false;
     enum err e;
-    while ((e = way_next(m, &l)) == ERR_OK) {
+    while ((e = way_next(c, &l)) == ERR_OK) {
         count++;
         way_clear(&value, sizeof(value));
-        e = way_address(m->bytes, l.from, l.to, &value.address, &value.uri);
+        e = way_address(c->s, l.from, l.to, &value.address, &value.uri);
         if (e == ERR_OK && value.address.is_star) {
             is_star = true;
             e = id == SIP_HDR_CONTACT ? ERR_OK : ERR_MALFORMED;
@@ -286,7 +289,7 @@ WAY static inline enum err way_check(const struct sip_msg *m, struct sip_msg_cor
         {SIP_HDR_RECORD_ROUTE, "Bad Record-Route"},
         {SIP_HDR_PATH, "Bad Path"},
     };
-    struct way_check c = {m, core, fault};
+    struct way_check c = {m, way_room(m->bytes), core, fault};
     way_clear(core, sizeof(*core));
     *fault = (struct sip_fault){0};
     if (m->is_request) {

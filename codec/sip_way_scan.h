@@ -37,6 +37,7 @@ enum way_set {
     WAY_VISIBLE, /* 0x21 to 0x7e */
     WAY_LIST,    /* what matters to a comma-separated list: , < > " */
     WAY_QUOTED,  /* what matters in a quoted string: " and backslash */
+    WAY_EDGE,    /* of a label of a host name: . - */
     WAY_BARE     /* what may not stand in a URI without <> */
 };
 
@@ -62,6 +63,8 @@ WAY_INLINE bool way_has(enum way_set set, uint8_t c)
         return c == ',' || c == '<' || c == '>' || c == '"';
     case WAY_QUOTED:
         return c == '"' || c == '\\';
+    case WAY_EDGE:
+        return c == '.' || c == '-';
     case WAY_BARE:
         return c == ';' || c == '?' || c == ',' || c == '>' || sip_lex_is_space(c);
     }
@@ -70,33 +73,42 @@ WAY_INLINE bool way_has(enum way_set set, uint8_t c)
 
 #ifdef SIP_WAY_IS_WIDE
 
-static const uint8_t way_sets[][16] = {
-    [WAY_TOKEN] = {0xe8, 0xfc, 0xf8, 0xf8, 0xf8, 0xfc, 0xf8, 0xfc, 0xf8, 0xf8, 0xf4, 0x54, 0x50,
-                   0x54, 0xd4, 0x70},
-    [WAY_USER] = {0xa8, 0xfc, 0xf8, 0xf8, 0xfc, 0xf8, 0xfc, 0xfc, 0xfc, 0xfc, 0xf4, 0x5c, 0x54,
-                  0x5c, 0xd4, 0x7c},
-    [WAY_PARAM] = {0xa8, 0xfc, 0xf8, 0xf8, 0xfc, 0xf8, 0xfc, 0xfc, 0xfc, 0xfc, 0xfc, 0x74, 0x50,
-                   0x74, 0xd4, 0x74},
-    [WAY_WORD] = {0xf8, 0xfc, 0xf8, 0xfc, 0xfc, 0xfc, 0xfc, 0xfc, 0xfc, 0xfc, 0xfc, 0xf4, 0xf0,
-                  0xf4, 0xf4, 0x7c},
-    [WAY_HOST] = {0xa8, 0xf8, 0xf8, 0xf8, 0xf8, 0xf8, 0xf8, 0xf8, 0xf8, 0xf8, 0xf0, 0x50, 0x50,
-                  0x54, 0x54, 0x70},
-    [WAY_NAME] = {0xec, 0xfc, 0xf8, 0xf8, 0xf8, 0xfc, 0xf8, 0xfc, 0xf8, 0xf9, 0xf5, 0x54, 0x50,
-                  0x55, 0xd4, 0x70},
-    [WAY_VISIBLE] = {0xf8, 0xfc, 0xfc, 0xfc, 0xfc, 0xfc, 0xfc, 0xfc, 0xfc, 0xfc, 0xfc, 0xfc, 0xfc,
-                     0xfc, 0xfc, 0x7c},
-    [WAY_LIST] = {[2] = 0x04, [12] = 0x0c, [14] = 0x08},
-    [WAY_QUOTED] = {[2] = 0x04, [12] = 0x20},
-    [WAY_BARE] = {[0] = 0x04,
-                  [9] = 0x01,
-                  [10] = 0x01,
-                  [11] = 0x08,
-                  [12] = 0x04,
-                  [13] = 0x01,
-                  [14] = 0x08,
-                  [15] = 0x08},
+/* Each table stands twice, for the two halves of a vector. */
+#define WAY_TWICE(...)                                                                             \
+    {                                                                                              \
+        __VA_ARGS__, __VA_ARGS__                                                                   \
+    }
+static const uint8_t way_sets[][32] = {
+    [WAY_TOKEN] = WAY_TWICE(0xe8, 0xfc, 0xf8, 0xf8, 0xf8, 0xfc, 0xf8, 0xfc, 0xf8, 0xf8, 0xf4, 0x54,
+                            0x50, 0x54, 0xd4, 0x70),
+    [WAY_USER] = WAY_TWICE(0xa8, 0xfc, 0xf8, 0xf8, 0xfc, 0xf8, 0xfc, 0xfc, 0xfc, 0xfc, 0xf4, 0x5c,
+                           0x54, 0x5c, 0xd4, 0x7c),
+    [WAY_PARAM] = WAY_TWICE(0xa8, 0xfc, 0xf8, 0xf8, 0xfc, 0xf8, 0xfc, 0xfc, 0xfc, 0xfc, 0xfc, 0x74,
+                            0x50, 0x74, 0xd4, 0x74),
+    [WAY_WORD] = WAY_TWICE(0xf8, 0xfc, 0xf8, 0xfc, 0xfc, 0xfc, 0xfc, 0xfc, 0xfc, 0xfc, 0xfc, 0xf4,
+                           0xf0, 0xf4, 0xf4, 0x7c),
+    [WAY_HOST] = WAY_TWICE(0xa8, 0xf8, 0xf8, 0xf8, 0xf8, 0xf8, 0xf8, 0xf8, 0xf8, 0xf8, 0xf0, 0x50,
+                           0x50, 0x54, 0x54, 0x70),
+    [WAY_NAME] = WAY_TWICE(0xec, 0xfc, 0xf8, 0xf8, 0xf8, 0xfc, 0xf8, 0xfc, 0xf8, 0xf9, 0xf5, 0x54,
+                           0x50, 0x55, 0xd4, 0x70),
+    [WAY_VISIBLE] = WAY_TWICE(0xf8, 0xfc, 0xfc, 0xfc, 0xfc, 0xfc, 0xfc, 0xfc, 0xfc, 0xfc, 0xfc,
+                              0xfc, 0xfc, 0xfc, 0xfc, 0x7c),
+    [WAY_LIST] = WAY_TWICE(0x00, 0x00, 0x04, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
+                           0x0c, 0x00, 0x08, 0x00),
+    [WAY_QUOTED] = WAY_TWICE(0x00, 0x00, 0x04, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
+                             0x20, 0x00, 0x00, 0x00),
+    [WAY_EDGE] = WAY_TWICE(0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
+                           0x00, 0x04, 0x04, 0x00),
+    [WAY_BARE] = WAY_TWICE(0x04, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x01, 0x01, 0x08,
+                           0x04, 0x01, 0x08, 0x08),
 };
-static const uint8_t way_halves[16] = {1, 2, 4, 8, 16, 32, 64, 128};
+static const uint8_t way_halves[32] =
+    WAY_TWICE(1, 2, 4, 8, 16, 32, 64, 128, 0, 0, 0, 0, 0, 0, 0, 0);
+/* The low half of each byte; a shuffle looks at no other bit but the highest.  It is not the same
+ * all over so that it is loaded: a compiler would take three instructions to make 0x0f... anew. */
+static const uint8_t way_low_half[32] = {
+    0x0f, 0x1f, 0x0f, 0x1f, 0x0f, 0x1f, 0x0f, 0x1f, 0x0f, 0x1f, 0x0f, 0x1f, 0x0f, 0x1f, 0x0f, 0x1f,
+    0x0f, 0x1f, 0x0f, 0x1f, 0x0f, 0x1f, 0x0f, 0x1f, 0x0f, 0x1f, 0x0f, 0x1f, 0x0f, 0x1f, 0x0f, 0x1f};
 
 #ifdef SIP_WAY_IS_AVX2
 typedef __m256i way_vec;
@@ -106,11 +118,6 @@ typedef __m256i way_vec;
 WAY_INLINE way_vec way_load(const uint8_t *p)
 {
     return _mm256_loadu_si256((const __m256i *)(const void *)p);
-}
-
-WAY_INLINE way_vec way_table(const uint8_t *p)
-{
-    return _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)p));
 }
 
 WAY_INLINE way_vec way_and(way_vec a, way_vec b)
@@ -125,11 +132,6 @@ typedef __m128i way_vec;
 WAY_INLINE way_vec way_load(const uint8_t *p)
 {
     return _mm_loadu_si128((const __m128i *)(const void *)p);
-}
-
-WAY_INLINE way_vec way_table(const uint8_t *p)
-{
-    return way_load(p);
 }
 
 WAY_INLINE way_vec way_and(way_vec a, way_vec b)
@@ -157,14 +159,23 @@ WAY_INLINE uint32_t way_controls(way_vec x)
     return way_mask(WAY_OP(cmpeq_epi8, WAY_OP(max_epu8, x, last), last));
 }
 
-/* Which bytes are not in the set of that table. */
-WAY_INLINE uint32_t way_strangers(way_vec x, const uint8_t *table)
+/* What way_outside looks its bytes up with. */
+WAY_INLINE way_vec way_high(way_vec x)
 {
-    way_vec low = WAY_OP(shuffle_epi8, way_table(table), x);
-    way_vec half = way_and(WAY_OP(srli_epi16, x, 4), WAY_OP(set1_epi8, 0x0f));
-    way_vec high = WAY_OP(shuffle_epi8, way_table(way_halves), half);
-    way_vec zero = WAY_OP(sub_epi8, x, x);
-    return way_mask(WAY_OP(cmpeq_epi8, way_and(low, high), zero));
+    return WAY_OP(shuffle_epi8, way_load(way_halves),
+                  way_and(WAY_OP(srli_epi16, x, 4), way_load(way_low_half)));
+}
+
+/* Which bytes of `x` are not in the set. */
+WAY_INLINE uint32_t way_outside(way_vec x, way_vec high, enum way_set set)
+{
+    way_vec low = WAY_OP(shuffle_epi8, way_load(way_sets[set]), x);
+    return way_mask(WAY_OP(cmpeq_epi8, way_and(low, high), WAY_OP(sub_epi8, x, x)));
+}
+
+WAY_INLINE uint32_t way_strangers(way_vec x, enum way_set set)
+{
+    return way_outside(x, way_high(x), set);
 }
 
 /* Offset of the first bit of `found`, bytes of `s` from `i` on; `end` where that is farther. */
@@ -173,25 +184,45 @@ WAY_INLINE size_t way_first(uint32_t found, size_t i, size_t end)
     return min_size(i + (size_t)__builtin_ctz(found), end);
 }
 
+/* Within the ways the `len` of a slice that is walked says at how many offsets a whole vector can
+ * be loaded; where the text ends everybody says as `end`. */
+WAY_INLINE struct slice way_room(struct slice s)
+{
+    return slice_of(s.data, s.len >= WAY_BYTES ? s.len - WAY_BYTES + 1 : 0);
+}
+
 /* The last whole vector of `s`, and how many of its bytes stand before `i`. */
 WAY_INLINE way_vec way_last(struct slice s, size_t i, size_t *before)
 {
-    *before = i - (s.len - WAY_BYTES);
-    return way_load(s.data + s.len - WAY_BYTES);
+    *before = i - (s.len - 1);
+    return way_load(s.data + s.len - 1);
 }
 
-WAY_COLD size_t way_tail(struct slice s, enum way_set set, bool is_in, size_t i, size_t end)
+/* way_stop where it does not end within the first vector, or where less than one is left. */
+WAY_COLD size_t way_far(struct slice s, enum way_set set, bool is_in, size_t i, size_t end)
 {
-    if (s.len >= WAY_BYTES) {
+    const uint32_t other = is_in ? WAY_ALL : 0;
+    for (; i < end && i < s.len; i += WAY_BYTES) {
+        uint32_t found = way_strangers(way_load(s.data + i), set) ^ other;
+        if (found != 0) {
+            return way_first(found, i, end);
+        }
+    }
+    if (i < end && s.len > 0) {
         size_t before;
-        uint32_t out = way_strangers(way_last(s, i, &before), way_sets[set]);
-        uint64_t found = (uint64_t)(is_in ? ~out & WAY_ALL : out) >> before;
-        return found == 0 ? end : way_first((uint32_t)found, i, end);
+        way_vec x = way_last(s, i, &before);
+        uint32_t found = (way_strangers(x, set) ^ other) >> before;
+        return found == 0 ? end : way_first(found, i, end);
     }
     while (i < end && way_has(set, s.data[i]) != is_in) {
         i++;
     }
-    return i;
+    return min_size(i, end);
+}
+#else
+WAY_INLINE struct slice way_room(struct slice s)
+{
+    return s;
 }
 #endif
 
@@ -200,18 +231,14 @@ WAY_COLD size_t way_tail(struct slice s, enum way_set set, bool is_in, size_t i,
 WAY_INLINE size_t way_stop(struct slice s, enum way_set set, bool is_in, size_t i, size_t end)
 {
 #ifdef SIP_WAY_IS_WIDE
-    do {
-        if (UNLIKELY(s.len - i < WAY_BYTES)) {
-            return way_tail(s, set, is_in, i, end);
-        }
-        uint32_t out = way_strangers(way_load(s.data + i), way_sets[set]);
-        uint32_t found = is_in ? out ^ WAY_ALL : out;
+    if (LIKELY(i < s.len)) {
+        uint32_t found = way_strangers(way_load(s.data + i), set);
+        found = is_in ? found ^ WAY_ALL : found;
         if (LIKELY(found != 0)) {
             return way_first(found, i, end);
         }
-        i += WAY_BYTES;
-    } while (i < end);
-    return end;
+    }
+    return way_far(s, set, is_in, i, end);
 #else
     while (i < end && way_has(set, s.data[i]) != is_in) {
         i++;
@@ -236,8 +263,9 @@ WAY_INLINE size_t way_find_any(struct slice s, enum way_set set, size_t i, size_
 WAY_INLINE size_t way_find(struct slice s, char c, size_t i, size_t end)
 {
 #ifdef SIP_WAY_IS_WIDE
-    for (; i < end && s.len - i >= WAY_BYTES; i += WAY_BYTES) {
-        uint32_t found = way_equal(way_load(s.data + i), c);
+    const way_vec want = WAY_OP(set1_epi8, c);
+    for (; i < end && i < s.len; i += WAY_BYTES) {
+        uint32_t found = way_mask(WAY_OP(cmpeq_epi8, way_load(s.data + i), want));
         if (found != 0) {
             return way_first(found, i, end);
         }
@@ -254,9 +282,9 @@ WAY_INLINE size_t way_find(struct slice s, char c, size_t i, size_t end)
 WAY_INLINE size_t way_find_control(struct slice s, size_t i, size_t end, size_t *colon)
 {
 #ifdef SIP_WAY_IS_WIDE
-    for (; i < end && s.len >= WAY_BYTES; i += WAY_BYTES) {
+    for (; i < end && s.len > 0; i += WAY_BYTES) {
         size_t before = 0;
-        way_vec x = LIKELY(s.len - i >= WAY_BYTES) ? way_load(s.data + i) : way_last(s, i, &before);
+        way_vec x = LIKELY(i < s.len) ? way_load(s.data + i) : way_last(s, i, &before);
         if (*colon == 0) {
             uint32_t colons = way_equal(x, ':') >> before;
             *colon = colons == 0 ? 0 : i + (size_t)__builtin_ctz(colons);
@@ -303,15 +331,28 @@ WAY_INLINE void way_clear(void *out, size_t size)
 #endif
 }
 
-/* The `len` letters at `p` are those of `lower`, in whatever case; len is a constant. */
+WAY_INLINE uint32_t way_two(const void *p)
+{
+    uint16_t x;
+    memcpy(&x, p, sizeof(x));
+    return x;
+}
+
+WAY_INLINE uint32_t way_four(const void *p)
+{
+    uint32_t x;
+    memcpy(&x, p, sizeof(x));
+    return x;
+}
+
+/* The `len` letters at `p`, 2 to 8 and known at compile time, are those of `lower`, in whatever
+ * case. */
 WAY_INLINE bool way_is_word(const uint8_t *p, const char *lower, size_t len)
 {
-    const size_t half = len >= 8 ? 8 : len >= 4 ? 4 : len >= 2 ? 2 : 1;
-    uint64_t a = 0, b = 0, c = 0, d = 0;
-    memcpy(&a, p, half);
-    memcpy(&b, p + len - half, half);
-    memcpy(&c, lower, half);
-    memcpy(&d, lower + len - half, half);
-    const uint64_t bits = UINT64_C(0x2020202020202020) >> (64 - 8 * half);
-    return ((a | bits) == c) & ((b | bits) == d);
+    if (len >= 4) {
+        return (((way_four(p) | 0x20202020u) ^ way_four(lower)) |
+                ((way_four(p + len - 4) | 0x20202020u) ^ way_four(lower + len - 4))) == 0;
+    }
+    return (((way_two(p) | 0x2020u) ^ way_two(lower)) |
+            ((way_two(p + len - 2) | 0x2020u) ^ way_two(lower + len - 2))) == 0;
 }

@@ -19,7 +19,7 @@ WAY HOT enum err sip_way_sse42_check(const struct sip_msg *m, struct sip_msg_cor
 WAY enum err sip_way_sse42_uri(struct slice s, size_t from, size_t end, struct sip_uri *out)
 {
     way_clear(out, sizeof(*out));
-    return way_uri(s, from, end, out);
+    return way_uri(way_room(s), from, end, out);
 }
 
 WAY enum err sip_way_sse42_address(struct slice s, size_t from, size_t end,
@@ -29,12 +29,12 @@ WAY enum err sip_way_sse42_address(struct slice s, size_t from, size_t end,
     if (uri != NULL) {
         way_clear(uri, sizeof(*uri));
     }
-    return way_address(s, from, end, out, uri);
+    return way_address(way_room(s), from, end, out, uri);
 }
 
 WAY enum err sip_way_sse42_via(struct slice s, size_t from, size_t end, struct sip_hdr_via *out)
 {
     way_clear(out, sizeof(*out));
-    return way_via(s, from, end, out);
+    return way_via(way_room(s), from, end, out);
 }
 #endif

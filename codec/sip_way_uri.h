@@ -108,18 +108,24 @@ WAY_INLINE enum err way_uri_sip(struct slice s, size_t i, size_t end, struct sip
     return sip_uri_check_headers(out);
 }
 
-/* sip_uri_read; *out is zero. */
-WAY static inline enum err way_uri(struct slice s, size_t from, size_t end, struct sip_uri *out)
+/* A URI that does not start with "sip:" in these letters. */
+WAY_COLD enum err way_odd_uri(struct slice s, size_t from, size_t end, struct sip_uri *out)
 {
-    out->text = slice_between(s, from, end);
-    if (LIKELY(end - from > 4 && memcmp(s.data + from, "sip:", 4) == 0)) {
-        out->scheme = SIP_URI_SIP;
-        return way_uri_sip(s, from + 4, end, out);
-    }
     size_t rest = 0;
     enum err e = sip_uri_read_scheme(s, from, end, out, &rest);
     if (e == ERR_OK && (out->scheme == SIP_URI_SIP || out->scheme == SIP_URI_SIPS)) {
         return way_uri_sip(s, rest, end, out);
     }
     return e;
+}
+
+/* sip_uri_read; *out is zero. */
+WAY static inline enum err way_uri(struct slice s, size_t from, size_t end, struct sip_uri *out)
+{
+    out->text = slice_between(s, from, end);
+    if (UNLIKELY(end - from <= 4 || memcmp(s.data + from, "sip:", 4) != 0)) {
+        return way_odd_uri(s, from, end, out);
+    }
+    out->scheme = SIP_URI_SIP;
+    return way_uri_sip(s, from + 4, end, out);
 }
