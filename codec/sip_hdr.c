@@ -5,21 +5,20 @@
 #include "codec/sip_hdr.h"
 
 const struct sip_hdr_text sip_hdr_names[SIP_HDR_COUNT] = {
-#define SIP_HDR(id, name, first, middle, last, shape) [SIP_HDR_##id] = {name, sizeof(name) - 1},
+#define SIP_HDR(id, name, a, b, c, d, shape) [SIP_HDR_##id] = {name, sizeof(name) - 1},
 #include "codec/sip_hdr.def"
 #undef SIP_HDR
 };
 
 static const uint8_t shapes[SIP_HDR_COUNT] = {
     [SIP_HDR_OTHER] = SIP_HDR_SHAPE_PLAIN,
-#define SIP_HDR(id, name, first, middle, last, shape) [SIP_HDR_##id] = SIP_HDR_SHAPE_##shape,
+#define SIP_HDR(id, name, a, b, c, d, shape) [SIP_HDR_##id] = SIP_HDR_SHAPE_##shape,
 #include "codec/sip_hdr.def"
 #undef SIP_HDR
 };
 
 const uint8_t sip_hdr_guesses[256] = {
-#define SIP_HDR(id, name, first, middle, last, shape)                                              \
-    [SIP_HDR_SLOT(first, middle, last, sizeof(name) - 1)] = SIP_HDR_##id,
+#define SIP_HDR(id, name, a, b, c, d, shape) [SIP_HDR_SLOT(a, b, c, d)] = SIP_HDR_##id,
 #include "codec/sip_hdr.def"
 #undef SIP_HDR
 };

@@ -158,30 +158,24 @@ WAY_COLD void way_repeat(struct sip_parser *p, uint8_t id, uint8_t number)
 }
 
 /* Puts a header field down at the end of the index. */
-WAY_INLINE void way_add(struct sip_parser *p, enum sip_hdr_id id, size_t start, size_t name_len)
+WAY_INLINE void way_add(struct sip_parser *p, struct sip_msg_header h)
 {
     struct sip_msg *m = &p->msg;
     unsigned index = m->header_count;
-    struct sip_msg_header *h = &m->headers[index];
-    h->id = (uint8_t)id;
-    h->next = 0;
-    h->start = (uint16_t)start;
-    h->name_len = (uint16_t)name_len;
+    struct sip_msg_header *to = &m->headers[index];
+    to->id = h.id;
+    to->next = 0;
+    to->start = h.start;
+    to->name_len = h.name_len;
+    to->value = h.value;
+    to->value_len = h.value_len;
+    to->end = h.end;
     m->header_count = (uint16_t)(index + 1);
-    if (LIKELY(m->first[id] == 0)) {
-        m->first[id] = (uint8_t)(index + 1);
+    if (LIKELY(m->first[h.id] == 0)) {
+        m->first[h.id] = (uint8_t)(index + 1);
     } else {
-        way_repeat(p, (uint8_t)id, (uint8_t)(index + 1));
+        way_repeat(p, h.id, (uint8_t)(index + 1));
     }
-}
-
-/* The value of the header field that was added last, and where its line ends. */
-WAY_INLINE void way_set_value(struct sip_parser *p, size_t from, size_t to, size_t eol)
-{
-    struct sip_msg_header *h = &p->msg.headers[p->msg.header_count - 1];
-    h->value = (uint16_t)from;
-    h->value_len = (uint16_t)(to - from);
-    h->end = (uint16_t)(eol + 2);
 }
 
 /* field-name HCOLON field-value in [w->line, eol).  False: framing is lost. */
@@ -210,18 +204,24 @@ WAY_COLD bool way_read_header(struct sip_parser *p, const struct way_walk *w, si
     if (UNLIKELY(p->msg.header_count == SIP_MSG_HEADERS_CAP)) {
         sip_way_note(p, 513, start, "Too Many Headers");
     } else {
-        way_add(p, id, start, name_end - start);
-        way_set_value(p, value, value_end, eol);
+        way_add(p, (struct sip_msg_header){
+                       .id = (uint8_t)id,
+                       .start = (uint16_t)start,
+                       .name_len = (uint16_t)(name_end - start),
+                       .value = (uint16_t)value,
+                       .value_len = (uint16_t)(value_end - value),
+                       .end = (uint16_t)(eol + 2),
+                   });
     }
     return id != SIP_HDR_CONTENT_LENGTH || way_length(p, s, value, value_end) || !p->is_stream;
 }
 
 #ifdef SIP_WAY_IS_WIDE
 /* The first control character from `at` on; 0 when it is too far or too near the end. */
-WAY_INLINE size_t way_next_control(const struct way_walk *w, size_t at)
+WAY_INLINE size_t way_next_control(const struct way_walk *w, way_vec last, size_t at)
 {
     for (unsigned i = 0; i < 2048 / WAY_BYTES && w->end - at >= WAY_BYTES; i++) {
-        uint32_t controls = way_controls(way_load(w->s.data + at));
+        uint32_t controls = way_controls(way_load(w->s.data + at), last);
         if (LIKELY(controls != 0)) {
             return at + (size_t)__builtin_ctz(controls);
         }
@@ -232,17 +232,17 @@ WAY_INLINE size_t way_next_control(const struct way_walk *w, size_t at)
 
 /* Where the header field ends whose first line has its control character at `eol`; 0 as above, or
  * when it holds any but CRLF. */
-WAY_INLINE size_t way_field_end(const struct way_walk *w, size_t eol)
+WAY_INLINE size_t way_field_end(const struct way_walk *w, way_vec last, size_t eol)
 {
     for (unsigned folds = 0; folds < 3; folds++) {
         const uint8_t *end = w->s.data + eol;
-        if (UNLIKELY(eol == 0 || w->end - eol < 4 || end[0] != '\r' || end[1] != '\n')) {
+        if (UNLIKELY(eol == 0 || w->end - eol < 4 || way_two(end) != way_two("\r\n"))) {
             return 0;
         }
         if (LIKELY(end[2] != ' ' && end[2] != '\t')) {
             return eol;
         }
-        eol = way_next_control(w, eol + 2);
+        eol = way_next_control(w, last, eol + 2);
     }
     return 0;
 }
@@ -266,7 +266,8 @@ WAY_INLINE enum sip_hdr_id way_name(const uint8_t *at, way_vec x, unsigned len)
 
 /* A header field at w->line with nothing unheard-of about it.  False: nothing was done, a closer
  * look is needed. */
-WAY_INLINE bool way_usual_header(struct sip_parser *p, struct way_walk *w, bool *is_lost)
+WAY_INLINE bool way_usual_header(struct sip_parser *p, struct way_walk *w, way_vec last,
+                                 bool *is_lost)
 {
     const uint8_t *data = w->s.data;
     size_t start = w->line;
@@ -275,14 +276,14 @@ WAY_INLINE bool way_usual_header(struct sip_parser *p, struct way_walk *w, bool 
     }
     way_vec x = way_load(data + start);
     uint32_t colons = way_equal(x, ':');
-    uint32_t controls = way_controls(x);
+    uint32_t controls = way_controls(x, last);
     uint32_t before = colons & (0 - colons); /* the first one */
     if (UNLIKELY(before < 2 || (controls & (before - 1)) != 0)) {
         return false; /* none, or one without a name, or behind the line */
     }
-    size_t eol = LIKELY(controls == 0) ? way_next_control(w, start + WAY_BYTES)
+    size_t eol = LIKELY(controls == 0) ? way_next_control(w, last, start + WAY_BYTES)
                                        : start + (size_t)__builtin_ctz(controls);
-    eol = way_field_end(w, eol);
+    eol = way_field_end(w, last, eol);
     if (UNLIKELY(eol == 0)) {
         return false;
     }
@@ -304,9 +305,15 @@ WAY_INLINE bool way_usual_header(struct sip_parser *p, struct way_walk *w, bool 
             value_end--;
         }
     }
-    way_add(p, id, start, name_end - start);
-    way_set_value(p, value, value_end, eol);
-    w->scan = w->line = eol + 2;
+    way_add(p, (struct sip_msg_header){
+                   .id = (uint8_t)id,
+                   .start = (uint16_t)start,
+                   .name_len = (uint16_t)(name_end - start),
+                   .value = (uint16_t)value,
+                   .value_len = (uint16_t)(value_end - value),
+                   .end = (uint16_t)(eol + 2),
+               });
+    w->line = eol + 2;
     *is_lost = UNLIKELY(id == SIP_HDR_CONTENT_LENGTH) && !way_length(p, w->s, value, value_end) &&
                p->is_stream;
     return true;
@@ -316,16 +323,20 @@ WAY_INLINE bool way_usual_header(struct sip_parser *p, struct way_walk *w, bool 
 /* The lines up to the empty one. */
 WAY_INLINE enum sip_way_lines way_read_lines(struct sip_parser *p, struct way_walk *w)
 {
+#ifdef SIP_WAY_IS_WIDE
+    const way_vec last_control = way_hold(0x1f);
+#endif
     for (;;) {
 #ifdef SIP_WAY_IS_WIDE
         if (p->state == SIP_WAY_HEADERS && w->scan == w->line) {
             bool is_lost = false;
-            w->colon = 0;
-            while (way_usual_header(p, w, &is_lost)) {
+            while (way_usual_header(p, w, last_control, &is_lost)) {
                 if (UNLIKELY(is_lost)) {
                     return SIP_WAY_LINES_LOST;
                 }
             }
+            w->scan = w->line;
+            w->colon = 0;
         }
 #endif
         size_t eol = 0;
