@@ -38,10 +38,15 @@ WAY_INLINE bool way_digits(struct slice s, size_t *at, size_t end, uint64_t max,
 WAY_INLINE enum err way_param_value(struct slice s, size_t *at, size_t end,
                                     struct sip_lex_param *out)
 {
-    size_t i = way_skip_space(s, *at, end);
+    size_t i = *at;
     out->has_value = true;
-    if (i < end && s.data[i] == '"') {
-        size_t stop = way_quoted(s, i, end);
+    size_t stop = way_span(s, WAY_WORD, i, end);
+    if (UNLIKELY(stop == i)) {
+        i = way_skip_space(s, i, end);
+        stop = way_span(s, WAY_WORD, i, end);
+    }
+    if (stop == i && i < end && s.data[i] == '"') {
+        stop = way_quoted(s, i, end);
         if (stop == 0) {
             return ERR_MALFORMED;
         }
@@ -50,7 +55,6 @@ WAY_INLINE enum err way_param_value(struct slice s, size_t *at, size_t end,
         *at = stop;
         return ERR_OK;
     }
-    size_t stop = way_span(s, WAY_WORD, i, end);
     while (stop < end && s.data[stop] == '=') {
         stop = way_span(s, WAY_WORD, stop + 1, end);
     }
@@ -62,7 +66,10 @@ WAY_INLINE enum err way_param_value(struct slice s, size_t *at, size_t end,
 /* sip_lex_param_read */
 WAY_INLINE enum err way_param(struct slice s, size_t *at, size_t end, struct sip_lex_param *out)
 {
-    size_t i = way_skip_space(s, *at, end);
+    size_t i = *at;
+    if (i < end && s.data[i] != ';') {
+        i = way_skip_space(s, i, end);
+    }
     if (i == end) {
         *at = end;
         return ERR_NOT_FOUND;
@@ -70,22 +77,29 @@ WAY_INLINE enum err way_param(struct slice s, size_t *at, size_t end, struct sip
     if (s.data[i] != ';') {
         return ERR_MALFORMED;
     }
-    i = way_skip_space(s, i + 1, end);
+    i++;
     size_t stop = way_span(s, WAY_WORD, i, end);
+    if (UNLIKELY(stop == i)) {
+        i = way_skip_space(s, i, end);
+        stop = way_span(s, WAY_WORD, i, end);
+    }
     if (stop == i) {
         return ERR_MALFORMED;
     }
     *out = (struct sip_lex_param){.name = slice_between(s, i, stop)};
-    i = way_skip_space(s, stop, end);
-    if (i < end && s.data[i] == '=') {
-        i++;
-        if (way_param_value(s, &i, end, out) != ERR_OK) {
+    i = stop;
+    if (i < end && s.data[i] != ';') {
+        i = way_skip_space(s, i, end);
+        if (i < end && s.data[i] == '=') {
+            i++;
+            if (way_param_value(s, &i, end, out) != ERR_OK) {
+                return ERR_MALFORMED;
+            }
+            i = way_skip_space(s, i, end);
+        }
+        if (i < end && s.data[i] != ';') {
             return ERR_MALFORMED;
         }
-        i = way_skip_space(s, i, end);
-    }
-    if (i < end && s.data[i] != ';') {
-        return ERR_MALFORMED;
     }
     *at = i;
     return ERR_OK;
