@@ -473,6 +473,7 @@ BENCHMARKS = names('''
     bench_stored
     lookup_records
     lookup_world
+    sip_messages
 ''')
 
 # Benchmarks with a main of their own, from these files of bench/: build/release/bench/NAME.  Each

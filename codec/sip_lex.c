@@ -205,24 +205,21 @@ enum err sip_lex_unquote(struct slice in, uint8_t *out, size_t cap, size_t *out_
 
 static bool is_ipv4(struct slice s)
 {
-    unsigned dots = 0, digits = 0, value = 0;
-    for (size_t i = 0; i < s.len; i++) {
-        uint8_t c = s.data[i];
-        if (c == '.' && digits > 0 && dots < 3) {
-            dots++;
-            digits = 0;
-            value = 0;
-        } else if (c >= '0' && c <= '9' && digits < 3) {
-            digits++;
-            value = value * 10 + (unsigned)(c - '0');
-            if (value > 255) {
-                return false;
-            }
-        } else {
+    size_t i = 0;
+    for (unsigned octets = 0; octets < 4; octets++) {
+        if (octets > 0 && (i == s.len || s.data[i++] != '.')) {
+            return false;
+        }
+        unsigned value = 0;
+        size_t start = i;
+        for (; i < s.len && i < start + 3 && s.data[i] - (unsigned)'0' <= 9; i++) {
+            value = value * 10 + s.data[i] - (unsigned)'0';
+        }
+        if (i == start || value > 255) {
             return false;
         }
     }
-    return dots == 3 && digits > 0;
+    return i == s.len;
 }
 
 /* `s` is what stands inside the brackets.  ":::" counts as "::" (RFC 5118 4.10). */
