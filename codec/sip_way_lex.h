@@ -115,6 +115,31 @@ WAY_INLINE enum err way_port(struct slice s, size_t *at, size_t end, uint16_t *p
 }
 
 #ifdef SIP_WAY_IS_WIDE
+/* The first `len` letters of `x`, which stands at `p`, are an IPv4 address, and one that is seen to
+ * be so at once: no number of it is above 249.  `within` has `len` bits. */
+WAY_INLINE bool way_is_ipv4(const uint8_t *p, way_vec x, uint32_t within, unsigned len)
+{
+    way_vec digits = WAY_OP(sub_epi8, x, WAY_OP(set1_epi8, '0'));
+    way_vec bounded = WAY_OP(min_epu8, digits, WAY_OP(set1_epi8, 9));
+    uint32_t others = ~way_mask(WAY_OP(cmpeq_epi8, digits, bounded)) & within;
+    uint32_t dots = way_equal(x, '.') & within;
+    if (others != dots || __builtin_popcount(dots) != 3) {
+        return false;
+    }
+    unsigned from = 0;
+    for (unsigned i = 0; i < 4; i++) {
+        unsigned to = i < 3 ? (unsigned)__builtin_ctz(dots) : len;
+        unsigned count = to - from;
+        if (count - 1 > 2 ||
+            (count == 3 && (p[from] > '2' || (p[from] == '2' && p[from + 1] > '4')))) {
+            return false;
+        }
+        dots &= dots - 1;
+        from = to + 1;
+    }
+    return true;
+}
+
 /* sip_lex_host_read for what is no IPv6 address and ends within a vector; 0 when it does not. */
 WAY_INLINE size_t way_short_host(struct slice s, size_t from, size_t end, enum sip_lex_host *kind)
 {
@@ -137,6 +162,8 @@ WAY_INLINE size_t way_short_host(struct slice s, size_t from, size_t end, enum s
     /* two edges side by side, or one at the start, or a digit at the end: a closer look */
     if (LIKELY((edges & (edges << 1 | 1) & within) == 0 && (last | 0x20) >= 'a')) {
         *kind = SIP_LEX_HOST_NAME; /* a letter or _ at the end: nearly all */
+    } else if (LIKELY(way_is_ipv4(s.data + from, x, within, (unsigned)(stop - from)))) {
+        *kind = SIP_LEX_HOST_IPV4;
     } else {
         *kind = sip_lex_host_judge(slice_between(s, from, stop));
     }

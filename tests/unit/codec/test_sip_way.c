@@ -42,6 +42,7 @@ Test(sip_way, every_byte_at_every_place)
         "\"Alice \\\" A\" <sip:alice@192.0.2.101:5060;lr>;tag=88sja8x;expires=60;q=0.7",
         "Bob B <tel:+1-201-555-0123;phone-context=x.example>;tag=1",
         "sip:a-b.example.org ; tag = x",
+        "sip:a@249.25.99.0:5060",
         "SIP/2.0/UDP pc33.atlanta.example.com:5060;branch=z9hG4bK776;rport;received=192.0.2.1",
         "SIP / 2.0 / TCP  [::1] : 5070 ; ttl=3 ;maddr=224.2.0.1; rport=\"5\";x=y=z",
         "sip:a-rather-long-user-name-that-fills-vectors@a-host-name.that.is.not.short.example",
