@@ -54,8 +54,10 @@ MODULES = {
         sip_lex
         sip_msg
         sip_parser
-        sip_scan
         sip_uri
+        sip_way_avx2
+        sip_way_plain
+        sip_way_sse42
         sip_write
         stored
         stun
@@ -287,8 +289,8 @@ UNIT_TESTS = {
         test_sip_lex
         test_sip_msg
         test_sip_parser
-        test_sip_scan
         test_sip_uri
+        test_sip_way
         test_sip_write
         test_stored
         test_stun
@@ -471,6 +473,7 @@ BENCHMARKS = names('''
     bench_stored
     lookup_records
     lookup_world
+    sip_messages
 ''')
 
 # Benchmarks with a main of their own, from these files of bench/: build/release/bench/NAME.  Each

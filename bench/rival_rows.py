@@ -41,6 +41,7 @@ SOURCES = [
     Source('kamailio-register', '@kamailio register {ms}'),
     Source('kamailio-forward', '@kamailio forward {ms}'),
     Source('kamailio-call', '@kamailio call {ms}'),
+    Source('sip-parse', '@sip_parse {ms}', text='ours, sofia-sip, libosip2 and memchr in turn'),
     Source('chordial-options', '@chordial options {ms}', text='a node of chordial demo --hold'),
     Source('load-register', '@load register {ms}', text='the same, under chordial load'),
     Source('load-invite', '@load invite {ms}'),
@@ -99,6 +100,15 @@ def sip_row(kind, text, ours, rival):
     return row('sip-' + kind, text, ours, rival, sense='speed', by='Kamailio -X fm -x fm')
 
 
+def parse_row(kind, text, rival, must, stretch):
+    line = 'sip-parse.' + kind
+    by = {'sofia': 'sofia-sip, msg_make', 'osip': 'libosip2, osip_message_parse'}[rival]
+    return row('sip-parse-%s-%s' % (kind, rival), 'parse fully: ' + text, line,
+               '%s:%s' % (line, rival), must, stretch, 'speed', by=by)
+
+
+INVITES = {'invite': 'an INVITE of 833 bytes', 'invite-addresses': 'the same, hosts by address'}
+
 ROWS = [
     trunk_row(500, 1.9, 1.5), trunk_row(700), trunk_row(1300),
     row('forward-dtls-burst', 'over DTLS links, bursts of 16 to a neighbour, against 400,000 /s '
@@ -139,6 +149,16 @@ ROWS = [
         'hot-path.check:allocations', 1, 0, unit='', by='none'),
     row('hot-path-locks', 'locks of ours taken by a node from its start on, 120,000 messages in '
         'transit', 'locks.transit:locks', 1, 0, unit='', by='none'),
+    *(parse_row(kind, text, rival, must, stretch) for kind, text in INVITES.items()
+      for rival, must, stretch in (('sofia', 5.5, 8), ('osip', 12, None))),
+    *(row('sip-index-' + kind, 'index only: ' + text, 'sip-parse.%s:index' % kind,
+          'sip-parse.%s:memchr' % kind, 2.3, 1.7, by="a loop of memchr('\\n')")
+      for kind, text in INVITES.items()),
+    parse_row('register', 'a REGISTER', 'sofia', 5, 7),
+    parse_row('ok', 'a 200 OK of 812 bytes', 'sofia', 5, 7),
+    parse_row('tortuous', 'a tortuous, folded INVITE of 1,006 bytes', 'sofia', 4.5, 6),
+    *(parse_row(kind, text, 'osip', None, None) for kind, text in (
+        ('register', 'a REGISTER'), ('ok', 'a 200 OK'), ('tortuous', 'a tortuous INVITE'))),
     sip_row('options', 'OPTIONS answered over UDP', 'chordial-options.sip_options',
             'kamailio-options.sip_options'),
     sip_row('register', 'REGISTER, digest checked, stored in the overlay, against bare usrloc',

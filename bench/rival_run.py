@@ -12,8 +12,12 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import configure  # noqa: E402
 
 SERVER_CPU, LOAD_CPU = 0, 1
 PROGRAMS = 'build/release/bench'
@@ -27,6 +31,8 @@ NEEDS = {
     'redis': [('redis-server', 'redis-server'), ('redis-benchmark', 'redis-tools'),
               ('redis-cli', 'redis-tools')],
     'opendht': [('g++', 'g++'), ('/usr/include/opendht.h', 'libopendht-dev')],
+    'sip_parse': [('/usr/include/osipparser2/osip_parser.h', 'libosip2-dev'),
+                  ('/usr/include/sofia-sip-1.12/sofia-sip/sip.h', 'libsofia-sip-ua-dev')],
 }
 
 
@@ -208,6 +214,20 @@ class Rig:
             raise Failed('%s does not exist' % program)
         return read_lines(self.run([program, '--json', '--gets', gets, '--repeats', '3', work],
                                    SERVER_CPU))
+
+    def run_sip_parse(self, ms):
+        program = os.path.join(PROGRAMS, 'rival_sip_parse')
+        texts = ['bench/rival_sip_parse.c', 'bench/sip_messages.c', 'bench/sip_messages.h']
+        ours = ['build/release/libcodec.a', 'build/release/libcore.a']
+        full = os.path.join(self.top, program)
+        if not os.path.exists(full) or os.path.getmtime(full) < max(
+                os.path.getmtime(os.path.join(self.top, t)) for t in texts + ours):
+            self.say('compiling ' + texts[0])
+            flags = next(m.cflags for m in configure.MODES if m.name == 'release').split()
+            flags = [f for f in flags if not f.startswith('-W')]
+            theirs = self.run(['pkg-config', '--cflags', '--libs', 'sofia-sip-ua', 'libosip2'])
+            self.run(['gcc', *flags, '-o', program, *texts[:2], *ours, *theirs.split()])
+        return read_lines(self.run([program, '--json', '--ms', ms], SERVER_CPU))
 
     def run_kamailio(self, kind, ms):
         """Alone on its processor with one worker, as rival_sip loads it."""

@@ -4,28 +4,21 @@
  * values have files of their own: sip_hdr_via.c, sip_hdr_address.c, sip_hdr_digest.c. */
 #include "codec/sip_hdr.h"
 
-static const struct slice names[SIP_HDR_COUNT] = {
-#define SIP_HDR(id, name, first, middle, last, shape)                                              \
-    [SIP_HDR_##id] = {(const uint8_t *)(name), sizeof(name) - 1},
+const struct sip_hdr_text sip_hdr_names[SIP_HDR_COUNT] = {
+#define SIP_HDR(id, name, a, b, c, d, shape) [SIP_HDR_##id] = {name, sizeof(name) - 1},
 #include "codec/sip_hdr.def"
 #undef SIP_HDR
 };
 
 static const uint8_t shapes[SIP_HDR_COUNT] = {
     [SIP_HDR_OTHER] = SIP_HDR_SHAPE_PLAIN,
-#define SIP_HDR(id, name, first, middle, last, shape) [SIP_HDR_##id] = SIP_HDR_SHAPE_##shape,
+#define SIP_HDR(id, name, a, b, c, d, shape) [SIP_HDR_##id] = SIP_HDR_SHAPE_##shape,
 #include "codec/sip_hdr.def"
 #undef SIP_HDR
 };
 
-#define SLOT(first, middle, last, len)                                                             \
-    (((unsigned)(first)*9u + (unsigned)(middle)*31u + (unsigned)(last)*31u +                       \
-      (unsigned)(len)*17u) &                                                                       \
-     0xffu)
-
-static const uint8_t by_hash[256] = {
-#define SIP_HDR(id, name, first, middle, last, shape)                                              \
-    [SLOT(first, middle, last, sizeof(name) - 1)] = SIP_HDR_##id,
+const uint8_t sip_hdr_guesses[256] = {
+#define SIP_HDR(id, name, a, b, c, d, shape) [SIP_HDR_SLOT(a, b, c, d)] = SIP_HDR_##id,
 #include "codec/sip_hdr.def"
 #undef SIP_HDR
 };
@@ -36,50 +29,18 @@ static const uint8_t by_letter[256] = {
 #undef SIP_HDR_COMPACT
 };
 
-/* `a` and `b` have `len` bytes each: equal?  A call of memcmp costs more than these few. */
-static inline bool is_same(const uint8_t *a, const uint8_t *b, size_t len)
-{
-    if (len < 8) {
-        size_t i = 0;
-        while (i < len && a[i] == b[i]) {
-            i++;
-        }
-        return i == len;
-    }
-    uint64_t x, y;
-    for (size_t i = 0; i + 8 < len; i += 8) {
-        memcpy(&x, a + i, 8);
-        memcpy(&y, b + i, 8);
-        if (x != y) {
-            return false;
-        }
-    }
-    memcpy(&x, a + len - 8, 8);
-    memcpy(&y, b + len - 8, 8);
-    return x == y;
-}
-
-HOT enum sip_hdr_id sip_hdr_find(struct slice name)
+enum sip_hdr_id sip_hdr_find(struct slice name)
 {
     if (name.len < 2) {
         return name.len == 0 ? SIP_HDR_OTHER : by_letter[name.data[0] | 0x20];
     }
-    /* letters become lower case; what else may collide is told apart below */
-    unsigned first = name.data[0] | 0x20u;
-    unsigned middle = name.data[name.len / 2] | 0x20u;
-    unsigned last = name.data[name.len - 1] | 0x20u;
-    enum sip_hdr_id id = by_hash[SLOT(first, middle, last, name.len)];
-    if (name.len != names[id].len) {
-        return SIP_HDR_OTHER;
-    }
-    return is_same(name.data, names[id].data, name.len) || slice_is_equal_nocase(name, names[id])
-               ? id
-               : SIP_HDR_OTHER;
+    enum sip_hdr_id id = sip_hdr_guess(name.data, name.len);
+    return slice_is_equal_nocase(name, sip_hdr_name(id)) ? id : SIP_HDR_OTHER;
 }
 
 struct slice sip_hdr_name(enum sip_hdr_id id)
 {
-    return names[id];
+    return slice_of(sip_hdr_names[id].text, sip_hdr_names[id].len);
 }
 
 enum sip_hdr_shape sip_hdr_shape(enum sip_hdr_id id)
@@ -164,6 +125,28 @@ enum err sip_hdr_max_forwards_decode(struct slice value, uint8_t *out)
     enum err e = sip_hdr_number_decode(value, UINT8_MAX, &number);
     *out = (uint8_t)number;
     return e;
+}
+
+bool sip_hdr_q_decode(struct slice s, uint16_t *milli)
+{
+    if (s.len == 0 || s.len > 5 || s.data[0] < '0' || s.data[0] > '1' ||
+        (s.len > 1 && s.data[1] != '.')) {
+        return false;
+    }
+    unsigned value = (unsigned)(s.data[0] - '0') * 1000;
+    unsigned unit = 100;
+    for (size_t i = 2; i < s.len; i++) {
+        if (s.data[i] < '0' || s.data[i] > '9') {
+            return false;
+        }
+        value += (unsigned)(s.data[i] - '0') * unit;
+        unit /= 10;
+    }
+    if (value > 1000) {
+        return false;
+    }
+    *milli = (uint16_t)value;
+    return true;
 }
 
 enum err sip_hdr_call_id_check(struct slice value)

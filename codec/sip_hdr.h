@@ -12,11 +12,37 @@
 
 enum sip_hdr_id {
     SIP_HDR_OTHER, /* a name we do not know */
-#define SIP_HDR(id, name, first, middle, last, shape) SIP_HDR_##id,
+#define SIP_HDR(id, name, a, b, c, d, shape) SIP_HDR_##id,
 #include "codec/sip_hdr.def"
 #undef SIP_HDR
     SIP_HDR_COUNT
 };
+
+/* Names, for sip_hdr_find and its like; as long as a vector of theirs. */
+struct sip_hdr_text {
+    char text[31];
+    uint8_t len;
+};
+extern const struct sip_hdr_text sip_hdr_names[SIP_HDR_COUNT];
+
+/* Slot of a name in the table of guesses, by four of its letters in lower case (sip_hdr.def).  The
+ * factor was found by trial: it parts them all. */
+#define SIP_HDR_SLOT(a, b, c, d)                                                                   \
+    ((((uint32_t)(a) | (uint32_t)(b) << 8 | (uint32_t)(c) << 16 | (uint32_t)(d) << 24) *           \
+      UINT32_C(0x5a91c89b)) >>                                                                     \
+     24)
+extern const uint8_t sip_hdr_guesses[256];
+
+/* The one header field that `len` letters at `name`, at least 2, can be the name of. */
+static inline enum sip_hdr_id sip_hdr_guess(const uint8_t *name, size_t len)
+{
+    /* letters become lower case; what else may collide is told apart by comparing */
+    const uint8_t *middle = name + (len - 1) / 2;
+    uint32_t letters = (uint32_t)name[0] | (uint32_t)name[1] << 8 | (uint32_t)middle[0] << 16 |
+                       (uint32_t)middle[1] << 24;
+    letters |= UINT32_C(0x20202020);
+    return (enum sip_hdr_id)sip_hdr_guesses[SIP_HDR_SLOT(letters, 0, 0, 0)];
+}
 
 enum sip_hdr_shape { SIP_HDR_SHAPE_ONE, SIP_HDR_SHAPE_LIST, SIP_HDR_SHAPE_PLAIN };
 
@@ -95,6 +121,9 @@ enum err sip_hdr_address_decode(struct slice item, struct sip_hdr_address *out) 
  * those of sip_uri_decode); of a star it says nothing. */
 enum err sip_hdr_address_read(struct slice s, size_t from, size_t end, struct sip_hdr_address *out,
                               struct sip_uri *uri) MUST_USE;
+
+/* qvalue in thousandths; false when it is none. */
+bool sip_hdr_q_decode(struct slice s, uint16_t *milli);
 
 struct sip_hdr_cseq {
     uint32_t number; /* below 2^31 (RFC 3261 8.1.1.5) */

@@ -2,6 +2,7 @@
 /* The words of SIP.  One table of character classes decides everything; each function walks its
  * slice once and leaves at the first byte that does not fit. */
 #include "codec/sip_lex.h"
+#include "codec/sip_way_lex.h"
 
 /* Bytes from 0x80 on are of no class: they may stand in quoted strings and free text only. */
 const uint8_t sip_lex_class[256] = {
@@ -137,74 +138,11 @@ enum err sip_lex_item(struct slice *rest, struct slice *item)
     return item->len == 0 ? ERR_MALFORMED : ERR_OK;
 }
 
-static size_t skip_space(struct slice s, size_t i, size_t end)
-{
-    while (i < end && sip_lex_is_space(s.data[i])) {
-        i++;
-    }
-    return i;
-}
-
-/* The value behind "name =" at offset *at. */
-static enum err take_value(struct slice s, size_t *at, size_t end, struct sip_lex_param *out)
-{
-    size_t i = skip_space(s, *at, end);
-    out->has_value = true;
-    if (i < end && s.data[i] == '"') {
-        size_t len;
-        if (sip_lex_quoted(slice_between(s, i, end), &len) != ERR_OK) {
-            return ERR_MALFORMED;
-        }
-        out->is_quoted = true;
-        out->value = slice_between(s, i + 1, i + len - 1);
-        *at = i + len;
-        return ERR_OK;
-    }
-    size_t stop = sip_lex_stop(s, SIP_LEX_WORD, i, end);
-    while (stop < end && s.data[stop] == '=') {
-        stop = sip_lex_stop(s, SIP_LEX_WORD, stop + 1, end);
-    }
-    out->value = slice_between(s, i, stop);
-    *at = stop;
-    return stop == i ? ERR_MALFORMED : ERR_OK;
-}
-
-HOT enum err sip_lex_param_read(struct slice s, size_t *at, size_t end, struct sip_lex_param *out)
-{
-    size_t i = skip_space(s, *at, end);
-    if (i == end) {
-        *at = end;
-        return ERR_NOT_FOUND;
-    }
-    if (s.data[i] != ';') {
-        return ERR_MALFORMED;
-    }
-    i = skip_space(s, i + 1, end);
-    size_t stop = sip_lex_stop(s, SIP_LEX_WORD, i, end);
-    if (stop == i) {
-        return ERR_MALFORMED;
-    }
-    *out = (struct sip_lex_param){.name = slice_between(s, i, stop)};
-    i = skip_space(s, stop, end);
-    if (i < end && s.data[i] == '=') {
-        i++;
-        if (take_value(s, &i, end, out) != ERR_OK) {
-            return ERR_MALFORMED;
-        }
-        i = skip_space(s, i, end);
-    }
-    if (i < end && s.data[i] != ';') {
-        return ERR_MALFORMED;
-    }
-    *at = i;
-    return ERR_OK;
-}
-
 enum err sip_lex_param(struct slice *rest, struct sip_lex_param *out)
 {
     struct slice s = *rest;
     size_t at = 0;
-    enum err e = sip_lex_param_read(s, &at, rest->len, out);
+    enum err e = way_param(s, &at, rest->len, out);
     if (e != ERR_MALFORMED) {
         *rest = e == ERR_OK ? slice_between(s, at, s.len) : SLICE_EMPTY;
     }
@@ -214,7 +152,7 @@ enum err sip_lex_param(struct slice *rest, struct sip_lex_param *out)
 bool sip_lex_param_find(struct slice params, struct slice lower_name, struct sip_lex_param *out)
 {
     size_t at = 0;
-    while (sip_lex_param_read(params, &at, params.len, out) == ERR_OK) {
+    while (way_param(params, &at, params.len, out) == ERR_OK) {
         if (sip_lex_is_word(out->name, lower_name)) {
             return true;
         }
@@ -267,24 +205,21 @@ enum err sip_lex_unquote(struct slice in, uint8_t *out, size_t cap, size_t *out_
 
 static bool is_ipv4(struct slice s)
 {
-    unsigned dots = 0, digits = 0, value = 0;
-    for (size_t i = 0; i < s.len; i++) {
-        uint8_t c = s.data[i];
-        if (c == '.' && digits > 0 && dots < 3) {
-            dots++;
-            digits = 0;
-            value = 0;
-        } else if (c >= '0' && c <= '9' && digits < 3) {
-            digits++;
-            value = value * 10 + (unsigned)(c - '0');
-            if (value > 255) {
-                return false;
-            }
-        } else {
+    size_t i = 0;
+    for (unsigned octets = 0; octets < 4; octets++) {
+        if (octets > 0 && (i == s.len || s.data[i++] != '.')) {
+            return false;
+        }
+        unsigned value = 0;
+        size_t start = i;
+        for (; i < s.len && i < start + 3 && s.data[i] - (unsigned)'0' <= 9; i++) {
+            value = value * 10 + s.data[i] - (unsigned)'0';
+        }
+        if (i == start || value > 255) {
             return false;
         }
     }
-    return dots == 3 && digits > 0;
+    return i == s.len;
 }
 
 /* `s` is what stands inside the brackets.  ":::" counts as "::" (RFC 5118 4.10). */
@@ -345,21 +280,9 @@ static bool is_name(struct slice s)
     return s.len > 0 && s.data[s.len - 1] != '.' && !is_number;
 }
 
-/* Classes of what a host name is made of. */
-enum { HOST_LETTER = 1, HOST_DIGIT = 2, HOST_EDGE = 4 /* . and -: hardly ever two side by side */ };
-
-static const uint8_t host_class[256] = {
-    ['-'] = HOST_EDGE,           ['.'] = HOST_EDGE,   ['0' ... '9'] = HOST_DIGIT,
-    ['A' ... 'Z'] = HOST_LETTER, ['_'] = HOST_LETTER, ['a' ... 'z'] = HOST_LETTER,
-};
-
-/* `last`: the class of its last character.  `has_edges`: it starts with an edge, or two meet. */
-static enum sip_lex_host judge_host(struct slice host, unsigned last, bool has_edges)
+enum sip_lex_host sip_lex_host_judge(struct slice host)
 {
-    if (last == HOST_LETTER && !has_edges) {
-        return SIP_LEX_HOST_NAME; /* nearly all of them */
-    }
-    if (last == HOST_DIGIT && is_ipv4(host)) {
+    if (host.len > 0 && host.data[host.len - 1] <= '9' && is_ipv4(host)) {
         return SIP_LEX_HOST_IPV4;
     }
     return is_name(host) ? SIP_LEX_HOST_NAME : SIP_LEX_HOST_BAD;
@@ -374,18 +297,8 @@ HOT size_t sip_lex_host_read(struct slice s, size_t from, size_t end, enum sip_l
                                                                          : SIP_LEX_HOST_BAD;
         return from + len;
     }
-    unsigned last = HOST_EDGE; /* as if a dot stood in front */
-    unsigned met = 0;
-    size_t stop = from;
-    for (; stop < end; stop++) {
-        unsigned c = host_class[s.data[stop]];
-        if (c == 0) {
-            break;
-        }
-        met |= c & last;
-        last = c;
-    }
-    *kind = judge_host(slice_between(s, from, stop), last, (met & HOST_EDGE) != 0);
+    size_t stop = sip_lex_stop(s, SIP_LEX_HOST, from, end);
+    *kind = sip_lex_host_judge(slice_between(s, from, stop));
     return stop;
 }
 
@@ -395,32 +308,4 @@ enum sip_lex_host sip_lex_host(struct slice host)
     return host.len > 0 && sip_lex_host_read(host, 0, host.len, &kind) == host.len
                ? kind
                : SIP_LEX_HOST_BAD;
-}
-
-/* A port in decimal digits, not 0. */
-static enum err read_port(struct slice digits, uint16_t *out)
-{
-    uint32_t port = 0;
-    if (sip_lex_u32(digits, UINT16_MAX, &port) != ERR_OK || port == 0) {
-        return ERR_MALFORMED;
-    }
-    *out = (uint16_t)port;
-    return ERR_OK;
-}
-
-enum err sip_lex_hostport_read(struct slice s, size_t from, size_t end, bool spaces,
-                               struct sip_lex_hostport *out)
-{
-    size_t i = sip_lex_host_read(s, from, end, &out->kind);
-    out->host = slice_between(s, from, i);
-    out->port = 0;
-    i = spaces ? skip_space(s, i, end) : i;
-    if (out->kind == SIP_LEX_HOST_BAD) {
-        return ERR_MALFORMED;
-    }
-    if (i < end && s.data[i] == ':') {
-        i = spaces ? skip_space(s, i + 1, end) : i + 1;
-        return read_port(slice_between(s, i, end), &out->port);
-    }
-    return i == end ? ERR_OK : ERR_MALFORMED;
 }

@@ -71,10 +71,6 @@ struct sip_lex_param {
  * ERR_NOT_FOUND at the end. */
 enum err sip_lex_param(struct slice *rest, struct sip_lex_param *out) MUST_USE;
 
-/* The same at offset *at of `s`, up to `end`; *at moves behind it. */
-enum err sip_lex_param_read(struct slice s, size_t *at, size_t end,
-                            struct sip_lex_param *out) MUST_USE;
-
 /* The first parameter of that name (lower case), or false.  `params` as for sip_lex_param. */
 bool sip_lex_param_find(struct slice params, struct slice lower_name, struct sip_lex_param *out);
 
@@ -93,14 +89,5 @@ enum sip_lex_host {
 enum sip_lex_host sip_lex_host(struct slice host);
 /* The host that starts at `from`: where it ends.  *kind is BAD when there is none. */
 size_t sip_lex_host_read(struct slice s, size_t from, size_t end, enum sip_lex_host *kind);
-
-struct sip_lex_hostport {
-    struct slice host; /* an IPv6 address has its brackets */
-    enum sip_lex_host kind;
-    uint16_t port; /* 0 = none given; a given port 0 is refused */
-};
-
-/* [from, end) is "host" or "host:port"; white space around the colon only where `spaces` (RFC 3261
- * sent-by). */
-enum err sip_lex_hostport_read(struct slice s, size_t from, size_t end, bool spaces,
-                               struct sip_lex_hostport *out) MUST_USE;
+/* The same of a text that holds nothing but letters, digits, and .-_ */
+enum sip_lex_host sip_lex_host_judge(struct slice host);

@@ -29,6 +29,7 @@ struct sip_msg_header {
 
 struct sip_msg {
     bool is_request;
+    bool has_repeats;       /* some header stands more than once */
     enum sip_method method; /* requests; responses: look at CSeq */
     uint16_t status;        /* responses: 100..699 */
     uint16_t header_count;

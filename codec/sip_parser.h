@@ -37,7 +37,7 @@ struct sip_parser {
     bool is_after_crlf;
     bool has_length; /* a Content-Length was read */
     uint8_t state;
-    uint8_t last[SIP_HDR_COUNT]; /* index + 1 of the last header of an id */
+    uint8_t last[SIP_HDR_COUNT]; /* index + 1 of the last one of an id that repeats */
     uint16_t method_len;         /* parts of the start line, as offsets */
     uint16_t part;               /* Request-URI or reason phrase */
     uint16_t part_len;

@@ -1,22 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* URIs.  Decoding cuts the text at its delimiters and checks each piece against its character
- * class; escapes stay as they are and are known to be good afterwards.  Comparing walks both texts
+/* URIs.  Decoding: the usual ones in sip_way_uri.h, what is rare here.  Comparing walks both texts
  * with escapes resolved on the way, so nothing is copied. */
 #include "codec/sip_uri.h"
+#include "codec/sip_way_uri.h"
 #include "core/address.h"
-
-/* Where characters of `set` and good escapes end, from `i` on. */
-HOT static size_t span_escaped(struct slice s, uint8_t classes, size_t i, size_t end)
-{
-    for (;;) {
-        i = sip_lex_stop(s, classes, i, end);
-        if (i == end || s.data[i] != '%' || end - i < 3 ||
-            !sip_lex_is_all(slice_of(s.data + i + 1, 2), SIP_LEX_HEX)) {
-            return i;
-        }
-        i += 3;
-    }
-}
 
 /* Offset of the first byte of `s` that is `a` or `b`; s.len when there is none. */
 static size_t find_either(struct slice s, uint8_t a, uint8_t b)
@@ -26,38 +13,6 @@ static size_t find_either(struct slice s, uint8_t a, uint8_t b)
         i++;
     }
     return i;
-}
-
-/* The parameters at *at, each with its ';'; *at moves behind them. */
-HOT static enum err take_params(struct slice s, size_t *at, size_t end, struct sip_uri *u)
-{
-    unsigned count = 0;
-    size_t i = *at;
-    while (i < end && s.data[i] == ';') {
-        size_t name = i + 1;
-        i = span_escaped(s, SIP_LEX_PARAM, name, end);
-        size_t name_len = i - name;
-        if (name_len == 0) {
-            return ERR_MALFORMED;
-        }
-        if (i < end && s.data[i] == '=') {
-            size_t value = i + 1;
-            i = span_escaped(s, SIP_LEX_PARAM, value, end);
-            if (i == value) {
-                return ERR_MALFORMED;
-            }
-        }
-        if (++count > SIP_URI_PARAMS_CAP) {
-            return ERR_TOO_LARGE;
-        }
-        u->has_lr = u->has_lr || (name_len == 2 && (s.data[name] | 0x20) == 'l' &&
-                                  (s.data[name + 1] | 0x20) == 'r');
-    }
-    if (i > *at) {
-        u->params = slice_between(s, *at, i);
-    }
-    *at = i;
-    return ERR_OK;
 }
 
 /* Takes the next "name=value" off `rest`, which stands behind the '?' or an '&'. */
@@ -91,7 +46,7 @@ static bool is_escaped_text(struct slice s, uint8_t classes)
     return true;
 }
 
-static enum err check_headers(const struct sip_uri *u)
+enum err sip_uri_check_headers(const struct sip_uri *u)
 {
     struct slice rest = u->headers;
     struct slice name, value;
@@ -107,67 +62,6 @@ static enum err check_headers(const struct sip_uri *u)
         }
     }
     return ERR_OK;
-}
-
-/* "user:password" in [i, at), in front of the '@'. */
-HOT static enum err decode_userinfo(struct slice s, size_t i, size_t at, struct sip_uri *out)
-{
-    size_t end = span_escaped(s, SIP_LEX_USER, i, at);
-    out->user = slice_between(s, i, end);
-    out->has_user = true;
-    if (end < at && s.data[end] == ':') {
-        size_t password = end + 1;
-        end = span_escaped(s, SIP_LEX_USER, password, at);
-        out->has_password = true;
-        out->password = slice_between(s, password, end);
-    }
-    return out->user.len > 0 && end == at ? ERR_OK : ERR_MALFORMED;
-}
-
-/* ":port" at *at, if it is there. */
-static enum err take_port(struct slice s, size_t *at, size_t end, uint16_t *port)
-{
-    if (*at == end || s.data[*at] != ':') {
-        return ERR_OK;
-    }
-    size_t digits = *at + 1, i = digits;
-    uint32_t number = 0;
-    while (i < end && (sip_lex_class[s.data[i]] & SIP_LEX_DIGIT) != 0) {
-        i++;
-    }
-    enum err e = sip_lex_u32(slice_between(s, digits, i), UINT16_MAX, &number);
-    *port = (uint16_t)number;
-    *at = i;
-    return e != ERR_OK || number == 0 ? ERR_MALFORMED : ERR_OK;
-}
-
-/* What stands behind "sip:". */
-HOT static enum err decode_sip(struct slice s, size_t i, size_t end, struct sip_uri *out)
-{
-    const uint8_t *sign = i == end ? NULL : memchr(s.data + i, '@', end - i);
-    if (sign != NULL) {
-        size_t at = (size_t)(sign - s.data);
-        if (decode_userinfo(s, i, at, out) != ERR_OK) {
-            return ERR_MALFORMED;
-        }
-        i = at + 1;
-    }
-    size_t host = i;
-    i = sip_lex_host_read(s, host, end, &out->host_kind);
-    out->host = slice_between(s, host, i);
-    if (out->host_kind == SIP_LEX_HOST_BAD || take_port(s, &i, end, &out->port) != ERR_OK) {
-        return ERR_MALFORMED;
-    }
-    enum err e = take_params(s, &i, end, out);
-    if (e != ERR_OK || i == end) {
-        return e;
-    }
-    if (s.data[i] != '?') {
-        return ERR_MALFORMED;
-    }
-    out->has_headers = true;
-    out->headers = slice_between(s, i + 1, end);
-    return check_headers(out);
 }
 
 /* RFC 3966 3: digits with visual separators; local numbers may hold hexadecimal digits, * and #. */
@@ -188,7 +82,7 @@ static enum err decode_tel(struct slice s, size_t from, size_t end, struct sip_u
     if (out->user.len == 0) {
         return ERR_MALFORMED;
     }
-    enum err e = take_params(s, &i, end, out);
+    enum err e = way_uri_params(s, &i, end, out);
     return e == ERR_OK && i < end ? ERR_MALFORMED : e;
 }
 
@@ -219,31 +113,33 @@ static bool is_scheme(struct slice s)
     return true;
 }
 
-HOT enum err sip_uri_read(struct slice s, size_t from, size_t end, struct sip_uri *out)
+enum err sip_uri_read_scheme(struct slice s, size_t from, size_t end, struct sip_uri *out,
+                             size_t *rest)
 {
     struct slice text = slice_between(s, from, end);
-    *out = (struct sip_uri){.scheme = SIP_URI_OTHER, .text = text};
-    if (text.len > 4 && memcmp(text.data, "sip:", 4) == 0) {
-        out->scheme = SIP_URI_SIP;
-        return decode_sip(s, from + 4, end, out);
-    }
     size_t colon = find_either(text, ':', ':');
-    size_t rest = min_size(from + colon + 1, end);
     struct slice scheme = slice_sub(text, 0, colon);
+    *rest = min_size(from + colon + 1, end);
     if (sip_lex_is_word(scheme, SLICE_LITERAL("sip"))) {
         out->scheme = SIP_URI_SIP;
-        return decode_sip(s, rest, end, out);
+        return ERR_OK;
     }
     if (sip_lex_is_word(scheme, SLICE_LITERAL("sips"))) {
         out->scheme = SIP_URI_SIPS;
-        return decode_sip(s, rest, end, out);
+        return ERR_OK;
     }
     if (sip_lex_is_word(scheme, SLICE_LITERAL("tel"))) {
         out->scheme = SIP_URI_TEL;
-        return decode_tel(s, rest, end, out);
+        return decode_tel(s, *rest, end, out);
     }
-    return is_scheme(scheme) && rest < end ? decode_other(slice_between(s, rest, end))
-                                           : ERR_MALFORMED;
+    out->scheme = SIP_URI_OTHER;
+    return is_scheme(scheme) && *rest < end ? decode_other(slice_between(s, *rest, end))
+                                            : ERR_MALFORMED;
+}
+
+enum err sip_uri_read(struct slice s, size_t from, size_t end, struct sip_uri *out)
+{
+    return SIP_WAY_CALL(sip_way_best(), uri, s, from, end, out);
 }
 
 enum err sip_uri_decode(struct slice text, struct sip_uri *out)

@@ -37,6 +37,13 @@ enum err sip_uri_decode(struct slice text, struct sip_uri *out) MUST_USE;
 /* The same for [from, end) of `s`. */
 enum err sip_uri_read(struct slice s, size_t from, size_t end, struct sip_uri *out) MUST_USE;
 
+/* The scheme of [from, end) where it is not a plain "sip:".  SIP and SIPS: *rest is where the
+ * remainder stands, which is still to be read; any other is read whole.  *out is zero before. */
+enum err sip_uri_read_scheme(struct slice s, size_t from, size_t end, struct sip_uri *out,
+                             size_t *rest) MUST_USE;
+/* uri->headers: the last step of taking a URI apart. */
+enum err sip_uri_check_headers(const struct sip_uri *uri) MUST_USE;
+
 /* RFC 3261 19.1.4; tel URIs by RFC 3966 5, others byte by byte. */
 bool sip_uri_is_equal(const struct sip_uri *a, const struct sip_uri *b);
 

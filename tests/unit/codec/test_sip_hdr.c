@@ -119,6 +119,11 @@ Test(sip_hdr, via_faults)
         "SIP/2.0/UDP;branch=1",
         "SIP/2.0/UDP a b",
         "SIP/2.0/UDP a:b",
+        "SIP/2.0/UDP a:",
+        "SIP/2.0/UDP a:0",
+        "SIP/2.0/UDP a:65536",
+        "SIP/2.0/UDP a:5070x",
+        "SIP/2.0/UDP :1",
         "SIP/2.0/UDP a;",
         "SIP/2.0/UDP a;;",
         "SIP/2.0/UDP a;branch",
@@ -136,6 +141,9 @@ Test(sip_hdr, via_faults)
         cr_expect_eq(sip_hdr_via_decode(text, &v), ERR_MALFORMED, "%s", bad[i]);
         fixture_free(text);
     }
+    cr_expect_eq(sip_hdr_via_decode(SLICE_LITERAL("SIP/2.0/UDP a : 5070 ;rport"), &v), ERR_OK);
+    cr_expect_eq(v.port, 5070);
+    cr_expect(fixture_is(v.sent_by, "a : 5070"));
     cr_expect_eq(sip_hdr_via_decode(SLICE_LITERAL("SIP/7.0/UDP c.example.com;branch=z9hG4bKk"), &v),
                  ERR_UNSUPPORTED);
     cr_expect(fixture_is(v.host, "c.example.com") && v.has_magic);

@@ -166,11 +166,6 @@ Test(sip_lex, tokens_and_trimming)
     cr_expect_eq(sip_lex_trim(SLICE_LITERAL(" \t ")).len, 0);
 }
 
-static enum err hostport(const char *text, bool spaces, struct sip_lex_hostport *out)
-{
-    return sip_lex_hostport_read(slice_text(text), 0, strlen(text), spaces, out);
-}
-
 /* 25.1 hostname, IPv4address, IPv6reference; RFC 5118 4. */
 Test(sip_lex, hosts)
 {
@@ -219,14 +214,5 @@ Test(sip_lex, hosts)
         struct slice text = fixture_copy(slice_text(cases[i].text));
         cr_expect_eq(sip_lex_host(text), cases[i].want, "%s", cases[i].text);
         fixture_free(text);
-    }
-    struct sip_lex_hostport hp;
-    cr_expect_eq(hostport("[::1]:5070", false, &hp), ERR_OK);
-    cr_expect_eq(hp.port, 5070);
-    cr_expect_eq(hostport("a : 5070", true, &hp), ERR_OK);
-    cr_expect_eq(hp.port, 5070);
-    static const char *const bad[] = {"a : 5070", "a:", "a:0", "a:65536", "a:5070x", "a b", ":1"};
-    for (size_t i = 0; i < ARRAY_COUNT(bad); i++) {
-        cr_expect_eq(hostport(bad[i], false, &hp), ERR_MALFORMED, "%s", bad[i]);
     }
 }
