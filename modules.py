@@ -105,6 +105,7 @@ MODULES = {
         kind
         outgoing
         overlay
+        overlay_persist
         overlay_receive
         overlay_serve
         parked
@@ -116,7 +117,9 @@ MODULES = {
         store_ahead
         store_client
         store_fetch
+        store_log
         store_put
+        store_restore
         topo
         transact
         value
@@ -318,11 +321,13 @@ UNIT_TESTS = {
         test_overlay_frag
         test_owner_first
         test_replicate
+        test_replicate_disk
         test_route
         test_sign
         test_sign_flood
         test_store
         test_store_client
+        test_store_restore
         test_topo
         test_upkeep
         test_value
