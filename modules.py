@@ -157,6 +157,7 @@ MODULES = {
         overlay_span
         overlay_xml
         path
+        persist
     '''),
     'sim': names('''
         checker
