@@ -63,6 +63,7 @@ HEADERS = [
     ('cmd/*', 'confuse'),
     ('cmd/*', 'jansson'),
     ('cmd/capture', 'pcap'),
+    ('cmd/persist_lmdb', 'lmdb'),
     ('cmd/x509*', 'boringssl'),
     ('bench/*_boring', 'boringssl'),
     ('bench/floor_udp_uring', 'liburing'),
@@ -78,7 +79,7 @@ LIBRARIES = {
     'link': ['boringssl'],
     'node': ['xml2'],
     'core/os': ['liburing'],
-    'cmd': ['confuse', 'jansson', 'boringssl', 'pcap'],
+    'cmd': ['confuse', 'jansson', 'boringssl', 'pcap', 'lmdb'],
 }
 LAYERS = list(modules.MODULES)
 

@@ -243,6 +243,8 @@ MODULES = {
         lookup
         main
         options
+        persist_lmdb
+        persist_thread
         phone
         phone_digest
         say
@@ -354,6 +356,7 @@ UNIT_TESTS = {
         test_config
         test_load
         test_load_target
+        test_persist
         test_wire_line
         test_wire_sip
     '''),
