@@ -162,6 +162,7 @@ MODULES = {
     'sim': names('''
         checker
         crypto_fake
+        disk
         narrow
         net
         queue
@@ -170,6 +171,7 @@ MODULES = {
         tls_fake_datagram
         workload
         world
+        world_disk
         world_limits
     '''),
     'core/os': names('''
@@ -348,6 +350,7 @@ UNIT_TESTS = {
         test_overlay_doc_accept
     '''),
     'tests/unit/sim': names('''
+        test_disk
         test_narrow
     '''),
     'tests/unit/cmd': names('''
@@ -379,6 +382,7 @@ WIDE_TESTS = {
         test_store_model
     '''),
     'tests/scenario': names('''
+        test_restart
         test_rings
     '''),
 }
