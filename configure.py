@@ -280,6 +280,8 @@ def write_targets(n, product, criterion, stress, fuzz):
             command='tools/run_tests.py')
     n.build('style', 'run', [], top + ['debug'], command='tools/run_tests.py style')
     n.build('live-check', 'run', [], top + ['asan'], command='tools/run_tests.py --full sim live')
+    if 'tests/live/crash_load' in modules.PROGRAMS:
+        n.build('crash-check', 'run', [], top, command='tools/crash_check.py')
     n.build('cover', 'run', [], product['coverage'] + criterion['coverage'],
             command='tools/cover.py')
     n.build('format', 'run', [], command='tools/check_style.py --format')

@@ -407,6 +407,7 @@ TEST_SUPPORT = {
 # Programs beside chordial, each linking everything and what its folder shares:
 # tests/vector/vector_test is built as build/MODE/vector_test.
 PROGRAMS = names('''
+    tests/live/crash_load
     tests/vector/vector_test
 ''')
 
@@ -427,6 +428,7 @@ SCRIPT_TESTS = {
         calls
         command_line
         container
+        crash
         datagram_dissect
         decode
         demo
