@@ -161,6 +161,42 @@ Test(restart, of_one_does_not_bring_the_past_back, .timeout = 300)
     close_stage(&g);
 }
 
+static bool is_ready(struct stage *g, uint32_t i, uint64_t limit_us)
+{
+    uint64_t until_us = world_now_us(g->world) + limit_us;
+    while (world_now_us(g->world) < until_us) {
+        pass(g, SECOND);
+        if (overlay_is_ready(node_overlay(world_node(g->world, i)))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* All bootstrap nodes are dead: who remembers its neighbors comes back through them, who does not
+ * stays outside. */
+Test(restart, neighbors_are_remembered_as_addresses_to_join_through, .timeout = 300)
+{
+    enum { BOOTSTRAPS = 4, RETURNS = 7 };
+    for (int remembers = 1; remembers >= 0; remembers--) {
+        struct stage g = open_stage(9);
+        start_all(&g);
+        pass(&g, 80 * (uint64_t)SECOND); /* neighbors are noted once a minute */
+        world_vanish(g.world, RETURNS);
+        for (uint32_t i = 0; i < BOOTSTRAPS; i++) {
+            world_vanish(g.world, i);
+        }
+        if (!remembers) {
+            disk_crash(world_disk(g.world, RETURNS), false);
+        }
+        pass(&g, 60 * (uint64_t)SECOND);
+        world_start(g.world, RETURNS);
+        cr_expect_eq(is_ready(&g, RETURNS, 60 * (uint64_t)SECOND), remembers != 0, "remembers: %d",
+                     remembers);
+        close_stage(&g);
+    }
+}
+
 /* The room for changes is too small for what comes: nodes fall behind, write everything once more,
  * and the promise holds again. */
 Test(restart, nodes_that_fall_behind_catch_up, .timeout = 300)
