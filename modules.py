@@ -414,6 +414,7 @@ PROGRAMS = names('''
 # Programs with a main of their own, which also run under ThreadSanitizer; they link everything.
 STRESS_TESTS = names('''
     stress_mailbox
+    stress_persist
     stress_shard
     stress_spsc
 ''')
