@@ -57,6 +57,7 @@ class Node(crash_check.Check):
 
     def load(self, ms):
         self.ask(f'load {ms}')
+        self.answer()  # it has a link
         return self.answer()
 
 

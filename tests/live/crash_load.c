@@ -3,7 +3,8 @@
  * afterwards whether it is still there.  For tools/crash_check.py, which kills the node.
  *
  * usage: crash_load CA HOST:PORT MEMBERS, then commands on stdin, one JSON object a line in return:
- *   load MS   Stores by all members at once, each waiting for its answer, at most so long
+ *   load MS   Stores by all members at once, each waiting for its answer, at most so long; first
+ *             {"linked":true} as soon as there is a link
  *   check     fetches each member's record and compares
  *
  * A record's storage_time grows with each Store, so one number says what must be there: the last
@@ -20,7 +21,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { LIFETIME_S = 3600, STEP_NS = 2 * 1000 * 1000, DIAL_MS = 15000, FETCH_MS = 5000 };
+enum { LIFETIME_S = 3600, STEP_NS = 2 * 1000 * 1000, DIAL_MS = 60000, FETCH_MS = 5000 };
 
 struct member {
     uint64_t sent_ms;  /* storage_time of the latest Store */
@@ -155,6 +156,8 @@ static void begin_phase(bool fetching)
 static void run_load(uint64_t ms)
 {
     begin_phase(false);
+    (void)printf("{\"linked\":true}\n");
+    (void)fflush(stdout);
     acked = refused = 0;
     uint64_t until_us = host_now_us() + ms * 1000;
     while (trunk.why == NULL && host_now_us() < until_us) {
