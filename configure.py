@@ -63,6 +63,7 @@ HEADERS = [
     ('cmd/*', 'confuse'),
     ('cmd/*', 'jansson'),
     ('cmd/capture', 'pcap'),
+    ('cmd/persist_lmdb', 'lmdb'),
     ('cmd/x509*', 'boringssl'),
     ('bench/*_boring', 'boringssl'),
     ('bench/floor_udp_uring', 'liburing'),
@@ -78,7 +79,7 @@ LIBRARIES = {
     'link': ['boringssl'],
     'node': ['xml2'],
     'core/os': ['liburing'],
-    'cmd': ['confuse', 'jansson', 'boringssl', 'pcap'],
+    'cmd': ['confuse', 'jansson', 'boringssl', 'pcap', 'lmdb'],
 }
 LAYERS = list(modules.MODULES)
 
@@ -279,6 +280,8 @@ def write_targets(n, product, criterion, stress, fuzz):
             command='tools/run_tests.py')
     n.build('style', 'run', [], top + ['debug'], command='tools/run_tests.py style')
     n.build('live-check', 'run', [], top + ['asan'], command='tools/run_tests.py --full sim live')
+    if 'tests/live/crash_load' in modules.PROGRAMS:
+        n.build('crash-check', 'run', [], top, command='tools/crash_check.py')
     n.build('cover', 'run', [], product['coverage'] + criterion['coverage'],
             command='tools/cover.py')
     n.build('format', 'run', [], command='tools/check_style.py --format')

@@ -107,6 +107,7 @@ MODULES = {
         kind
         outgoing
         overlay
+        overlay_persist
         overlay_receive
         overlay_serve
         parked
@@ -118,7 +119,9 @@ MODULES = {
         store_ahead
         store_client
         store_fetch
+        store_log
         store_put
+        store_restore
         topo
         transact
         value
@@ -156,10 +159,12 @@ MODULES = {
         overlay_span
         overlay_xml
         path
+        persist
     '''),
     'sim': names('''
         checker
         crypto_fake
+        disk
         narrow
         net
         queue
@@ -168,6 +173,7 @@ MODULES = {
         tls_fake_datagram
         workload
         world
+        world_disk
         world_limits
     '''),
     'core/os': names('''
@@ -241,6 +247,8 @@ MODULES = {
         lookup
         main
         options
+        persist_lmdb
+        persist_thread
         phone
         phone_digest
         say
@@ -320,11 +328,13 @@ UNIT_TESTS = {
         test_overlay_frag
         test_owner_first
         test_replicate
+        test_replicate_disk
         test_route
         test_sign
         test_sign_flood
         test_store
         test_store_client
+        test_store_restore
         test_topo
         test_upkeep
         test_value
@@ -342,6 +352,7 @@ UNIT_TESTS = {
         test_overlay_doc_accept
     '''),
     'tests/unit/sim': names('''
+        test_disk
         test_narrow
     '''),
     'tests/unit/cmd': names('''
@@ -350,6 +361,7 @@ UNIT_TESTS = {
         test_config
         test_load
         test_load_target
+        test_persist
         test_wire_line
         test_wire_sip
     '''),
@@ -372,6 +384,7 @@ WIDE_TESTS = {
         test_store_model
     '''),
     'tests/scenario': names('''
+        test_restart
         test_rings
     '''),
 }
@@ -396,12 +409,14 @@ TEST_SUPPORT = {
 # Programs beside chordial, each linking everything and what its folder shares:
 # tests/vector/vector_test is built as build/MODE/vector_test.
 PROGRAMS = names('''
+    tests/live/crash_load
     tests/vector/vector_test
 ''')
 
 # Programs with a main of their own, which also run under ThreadSanitizer; they link everything.
 STRESS_TESTS = names('''
     stress_mailbox
+    stress_persist
     stress_shard
     stress_spsc
 ''')
@@ -416,6 +431,7 @@ SCRIPT_TESTS = {
         calls
         command_line
         container
+        crash
         datagram_dissect
         decode
         demo

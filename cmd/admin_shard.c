@@ -61,6 +61,20 @@ static void jot_phones(struct jot *j, struct admin_shard *a)
             s.last_setup.appattach_us);
 }
 
+static void jot_persist(struct jot *j, struct admin_shard *a)
+{
+    struct persist_status p;
+    persist_status(a->node, &p);
+    if (!p.is_kept) {
+        jot_add(j, "\"persist\":null,");
+        return;
+    }
+    jot_add(j,
+            "\"persist\":{\"promised\":%s,\"behind\":%s,\"written\":%" PRIu64
+            ",\"durable\":%" PRIu64 ",\"unproved\":%u},",
+            boolean(p.is_promised), boolean(p.is_behind), p.written, p.durable, p.unproved);
+}
+
 static bool status_row(struct turn *t, struct admin_shard *a, uint32_t *cursor, struct jot *j)
 {
     struct overlay_status s;
@@ -89,6 +103,7 @@ static bool status_row(struct turn *t, struct admin_shard *a, uint32_t *cursor, 
             metric_read(t->metrics, METRIC_dht_drop_queue_old),
             metric_read(t->metrics, METRIC_certificates_known),
             metric_read(t->metrics, METRIC_values_known));
+    jot_persist(j, a);
     jot_phones(j, a);
     jot_add(j, "}");
     return true;

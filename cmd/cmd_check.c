@@ -11,6 +11,7 @@
 #include <netinet/in.h>
 #include <stdio.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { BUDGET_LINES = 64, SOON_MS = 14 * 24 * 3600 * 1000 };
@@ -90,6 +91,55 @@ static enum err check_ports(const struct setup *s, char *why)
         e = check_port(&c->sip, c->sip.port, SOCK_STREAM, why);
     }
     return e;
+}
+
+/* ---- data-dir
+ * ------------------------------------------------------------------------------------ */
+
+/* It is made by `run`; what is there already must be ours to write. */
+static enum err check_data_dir(const struct setup *s, char *why)
+{
+    const char *dir = s->config.data_dir;
+    struct stat st;
+    if (dir[0] == '\0' || (stat(dir, &st) != 0 && errno == ENOENT)) {
+        return ERR_OK;
+    }
+    if (access(dir, R_OK | W_OK | X_OK) != 0) {
+        return say_why(why, ERR_IO,
+                       "cannot use data-dir: %s: %s: give it to the user that runs "
+                       "the node",
+                       dir, say_errno());
+    }
+    return S_ISDIR(st.st_mode) ? ERR_OK
+                               : say_why(why, ERR_CONFIG,
+                                         "data-dir is not a folder: %s: name "
+                                         "another",
+                                         dir);
+}
+
+static const char *ack_text(const struct setup *s)
+{
+    switch (s->config.storage_ack) {
+    case OVERLAY_ACK_MEMORY:
+        return "memory";
+    case OVERLAY_ACK_REPLICA:
+        return "replica";
+    case OVERLAY_ACK_DISK:
+        break;
+    }
+    return "disk";
+}
+
+static void print_storage(const struct setup *s)
+{
+    const struct config *c = &s->config;
+    (void)printf("storage       acknowledged when in: %s; ", ack_text(s));
+    if (c->data_dir[0] == '\0') {
+        (void)printf("no data-dir: nothing outlives the process\n");
+        return;
+    }
+    (void)printf("kept in %s, at most %" PRIu64 " MiB\n", c->data_dir,
+                 config_data_bytes(c, s->shards) >> 20);
 }
 
 /* ---- what is printed
@@ -199,6 +249,7 @@ static void print_text(const struct setup *s, bool with_limits)
     } else {
         (void)printf("phones at     nowhere: a storage-only peer\n");
     }
+    print_storage(s);
     (void)printf("certificates  good, the first ends in %" PRIu64 " days%s\n", left_ms / 86400000,
                  left_ms < SOON_MS ? ": RENEW" : "");
     (void)printf("memory        %.0f MiB at most: %.1f MiB for each of %u shards\n",
@@ -223,14 +274,18 @@ static void print_json(const struct setup *s)
         json_array_append_new(nodes,
                               json_string(ids_node_text(&s->peers[i].ident.node_id, &params, id)));
     }
-    json_t *all = json_pack("{s:b, s:s, s:i, s:I, s:I, s:s, s:o, s:I, s:I, s:I, s:I, s:s}", "ok", 1,
-                            "overlay", s->doc.config.name, "sequence", (int)s->doc.config.sequence,
-                            "shards", (json_int_t)s->shards, "credentials",
-                            (json_int_t)s->peer_count, "host", s->peers[0].ident.user, "node_ids",
-                            nodes, "accounts", (json_int_t)s->account_count,
-                            "certificate_not_after_ms", (json_int_t)earliest_expiry_ms(s),
-                            "memory_bytes", (json_int_t)(budget * s->shards),
-                            "memory_per_shard_bytes", (json_int_t)budget, "firewall", line);
+    bool has_data = s->config.data_dir[0] != '\0';
+    json_t *all = json_pack(
+        "{s:b, s:s, s:s?, s:I, s:s, s:i, s:I, s:I, s:s, s:o, s:I, s:I, s:I, s:I, "
+        "s:s}",
+        "ok", 1, "storage_ack", ack_text(s), "data_dir", has_data ? s->config.data_dir : NULL,
+        "data_max_bytes", (json_int_t)(has_data ? config_data_bytes(&s->config, s->shards) : 0),
+        "overlay", s->doc.config.name, "sequence", (int)s->doc.config.sequence, "shards",
+        (json_int_t)s->shards, "credentials", (json_int_t)s->peer_count, "host",
+        s->peers[0].ident.user, "node_ids", nodes, "accounts", (json_int_t)s->account_count,
+        "certificate_not_after_ms", (json_int_t)earliest_expiry_ms(s), "memory_bytes",
+        (json_int_t)(budget * s->shards), "memory_per_shard_bytes", (json_int_t)budget, "firewall",
+        line);
     json_dumpf(all, stdout, JSON_COMPACT);
     (void)putchar('\n');
     json_decref(all);
@@ -266,7 +321,8 @@ int cmd_check(int argc, char **argv)
     }
     enum err e = setup_load(path, host_wall_ms(), host_cpu_count(), &setup, why);
     if (e == ERR_OK) {
-        e = check_ports(&setup, why);
+        e = check_data_dir(&setup, why);
+        e = e == ERR_OK ? check_ports(&setup, why) : e;
         if (e == ERR_OK && is_json) {
             print_json(&setup);
         } else if (e == ERR_OK) {

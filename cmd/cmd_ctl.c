@@ -73,6 +73,24 @@ static const struct question *question_of(const char *word)
     return NULL;
 }
 
+/* Whether records outlive the process, in a line; nothing where nobody asked for it. */
+static void print_persistence(const json_t *answer)
+{
+    const json_t *p = json_object_get(answer, "persistence");
+    if (!json_is_object(p)) {
+        return;
+    }
+    if (json_is_true(json_object_get(p, "well"))) {
+        (void)printf("records on disk: %lld, %lld of %lld MiB\n\n",
+                     (long long)json_integer_value(json_object_get(p, "records")),
+                     (long long)json_integer_value(json_object_get(p, "bytes")) >> 20,
+                     (long long)json_integer_value(json_object_get(p, "max_bytes")) >> 20);
+        return;
+    }
+    const char *problem = json_string_value(json_object_get(p, "problem"));
+    (void)printf("ALARM: records are NOT kept on disk: %s\n\n", problem == NULL ? "?" : problem);
+}
+
 static void print_status(const json_t *answer)
 {
     const char *overlay = json_string_value(json_object_get(answer, "overlay"));
@@ -114,6 +132,7 @@ static void print_answer(const struct question *q, json_t *answer, bool is_json)
     }
     if (strcmp(q->word, "status") == 0) {
         print_status(answer);
+        print_persistence(answer);
     }
     if (q->columns != NULL) {
         ask_print_table(rows, q->columns, q->column_count);

@@ -7,7 +7,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { PORT_MAX = 65535, SPIN_MAX_US = 1000000, SUGGESTIONS_CAP = 128 };
+enum {
+    PORT_MAX = 65535,
+    SPIN_MAX_US = 1000000,
+    SUGGESTIONS_CAP = 128,
+    DATA_SIZE_MAX_MIB = 1 << 20,
+    MIB = 1 << 20,
+};
 
 static struct {
     const char *path;
@@ -71,8 +77,8 @@ static const struct word backend_words[] = {
     {"auto", SHARD_AUTO}, {"io_uring", SHARD_URING}, {"epoll", SHARD_EPOLL}};
 static const struct word level_words[] = {
     {"error", LOG_ERROR}, {"warning", LOG_WARNING}, {"info", LOG_INFO}, {"debug", LOG_DEBUG}};
-static const struct word ack_words[] = {{"memory", OVERLAY_ACK_MEMORY},
-                                        {"replica", OVERLAY_ACK_REPLICA}};
+static const struct word ack_words[] = {
+    {"memory", OVERLAY_ACK_MEMORY}, {"replica", OVERLAY_ACK_REPLICA}, {"disk", OVERLAY_ACK_DISK}};
 
 static const struct {
     const char *key;
@@ -178,6 +184,11 @@ static int check_spin(cfg_t *cfg, cfg_opt_t *opt)
     return check_range(cfg, opt, 0, SPIN_MAX_US);
 }
 
+static int check_data_size(cfg_t *cfg, cfg_opt_t *opt)
+{
+    return check_range(cfg, opt, 0, DATA_SIZE_MAX_MIB);
+}
+
 static int check_limit(cfg_t *cfg, cfg_opt_t *opt)
 {
     return check_range(cfg, opt, 0, UINT32_MAX);
@@ -246,6 +257,7 @@ static enum err take_paths(cfg_t *cfg, struct config *out)
         {"accounts", out->accounts},
         {"control-socket", out->control_socket},
         {"keylog-file", out->keylog_file},
+        {"data-dir", out->data_dir},
     };
     for (size_t i = 0; i < ARRAY_COUNT(paths); i++) {
         enum err e = take_path(cfg, paths[i].key, paths[i].to);
@@ -280,6 +292,7 @@ static enum err take(cfg_t *cfg, struct config *out)
     out->busy_poll_us = (uint32_t)cfg_getint(cfg, "busy-poll-us");
     out->storage_ack = (enum overlay_storage_ack)choice(cfg, "storage-ack");
     out->log_level = (enum log_level)choice(cfg, "log-level");
+    out->data_size_mib = (uint32_t)cfg_getint(cfg, "data-size");
     out->shards = (uint32_t)cfg_getint(cfg, "shards");
     out->drain_timeout_s = (uint32_t)cfg_getint(cfg, "drain-timeout");
     out->has_digest = config_digest(cfg_getstr(cfg, "digest"), &out->digest) == ERR_OK;
@@ -330,6 +343,12 @@ static enum err finish(struct config *out)
                            reading.path, needed[i].what);
         }
     }
+    if (out->storage_ack == OVERLAY_ACK_DISK && out->data_dir[0] == '\0') {
+        return say_why(reading.why, ERR_CONFIG,
+                       "storage-ack = disk, but no data-dir: %s: data-dir: set it to a folder of "
+                       "this node alone",
+                       reading.path);
+    }
     enum err e = advertise(&out->overlay, &out->overlay_advertise, "overlay-advertise");
     if (e == ERR_OK && out->sip.family != 0) {
         e = advertise(&out->sip, &out->sip_advertise, "sip-advertise");
@@ -352,6 +371,7 @@ static const struct {
     {"overlay-port", check_port},     {"sip-port", check_port},
     {"overlay-sip-port", check_port}, {"shards", check_shards},
     {"drain-timeout", check_seconds}, {"busy-poll-us", check_spin},
+    {"data-size", check_data_size},
 };
 
 static enum err parse(cfg_t *cfg, struct config *out)
@@ -379,6 +399,17 @@ static enum err parse(cfg_t *cfg, struct config *out)
     return e == ERR_OK ? finish(out) : e;
 }
 
+/* Pages are half full at worst, and those of the last transactions stand beside the new ones. */
+uint64_t config_data_bytes(const struct config *c, uint32_t shards)
+{
+    enum { RECORD_EXTRA_BYTES = 192, AT_LEAST_MIB = 64, PAGES = 3 };
+    const struct limits *l = &c->limits;
+    uint64_t records = (uint64_t)l->stored_values + l->stored_sets + l->stored_certificates;
+    uint64_t each = PAGES * ((uint64_t)l->stored_bytes + records * RECORD_EXTRA_BYTES);
+    uint64_t mib = max_u64(each * shards / MIB, AT_LEAST_MIB);
+    return (c->data_size_mib != 0 ? c->data_size_mib : mib) * MIB;
+}
+
 enum err config_load(const char *path, struct config *out, char *why)
 {
     static cfg_opt_t limits[] = {
@@ -404,6 +435,8 @@ enum err config_load(const char *path, struct config *out, char *why)
                                CFG_STR("keylog-file", "", CFGF_NONE),
                                CFG_STR("log-level", "info", CFGF_NONE),
                                CFG_STR("storage-ack", "replica", CFGF_NONE),
+                               CFG_STR("data-dir", "", CFGF_NONE),
+                               CFG_INT("data-size", 0, CFGF_NONE),
                                CFG_STR("digest", "", CFGF_NONE),
                                CFG_INT("drain-timeout", 30, CFGF_NONE),
                                CFG_SEC("limits", limits, CFGF_NONE),

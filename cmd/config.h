@@ -19,6 +19,8 @@ struct config {
     char accounts[FILES_PATH_CAP];       /* folder of the accounts' keystores; "" = none */
     char control_socket[FILES_PATH_CAP]; /* "" = no admin socket */
     char keylog_file[FILES_PATH_CAP];    /* "" = no key log */
+    char data_dir[FILES_PATH_CAP];       /* where records outlive the process; "" = nowhere */
+    uint32_t data_size_mib;              /* at most there; 0 = what the limits make possible */
     struct address overlay;              /* peer i listens at port + i */
     struct address overlay_advertise;    /* where others reach `overlay` */
     uint16_t overlay_sip_port;           /* the same for SIP of other peers */
@@ -40,5 +42,7 @@ struct config {
 
 /* ERR_CONFIG (or ERR_NOT_FOUND, ERR_IO) and the reason. */
 enum err config_load(const char *path, struct config *out, char *why) MUST_USE;
+/* What the database may grow to, for `shards` shards. */
+uint64_t config_data_bytes(const struct config *c, uint32_t shards);
 /* "sha-256 md5" or "md5". */
 enum err config_digest(const char *text, enum sip_digest *out) MUST_USE;

@@ -19,7 +19,7 @@
 enum {
     TICK_MS = 1000,
     EXTRA_US = 10 * 1000 * 1000, /* for leaving, behind drain-timeout */
-    POLLS_OWN = 2,
+    POLLS_OWN = 3,
 };
 
 enum phase { RUNNING, LEAVING, ENDED };
@@ -48,6 +48,7 @@ void control_block_signals(void)
     sigaddset(&set, SIGHUP);
     CHECK(pthread_sigmask(SIG_BLOCK, &set, NULL) == 0);
     CHECK(sigaction(SIGPIPE, &ignore, NULL) == 0);
+    CHECK(sigaction(SIGXFSZ, &ignore, NULL) == 0); /* a database that may not grow is an error */
 }
 
 static enum err mail(struct control *c, uint32_t shard, uint64_t tag, const struct admin_request *r)
@@ -193,6 +194,20 @@ static void take_mail(struct control *c, uint64_t now_us)
     }
 }
 
+/* What has become of records, to the shards that they are of. */
+static void carry_news(struct control *c)
+{
+    uint32_t shard = 0;
+    struct persist_news news;
+    while (c->daemon->persist != NULL && persist_thread_news(c->daemon->persist, &shard, &news)) {
+        if (shard_control_send(c->daemon->group, shard, IO_MAIL_PERSIST, 0,
+                               slice_of(&news, sizeof(news))) != ERR_OK) {
+            persist_thread_again(c->daemon->persist, shard); /* with the next tick, or the next */
+            return;
+        }
+    }
+}
+
 /* ---- what the admin socket asks of us
  * ------------------------------------------------------------ */
 
@@ -200,6 +215,25 @@ static enum err host_send(void *context, uint32_t shard, uint64_t tag,
                           const struct admin_request *r)
 {
     return mail(context, shard, tag, r);
+}
+
+static void describe_persistence(struct control *c, struct jot *j)
+{
+    struct persist_thread_status s;
+    if (c->daemon->persist == NULL) {
+        jot_add(j, "\"persistence\":null,");
+        return;
+    }
+    persist_thread_status(c->daemon->persist, &s);
+    jot_add(j,
+            "\"persistence\":{\"well\":%s,\"records\":%" PRIu64 ",\"bytes\":%" PRIu64
+            ",\"max_bytes\":%" PRIu64 ",\"commits\":%" PRIu64 ",\"commit_max_us\":%" PRIu64
+            ",\"failures\":%" PRIu64 ",\"broken\":%" PRIu64 ",\"set_aside\":%" PRIu64
+            ",\"problem\":",
+            s.is_well ? "true" : "false", s.db.records, s.db.bytes, s.db.map_bytes, s.commits,
+            s.commit_us_max, s.failures, s.db.broken, s.db.set_aside);
+    jot_string(j, slice_text(s.problem));
+    jot_add(j, "},");
 }
 
 static void describe_status(struct control *c, struct jot *j)
@@ -218,17 +252,38 @@ static void describe_status(struct control *c, struct jot *j)
             c->phase == RUNNING ? "false" : "true", setup->account_count);
     jot_string(j, slice_text(shard_backend_text(c->daemon->shards[0].shard)));
     jot_add(j, ",");
+    describe_persistence(c, j);
 }
 
-/* The sum of all shards. */
+static void persist_metrics(struct control *c, struct metrics *out)
+{
+    struct persist_thread_status s = {0};
+    *out = (struct metrics){0};
+    if (c->daemon->persist != NULL) {
+        persist_thread_status(c->daemon->persist, &s);
+    }
+    metric_set(out, METRIC_persist_commits, s.commits);
+    metric_set(out, METRIC_persist_commit_max_us, s.commit_us_max);
+    metric_set(out, METRIC_persist_failures, s.failures);
+    metric_set(out, METRIC_persist_lost, s.lost_records);
+    metric_set(out, METRIC_persist_bytes, s.db.bytes);
+    metric_set(out, METRIC_persist_max_bytes, s.db.map_bytes);
+    metric_set(out, METRIC_persist_broken, s.db.broken);
+    metric_set(out, METRIC_persist_set_aside, s.db.set_aside);
+}
+
+/* The sum of all shards, and what keeps their records. */
 static void describe_metrics(struct control *c, struct jot *j)
 {
+    struct metrics persist;
+    persist_metrics(c, &persist);
     jot_add(j, "{");
     for (unsigned m = 0; m < METRIC_COUNT; m++) {
         uint64_t sum = 0;
         for (uint32_t i = 0; i < c->daemon->count; i++) {
             sum += metric_read(shard_metrics(c->daemon->shards[i].shard), (enum metric)m);
         }
+        sum += metric_read(&persist, (enum metric)m);
         jot_add(j, "%s\"%s\":%" PRIu64, m == 0 ? "" : ",", metric_name((enum metric)m), sum);
     }
     jot_add(j, "}");
@@ -274,6 +329,11 @@ static void loop(struct control *c)
         polls[0] = (struct pollfd){.fd = c->signals, .events = POLLIN};
         polls[1] =
             (struct pollfd){.fd = shard_control_descriptor(c->daemon->group), .events = POLLIN};
+        polls[2] = (struct pollfd){.fd = -1};
+        if (c->daemon->persist != NULL) {
+            polls[2] = (struct pollfd){.fd = persist_thread_descriptor(c->daemon->persist),
+                                       .events = POLLIN};
+        }
         size_t count = admin_socket_polls(&c->socket, polls + POLLS_OWN);
         int found = poll(polls, POLLS_OWN + count, TICK_MS);
         CHECK(found >= 0 || errno == EINTR);
@@ -285,6 +345,7 @@ static void loop(struct control *c)
             read_signals(c);
         }
         take_mail(c, now_us);
+        carry_news(c);
         admin_socket_work(&c->socket, polls + POLLS_OWN, count, now_us);
         tick(c, now_us);
     }

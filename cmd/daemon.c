@@ -186,6 +186,7 @@ static void fill_overlay(const struct daemon *d, uint32_t i, struct overlay_sett
     o->sip_candidates[0] = at_port(&c->overlay_advertise, c->overlay_sip_port + i);
     o->sip_candidate_count = 1;
     o->storage_ack = c->storage_ack;
+    o->log_bytes = d->persist == NULL ? 0 : s->limits.persist_log_bytes;
     o->publish = s->publish;
     o->publish_count = s->publish_count;
 }
@@ -230,6 +231,11 @@ static enum err open_node(struct daemon *d, uint32_t i, char *why)
     settings->tls = tls_boring_ops();
     settings->tls_context = s->tls;
     settings->limits = &s->limits;
+    if (d->persist != NULL) {
+        settings->persist = persist_thread_ops();
+        settings->persist_context =
+            persist_thread_context(d->persist, i, &d->setup->peers[i].ident.node_id);
+    }
     e = mem_open(&s->mem, node_bytes(settings), false);
     if (e == ERR_OK) {
         struct turn *t = shard_turn(s->shard);
@@ -249,6 +255,55 @@ static enum err open_node(struct daemon *d, uint32_t i, char *why)
     }
     free(settings);
     return e;
+}
+
+/* ---- records of an earlier life
+ * ----------------------------------------------------------------- */
+
+struct restoring {
+    struct turn *t;
+    struct node *node;
+    uint64_t records;
+};
+
+static void restore(void *context, struct slice key, struct slice value)
+{
+    struct restoring *r = context;
+    r->records++;
+    persist_restore(r->t, r->node, key, value);
+}
+
+static enum err open_persist(struct daemon *d, char *why)
+{
+    const struct config *c = &d->setup->config;
+    struct persist_thread_settings s = {.dir = c->data_dir,
+                                        .map_bytes = config_data_bytes(c, d->count),
+                                        .shards = d->count,
+                                        .ring_bytes = c->limits.persist_ring_bytes};
+    return c->data_dir[0] == '\0' ? ERR_OK : persist_thread_open(&s, &d->persist, why);
+}
+
+static enum err restore_all(struct daemon *d, char *why)
+{
+    uint64_t records = 0;
+    for (uint32_t i = 0; d->persist != NULL && i < d->count; i++) {
+        struct restoring r = {.t = shard_turn(d->shards[i].shard), .node = d->shards[i].node};
+        enum err e = persist_thread_load(d->persist, i, restore, &r, why);
+        if (e != ERR_OK) {
+            return e;
+        }
+        persist_restored(r.t, r.node);
+        records += r.records;
+    }
+    if (d->persist != NULL) {
+        struct persist_thread_status s;
+        persist_thread_status(d->persist, &s);
+        say_line("data-dir %s: %llu records read, %llu broken ones left out, %llu of %llu MiB",
+                 d->setup->config.data_dir, (unsigned long long)records,
+                 (unsigned long long)s.db.broken, (unsigned long long)(s.db.bytes >> 20),
+                 (unsigned long long)(s.db.map_bytes >> 20));
+    }
+    return ERR_OK;
 }
 
 /* ---- all
@@ -280,11 +335,17 @@ enum err daemon_open(struct daemon *d, const struct setup *setup, char *why)
     if (e == ERR_OK && d->shards == NULL) {
         e = say_why(why, ERR_NO_MEMORY, "no memory: %u shards: free some", d->count);
     }
+    if (e == ERR_OK) { /* first: it may fork a process, which must not hold our sockets */
+        e = open_persist(d, why);
+    }
     if (e == ERR_OK) {
         e = open_sockets(d, why);
     }
     for (uint32_t i = 0; e == ERR_OK && i < d->count; i++) {
         e = open_node(d, i, why);
+    }
+    if (e == ERR_OK) {
+        e = restore_all(d, why);
     }
     if (e != ERR_OK) {
         daemon_close(d);
@@ -294,6 +355,12 @@ enum err daemon_open(struct daemon *d, const struct setup *setup, char *why)
 
 enum err daemon_start(struct daemon *d, char *why)
 {
+    if (d->persist != NULL) {
+        enum err e = persist_thread_start(d->persist, why);
+        if (e != ERR_OK) {
+            return e;
+        }
+    }
     for (uint32_t i = 0; i < d->count; i++) {
         node_start(shard_turn(d->shards[i].shard), d->shards[i].node);
     }
@@ -333,6 +400,7 @@ uint64_t daemon_close(struct daemon *d)
             mem_close(&s->mem);
         }
     }
+    persist_thread_close(d->persist); /* the shards have ended: what they left is written */
     if (d->group != NULL) {
         shard_close(d->group);
     }

@@ -6,6 +6,7 @@
  * daemon_shard belongs to its thread. Threads: `shards` and the caller's. */
 #pragma once
 #include "cmd/admin_shard.h"
+#include "cmd/persist_thread.h"
 #include "cmd/setup.h"
 #include "core/os/mem.h"
 #include "link/tls_boring.h"
@@ -31,6 +32,7 @@ struct daemon {
     uint32_t count;
     int keylog; /* descriptor, -1 = none */
     uint8_t secret[32];
+    struct persist_thread *persist; /* NULL: records do not outlive the process */
 };
 
 /* Binds all sockets and builds all nodes.  On failure nothing is left open. */

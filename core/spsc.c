@@ -63,3 +63,12 @@ bool spsc_is_empty(struct spsc *q)
     /* acquire: pairs with the release of tail in spsc_push */
     return head == atomic_load_explicit(&q->tail, memory_order_acquire);
 }
+
+uint32_t spsc_room(struct spsc *q)
+{
+    /* relaxed: only this side writes tail */
+    uint32_t tail = atomic_load_explicit(&q->tail, memory_order_relaxed);
+    /* acquire: pairs with the release of head in spsc_pop; those slots have been read */
+    q->head_seen = atomic_load_explicit(&q->head, memory_order_acquire);
+    return q->mask + 1 - (tail - q->head_seen);
+}

@@ -25,3 +25,4 @@ void spsc_init(struct spsc *q, struct arena *arena, uint32_t cap, size_t item_by
 bool spsc_push(struct spsc *q, const void *item); /* false = full */
 bool spsc_pop(struct spsc *q, void *item);        /* false = empty */
 bool spsc_is_empty(struct spsc *q);               /* asked by the consumer */
+uint32_t spsc_room(struct spsc *q);               /* free slots at least; asked by the producer */

@@ -4,6 +4,7 @@
 #include "dht/overlay_impl.h"
 
 #include "codec/msgs.h"
+#include "dht/store_restore.h"
 
 enum { TRANSIT_ERRORS_PER_S = 10, TRANSIT_ERRORS_AT_ONCE = 20, MESSAGE_SLACK = 1024 };
 enum {
@@ -85,6 +86,7 @@ static struct store_settings store_settings_of(const struct overlay_settings *s,
         .certificates = s->limits->stored_certificates,
         .values_per_signer = s->limits->stored_per_signer,
         .lifetime_max_s = s->limits->stored_lifetime_max_s,
+        .log_bytes = s->log_bytes,
     };
     if (o != NULL) {
         ss.config = &o->s.config;
@@ -637,6 +639,20 @@ static void serve(struct turn *t, struct overlay *o)
     }
 }
 
+/* Values of an earlier life are proved with what the messages of this turn have left. */
+static void prove(struct turn *t, struct overlay *o)
+{
+    uint64_t allowed_us = allowance_us(t, o);
+    uint64_t last_us = 0;
+    bool goes_on = store_restore_left(o->store) > 0;
+    while (goes_on && !has_judged_enough(o) && !has_spent_enough(o, allowed_us, last_us)) {
+        uint64_t before_us = sign_turn_us(o->sign);
+        sign_begin_message(o->sign, true);
+        goes_on = store_restore_step(t, o->store);
+        last_us = sign_turn_us(o->sign) - before_us;
+    }
+}
+
 static void tell_of_queue(struct turn *t, struct overlay *o)
 {
     if (sign_turn_us(o->sign) > 0) {
@@ -663,13 +679,15 @@ bool overlay_work(struct turn *t, struct overlay *o)
         metric_add(t->metrics, METRIC_dht_verify_postponed, inbox_count(&o->inbox) > 0 ? 1 : 0);
     } else {
         serve(t, o);
+        prove(t, o);
     }
     o->has_passed_on = false;
     tell_of_queue(t, o);
     if (o->phase != OVERLAY_IMPL_LEFT) {
         settle(t, o);
     }
-    return inbox_count(&o->inbox) > 0;
+    return inbox_count(&o->inbox) > 0 ||
+           (o->phase != OVERLAY_IMPL_LEFT && store_restore_left(o->store) > 0);
 }
 
 /* Requests from above */

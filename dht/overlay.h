@@ -26,7 +26,9 @@ enum {
 };
 
 enum overlay_found_ring { OVERLAY_FOUND_NO, OVERLAY_FOUND_IF_ALONE, OVERLAY_FOUND_NOW };
-enum overlay_storage_ack { OVERLAY_ACK_MEMORY, OVERLAY_ACK_REPLICA };
+/* When a StoreAns leaves (design.md 9): at once, when a copy stands, or when the disk has it too.
+ */
+enum overlay_storage_ack { OVERLAY_ACK_MEMORY, OVERLAY_ACK_REPLICA, OVERLAY_ACK_DISK };
 
 struct overlay_resource {
     uint8_t bytes[OVERLAY_RESOURCE_BYTES];
@@ -99,6 +101,7 @@ struct overlay_settings {
     struct address sip_candidates[OVERLAY_CANDIDATES_CAP]; /* where our overlay SIP listener is */
     size_t sip_candidate_count;
     enum overlay_storage_ack storage_ack;
+    uint32_t log_bytes; /* for dht/overlay_persist; 0 = what is stored is not kept anywhere */
     /* Certificates that this peer keeps published under Kinds 0x3 and 0x10: its own and those of
      * the accounts whose home shard it is (US-1). Borrowed for the life of the overlay. */
     const struct ident *const *publish;

@@ -8,6 +8,7 @@
 
 #include "codec/msgs.h"
 #include "dht/config_sequence.h"
+#include "dht/store_restore.h"
 
 static void drop(struct turn *t, enum metric why)
 {
@@ -116,8 +117,7 @@ static bool dispatch(struct turn *t, struct overlay *o, const struct message *m)
         return replicate_on_store(t, o->replicate, m);
     case CONTENT_FETCH_REQ:
     case CONTENT_STAT_REQ:
-        replicate_on_fetch(t, o->replicate, m);
-        break;
+        return replicate_on_fetch(t, o->replicate, m);
     case CONTENT_FIND_REQ:
         replicate_on_find(t, o->replicate, m);
         break;
@@ -327,10 +327,13 @@ static void serve_answer(struct turn *t, struct overlay *o, struct opened *x)
     }
 }
 
-/* A Store may come again in another turn, once for each value that it may have at most. */
-static bool can_wait(const struct opened *x, const struct inbox_item *item)
+/* A Store may come again in another turn, once for each value that it may have at most; and
+ * whatever has to do with values of an earlier life that must be proved first. */
+static bool can_wait(const struct overlay *o, const struct opened *x, const struct inbox_item *item)
 {
-    return x->content.code == CONTENT_STORE_REQ && item->tries < STORE_PLAN_CAP;
+    bool is_unproved = store_restore_left(o->store) > 0 && (x->content.code == CONTENT_FETCH_REQ ||
+                                                            x->content.code == CONTENT_STAT_REQ);
+    return (x->content.code == CONTENT_STORE_REQ || is_unproved) && item->tries < STORE_PLAN_CAP;
 }
 
 bool overlay_serve(struct turn *t, struct overlay *o, const struct inbox_item *item)
@@ -340,7 +343,7 @@ bool overlay_serve(struct turn *t, struct overlay *o, const struct inbox_item *i
     if (!open_message(t, o, item, &x)) {
         return true;
     }
-    sign_begin_message(o->sign, can_wait(&x, item));
+    sign_begin_message(o->sign, can_wait(o, &x, item));
     if (content_is_request(x.content.code)) {
         return serve_request(t, o, &x);
     }

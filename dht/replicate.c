@@ -8,6 +8,8 @@
 #include "codec/msgs.h"
 #include "dht/budget.h"
 #include "dht/replicate_inside.h"
+#include "dht/store_log.h"
+#include "dht/store_restore.h"
 
 STATIC_CHECK(sizeof(struct replicate_op) <= LIMITS_COST_replica_requests);
 STATIC_CHECK(sizeof(struct replicate_ack) <= LIMITS_COST_replica_acks);
@@ -174,6 +176,41 @@ static void ack_end(struct turn *t, struct replicate *r, struct replicate_ack *a
     pool_release(&r->acks, a);
 }
 
+static bool needs_disk(const struct replicate *r, uint64_t sequence)
+{
+    return r->is_promised && sequence > r->durable;
+}
+
+/* The copy stands, or will not be waited for. */
+static void ack_copied(struct turn *t, struct replicate *r, struct replicate_ack *a)
+{
+    a->is_copied = true;
+    if (needs_disk(r, a->sequence)) {
+        return;
+    }
+    metric_add(t->metrics, METRIC_persist_acks_undurable, a->sequence > r->durable ? 1 : 0);
+    ack_end(t, r, a);
+}
+
+static void ack_late(struct turn *t, struct replicate *r, struct replicate_ack *a)
+{
+    metric_add(t->metrics, METRIC_replica_acks_late, 1);
+    ack_copied(t, r, a);
+}
+
+void replicate_on_durable(struct turn *t, struct replicate *r, uint64_t sequence, bool is_promised)
+{
+    uint32_t index = 0;
+    struct replicate_ack *a;
+    r->durable = max_u64(r->durable, sequence);
+    r->is_promised = is_promised && r->s.ack == OVERLAY_ACK_DISK;
+    while ((a = pool_next(&r->acks, &index)) != NULL) {
+        if (a->is_copied) {
+            ack_copied(t, r, a);
+        }
+    }
+}
+
 static void ack_result(struct turn *t, struct replicate *r, handle h, bool is_ok, uint64_t host)
 {
     struct replicate_ack *a = pool_get(&r->acks, h);
@@ -182,12 +219,14 @@ static void ack_result(struct turn *t, struct replicate *r, handle h, bool is_ok
     }
     CHECK(a->waiting > 0);
     a->waiting--;
+    if (a->is_copied) {
+        return; /* it waits for the disk alone */
+    }
     bool is_elsewhere = host != r->s.topo->table->self_host;
     if (is_ok && (is_elsewhere || !a->needs_other_host)) {
-        ack_end(t, r, a);
+        ack_copied(t, r, a);
     } else if (a->waiting == 0) {
-        metric_add(t->metrics, METRIC_replica_acks_late, 1);
-        ack_end(t, r, a);
+        ack_late(t, r, a);
     }
 }
 
@@ -301,6 +340,41 @@ static void answer_fetch(struct turn *t, struct replicate *r, const struct messa
     }
 }
 
+static void ack_drop(struct turn *t, struct replicate *r, struct replicate_ack *a)
+{
+    wheel_cancel(t->wheel, &a->timer);
+    msgbuf_release(t->buffers, a->body);
+    pool_release(&r->acks, a);
+}
+
+/* It could be kept until the disk has it, or it must not be said. */
+static void answer_undurable(struct turn *t, struct replicate *r, const struct message *m)
+{
+    metric_add(t->metrics, METRIC_persist_acks_refused, 1);
+    transact_error(t, r->s.transact, m, CONTENT_ERROR_REQUEST_TIMEOUT, SLICE_EMPTY);
+}
+
+/* A copy was stored for somebody else. */
+static void answer_copy(struct turn *t, struct replicate *r, const struct message *m,
+                        struct slice body)
+{
+    uint64_t sequence = store_log_sequence(r->s.store);
+    if (!needs_disk(r, sequence)) {
+        transact_reply(t, r->s.transact, m, body);
+        return;
+    }
+    struct replicate_ack *a = ack_new(t, r, m, body);
+    if (a == NULL || a->deferred == 0) {
+        if (a != NULL) {
+            ack_drop(t, r, a);
+        }
+        answer_undurable(t, r, m);
+        return;
+    }
+    a->sequence = sequence;
+    a->is_copied = true;
+}
+
 /* An original Store was carried out: copies leave first, the answer when one stands (design.md 9).
  */
 static void answer_original(struct turn *t, struct replicate *r, const struct message *m,
@@ -311,8 +385,10 @@ static void answer_original(struct turn *t, struct replicate *r, const struct me
     size_t len = list_replicas(r, nodes);
     store_put_wr_answer(r->s.store, out, slice_of(nodes, len), &w);
     CHECK(wr_ok(&w));
-    bool waits = r->s.ack == OVERLAY_ACK_REPLICA && out->changed > 0 && len > 0;
-    struct replicate_ack *a = waits ? ack_new(t, r, m, wr_slice(&w)) : NULL;
+    uint64_t sequence = store_log_sequence(r->s.store); /* also of what was there already */
+    bool waits_for_disk = needs_disk(r, sequence);
+    bool waits = r->s.ack != OVERLAY_ACK_MEMORY && out->changed > 0 && len > 0;
+    struct replicate_ack *a = waits || waits_for_disk ? ack_new(t, r, m, wr_slice(&w)) : NULL;
     uint32_t sent = 0;
     for (uint32_t i = 0; i < out->kind_count && out->changed > 0; i++) {
         struct store_set *set = store_set_get(r->s.store, out->kinds[i].set);
@@ -324,16 +400,19 @@ static void answer_original(struct turn *t, struct replicate *r, const struct me
     if (out->changed > 0) {
         replicate_walk_dirty(t, r); /* joiners, and whoever could not be sent to */
     }
-    if (a != NULL && a->deferred != 0 && sent > 0) {
+    if (a != NULL && a->deferred != 0 && (sent > 0 || waits_for_disk)) {
         a->waiting = sent;
+        a->is_copied = sent == 0;
+        a->sequence = waits_for_disk ? sequence : 0;
         return;
     }
-    transact_reply(t, r->s.transact, m, wr_slice(&w));
-    if (a != NULL) {
-        /* Nobody to wait for, or nothing to answer with later: what was sent reports to no one. */
-        wheel_cancel(t->wheel, &a->timer);
-        msgbuf_release(t->buffers, a->body);
-        pool_release(&r->acks, a);
+    if (waits_for_disk) {
+        answer_undurable(t, r, m);
+    } else {
+        transact_reply(t, r->s.transact, m, wr_slice(&w));
+    }
+    if (a != NULL) { /* nobody to wait for, or nothing to answer with later: reports go to no one */
+        ack_drop(t, r, a);
     }
 }
 
@@ -402,7 +481,7 @@ bool replicate_on_store(struct turn *t, struct replicate *r, const struct messag
     if (out.changed > 0 && topo_is_responsible(r->s.topo, at)) {
         replicate_walk_dirty(t, r);
     }
-    transact_reply(t, r->s.transact, m, wr_slice(&w));
+    answer_copy(t, r, m, wr_slice(&w));
     return true;
 }
 
@@ -438,11 +517,16 @@ static void answer_by_copy(struct turn *t, struct replicate *r, const struct mes
     answer_fetch(t, r, m, wr_slice(&w), &certificates);
 }
 
-void replicate_on_fetch(struct turn *t, struct replicate *r, const struct message *m)
+bool replicate_on_fetch(struct turn *t, struct replicate *r, const struct message *m)
 {
+    if (UNLIKELY(store_restore_left(r->s.store) > 0) &&
+        !store_restore_prove_asked(t, r->s.store, m->body)) {
+        return false;
+    }
     if (m->code != CONTENT_FETCH_REQ || !answer_in_place(t, r, m)) {
         answer_by_copy(t, r, m);
     }
+    return true;
 }
 
 void replicate_on_find(struct turn *t, struct replicate *r, const struct message *m)
@@ -635,9 +719,8 @@ void replicate_on_timer(struct turn *t, struct replicate *r, struct wheel_timer 
 {
     if (timer->what == STORE_TIMER_REPLICATE_ACK) {
         struct replicate_ack *a = pool_get(&r->acks, timer->tag);
-        if (a != NULL) {
-            metric_add(t->metrics, METRIC_replica_acks_late, 1);
-            ack_end(t, r, a);
+        if (a != NULL && !a->is_copied) {
+            ack_late(t, r, a);
         }
         return;
     }
@@ -694,6 +777,7 @@ void replicate_clear(struct turn *t, struct replicate *r)
     index = 0;
     struct replicate_ack *a;
     while ((a = pool_next(&r->acks, &index)) != NULL) {
+        a->deferred = needs_disk(r, a->sequence) ? 0 : a->deferred; /* it is not said, then */
         ack_end(t, r, a);
     }
     wheel_cancel(t->wheel, &r->timer);

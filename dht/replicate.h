@@ -17,7 +17,9 @@
  *
  * StoreAns (settings.ack): leaves when a replica on another host has answered (any replica where
  * the neighbor table shows no other host), when all have failed, when there is none, or after 500
- * ms.
+ * ms.  With OVERLAY_ACK_DISK it waits besides for the disk, and so does the answer to a copy, so
+ * that whoever is told that it stands elsewhere may forget it.  Where the disk is late or fails the
+ * promise is off, and answers leave as with OVERLAY_ACK_REPLICA (replicate_on_durable).
  *
  * Owner:  one for each overlay.  Requests go out as TRANSACT_REPLICATE.
  * Limits: `ops` requests under way, REPLICATE_PER_MEMBER to one member; `acks` answers that wait.
@@ -70,14 +72,17 @@ struct replicate *replicate_init(struct turn *t, struct arena *arena,
 /* Verified requests for us; each is answered here, at once or later.  A Store with many values may
  * be false: nothing was done, it has to come again in another turn (sign_begin_message). */
 bool replicate_on_store(struct turn *t, struct replicate *r, const struct message *m) MUST_USE;
-void replicate_on_fetch(struct turn *t, struct replicate *r,
-                        const struct message *m); /* and Stat */
+/* And Stat.  False: what it asks for has to be proved first (dht/store_restore). */
+bool replicate_on_fetch(struct turn *t, struct replicate *r, const struct message *m) MUST_USE;
 void replicate_on_find(struct turn *t, struct replicate *r, const struct message *m);
 
 /* What ended with owner TRANSACT_REPLICATE. */
 void replicate_on_result(struct turn *t, struct replicate *r, const struct transact_result *result);
 /* STORE_TIMER_REPLICATE and STORE_TIMER_REPLICATE_ACK. */
 void replicate_on_timer(struct turn *t, struct replicate *r, struct wheel_timer *timer);
+/* Everything up to `sequence` (dht/store_log) is on the disk; is_promised: waiting for the rest
+ * makes sense. */
+void replicate_on_durable(struct turn *t, struct replicate *r, uint64_t sequence, bool is_promised);
 /* The topology has settled into something else. */
 void replicate_on_change(struct turn *t, struct replicate *r, const struct topo_change *change);
 

@@ -57,8 +57,10 @@ struct replicate_ack {
     struct wheel_timer timer;
     handle deferred;
     struct msgbuf *body;
-    uint32_t waiting; /* ops */
+    uint32_t waiting;  /* ops */
+    uint64_t sequence; /* that the disk must have, 0 = none */
     bool needs_other_host;
+    bool is_copied; /* no copy has to be waited for, or not any more */
 };
 
 struct replicate {
@@ -68,6 +70,8 @@ struct replicate {
     struct pool acks;
     struct wheel_timer timer;
     uint32_t walk_at; /* pool index of the next set */
+    uint64_t durable; /* the disk has everything up to here */
+    bool is_promised; /* ... and will have the rest */
     bool is_dirty;    /* something may be missing */
     bool is_missing;  /* something was, in this pass */
     bool is_again;    /* something changed during this pass */

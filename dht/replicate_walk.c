@@ -251,11 +251,27 @@ static void visit_other(struct turn *t, struct replicate *r, struct store_set *s
     }
 }
 
+/* Nothing of it goes anywhere before it is proved; whoever must have it waits. */
+static void wait_for_proof(struct replicate *r, struct ring_id at)
+{
+    struct ring_id from = chord_table_range_from(r->s.topo->table);
+    r->is_missing = true;
+    r->is_leave_missing |= r->is_leaving && topo_is_responsible(r->s.topo, at);
+    for (uint32_t i = 0; i < STORE_MEMBERS_CAP; i++) {
+        struct replicate_member *m = &r->members[i];
+        m->is_missing |= m->is_joiner && ids_ring_is_between(at, from, m->at);
+    }
+}
+
 static void visit(struct turn *t, struct replicate *r, struct store_set *set)
 {
     struct ring_id at = {0, 0};
     enum err e = ids_ring_of_resource(slice_of(set->resource, sizeof(set->resource)), &at);
     CHECK(e == ERR_OK);
+    if (set->is_unproved) {
+        wait_for_proof(r, at);
+        return;
+    }
     if (!store_set_is_alive(t, r->s.store, set)) {
         return; /* the sweep takes it */
     }

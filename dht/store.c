@@ -23,7 +23,8 @@ size_t store_bytes(const struct store_settings *s)
     return sizeof(struct store) + budget_pool(s->sets, sizeof(struct store_set)) +
            budget_pool(s->values, sizeof(struct store_value)) +
            budget_pool(s->certificates, sizeof(struct store_certificate)) + tags_bytes(s->sets) +
-           tags_bytes(s->certificates) + value_heap_bytes(s->bytes) + BUDGET_SLACK;
+           tags_bytes(s->certificates) + value_heap_bytes(s->bytes) +
+           store_log_bytes(s->log_bytes) + BUDGET_SLACK;
 }
 
 struct store *store_init(struct turn *t, struct arena *arena, const struct store_settings *s)
@@ -38,6 +39,7 @@ struct store *store_init(struct turn *t, struct arena *arena, const struct store
     tags_init(&store->by_key, arena, s->sets, rng_next(t->rng));
     tags_init(&store->by_certificate, arena, s->certificates, rng_next(t->rng));
     value_heap_init(&store->heap, arena, s->bytes);
+    store_log_init(&store->log, arena, s->log_bytes);
     return store;
 }
 
@@ -84,9 +86,15 @@ static struct store_certificate *certificate_find(const struct store *s, const u
 static void certificate_release(struct store *s, struct store_certificate *c)
 {
     CHECK(c->values > 0);
-    if (--c->values > 0) {
-        return;
+    if (--c->values == 0) {
+        store_inside_certificate_drop(s, c);
     }
+}
+
+void store_inside_certificate_drop(struct store *s, struct store_certificate *c)
+{
+    CHECK(c->values == 0);
+    store_log_remove_certificate(s, c);
     bool was_there = tags_remove(&s->by_certificate, certificate_tag(s, c->sha256),
                                  pool_index(&s->certificates, c));
     CHECK(was_there);
@@ -94,8 +102,8 @@ static void certificate_release(struct store *s, struct store_certificate *c)
     pool_release(&s->certificates, c);
 }
 
-static struct store_certificate *certificate_new(struct store *s, const uint8_t *sha256,
-                                                 struct slice der)
+struct store_certificate *store_inside_certificate_new(struct store *s, const uint8_t *sha256,
+                                                       struct slice der)
 {
     struct store_certificate *c = pool_acquire(&s->certificates);
     if (c == NULL) {
@@ -121,7 +129,7 @@ struct store_certificate *store_inside_certificate_hold(struct turn *t, struct s
 {
     struct store_certificate *c = certificate_find(s, sha256);
     if (c == NULL && der.len > 0) {
-        c = certificate_new(s, sha256, der);
+        c = store_inside_certificate_new(s, sha256, der);
     }
     if (c == NULL) {
         metric_add(t->metrics, METRIC_stores_full, 1);
@@ -163,6 +171,7 @@ void store_inside_value_release(struct store *s, struct store_value *v)
     if (v->piece != VALUE_NONE) {
         value_release(&s->heap, v->piece, v->len);
     }
+    s->unproved -= v->is_unproved ? 1 : 0;
     pool_release(&s->values, v);
 }
 
@@ -218,14 +227,17 @@ void store_inside_unlink(struct store *s, struct store_set *set, struct store_va
 void store_inside_expire(struct turn *t, struct store *s, struct store_set *set)
 {
     uint32_t *at = &set->first;
+    set->is_unproved = false;
     while (*at != 0) {
         struct store_value *v = store_inside_value(s, *at);
         if (store_inside_is_alive(t, v)) {
+            set->is_unproved |= v->is_unproved;
             at = &v->next;
             continue;
         }
         *at = v->next;
         set->count--;
+        store_log_remove_value(s, set, v);
         store_inside_value_release(s, v);
         metric_add(t->metrics, METRIC_values_expired, 1);
     }
@@ -322,6 +334,7 @@ struct store_set *store_inside_set_acquire(struct turn *t, struct store *s, stru
 void store_set_drop(struct store *s, struct store_set *set)
 {
     store_inside_forget_ahead(s);
+    store_log_remove_set(s, set);
     uint32_t at = set->first;
     while (at != 0) {
         struct store_value *v = store_inside_value(s, at);
@@ -340,7 +353,7 @@ bool store_set_is_alive(const struct turn *t, const struct store *s, const struc
 {
     for (uint32_t at = set->first; at != 0;) {
         const struct store_value *v = store_inside_value(s, at);
-        if (store_inside_is_alive(t, v)) {
+        if (store_inside_is_there(t, v)) {
             return true;
         }
         at = v->next;
@@ -402,7 +415,7 @@ bool store_walk(const struct turn *t, const struct store *s, uint32_t *index,
             return false;
         }
         const struct store_value *v = store_inside_value(s, set->first);
-        for (uint32_t i = 0; v != NULL && (i < skip || !store_inside_is_alive(t, v)); i++) {
+        for (uint32_t i = 0; v != NULL && (i < skip || !store_inside_is_there(t, v)); i++) {
             skip += i >= skip ? 1 : 0; /* one that is over */
             v = store_inside_value(s, v->next);
         }

@@ -10,9 +10,10 @@
  * Who may send what here (responsible, replica) is dht/replicate's business; this file judges the
  * values: Kind, signature, policy, generation, storage_time, sizes (ST-4).
  *
- * Putting values in is dht/store_put, giving them out dht/store_fetch.
+ * Putting values in is dht/store_put, giving them out dht/store_fetch; dht/store_log tells what has
+ * changed, and dht/store_restore takes it back after a restart.
  *
- * Owner:  one for each overlay, in memory only.
+ * Owner:  one for each overlay, in memory.
  * Limits: sets, values, bytes, certificates, values of one signer; all refuse with 0x8.
  * Time:   lifetimes run from receipt; what is over is not seen, and swept a piece at a time.
  * RFC:    6940 7. */
@@ -50,6 +51,7 @@ struct store_settings {
     uint32_t certificates;
     uint32_t values_per_signer;
     uint32_t lifetime_max_s; /* longer ones are cut; 0 = as long as the certificate lives */
+    uint32_t log_bytes;      /* for dht/store_log; 0 = nobody keeps what is stored */
 };
 
 struct store_set {
@@ -63,8 +65,9 @@ struct store_set {
     uint64_t keep_until_us; /* the counter outlives the values by a lifetime */
     uint64_t unwanted_since_us; /* dht/replicate's: 0 = we are owner or replica */
     enum overlay_data_model model : 8;
-    bool is_owned;   /* dht/replicate's: we were responsible when last looked at */
-    bool is_pushing; /* ... to its owner, before it is dropped */
+    bool is_owned;    /* dht/replicate's: we were responsible when last looked at */
+    bool is_pushing;  /* ... to its owner, before it is dropped */
+    bool is_unproved; /* has values of an earlier life that nobody sees yet (dht/store_restore) */
 };
 
 struct store;
@@ -87,7 +90,7 @@ struct store_set *store_set_next(const struct store *s, uint32_t *index);
 struct store_set *store_set_find(struct store *s, struct slice resource, uint32_t kind);
 /* Forgets a set and its values. */
 void store_set_drop(struct store *s, struct store_set *set);
-/* Has `set` a value that lives? */
+/* Has `set` a value that lives and is proved? */
 bool store_set_is_alive(const struct turn *t, const struct store *s, const struct store_set *set);
 
 /* A FetchReq has come and will be answered soon: `payload` is that of its message, not looked into

@@ -92,7 +92,7 @@ static void wr_absent(struct answer *a, enum overlay_data_model model, uint32_t 
 static const struct store_value *living(const struct answer *a, uint32_t number)
 {
     const struct store_value *v = store_inside_value(a->s, number);
-    while (v != NULL && !store_inside_is_alive(a->t, v)) {
+    while (v != NULL && !store_inside_is_there(a->t, v)) {
         v = store_inside_value(a->s, v->next);
     }
     return v;
@@ -401,7 +401,7 @@ void store_fetch_copy(struct turn *t, const struct store *s, const struct store_
     for (uint32_t next = set->first; next != 0;) {
         const struct store_value *v = store_inside_value(s, next);
         next = v->next;
-        if (!store_inside_is_alive(t, v) || v->stamp < part->since || position++ < part->from) {
+        if (!store_inside_is_there(t, v) || v->stamp < part->since || position++ < part->from) {
             continue;
         }
         struct store_certificates with = *certificates;

@@ -4,6 +4,7 @@
  * Owner: the store. */
 #pragma once
 #include "dht/store.h"
+#include "dht/store_log.h"
 
 enum {
     /* In StoredData: length, storage_time, lifetime, then array index, or dictionary key. */
@@ -30,6 +31,7 @@ struct store_value {
     uint32_t certificate_piece; /* as in the certificate */
     uint16_t certificate_len;
     bool exists;
+    bool is_unproved;
 };
 
 struct store_certificate {
@@ -37,6 +39,7 @@ struct store_certificate {
     uint32_t piece;
     uint32_t len;
     uint32_t values; /* that need it */
+    bool is_told;    /* to whoever keeps what is stored */
 };
 
 /* One value of a StoreReq on its way in. */
@@ -74,6 +77,9 @@ struct store {
     struct tags by_key;         /* struct store_inside_key to the set's index */
     struct tags by_certificate; /* SHA-256 to the certificate's index */
     struct value_heap heap;
+    struct store_log log;
+    uint32_t unproved; /* values */
+    uint32_t prove_at; /* the next set that is looked at for them */
     uint64_t stamp;
     uint32_t sweep_at;
     uint32_t plan_count;
@@ -93,9 +99,18 @@ static inline uint32_t store_inside_number(const struct store *s, const struct s
     return pool_index(&s->values, v) + 1;
 }
 void store_inside_value_release(struct store *s, struct store_value *v);
+/* NULL: no room.  Nothing needs it yet. */
+struct store_certificate *store_inside_certificate_new(struct store *s, const uint8_t *sha256,
+                                                       struct slice der);
+void store_inside_certificate_drop(struct store *s, struct store_certificate *c);
 static inline bool store_inside_is_alive(const struct turn *t, const struct store_value *v)
 {
     return v->expires_us > t->now_us;
+}
+/* Alive, and proved in this life: only such a value is shown to anybody. */
+static inline bool store_inside_is_there(const struct turn *t, const struct store_value *v)
+{
+    return v->expires_us > t->now_us && !v->is_unproved;
 }
 static inline struct slice store_inside_wire(const struct store *s, const struct store_value *v)
 {

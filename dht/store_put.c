@@ -7,6 +7,7 @@
 #include "codec/msgs.h"
 #include "dht/access.h"
 #include "dht/store_inside.h"
+#include "dht/store_restore.h"
 
 /* What the steps pass on. */
 struct job {
@@ -97,6 +98,10 @@ static uint16_t read_kinds(struct job *j)
             (struct store_put_kind){block.kind, set == NULL ? 0 : store_set_handle(j->s, set)};
         if (set != NULL) {
             store_inside_expire(j->t, j->s, set);
+            if (!store_restore_prove(j->t, j->s, set)) {
+                out->is_unfinished = true; /* it has to be compared with what we had before */
+                return CONTENT_ERROR_FORBIDDEN;
+            }
             note_highest(j, at, set);
         }
     }
@@ -246,6 +251,21 @@ static uint16_t check_signer(struct job *j, const struct overlay_kind *kind, str
         p->lifetime_s = cap_s;
     }
     return 0;
+}
+
+uint16_t store_put_judge(struct turn *t, struct store *s, const struct store_put *put,
+                         const struct overlay_kind *kind, const struct stored_data *d,
+                         struct store_put_judged *out)
+{
+    struct store_put_outcome outcome = {0};
+    struct job j = {.t = t, .s = s, .put = put, .out = &outcome};
+    struct store_plan p = {.data = *d};
+    CHECK(put->replica_number != 0);
+    uint16_t error = check_form(kind, d);
+    error = error != 0 ? error : check_signer(&j, kind, &p);
+    out->is_unfinished = outcome.is_unfinished || sign_is_message_over(s->settings.sign);
+    out->lifetime_s = p.lifetime_s;
+    return error;
 }
 
 static uint16_t check_count(const struct job *j, uint32_t at, const struct store_plan *p)
@@ -457,6 +477,7 @@ static void count_generations(struct job *j)
         if (set == NULL) {
             continue;
         }
+        uint64_t before = set->generation;
         if (j->put->only_newer) {
             set->generation = max_u64(set->generation, j->generations[at]);
         } else if (j->put->replica_number != 0) {
@@ -464,6 +485,19 @@ static void count_generations(struct job *j)
         } else if (has_changed[at]) {
             set->generation++;
         }
+        if (has_changed[at] || before != set->generation) {
+            store_log_put_set(j->t, j->s, set);
+        }
+    }
+}
+
+/* What it was replaced by stands under the same key. */
+static void tell(struct job *j)
+{
+    struct store *s = j->s;
+    for (uint32_t i = 0; i < s->plan_count; i++) {
+        store_log_put_value(j->t, s, set_at(j, s->plan[i].kind_at),
+                            store_inside_value(s, s->plan[i].value));
     }
 }
 
@@ -512,8 +546,11 @@ void store_put(struct turn *t, struct store *s, const struct store_put *put,
         return;
     }
     out->stamp = ++s->stamp;
+    store_log_open(s);
     commit(&j);
     count_generations(&j);
+    tell(&j);
+    store_log_close(s);
     metric_add(t->metrics, METRIC_stores_done, 1);
 }
 

@@ -40,6 +40,18 @@ struct store_put_outcome {
 void store_put(struct turn *t, struct store *s, const struct store_put *put,
                struct store_put_outcome *out);
 
+/* A value that is stored already, but was not judged in this life (dht/store_restore): the same
+ * tests but for its sender.  The error code, 0 = good; `put` is about it alone, with replica_number
+ * not 0.
+ */
+struct store_put_judged {
+    uint32_t lifetime_s; /* at most, from now on */
+    bool is_unfinished;  /* not now: again in another turn */
+};
+uint16_t store_put_judge(struct turn *t, struct store *s, const struct store_put *put,
+                         const struct overlay_kind *kind, const struct stored_data *d,
+                         struct store_put_judged *out);
+
 /* The StoreAns to `outcome`; `replicas` are Node-IDs without lengths. */
 void store_put_wr_answer(const struct store *s, const struct store_put_outcome *outcome,
                          struct slice replicas, struct wr *w);

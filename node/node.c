@@ -82,6 +82,7 @@ struct node *node_init(struct turn *t, struct arena *arena, const struct node_se
         n->sip = sip_init(t, arena, &s->sip, n->overlay);
     }
     n->drain.tag = handle_make(HANDLE_NODE, 1, 0);
+    persist_init(t, n);
     return n;
 }
 
@@ -94,6 +95,7 @@ void node_start(struct turn *t, struct node *n)
         }
     }
     overlay_start(t, n->overlay);
+    persist_start(t, n);
     path_pump(t, n);
 }
 
@@ -154,7 +156,11 @@ static void dispatch_timer(struct turn *t, struct node *n, struct wheel_timer *t
         path_on_deadline(t, n, timer);
         break;
     case HANDLE_NODE:
-        leave(t, n); /* the only one: the drain took as long as it may */
+        if (timer == &n->persist.timer) {
+            persist_on_timer(t, n);
+        } else {
+            leave(t, n); /* the drain took as long as it may */
+        }
         break;
     case HANDLE_NONE:
     case HANDLE_CONN:
@@ -178,6 +184,7 @@ bool node_on_flush(struct turn *t, struct node *n)
     }
     bool has_work = overlay_work(t, n->overlay);
     path_pump(t, n);
+    persist_flush(t, n);
     link_flush(t, n->links);
     return has_work;
 }

@@ -7,6 +7,7 @@
 #pragma once
 #include "dht/overlay.h"
 #include "link/link.h"
+#include "node/persist.h"
 #include "sip/sip.h"
 
 struct node_settings {
@@ -15,6 +16,8 @@ struct node_settings {
     const struct tls_ops *tls;
     void *tls_context;
     const struct limits *limits;
+    const struct persist_ops *persist; /* NULL: what is stored does not outlive the process */
+    void *persist_context;
 };
 
 struct node;

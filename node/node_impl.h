@@ -5,6 +5,7 @@
 #include "link/pace.h"
 #include "link/stream_tls.h"
 #include "node/answer.h"
+#include "node/persist.h"
 
 /* Who a connection belongs to; the record stands at the index of its handle. */
 enum node_owner { NODE_OWNER_NONE, NODE_OWNER_LINK, NODE_OWNER_PEER, NODE_OWNER_PHONE };
@@ -52,6 +53,7 @@ struct node {
     struct pace pace;       /* of these */
     enum node_phase phase;
     struct wheel_timer drain;
+    struct persist persist;
     struct answer_slot answers[ANSWER_CAP];
 };
 

@@ -359,6 +359,14 @@ static void on_closed(struct turn *t, struct node *n, const struct io_event *eve
     }
 }
 
+static void on_persist(struct turn *t, struct node *n, const struct io_event *event)
+{
+    struct persist_news news;
+    CHECK(event->data_len == sizeof(news)); /* of our own process */
+    memcpy(&news, event->data, sizeof(news));
+    persist_on_news(t, n, &news);
+}
+
 static void on_mail(struct turn *t, struct node *n, const struct io_event *event)
 {
     switch ((enum io_mail)event->mail) {
@@ -372,6 +380,9 @@ static void on_mail(struct turn *t, struct node *n, const struct io_event *event
             sip_on_mail(t, n->sip, event->shard, event->mail, event->tag, event->data,
                         event->data_len);
         }
+        return;
+    case IO_MAIL_PERSIST:
+        on_persist(t, n, event);
         return;
     case IO_MAIL_CONTROL:
         return; /* cmd/ has looked at it before it came here */
@@ -492,4 +503,5 @@ void path_pump(struct turn *t, struct node *n)
             moved = true;
         }
     }
+    persist_pump(t, n);
 }

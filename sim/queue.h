@@ -9,6 +9,7 @@
 enum queue_what {
     QUEUE_IO,   /* event for node, its bytes in buf */
     QUEUE_WAKE, /* the node's timers are due */
+    QUEUE_DISK, /* a sync of its disk ends */
 };
 
 struct queue_event {

@@ -31,6 +31,7 @@ void world_defaults(struct world_settings *s)
     s->start_wall_ms = 1800000000000ULL;
     s->datagram_bytes = 1232;
     s->stored_values = 512;
+    s->disk_sync_us = 5000;
     struct overlay_config *c = &s->config;
     snprintf(c->name, sizeof(c->name), "sim.example");
     c->sequence = 1;
@@ -89,6 +90,7 @@ static __attribute__((noinline)) size_t bytes_of_node(const struct world_setting
     node.overlay.self = nobody;
     node.overlay.limits = limits;
     node.overlay.shards = 1;
+    node.overlay.log_bytes = s->has_disks ? WORLD_DISK_LOG_BYTES : 0;
     node.limits = limits;
     return node_bytes(&node);
 }
@@ -106,7 +108,8 @@ size_t world_bytes(const struct world_settings *s)
                (MSGBUF_SMALL_BYTES + MSGBUF_HEADROOM + sizeof(struct msgbuf) + 64ULL) +
            buffers_large(s) *
                (MSGBUF_LARGE_BYTES + MSGBUF_HEADROOM + sizeof(struct msgbuf) + 64ULL) +
-           io_outbox_bytes(WORLD_OUTBOX) + tls_fake_table_bytes(tls_cap(s), tls_chunks(s)) + 65536;
+           io_outbox_bytes(WORLD_OUTBOX) + world_disk_bytes(s) +
+           tls_fake_table_bytes(tls_cap(s), tls_chunks(s)) + 65536;
 }
 
 /* ---- identities ---- */
@@ -185,6 +188,7 @@ static void node_settings_of(struct world *w, uint32_t i, struct node_settings *
     o->publish_count = s->is_publishing ? 1 : 0;
     n->tls =
         (struct tls_fake_context){.table = &w->tls, .certificate = w->idents[i].ident.certificate};
+    world_disk_settings(w->disks, i, out);
     out->tls = tls_fake_ops();
     out->tls_context = &n->tls;
     out->limits = &w->limits;
@@ -226,6 +230,7 @@ struct world *world_init(struct arena *arena, const struct world_settings *s)
     tls_fake_table_init(&w->tls, arena, tls_cap(s), tls_chunks(s));
     net_init(&w->net, arena, s->nodes, s->seed);
     make_idents(w, arena);
+    w->disks = world_disk_init(arena, s);
     w->nodes = ARENA_ARRAY(arena, struct world_node, s->nodes);
     for (uint32_t i = 0; i < s->nodes; i++) {
         make_room(w, i, arena);
@@ -284,6 +289,10 @@ void world_end_turn(struct world *w, uint32_t i)
     struct world_node *n = &w->nodes[i];
     bool has_work = node_on_flush(&w->turn, n->node);
     net_carry_out(w, i);
+    struct queue_event synced = {.node = i, .incarnation = n->incarnation, .what = QUEUE_DISK};
+    if (world_disk_flush(w->disks, i, w->now_us, &synced.at_us)) {
+        queue_put(&w->queue, &synced);
+    }
     schedule_wake(w, i, has_work ? w->now_us : wheel_next_us(&n->wheel));
     if (node_is_stopped(n->node)) {
         world_bury(w, i, true);
@@ -298,7 +307,7 @@ void world_start(struct world *w, uint32_t i)
     struct node_settings settings;
     node_settings_of(w, i, &settings);
     if (n->incarnation > 0 && i == 0) {
-        settings.overlay.found_ring = OVERLAY_FOUND_NO;
+        settings.overlay.found_ring = w->disks != NULL ? OVERLAY_FOUND_IF_ALONE : OVERLAY_FOUND_NO;
     }
     memset(n->arena.base, 0, n->arena.used);
     n->arena.used = 0;
@@ -308,6 +317,7 @@ void world_start(struct world *w, uint32_t i)
     wheel_init(&n->wheel, w->now_us);
     struct turn *t = world_begin_turn(w, i);
     n->node = node_init(t, &n->arena, &settings);
+    world_disk_restore(w->disks, i, t, n->node);
     node_start(t, n->node);
     world_end_turn(w, i);
 }
@@ -317,6 +327,7 @@ void world_bury(struct world *w, uint32_t i, bool is_told)
     struct world_node *n = &w->nodes[i];
     n->is_alive = false;
     n->incarnation++;
+    world_disk_crash(w->disks, i);
     net_bury(w, i, is_told);
     tls_fake_bury(&w->tls, &n->tls);
     msgbuf_release_owned(&w->buffers, i + 1);
@@ -370,11 +381,13 @@ static void deliver(struct world *w, struct queue_event *e)
     if (is_meant && e->what == QUEUE_WAKE) {
         n->wake_us = 0;
     }
-    if (is_meant && (e->what == QUEUE_WAKE || net_admit(w, e))) {
+    if (is_meant && (e->what != QUEUE_IO || net_admit(w, e))) {
         struct turn *t = world_begin_turn(w, e->node);
         if (e->what == QUEUE_IO) {
             fingerprint(w, e);
             node_on_event(t, n->node, &e->io);
+        } else if (e->what == QUEUE_DISK) {
+            world_disk_deliver(w->disks, e->node, t, n->node);
         }
         node_on_timers(t, n->node);
         world_end_turn(w, e->node);

@@ -24,7 +24,9 @@ struct world_settings {
     uint32_t datagram_bytes; /* link_datagram_bytes */
     uint32_t stored_values;  /* room of one node */
     struct overlay_config config;
-    bool is_publishing; /* nodes publish their certificates (Kinds 0x3 and 0x10) */
+    bool has_disks;        /* what nodes store survives them, and is acknowledged when it does */
+    uint64_t disk_sync_us; /* what a sync takes */
+    bool is_publishing;    /* nodes publish their certificates (Kinds 0x3 and 0x10) */
 };
 
 /* A ring of `nodes` with the daemon's defaults and an overlay called "sim.example". */
@@ -35,8 +37,8 @@ struct world;
 size_t world_bytes(const struct world_settings *s);
 struct world *world_init(struct arena *arena, const struct world_settings *s);
 
-/* Starts node i: it joins (node 0 founds).  Again after it was killed: a new life with an empty
- * store and the same identity. */
+/* Starts node i: it joins (node 0 founds).  Again after it was killed: a new life with the same
+ * identity, and an empty store but for what its disk has (sim/world_disk.h). */
 void world_start(struct world *w, uint32_t i);
 /* kill -9 of the process in which node i runs, with all its peers: its connections are reset by its
  * kernel, all else is gone. */

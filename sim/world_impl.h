@@ -5,6 +5,7 @@
 #include "sim/net.h"
 #include "sim/tls_fake.h"
 #include "sim/world.h"
+#include "sim/world_disk.h"
 
 enum { WORLD_OUTBOX = 2048 };
 
@@ -44,6 +45,7 @@ struct world {
     struct msgbuf_pool buffers;
     struct io_outbox outbox;
     struct tls_fake_table tls;
+    struct world_disks *disks; /* NULL: none */
     struct metrics metrics;
     struct log log;
 };

@@ -19,7 +19,7 @@ void world_limits(const struct world_settings *s, struct limits *l)
     l->sip_peers = 4;
     l->ring_nodes = 192;
     l->requests = 160;
-    l->answers_deferred = 16;
+    l->answers_deferred = s->has_disks ? 128 : 16;
     l->answers_cached = 32;
     l->verify_queue = 64;
     l->reassemblies = has_datagrams ? 32 : 2;
@@ -34,6 +34,6 @@ void world_limits(const struct world_settings *s, struct limits *l)
     l->stored_bytes = s->stored_values * 640;
     l->stored_certificates = s->stored_values;
     l->replica_requests = 64;
-    l->replica_acks = 32;
+    l->replica_acks = s->has_disks ? 128 : 32; /* each waits for a sync */
     l->storage_requests = 32;
 }

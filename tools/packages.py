@@ -36,7 +36,7 @@ PACKAGES = [
             'jansson.h', 'json_null() != NULL'),
     Package('microhttpd', 'libmicrohttpd', '0.9.75', 'libmicrohttpd-dev', False,
             'metrics over HTTP', 'microhttpd.h', 'MHD_get_version() != NULL'),
-    Package('lmdb', 'lmdb', '0.9.24', 'liblmdb-dev', False, 'persistence',
+    Package('lmdb', 'lmdb', '0.9.24', 'liblmdb-dev', True, 'persistence',
             'lmdb.h', 'mdb_version(NULL, NULL, NULL) != NULL'),
     Package('cares', 'libcares', '1.18', 'libc-ares-dev', False, 'DNS',
             'ares.h', 'ares_version(NULL) != NULL'),

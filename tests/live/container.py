@@ -24,18 +24,24 @@ CALLS = 20
 class Confined:
     """Peer `index` of a demo, ended and started again under the profile."""
 
-    def __init__(self, demo, index, *options):
+    def __init__(self, demo, index, *options, is_dead=False):
         folder = os.path.dirname(demo.info['keylog'])
         name = demo.peers[index]['name']
-        demo.kill(index)
+        if not is_dead:
+            demo.kill(index)
         wait_for(f'{name} is gone', 10,
                  lambda: not os.path.exists(f'/proc/{demo.peers[index]["pid"]}/exe'))
         self.demo, self.index, self.name = demo, index, name
         self.log = os.path.join(folder, name + '.confined')
+        self.config = os.path.join(folder, name + '.confined.conf')
+        with open(os.path.join(folder, name + '.conf'), encoding='utf-8') as f:
+            text = f.read()
+        with open(self.config, 'w', encoding='utf-8') as f:
+            f.write(f'{text}\ndata-dir = "{name}.data"\nstorage-ack = disk\n')
         with open(self.log, 'w', encoding='utf-8') as log:
             self.process = subprocess.Popen(
                 [sys.executable, seccomp_exec.__file__, *options, PROFILE,
-                 os.path.abspath(CHORDIAL), 'run', '-c', os.path.join(folder, name + '.conf')],
+                 os.path.abspath(CHORDIAL), 'run', '-c', self.config],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
     def text(self):
@@ -85,9 +91,16 @@ def through_confined(backend, options, expected):
                 check(f'backend {expected}' in peer.text(), peer.text()[:1000])
             call(demo, folder, 1, 2, CALLS)
             register(folder, demo, 1, demo.accounts[1], 15072, transport='t1')
-            demo.metrics(1)
+            for index in (1, 2):
+                metrics = demo.metrics(index)
+                check(metrics['persist_commits'] > 0 and metrics['persist_degraded'] == 0,
+                      f'peer {index} keeps nothing: {metrics}')
             for peer in peers:
                 peer.end()
+            peers.append(Confined(demo, 1, *options, is_dead=True))  # on what it has kept
+            peers[-1].wait_ready()
+            check(' 0 records read' not in peers[-1].text(), peers[-1].text()[:1000])
+            peers[-1].end()
         finally:
             for peer in peers:
                 peer.stop()

@@ -54,10 +54,13 @@ Test(config, defaults_and_relative_paths)
     cr_assert_eq(config.bootstrap_count, 0);
     cr_assert_not(config.has_digest);
     cr_assert_eq(memcmp(&limits, &config.limits, sizeof(limits)), 0);
+    cr_assert_str_eq(config.data_dir, "");
+    cr_assert_gt(config_data_bytes(&config, 2), 2ull * limits.stored_bytes);
 }
 
 Test(config, every_key_is_taken)
 {
+    char expected[FILES_PATH_CAP];
     cr_assert_eq(load("overlay-document = /o.xml\npeers = /p\naccounts = /a\n"
                       "overlay-address = \"::\"\noverlay-advertise = \"2001:db8::1\"\n"
                       "overlay-port = 7000\noverlay-sip-port = 7100\n"
@@ -65,7 +68,8 @@ Test(config, every_key_is_taken)
                       "bootstrap = {\"192.0.2.1:6084\", \"[2001:db8::2]:6084\"}\n"
                       "found-ring = if-alone\nshards = 3\nbackend = epoll\nbusy-poll-us = 50\n"
                       "control-socket = s\nkeylog-file = k\nlog-level = debug\n"
-                      "storage-ack = memory\ndigest = \"md5\"\ndrain-timeout = 5\n"
+                      "storage-ack = disk\ndata-dir = d\ndata-size = 100\n"
+                      "digest = \"md5\"\ndrain-timeout = 5\n"
                       "limits {\n conns = 99\n links = 7\n}\n"),
                  ERR_OK, "%s", why);
     cr_assert_str_eq(config.accounts, "/a");
@@ -80,7 +84,10 @@ Test(config, every_key_is_taken)
     cr_assert_eq(config.backend, SHARD_EPOLL);
     cr_assert_eq(config.busy_poll_us, 50);
     cr_assert_eq(config.log_level, LOG_DEBUG);
-    cr_assert_eq(config.storage_ack, OVERLAY_ACK_MEMORY);
+    cr_assert_eq(config.storage_ack, OVERLAY_ACK_DISK);
+    snprintf(expected, sizeof(expected), "%s/d", folder);
+    cr_assert_str_eq(config.data_dir, expected);
+    cr_assert_eq(config_data_bytes(&config, 3), 100ull << 20);
     cr_assert(config.has_digest && config.digest == SIP_DIGEST_MD5);
     cr_assert_eq(config.limits.conns, 99);
     cr_assert_eq(config.limits.links, 7);
@@ -98,6 +105,9 @@ Test(config, faults_come_with_line_and_suggestion)
         {NEEDED "zzzzzzzzzzzz = 1\n", "c.conf:4", "unknown key 'zzzzzzzzzzzz'"},
         {NEEDED "limits {\n  con = 1\n}\n", "c.conf:5", "did you mean 'conns'?"},
         {NEEDED "limits { conns = -1 }\n", "c.conf:4", "conns = -1"},
+        {NEEDED "storage-ack = disk\n", "c.conf", "data-dir: set it to a folder"},
+        {NEEDED "storage-ack = disc\n", "c.conf:4", "one of memory replica disk"},
+        {NEEDED "data-size = -1\n", "c.conf:4", "data-size = -1"},
         {NEEDED "limits { conns = 4294967296 }\n", "c.conf:4", "conns = 4294967296"},
         {NEEDED "found-ring = maybe\n", "c.conf:4", "one of no if-alone now"},
         {NEEDED "backend = kqueue\n", "c.conf:4", "one of auto io_uring epoll"},
