@@ -294,8 +294,8 @@ Test(documents, one_at_one_node_reaches_all, .timeout = 120)
     end_ring();
 }
 
-/* Who comes back with the old one is refused, told, and joins (CU-2); so does who brings a newer one
- * than the ring has, which takes it from him. */
+/* Who comes back with the old one is refused, told, and joins (CU-2); so does who brings a newer
+ * one than the ring has, which takes it from him. */
 Test(documents, who_joins_with_another_document, .timeout = 120)
 {
     static uint8_t text[CA_DOCUMENT_CAP];
