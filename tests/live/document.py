@@ -243,5 +243,23 @@ def test_a_restart_begins_with_the_newest():
         wait_for('and is told', 60, lambda: set(b.sequences()) == {2})
 
 
+def test_an_excluded_node_leaves():
+    with Folder() as folder, Overlay(folder, shards=1) as overlay:
+        a, b, c = overlay.nodes
+        overlay.update('--bad-node', c.ask(cmd='status')['rows'][0]['node_id'])
+        check(overlay.give(c)['reloaded'], 'document 2')
+        check(c.process.wait(40) == 0, c.text()[-2000:])
+        check('LEAVING' in c.text(), c.text()[-2000:])
+        # the others have it from c, or are given it; none has a link with c
+        overlay.give(a)
+        wait_for('document 2 at two', 30,
+                 lambda: set(a.sequences()) == set(b.sequences()) == {2})
+        check(all(row['user'] != c.user for n in (a, b) for row in n.ask(cmd='peers')['rows']),
+              'c is still a neighbour')
+        # nor does it start again
+        c.start()
+        check(c.process.wait(20) != 0 and 'banned' in c.text(), c.text())
+
+
 run([test_a_document_given_to_one_reaches_all, test_what_may_not_be_taken_reaches_nobody,
-     test_a_restart_begins_with_the_newest])
+     test_a_restart_begins_with_the_newest, test_an_excluded_node_leaves])
