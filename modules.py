@@ -110,6 +110,7 @@ MODULES = {
         overlay_persist
         overlay_receive
         overlay_serve
+        overlay_set
         parked
         replicate
         replicate_walk
@@ -152,6 +153,7 @@ MODULES = {
         overlay_doc
         overlay_doc_accept
         overlay_doc_join
+        overlay_doc_keep
         overlay_doc_kind
         overlay_doc_outside
         overlay_doc_verify
@@ -201,10 +203,12 @@ MODULES = {
         batch
         ca
         ca_document
+        ca_update
         ca_users
         capture
         capture_stream
         cmd_ca
+        cmd_ca_update
         cmd_check
         cmd_ctl
         cmd_decode
@@ -219,6 +223,7 @@ MODULES = {
         cmd_verify
         config
         control
+        control_document
         daemon
         demo_baresip
         demo_peer
@@ -358,6 +363,7 @@ UNIT_TESTS = {
     'tests/unit/cmd': names('''
         test_batch
         test_ca
+        test_ca_update
         test_config
         test_load
         test_load_target
@@ -384,6 +390,7 @@ WIDE_TESTS = {
         test_store_model
     '''),
     'tests/scenario': names('''
+        test_documents
         test_restart
         test_rings
     '''),
@@ -435,6 +442,7 @@ SCRIPT_TESTS = {
         datagram_dissect
         decode
         demo
+        document
         hostile
         kill
         load

@@ -10,7 +10,7 @@
 #include "core/limits.h"
 #include "dht/overlay.h"
 
-enum { ADMIN_NAME_CAP = 255, ADMIN_ROWS_CAP = 16 * 1024 };
+enum { ADMIN_NAME_CAP = 255, ADMIN_VALUE_CAP = 1024, ADMIN_ROWS_CAP = 16 * 1024 };
 
 enum admin_verb {
     /* rows of each shard */
@@ -23,17 +23,23 @@ enum admin_verb {
     /* one operation, at one shard */
     ADMIN_FETCH,
     ADMIN_PING,
+    ADMIN_STORE, /* `value` as the peer itself, under `name` or its own user name */
     /* answered by the control thread */
     ADMIN_METRICS,
     ADMIN_SHUTDOWN,
+    ADMIN_RELOAD, /* the overlay document, from its file */
     /* orders to a shard, unanswered */
     ADMIN_DRAIN,        /* new calls get 503 */
     ADMIN_STOP,         /* leave the overlay; `number` is how many us calls may take until then */
     ADMIN_SIBLING_LEFT, /* `number` is its shard */
+    ADMIN_SET_CONFIG,   /* `change`, which stays as it is until ADMIN_CONFIG_TAKEN has come */
+    ADMIN_JUDGED,       /* of the document that it has mailed: `number` is the error, 0 = none */
     /* news of a shard */
     ADMIN_READY,
     ADMIN_LOST,
     ADMIN_STOPPED,
+    ADMIN_CONFIG_TAKEN,
+    ADMIN_DOCUMENT, /* the rows are no rows: Node-ID of who has sent it, then the document */
 };
 
 struct admin_request {
@@ -42,9 +48,12 @@ struct admin_request {
     uint32_t kind; /* of a fetch */
     bool is_node;  /* ping node_id, not the name */
     uint64_t number;
+    const struct overlay_change *change;
     struct node_id node_id;
     uint16_t name_len;
     char name[ADMIN_NAME_CAP + 1]; /* Resource Name */
+    uint16_t value_len;
+    uint8_t value[ADMIN_VALUE_CAP];
 };
 
 /* Followed by `len` bytes of rows, separated by commas. */

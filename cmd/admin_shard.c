@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cmd/admin_shard.h"
 #include "cmd/jot.h"
+#include "codec/content.h"
 #include "codec/fwd.h"
 #include "codec/msgs.h"
 #include <inttypes.h>
+
+enum { STORE_LIFETIME_S = 3600 };
 
 /* One row; false when there is none at *cursor, which is moved behind it. */
 typedef bool row_function(struct turn *t, struct admin_shard *a, uint32_t *cursor, struct jot *j);
@@ -84,7 +87,8 @@ static bool status_row(struct turn *t, struct admin_shard *a, uint32_t *cursor, 
     overlay_status(node_overlay(a->node), &s);
     jot_add(j, "{\"shard\":%u,\"node_id\":", a->index);
     jot_node(j, a, &s.self);
-    jot_add(j, ",\"ready\":%s,\"overlay\":", boolean(s.is_ready));
+    jot_add(j, ",\"ready\":%s,\"configuration_sequence\":%u,\"overlay\":", boolean(s.is_ready),
+            s.configuration_sequence);
     jot_address(j, &a->overlay);
     jot_add(j, ",\"sip\":");
     jot_address(j, &a->sip);
@@ -223,14 +227,20 @@ static row_function *rows_of(enum admin_verb verb)
         return binding_row;
     case ADMIN_FETCH:
     case ADMIN_PING:
+    case ADMIN_STORE:
     case ADMIN_METRICS:
     case ADMIN_SHUTDOWN:
+    case ADMIN_RELOAD:
     case ADMIN_DRAIN:
     case ADMIN_STOP:
     case ADMIN_SIBLING_LEFT:
+    case ADMIN_SET_CONFIG:
+    case ADMIN_JUDGED:
     case ADMIN_READY:
     case ADMIN_LOST:
     case ADMIN_STOPPED:
+    case ADMIN_CONFIG_TAKEN:
+    case ADMIN_DOCUMENT:
         break;
     }
     return NULL;
@@ -382,7 +392,7 @@ static void jot_what(struct turn *t, struct jot *j, const struct admin_shard *a,
     jot_string(j, slice_of(r->name, r->name_len));
     jot_add(j, ",\"resource\":");
     jot_hex(j, slice_of(resource.bytes, sizeof(resource.bytes)));
-    if (r->verb == ADMIN_FETCH) {
+    if (r->verb == ADMIN_FETCH || r->verb == ADMIN_STORE) {
         jot_add(j, ",\"kind\":%u", r->kind);
     }
 }
@@ -405,7 +415,7 @@ static void send_result(struct turn *t, struct admin_shard *a, const struct admi
         if (p->request.verb == ADMIN_PING) {
             jot_add(&j, ",\"node_id\":");
             jot_node(&j, a, &x->node_id);
-        } else {
+        } else if (p->request.verb == ADMIN_FETCH) {
             jot_fetched(&j, a, p->request.kind, x);
         }
     }
@@ -421,6 +431,16 @@ static enum err begin_operation(struct turn *t, struct admin_shard *a,
         return answer_ping_node(t, a->node, &r->node_id, slot);
     }
     overlay_resource_of(t, slice_of(r->name, r->name_len), &resource);
+    if (r->verb == ADMIN_STORE) {
+        struct overlay_store what = {.resource = resource,
+                                     .kind = r->kind,
+                                     .signer = a->self,
+                                     .key = ids_node_slice(&a->self->node_id, &a->params),
+                                     .exists = true,
+                                     .value = slice_of(r->value, r->value_len),
+                                     .lifetime_s = STORE_LIFETIME_S};
+        return answer_store(t, a->node, &what, slot);
+    }
     return r->verb == ADMIN_PING ? answer_ping(t, a->node, &resource, slot)
                                  : answer_fetch(t, a->node, &resource, r->kind, slot);
 }
@@ -449,7 +469,7 @@ void admin_shard_on_mail(struct turn *t, struct admin_shard *a, const struct io_
     struct admin_request r;
     CHECK(event->data_len == sizeof(r));
     memcpy(&r, event->data, sizeof(r));
-    CHECK(r.name_len <= ADMIN_NAME_CAP);
+    CHECK(r.name_len <= ADMIN_NAME_CAP && r.value_len <= ADMIN_VALUE_CAP);
     switch (r.verb) {
     case ADMIN_STATUS:
     case ADMIN_PEERS:
@@ -461,6 +481,7 @@ void admin_shard_on_mail(struct turn *t, struct admin_shard *a, const struct io_
         return;
     case ADMIN_FETCH:
     case ADMIN_PING:
+    case ADMIN_STORE:
         operate(t, a, &r, event->tag);
         return;
     case ADMIN_DRAIN:
@@ -474,18 +495,53 @@ void admin_shard_on_mail(struct turn *t, struct admin_shard *a, const struct io_
     case ADMIN_SIBLING_LEFT:
         link_remove_sibling(t, node_links(a->node), (uint16_t)r.number);
         return;
+    case ADMIN_SET_CONFIG:
+        node_set_config(t, a->node, r.change);
+        a->has_taken = true;
+        return;
+    case ADMIN_JUDGED:
+        node_document_judged(t, a->node, (uint16_t)r.number);
+        return;
     case ADMIN_METRICS:
     case ADMIN_SHUTDOWN:
+    case ADMIN_RELOAD:
     case ADMIN_READY:
     case ADMIN_LOST:
     case ADMIN_STOPPED:
+    case ADMIN_CONFIG_TAKEN:
+    case ADMIN_DOCUMENT:
         break;
     }
     UNREACHABLE("not a mail for a shard");
 }
 
+/* A document of another node, to be judged there.  What cannot be mailed is refused, and its sender
+ * told to come again. */
+static void send_document(struct turn *t, struct admin_shard *a)
+{
+    struct node_id from;
+    struct slice document;
+    if (!node_next_document(a->node, &from, &document)) {
+        return;
+    }
+    struct admin_answer answer = {.verb = ADMIN_DOCUMENT,
+                                  .len = (uint32_t)(sizeof(from) + document.len)};
+    struct msgbuf *b = msgbuf_acquire(t->buffers, sizeof(answer) + answer.len);
+    bool is_sent = b != NULL && msgbuf_append(b, slice_of(&answer, sizeof(answer))) == ERR_OK &&
+                   msgbuf_append(b, slice_of(&from, sizeof(from))) == ERR_OK &&
+                   msgbuf_append(b, document) == ERR_OK &&
+                   io_mail(t->out, t->buffers, IO_SHARD_CONTROL, IO_MAIL_CONTROL, 0, b) == ERR_OK;
+    if (!is_sent) {
+        node_document_judged(t, a->node, CONTENT_ERROR_IN_PROGRESS);
+    }
+}
+
 void admin_shard_flush(struct turn *t, struct admin_shard *a)
 {
+    send_document(t, a);
+    if (a->has_taken && send_news(t, ADMIN_CONFIG_TAKEN)) {
+        a->has_taken = false;
+    }
     const struct answer *x;
     while ((x = answer_next(a->node)) != NULL) {
         CHECK(x->tag < ANSWER_CAP);

@@ -17,12 +17,14 @@ struct admin_pending {
 
 struct admin_shard {
     struct node *node;
+    const struct ident *self;
     uint16_t index;
     struct rl_params params;
     struct address overlay; /* where it is reached */
     struct address sip;
     bool told_ready;
     bool told_stopped;
+    bool has_taken; /* a document, and has not said so yet */
     struct admin_pending pending[ANSWER_CAP];
 };
 

@@ -25,7 +25,8 @@ static const struct {
     {"ring", ADMIN_RING, false, false},     {"links", ADMIN_LINKS, false, false},
     {"stored", ADMIN_STORED, false, false}, {"bindings", ADMIN_BINDINGS, false, false},
     {"fetch", ADMIN_FETCH, false, true},    {"ping", ADMIN_PING, false, true},
-    {"metrics", ADMIN_METRICS, true, true}, {"drain", ADMIN_SHUTDOWN, true, true},
+    {"store", ADMIN_STORE, false, true},    {"metrics", ADMIN_METRICS, true, true},
+    {"drain", ADMIN_SHUTDOWN, true, true},  {"reload", ADMIN_RELOAD, true, true},
 };
 
 /* ---- output
@@ -120,6 +121,21 @@ static const char *read_target(const json_t *object, struct admin_request *r)
     return NULL;
 }
 
+static const char *read_store(const json_t *object, struct admin_request *r)
+{
+    const char *value = json_string_value(json_object_get(object, "value"));
+    size_t len = 0;
+    const char *wrong = read_target(object, r);
+    if (wrong != NULL) {
+        return wrong;
+    }
+    if (value == NULL || ids_unhex(slice_text(value), r->value, sizeof(r->value), &len) != ERR_OK) {
+        return "value: not at most 1024 bytes in hex digits";
+    }
+    r->value_len = (uint16_t)len;
+    return NULL;
+}
+
 static const char *read_request(const json_t *object, struct admin_request *r)
 {
     const char *word = json_string_value(json_object_get(object, "cmd"));
@@ -131,7 +147,9 @@ static const char *read_request(const json_t *object, struct admin_request *r)
         if (strcmp(word, verbs[i].word) == 0) {
             r->verb = verbs[i].verb;
             bool has_target = r->verb == ADMIN_FETCH || r->verb == ADMIN_PING;
-            return has_target ? read_target(object, r) : NULL;
+            return has_target               ? read_target(object, r)
+                   : r->verb == ADMIN_STORE ? read_store(object, r)
+                                            : NULL;
         }
     }
     return "unknown cmd";
@@ -145,7 +163,7 @@ static void answer_here(struct admin_socket *a, struct admin_client *c)
         put_text(c, "{\"draining\":true}\n");
     } else {
         char *at = c->out + c->out_len;
-        c->out_len += a->host->describe(a->host->context, ADMIN_METRICS, at, room(c) - 1);
+        c->out_len += a->host->describe(a->host->context, c->request.verb, at, room(c) - 1);
         put_text(c, "\n");
     }
     finish(c);

@@ -13,6 +13,7 @@ enum {
     /* A Fetch of all certificates of a user must fit one message; a buffer takes 18 KiB. */
     MAX_MESSAGE_BYTES = 16000,
     MAX_VALUE_BYTES = 2048,
+    INITIAL_TTL = 100,
     MAX_CERTIFICATES_BY_NODE = 8, /* renewals are appended */
     BASE64_LINE = 64,
 };
@@ -84,8 +85,8 @@ static enum err add_block(struct text *t, const struct ca_document *d, const str
 }
 
 struct kind_text {
-    const char *name, *model, *access;
-    uint32_t count;
+    const char *name, *model, *access; /* `name`: an attribute */
+    uint32_t count, size, multiple;
 };
 
 static enum err add_kind(struct text *t, const struct ca_document *d, const struct crypto *crypto,
@@ -94,13 +95,16 @@ static enum err add_kind(struct text *t, const struct ca_document *d, const stru
     add(t, "   <kind-block>\n    ");
     size_t begin = t->len;
     add(t,
-        "<kind name=\"%s\">\n"
+        "<kind %s>\n"
         "     <data-model>%s</data-model>\n"
         "     <access-control>%s</access-control>\n"
         "     <max-count>%u</max-count>\n"
-        "     <max-size>%d</max-size>\n"
-        "    </kind>",
-        k->name, k->model, k->access, k->count, MAX_VALUE_BYTES);
+        "     <max-size>%u</max-size>\n",
+        k->name, k->model, k->access, k->count, k->size);
+    if (k->multiple > 0) {
+        add(t, "     <max-node-multiple>%u</max-node-multiple>\n", k->multiple);
+    }
+    add(t, "    </kind>");
     struct slice blob = slice_of(t->bytes + begin, t->len - begin);
     add(t, "\n    <kind-signature>");
     enum err e = add_block(t, d, crypto, blob);
@@ -114,17 +118,49 @@ static void add_bootstrap(struct text *t, const struct address *a)
     add(t, "  <bootstrap-node address=\"%s\" port=\"%u\"/>\n", address_host_text(a, host), a->port);
 }
 
+static const char *const models[] = {
+    [OVERLAY_SINGLE] = "SINGLE", [OVERLAY_ARRAY] = "ARRAY", [OVERLAY_DICTIONARY] = "DICTIONARY"};
+static const char *const policies[] = {[OVERLAY_USER_MATCH] = "USER-MATCH",
+                                       [OVERLAY_NODE_MATCH] = "NODE-MATCH",
+                                       [OVERLAY_USER_NODE_MATCH] = "USER-NODE-MATCH",
+                                       [OVERLAY_NODE_MULTIPLE] = "NODE-MULTIPLE"};
+
+const char *ca_document_model(enum overlay_data_model model)
+{
+    return models[model];
+}
+
+const char *ca_document_access(enum overlay_access access)
+{
+    return policies[access];
+}
+
 static enum err add_kinds(struct text *t, const struct ca_document *d, const struct crypto *crypto)
 {
     const struct kind_text kinds[] = {
-        {"SIP-REGISTRATION", "DICTIONARY", "USER-NODE-MATCH", d->max_credentials},
-        {"CERTIFICATE_BY_NODE", "ARRAY", "NODE-MATCH", MAX_CERTIFICATES_BY_NODE},
-        {"CERTIFICATE_BY_USER", "ARRAY", "USER-MATCH", d->max_credentials},
+        {"name=\"SIP-REGISTRATION\"", "DICTIONARY", "USER-NODE-MATCH", d->max_credentials,
+         MAX_VALUE_BYTES, 0},
+        {"name=\"CERTIFICATE_BY_NODE\"", "ARRAY", "NODE-MATCH", MAX_CERTIFICATES_BY_NODE,
+         MAX_VALUE_BYTES, 0},
+        {"name=\"CERTIFICATE_BY_USER\"", "ARRAY", "USER-MATCH", d->max_credentials, MAX_VALUE_BYTES,
+         0},
     };
     enum err e = ERR_OK;
     add(t, "  <required-kinds>\n");
     for (size_t i = 0; e == ERR_OK && i < ARRAY_COUNT(kinds); i++) {
         e = add_kind(t, d, crypto, &kinds[i]);
+    }
+    for (size_t i = 0; e == ERR_OK && i < d->kind_count; i++) {
+        char id[32];
+        const struct overlay_kind *k = &d->kinds[i];
+        (void)snprintf(id, sizeof(id), "id=\"%u\"", k->id);
+        struct kind_text text = {id,
+                                 ca_document_model(k->data_model),
+                                 ca_document_access(k->access),
+                                 k->max_count,
+                                 k->max_size_bytes,
+                                 k->max_node_multiple};
+        e = add_kind(t, d, crypto, &text);
     }
     add(t, "  </required-kinds>\n");
     return e;
@@ -134,6 +170,22 @@ static enum err add_kinds(struct text *t, const struct ca_document *d, const str
 static const char *const link_protocols[] = {[OVERLAY_LINKS_TRUNK] = "TLS-TCP-FH-NO-ICE",
                                              [OVERLAY_LINKS_BOTH] = "TLS",
                                              [OVERLAY_LINKS_DATAGRAM] = "DTLS-UDP-SR-NO-ICE"};
+
+static void add_more(struct text *t, const struct ca_document *d)
+{
+    char id[IDS_NODE_TEXT_CAP];
+    const struct rl_params params = {.node_id_length = IDS_NODE_MIN};
+    if (d->update_interval_s != 0) {
+        add(t, "  <chord:chord-update-interval>%u</chord:chord-update-interval>\n",
+            d->update_interval_s);
+    }
+    if (d->ping_interval_s != 0) {
+        add(t, "  <chord:chord-ping-interval>%u</chord:chord-ping-interval>\n", d->ping_interval_s);
+    }
+    for (size_t i = 0; i < d->bad_node_count; i++) {
+        add(t, "  <bad-node>%s</bad-node>\n", ids_node_text(&d->bad_nodes[i], &params, id));
+    }
+}
 
 static enum err add_configuration(struct text *t, const struct ca_document *d,
                                   const struct crypto *crypto)
@@ -162,14 +214,17 @@ static enum err add_configuration(struct text *t, const struct ca_document *d,
     add(t,
         "  <no-ice>true</no-ice>\n"
         "  <overlay-link-protocol>%s</overlay-link-protocol>\n"
-        "  <max-message-size>%d</max-message-size>\n"
-        "  <initial-ttl>100</initial-ttl>\n"
+        "  <max-message-size>%u</max-message-size>\n"
+        "  <initial-ttl>%u</initial-ttl>\n"
         "  <chord:chord-reactive>true</chord:chord-reactive>\n"
         "  <own:replica-min-hosts>%u</own:replica-min-hosts>\n"
         "  <configuration-signer>%s</configuration-signer>\n"
         "  <kind-signer>%s</kind-signer>\n",
-        link_protocols[d->links], MAX_MESSAGE_BYTES, d->replica_min_hosts,
+        link_protocols[d->links],
+        d->max_message_bytes != 0 ? d->max_message_bytes : MAX_MESSAGE_BYTES,
+        d->initial_ttl != 0 ? d->initial_ttl : INITIAL_TTL, d->replica_min_hosts,
         ids_node_text(&d->signer, &params, signer), signer);
+    add_more(t, d);
     enum err e = add_kinds(t, d, crypto);
     add(t, "</configuration>");
     return e;

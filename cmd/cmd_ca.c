@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* chordial ca init | issue: the enrollment authority from the command line; the work is in ca.c. */
+/* chordial ca init | issue | update: the enrollment authority from the command line; the work is in
+ * ca.c. */
 #include "cmd/ca.h"
 #include "cmd/cmd.h"
+#include "cmd/cmd_ca_update.h"
 #include "cmd/config.h"
 #include "cmd/options.h"
 #include "core/os/host.h"
@@ -250,7 +252,8 @@ int cmd_ca(int argc, char **argv)
 {
     static const char help[] =
         "usage: chordial ca init DIR --overlay NAME [options]\n"
-        "       chordial ca issue DIR --user U@D --out DIR [options]\n\n"
+        "       chordial ca issue DIR --user U@D --out DIR [options]\n"
+        "       chordial ca update DIR [options]\n\n"
         "The enrollment authority of an overlay.  `chordial ca init --help` tells more.\n\n"
         "example:\n    chordial ca init ca --overlay voice.example\n";
     if (argc > 1 && strcmp(argv[1], "init") == 0) {
@@ -261,11 +264,16 @@ int cmd_ca(int argc, char **argv)
         say_begin("ca issue");
         return run_issue(argc - 1, argv + 1);
     }
+    if (argc > 1 && strcmp(argv[1], "update") == 0) {
+        say_begin("ca update");
+        return cmd_ca_update(argc - 1, argv + 1);
+    }
     bool is_help = argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0);
     if (is_help) {
         (void)printf("%s", help);
         return CMD_OK;
     }
-    say_error("unknown: %s: `init` or `issue`, see --help", argc > 1 ? argv[1] : "(nothing)");
+    say_error("unknown: %s: `init`, `issue` or `update`, see --help",
+              argc > 1 ? argv[1] : "(nothing)");
     return CMD_USAGE;
 }

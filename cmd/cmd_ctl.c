@@ -7,15 +7,12 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-static const struct ask_column status_columns[] = {{"shard", "shard"},
-                                                   {"node_id", "node-id"},
-                                                   {"ready", "ready"},
-                                                   {"overlay", "overlay"},
-                                                   {"links", "links"},
-                                                   {"values_owned", "owned"},
-                                                   {"values_replica", "replicas"},
-                                                   {"bindings", "phones"},
-                                                   {"transactions", "transactions"}};
+static const struct ask_column status_columns[] = {
+    {"shard", "shard"},        {"node_id", "node-id"},
+    {"ready", "ready"},        {"configuration_sequence", "document"},
+    {"overlay", "overlay"},    {"links", "links"},
+    {"values_owned", "owned"}, {"values_replica", "replicas"},
+    {"bindings", "phones"},    {"transactions", "transactions"}};
 static const struct ask_column peer_columns[] = {{"shard", "shard"}, {"node_id", "node-id"},
                                                  {"user", "host"},   {"remote", "address"},
                                                  {"up_s", "up s"},   {"rtt_us", "rtt us"}};
@@ -55,6 +52,7 @@ static const struct question {
     {"bindings", "bindings", binding_columns, ARRAY_COUNT(binding_columns)},
     {"metrics", NULL, NULL, 0},
     {"drain", NULL, NULL, 0},
+    {"reload", NULL, NULL, 0},
     {"lookup", NULL, NULL, 0},
 };
 
@@ -91,6 +89,19 @@ static void print_persistence(const json_t *answer)
     (void)printf("ALARM: records are NOT kept on disk: %s\n\n", problem == NULL ? "?" : problem);
 }
 
+static void print_document(const json_t *answer)
+{
+    const char *from = json_string_value(json_object_get(answer, "configuration_from"));
+    const char *expires = json_string_value(json_object_get(answer, "configuration_expires"));
+    const char *restart = json_string_value(json_object_get(answer, "restart_needed_for"));
+    (void)printf("document %" PRId64 " from %s  expires %s\n",
+                 (int64_t)json_integer_value(json_object_get(answer, "configuration_sequence")),
+                 from == NULL ? "-" : from, expires == NULL ? "-" : expires);
+    if (restart != NULL && restart[0] != '\0') {
+        (void)printf("RESTART needed for: %s\n", restart);
+    }
+}
+
 static void print_status(const json_t *answer)
 {
     const char *overlay = json_string_value(json_object_get(answer, "overlay"));
@@ -98,7 +109,7 @@ static void print_status(const json_t *answer)
     const char *backend = json_string_value(json_object_get(answer, "backend"));
     bool is_draining = json_is_true(json_object_get(answer, "draining"));
     bool is_ready = json_is_true(json_object_get(answer, "ready"));
-    (void)printf("overlay %s  host %s  %s  up %" PRId64 " s  pid %" PRId64 "\n%s\n\n",
+    (void)printf("overlay %s  host %s  %s  up %" PRId64 " s  pid %" PRId64 "\n%s\n",
                  overlay == NULL ? "-" : overlay, host == NULL ? "-" : host,
                  is_draining ? "draining"
                  : is_ready  ? "ready"
@@ -106,6 +117,17 @@ static void print_status(const json_t *answer)
                  (int64_t)json_integer_value(json_object_get(answer, "uptime_s")),
                  (int64_t)json_integer_value(json_object_get(answer, "pid")),
                  backend == NULL ? "-" : backend);
+    print_document(answer);
+    (void)putchar('\n');
+}
+
+static void print_reload(const json_t *answer)
+{
+    const char *why = json_string_value(json_object_get(answer, "why"));
+    (void)printf("%s%s%s\n",
+                 json_is_true(json_object_get(answer, "reloaded")) ? "taken" : "not taken",
+                 why == NULL || why[0] == '\0' ? "" : ": ", why == NULL ? "" : why);
+    print_document(answer);
 }
 
 static void print_members(json_t *answer)
@@ -138,6 +160,8 @@ static void print_answer(const struct question *q, json_t *answer, bool is_json)
         ask_print_table(rows, q->columns, q->column_count);
     } else if (strcmp(q->word, "drain") == 0) {
         (void)printf("draining\n");
+    } else if (strcmp(q->word, "reload") == 0) {
+        print_reload(answer);
     } else {
         print_members(answer);
     }
@@ -153,8 +177,9 @@ static int put_question(const char *socket, const struct question *q, bool is_js
         return e == ERR_CONFIG ? CMD_USAGE : CMD_FAILED;
     }
     print_answer(q, answer, is_json);
+    bool is_refused = json_is_false(json_object_get(answer, "reloaded"));
     json_decref(answer);
-    return CMD_OK;
+    return is_refused ? CMD_FAILED : CMD_OK;
 }
 
 int cmd_ctl(int argc, char **argv)
@@ -173,7 +198,8 @@ int cmd_ctl(int argc, char **argv)
                  "  ring      neighbours on the ring           links     all links, at length\n"
                  "  stored    what is stored here              bindings  registered phones\n"
                  "  metrics   all counters, summed             lookup AOR\n"
-                 "  drain     leave the overlay and end, as SIGTERM",
+                 "  drain     leave the overlay and end, as SIGTERM\n"
+                 "  reload    take the overlay document from its file, as SIGHUP",
         .example = "    chordial ctl -s control.sock status",
         .items = items,
         .count = ARRAY_COUNT(items)};

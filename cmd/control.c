@@ -6,6 +6,7 @@
 #include "cmd/control.h"
 #include "cmd/admin_socket.h"
 #include "cmd/cmd.h"
+#include "cmd/control_document.h"
 #include "cmd/jot.h"
 #include "core/os/host.h"
 #include <errno.h>
@@ -26,6 +27,7 @@ enum phase { RUNNING, LEAVING, ENDED };
 
 struct control {
     struct daemon *daemon;
+    struct control_document document;
     struct admin_socket socket;
     struct admin_socket_host host;
     int signals;
@@ -110,6 +112,7 @@ static void on_stopped(struct control *c, uint32_t shard)
 
 static void tick(struct control *c, uint64_t now_us)
 {
+    control_document_tick(&c->document);
     if (c->phase != LEAVING) {
         return;
     }
@@ -122,10 +125,26 @@ static void tick(struct control *c, uint64_t now_us)
     }
 }
 
+/* The overlay document from its file; the other files are read at start only.  ERR_OK: it is in
+ * force. */
+static enum err reload(struct control *c, char *why)
+{
+    bool must_leave = false;
+    enum err e = control_document_reload(&c->document, &must_leave, why);
+    if (e != ERR_OK) {
+        say_line("%s", why);
+    }
+    if (must_leave) {
+        shut_down(c);
+    }
+    return e;
+}
+
 static void on_signal(struct control *c, uint32_t number)
 {
+    char why[SAY_WHY_CAP];
     if (number == SIGHUP) {
-        say_line("SIGHUP: reloading is not supported yet: restart to read the configuration anew");
+        reload(c, why);
         return;
     }
     if (c->phase != RUNNING) {
@@ -164,9 +183,20 @@ static void say_if_ready(struct control *c)
 static void on_news(struct control *c, const struct io_event *event)
 {
     struct admin_answer news;
-    CHECK(event->data_len == sizeof(news));
     CHECK(event->shard < c->daemon->count);
     memcpy(&news, event->data, sizeof(news));
+    CHECK(event->data_len == sizeof(news) + news.len);
+    if (news.verb == ADMIN_DOCUMENT) {
+        struct slice bytes = slice_of(event->data + sizeof(news), news.len);
+        if (control_document_on_mail(&c->document, event->shard, bytes)) {
+            shut_down(c);
+        }
+        return;
+    }
+    if (news.verb == ADMIN_CONFIG_TAKEN) {
+        control_document_on_taken(&c->document, event->shard);
+        return;
+    }
     if (news.verb == ADMIN_STOPPED) {
         on_stopped(c, event->shard);
         return;
@@ -252,6 +282,7 @@ static void describe_status(struct control *c, struct jot *j)
             c->phase == RUNNING ? "false" : "true", setup->account_count);
     jot_string(j, slice_text(shard_backend_text(c->daemon->shards[0].shard)));
     jot_add(j, ",");
+    control_document_describe(&c->document, j);
     describe_persistence(c, j);
 }
 
@@ -289,11 +320,24 @@ static void describe_metrics(struct control *c, struct jot *j)
     jot_add(j, "}");
 }
 
+static void describe_reload(struct control *c, struct jot *j)
+{
+    char why[SAY_WHY_CAP] = "";
+    enum err e = reload(c, why);
+    jot_add(j, "{\"reloaded\":%s,", e == ERR_OK ? "true" : "false");
+    control_document_describe(&c->document, j);
+    jot_add(j, "\"why\":");
+    jot_string(j, slice_text(why));
+    jot_add(j, "}");
+}
+
 static size_t host_describe(void *context, enum admin_verb verb, char *out, size_t cap)
 {
     struct jot j = jot_init(out, cap);
     if (verb == ADMIN_METRICS) {
         describe_metrics(context, &j);
+    } else if (verb == ADMIN_RELOAD) {
+        describe_reload(context, &j);
     } else {
         describe_status(context, &j);
     }
@@ -361,8 +405,12 @@ int control_run(struct daemon *d)
     }
     c->daemon = d;
     c->socket.fd = -1;
+    c->signals = -1;
     c->started_us = host_now_us();
-    enum err e = open_all(c, why);
+    enum err e = control_document_open(&c->document, d, why);
+    if (e == ERR_OK) {
+        e = open_all(c, why);
+    }
     if (e == ERR_OK) {
         e = daemon_start(d, why);
     }
@@ -373,6 +421,7 @@ int control_run(struct daemon *d)
         say_error("%s", why);
     }
     admin_socket_close(&c->socket);
+    control_document_close(&c->document);
     if (c->signals >= 0) {
         close(c->signals);
     }

@@ -4,7 +4,7 @@
  *
  * SIGTERM and SIGINT (or `ctl drain`): all shards refuse new calls at once; then their peers leave
  * the overlay one after another, each told to its siblings, within drain-timeout.  A second one
- * ends the process where it stands.  SIGHUP is ignored, with a log line: there is no reload yet.
+ * ends the process where it stands.  SIGHUP (or `ctl reload`) reads the overlay document anew.
  *
  * Owner: the calling thread, which must have blocked those signals before any thread was started.
  */

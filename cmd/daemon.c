@@ -169,6 +169,7 @@ static void fill_overlay(const struct daemon *d, uint32_t i, struct overlay_sett
     o->config = setup->doc.config;
     o->trust = setup->trust;
     o->document = setup->xml;
+    o->takes_documents = true; /* cmd/control_document judges them */
     o->self = &setup->peers[i].ident;
     o->limits = &s->limits;
     o->shard = (uint16_t)i;
@@ -242,6 +243,7 @@ static enum err open_node(struct daemon *d, uint32_t i, char *why)
         s->node = node_init(t, &s->mem.arena, settings);
         s->admin = (struct admin_shard){
             .node = s->node,
+            .self = settings->overlay.self,
             .index = (uint16_t)i,
             .params = {.node_id_length = settings->overlay.config.node_id_length},
             .overlay = settings->overlay.candidates[0],

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cmd/setup.h"
+#include "dht/config_sequence.h"
 #include "link/crypto_boring.h"
 #include "node/overlay_schema.h"
+#include <stdio.h>
 #include <stdlib.h>
 
 enum { DOC_ARENA_BYTES = 512 * 1024 };
@@ -9,48 +11,126 @@ enum { DOC_ARENA_BYTES = 512 * 1024 };
 /* ---- the overlay document
  * ------------------------------------------------------------------------ */
 
-static enum err judge_document(struct setup *s, char *why)
+/* One file with a document. */
+struct candidate {
+    const char *path;
+    struct slice xml;
+    void *arena_block;
+    struct overlay_doc doc;
+};
+
+static void candidate_free(struct candidate *c)
+{
+    free(c->arena_block);
+    files_release(&c->xml);
+    c->arena_block = NULL;
+}
+
+void setup_received_path(const struct config *c, char out[SETUP_RECEIVED_PATH_CAP])
+{
+    (void)snprintf(out, SETUP_RECEIVED_PATH_CAP, "%s.received", c->overlay_document);
+}
+
+static enum err judge_document(const struct setup *s, struct candidate *c, char *why)
 {
     char sentence[OVERLAY_DOC_WHY_CAP];
-    const char *path = s->config.overlay_document;
     const char *reason = "";
-    enum err e = overlay_doc_verify_first(&s->doc, crypto_boring(), s->at_ms, &reason);
+    enum err e = overlay_doc_verify_first(&c->doc, crypto_boring(), s->at_ms, &reason);
     if (e != ERR_OK) {
-        return say_why(why, e, "overlay document refused: %s: %s; fetch it anew", path, reason);
+        return say_why(why, e, "overlay document refused: %s: %s; fetch it anew", c->path, reason);
     }
-    e = overlay_doc_join_check(&s->doc, s->at_ms, sentence);
+    e = overlay_doc_join_check(&c->doc, s->at_ms, sentence);
     if (e == ERR_EXPIRED) {
-        return say_why(why, e, "overlay document has expired: %s: fetch it anew", path);
+        return say_why(why, e, "overlay document has expired: %s: fetch it anew", c->path);
     }
     if (e != ERR_OK) {
-        return say_why(why, e, "this program cannot join the overlay: %s: %s", path, sentence);
+        return say_why(why, e, "this program cannot join the overlay: %s: %s", c->path, sentence);
     }
-    overlay_doc_accept_kinds(&s->doc, crypto_boring(), s->at_ms);
+    overlay_doc_accept_kinds(&c->doc, crypto_boring(), s->at_ms);
     return ERR_OK;
+}
+
+static enum err load_candidate(const struct setup *s, struct candidate *c, char *why)
+{
+    char reason[OVERLAY_DOC_WHY_CAP];
+    struct arena arena;
+    enum err e = files_read(c->path, &c->xml, NULL);
+    if (e != ERR_OK) {
+        return say_why(why, e, "cannot read the overlay document: %s: %s", c->path,
+                       e == ERR_TOO_LARGE ? err_text(e) : say_errno());
+    }
+    c->arena_block = calloc(1, DOC_ARENA_BYTES);
+    if (c->arena_block == NULL) {
+        return say_why(why, ERR_NO_MEMORY, "no memory: %s: free some", c->path);
+    }
+    arena_init(&arena, c->arena_block, DOC_ARENA_BYTES);
+    e = overlay_doc_parse(s->schema, c->xml, SLICE_EMPTY, &arena, &c->doc, reason);
+    if (e != ERR_OK) {
+        return say_why(why, e, "overlay document refused: %s: %s", c->path, reason);
+    }
+    return judge_document(s, c, why);
+}
+
+/* May the received document stand for the configured one?  It was judged by its forerunner's
+ * signers when it came; here it is a file like the other, which needs the same rights to be
+ * changed.  A configured one that has expired may be followed by one that has not. */
+static bool is_better(const struct candidate *configured, enum err e, struct candidate *received,
+                      enum err received_e)
+{
+    bool is_usable = e == ERR_OK || e == ERR_EXPIRED;
+    if (!is_usable || received_e == ERR_NOT_FOUND) {
+        return false;
+    }
+    bool is_newer =
+        received->arena_block != NULL &&
+        strcmp(configured->doc.config.name, received->doc.config.name) == 0 &&
+        config_sequence_is_newer(received->doc.config.sequence, configured->doc.config.sequence);
+    /* One that this program cannot meet counts, too: then it must stay away (CF-4). */
+    return is_newer && (received_e == ERR_OK || received_e == ERR_UNSUPPORTED);
+}
+
+static enum err choose(struct setup *s, struct candidate *configured, struct candidate *received,
+                       char *why)
+{
+    char other[SAY_WHY_CAP];
+    enum err e = load_candidate(s, configured, why);
+    enum err received_e = load_candidate(s, received, other);
+    s->is_received = is_better(configured, e, received, received_e);
+    if (!s->is_received && received_e != ERR_OK && received_e != ERR_NOT_FOUND) {
+        say_line("WARNING: %s; it is passed over", other);
+    }
+    if (s->is_received && received_e != ERR_OK) {
+        return say_why(why, received_e, "%s", other);
+    }
+    return s->is_received ? ERR_OK : e;
 }
 
 static enum err load_document(struct setup *s, char *why)
 {
-    char reason[OVERLAY_DOC_WHY_CAP];
-    struct arena arena;
-    const char *path = s->config.overlay_document;
-    enum err e = files_read(path, &s->xml, NULL);
-    if (e != ERR_OK) {
-        return say_why(why, e, "cannot read the overlay document: %s: %s", path,
-                       e == ERR_TOO_LARGE ? err_text(e) : say_errno());
-    }
-    s->arena_block = malloc(DOC_ARENA_BYTES);
+    char path[SETUP_RECEIVED_PATH_CAP];
+    struct candidate *both = calloc(2, sizeof(*both));
     s->schema = overlay_schema_new();
-    if (s->arena_block == NULL || s->schema == NULL) {
-        return say_why(why, ERR_NO_MEMORY, "no memory: %s: free some", path);
+    if (both == NULL || s->schema == NULL) {
+        free(both);
+        return say_why(why, ERR_NO_MEMORY, "no memory: overlay document: free some");
     }
-    arena_init(&arena, s->arena_block, DOC_ARENA_BYTES);
-    e = overlay_doc_parse(s->schema, s->xml, SLICE_EMPTY, &arena, &s->doc, reason);
-    if (e != ERR_OK) {
-        return say_why(why, e, "overlay document refused: %s: %s", path, reason);
+    setup_received_path(&s->config, path);
+    both[0].path = s->config.overlay_document;
+    both[1].path = path;
+    enum err e = choose(s, &both[0], &both[1], why);
+    struct candidate *best = &both[s->is_received ? 1 : 0];
+    if (e == ERR_OK) {
+        s->xml = best->xml;
+        s->arena_block = best->arena_block;
+        s->doc = best->doc;
+        s->trust = overlay_doc_trust(&s->doc);
+        (void)snprintf(s->document_path, sizeof(s->document_path), "%s", best->path);
+        *best = (struct candidate){0};
     }
-    s->trust = overlay_doc_trust(&s->doc);
-    return judge_document(s, why);
+    candidate_free(&both[0]);
+    candidate_free(&both[1]);
+    free(both);
+    return e;
 }
 
 /* ---- keystores

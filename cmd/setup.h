@@ -18,6 +18,8 @@ struct setup {
     size_t account_count;
     struct sip_account *sip_accounts; /* account_count of them */
     uint64_t at_ms;
+    bool is_received; /* the document is that of setup_received_path, newer than the configured */
+    char document_path[FILES_PATH_CAP + 16];
     /* storage */
     struct slice xml;
     void *arena_block;
@@ -26,4 +28,7 @@ struct setup {
 /* The reason in `why` (SAY_WHY_CAP) when something is wrong; nothing is left to free then. */
 enum err setup_load(const char *path, uint64_t at_ms, uint32_t cores, struct setup *out,
                     char *why) MUST_USE;
+/* Where a node keeps the document that it has taken over while running. */
+enum { SETUP_RECEIVED_PATH_CAP = FILES_PATH_CAP + 16 };
+void setup_received_path(const struct config *c, char out[SETUP_RECEIVED_PATH_CAP]);
 void setup_free(struct setup *s);

@@ -63,14 +63,27 @@ static void found(struct turn *t, struct chord *c)
     chord_become_member(t, c);
 }
 
+/* A bootstrap node whose link is up; it may have refused us only because its document was another
+ * one, or because it was not in the ring itself. */
+static const struct chord_table_node *bootstrap_up(const struct chord *c, uint32_t i)
+{
+    const struct node_id *known = &c->bootstrap_ids[i];
+    return ids_node_is_invalid(known) ? NULL : chord_table_find(c->s.table, known);
+}
+
+static void ask(struct turn *t, struct chord *c, handle link);
+
 bool chord_join_dial(struct turn *t, struct chord *c)
 {
     const struct overlay_settings *s = c->s.overlay;
     for (size_t tried = 0; tried < s->bootstrap_count; tried++) {
         uint32_t i = c->bootstrap_next++ % (uint32_t)s->bootstrap_count;
-        const struct node_id *known = &c->bootstrap_ids[i];
-        if (is_own_address(c, i) ||
-            (!ids_node_is_invalid(known) && chord_table_find(c->s.table, known) != NULL)) {
+        const struct chord_table_node *up = bootstrap_up(c, i);
+        if (up != NULL && c->state == CHORD_SEEKING && !up->is_suspect && !up->is_local) {
+            ask(t, c, up->link);
+            return true;
+        }
+        if (is_own_address(c, i) || up != NULL) {
             continue;
         }
         uint64_t tag = handle_make(HANDLE_CHORD, 1, i);
@@ -164,7 +177,9 @@ static void seek(struct turn *t, struct chord *c)
             (void)chord_join_dial(t, c);
         }
     }
-    wait_a_little(t, c);
+    if (c->state == CHORD_SEEKING) {
+        wait_a_little(t, c);
+    }
 }
 
 void chord_join_start(struct turn *t, struct chord *c)

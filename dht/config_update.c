@@ -36,42 +36,69 @@ static size_t signature_bytes(const struct ident *who)
 
 /* What is left of a message for the Destination List when everything else is in it; 0 when the
  * document does not even fit with the shortest. */
-static size_t room_of(const struct config_update_settings *s)
+static size_t room_of(const struct ident *self, size_t document_len, uint32_t max_message_bytes)
 {
-    size_t used = FWD_FIXED_BYTES + CONTENTS_HEAD + BODY_HEAD + s->document.len + SECURITY_HEAD +
-                  CERTIFICATE_HEAD + s->self->certificate.len + signature_bytes(s->self);
-    for (size_t i = 0; i < s->self->intermediate_count; i++) {
-        used += CERTIFICATE_HEAD + s->self->intermediates[i].len;
+    size_t used = FWD_FIXED_BYTES + CONTENTS_HEAD + BODY_HEAD + document_len + SECURITY_HEAD +
+                  CERTIFICATE_HEAD + self->certificate.len + signature_bytes(self);
+    for (size_t i = 0; i < self->intermediate_count; i++) {
+        used += CERTIFICATE_HEAD + self->intermediates[i].len;
     }
-    size_t left = s->max_message_bytes > used ? s->max_message_bytes - used : 0;
-    return s->document.len > 0 && left >= FWD_NODE_BYTES_MAX ? left : 0;
+    size_t left = max_message_bytes > used ? max_message_bytes - used : 0;
+    return document_len > 0 && left >= FWD_NODE_BYTES_MAX ? left : 0;
+}
+
+/* Who takes no other document needs no room for one. */
+static size_t bytes_cap_of(const struct config_update_settings *s)
+{
+    bool is_sent = room_of(s->self, s->document.len, s->max_message_bytes) > 0;
+    size_t fixed = is_sent ? s->document.len + BODY_HEAD : 0;
+    return s->takes_documents ? s->max_message_bytes : fixed;
 }
 
 size_t config_update_bytes(const struct config_update_settings *s)
 {
-    return room_of(s) > 0 ? s->document.len + BODY_HEAD + BUDGET_SLACK : 0;
+    size_t cap = bytes_cap_of(s);
+    return cap > 0 ? cap + BUDGET_SLACK : 0;
+}
+
+static void set_document(struct config_update *cu, struct slice document,
+                         uint32_t max_message_bytes)
+{
+    cu->room = room_of(cu->self, document.len, max_message_bytes);
+    cu->body = SLICE_EMPTY;
+    cu->document = SLICE_EMPTY;
+    if (cu->room == 0) {
+        return;
+    }
+    struct wr w = wr_init(cu->bytes, cu->bytes_cap);
+    struct msgs_config_update update = {.type = MSGS_CONFIG, .config_data = document};
+    msgs_config_update_wr(&w, cu->params, &update);
+    CHECK(wr_ok(&w));
+    cu->body = wr_slice(&w);
+    struct msgs_config_update again;
+    enum err e = msgs_config_update_decode(cu->body, cu->params, &again);
+    CHECK(e == ERR_OK);
+    cu->document = again.config_data;
 }
 
 void config_update_init(struct turn *t, struct config_update *cu, struct arena *arena,
                         const struct config_update_settings *s)
 {
-    *cu = (struct config_update){.transact = s->transact,
-                                 .params = s->params,
-                                 .self = s->self,
-                                 .takes_documents = s->takes_documents,
-                                 .room = room_of(s)};
+    size_t cap = bytes_cap_of(s);
+    *cu = (struct config_update){
+        .transact = s->transact,
+        .params = s->params,
+        .self = s->self,
+        .table = s->table,
+        .takes_documents = s->takes_documents,
+        .bytes = cap > 0 ? ARENA_ARRAY(arena, uint8_t, cap) : NULL,
+        .bytes_cap = cap,
+        .timer = {.tag = handle_make(HANDLE_OVERLAY, 0, 0), .what = CONFIG_UPDATE_TIMER}};
     bucket_init(&cu->bucket, CONFIG_UPDATE_PER_S * 1000, CONFIG_UPDATE_AT_ONCE, t->now_us);
     bucket_init(&cu->back, CONFIG_UPDATE_BACK_PER_S * 1000, CONFIG_UPDATE_BACK_AT_ONCE, t->now_us);
-    if (cu->room == 0) {
-        return;
-    }
-    size_t len = s->document.len + BODY_HEAD;
-    uint8_t *body = ARENA_ARRAY(arena, uint8_t, len);
-    struct wr w = wr_init(body, len);
-    struct msgs_config_update update = {.type = MSGS_CONFIG, .config_data = s->document};
-    msgs_config_update_wr(&w, s->params, &update);
-    CHECK(wr_ok(&w));
-    cu->body = wr_slice(&w);
+    bucket_init(&cu->judge, CONFIG_UPDATE_JUDGE_PER_S * 1000, CONFIG_UPDATE_JUDGE_AT_ONCE,
+                t->now_us);
+    set_document(cu, s->document, s->max_message_bytes);
 }
 
 /* CU-8: once in a while for each node.  The place to note this one in; NULL: it has been told. */
@@ -138,6 +165,46 @@ void config_update_send(struct turn *t, struct config_update *cu, const struct n
     tell_and_count(t, cu, id, SLICE_EMPTY);
 }
 
+/* What came in */
+
+/* True when a document of `id` may be judged now.  The table holds whom the bucket lets through. */
+static bool may_be_judged(const struct turn *t, struct config_update *cu, const struct node_id *id)
+{
+    STATIC_CHECK(CONFIG_UPDATE_JUDGE_PER_S * (CONFIG_UPDATE_JUDGE_PERIOD_US / 1000000) +
+                     CONFIG_UPDATE_JUDGE_AT_ONCE <
+                 CONFIG_UPDATE_JUDGED);
+    struct config_update_judged *oldest = &cu->judged[0];
+    bool is_busy = cu->judging != 0 && t->now_us < cu->judging_until_us;
+    for (size_t i = 0; !is_busy && i < CONFIG_UPDATE_JUDGED; i++) {
+        struct config_update_judged *j = &cu->judged[i];
+        is_busy = t->now_us < j->until_us && ids_node_is_equal(&j->id, id);
+        oldest = j->until_us < oldest->until_us ? j : oldest;
+    }
+    if (is_busy || !bucket_take(&cu->judge, 1, t->now_us)) {
+        return false;
+    }
+    *oldest = (struct config_update_judged){*id, t->now_us + CONFIG_UPDATE_JUDGE_PERIOD_US};
+    return true;
+}
+
+/* Why a document is not judged at all; 0: it is. */
+static uint16_t fault_of(const struct turn *t, struct config_update *cu, const struct message *m,
+                         const struct msgs_config_update *body)
+{
+    if (!cu->takes_documents || body->type != MSGS_CONFIG) {
+        return CONTENT_ERROR_FORBIDDEN; /* Kinds from Kind signers are not taken (O) */
+    }
+    if (cu->document.len > 0 && slice_is_equal(cu->document, body->config_data)) {
+        metric_add(t->metrics, METRIC_config_updates_known, 1);
+        return CONTENT_ERROR_CONFIG_TOO_OLD; /* CU-4: not newer than ours */
+    }
+    if (!may_be_judged(t, cu, &m->signer)) {
+        metric_add(t->metrics, METRIC_config_updates_paced, 1);
+        return CONTENT_ERROR_IN_PROGRESS;
+    }
+    return 0;
+}
+
 bool config_update_on_request(struct turn *t, struct config_update *cu, const struct message *m,
                               struct overlay_event *event)
 {
@@ -147,16 +214,108 @@ bool config_update_on_request(struct turn *t, struct config_update *cu, const st
         transact_error(t, cu->transact, m, CONTENT_ERROR_INVALID_MESSAGE, SLICE_EMPTY);
         return false;
     }
-    /* Kinds from Kind signers are not taken (O). */
-    bool is_taken = cu->takes_documents && body.type == MSGS_CONFIG;
-    handle answer = is_taken ? transact_defer(t, cu->transact, m) : 0;
+    uint16_t fault = fault_of(t, cu, m, &body);
+    handle answer = fault == 0 ? transact_defer(t, cu->transact, m) : 0;
     if (answer == 0) {
-        transact_error(t, cu->transact, m, CONTENT_ERROR_FORBIDDEN, SLICE_EMPTY);
+        transact_error(t, cu->transact, m, fault == 0 ? CONTENT_ERROR_FORBIDDEN : fault,
+                       SLICE_EMPTY);
         return false;
     }
+    cu->judging = answer;
+    cu->judging_until_us = t->now_us + CONFIG_UPDATE_JUDGE_US;
     *event = (struct overlay_event){.kind = OVERLAY_CONFIG_RECEIVED,
                                     .tag = answer,
                                     .node_id = m->signer,
                                     .document = body.config_data};
     return true;
+}
+
+void config_update_judged(struct config_update *cu, uint64_t tag)
+{
+    cu->judging = cu->judging == tag ? 0 : cu->judging;
+}
+
+/* Of our own accord */
+
+static void note_told(const struct turn *t, struct config_update *cu, const struct node_id *id)
+{
+    struct config_update_told *place = place_for(t, cu, id, false);
+    if (place != NULL) {
+        *place = (struct config_update_told){*id, false, t->now_us + CONFIG_UPDATE_PERIOD_US};
+    }
+}
+
+void config_update_set(struct turn *t, struct config_update *cu, struct slice document,
+                       uint32_t max_message_bytes, const struct node_id *from)
+{
+    static const struct node_id nobody;
+    set_document(cu, document, max_message_bytes);
+    memset(cu->told, 0, sizeof(cu->told)); /* they were told of the last one */
+    cu->spread_left = cu->body.len > 0 ? CONFIG_UPDATE_SPREAD : 0;
+    if (!ids_node_is_equal(from, &nobody)) {
+        note_told(t, cu, from);
+    }
+    wheel_arm(t->wheel, &cu->timer, t->now_us + rng_below(t->rng, CONFIG_UPDATE_SPREAD_STEP_US));
+}
+
+void config_update_note(const struct turn *t, struct config_update *cu, const struct node_id *id)
+{
+    if (cu->spread_left > 0) {
+        note_told(t, cu, id);
+    }
+}
+
+static bool wants_ours(const struct turn *t, struct config_update *cu,
+                       const struct chord_table_node *n)
+{
+    return !n->is_local && n->state == CHORD_TABLE_PEER && place_for(t, cu, &n->id, false) != NULL;
+}
+
+/* Who gets it next: neighbors, from the nearest, then the others; NULL: nobody is left. */
+static const struct chord_table_node *next_of(const struct turn *t, struct config_update *cu)
+{
+    const struct chord_table *ct = cu->table;
+    for (uint32_t i = 0; i < CHORD_TABLE_NEIGHBORS; i++) {
+        const struct chord_table_node *both[] = {chord_table_successor(ct, i),
+                                                 chord_table_predecessor(ct, i)};
+        for (size_t k = 0; k < ARRAY_COUNT(both); k++) {
+            if (both[k] != NULL && wants_ours(t, cu, both[k])) {
+                return both[k];
+            }
+        }
+    }
+    for (uint32_t i = 0; i < ct->count; i++) {
+        if (wants_ours(t, cu, &ct->nodes[i])) {
+            return &ct->nodes[i];
+        }
+    }
+    return NULL;
+}
+
+void config_update_on_timer(struct turn *t, struct config_update *cu)
+{
+    for (uint32_t i = 0; i < CONFIG_UPDATE_SPREAD_STEP && cu->spread_left > 0; i++) {
+        const struct chord_table_node *n = next_of(t, cu);
+        if (n == NULL) {
+            cu->spread_left = 0;
+            return;
+        }
+        struct node_id id = n->id;
+        if (!tell(t, cu, &id, SLICE_EMPTY)) {
+            break; /* the bucket is empty: later */
+        }
+        metric_add(t->metrics, METRIC_config_updates_sent, 1);
+        cu->spread_left--;
+    }
+    if (cu->spread_left > 0) {
+        wheel_arm(t->wheel, &cu->timer,
+                  t->now_us + CONFIG_UPDATE_SPREAD_STEP_US +
+                      rng_below(t->rng, CONFIG_UPDATE_SPREAD_STEP_US));
+    }
+}
+
+void config_update_clear(struct turn *t, struct config_update *cu)
+{
+    wheel_cancel(t->wheel, &cu->timer);
+    cu->spread_left = 0;
 }

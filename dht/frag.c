@@ -8,6 +8,7 @@
 #include "core/limits.h"
 #include "dht/budget.h"
 #include "dht/frag_hold.h"
+#include "dht/overlay.h"
 
 struct source;
 
@@ -80,6 +81,12 @@ struct frag *frag_init(struct turn *t, struct arena *arena, const struct frag_se
     table_init(&fg->by_key, arena, s->messages, sizeof(struct key), rng_next(t->rng));
     table_init(&fg->by_id, arena, s->messages, sizeof(struct node_id), rng_next(t->rng));
     return fg;
+}
+
+void frag_set_config(struct frag *fg, const struct overlay_config *config)
+{
+    fg->s.max_message_bytes = (uint32_t)min_size(config->max_message_bytes, FRAG_HOLD_BYTES);
+    fg->s.quiet_us = (uint64_t)config->reliability_timer_ms * 1000 / 3;
 }
 
 static void count(struct turn *t, enum metric which)

@@ -41,6 +41,9 @@ struct frag_settings {
 struct frag;
 
 size_t frag_bytes(const struct frag_settings *s);
+struct overlay_config;
+/* Another max-message-size and timer. */
+void frag_set_config(struct frag *fg, const struct overlay_config *config);
 struct frag *frag_init(struct turn *t, struct arena *arena, const struct frag_settings *s);
 
 struct frag_arrival {

@@ -148,6 +148,7 @@ static struct config_update_settings config_update_settings_of(const struct over
     if (o != NULL) {
         us.params = &o->params;
         us.transact = o->transact;
+        us.table = &o->table;
     }
     return us;
 }
@@ -247,6 +248,7 @@ struct overlay *overlay_init(struct turn *t, struct arena *arena, const struct o
     struct chord_settings cs = chord_settings_of(o);
     chord_init(&o->chord, &cs);
     init_storage(t, arena, o);
+    o->message_room = s->config.max_message_bytes;
     o->scratch_bytes = scratch_bytes(s);
     o->scratch = ARENA_ARRAY(arena, uint8_t, o->scratch_bytes);
     o->event_cap = event_cap(s);
@@ -466,6 +468,8 @@ void overlay_on_timer(struct turn *t, struct overlay *o, struct wheel_timer *tim
         on_transact_timer(t, o, timer);
     } else if (kind == HANDLE_CHORD) {
         chord_on_timer(t, &o->chord, timer);
+    } else if (kind == HANDLE_OVERLAY && timer->what == CONFIG_UPDATE_TIMER) {
+        config_update_on_timer(t, &o->config_update);
     } else if (kind == HANDLE_OVERLAY) {
         overlay_receive_parked(t, o);
     } else if (kind == HANDLE_FRAG) {
@@ -498,6 +502,7 @@ static void finish_leaving(struct turn *t, struct overlay *o)
         overlay_impl_on_result(t, o, &result);
     }
     transact_forget_deferred(t, o->transact);
+    config_update_clear(t, &o->config_update);
     attach_clear(t, o->attach);
     answer_cache_clear(t, &o->answers);
     parked_clear(t, &o->parked);
@@ -731,7 +736,9 @@ enum err overlay_appattach(struct turn *t, struct overlay *o, const struct node_
 
 void overlay_config_judged(struct turn *t, struct overlay *o, uint64_t tag, uint16_t error_code)
 {
+    config_update_judged(&o->config_update, tag);
     if (error_code != 0) {
+        metric_add(t->metrics, METRIC_config_updates_refused, 1);
         transact_error_later(t, o->transact, tag, error_code, SLICE_EMPTY);
         return;
     }
@@ -790,6 +797,7 @@ void overlay_status(const struct overlay *o, struct overlay_status *out)
     store_totals(o->store, &totals);
     memset(out, 0, sizeof(*out));
     out->is_ready = o->is_ready;
+    out->configuration_sequence = o->s.config.sequence;
     out->self = o->table.self_id;
     for (uint32_t i = 0; i < o->table.successor_count; i++) {
         out->successors[out->successor_count++] = chord_table_successor(&o->table, i)->id;

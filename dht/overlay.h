@@ -82,7 +82,7 @@ struct overlay_settings {
     struct overlay_config config;
     struct crypto_trust trust;
     /* The whole overlay document as it was signed, for nodes that have an older one; may be empty.
-     * Borrowed for the life of the overlay. */
+     * Copied. */
     struct slice document;
     /* Whoever is above can judge a document that comes in: OVERLAY_CONFIG_RECEIVED.  Otherwise it
      * is refused here, and does not end the turn's work. */
@@ -204,11 +204,28 @@ enum err overlay_ping_resource(struct turn *t, struct overlay *o,
  * RELOAD error to be answered (CU-4). */
 void overlay_config_judged(struct turn *t, struct overlay *o, uint64_t tag, uint16_t error_code);
 
+/* Another document of the same overlay, judged good. */
+struct overlay_change {
+    struct overlay_config config;
+    struct crypto_trust trust;
+    bool is_trust_other;   /* roots or bad nodes are not those of the last one */
+    struct slice document; /* copied */
+    const struct address *bootstrap;
+    size_t bootstrap_count; /* 0: as before */
+    uint32_t dropped[OVERLAY_KINDS_CAP];
+    size_t dropped_count; /* Kinds whose values are discarded (CF-3) */
+    struct node_id from;  /* who has sent it and so has it; all zeros: nobody */
+};
+/* It takes effect at once, and those of the Routing Table that have not got it are sent it.  What
+ * `trust` points to must live until the next change, or as long as the overlay. */
+void overlay_set_config(struct turn *t, struct overlay *o, const struct overlay_change *c);
+
 bool overlay_is_ready(const struct overlay *o);
 bool overlay_is_responsible(const struct overlay *o, const struct overlay_resource *resource);
 
 struct overlay_status {
     bool is_ready;
+    uint16_t configuration_sequence;
     struct node_id self;
     struct node_id successors[16];
     size_t successor_count;

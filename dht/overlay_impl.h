@@ -57,7 +57,10 @@ struct overlay {
     uint64_t verified_at_us;      /* the last turn with signatures, */
     uint64_t verified_us;         /* and what they cost */
     struct bucket transit_errors; /* errors that we make for messages in transit (TL-5) */
-    uint8_t *scratch;             /* headroom and header of the message being passed on */
+    uint8_t ttl_before;           /* initial-ttl of the last document, which counts until then */
+    uint64_t ttl_before_until_us;
+    uint32_t message_room; /* max-message-size that memory was taken for */
+    uint8_t *scratch;      /* headroom and header of the message being passed on */
     size_t scratch_bytes;
     /* events for overlay_next */
     struct overlay_event *events;

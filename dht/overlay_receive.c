@@ -210,6 +210,12 @@ static struct slice behind_ourselves(const struct overlay *o, const struct fwd *
     return slice_from(h->destination_list, own);
 }
 
+/* Others may not have the document that made initial-ttl smaller, for a while. */
+static bool is_of_before(const struct turn *t, const struct overlay *o, uint8_t ttl)
+{
+    return ttl <= o->ttl_before && t->now_us < o->ttl_before_until_us;
+}
+
 HOT static void arrive(struct turn *t, struct overlay *o, const struct link_event *event)
 {
     struct arrival a; /* too large to be zeroed for each message */
@@ -221,7 +227,7 @@ HOT static void arrive(struct turn *t, struct overlay *o, const struct link_even
         return;
     }
     a.code = inbox_code(&a.h);
-    if (a.h.ttl > o->s.config.initial_ttl) {
+    if (a.h.ttl > o->s.config.initial_ttl && !is_of_before(t, o, a.h.ttl)) {
         drop(t, METRIC_dht_drop_ttl); /* RX-6 */
         tell(t, o, &a, CONTENT_ERROR_TTL_EXCEEDED);
         return;

@@ -298,6 +298,9 @@ static bool serve_request(struct turn *t, struct overlay *o, struct opened *x)
         }
         return true;
     }
+    if (x->h->configuration_sequence == o->s.config.sequence) {
+        config_update_note(t, &o->config_update, &m->signer);
+    }
     if (is_new && is_done_already(t, o, x, &payload_key)) {
         return true;
     }

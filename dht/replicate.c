@@ -42,6 +42,11 @@ struct replicate *replicate_init(struct turn *t, struct arena *arena,
     return r;
 }
 
+void replicate_set_message_bytes(struct replicate *r, uint32_t max_message_bytes)
+{
+    r->scratch_bytes = (uint32_t)min_size(max_message_bytes, r->s.max_message_bytes);
+}
+
 bool replicate_next(struct replicate *r, struct replicate_event *event)
 {
     for (uint32_t i = 0; i < STORE_MEMBERS_CAP; i++) {

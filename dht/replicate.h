@@ -92,6 +92,8 @@ enum err replicate_hand_over(struct turn *t, struct replicate *r,
                              const struct node_id *joiner) MUST_USE;
 /* Makes sure of our sets elsewhere, then REPLICATE_LEFT. */
 void replicate_leave(struct turn *t, struct replicate *r);
+/* Another max-message-size; more than at first counts as that. */
+void replicate_set_message_bytes(struct replicate *r, uint32_t max_message_bytes);
 bool replicate_next(struct replicate *r, struct replicate_event *event);
 
 /* Forgets everything under way and answers what waits: the overlay stops. */

@@ -234,6 +234,18 @@ const struct sign_certificate *sign_find(struct sign *s, const uint8_t sha256[CR
     return touch(s, sha256);
 }
 
+void sign_forget(struct sign *s)
+{
+    for (uint32_t i = 0; i < s->count; i++) {
+        bool was_there = table_remove(&s->by_hash, s->entries[i].sha256);
+        CHECK(was_there);
+    }
+    s->count = 0;
+    memset(s->front, 0, sizeof(s->front));
+    memset(s->orders, 0, sizeof(s->orders));
+    verified_clear(&s->verified);
+}
+
 static uint32_t claim(struct turn *t, struct sign *s)
 {
     if (s->count < s->cap) {

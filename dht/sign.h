@@ -120,4 +120,8 @@ enum err sign_seal(struct turn *t, struct sign *s, struct wr *w,
 /* A user name as a host number (struct sign_certificate). */
 uint64_t sign_host(struct turn *t, struct slice user);
 
+/* The trust has changed: certificates and values are judged anew.  Not while a message is served.
+ */
+void sign_forget(struct sign *s);
+
 uint32_t sign_count(const struct sign *s);

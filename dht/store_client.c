@@ -26,6 +26,7 @@ struct op {
     uint64_t started_us;
     struct overlay_resource resource;
     uint32_t kind;
+    enum overlay_data_model model;
     /* store */
     const struct ident *signer;
     struct msgbuf *bytes; /* key, then value */
@@ -62,12 +63,10 @@ uint32_t store_client_open(const struct store_client *c)
     return c->ops.in_use;
 }
 
-static enum stored_model wire_model(const struct store_client *c, uint32_t id)
+/* As when the request was made: the Kind may have gone, or changed, since (CF-3). */
+static enum stored_model wire_model(const struct op *op)
 {
-    struct overlay_kind kind;
-    bool is_known = kind_find(c->s.config, id, &kind);
-    CHECK(is_known); /* looked at when the request was made, and Kinds do not go away */
-    switch (kind.data_model) {
+    switch (op->model) {
     case OVERLAY_SINGLE:
         return STORED_SINGLE;
     case OVERLAY_ARRAY:
@@ -107,10 +106,10 @@ static enum err send(struct turn *t, struct store_client *c, struct op *op, uint
     return transact_request(t, c->s.transact, &request, NULL);
 }
 
-static struct stored_value value_of(const struct store_client *c, const struct op *op)
+static struct stored_value value_of(const struct op *op)
 {
     struct slice bytes = msgbuf_slice(op->bytes);
-    return (struct stored_value){.model = wire_model(c, op->kind),
+    return (struct stored_value){.model = wire_model(op),
                                  .exists = op->exists,
                                  .index = op->index,
                                  .key = slice_sub(bytes, 0, op->key_len),
@@ -121,7 +120,7 @@ static enum err send_store(struct turn *t, struct store_client *c, struct op *op
 {
     uint8_t signature[CRYPTO_SIGNATURE_CAP];
     struct stored_data d = {.storage_time_ms = op->time_ms, .lifetime_s = op->lifetime_s};
-    d.value = value_of(c, op);
+    d.value = value_of(op);
     enum err e =
         sign_make_value(t, c->s.sign, op->signer, resource_of(op), op->kind, &d, signature);
     if (e != ERR_OK) {
@@ -151,7 +150,7 @@ static enum err send_fetch(struct turn *t, struct store_client *c, struct op *op
     struct wr w = wr_init(body, sizeof(body));
     wr_opaque8(&w, resource_of(op));
     size_t mark = wr_begin(&w, 2);
-    switch (wire_model(c, op->kind)) {
+    switch (wire_model(op)) {
     case STORED_SINGLE:
         stored_wr_specifier_single(&w, op->kind, 0);
         break;
@@ -206,6 +205,7 @@ enum err store_client_store(struct turn *t, struct store_client *c,
     op->started_us = t->now_us;
     op->resource = what->resource;
     op->kind = what->kind;
+    op->model = kind.data_model;
     op->signer = what->signer;
     op->index = what->index;
     op->lifetime_s = what->lifetime_s;
@@ -232,6 +232,7 @@ enum err store_client_fetch(struct turn *t, struct store_client *c,
         return ERR_LIMIT;
     }
     op->state = OP_FETCHING;
+    op->model = found.data_model;
     op->user = user;
     op->tag = tag;
     op->started_us = t->now_us;
@@ -328,7 +329,7 @@ static void take_values(struct turn *t, struct store_client *c, const struct op 
         return;
     }
     bool is_worth_it = true;
-    while (is_worth_it && stored_next(&r, wire_model(c, op->kind), &d)) {
+    while (is_worth_it && stored_next(&r, wire_model(op), &d)) {
         if (stored_is_synthetic(&d)) {
             continue;
         }
@@ -352,7 +353,7 @@ static bool find_newer(struct turn *t, struct store_client *c, struct op *op,
                        const struct message *answer)
 {
     struct rd r = values_in(c, op, answer);
-    struct stored_value ours = value_of(c, op);
+    struct stored_value ours = value_of(op);
     struct stored_data d;
     struct overlay_value proved;
     uint32_t forged = 0;

@@ -9,9 +9,11 @@
 #include "dht/answer_cache.h"
 #include "dht/budget.h"
 #include "dht/outgoing.h"
+#include "dht/overlay.h"
 #include "dht/topo.h"
 #include "dht/upkeep.h"
 
+enum { CONFIG_UPDATE_TTL = 32 };
 enum { TRANSMISSIONS = 5, VIA_CAP = 1024, OPTIONS_CAP = 64, DEFERRED_US = 15000000 };
 enum { TIMER_REQUEST, TIMER_DEFERRED };
 enum { SECBLOCK_ROOM = 64 + CRYPTO_SIGNATURE_CAP, HEADER_ROOM = FWD_FIXED_BYTES + 64 };
@@ -118,7 +120,11 @@ static enum err build_message(struct turn *t, struct transact *tr, struct build 
     b->header.overlay = tr->s.params->overlay;
     b->header.configuration_sequence =
         b->code == CONTENT_CONFIG_UPDATE_REQ ? FWD_SEQUENCE_UPDATE : tr->s.configuration_sequence;
-    b->header.ttl = tr->s.initial_ttl; /* only those who pass it on count down */
+    /* A-17: only those who pass it on count down.  A ConfigUpdate must come through where
+     * initial-ttl is smaller than here, too (A-18). */
+    b->header.ttl = b->code == CONTENT_CONFIG_UPDATE_REQ
+                        ? (uint8_t)min_size(tr->s.initial_ttl, CONFIG_UPDATE_TTL)
+                        : tr->s.initial_ttl;
     b->header.fragment = FWD_FRAGMENT_WHOLE;
     struct wr w = wr_init(msgbuf_data(buf), msgbuf_tailroom(buf));
     fwd_wr(&w, &b->header);
@@ -638,6 +644,14 @@ enum err transact_reply(struct turn *t, struct transact *tr, const struct messag
         transact_error(t, tr, m, CONTENT_ERROR_RESPONSE_TOO_LARGE, SLICE_EMPTY);
     }
     return e;
+}
+
+void transact_set_config(struct transact *tr, const struct overlay_config *config)
+{
+    tr->s.max_message_bytes = config->max_message_bytes;
+    tr->s.reliability_timer_us = (uint64_t)config->reliability_timer_ms * 1000;
+    tr->s.configuration_sequence = config->sequence;
+    tr->s.initial_ttl = config->initial_ttl;
 }
 
 handle transact_defer(struct turn *t, struct transact *tr, const struct message *m)

@@ -141,6 +141,10 @@ struct transact_settings {
     struct answer_cache *answers;
 };
 
+struct overlay_config;
+/* Sequence, TTL, timer and size of another document; `max_message_bytes` at most as at first. */
+void transact_set_config(struct transact *tr, const struct overlay_config *config);
+
 size_t transact_bytes(const struct transact_settings *s);
 struct transact *transact_init(struct turn *t, struct arena *arena,
                                const struct transact_settings *s);

@@ -61,3 +61,11 @@ void verified_add(struct verified *v, const uint8_t hash[CRYPTO_SHA256_BYTES],
     }
     memcpy(v->hashes[place], hash, CRYPTO_SHA256_BYTES);
 }
+
+void verified_clear(struct verified *v)
+{
+    size_t count = (size_t)VERIFIED_SHARES * v->sets * VERIFIED_WAYS;
+    if (count > 0) {
+        memset(v->hashes, 0, count * sizeof(v->hashes[0]));
+    }
+}

@@ -27,3 +27,4 @@ bool verified_has(const struct verified *v, const uint8_t hash[CRYPTO_SHA256_BYT
                   const uint8_t signer[CRYPTO_SHA256_BYTES]);
 void verified_add(struct verified *v, const uint8_t hash[CRYPTO_SHA256_BYTES],
                   const uint8_t signer[CRYPTO_SHA256_BYTES]);
+void verified_clear(struct verified *v);

@@ -3,6 +3,8 @@
 #include "node/node.h"
 #include "node/node_impl.h"
 
+#include "codec/content.h"
+
 /* Streams to other peers may come and go in bursts when a machine dies: one for each neighbor that
  * phones talk to, not one for each call. */
 static struct link_settings link_settings_of(const struct node_settings *s)
@@ -46,11 +48,18 @@ static bool has_sip(const struct node_settings *s)
     return s->sip.advertised.family != 0;
 }
 
+/* A document comes in one message. */
+static size_t document_bytes(const struct node_settings *s)
+{
+    return s->overlay.takes_documents ? s->overlay.config.max_message_bytes : 0;
+}
+
 /* What pools and arrays of this file take, alignment included. */
 static size_t own_bytes(const struct node_settings *s)
 {
     return sizeof(struct node) + s->limits->conns * sizeof(struct node_conn) +
-           s->limits->sip_peers * (sizeof(struct node_peer) + 2 * sizeof(uint32_t)) + 256;
+           s->limits->sip_peers * (sizeof(struct node_peer) + 2 * sizeof(uint32_t)) +
+           document_bytes(s) + 256;
 }
 
 size_t node_bytes(const struct node_settings *s)
@@ -80,6 +89,9 @@ struct node *node_init(struct turn *t, struct arena *arena, const struct node_se
         struct stream_tls_settings streams = stream_settings_of(s);
         n->streams = stream_tls_table_init(arena, &streams);
         n->sip = sip_init(t, arena, &s->sip, n->overlay);
+    }
+    if (document_bytes(s) > 0) {
+        n->document.bytes = ARENA_ARRAY(arena, uint8_t, document_bytes(s));
     }
     n->drain.tag = handle_make(HANDLE_NODE, 1, 0);
     persist_init(t, n);
@@ -187,6 +199,50 @@ bool node_on_flush(struct turn *t, struct node *n)
     persist_flush(t, n);
     link_flush(t, n->links);
     return has_work;
+}
+
+/* A judgement that never came makes room for the next. */
+void node_impl_on_document(struct turn *t, struct node *n, const struct overlay_event *event)
+{
+    struct node_document *d = &n->document;
+    if (event->document.len == 0 || event->document.len > document_bytes(&n->settings)) {
+        overlay_config_judged(t, n->overlay, event->tag, CONTENT_ERROR_FORBIDDEN);
+        return;
+    }
+    memcpy(d->bytes, event->document.data, event->document.len);
+    d->len = event->document.len;
+    d->from = event->node_id;
+    d->tag = event->tag;
+    d->is_given = false;
+}
+
+bool node_next_document(struct node *n, struct node_id *from, struct slice *document)
+{
+    struct node_document *d = &n->document;
+    if (d->tag == 0 || d->is_given) {
+        return false;
+    }
+    d->is_given = true;
+    *from = d->from;
+    *document = slice_of(d->bytes, d->len);
+    return true;
+}
+
+void node_document_judged(struct turn *t, struct node *n, uint16_t error_code)
+{
+    if (n->document.tag != 0) {
+        overlay_config_judged(t, n->overlay, n->document.tag, error_code);
+        n->document.tag = 0;
+        path_pump(t, n);
+    }
+}
+
+/* Links and streams borrow our copy of the trust. */
+void node_set_config(struct turn *t, struct node *n, const struct overlay_change *c)
+{
+    n->settings.overlay.trust = c->trust;
+    overlay_set_config(t, n->overlay, c);
+    path_pump(t, n);
 }
 
 struct overlay *node_overlay(struct node *n)

@@ -37,6 +37,15 @@ void node_on_timers(struct turn *t, struct node *n);
 /* True: there is work left (the verification queue): do not wait before the next turn. */
 bool node_on_flush(struct turn *t, struct node *n);
 
+/* An overlay document that another node has sent, to be judged by whoever can (takes_documents of
+ * the settings); false: none.  Each is given once; `document` is good until it is judged, and
+ * another one comes only then. */
+bool node_next_document(struct node *n, struct node_id *from, struct slice *document);
+/* 0: it is ours now, and node_set_config has said so; else the RELOAD error to be answered. */
+void node_document_judged(struct turn *t, struct node *n, uint16_t error_code);
+/* Another document takes effect (overlay_set_config). */
+void node_set_config(struct turn *t, struct node *n, const struct overlay_change *c);
+
 struct overlay *node_overlay(struct node *n);
 struct sip *node_sip(struct node *n);
 struct link_table *node_links(struct node *n);

@@ -38,6 +38,15 @@ struct answer_slot {
     bool is_finished; /* not yet taken */
 };
 
+/* A document of another node on its way to whoever judges it. */
+struct node_document {
+    uint8_t *bytes; /* room for max-message-size */
+    size_t len;
+    struct node_id from;
+    uint64_t tag;  /* of the overlay's event; 0 = there is none */
+    bool is_given; /* node_next_document was there */
+};
+
 enum node_phase { NODE_RUNNING, NODE_DRAINING, NODE_LEAVING, NODE_STOPPED };
 
 struct node {
@@ -54,6 +63,7 @@ struct node {
     enum node_phase phase;
     struct wheel_timer drain;
     struct persist persist;
+    struct node_document document;
     struct answer_slot answers[ANSWER_CAP];
 };
 
@@ -62,6 +72,9 @@ void path_on_event(struct turn *t, struct node *n, const struct io_event *event)
 void path_on_deadline(struct turn *t, struct node *n, struct wheel_timer *timer);
 /* Lets everything that waits in one layer for another go there, until nothing moves. */
 void path_pump(struct turn *t, struct node *n);
+
+/* node.c */
+void node_impl_on_document(struct turn *t, struct node *n, const struct overlay_event *event);
 
 /* answer.c: true when the event was an answer's. */
 bool answer_on_overlay(struct node *n, const struct overlay_event *event);

@@ -431,8 +431,8 @@ static void overlay_event(struct turn *t, struct node *n, const struct overlay_e
     case OVERLAY_APPATTACH_DIAL:
         peer_dial(t, n, event);
         return;
-    case OVERLAY_CONFIG_RECEIVED: /* a document cannot be exchanged while we run; not asked for */
-        overlay_config_judged(t, n->overlay, event->tag, CONTENT_ERROR_FORBIDDEN);
+    case OVERLAY_CONFIG_RECEIVED:
+        node_impl_on_document(t, n, event);
         return;
     case OVERLAY_STORED:
     case OVERLAY_FETCHED:

@@ -146,6 +146,11 @@ static enum err fake_certificate(struct slice der, const struct slice *intermedi
     if (!is_issued(der, trust)) {
         return refuse(why, "not issued by a root of this overlay");
     }
+    for (size_t i = 0; i < trust->bad_node_count; i++) {
+        if (memcmp(trust->bad_nodes + 20 * i, der.data + AT_NODE_ID, 16) == 0) {
+            return refuse(why, "a Node-ID that the overlay excludes");
+        }
+    }
     memset(out, 0, sizeof(*out));
     out->node_id_count = 1;
     out->node_id_length = 16;

@@ -87,6 +87,8 @@ static __attribute__((noinline)) size_t bytes_of_node(const struct world_setting
     struct node_settings node;
     memset(&node, 0, sizeof(node));
     node.overlay.config = s->config;
+    node.overlay.document = s->document;
+    node.overlay.takes_documents = s->document.len > 0;
     node.overlay.self = nobody;
     node.overlay.limits = limits;
     node.overlay.shards = 1;
@@ -161,6 +163,8 @@ static void node_settings_of(struct world *w, uint32_t i, struct node_settings *
     memset(out, 0, sizeof(*out));
     struct overlay_settings *o = &out->overlay;
     o->config = s->config;
+    o->document = s->document;
+    o->takes_documents = s->document.len > 0;
     o->trust = (struct crypto_trust){.roots = &w->root,
                                      .root_count = 1,
                                      .overlay_name = slice_text(w->settings.config.name),

@@ -24,6 +24,9 @@ struct world_settings {
     uint32_t datagram_bytes; /* link_datagram_bytes */
     uint32_t stored_values;  /* room of one node */
     struct overlay_config config;
+    /* As it was signed; borrowed.  Not empty: nodes take others, and whoever runs the world judges
+     * them (node_next_document). */
+    struct slice document;
     bool has_disks;        /* what nodes store survives them, and is acknowledged when it does */
     uint64_t disk_sync_us; /* what a sync takes */
     bool is_publishing;    /* nodes publish their certificates (Kinds 0x3 and 0x10) */

@@ -9,8 +9,8 @@ import subprocess
 
 from live import CHORDIAL, Folder, check, run, wait_for
 
-COMMANDS = ['ca', 'ca init', 'ca issue', 'check', 'ctl', 'decode', 'encode', 'fetch', 'load',
-            'ping', 'resolve', 'run', 'sim', 'verify']
+COMMANDS = ['ca', 'ca init', 'ca issue', 'ca update', 'check', 'ctl', 'decode', 'encode', 'fetch',
+            'load', 'ping', 'resolve', 'run', 'sim', 'verify']
 BINARY = os.path.abspath(CHORDIAL)
 
 

@@ -5,6 +5,7 @@
 
 #include "codec/content.h"
 #include "codec/fwd.h"
+#include "codec/msgs.h"
 #include "dht/overlay_impl.h"
 
 enum { CODES_CAP = 512 };
@@ -59,8 +60,7 @@ static struct harness *make(uint16_t first, uint16_t second, struct slice docume
     h->tap_context = &tapped;
     h->peers[0].settings.config.sequence = first;
     h->peers[1].settings.config.sequence = second;
-    h->peers[0].settings.document = document;
-    h->peers[1].settings.document = document;
+    h->peers[first > second ? 0 : 1].settings.document = document; /* the newer one's */
     harness_start(h, 0);
     harness_start(h, 1);
     return h;
@@ -272,4 +272,185 @@ Test(config_update, not_too_many_in_all)
     cr_expect_leq(transact_open(o->transact), 32);
     harness_end(h);
     harness_free(h);
+}
+
+/* ---- in ---- */
+
+/* A ConfigUpdate of the second peer with this document. */
+static void offer(struct harness *h, struct slice document)
+{
+    uint8_t body[1024];
+    const struct rl_params params = {.node_id_length = 16};
+    struct msgs_config_update update = {.type = MSGS_CONFIG, .config_data = document};
+    struct wr w = wr_init(body, sizeof(body));
+    msgs_config_update_wr(&w, &params, &update);
+    struct transact_request request = {
+        .target = {.type = TRANSACT_NODE, .node = h->peers[0].person->ident.node_id},
+        .link = link_find(h->peers[1].links, &h->peers[0].person->ident.node_id),
+        .code = CONTENT_CONFIG_UPDATE_REQ,
+        .body = wr_slice(&w),
+        .transmissions = 1};
+    cr_assert_eq(
+        transact_request(harness_turn(h, 1), h->peers[1].overlay->transact, &request, NULL),
+        ERR_OK);
+    harness_end_turn(h, 1);
+    harness_run(h, 100);
+}
+
+static uint16_t last_error(uint16_t from)
+{
+    for (uint32_t i = tapped.count; i > 0; i--) {
+        if (tapped.from[i - 1] == from) {
+            return tapped.errors[i - 1];
+        }
+    }
+    return 0;
+}
+
+/* CU-4, CU-8: one's own again costs nothing; of one node a document in a while is judged. */
+Test(config_update, what_comes_is_paced)
+{
+    struct harness *h = make(7, 6, SLICE_LITERAL("ours"));
+    pass(h);
+    h->peers[0].documents = 0;
+    h->peers[0].judgement = CONTENT_ERROR_FORBIDDEN;
+    for (uint32_t i = 0; i < 20; i++) {
+        offer(h, SLICE_LITERAL("ours"));
+        cr_expect_eq(last_error(0), CONTENT_ERROR_CONFIG_TOO_OLD, "it is not newer");
+    }
+    cr_expect_eq(h->peers[0].documents, 0, "and nobody needs to judge it");
+    cr_expect_eq(harness_metric(h, METRIC_config_updates_known), 20);
+    for (uint32_t i = 0; i < 30; i++) {
+        offer(h, SLICE_LITERAL("another"));
+    }
+    cr_expect_eq(last_error(0), CONTENT_ERROR_IN_PROGRESS);
+    cr_expect_eq(h->peers[0].documents, 1, "%u", h->peers[0].documents);
+    cr_expect_eq(harness_metric(h, METRIC_config_updates_paced), 29);
+    cr_expect_eq(harness_metric(h, METRIC_config_updates_refused), 1);
+    harness_run(h, CONFIG_UPDATE_JUDGE_PERIOD_US / 1000);
+    offer(h, SLICE_LITERAL("another"));
+    cr_expect_eq(h->peers[0].documents, 2, "later it may come again");
+    cr_expect_eq(last_error(0), CONTENT_ERROR_FORBIDDEN);
+    free_all(h);
+}
+
+/* Many nodes, each with a document: a bucket for all of them, and one at a time. */
+Test(config_update, judgements_are_few)
+{
+    struct harness *h = harness_make(1, 5);
+    uint8_t body[64];
+    const struct rl_params params = {.node_id_length = 16};
+    struct msgs_config_update update = {.type = MSGS_CONFIG, .config_data = SLICE_LITERAL("x")};
+    struct wr w = wr_init(body, sizeof(body));
+    msgs_config_update_wr(&w, &params, &update);
+    harness_start(h, 0);
+    struct overlay *o = h->peers[0].overlay;
+    struct turn *t = harness_turn(h, 0);
+    uint32_t judged = 0;
+    for (uint32_t i = 0; i < 100; i++) {
+        struct overlay_event event;
+        struct message m = {.code = CONTENT_CONFIG_UPDATE_REQ,
+                            .to = h->peers[0].settings.self,
+                            .is_own = true,
+                            .signer = {{(uint8_t)(i + 1), 1}},
+                            .previous_hop = h->peers[0].settings.self->node_id,
+                            .body = wr_slice(&w)};
+        if (config_update_on_request(t, &o->config_update, &m, &event)) {
+            judged++;
+            cr_expect_eq(config_update_on_request(t, &o->config_update, &m, &event), false);
+            overlay_config_judged(t, o, event.tag, CONTENT_ERROR_FORBIDDEN);
+        }
+    }
+    cr_expect_eq(judged, CONFIG_UPDATE_JUDGE_AT_ONCE);
+    harness_end(h);
+    harness_free(h);
+}
+
+/* ---- another one is ours ---- */
+
+static struct overlay_change change_of(const struct harness *h, uint32_t i, uint16_t sequence,
+                                       struct slice document)
+{
+    struct overlay_change c = {.config = h->peers[i].settings.config,
+                               .trust = h->peers[i].settings.trust,
+                               .document = document};
+    c.config.sequence = sequence;
+    return c;
+}
+
+static void take(struct harness *h, uint32_t i, const struct overlay_change *c)
+{
+    overlay_set_config(harness_turn(h, i), h->peers[i].overlay, c);
+    harness_end_turn(h, i);
+}
+
+/* Siblings in one process get it from above, all at once; who is further away: tests/scenario. */
+Test(config_update, siblings_are_not_told)
+{
+    struct harness *h = harness_make(3, 5);
+    memset(&tapped, 0, sizeof(tapped));
+    for (uint32_t i = 0; i < 3; i++) {
+        harness_start(h, i);
+        harness_run(h, 10000);
+    }
+    h->tap = listen;
+    h->tap_context = &tapped;
+    for (uint32_t i = 0; i < 3; i++) {
+        struct overlay_change c = change_of(h, i, 8, SLICE_LITERAL("document 8"));
+        take(h, i, &c);
+    }
+    harness_run(h, 30000);
+    cr_expect_gt(tapped.count, 0);
+    for (uint32_t i = 0; i < 3; i++) {
+        struct overlay_status status;
+        overlay_status(h->peers[i].overlay, &status);
+        cr_expect_eq(status.configuration_sequence, 8);
+        cr_expect_eq(count(&tapped, (uint16_t)i, CONTENT_CONFIG_UPDATE_REQ), 0);
+        cr_expect_eq(h->peers[i].overlay->config_update.spread_left, 0, "nobody is left");
+    }
+    for (uint32_t i = 0; i < tapped.count; i++) {
+        cr_expect_eq(tapped.sequences[i], 8);
+        cr_expect_eq(tapped.errors[i], 0);
+    }
+    free_all(h);
+}
+
+/* What takes effect at once, and what waits for a restart. */
+Test(config_update, takes_effect)
+{
+    struct harness *h = harness_make(2, 5);
+    harness_start(h, 0);
+    harness_start(h, 1);
+    harness_run(h, 10000);
+    struct overlay *o = h->peers[0].overlay;
+    uint32_t before = o->s.config.max_message_bytes;
+    struct overlay_change c = change_of(h, 0, 8, SLICE_LITERAL("document 8"));
+    c.config.initial_ttl = 9;
+    c.config.chord_update_interval_s = 77;
+    c.config.replica_min_hosts = 5;
+    c.config.max_message_bytes = before + 1000;
+    c.config.links = OVERLAY_LINKS_DATAGRAM;
+    struct address bootstrap = {.family = 4, .port = 1234, .ip = {192, 0, 2, 7}};
+    c.bootstrap = &bootstrap;
+    c.bootstrap_count = 1;
+    take(h, 0, &c);
+    cr_expect_eq(o->s.config.sequence, 8);
+    cr_expect_eq(o->s.config.initial_ttl, 9);
+    cr_expect_eq(o->ttl_before, 30, "who is older may send so many (A-18)");
+    cr_expect_eq(o->s.config.chord_update_interval_s, 77);
+    cr_expect_eq(o->topo.min_hosts, 5);
+    cr_expect_eq(o->s.config.max_message_bytes, before, "memory was taken for so much");
+    cr_expect_eq(o->s.config.links, h->peers[0].settings.config.links, "sockets are not opened");
+    cr_expect_eq(o->s.bootstrap_count, 1);
+    cr_expect_eq(o->s.bootstrap[0].port, 1234);
+    cr_expect_gt(sign_count(o->sign), 0);
+    c = change_of(h, 0, 9, SLICE_LITERAL("document 9"));
+    c.config.max_message_bytes = before - 1000;
+    c.trust.bad_nodes = h->peers[1].person->ident.node_id.bytes;
+    c.trust.bad_node_count = 1;
+    c.is_trust_other = true;
+    take(h, 0, &c);
+    cr_expect_eq(o->s.config.max_message_bytes, before - 1000);
+    cr_expect_eq(sign_count(o->sign), 0, "judged anew");
+    free_all(h);
 }
