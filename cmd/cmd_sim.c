@@ -291,7 +291,7 @@ static int simulate(struct outcome *o, bool is_json)
 {
     struct mem mem;
     size_t bytes = scenario_bytes(&o->scenario);
-    if (mem_open(&mem, bytes, false) != ERR_OK) {
+    if (mem_open_sparse(&mem, bytes) != ERR_OK) {
         say_error("no memory: %zu MiB for %" PRIu64 " nodes: --set nodes=", bytes >> 20,
                   o->scenario.nodes);
         return CMD_FAILED;

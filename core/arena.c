@@ -3,6 +3,8 @@
 #include "core/arena.h"
 #include <string.h>
 
+enum { POISON = 0xdb, POISON_BYTES = 65536 };
+
 void arena_init(struct arena *a, void *block, size_t cap)
 {
     CHECK(block != NULL || cap == 0);
@@ -11,7 +13,7 @@ void arena_init(struct arena *a, void *block, size_t cap)
     a->used = 0;
 }
 
-void *arena_take(struct arena *a, size_t count, size_t size, size_t align)
+void *arena_take_raw(struct arena *a, size_t count, size_t size, size_t align)
 {
     CHECK(align != 0 && (align & (align - 1)) == 0);
     size_t bytes = 0;
@@ -23,8 +25,17 @@ void *arena_take(struct arena *a, size_t count, size_t size, size_t align)
     CHECK(a->cap - a->used - gap >= bytes);
     uint8_t *taken = a->base + a->used + gap;
     a->used += gap + bytes;
-    if (bytes != 0) {
-        memset(taken, 0, bytes);
+#ifdef CHORDIAL_DEBUG
+    memset(taken, POISON, min_size(bytes, POISON_BYTES));
+#endif
+    return taken;
+}
+
+void *arena_take(struct arena *a, size_t count, size_t size, size_t align)
+{
+    void *taken = arena_take_raw(a, count, size, align);
+    if (count * size != 0) {
+        memset(taken, 0, count * size);
     }
     return taken;
 }

@@ -33,6 +33,8 @@ struct msgbuf {
 struct msgbuf_pool {
     struct msgbuf *headers[2]; /* small, large */
     struct msgbuf *first_free[2];
+    uint8_t *storage[2];
+    uint32_t never_used[2]; /* buffers from here on have never been taken */
     uint32_t cap[2];
     uint32_t in_use[2];
     uint32_t peak[2];

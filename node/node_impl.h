@@ -32,12 +32,6 @@ struct node_peer {
     struct wheel_timer deadline;
 };
 
-struct answer_slot {
-    struct answer answer;
-    bool is_open;     /* waits for its event */
-    bool is_finished; /* not yet taken */
-};
-
 enum node_phase { NODE_RUNNING, NODE_DRAINING, NODE_LEAVING, NODE_STOPPED };
 
 struct node {
@@ -54,7 +48,9 @@ struct node {
     enum node_phase phase;
     struct wheel_timer drain;
     struct persist persist;
-    struct answer_slot answers[ANSWER_CAP];
+    struct answer *answers; /* ANSWER_CAP of them */
+    uint32_t answers_open;  /* one bit each: waits for its event */
+    uint32_t answers_due;   /* ... finished and not yet taken */
 };
 
 /* path.c */

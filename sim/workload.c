@@ -125,9 +125,9 @@ static void settle(struct wave *v, const struct answer *a)
 
 static void collect(struct wave *v)
 {
-    uint32_t nodes = world_settings_of(v->world)->nodes;
     const struct answer *a;
-    for (uint32_t i = 0; i < nodes; i++) {
+    uint32_t i = 0;
+    while ((i = world_take_answering(v->world)) != UINT32_MAX) {
         while (world_is_alive(v->world, i) && (a = answer_next(world_node(v->world, i))) != NULL) {
             settle(v, a);
         }

@@ -3,18 +3,19 @@
  * it asked for becomes later events of others.  See sim/net.c for what the network does to them. */
 #include "sim/world.h"
 #include "core/hash.h"
+#include "node/answer.h"
 #include "sim/crypto_fake.h"
 #include "sim/net.h"
 #include "sim/world_impl.h"
 #include <stdio.h>
 
 enum {
+    /* Room for the worst of small worlds; what is not used is never touched. */
     BUFFERS_SMALL_PER_NODE = 128,
-    BUFFERS_LARGE_PER_NODE = 128,
-    BUFFERS_EXTRA = 4096,
+    BUFFERS_LARGE_PER_NODE = 32,
+    BUFFERS_EXTRA = 8192,
     EVENTS_PER_NODE = 256,
     EVENTS_EXTRA = 65536,
-    TLS_CHUNKS_EXTRA = 256,
 };
 #define LIFE_MS (365ULL * 24 * 3600 * 1000)
 
@@ -73,9 +74,10 @@ static uint32_t tls_cap(const struct world_settings *s)
     return 2 * net_conns_cap(s->nodes);
 }
 
-static uint32_t tls_chunks(const struct world_settings *s)
+/* Their certificates, and some that nobody has issued. */
+static uint32_t tls_peers(const struct world_settings *s)
 {
-    return 16 * s->nodes + TLS_CHUNKS_EXTRA;
+    return s->nodes + s->accounts + 64;
 }
 
 /* A node's memory depends on limits alone; settings without names are enough to ask.  Not inlined:
@@ -103,13 +105,14 @@ size_t world_bytes(const struct world_settings *s)
     size_t each = bytes_of_node(s, &limits, &nobody) + 4096 + sizeof(struct world_node);
     size_t idents = (s->nodes + s->accounts) * (sizeof(struct world_ident) + 64);
     return s->nodes * each + idents + sizeof(struct world) + net_bytes(s->nodes) +
-           events_cap(s) * sizeof(struct queue_event) +
+           queue_bytes(events_cap(s)) + WORLD_OUTBOX * sizeof(struct world_sent) +
+           s->nodes * sizeof(uint32_t) +
            buffers_small(s) *
                (MSGBUF_SMALL_BYTES + MSGBUF_HEADROOM + sizeof(struct msgbuf) + 64ULL) +
            buffers_large(s) *
                (MSGBUF_LARGE_BYTES + MSGBUF_HEADROOM + sizeof(struct msgbuf) + 64ULL) +
            io_outbox_bytes(WORLD_OUTBOX) + world_disk_bytes(s) +
-           tls_fake_table_bytes(tls_cap(s), tls_chunks(s)) + 65536;
+           tls_fake_table_bytes(tls_cap(s), tls_peers(s)) + 65536;
 }
 
 /* ---- identities ---- */
@@ -207,7 +210,7 @@ static __attribute__((noinline)) void make_room(struct world *w, uint32_t i, str
     struct node_settings node;
     node_settings_of(w, i, &node);
     size_t bytes = node_bytes(&node) + 1024;
-    arena_init(&w->nodes[i].arena, arena_take(arena, bytes, 1, 64), bytes);
+    arena_init(&w->nodes[i].arena, arena_take_raw(arena, bytes, 1, 64), bytes);
     rng_init(&w->nodes[i].rng, w->settings.seed * 0x9e3779b97f4a7c15ULL + i);
 }
 
@@ -225,9 +228,11 @@ struct world *world_init(struct arena *arena, const struct world_settings *s)
     world_limits(s, &w->limits);
     msgbuf_pool_init(&w->buffers, arena, buffers_small(s), buffers_large(s));
     io_outbox_init(&w->outbox, arena, WORLD_OUTBOX);
+    w->sent = ARENA_RAW(arena, struct world_sent, WORLD_OUTBOX);
+    w->answering = ARENA_RAW(arena, uint32_t, s->nodes);
     log_init(&w->log, drop_log, NULL, LOG_ERROR, 0);
     queue_init(&w->queue, arena, events_cap(s));
-    tls_fake_table_init(&w->tls, arena, tls_cap(s), tls_chunks(s));
+    tls_fake_table_init(&w->tls, arena, tls_cap(s), tls_peers(s));
     net_init(&w->net, arena, s->nodes, s->seed);
     make_idents(w, arena);
     w->disks = world_disk_init(arena, s);
@@ -264,7 +269,7 @@ static void schedule_wake(struct world *w, uint32_t i, uint64_t at_us)
     if (at_us == UINT64_MAX || (n->wake_us != 0 && n->wake_us <= at_us)) {
         return;
     }
-    n->wake_us = max_u64(at_us, w->now_us);
+    n->wake_us = max_u64(max_u64(at_us, w->now_us), 1);
     struct queue_event e = {
         .at_us = n->wake_us, .node = i, .incarnation = n->incarnation, .what = QUEUE_WAKE};
     queue_put(&w->queue, &e);
@@ -284,6 +289,26 @@ static void tell_siblings(struct world *w, uint32_t i)
     }
 }
 
+/* The kernel has taken what was to be sent. */
+static void complete_sends(struct world *w, struct world_node *n)
+{
+    for (uint32_t k = 0; k < w->sent_count; k++) {
+        struct io_event sent = {
+            .kind = IO_SENT, .conn = w->sent[k].conn, .data_len = w->sent[k].len};
+        node_on_event(&w->turn, n->node, &sent);
+    }
+    w->sent_count = 0;
+}
+
+static void note_answers(struct world *w, uint32_t i)
+{
+    struct world_node *n = &w->nodes[i];
+    if (!n->has_answers && answer_is_due(n->node)) {
+        n->has_answers = true;
+        w->answering[w->answering_count++] = i;
+    }
+}
+
 void world_end_turn(struct world *w, uint32_t i)
 {
     struct world_node *n = &w->nodes[i];
@@ -293,7 +318,10 @@ void world_end_turn(struct world *w, uint32_t i)
     if (world_disk_flush(w->disks, i, w->now_us, &synced.at_us)) {
         queue_put(&w->queue, &synced);
     }
-    schedule_wake(w, i, has_work ? w->now_us : wheel_next_us(&n->wheel));
+    complete_sends(w, n);
+    net_carry_out(w, i);
+    note_answers(w, i);
+    schedule_wake(w, i, has_work ? w->now_us : wheel_due_us(&n->wheel));
     if (node_is_stopped(n->node)) {
         world_bury(w, i, true);
         tell_siblings(w, i);
@@ -309,7 +337,6 @@ void world_start(struct world *w, uint32_t i)
     if (n->incarnation > 0 && i == 0) {
         settings.overlay.found_ring = w->disks != NULL ? OVERLAY_FOUND_IF_ALONE : OVERLAY_FOUND_NO;
     }
-    memset(n->arena.base, 0, n->arena.used);
     n->arena.used = 0;
     n->incarnation++;
     n->wake_us = 0;
@@ -329,7 +356,7 @@ void world_bury(struct world *w, uint32_t i, bool is_told)
     n->incarnation++;
     world_disk_crash(w->disks, i);
     net_bury(w, i, is_told);
-    tls_fake_bury(&w->tls, &n->tls);
+    tls_fake_bury(&n->tls);
     msgbuf_release_owned(&w->buffers, i + 1);
 }
 
@@ -379,7 +406,8 @@ static void deliver(struct world *w, struct queue_event *e)
     struct world_node *n = &w->nodes[e->node];
     bool is_meant = n->is_alive && n->incarnation == e->incarnation;
     if (is_meant && e->what == QUEUE_WAKE) {
-        n->wake_us = 0;
+        is_meant = n->wake_us == e->at_us; /* else an earlier one has come first */
+        n->wake_us = is_meant ? 0 : n->wake_us;
     }
     if (is_meant && (e->what != QUEUE_IO || net_admit(w, e))) {
         struct turn *t = world_begin_turn(w, e->node);
@@ -400,6 +428,7 @@ static void deliver(struct world *w, struct queue_event *e)
 void world_run_until(struct world *w, uint64_t at_us)
 {
     const struct queue_event *first;
+    CHECK(w->sent_count == 0);
     while ((first = queue_first(&w->queue)) != NULL && first->at_us <= at_us) {
         struct queue_event e;
         queue_take(&w->queue, &e);
@@ -428,6 +457,16 @@ uint32_t world_alive_count(const struct world *w)
         alive += w->nodes[i].is_alive ? 1 : 0;
     }
     return alive;
+}
+
+uint32_t world_take_answering(struct world *w)
+{
+    if (w->answering_count == 0) {
+        return UINT32_MAX;
+    }
+    uint32_t i = w->answering[--w->answering_count];
+    w->nodes[i].has_answers = false;
+    return i;
 }
 
 struct node *world_node(struct world *w, uint32_t i)
@@ -474,8 +513,7 @@ const struct metrics *world_metrics(const struct world *w)
 
 uint32_t world_buffers_in_use(const struct world *w)
 {
-    return w->buffers.in_use[0] + w->buffers.in_use[1] + w->tls.connections.in_use +
-           w->tls.chunks.in_use;
+    return w->buffers.in_use[0] + w->buffers.in_use[1] + tls_fake_in_use(&w->tls);
 }
 
 uint64_t world_datagrams(const struct world *w, uint64_t *lost)

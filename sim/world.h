@@ -54,6 +54,8 @@ uint64_t world_now_us(const struct world *w);
 
 bool world_is_alive(const struct world *w, uint32_t i);
 uint32_t world_alive_count(const struct world *w);
+/* A node that has had answers since it was last named here; UINT32_MAX: none. */
+uint32_t world_take_answering(struct world *w);
 struct node *world_node(struct world *w, uint32_t i);
 const struct world_settings *world_settings_of(const struct world *w);
 const struct ident *world_ident(const struct world *w, uint32_t i);   /* the node's */

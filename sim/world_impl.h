@@ -15,6 +15,11 @@ struct world_ident {
     uint8_t certificate[CRYPTO_FAKE_CERTIFICATE_BYTES];
 };
 
+struct world_sent {
+    handle conn;
+    size_t len;
+};
+
 struct world_node {
     struct node *node;
     struct arena arena;
@@ -23,6 +28,7 @@ struct world_node {
     struct tls_fake_context tls;
     const struct ident *publish;
     uint64_t wake_us;     /* when its next wake-up is in the queue; 0 = none */
+    bool has_answers;     /* it stands in world.answering */
     uint32_t incarnation; /* counts lives and deaths */
     bool is_alive;
 };
@@ -44,6 +50,10 @@ struct world {
     struct limits limits;
     struct msgbuf_pool buffers;
     struct io_outbox outbox;
+    struct world_sent *sent; /* of this turn: completions that are due at once */
+    uint32_t sent_count;
+    uint32_t *answering; /* nodes that have answers for whoever asked (workload) */
+    uint32_t answering_count;
     struct tls_fake_table tls;
     struct world_disks *disks; /* NULL: none */
     struct metrics metrics;
