@@ -162,13 +162,17 @@ MODULES = {
         persist
     '''),
     'sim': names('''
+        account
         checker
         crypto_fake
         disk
+        measure
         narrow
         net
         queue
+        ready
         scenario
+        spread
         tls_fake
         tls_fake_datagram
         workload

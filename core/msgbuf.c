@@ -27,9 +27,8 @@ static struct msgbuf *take_new(struct msgbuf_pool *p, size_t large)
     }
     p->never_used[large]++;
     struct msgbuf *b = &p->headers[large][i];
-    *b = (struct msgbuf){.storage = p->storage[large] + (size_t)i * bytes,
-                         .cap = bytes,
-                         .is_large = (uint8_t)large};
+    *b = (struct msgbuf){
+        .storage = p->storage[large] + (size_t)i * bytes, .cap = bytes, .is_large = (uint8_t)large};
     return b;
 }
 

@@ -24,7 +24,21 @@ void chord_start(struct turn *t, struct chord *c)
 {
     CHECK(c->state == CHORD_IDLE);
     c->started_us = t->now_us;
-    chord_join_start(t, c);
+    if (c->s.overlay->found_ring != OVERLAY_FOUND_GIVEN) {
+        chord_join_start(t, c);
+    }
+}
+
+void chord_take_ring(struct turn *t, struct chord *c)
+{
+    CHECK(c->state == CHORD_IDLE && c->s.overlay->found_ring == OVERLAY_FOUND_GIVEN);
+    struct chord_table *ct = c->s.table;
+    for (uint32_t i = 0; i < ct->count; i++) {
+        struct node_id id = ct->nodes[i].id;
+        (void)chord_table_set_state(ct, &id, CHORD_TABLE_PEER);
+    }
+    chord_become_member(t, c);
+    chord_stabilize_calm(t, c);
 }
 
 void chord_clear(struct turn *t, struct chord *c)

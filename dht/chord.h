@@ -124,6 +124,8 @@ struct chord {
 
 void chord_init(struct chord *c, const struct chord_settings *s);
 void chord_start(struct turn *t, struct chord *c);
+/* overlay_take_ring. */
+void chord_take_ring(struct turn *t, struct chord *c);
 /* Sends Leave to everybody, then CHORD_EVENT_LEFT; storage has been seen to before. */
 void chord_leave(struct turn *t, struct chord *c);
 /* Cancels timers, forgets everything under way. */

@@ -50,6 +50,15 @@ void chord_stabilize_excite(struct turn *t, struct chord *c)
     }
 }
 
+void chord_stabilize_calm(struct turn *t, struct chord *c)
+{
+    wheel_cancel(t->wheel, &c->update);
+    c->scope = CHORD_NOBODY;
+    c->calm_s = c->s.overlay->config.chord_update_interval_s;
+    wheel_arm(t->wheel, &c->periodic,
+              t->now_us + rng_below(t->rng, (uint64_t)c->calm_s * 1000000 + 1));
+}
+
 static void send_periodic(struct turn *t, struct chord *c)
 {
     uint32_t interval_s = c->s.overlay->config.chord_update_interval_s;

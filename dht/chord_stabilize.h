@@ -16,6 +16,9 @@ void chord_stabilize_on_timer(struct turn *t, struct chord *c, enum chord_timer 
 /* The neighbors have changed: periodic Updates come soon again. */
 void chord_stabilize_excite(struct turn *t, struct chord *c);
 
+/* All has been as it is for long: no Update is due, the periodic ones come at their interval. */
+void chord_stabilize_calm(struct turn *t, struct chord *c);
+
 /* The next Update goes to these too. */
 void chord_stabilize_mark(struct turn *t, struct chord *c, enum chord_scope scope);
 /* An Update to one node, now. */

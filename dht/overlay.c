@@ -272,6 +272,11 @@ void overlay_start(struct turn *t, struct overlay *o)
     chord_start(t, &o->chord);
 }
 
+void overlay_take_ring(struct turn *t, struct overlay *o)
+{
+    chord_take_ring(t, &o->chord);
+}
+
 void overlay_leave(struct turn *t, struct overlay *o)
 {
     if (o->phase != OVERLAY_IMPL_RUNNING) {

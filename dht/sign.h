@@ -36,7 +36,7 @@ struct sign_certificate {
     bool is_kept;           /* it was met again */
     struct node_id node_id; /* the first of parsed.node_ids */
     uint64_t host;          /* hash of the user name: equal numbers, one user, one machine */
-    uint8_t *der; /* in the table of them */
+    uint8_t *der;           /* in the table of them */
     struct crypto_certificate parsed;
 };
 

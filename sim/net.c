@@ -88,6 +88,9 @@ static uint64_t delay_us(struct world *w, uint32_t from, uint32_t to)
 {
     const struct world_settings *s = &w->settings;
     uint32_t pair[2] = {from < to ? from : to, from < to ? to : from};
+    if (w->net.is_instant) {
+        return 0;
+    }
     if (from / s->shards == to / s->shards) {
         return LOCAL_US;
     }
@@ -183,6 +186,7 @@ static void send_on(struct world *w, uint32_t node, const struct io_op *op)
         return;
     }
     w->net.stream_bytes += op->buf->len;
+    account_stream(&w->net.account, msgbuf_slice(op->buf));
     CHECK(w->sent_count < WORLD_OUTBOX);
     w->sent[w->sent_count++] = (struct world_sent){.conn = op->conn, .len = op->buf->len};
     uint64_t at = arrival(w, node, end);

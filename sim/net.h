@@ -5,6 +5,7 @@
  * bytes; its overlay listeners are NET_PORT, its SIP listener for peers NET_PORT_SIP. */
 #pragma once
 #include "core/rng.h"
+#include "sim/account.h"
 #include "sim/queue.h"
 
 enum { NET_PORT = 6084, NET_PORT_SIP = 6184, NET_CONNS_PER_NODE = 192 };
@@ -24,7 +25,9 @@ struct net {
     struct rng rng;
     uint64_t pair_seed;
     uint64_t stream_bytes;
+    struct account account;
     uint64_t datagrams, datagrams_lost;
+    bool is_instant; /* world_set_instant */
 };
 
 uint32_t net_conns_cap(uint32_t nodes);

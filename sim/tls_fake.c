@@ -2,8 +2,8 @@
 /* Record: type, length (u16), bytes.  A connection begins with one record from each side that
  * carries its certificate; the server answers the client's, as in TLS, so that set-up costs a round
  * trip. */
-#include "sim/tls_fake_impl.h"
 #include "core/hash.h"
+#include "sim/tls_fake_impl.h"
 
 enum {
     RECORD_CERTIFICATE = 1,
@@ -366,6 +366,19 @@ static void fake_shutdown(struct tls *tls)
         return;
     }
     (void)put_record(tls, RECORD_CLOSE, SLICE_EMPTY);
+}
+
+size_t tls_fake_record(struct slice bytes, struct slice *plain)
+{
+    *plain = SLICE_EMPTY;
+    size_t len = bytes.len < RECORD_HEAD ? 0 : (size_t)bytes.data[1] << 8 | bytes.data[2];
+    if (bytes.len < RECORD_HEAD + len) {
+        return 0;
+    }
+    if (bytes.data[0] == RECORD_DATA) {
+        *plain = slice_of(bytes.data + RECORD_HEAD, len);
+    }
+    return RECORD_HEAD + len;
 }
 
 void tls_fake_bury(struct tls_fake_context *context)

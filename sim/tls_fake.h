@@ -33,5 +33,8 @@ size_t tls_fake_table_bytes(uint32_t connections, uint32_t peers);
 uint32_t tls_fake_in_use(const struct tls_fake_table *table);
 /* Its contexts are struct tls_fake_context. */
 const struct tls_ops *tls_fake_ops(void);
+/* The record at the front of bytes that one of them has sent: its length, and its plaintext, empty
+ * when it is none of data; 0: no whole record. */
+size_t tls_fake_record(struct slice bytes, struct slice *plain);
 /* Frees all connections of a node that is gone. */
 void tls_fake_bury(struct tls_fake_context *context);

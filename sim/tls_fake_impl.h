@@ -3,11 +3,7 @@
 #pragma once
 #include "sim/tls_fake.h"
 
-enum {
-    TLS_FAKE_CHUNK_BYTES = 40 * 1024,
-    TLS_FAKE_CERTIFICATE_CAP = 512,
-    TLS_FAKE_HASH_BYTES = 16
-};
+enum { TLS_FAKE_CHUNK_BYTES = 40 * 1024, TLS_FAKE_CERTIFICATE_CAP = 512, TLS_FAKE_HASH_BYTES = 16 };
 
 struct tls_fake_chunk {
     struct tls_fake_chunk *next; /* free */

@@ -175,7 +175,9 @@ static void node_settings_of(struct world *w, uint32_t i, struct node_settings *
     for (uint32_t k = 0; k < s->shards; k++) {
         o->siblings[k] = w->idents[i - i % s->shards + k].ident.node_id;
     }
-    o->found_ring = i == 0 ? OVERLAY_FOUND_NOW : OVERLAY_FOUND_NO;
+    o->found_ring = s->is_ready ? OVERLAY_FOUND_GIVEN
+                    : i == 0    ? OVERLAY_FOUND_NOW
+                                : OVERLAY_FOUND_NO;
     o->bootstrap_count = min_size(4, s->nodes);
     for (uint32_t k = 0; k < o->bootstrap_count; k++) {
         o->bootstrap[k] = net_address(k);
@@ -321,6 +323,9 @@ void world_end_turn(struct world *w, uint32_t i)
     complete_sends(w, n);
     net_carry_out(w, i);
     note_answers(w, i);
+    if (n->ready_us == 0 && overlay_is_ready(node_overlay(n->node))) {
+        n->ready_us = max_u64(w->now_us, 1);
+    }
     schedule_wake(w, i, has_work ? w->now_us : wheel_due_us(&n->wheel));
     if (node_is_stopped(n->node)) {
         world_bury(w, i, true);
@@ -341,6 +346,8 @@ void world_start(struct world *w, uint32_t i)
     n->incarnation++;
     n->wake_us = 0;
     n->is_alive = true;
+    n->started_us = w->now_us;
+    n->ready_us = 0;
     wheel_init(&n->wheel, w->now_us);
     struct turn *t = world_begin_turn(w, i);
     n->node = node_init(t, &n->arena, &settings);
@@ -459,6 +466,17 @@ uint32_t world_alive_count(const struct world *w)
     return alive;
 }
 
+void world_set_instant(struct world *w, bool is_instant)
+{
+    w->net.is_instant = is_instant;
+}
+
+uint64_t world_join_us(const struct world *w, uint32_t i)
+{
+    const struct world_node *n = &w->nodes[i];
+    return n->ready_us == 0 ? UINT64_MAX : n->ready_us - n->started_us;
+}
+
 uint32_t world_take_answering(struct world *w)
 {
     if (w->answering_count == 0) {
@@ -520,6 +538,11 @@ uint64_t world_datagrams(const struct world *w, uint64_t *lost)
 {
     *lost = w->net.datagrams_lost;
     return w->net.datagrams;
+}
+
+const struct account *world_account_of_links(const struct world *w)
+{
+    return &w->net.account;
 }
 
 uint64_t world_stream_bytes(const struct world *w)

@@ -24,6 +24,7 @@ struct world_settings {
     uint32_t datagram_bytes; /* link_datagram_bytes */
     uint32_t stored_values;  /* room of one node */
     struct overlay_config config;
+    bool is_ready;      /* nodes do not join: sim/ready makes them a ring */
     bool has_disks;        /* what nodes store survives them, and is acknowledged when it does */
     uint64_t disk_sync_us; /* what a sync takes */
     bool is_publishing;    /* nodes publish their certificates (Kinds 0x3 and 0x10) */
@@ -47,6 +48,12 @@ void world_kill(struct world *w, uint32_t i);
 void world_vanish(struct world *w, uint32_t i);
 /* Leaves in good order. */
 void world_stop(struct world *w, uint32_t i);
+
+/* The network takes no time: to set a world up. */
+void world_set_instant(struct world *w, bool is_instant);
+/* How long node i took from its start until it was in the ring; UINT64_MAX: it is not, or has never
+ * been started. */
+uint64_t world_join_us(const struct world *w, uint32_t i);
 
 /* Lets everything happen until `at_us`. */
 void world_run_until(struct world *w, uint64_t at_us);
@@ -72,5 +79,7 @@ uint64_t world_events(const struct world *w);
 const struct metrics *world_metrics(const struct world *w); /* of all nodes together */
 /* Buffers, TLS connections and chunks that are in use: back to nothing once all nodes are gone. */
 uint32_t world_buffers_in_use(const struct world *w);
+struct account; /* sim/account.h */
+const struct account *world_account_of_links(const struct world *w);
 uint64_t world_stream_bytes(const struct world *w); /* carried, all nodes together */
 uint64_t world_datagrams(const struct world *w, uint64_t *lost);

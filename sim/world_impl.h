@@ -27,9 +27,10 @@ struct world_node {
     struct rng rng;
     struct tls_fake_context tls;
     const struct ident *publish;
-    uint64_t wake_us;     /* when its next wake-up is in the queue; 0 = none */
-    bool has_answers;     /* it stands in world.answering */
-    uint32_t incarnation; /* counts lives and deaths */
+    uint64_t wake_us;              /* when its next wake-up is in the queue; 0 = none */
+    uint64_t started_us, ready_us; /* ready_us 0: not yet */
+    bool has_answers;              /* it stands in world.answering */
+    uint32_t incarnation;          /* counts lives and deaths */
     bool is_alive;
 };
 
