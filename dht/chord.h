@@ -110,6 +110,7 @@ struct chord {
     uint64_t finger_next_us[CHORD_TABLE_FINGERS];
     uint8_t finger_tries[CHORD_TABLE_FINGERS];
     uint64_t partition_next_us;
+    uint64_t alarm_until_us; /* something has gone wrong, and the network may have fallen apart */
     uint64_t crowded_us; /* when we last had two neighbors or more */
     uint32_t leaves_open;
     /* for chord_next */

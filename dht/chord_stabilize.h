@@ -13,6 +13,8 @@ void chord_stabilize_start(struct turn *t, struct chord *c);
 void chord_stabilize_stop(struct turn *t, struct chord *c);
 void chord_stabilize_on_timer(struct turn *t, struct chord *c, enum chord_timer what);
 
+/* What is done once a second while there is something to do, begins now at the latest. */
+void chord_stabilize_wake(struct turn *t, struct chord *c);
 /* The neighbors have changed: periodic Updates come soon again. */
 void chord_stabilize_excite(struct turn *t, struct chord *c);
 
