@@ -123,7 +123,7 @@ size_t scenario_bytes(const struct scenario *s)
 {
     struct world_settings world;
     scenario_world(s, 1, &world);
-    return world_bytes(&world) + workload_bytes((uint32_t)s->records) +
+    return sizeof(struct run) + world_bytes(&world) + workload_bytes((uint32_t)s->records) +
            s->nodes * sizeof(struct ready_node) + measure_bytes() +
            checker_bytes((uint32_t)s->nodes, (uint32_t)s->records * COPIES_PER_RECORD + 1024) +
            4096;
@@ -310,41 +310,42 @@ void scenario_run(const struct scenario *s, struct arena *arena, uint64_t seed,
                   uint64_t (*clock_us)(void), struct scenario_result *out)
 {
     struct world_settings settings;
-    struct run r = {.s = s, .clock_us = clock_us, .out = out};
+    struct run *r = ARENA_ARRAY(arena, struct run, 1);
+    *r = (struct run){.s = s, .clock_us = clock_us, .out = out};
     uint64_t begun_us = clock_us();
     memset(out, 0, sizeof(*out));
     scenario_world(s, seed, &settings);
-    r.world = world_init(arena, &settings);
-    checker_init(&r.checker, arena, (uint32_t)s->nodes,
+    r->world = world_init(arena, &settings);
+    checker_init(&r->checker, arena, (uint32_t)s->nodes,
                  (uint32_t)s->records * COPIES_PER_RECORD + 1024);
-    workload_init(&r.load, arena, (uint32_t)s->records);
-    r.order = ARENA_RAW(arena, struct ready_node, s->nodes);
-    measure_init(&r.measure, arena, r.world, r.order, (uint32_t)s->nodes);
+    workload_init(&r->load, arena, (uint32_t)s->records);
+    r->order = ARENA_RAW(arena, struct ready_node, s->nodes);
+    measure_init(&r->measure, arena, r->world, r->order, (uint32_t)s->nodes);
     if (s->ready != 0) {
-        make_ready(&r);
+        make_ready(r);
     } else {
-        join_all(&r);
+        join_all(r);
     }
     out->setup_wall_us = clock_us() - begun_us;
-    workload_run(&r.load, r.world, WORKLOAD_STORE, 0, (uint32_t)s->records, WAVE_US);
-    run_until_copied(&r, world_now_us(r.world), COPIES_US);
-    out->copies_before = copies_of(&r);
-    invariant(&r, out->copies_before.under == 0);
+    workload_run(&r->load, r->world, WORKLOAD_STORE, 0, (uint32_t)s->records, WAVE_US);
+    run_until_copied(r, world_now_us(r->world), COPIES_US);
+    out->copies_before = copies_of(r);
+    invariant(r, out->copies_before.under == 0);
     if (s->idle_s > 0 || s->measure_s > 0) {
-        measure_load(&r);
+        measure_load(r);
     }
     if (s->leave_percent > 0) {
-        leave_some(&r);
+        leave_some(r);
     }
     if (s->kill_percent > 0) {
-        kill_some(&r);
+        kill_some(r);
     }
-    workload_run(&r.load, r.world, WORKLOAD_FETCH, 0, (uint32_t)s->records, WAVE_US);
-    out->copies_after = copies_of(&r);
-    out->stores = r.load.stores;
-    out->fetches = r.load.fetches;
-    invariant(&r, out->fetches.wrong == 0);
-    invariant(&r, out->fetches.failed <= out->lost);
-    end_world(&r);
-    invariant(&r, out->buffers_left == 0);
+    workload_run(&r->load, r->world, WORKLOAD_FETCH, 0, (uint32_t)s->records, WAVE_US);
+    out->copies_after = copies_of(r);
+    out->stores = r->load.stores;
+    out->fetches = r->load.fetches;
+    invariant(r, out->fetches.wrong == 0);
+    invariant(r, out->fetches.failed <= out->lost);
+    end_world(r);
+    invariant(r, out->buffers_left == 0);
 }
