@@ -115,8 +115,9 @@ void scenario_world(const struct scenario *s, uint64_t seed, struct world_settin
                                         : OVERLAY_LINKS_DATAGRAM;
     out->datagram_bytes = (uint32_t)s->datagram_bytes;
     /* Three copies of each, unevenly spread; a small ring holds everything everywhere. */
-    uint64_t share = 256 + s->records * 48 / (s->nodes + 1);
-    out->stored_values = (uint32_t)min_u64(share, s->records + 256);
+    uint64_t least = s->publish != 0 ? 256 : 64;
+    uint64_t share = least + s->records * 48 / (s->nodes + 1);
+    out->stored_values = (uint32_t)min_u64(share, s->records + least);
 }
 
 size_t scenario_bytes(const struct scenario *s)
@@ -206,7 +207,7 @@ static void measure_load(struct run *r)
         measure_run(m, r->s->measure_s * 1000000);
     }
     out->measured_us = world_now_us(r->world) - start_us;
-    out->measured_wall_us = r->clock_us() - begun_us;
+    out->measured_cpu_us = r->clock_us() - begun_us;
     out->measured_events = world_events(r->world) - events;
     for (uint32_t k = 0; k < MEASURE_KINDS; k++) {
         out->measured[k] = m->results[k];
@@ -326,7 +327,7 @@ void scenario_run(const struct scenario *s, struct arena *arena, uint64_t seed,
     } else {
         join_all(r);
     }
-    out->setup_wall_us = clock_us() - begun_us;
+    out->setup_cpu_us = clock_us() - begun_us;
     workload_run(&r->load, r->world, WORKLOAD_STORE, 0, (uint32_t)s->records, WAVE_US);
     run_until_copied(r, world_now_us(r->world), COPIES_US);
     out->copies_before = copies_of(r);

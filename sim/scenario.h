@@ -48,9 +48,8 @@ struct scenario_result {
     struct account upkeep; /* what it sent meanwhile, all peers together */
     uint64_t measured_us;
     uint64_t measured_events;
-    uint64_t measured_wall_us; /* of the real clock: how fast we are; nothing depends on it */
-    uint64_t setup_wall_us;
-    uint64_t peak_buffers;
+    uint64_t measured_cpu_us; /* processor time: how fast we are; nothing depends on it */
+    uint64_t setup_cpu_us;
     struct account carried; /* from the beginning to the end */
     uint64_t datagrams, datagrams_lost;
     uint32_t checked, broken; /* invariants */

@@ -326,7 +326,8 @@ void world_end_turn(struct world *w, uint32_t i)
     if (n->ready_us == 0 && overlay_is_ready(node_overlay(n->node))) {
         n->ready_us = max_u64(w->now_us, 1);
     }
-    schedule_wake(w, i, has_work ? w->now_us : wheel_due_us(&n->wheel));
+    n->due_us = wheel_due_us(&n->wheel);
+    schedule_wake(w, i, has_work ? w->now_us : n->due_us);
     if (node_is_stopped(n->node)) {
         world_bury(w, i, true);
         tell_siblings(w, i);
@@ -424,7 +425,9 @@ static void deliver(struct world *w, struct queue_event *e)
         } else if (e->what == QUEUE_DISK) {
             world_disk_deliver(w->disks, e->node, t, n->node);
         }
-        node_on_timers(t, n->node);
+        if (n->due_us <= w->now_us) {
+            node_on_timers(t, n->node);
+        }
         world_end_turn(w, e->node);
     }
     if (e->buf != NULL) {

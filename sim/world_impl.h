@@ -27,6 +27,7 @@ struct world_node {
     struct rng rng;
     struct tls_fake_context tls;
     const struct ident *publish;
+    uint64_t due_us;  /* of the first timer */
     uint64_t wake_us;              /* when its next wake-up is in the queue; 0 = none */
     uint64_t started_us, ready_us; /* ready_us 0: not yet */
     bool has_answers;              /* it stands in world.answering */
