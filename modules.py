@@ -175,6 +175,7 @@ MODULES = {
         spread
         tls_fake
         tls_fake_datagram
+        underlay
         workload
         world
         world_disk

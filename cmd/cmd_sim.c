@@ -250,9 +250,10 @@ static void add_upkeep(json_t *all, const struct outcome *o)
 static json_t *measured_json(const struct scenario_result *r)
 {
     uint64_t put_off = r->measured[MEASURE_KBR].put_off + r->measured[MEASURE_LOOKUP].put_off;
-    return json_pack("{s:f, s:f, s:f, s:I, s:I}", "setup_cpu_s", (double)r->setup_cpu_us / 1e6,
+    return json_pack("{s:f, s:f, s:f, s:I, s:I, s:I}", "setup_cpu_s", (double)r->setup_cpu_us / 1e6,
                      "simulated_s", (double)r->measured_us / 1e6, "cpu_s",
                      (double)r->measured_cpu_us / 1e6, "events", (json_int_t)r->measured_events,
+                     "turns", (json_int_t)r->measured_turns,
                      "put_off", (json_int_t)put_off);
 }
 

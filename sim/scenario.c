@@ -44,12 +44,23 @@ static bool number_of(struct slice text, uint64_t *out)
     return text.len > 0;
 }
 
+static bool is_key(struct slice key, const char *name)
+{
+    size_t i = 0;
+    for (; i < key.len && name[i] != '\0'; i++) {
+        if (key.data[i] != (uint8_t)name[i] && !(key.data[i] == '.' && name[i] == '_')) {
+            return false;
+        }
+    }
+    return i == key.len && name[i] == '\0';
+}
+
 enum err scenario_set(struct scenario *s, struct slice key, struct slice value)
 {
     uint64_t number = 0;
     bool ok = number_of(value, &number);
 #define SCENARIO(name, default_value, help)                                                        \
-    if (slice_is_equal(key, SLICE_LITERAL(#name))) {                                               \
+    if (is_key(key, #name)) {                                                                      \
         s->name = number;                                                                          \
         return ok ? ERR_OK : ERR_MALFORMED;                                                        \
     }
@@ -97,6 +108,26 @@ enum err scenario_parse(struct scenario *s, struct slice text, uint32_t *line)
     return ERR_OK;
 }
 
+static struct underlay_settings underlay_of(const struct scenario *s)
+{
+    return (struct underlay_settings){
+        .kind = s->underlay == 0   ? UNDERLAY_PAIRS
+                : s->underlay == 1 ? UNDERLAY_CONSTANT
+                                   : UNDERLAY_COORDINATES,
+        .delay_us = s->latency_ms * 1000,
+        .jitter_us = s->jitter_ms * 1000,
+        .extent_us = (uint32_t)(s->extent_ms * 1000),
+        .access_bytes_per_s = s->access_kbit_per_s * 125,
+        .access_delay_us = (uint32_t)(s->access_delay_ms * 1000),
+        .line = {.bytes_per_s = s->line_kbit_per_s * 125,
+                 .queue_bytes = (uint32_t)s->line_queue_bytes,
+                 .loss_ppm = (uint32_t)s->line_loss_ppm,
+                 .reorder_ppm = (uint32_t)s->line_reorder_ppm,
+                 .reorder_us = (uint32_t)(s->line_reorder_ms * 1000),
+                 .duplicate_ppm = (uint32_t)s->line_duplicate_ppm},
+    };
+}
+
 void scenario_world(const struct scenario *s, uint64_t seed, struct world_settings *out)
 {
     world_defaults(out);
@@ -104,8 +135,7 @@ void scenario_world(const struct scenario *s, uint64_t seed, struct world_settin
     out->nodes = (uint32_t)s->nodes;
     out->shards = (uint32_t)s->shards;
     out->accounts = (uint32_t)s->records;
-    out->latency_us = s->latency_ms * 1000;
-    out->jitter_us = s->jitter_ms * 1000;
+    out->underlay = underlay_of(s);
     out->loss_ppm = (uint32_t)s->loss_ppm;
     out->config.replica_min_hosts = (uint32_t)s->replica_min_hosts;
     out->is_publishing = s->publish != 0;
@@ -201,6 +231,7 @@ static void measure_load(struct run *r)
     measure_rate(m, MEASURE_KBR, r->s->kbr_interval_s);
     measure_rate(m, MEASURE_LOOKUP, r->s->lookup_interval_s);
     uint64_t events = world_events(r->world);
+    uint64_t turns = world_turns(r->world);
     uint64_t begun_us = r->clock_us();
     start_us = world_now_us(r->world);
     if (r->s->measure_s > 0) {
@@ -209,6 +240,7 @@ static void measure_load(struct run *r)
     out->measured_us = world_now_us(r->world) - start_us;
     out->measured_cpu_us = r->clock_us() - begun_us;
     out->measured_events = world_events(r->world) - events;
+    out->measured_turns = world_turns(r->world) - turns;
     for (uint32_t k = 0; k < MEASURE_KINDS; k++) {
         out->measured[k] = m->results[k];
         invariant(r, m->results[k].wrong == 0);

@@ -47,7 +47,7 @@ struct scenario_result {
     uint64_t upkeep_us;    /* how long upkeep was counted */
     struct account upkeep; /* what it sent meanwhile, all peers together */
     uint64_t measured_us;
-    uint64_t measured_events;
+    uint64_t measured_events, measured_turns;
     uint64_t measured_cpu_us; /* processor time: how fast we are; nothing depends on it */
     uint64_t setup_cpu_us;
     struct account carried; /* from the beginning to the end */

@@ -27,8 +27,7 @@ void world_defaults(struct world_settings *s)
     s->seed = 1;
     s->nodes = 16;
     s->shards = 1;
-    s->latency_us = 20000;
-    s->jitter_us = 2000;
+    s->underlay = (struct underlay_settings){.delay_us = 20000, .jitter_us = 2000};
     s->start_wall_ms = 1800000000000ULL;
     s->datagram_bytes = 1232;
     s->stored_values = 512;
@@ -104,7 +103,7 @@ size_t world_bytes(const struct world_settings *s)
     world_limits(s, &limits);
     size_t each = bytes_of_node(s, &limits, &nobody) + 4096 + sizeof(struct world_node);
     size_t idents = (s->nodes + s->accounts) * (sizeof(struct world_ident) + 64);
-    return s->nodes * each + idents + sizeof(struct world) + net_bytes(s->nodes) +
+    return s->nodes * each + idents + sizeof(struct world) + net_bytes(s) +
            queue_bytes(events_cap(s)) + WORLD_OUTBOX * sizeof(struct world_sent) +
            s->nodes * sizeof(uint32_t) +
            buffers_small(s) *
@@ -235,7 +234,7 @@ struct world *world_init(struct arena *arena, const struct world_settings *s)
     log_init(&w->log, drop_log, NULL, LOG_ERROR, 0);
     queue_init(&w->queue, arena, events_cap(s));
     tls_fake_table_init(&w->tls, arena, tls_cap(s), tls_peers(s));
-    net_init(&w->net, arena, s->nodes, s->seed);
+    net_init(&w->net, arena, s);
     make_idents(w, arena);
     w->disks = world_disk_init(arena, s);
     w->nodes = ARENA_ARRAY(arena, struct world_node, s->nodes);
@@ -327,6 +326,8 @@ void world_end_turn(struct world *w, uint32_t i)
         n->ready_us = max_u64(w->now_us, 1);
     }
     n->due_us = wheel_due_us(&n->wheel);
+    n->has_work = has_work;
+    w->turns++;
     schedule_wake(w, i, has_work ? w->now_us : n->due_us);
     if (node_is_stopped(n->node)) {
         world_bury(w, i, true);
@@ -416,6 +417,10 @@ static void deliver(struct world *w, struct queue_event *e)
     if (is_meant && e->what == QUEUE_WAKE) {
         is_meant = n->wake_us == e->at_us; /* else an earlier one has come first */
         n->wake_us = is_meant ? 0 : n->wake_us;
+        if (is_meant && n->due_us > w->now_us && !n->has_work) { /* that timer was cancelled */
+            schedule_wake(w, e->node, n->due_us);
+            return;
+        }
     }
     if (is_meant && (e->what != QUEUE_IO || net_admit(w, e))) {
         struct turn *t = world_begin_turn(w, e->node);
@@ -525,6 +530,11 @@ uint64_t world_fingerprint(const struct world *w)
 uint64_t world_events(const struct world *w)
 {
     return w->events;
+}
+
+uint64_t world_turns(const struct world *w)
+{
+    return w->turns;
 }
 
 const struct metrics *world_metrics(const struct world *w)

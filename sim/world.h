@@ -9,16 +9,16 @@
  * Owner: one thread.  Memory: one arena, world_bytes tells how much. */
 #pragma once
 #include "node/node.h"
+#include "sim/underlay.h"
 
 enum { WORLD_NODES_CAP = 100000, WORLD_USER_CAP = 48 };
 
 struct world_settings {
     uint64_t seed;
     uint32_t nodes;
-    uint32_t shards;     /* peers of one machine: nodes i*shards .. share a host name */
-    uint32_t accounts;   /* user identities beside the nodes' own, for records */
-    uint64_t latency_us; /* one way, of a pair: latency_us .. 2 * latency_us */
-    uint64_t jitter_us;  /* added to each transmission: 0 .. jitter_us */
+    uint32_t shards;   /* peers of one machine: nodes i*shards .. share a host name */
+    uint32_t accounts; /* user identities beside the nodes' own, for records */
+    struct underlay_settings underlay;
     uint32_t loss_ppm; /* of transmissions: a datagram is gone, a stream waits one retransmission */
     uint64_t start_wall_ms;  /* wall clock at time 0 */
     uint32_t datagram_bytes; /* link_datagram_bytes */
@@ -76,6 +76,7 @@ struct rng *world_rng(struct world *w);
 
 uint64_t world_fingerprint(const struct world *w); /* over all events delivered so far */
 uint64_t world_events(const struct world *w);
+uint64_t world_turns(const struct world *w);                /* with those of timers */
 const struct metrics *world_metrics(const struct world *w); /* of all nodes together */
 /* Buffers, TLS connections and chunks that are in use: back to nothing once all nodes are gone. */
 uint32_t world_buffers_in_use(const struct world *w);

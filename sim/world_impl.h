@@ -27,7 +27,8 @@ struct world_node {
     struct rng rng;
     struct tls_fake_context tls;
     const struct ident *publish;
-    uint64_t due_us;  /* of the first timer */
+    bool has_work;                 /* its queue of messages to be verified is not empty */
+    uint64_t due_us;               /* of the first timer */
     uint64_t wake_us;              /* when its next wake-up is in the queue; 0 = none */
     uint64_t started_us, ready_us; /* ready_us 0: not yet */
     bool has_answers;              /* it stands in world.answering */
@@ -39,6 +40,7 @@ struct world {
     struct world_settings settings;
     uint64_t now_us;
     uint64_t events;
+    uint64_t turns;
     uint64_t fingerprint;
     struct turn turn;
     struct queue queue;
