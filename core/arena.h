@@ -10,6 +10,10 @@ struct arena {
     uint8_t *base;
     size_t cap;
     size_t used;
+    /* Shared with others that never take their turns at the same time; NULL: there is none. */
+    uint8_t *scratch;
+    size_t scratch_cap;
+    size_t scratch_used;
 };
 
 void arena_init(struct arena *a, void *block, size_t cap);
@@ -22,6 +26,12 @@ void *arena_take(struct arena *a, size_t count, size_t size, size_t align);
  * never used are never touched then, so a table may have room for the worst and cost what is. */
 void *arena_take_raw(struct arena *a, size_t count, size_t size, size_t align);
 
+/* The same for what is written and read within one turn: from `scratch` if there is one, so that a
+ * world of many nodes has it once. */
+void *arena_take_scratch(struct arena *a, size_t count, size_t size, size_t align);
+
 #define ARENA_ARRAY(a, type, count) ((type *)arena_take((a), (count), sizeof(type), _Alignof(type)))
 #define ARENA_RAW(a, type, count)                                                                  \
     ((type *)arena_take_raw((a), (count), sizeof(type), _Alignof(type)))
+#define ARENA_SCRATCH(a, type, count)                                                              \
+    ((type *)arena_take_scratch((a), (count), sizeof(type), _Alignof(type)))

@@ -257,7 +257,7 @@ struct overlay *overlay_init(struct turn *t, struct arena *arena, const struct o
     chord_init(&o->chord, &cs);
     init_storage(t, arena, o);
     o->scratch_bytes = scratch_bytes(s);
-    o->scratch = ARENA_RAW(arena, uint8_t, o->scratch_bytes);
+    o->scratch = ARENA_SCRATCH(arena, uint8_t, o->scratch_bytes);
     o->event_cap = event_cap(s);
     o->events = ARENA_RAW(arena, struct overlay_event, o->event_cap);
     bucket_init(&o->transit_errors, TRANSIT_ERRORS_PER_S * 1000, TRANSIT_ERRORS_AT_ONCE, t->now_us);

@@ -89,7 +89,7 @@ struct sign *sign_init(struct turn *t, struct arena *arena, const struct sign_li
     verified_init(&s->verified, arena, l->values, rng_next(t->rng));
     s->kept_cap = kept_cap_of(l->certificates);
     s->scratch_bytes = l->max_message_bytes + SCRATCH_EXTRA;
-    s->scratch = ARENA_RAW(arena, uint8_t, s->scratch_bytes);
+    s->scratch = ARENA_SCRATCH(arena, uint8_t, s->scratch_bytes);
     s->cap = l->certificates;
     s->params = params;
     s->trust = trust;

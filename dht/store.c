@@ -32,7 +32,7 @@ struct store *store_init(struct turn *t, struct arena *arena, const struct store
 {
     struct store *store = ARENA_ARRAY(arena, struct store, 1);
     store->settings = *s;
-    store->plan = ARENA_RAW(arena, struct store_plan, STORE_PLAN_CAP);
+    store->plan = ARENA_SCRATCH(arena, struct store_plan, STORE_PLAN_CAP);
     pool_init(&store->sets, arena, "stored_sets", HANDLE_STORE, s->sets, sizeof(struct store_set));
     pool_init(&store->values, arena, "stored_values", HANDLE_STORE, s->values,
               sizeof(struct store_value));

@@ -145,7 +145,7 @@ void scenario_world(const struct scenario *s, uint64_t seed, struct world_settin
                                         : OVERLAY_LINKS_DATAGRAM;
     out->datagram_bytes = (uint32_t)s->datagram_bytes;
     /* Three copies of each, unevenly spread; a small ring holds everything everywhere. */
-    uint64_t least = s->publish != 0 ? 256 : 64;
+    uint64_t least = s->publish != 0 ? 256 : s->nodes >= WORLD_TIGHT_NODES ? 8 : 64;
     uint64_t share = least + s->records * 48 / (s->nodes + 1);
     out->stored_values = (uint32_t)min_u64(share, s->records + least);
 }

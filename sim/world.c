@@ -103,7 +103,7 @@ size_t world_bytes(const struct world_settings *s)
     world_limits(s, &limits);
     size_t each = bytes_of_node(s, &limits, &nobody) + 4096 + sizeof(struct world_node);
     size_t idents = (s->nodes + s->accounts) * (sizeof(struct world_ident) + 64);
-    return s->nodes * each + idents + sizeof(struct world) + net_bytes(s) +
+    return (s->nodes + 1) * each + idents + sizeof(struct world) + net_bytes(s) +
            queue_bytes(events_cap(s)) + WORLD_OUTBOX * sizeof(struct world_sent) +
            s->nodes * sizeof(uint32_t) +
            buffers_small(s) *
@@ -211,7 +211,13 @@ static __attribute__((noinline)) void make_room(struct world *w, uint32_t i, str
     struct node_settings node;
     node_settings_of(w, i, &node);
     size_t bytes = node_bytes(&node) + 1024;
+    if (w->scratch == NULL) { /* none of them needs more than a whole node takes */
+        w->scratch_bytes = bytes;
+        w->scratch = arena_take_raw(arena, bytes, 1, 64);
+    }
     arena_init(&w->nodes[i].arena, arena_take_raw(arena, bytes, 1, 64), bytes);
+    w->nodes[i].arena.scratch = w->scratch;
+    w->nodes[i].arena.scratch_cap = w->scratch_bytes;
     rng_init(&w->nodes[i].rng, w->settings.seed * 0x9e3779b97f4a7c15ULL + i);
 }
 
@@ -345,6 +351,7 @@ void world_start(struct world *w, uint32_t i)
         settings.overlay.found_ring = w->disks != NULL ? OVERLAY_FOUND_IF_ALONE : OVERLAY_FOUND_NO;
     }
     n->arena.used = 0;
+    n->arena.scratch_used = 0;
     n->incarnation++;
     n->wake_us = 0;
     n->is_alive = true;

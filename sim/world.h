@@ -11,7 +11,12 @@
 #include "node/node.h"
 #include "sim/underlay.h"
 
-enum { WORLD_NODES_CAP = 100000, WORLD_USER_CAP = 48 };
+enum {
+    WORLD_NODES_CAP = 1000000,
+    WORLD_USER_CAP = 48,
+    /* From here on memory counts: tables that the ring does not live by are small. */
+    WORLD_TIGHT_NODES = 5000,
+};
 
 struct world_settings {
     uint64_t seed;

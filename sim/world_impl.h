@@ -52,6 +52,8 @@ struct world {
     struct crypto crypto;
     struct rng identity_rng, crypto_rng, scenario_rng;
     struct limits limits;
+    uint8_t *scratch; /* of whichever node has its turn */
+    size_t scratch_bytes;
     struct msgbuf_pool buffers;
     struct io_outbox outbox;
     struct world_sent *sent; /* of this turn: completions that are due at once */

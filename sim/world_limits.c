@@ -3,13 +3,10 @@
  */
 #include "sim/world_impl.h"
 
-/* From here on memory counts: what is rarely used, and not needed for the ring, is small. */
-enum { TIGHT_NODES = 5000 };
-
 void world_limits(const struct world_settings *s, struct limits *l)
 {
     limits_default(l);
-    bool is_tight = s->nodes >= TIGHT_NODES;
+    bool is_tight = s->nodes >= WORLD_TIGHT_NODES;
     l->conns = NET_CONNS_PER_NODE;
     l->links = 160;
     l->links_handshaking = 64;
@@ -22,23 +19,23 @@ void world_limits(const struct world_settings *s, struct limits *l)
     l->link_retained_bytes = 16384;
     l->sip_peers = 4;
     l->ring_nodes = 192;
-    l->requests = is_tight ? 96 : 160;
-    l->answers_deferred = s->has_disks ? 128 : is_tight ? 8 : 16;
+    l->requests = is_tight ? 40 : 160;
+    l->answers_deferred = s->has_disks ? 128 : is_tight ? 4 : 16;
     l->answers_cached = is_tight ? 16 : 32;
     l->verify_queue = is_tight ? 32 : 64;
     l->reassemblies = has_datagrams ? 32 : 2;
     l->reassemblies_per_source = 0;
-    l->reassembly_bytes = has_datagrams ? 65536 : 8192;
+    l->reassembly_bytes = has_datagrams ? 65536 : is_tight ? 2048 : 8192;
     l->reassembly_bytes_per_source = 0;
     l->certificates = is_tight ? 24 : 48;
     l->certificate_bytes = CRYPTO_FAKE_CERTIFICATE_BYTES;
     l->values_verified = is_tight ? 16 : 64;
-    l->attaches = is_tight ? 24 : 48;
+    l->attaches = is_tight ? 8 : 48;
     l->stored_sets = s->stored_values;
     l->stored_values = s->stored_values;
     l->stored_bytes = s->stored_values * 640;
     l->stored_certificates = s->stored_values;
-    l->replica_requests = is_tight ? 32 : 64;
+    l->replica_requests = is_tight ? 16 : 64;
     l->replica_acks = s->has_disks ? 128 : is_tight ? 8 : 32; /* each waits for a sync */
     l->storage_requests = is_tight ? 8 : 32;
 }
