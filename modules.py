@@ -359,6 +359,9 @@ UNIT_TESTS = {
     'tests/unit/sim': names('''
         test_disk
         test_narrow
+        test_queue
+        test_spread
+        test_underlay
     '''),
     'tests/unit/cmd': names('''
         test_batch
@@ -430,6 +433,7 @@ STRESS_TESTS = names('''
 SCRIPT_TESTS = {
     'tests/sim': names('''
         massfail
+        scale
     '''),
     'tests/live': names('''
         baresip

@@ -108,7 +108,8 @@ void msgbuf_release_owned(struct msgbuf_pool *p, uint32_t owner)
     for (size_t large = 0; large < 2; large++) {
         for (uint32_t i = 0; i < p->never_used[large]; i++) {
             struct msgbuf *b = &p->headers[large][i];
-            if (b->refs > 0 && b->owner == owner) {
+            bool is_meant = owner == (uint32_t)MSGBUF_ANYBODY ? b->owner != 0 : b->owner == owner;
+            if (b->refs > 0 && is_meant) {
                 b->refs = 1;
                 msgbuf_release(p, b);
             }

@@ -14,6 +14,7 @@ enum {
     MSGBUF_HEADROOM = 256,          /* room in front for via entries and framing */
     MSGBUF_SMALL_BYTES = 2048,      /* payload of a small buffer, headroom apart */
     MSGBUF_LARGE_BYTES = 18 * 1024, /* one full TLS record and its overhead */
+    MSGBUF_ANYBODY = -1,            /* msgbuf_release_owned: whoever it is, but nobody (0) */
     MSGBUF_ACCOUNTS = 1024,
 };
 

@@ -329,11 +329,7 @@ static void end_world(struct run *r)
     r->out->stream_bytes = world_stream_bytes(r->world);
     r->out->carried = *world_account_of_links(r->world);
     r->out->datagrams = world_datagrams(r->world, &r->out->datagrams_lost);
-    for (uint32_t i = 0; i < r->s->nodes; i++) {
-        if (world_is_alive(r->world, i)) {
-            world_kill(r->world, i);
-        }
-    }
+    world_end(r->world);
     world_run_until(r->world, world_now_us(r->world) + 60000000);
     r->out->buffers_left = world_buffers_in_use(r->world);
     r->out->metrics = *world_metrics(r->world);

@@ -376,6 +376,19 @@ void world_bury(struct world *w, uint32_t i, bool is_told)
     msgbuf_release_owned(&w->buffers, i + 1);
 }
 
+void world_end(struct world *w)
+{
+    for (uint32_t i = 0; i < w->settings.nodes; i++) {
+        w->nodes[i].incarnation += w->nodes[i].is_alive ? 1 : 0;
+        w->nodes[i].is_alive = false; /* first all of them: there is nobody to be told */
+    }
+    for (uint32_t i = 0; i < w->settings.nodes; i++) {
+        net_bury(w, i, true);
+        tls_fake_bury(&w->nodes[i].tls);
+    }
+    msgbuf_release_owned(&w->buffers, (uint32_t)MSGBUF_ANYBODY);
+}
+
 /* A process dies as a whole, all its peers at once. */
 static void end_process(struct world *w, uint32_t i, bool is_told)
 {

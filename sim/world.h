@@ -60,6 +60,9 @@ void world_set_instant(struct world *w, bool is_instant);
  * been started. */
 uint64_t world_join_us(const struct world *w, uint32_t i);
 
+/* The world ends: all are gone at once, and nobody is told. */
+void world_end(struct world *w);
+
 /* Lets everything happen until `at_us`. */
 void world_run_until(struct world *w, uint64_t at_us);
 uint64_t world_now_us(const struct world *w);
