@@ -253,8 +253,7 @@ static json_t *measured_json(const struct scenario_result *r)
     return json_pack("{s:f, s:f, s:f, s:I, s:I, s:I}", "setup_cpu_s", (double)r->setup_cpu_us / 1e6,
                      "simulated_s", (double)r->measured_us / 1e6, "cpu_s",
                      (double)r->measured_cpu_us / 1e6, "events", (json_int_t)r->measured_events,
-                     "turns", (json_int_t)r->measured_turns,
-                     "put_off", (json_int_t)put_off);
+                     "turns", (json_int_t)r->measured_turns, "put_off", (json_int_t)put_off);
 }
 
 static void print_json(const struct outcome *o)

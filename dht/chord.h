@@ -111,7 +111,7 @@ struct chord {
     uint8_t finger_tries[CHORD_TABLE_FINGERS];
     uint64_t partition_next_us;
     uint64_t alarm_until_us; /* something has gone wrong, and the network may have fallen apart */
-    uint64_t crowded_us; /* when we last had two neighbors or more */
+    uint64_t crowded_us;     /* when we last had two neighbors or more */
     uint32_t leaves_open;
     /* for chord_next */
     uint64_t seen_version;

@@ -185,8 +185,7 @@ size_t overlay_bytes(const struct overlay_settings *s)
     struct sign_limits signs = sign_limits_of(s);
     return sizeof(struct overlay) + chord_table_bytes(l->ring_nodes) +
            inbox_bytes(l->verify_queue) + answer_cache_bytes(l->answers_cached) +
-           attach_policy_bytes(l->attaches) + frag_bytes(&fs) +
-           sign_bytes(&signs) +
+           attach_policy_bytes(l->attaches) + frag_bytes(&fs) + sign_bytes(&signs) +
            transact_bytes(&ts) + attach_bytes(&as) + store_bytes(&ss) + replicate_bytes(&rs) +
            store_client_bytes(&cs) + cert_usage_bytes(&us) + config_update_bytes(&ds) +
            event_cap(s) * sizeof(struct overlay_event) + scratch_bytes(s) + 1024;

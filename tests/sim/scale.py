@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""A ring without churn: every message arrives at its one owner, in few hops, upkeep costs little, and
-a seed is a run whoever compiled it (Must hold of issue 5).  --full: 10,000 and 100,000 peers."""
+"""A ring without churn: every message arrives at its one owner, in few hops, upkeep costs little,
+and a seed is a run whoever compiled it (Must hold of issue 5).
+--full: 10,000 and 100,000 peers too."""
 import json
 import math
 import os
@@ -40,10 +41,12 @@ def judge(run, nodes):
         check(False, f'{name}: no result')
         return
     hops = run['hops']['mean']
-    print(f"{name}: hops {hops:.2f}, upkeep {run['maintenance_bytes_per_s_per_node']}, "
+    measured = run['measured']
+    speed = measured['simulated_s'] / max(measured['cpu_s'], 0.001)
+    upkeep = run['maintenance_bytes_per_s_per_node']
+    print(f"{name}: hops {hops:.2f}, upkeep {upkeep} bytes/s, "
           f"{run['rss_bytes'] / nodes / 1024:.0f} KiB a peer, "
-          f"{run['measured']['simulated_s'] / max(run['measured']['cpu_s'], 0.001):.1f} x real time",
-          flush=True)
+          f"{speed:.1f} x real time", flush=True)
     for kind in ('kbr', 'lookups'):
         got = run.get(kind, {'sent': 0, 'ok': 0})
         check(got['sent'] == got['ok'], f'{name}: {kind}: {got}')
