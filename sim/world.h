@@ -29,7 +29,7 @@ struct world_settings {
     uint32_t datagram_bytes; /* link_datagram_bytes */
     uint32_t stored_values;  /* room of one node */
     struct overlay_config config;
-    bool is_ready;      /* nodes do not join: sim/ready makes them a ring */
+    bool is_ready;         /* nodes do not join: sim/ready makes them a ring */
     bool has_disks;        /* what nodes store survives them, and is acknowledged when it does */
     uint64_t disk_sync_us; /* what a sync takes */
     bool is_publishing;    /* nodes publish their certificates (Kinds 0x3 and 0x10) */
