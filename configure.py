@@ -282,6 +282,8 @@ def write_targets(n, product, criterion, stress, fuzz):
     n.build('live-check', 'run', [], top + ['asan'], command='tools/run_tests.py --full sim live')
     if 'tests/live/crash_load' in modules.PROGRAMS:
         n.build('crash-check', 'run', [], top, command='tools/crash_check.py')
+    n.build('sim-scale', 'run', [], top + ['debug', 'asan'],
+            command='tests/sim/scale.py --full')
     n.build('cover', 'run', [], product['coverage'] + criterion['coverage'],
             command='tools/cover.py')
     n.build('format', 'run', [], command='tools/check_style.py --format')

@@ -164,15 +164,20 @@ MODULES = {
         persist
     '''),
     'sim': names('''
+        account
         checker
         crypto_fake
         disk
+        measure
         narrow
         net
         queue
+        ready
         scenario
+        spread
         tls_fake
         tls_fake_datagram
+        underlay
         workload
         world
         world_disk
@@ -359,6 +364,9 @@ UNIT_TESTS = {
     'tests/unit/sim': names('''
         test_disk
         test_narrow
+        test_queue
+        test_spread
+        test_underlay
     '''),
     'tests/unit/cmd': names('''
         test_batch
@@ -432,6 +440,7 @@ STRESS_TESTS = names('''
 SCRIPT_TESTS = {
     'tests/sim': names('''
         massfail
+        scale
     '''),
     'tests/live': names('''
         baresip

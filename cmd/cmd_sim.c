@@ -5,6 +5,7 @@
 #include "cmd/options.h"
 #include "core/os/host.h"
 #include "core/os/mem.h"
+#include "sim/net.h"
 #include "sim/scenario.h"
 #include <inttypes.h>
 #include <jansson.h>
@@ -26,6 +27,8 @@ static const char *const keys[] = {
 struct outcome {
     uint64_t seed;
     uint64_t wall_us;
+    const char *word; /* as the scenario was named */
+    struct options_texts sets;
     struct scenario scenario;
     struct scenario_result result;
 };
@@ -168,6 +171,91 @@ static json_t *metrics_json(const struct metrics *m, bool drops_only)
     return out;
 }
 
+static json_t *percentiles_json(const struct spread *spread, double unit, bool is_counted)
+{
+    json_t *out = json_object();
+    if (is_counted) {
+        json_object_set_new(out, "mean", json_real(per(spread->total, spread->count) / unit));
+    }
+    json_object_set_new(out, "p50", json_real((double)spread_at(spread, 500) / unit));
+    json_object_set_new(out, "p95", json_real((double)spread_at(spread, 950) / unit));
+    json_object_set_new(
+        out, is_counted ? "max" : "p99",
+        json_real((double)(is_counted ? spread->max : spread_at(spread, 990)) / unit));
+    return out;
+}
+
+/* Fetches of the wave and of the load are look-ups both. */
+static void lookups_of(const struct scenario_result *r, struct measure_result *out)
+{
+    *out = r->measured[MEASURE_LOOKUP];
+    out->sent += r->fetches.sent;
+    out->ok += r->fetches.ok;
+    out->failed += r->fetches.failed;
+    out->wrong += r->fetches.wrong;
+    spread_merge(&out->hops, &r->fetches.hops);
+    spread_merge(&out->latency_us, &r->fetches.latency_us);
+}
+
+static json_t *counts_json(const struct measure_result *m)
+{
+    return json_pack("{s:I, s:I, s:I, s:I}", "sent", (json_int_t)m->sent, "ok", (json_int_t)m->ok,
+                     "failed", (json_int_t)m->failed, "wrong", (json_int_t)m->wrong);
+}
+
+static void add_lookups(json_t *all, const struct scenario_result *r)
+{
+    static struct measure_result lookups; /* with its buckets too large for a frame */
+    static struct spread hops;
+    static struct spread latency;
+    lookups_of(r, &lookups);
+    json_object_set_new(all, "lookups", counts_json(&lookups));
+    hops = lookups.hops;
+    latency = lookups.latency_us;
+    if (r->measured[MEASURE_KBR].sent > 0) {
+        json_object_set_new(all, "kbr", counts_json(&r->measured[MEASURE_KBR]));
+        spread_merge(&hops, &r->measured[MEASURE_KBR].hops);
+        spread_merge(&latency, &r->measured[MEASURE_KBR].latency_us);
+    }
+    json_object_set_new(all, "hops", percentiles_json(&hops, 1, true));
+    json_object_set_new(all, "latency_ms", percentiles_json(&latency, 1e3, false));
+}
+
+/* Bytes in a second of a node, by class. */
+static json_t *upkeep_json(const struct outcome *o)
+{
+    const struct scenario_result *r = &o->result;
+    double node_s = (double)r->upkeep_us / 1e6 * (double)o->scenario.nodes;
+    json_t *out = json_object();
+    for (uint32_t i = 0; i < ACCOUNT_CLASSES; i++) {
+        if (r->upkeep.bytes[i] > 0 && account_name(i) != NULL) {
+            json_object_set_new(out, account_name(i),
+                                json_real((double)r->upkeep.bytes[i] / node_s));
+        }
+    }
+    return out;
+}
+
+static void add_upkeep(json_t *all, const struct outcome *o)
+{
+    const struct scenario_result *r = &o->result;
+    double node_s = (double)r->upkeep_us / 1e6 * (double)o->scenario.nodes;
+    json_object_set_new(all, "maintenance_bytes_per_s_per_node",
+                        node_s > 0 ? json_real((double)account_frames(&r->upkeep) / node_s)
+                                   : json_null());
+    json_object_set_new(all, "maintenance_bytes_by_class", upkeep_json(o));
+}
+
+/* The load without faults, and what the machine did meanwhile. */
+static json_t *measured_json(const struct scenario_result *r)
+{
+    uint64_t put_off = r->measured[MEASURE_KBR].put_off + r->measured[MEASURE_LOOKUP].put_off;
+    return json_pack("{s:f, s:f, s:f, s:I, s:I, s:I}", "setup_cpu_s", (double)r->setup_cpu_us / 1e6,
+                     "simulated_s", (double)r->measured_us / 1e6, "cpu_s",
+                     (double)r->measured_cpu_us / 1e6, "events", (json_int_t)r->measured_events,
+                     "turns", (json_int_t)r->measured_turns, "put_off", (json_int_t)put_off);
+}
+
 static void print_json(const struct outcome *o)
 {
     const struct scenario_result *r = &o->result;
@@ -175,27 +263,27 @@ static void print_json(const struct outcome *o)
     double wall_s = (double)o->wall_us / 1e6;
     (void)snprintf(fingerprint, sizeof(fingerprint), "%016" PRIx64, r->fingerprint);
     json_t *all =
-        json_pack("{s:I, s:s, s:I, s:f, s:f, s:I, s:f, s:I, s:s}", "seed", (json_int_t)o->seed,
+        json_pack("{s:I, s:s, s:I, s:f, s:f, s:I, s:f, s:I, s:s, s:s}", "seed", (json_int_t)o->seed,
                   "fingerprint", fingerprint, "nodes", (json_int_t)o->scenario.nodes, "simulated_s",
                   (double)r->simulated_us / 1e6, "wall_s", wall_s, "events", (json_int_t)r->events,
                   "events_per_s", wall_s > 0 ? (double)r->events / wall_s : 0.0, "rss_bytes",
-                  (json_int_t)rss_bytes(), "crypto", "stub");
-    json_object_set_new(all, "lookups", wave_json(&r->fetches));
-    json_object_set_new(all, "hops",
-                        json_pack("{s:f, s:I}", "mean", per(r->fetches.hops_total, r->fetches.ok),
-                                  "max", (json_int_t)r->fetches.hops_max));
-    json_object_set_new(all, "latency_ms",
-                        json_pack("{s:f, s:f}", "mean",
-                                  per(r->fetches.latency_us_total, r->fetches.ok) / 1e3, "max",
-                                  (double)r->fetches.latency_us_max / 1e3));
-    json_object_set_new(all, "stores",
-                        json_pack("{s:I, s:I, s:I, s:I}", "sent", (json_int_t)r->stores.sent,
-                                  "acked", (json_int_t)r->stores.ok, "failed",
-                                  (json_int_t)r->stores.failed, "lost", (json_int_t)r->lost));
+                  (json_int_t)rss_bytes(), "crypto", "stub", "start",
+                  o->scenario.ready != 0 ? "ready" : "joined");
+    add_lookups(all, r);
+    json_object_set_new(
+        all, "stores",
+        json_pack("{s:I, s:I, s:I, s:I, s:f}", "sent", (json_int_t)r->stores.sent, "acked",
+                  (json_int_t)r->stores.ok, "failed", (json_int_t)r->stores.failed, "lost",
+                  (json_int_t)r->lost, "expected_lost",
+                  (double)r->expected_lost_ppm * (double)r->copies_before.records / 1e6));
     json_object_set_new(all, "values_forged_accepted", json_integer(r->fetches.wrong));
     json_object_set_new(all, "replicas", copies_json(&r->copies_after));
     json_object_set_new(all, "replicas_before", copies_json(&r->copies_before));
-    json_object_set_new(all, "join_s", seconds_or_null(r->join_us));
+    add_upkeep(all, o);
+    json_object_set_new(
+        all, "join_s",
+        r->join_each_us.count == 0 ? json_null() : percentiles_json(&r->join_each_us, 1e6, false));
+    json_object_set_new(all, "ring_right_s", seconds_or_null(r->join_us));
     json_object_set_new(all, "repair_s", seconds_or_null(r->repair_us));
     json_object_set_new(all, "replicas_repair_s", seconds_or_null(r->copies_repair_us));
     json_object_set_new(all, "killed", json_integer(r->killed));
@@ -203,7 +291,15 @@ static void print_json(const struct outcome *o)
                         json_pack("{s:I, s:I, s:I, s:I}", "nodes", (json_int_t)r->ring.nodes,
                                   "ready", (json_int_t)r->ring.ready, "broken",
                                   (json_int_t)r->ring.broken, "thin", (json_int_t)r->ring.thin));
+    json_object_set_new(all, "ready",
+                        json_pack("{s:I, s:I}", "links", (json_int_t)r->ready.links, "refused",
+                                  (json_int_t)r->ready.refused));
+    json_object_set_new(all, "measured", measured_json(r));
+    json_object_set_new(all, "fetched", wave_json(&r->fetches));
     json_object_set_new(all, "stream_bytes", json_integer((json_int_t)r->stream_bytes));
+    json_object_set_new(all, "calls",
+                        json_pack("{s:i, s:i, s:{s:n, s:n}}", "placed", 0, "completed", 0,
+                                  "setup_ms", "p50", "p99"));
     json_object_set_new(all, "invariants",
                         json_pack("{s:I, s:I}", "checked", (json_int_t)r->checked, "broken",
                                   (json_int_t)r->broken));
@@ -237,27 +333,96 @@ static void print_wave(const char *name, const struct workload_result *w)
                  per(w->latency_us_total, w->ok) / 1e3);
 }
 
+static void print_measured(const char *name, const struct measure_result *m)
+{
+    if (m->sent > 0) {
+        (void)printf("%-16s %" PRIu64 " sent, %" PRIu64 " ok, %" PRIu64 " failed, %" PRIu64
+                     " wrong; hops mean %.2f p50 %" PRIu64 " p95 %" PRIu64 " max %" PRIu64
+                     "; p50 %.1f p99 %.1f ms\n",
+                     name, m->sent, m->ok, m->failed, m->wrong, per(m->hops.total, m->hops.count),
+                     spread_at(&m->hops, 500), spread_at(&m->hops, 950), m->hops.max,
+                     (double)spread_at(&m->latency_us, 500) / 1e3,
+                     (double)spread_at(&m->latency_us, 990) / 1e3);
+    }
+}
+
+static void print_upkeep(const struct outcome *o)
+{
+    const struct scenario_result *r = &o->result;
+    double node_s = (double)r->upkeep_us / 1e6 * (double)o->scenario.nodes;
+    if (r->upkeep_us == 0) {
+        return;
+    }
+    (void)printf("%-16s %.1f bytes/s of a node:", "upkeep",
+                 (double)account_frames(&r->upkeep) / node_s);
+    for (uint32_t i = 0; i < ACCOUNT_CLASSES; i++) {
+        if (r->upkeep.bytes[i] > 0 && account_name(i) != NULL) {
+            (void)printf(" %s %.1f", account_name(i), (double)r->upkeep.bytes[i] / node_s);
+        }
+    }
+    (void)putchar('\n');
+}
+
+static void print_start(const struct outcome *o)
+{
+    const struct scenario_result *r = &o->result;
+    if (o->scenario.ready != 0) {
+        (void)printf("%-16s ready: nobody joined; %u links, %u refused\n", "start", r->ready.links,
+                     r->ready.refused);
+        return;
+    }
+    print_time("ring right after", r->join_us);
+    (void)printf("%-16s p50 %.2f s, p99 %.2f s\n", "joins",
+                 (double)spread_at(&r->join_each_us, 500) / 1e6,
+                 (double)spread_at(&r->join_each_us, 990) / 1e6);
+}
+
 static void print_table(const struct outcome *o)
 {
     const struct scenario_result *r = &o->result;
+    double wall_s = (double)o->wall_us / 1e6;
     (void)printf("%-16s %" PRIu64 "\n", "seed", o->seed);
     (void)printf("%-16s %016" PRIx64 "\n", "fingerprint", r->fingerprint);
-    (void)printf("%-16s %" PRIu64 " (%" PRIu64 " on a machine)\n", "nodes", o->scenario.nodes,
-                 o->scenario.shards);
-    (void)printf("%-16s %.1f s simulated in %.1f s, %" PRIu64 " events\n", "time",
-                 (double)r->simulated_us / 1e6, (double)o->wall_us / 1e6, r->events);
-    print_time("ring right after", r->join_us);
-    print_wave("stores", &r->stores);
-    print_copies("copies", &r->copies_before);
+    (void)printf("%-16s %" PRIu64 " (%" PRIu64 " on a machine), cryptography: stub\n", "nodes",
+                 o->scenario.nodes, o->scenario.shards);
+    (void)printf("%-16s %.1f s simulated in %.1f s, %" PRIu64 " events, %.0f/s, %" PRIu64 " MiB\n",
+                 "time", (double)r->simulated_us / 1e6, wall_s, r->events,
+                 (double)r->events / wall_s, rss_bytes() >> 20);
+    print_start(o);
+    if (o->scenario.records > 0) {
+        print_wave("stores", &r->stores);
+        print_copies("copies", &r->copies_before);
+    }
+    print_upkeep(o);
+    if (r->measured_us > 0) {
+        (void)printf("%-16s %.1f s of processor time to set up, %.1f s for %.1f s of load\n",
+                     "speed", (double)r->setup_cpu_us / 1e6, (double)r->measured_cpu_us / 1e6,
+                     (double)r->measured_us / 1e6);
+    }
+    print_measured("kbr", &r->measured[MEASURE_KBR]);
+    print_measured("look-ups", &r->measured[MEASURE_LOOKUP]);
     if (r->killed > 0) {
-        (void)printf("%-16s %u nodes; %u records without a copy left\n", "killed", r->killed,
-                     r->lost);
+        (void)printf("%-16s %u nodes; %u records without a copy left, %.1f expected\n", "killed",
+                     r->killed, r->lost,
+                     (double)r->expected_lost_ppm * (double)r->copies_before.records / 1e6);
         print_time("ring repaired", r->repair_us);
         print_time("copies repaired", r->copies_repair_us);
     }
-    print_wave("fetches", &r->fetches);
-    print_copies("copies", &r->copies_after);
+    if (o->scenario.records > 0) {
+        print_wave("fetches", &r->fetches);
+        print_copies("copies", &r->copies_after);
+    }
     (void)printf("%-16s %u checked, %u broken\n", "invariants", r->checked, r->broken);
+}
+
+/* The one command that shows it again. */
+static void print_command(const struct outcome *o)
+{
+    (void)fprintf(stderr, "again: chordial sim %s --seed %" PRIu64, o->word, o->seed);
+    for (size_t i = 0; i < o->sets.count; i++) {
+        (void)fprintf(stderr, " --set %s", o->sets.texts[i]);
+    }
+    (void)fputc('\n', stderr);
 }
 
 /* ---- the command
@@ -287,18 +452,29 @@ static void stop_progress(uint64_t wall_us)
     }
 }
 
+/* Processor time: others use this machine too. */
+static uint64_t cpu_us(void)
+{
+    struct rusage usage;
+    if (getrusage(RUSAGE_SELF, &usage) != 0) {
+        return 0;
+    }
+    return (uint64_t)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000 +
+           (uint64_t)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
+}
+
 static int simulate(struct outcome *o, bool is_json)
 {
     struct mem mem;
     size_t bytes = scenario_bytes(&o->scenario);
-    if (mem_open(&mem, bytes, false) != ERR_OK) {
+    if (mem_open_sparse(&mem, bytes) != ERR_OK) {
         say_error("no memory: %zu MiB for %" PRIu64 " nodes: --set nodes=", bytes >> 20,
                   o->scenario.nodes);
         return CMD_FAILED;
     }
     uint64_t begun_us = host_now_us();
     bool is_shown = start_progress();
-    scenario_run(&o->scenario, &mem.arena, o->seed, &o->result);
+    scenario_run(&o->scenario, &mem.arena, o->seed, cpu_us, &o->result);
     o->wall_us = host_now_us() - begun_us;
     if (is_shown) {
         stop_progress(o->wall_us);
@@ -309,17 +485,19 @@ static int simulate(struct outcome *o, bool is_json)
         print_table(o);
     }
     mem_close(&mem);
+    if (o->result.broken > 0) {
+        print_command(o);
+    }
     return o->result.broken == 0 ? CMD_OK : CMD_FAILED;
 }
 
 int cmd_sim(int argc, char **argv)
 {
     static struct outcome o = {.seed = 1};
-    struct options_texts sets = {0};
     bool is_json = false;
     const struct options_item items[] = {
         {"seed", 0, OPTIONS_NUMBER, &o.seed, "S", "the run's seed (1)"},
-        {"set", 0, OPTIONS_LIST, &sets, "KEY=VALUE", "override a key of the scenario (repeat)"},
+        {"set", 0, OPTIONS_LIST, &o.sets, "KEY=VALUE", "override a key of the scenario (repeat)"},
         {"json", 0, OPTIONS_FLAG, &is_json, NULL, "print one JSON object"},
     };
     const struct options options = {
@@ -340,7 +518,8 @@ int cmd_sim(int argc, char **argv)
         say_error("wants one scenario: SCENARIO: a file, or a name such as baseline");
         return CMD_USAGE;
     }
-    if (load(argv[rest], &sets, &o.scenario, why) != ERR_OK) {
+    o.word = argv[rest];
+    if (load(argv[rest], &o.sets, &o.scenario, why) != ERR_OK) {
         say_error("%s", why);
         return CMD_USAGE;
     }

@@ -232,6 +232,11 @@ static void fingerprint(const struct crypto *c, uint64_t at_ms, struct basis *b)
 }
 
 /* Makes room for signature inputs of `need` bytes. */
+static struct sign_limits limits_of(uint32_t input_bytes)
+{
+    return (struct sign_limits){.certificates = CERTIFICATES, .max_message_bytes = input_bytes};
+}
+
 static bool make_room(struct verify *v, size_t need)
 {
     CHECK(need <= UINT32_MAX / 2);
@@ -241,7 +246,8 @@ static bool make_room(struct verify *v, size_t need)
     }
     v->sign = NULL;
     free(v->block);
-    v->block = malloc(sign_bytes(CERTIFICATES, 0, bytes));
+    const struct sign_limits limits = limits_of(bytes);
+    v->block = malloc(sign_bytes(&limits));
     v->input_bytes = v->block == NULL ? 0 : bytes;
     return v->block != NULL;
 }
@@ -274,9 +280,9 @@ static bool begin(struct verify *v, const struct basis *b)
         (struct rl_params){.overlay = overlay_hash_of(&v->turn, v->basis.trust.overlay_name),
                            .node_id_length = v->basis.trust.node_id_length};
     struct arena arena;
-    arena_init(&arena, v->block, sign_bytes(CERTIFICATES, 0, v->input_bytes));
-    v->sign = sign_init(&v->turn, &arena, CERTIFICATES, 0, v->input_bytes, &v->basis.params,
-                        &v->basis.trust);
+    const struct sign_limits limits = limits_of(v->input_bytes);
+    arena_init(&arena, v->block, sign_bytes(&limits));
+    v->sign = sign_init(&v->turn, &arena, &limits, &v->basis.params, &v->basis.trust);
     return true;
 }
 

@@ -3,15 +3,15 @@
 #include "core/arena.h"
 #include <string.h>
 
+enum { POISON = 0xdb, POISON_BYTES = 65536 };
+
 void arena_init(struct arena *a, void *block, size_t cap)
 {
     CHECK(block != NULL || cap == 0);
-    a->base = block;
-    a->cap = cap;
-    a->used = 0;
+    *a = (struct arena){.base = block, .cap = cap};
 }
 
-void *arena_take(struct arena *a, size_t count, size_t size, size_t align)
+void *arena_take_raw(struct arena *a, size_t count, size_t size, size_t align)
 {
     CHECK(align != 0 && (align & (align - 1)) == 0);
     size_t bytes = 0;
@@ -23,8 +23,28 @@ void *arena_take(struct arena *a, size_t count, size_t size, size_t align)
     CHECK(a->cap - a->used - gap >= bytes);
     uint8_t *taken = a->base + a->used + gap;
     a->used += gap + bytes;
-    if (bytes != 0) {
-        memset(taken, 0, bytes);
+#ifdef CHORDIAL_DEBUG
+    memset(taken, POISON, min_size(bytes, POISON_BYTES));
+#endif
+    return taken;
+}
+
+void *arena_take(struct arena *a, size_t count, size_t size, size_t align)
+{
+    void *taken = arena_take_raw(a, count, size, align);
+    if (count * size != 0) {
+        memset(taken, 0, count * size);
     }
+    return taken;
+}
+
+void *arena_take_scratch(struct arena *a, size_t count, size_t size, size_t align)
+{
+    if (a->scratch == NULL) {
+        return arena_take_raw(a, count, size, align);
+    }
+    struct arena shared = {.base = a->scratch, .cap = a->scratch_cap, .used = a->scratch_used};
+    void *taken = arena_take_raw(&shared, count, size, align);
+    a->scratch_used = shared.used;
     return taken;
 }

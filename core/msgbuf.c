@@ -12,17 +12,24 @@ void msgbuf_pool_init(struct msgbuf_pool *p, struct arena *arena, uint32_t small
     *p = (struct msgbuf_pool){.cap = {small_count, large_count}, .fail_after = UINT32_MAX};
     for (size_t large = 0; large < 2; large++) {
         uint32_t bytes = MSGBUF_HEADROOM + payload_caps[large];
-        uint8_t *storage = arena_take(arena, p->cap[large], bytes, LINE);
-        p->headers[large] = ARENA_ARRAY(arena, struct msgbuf, p->cap[large]);
-        for (uint32_t i = p->cap[large]; i-- > 0;) {
-            struct msgbuf *b = &p->headers[large][i];
-            b->storage = storage + (size_t)i * bytes;
-            b->cap = bytes;
-            b->is_large = (uint8_t)large;
-            b->next = p->first_free[large];
-            p->first_free[large] = b;
-        }
+        p->storage[large] = arena_take_raw(arena, p->cap[large], bytes, LINE);
+        p->headers[large] = ARENA_RAW(arena, struct msgbuf, p->cap[large]);
     }
+}
+
+/* The next buffer that nobody has had yet: memory is touched when it is needed. */
+static struct msgbuf *take_new(struct msgbuf_pool *p, size_t large)
+{
+    uint32_t bytes = MSGBUF_HEADROOM + payload_caps[large];
+    uint32_t i = p->never_used[large];
+    if (i == p->cap[large]) {
+        return NULL;
+    }
+    p->never_used[large]++;
+    struct msgbuf *b = &p->headers[large][i];
+    *b = (struct msgbuf){
+        .storage = p->storage[large] + (size_t)i * bytes, .cap = bytes, .is_large = (uint8_t)large};
+    return b;
 }
 
 struct msgbuf *msgbuf_acquire(struct msgbuf_pool *p, size_t payload_bytes)
@@ -31,9 +38,8 @@ struct msgbuf *msgbuf_acquire(struct msgbuf_pool *p, size_t payload_bytes)
     if (payload_bytes > MSGBUF_LARGE_BYTES) {
         return NULL;
     }
-    struct msgbuf *b = p->first_free[large];
     bool is_last = p->cap[large] - p->in_use[large] <= p->reserved[large];
-    if (UNLIKELY(b == NULL || (is_last && !p->is_reserve_open))) {
+    if (UNLIKELY(p->in_use[large] == p->cap[large] || (is_last && !p->is_reserve_open))) {
         p->refused++;
         return NULL;
     }
@@ -44,8 +50,13 @@ struct msgbuf *msgbuf_acquire(struct msgbuf_pool *p, size_t payload_bytes)
         }
         p->fail_after--;
     }
-    CHECK(b->refs == 0);
-    p->first_free[large] = b->next;
+    struct msgbuf *b = p->first_free[large];
+    if (LIKELY(b != NULL)) {
+        CHECK(b->refs == 0);
+        p->first_free[large] = b->next;
+    } else {
+        b = take_new(p, large);
+    }
     p->in_use[large]++;
     p->peak[large] = p->in_use[large] > p->peak[large] ? p->in_use[large] : p->peak[large];
     b->next = NULL;
@@ -95,9 +106,10 @@ struct msgbuf *msgbuf_acquire_for(struct msgbuf_pool *p, uint16_t account, size_
 void msgbuf_release_owned(struct msgbuf_pool *p, uint32_t owner)
 {
     for (size_t large = 0; large < 2; large++) {
-        for (uint32_t i = 0; i < p->cap[large]; i++) {
+        for (uint32_t i = 0; i < p->never_used[large]; i++) {
             struct msgbuf *b = &p->headers[large][i];
-            if (b->refs > 0 && b->owner == owner) {
+            bool is_meant = owner == (uint32_t)MSGBUF_ANYBODY ? b->owner != 0 : b->owner == owner;
+            if (b->refs > 0 && is_meant) {
                 b->refs = 1;
                 msgbuf_release(p, b);
             }

@@ -14,6 +14,7 @@ enum {
     MSGBUF_HEADROOM = 256,          /* room in front for via entries and framing */
     MSGBUF_SMALL_BYTES = 2048,      /* payload of a small buffer, headroom apart */
     MSGBUF_LARGE_BYTES = 18 * 1024, /* one full TLS record and its overhead */
+    MSGBUF_ANYBODY = -1,            /* msgbuf_release_owned: whoever it is, but nobody (0) */
     MSGBUF_ACCOUNTS = 1024,
 };
 
@@ -33,6 +34,8 @@ struct msgbuf {
 struct msgbuf_pool {
     struct msgbuf *headers[2]; /* small, large */
     struct msgbuf *first_free[2];
+    uint8_t *storage[2];
+    uint32_t never_used[2]; /* buffers from here on have never been taken */
     uint32_t cap[2];
     uint32_t in_use[2];
     uint32_t peak[2];

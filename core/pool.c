@@ -17,9 +17,9 @@ void pool_init(struct pool *p, struct arena *arena, const char *name, uint8_t ki
                        .kind = kind,
                        .name = name};
     /* Objects of whole cache lines begin with one. */
-    p->objects = arena_take(arena, cap, stride, stride % LINE == 0 ? LINE : ALIGNMENT);
+    p->objects = arena_take_raw(arena, cap, stride, stride % LINE == 0 ? LINE : ALIGNMENT);
     p->generations = ARENA_ARRAY(arena, uint32_t, cap);
-    p->next_free = ARENA_ARRAY(arena, uint32_t, cap);
+    p->next_free = ARENA_RAW(arena, uint32_t, cap);
 }
 
 static uint8_t *object_at(const struct pool *p, uint32_t index)

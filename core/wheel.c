@@ -18,31 +18,36 @@ enum {
 
 STATIC_CHECK(WHEEL_SLOTS == 1 << DIGIT_BITS);
 
-static void list_init(struct wheel_timer *head)
+static void list_init(struct wheel_link *head)
 {
     head->next = head;
     head->prev = head;
 }
 
-static bool list_is_empty(const struct wheel_timer *head)
+static bool list_is_empty(const struct wheel_link *head)
 {
     return head->next == head;
 }
 
-static void list_append(struct wheel_timer *head, struct wheel_timer *timer)
+static void list_append(struct wheel_link *head, struct wheel_link *link)
 {
-    timer->prev = head->prev;
-    timer->next = head;
-    head->prev->next = timer;
-    head->prev = timer;
+    link->prev = head->prev;
+    link->next = head;
+    head->prev->next = link;
+    head->prev = link;
 }
 
-static void list_remove(struct wheel_timer *timer)
+static void list_remove(struct wheel_link *link)
 {
-    timer->prev->next = timer->next;
-    timer->next->prev = timer->prev;
-    timer->next = NULL;
-    timer->prev = NULL;
+    link->prev->next = link->next;
+    link->next->prev = link->prev;
+    link->next = NULL;
+    link->prev = NULL;
+}
+
+static struct wheel_timer *timer_of(struct wheel_link *link)
+{
+    return CONTAINER_OF(link, struct wheel_timer, link);
 }
 
 static uint32_t digit(uint64_t tick, uint32_t level)
@@ -75,7 +80,7 @@ static void place(struct wheel *w, struct wheel_timer *timer)
     uint64_t tick = tick_of(timer->due_us);
     if (tick < w->now_tick) {
         timer->slot = READY_SLOT;
-        list_append(&w->ready, timer);
+        list_append(&w->ready, &timer->link);
         return;
     }
     if ((tick ^ w->now_tick) > RANGE_MASK) {
@@ -85,7 +90,7 @@ static void place(struct wheel *w, struct wheel_timer *timer)
     uint32_t level = differing == 0 ? 0 : (uint32_t)(63 - __builtin_clzll(differing)) / DIGIT_BITS;
     uint32_t at = digit(tick, level);
     timer->slot = level * WHEEL_SLOTS + at;
-    list_append(&w->slots[level][at], timer);
+    list_append(&w->slots[level][at], &timer->link);
     w->occupied[level] |= UINT64_C(1) << at;
 }
 
@@ -104,7 +109,7 @@ void wheel_cancel(struct wheel *w, struct wheel_timer *timer)
     }
     CHECK(w->armed > 0);
     uint32_t slot = timer->slot;
-    list_remove(timer);
+    list_remove(&timer->link);
     w->armed--;
     if (slot != READY_SLOT) {
         uint32_t level = slot / WHEEL_SLOTS;
@@ -119,18 +124,18 @@ void wheel_cancel(struct wheel *w, struct wheel_timer *timer)
 /* Takes the whole list of a slot and places each timer anew, in order. */
 static void replace_slot(struct wheel *w, uint32_t level, uint32_t at)
 {
-    struct wheel_timer *head = &w->slots[level][at];
+    struct wheel_link *head = &w->slots[level][at];
     if (list_is_empty(head)) {
         return;
     }
-    struct wheel_timer moved = {.next = head->next, .prev = head->prev};
+    struct wheel_link moved = {.next = head->next, .prev = head->prev};
     moved.next->prev = &moved;
     moved.prev->next = &moved;
     list_init(head);
     w->occupied[level] &= ~(UINT64_C(1) << at);
     while (!list_is_empty(&moved)) {
-        struct wheel_timer *timer = moved.next;
-        list_remove(timer);
+        struct wheel_timer *timer = timer_of(moved.next);
+        list_remove(&timer->link);
         place(w, timer);
     }
 }
@@ -181,7 +186,7 @@ struct wheel_timer *wheel_take(struct wheel *w, uint64_t now_us)
     if (list_is_empty(&w->ready)) {
         return NULL;
     }
-    struct wheel_timer *timer = w->ready.next;
+    struct wheel_timer *timer = timer_of(w->ready.next);
     wheel_cancel(w, timer);
     return timer;
 }
@@ -189,8 +194,29 @@ struct wheel_timer *wheel_take(struct wheel *w, uint64_t now_us)
 uint64_t wheel_next_us(const struct wheel *w)
 {
     if (!list_is_empty(&w->ready)) {
-        return w->ready.next->due_us;
+        return timer_of(w->ready.next)->due_us;
     }
     uint64_t tick = next_tick(w);
     return tick >= UINT64_MAX / US_PER_TICK ? UINT64_MAX : tick * US_PER_TICK;
+}
+
+/* Lower levels come before higher ones, and slots of a level in their order. */
+uint64_t wheel_due_us(const struct wheel *w)
+{
+    if (!list_is_empty(&w->ready)) {
+        return timer_of(w->ready.next)->due_us;
+    }
+    for (uint32_t level = 0; level < WHEEL_LEVELS; level++) {
+        if (w->occupied[level] == 0) {
+            continue;
+        }
+        const struct wheel_link *head =
+            &w->slots[level][(uint32_t)__builtin_ctzll(w->occupied[level])];
+        uint64_t tick = UINT64_MAX;
+        for (struct wheel_link *at = head->next; at != head; at = at->next) {
+            tick = min_u64(tick, tick_of(timer_of(at)->due_us));
+        }
+        return tick >= UINT64_MAX / US_PER_TICK ? UINT64_MAX : tick * US_PER_TICK;
+    }
+    return UINT64_MAX;
 }

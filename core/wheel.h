@@ -10,9 +10,13 @@
 
 enum { WHEEL_LEVELS = 6, WHEEL_SLOTS = 64 };
 
+struct wheel_link {
+    struct wheel_link *next; /* NULL = not armed */
+    struct wheel_link *prev;
+};
+
 struct wheel_timer {
-    struct wheel_timer *next; /* NULL = not armed */
-    struct wheel_timer *prev;
+    struct wheel_link link;
     uint64_t due_us;
     handle tag;    /* whose timer: the kind byte tells the module (see the enum in core/turn.h) */
     uint32_t what; /* which of its timers: the module's own enum */
@@ -22,9 +26,9 @@ struct wheel_timer {
 struct wheel {
     uint64_t now_tick; /* all timers due before this tick were taken */
     uint32_t armed;    /* timers in the wheel, for tests and metrics */
-    struct wheel_timer slots[WHEEL_LEVELS][WHEEL_SLOTS]; /* list heads */
-    uint64_t occupied[WHEEL_LEVELS];                     /* one bit a slot */
-    struct wheel_timer ready;                            /* due, not yet taken */
+    struct wheel_link slots[WHEEL_LEVELS][WHEEL_SLOTS]; /* list heads */
+    uint64_t occupied[WHEEL_LEVELS];                    /* one bit a slot */
+    struct wheel_link ready;                            /* due, not yet taken */
 };
 
 void wheel_init(struct wheel *w, uint64_t now_us);
@@ -33,10 +37,12 @@ void wheel_arm(struct wheel *w, struct wheel_timer *timer, uint64_t due_us);
 void wheel_cancel(struct wheel *w, struct wheel_timer *timer);
 static inline bool wheel_is_armed(const struct wheel_timer *timer)
 {
-    return timer->next != NULL;
+    return timer->link.next != NULL;
 }
 /* The next timer that is due at `now_us`, disarmed, or NULL. */
 struct wheel_timer *wheel_take(struct wheel *w, uint64_t now_us);
 /* When wheel_take should next be called; UINT64_MAX when nothing is armed.  May be early by the
  * coarseness of a level, never late. */
 uint64_t wheel_next_us(const struct wheel *w);
+/* Exactly when the first timer is due; walks the timers of one slot. */
+uint64_t wheel_due_us(const struct wheel *w);

@@ -24,7 +24,21 @@ void chord_start(struct turn *t, struct chord *c)
 {
     CHECK(c->state == CHORD_IDLE);
     c->started_us = t->now_us;
-    chord_join_start(t, c);
+    if (c->s.overlay->found_ring != OVERLAY_FOUND_GIVEN) {
+        chord_join_start(t, c);
+    }
+}
+
+void chord_take_ring(struct turn *t, struct chord *c)
+{
+    CHECK(c->state == CHORD_IDLE && c->s.overlay->found_ring == OVERLAY_FOUND_GIVEN);
+    struct chord_table *ct = c->s.table;
+    for (uint32_t i = 0; i < ct->count; i++) {
+        struct node_id id = ct->nodes[i].id;
+        (void)chord_table_set_state(ct, &id, CHORD_TABLE_PEER);
+    }
+    chord_become_member(t, c);
+    chord_stabilize_calm(t, c);
 }
 
 void chord_clear(struct turn *t, struct chord *c)
@@ -101,6 +115,7 @@ static void on_up(struct turn *t, struct chord *c, const struct link_event *even
         return;
     }
     chord_stabilize_found_again(c, &event->node_id);
+    chord_stabilize_wake(t, c); /* there may be too many links now */
     attach_on_link_up(t, c->s.attach, &event->node_id);
     if (c->state == CHORD_MEMBER && event->is_local) {
         chord_stabilize_update(t, c, &event->node_id, true); /* no Attach comes from a sibling */

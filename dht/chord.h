@@ -110,7 +110,8 @@ struct chord {
     uint64_t finger_next_us[CHORD_TABLE_FINGERS];
     uint8_t finger_tries[CHORD_TABLE_FINGERS];
     uint64_t partition_next_us;
-    uint64_t crowded_us; /* when we last had two neighbors or more */
+    uint64_t alarm_until_us; /* something has gone wrong, and the network may have fallen apart */
+    uint64_t crowded_us;     /* when we last had two neighbors or more */
     uint32_t leaves_open;
     /* for chord_next */
     uint64_t seen_version;
@@ -124,6 +125,8 @@ struct chord {
 
 void chord_init(struct chord *c, const struct chord_settings *s);
 void chord_start(struct turn *t, struct chord *c);
+/* overlay_take_ring. */
+void chord_take_ring(struct turn *t, struct chord *c);
 /* Sends Leave to everybody, then CHORD_EVENT_LEFT; storage has been seen to before. */
 void chord_leave(struct turn *t, struct chord *c);
 /* Cancels timers, forgets everything under way. */

@@ -150,6 +150,7 @@ static bool may_found(const struct turn *t, const struct chord *c)
     case OVERLAY_FOUND_IF_ALONE:
         return !has_somebody(c) || is_patient_enough;
     case OVERLAY_FOUND_NO:
+    case OVERLAY_FOUND_GIVEN:
         /* It has been in the ring and all others are gone: what it holds is served again, and the
          * partition check joins the parts when they come back. */
         return c->was_member && is_patient_enough;

@@ -12,6 +12,10 @@ enum {
     FINGER_WAIT_US = 10000000,
     FINGERS_AT_ONCE = 2,
     PARTITION_WAIT_US = 30000000,
+    ALARM_US = 1200000000,      /* after a failure partitions are looked for often */
+    ALARM_START_US = 300000000, /* ... and after we have joined: others may have founded */
+    CHECKS_PER_S = 16,          /* partition checks that come to one bootstrap address */
+    IDLE_TICK_US = 30000000,    /* when nothing is known to be due */
     EVERYBODY_US = 1000000,
     CALM_FIRST_S = 4,
     TRIM_AT_ONCE = 8,
@@ -48,6 +52,64 @@ void chord_stabilize_excite(struct turn *t, struct chord *c)
         c->calm_s = CALM_FIRST_S;
         arm_periodic(t, c);
     }
+    chord_stabilize_wake(t, c);
+}
+
+void chord_stabilize_wake(struct turn *t, struct chord *c)
+{
+    uint64_t soon_us = t->now_us + CHORD_STABILIZE_TICK_MS * 1000u;
+    if (wheel_is_armed(&c->tick) && c->tick.due_us > soon_us) {
+        wheel_arm(t->wheel, &c->tick,
+                  rng_jitter(t->rng, CHORD_STABILIZE_TICK_MS * 1000u, 20) + t->now_us);
+    }
+}
+
+static void note_alarm(struct turn *t, struct chord *c, uint64_t for_us)
+{
+    c->alarm_until_us = max_u64(c->alarm_until_us, t->now_us + for_us);
+    c->partition_next_us =
+        min_u64(c->partition_next_us, t->now_us + rng_jitter(t->rng, PARTITION_WAIT_US, 50));
+}
+
+/* How many peers there are, by how close our neighbors stand. */
+static uint64_t guess_peers(const struct chord *c)
+{
+    const struct chord_table *ct = c->s.table;
+    uint32_t near = ct->successor_count + ct->predecessor_count;
+    if (near < 2 * CHORD_TABLE_NEIGHBORS) {
+        return ct->count + 1u;
+    }
+    uint64_t span = ids_ring_minus(chord_table_successor(ct, CHORD_TABLE_NEIGHBORS - 1)->at,
+                                   chord_table_predecessor(ct, CHORD_TABLE_NEIGHBORS - 1)->at)
+                        .hi;
+    return near * (UINT64_MAX / (span + 1));
+}
+
+/* Until the next partition check: soon when something has gone wrong or we are alone, else as rare
+ * as periodic Updates; and in a large ring so rare that bootstrap nodes can bear it. */
+static uint64_t partition_wait_us(const struct turn *t, const struct chord *c)
+{
+    const struct overlay_settings *s = c->s.overlay;
+    if (c->s.table->successor_count == 0) {
+        return PARTITION_WAIT_US / 6;
+    }
+    uint64_t addresses = max_u64(s->bootstrap_count, 1);
+    uint64_t share_us = guess_peers(c) * (1000000 / CHECKS_PER_S) / addresses;
+    uint64_t wait_us = t->now_us < c->alarm_until_us
+                           ? PARTITION_WAIT_US
+                           : (uint64_t)s->config.chord_update_interval_s * 1000000;
+    return max_u64(max_u64(wait_us, PARTITION_WAIT_US), share_us);
+}
+
+void chord_stabilize_calm(struct turn *t, struct chord *c)
+{
+    wheel_cancel(t->wheel, &c->update);
+    c->scope = CHORD_NOBODY;
+    c->alarm_until_us = 0;
+    c->calm_s = c->s.overlay->config.chord_update_interval_s;
+    c->partition_next_us = t->now_us + rng_below(t->rng, partition_wait_us(t, c) + 1);
+    wheel_arm(t->wheel, &c->periodic,
+              t->now_us + rng_below(t->rng, (uint64_t)c->calm_s * 1000000 + 1));
 }
 
 static void send_periodic(struct turn *t, struct chord *c)
@@ -63,7 +125,8 @@ void chord_stabilize_start(struct turn *t, struct chord *c)
     chord_stabilize_excite(t, c);
     wheel_arm(t->wheel, &c->tick,
               t->now_us + rng_jitter(t->rng, CHORD_STABILIZE_TICK_MS * 1000u, 20));
-    c->partition_next_us = t->now_us + rng_jitter(t->rng, PARTITION_WAIT_US, 50);
+    c->partition_next_us = UINT64_MAX;
+    note_alarm(t, c, ALARM_START_US);
 }
 
 void chord_stabilize_stop(struct turn *t, struct chord *c)
@@ -270,6 +333,10 @@ void chord_stabilize_lose(struct turn *t, struct chord *c, const struct node_id 
     if (l->has_left && l->until_us > t->now_us) {
         return;
     }
+    if (!has_left) {
+        note_alarm(t, c, ALARM_US);
+    }
+    chord_stabilize_wake(t, c);
     uint64_t wait = has_left ? LEFT_WAIT_US : (uint64_t)LOST_WAIT_US << l->tries;
     l->has_left = has_left;
     l->until_us = t->now_us + rng_jitter(t->rng, wait, 25);
@@ -325,18 +392,23 @@ static void schedule_finger(struct turn *t, struct chord *c, uint32_t finger)
     c->finger_next_us[finger - 1] = t->now_us + rng_jitter(t->rng, wait, 25);
 }
 
-static void seek_fingers(struct turn *t, struct chord *c)
+/* When the next one is to be sought. */
+static uint64_t seek_fingers(struct turn *t, struct chord *c)
 {
+    uint64_t next_us = UINT64_MAX;
     uint32_t begun = attach_pending(c->s.attach, ATTACH_FINGER);
     for (uint32_t i = 1; i <= CHORD_TABLE_FINGERS && begun < FINGERS_AT_ONCE; i++) {
         struct ring_id first;
         struct ring_id last;
         chord_table_finger_range(c->s.table->self, i, &first, &last);
         if (is_near(c, first)) {
-            return;
+            return next_us;
         }
-        if (c->finger_next_us[i - 1] > t->now_us ||
-            chord_table_first_between(c->s.table, first, last) != NULL) {
+        if (chord_table_first_between(c->s.table, first, last) != NULL) {
+            continue;
+        }
+        if (c->finger_next_us[i - 1] > t->now_us) {
+            next_us = min_u64(next_us, c->finger_next_us[i - 1]);
             continue;
         }
         struct attach_request request = {.why = ATTACH_FINGER,
@@ -348,11 +420,12 @@ static void seek_fingers(struct turn *t, struct chord *c)
         }
         schedule_finger(t, c, i);
     }
+    return begun < FINGERS_AT_ONCE ? next_us : t->now_us;
 }
 
 void chord_stabilize_on_finger(struct turn *t, struct chord *c, const struct attach_event *event)
 {
-    (void)t;
+    chord_stabilize_wake(t, c); /* for the next one */
     CHECK(event->tag >= 1);
     CHECK(event->tag <= CHORD_TABLE_FINGERS);
     if (event->error == ERR_OK) {
@@ -405,14 +478,20 @@ static bool is_of_use(const struct chord *c, const struct chord_table_node *n)
     return chord_table_is_responsible(c->s.table, first);
 }
 
+/* More links than a table should be filled with. */
+static bool is_crowded(const struct chord *c)
+{
+    const struct limits *l = c->s.overlay->limits;
+    uint32_t cap = c->s.table->cap < l->links ? c->s.table->cap : l->links;
+    return c->s.table->count > 3 * cap / 8;
+}
+
 static void trim(struct turn *t, struct chord *c)
 {
     const struct chord_table *ct = c->s.table;
-    const struct limits *l = c->s.overlay->limits;
-    uint32_t cap = ct->cap < l->links ? ct->cap : l->links;
     uint32_t trimmed = 0;
     uint32_t start = (uint32_t)rng_below(t->rng, ct->count);
-    for (uint32_t k = 0; k < ct->count && trimmed < TRIM_AT_ONCE && ct->count > 3 * cap / 8; k++) {
+    for (uint32_t k = 0; k < ct->count && trimmed < TRIM_AT_ONCE && is_crowded(c); k++) {
         uint32_t i = (start + k) % ct->count;
         const struct chord_table_node *n = &ct->nodes[i];
         if (n->is_local || n->names_us || is_neighbor(ct, i) ||
@@ -479,22 +558,32 @@ void chord_stabilize_on_partition(struct turn *t, struct chord *c,
     }
 }
 
-/* Once a second */
+/* Once a second, or when there is something to do */
+
+static uint64_t next_lost_us(const struct chord *c)
+{
+    uint64_t next_us = UINT64_MAX;
+    for (size_t i = 0; i < CHORD_LOST_CAP; i++) {
+        next_us = c->lost[i].until_us == 0 ? next_us : min_u64(next_us, c->lost[i].until_us);
+    }
+    return next_us;
+}
 
 static void tick(struct turn *t, struct chord *c)
 {
     try_lost(t, c);
-    seek_fingers(t, c);
+    uint64_t next_us = seek_fingers(t, c);
     trim(t, c);
     if (t->now_us >= c->partition_next_us && c->dial == 0) {
-        bool is_alone = c->s.table->successor_count == 0;
         (void)chord_join_dial(t, c);
-        c->partition_next_us =
-            t->now_us +
-            rng_jitter(t->rng, is_alone ? PARTITION_WAIT_US / 6 : PARTITION_WAIT_US, 50);
+        c->partition_next_us = t->now_us + rng_jitter(t->rng, partition_wait_us(t, c), 50);
     }
-    wheel_arm(t->wheel, &c->tick,
-              t->now_us + rng_jitter(t->rng, CHORD_STABILIZE_TICK_MS * 1000u, 20));
+    next_us = min_u64(next_us, min_u64(c->partition_next_us, next_lost_us(c)));
+    bool is_restless = is_crowded(c) || t->now_us < c->alarm_until_us;
+    next_us = is_restless ? t->now_us : min_u64(next_us, t->now_us + IDLE_TICK_US);
+    wheel_arm(
+        t->wheel, &c->tick,
+        max_u64(next_us, t->now_us + rng_jitter(t->rng, CHORD_STABILIZE_TICK_MS * 1000u, 20)));
 }
 
 void chord_stabilize_on_timer(struct turn *t, struct chord *c, enum chord_timer what)

@@ -13,8 +13,13 @@ void chord_stabilize_start(struct turn *t, struct chord *c);
 void chord_stabilize_stop(struct turn *t, struct chord *c);
 void chord_stabilize_on_timer(struct turn *t, struct chord *c, enum chord_timer what);
 
+/* What is done once a second while there is something to do, begins now at the latest. */
+void chord_stabilize_wake(struct turn *t, struct chord *c);
 /* The neighbors have changed: periodic Updates come soon again. */
 void chord_stabilize_excite(struct turn *t, struct chord *c);
+
+/* All has been as it is for long: no Update is due, the periodic ones come at their interval. */
+void chord_stabilize_calm(struct turn *t, struct chord *c);
 
 /* The next Update goes to these too. */
 void chord_stabilize_mark(struct turn *t, struct chord *c, enum chord_scope scope);

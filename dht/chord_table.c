@@ -17,7 +17,7 @@ void chord_table_init(struct chord_table *ct, struct arena *arena, uint32_t node
 {
     *ct = (struct chord_table){
         .self = ids_ring_of_node(self), .self_id = *self, .self_host = self_host, .cap = nodes};
-    ct->nodes = ARENA_ARRAY(arena, struct chord_table_node, nodes);
+    ct->nodes = ARENA_RAW(arena, struct chord_table_node, nodes);
     ct->memos = ARENA_ARRAY(arena, struct chord_table_memo, CHORD_TABLE_MEMOS);
     ct->generation = 1; /* no memo is of it */
 }

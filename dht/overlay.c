@@ -164,6 +164,14 @@ static size_t scratch_bytes(const struct overlay_settings *s)
     return s->config.max_message_bytes + MESSAGE_SLACK + OVERLAY_IMPL_HEADROOM;
 }
 
+static struct sign_limits sign_limits_of(const struct overlay_settings *s)
+{
+    return (struct sign_limits){.certificates = s->limits->certificates,
+                                .certificate_bytes = s->limits->certificate_bytes,
+                                .values = s->limits->values_verified,
+                                .max_message_bytes = s->config.max_message_bytes};
+}
+
 size_t overlay_bytes(const struct overlay_settings *s)
 {
     const struct limits *l = s->limits;
@@ -175,10 +183,10 @@ size_t overlay_bytes(const struct overlay_settings *s)
     struct store_client_settings cs = client_settings_of(s, NULL);
     struct cert_usage_settings us = cert_usage_settings_of(s, NULL);
     struct config_update_settings ds = config_update_settings_of(s, NULL);
+    struct sign_limits signs = sign_limits_of(s);
     return sizeof(struct overlay) + chord_table_bytes(l->ring_nodes) +
            inbox_bytes(l->verify_queue) + answer_cache_bytes(l->answers_cached) +
-           attach_policy_bytes(l->attaches) + frag_bytes(&fs) +
-           sign_bytes(l->certificates, l->values_verified, s->config.max_message_bytes) +
+           attach_policy_bytes(l->attaches) + frag_bytes(&fs) + sign_bytes(&signs) +
            transact_bytes(&ts) + attach_bytes(&as) + store_bytes(&ss) + replicate_bytes(&rs) +
            store_client_bytes(&cs) + cert_usage_bytes(&us) + config_update_bytes(&ds) +
            event_cap(s) * sizeof(struct overlay_event) + scratch_bytes(s) + 1024;
@@ -232,8 +240,8 @@ struct overlay *overlay_init(struct turn *t, struct arena *arena, const struct o
     o->out = (struct outgoing){.route = &o->route, .inbox = &o->inbox, .links = links};
     answer_cache_init(t, &o->answers, arena, l->answers_cached);
     attach_policy_init(&o->policy, arena, l->attaches, l->dials_per_minute);
-    o->sign = sign_init(t, arena, l->certificates, l->values_verified, s->config.max_message_bytes,
-                        &o->params, &o->s.trust);
+    struct sign_limits signs = sign_limits_of(s);
+    o->sign = sign_init(t, arena, &signs, &o->params, &o->s.trust);
     struct transact_settings ts = transact_settings_of(&o->s, o);
     o->transact = transact_init(t, arena, &ts);
     struct attach_settings as = attach_settings_of(&o->s, o);
@@ -250,9 +258,9 @@ struct overlay *overlay_init(struct turn *t, struct arena *arena, const struct o
     init_storage(t, arena, o);
     o->message_room = s->config.max_message_bytes;
     o->scratch_bytes = scratch_bytes(s);
-    o->scratch = ARENA_ARRAY(arena, uint8_t, o->scratch_bytes);
+    o->scratch = ARENA_SCRATCH(arena, uint8_t, o->scratch_bytes);
     o->event_cap = event_cap(s);
-    o->events = ARENA_ARRAY(arena, struct overlay_event, o->event_cap);
+    o->events = ARENA_RAW(arena, struct overlay_event, o->event_cap);
     bucket_init(&o->transit_errors, TRANSIT_ERRORS_PER_S * 1000, TRANSIT_ERRORS_AT_ONCE, t->now_us);
     return o;
 }
@@ -263,6 +271,11 @@ void overlay_start(struct turn *t, struct overlay *o)
     o->seen.now_us = t->now_us;
     o->seen.wall_ms = t->wall_ms;
     chord_start(t, &o->chord);
+}
+
+void overlay_take_ring(struct turn *t, struct overlay *o)
+{
+    chord_take_ring(t, &o->chord);
 }
 
 void overlay_leave(struct turn *t, struct overlay *o)
@@ -305,6 +318,7 @@ bool overlay_next(struct turn *t, struct overlay *o, struct overlay_event *event
         *event = o->events[o->event_head];
         o->event_head = (o->event_head + 1) % o->event_cap;
         o->event_count--;
+        o->event_head = o->event_count == 0 ? 0 : o->event_head; /* few places in use */
         return true;
     }
     if (o->has_fetched) {

@@ -25,7 +25,12 @@ enum {
     OVERLAY_RESOURCE_BYTES = 16,
 };
 
-enum overlay_found_ring { OVERLAY_FOUND_NO, OVERLAY_FOUND_IF_ALONE, OVERLAY_FOUND_NOW };
+enum overlay_found_ring {
+    OVERLAY_FOUND_NO,
+    OVERLAY_FOUND_IF_ALONE,
+    OVERLAY_FOUND_NOW,
+    OVERLAY_FOUND_GIVEN, /* sim/ready: seeks nobody, waits for overlay_take_ring */
+};
 /* When a StoreAns leaves (design.md 9): at once, when a copy stands, or when the disk has it too.
  */
 enum overlay_storage_ack { OVERLAY_ACK_MEMORY, OVERLAY_ACK_REPLICA, OVERLAY_ACK_DISK };
@@ -158,6 +163,10 @@ struct overlay *overlay_init(struct turn *t, struct arena *arena, const struct o
                              struct link_table *links);
 /* Begins to join (or to found). OVERLAY_READY follows. */
 void overlay_start(struct turn *t, struct overlay *o);
+/* OVERLAY_FOUND_GIVEN: all to whom there are links now are peers of a ring that has been right for
+ * long, and we are one of them.  Nothing is asked, nothing is said: for simulations that begin with
+ * a ring that is too large to be joined peer by peer. */
+void overlay_take_ring(struct turn *t, struct overlay *o);
 /* Hands data over, sends Leave to every neighbor (RFC 6940 6.4.2.2, 10.9), then OVERLAY_LEFT. */
 void overlay_leave(struct turn *t, struct overlay *o);
 

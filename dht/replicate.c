@@ -35,7 +35,7 @@ struct replicate *replicate_init(struct turn *t, struct arena *arena,
               sizeof(struct replicate_op));
     pool_init(&r->acks, arena, "replica_acks", HANDLE_STORE, s->acks, sizeof(struct replicate_ack));
     r->scratch_bytes = s->max_message_bytes;
-    r->scratch = ARENA_ARRAY(arena, uint8_t, s->max_message_bytes);
+    r->scratch = ARENA_SCRATCH(arena, uint8_t, s->max_message_bytes);
     r->timer.tag = handle_make(HANDLE_STORE, 0, 0);
     r->timer.what = STORE_TIMER_REPLICATE;
     wheel_arm(t->wheel, &r->timer, t->now_us + 1000000);

@@ -8,6 +8,7 @@ enum {
     TICK_BUSY_US = 50000,  /* something is under way */
     TICK_HELD_US = 500000, /* something is missing, and has to wait */
     TICK_IDLE_US = 1000000,
+    TICK_EMPTY_US = 20000000, /* nothing is stored, and nobody waits for anything */
     PASS_EVERY_US = 20000000, /* also when nothing is known to be missing */
     SEND_PAUSE_US = 500000,
     RETURN_PAUSE_US = 2000000,
@@ -333,6 +334,23 @@ static void check_deadlines(struct turn *t, struct replicate *r)
     }
 }
 
+static bool is_waited_for(const struct replicate *r)
+{
+    for (uint32_t i = 0; i < STORE_MEMBERS_CAP; i++) {
+        if (r->members[i].is_joiner) {
+            return true;
+        }
+    }
+    return r->is_leaving;
+}
+
+static uint64_t idle_us(const struct replicate *r)
+{
+    struct store_totals totals;
+    store_totals(r->s.store, &totals);
+    return totals.sets == 0 && !is_waited_for(r) ? TICK_EMPTY_US : TICK_IDLE_US;
+}
+
 void replicate_walk(struct turn *t, struct replicate *r)
 {
     bool may_walk = r->s.topo->table->is_member;
@@ -348,7 +366,7 @@ void replicate_walk(struct turn *t, struct replicate *r)
     check_deadlines(t, r);
     bool is_busy = may_walk && r->is_dirty;
     uint32_t missing_us = r->ops.in_use > 0 ? TICK_BUSY_US : TICK_HELD_US;
-    uint64_t due_us = t->now_us + (is_busy ? missing_us : TICK_IDLE_US);
+    uint64_t due_us = t->now_us + (is_busy ? missing_us : idle_us(r));
     if (!wheel_is_armed(&r->timer) || due_us < r->timer.due_us) {
         wheel_arm(t->wheel, &r->timer, due_us);
     }

@@ -41,6 +41,8 @@ struct sign {
     struct order orders[2]; /* by is_kept */
     uint32_t moves;         /* to the front of one of them */
     uint32_t kept_cap;
+    uint8_t *ders; /* der_cap bytes for each entry */
+    uint32_t der_cap;
     uint32_t scratch_bytes;
     uint8_t *scratch; /* signature inputs */
     /* of the certificate judged last */
@@ -57,11 +59,12 @@ struct sign {
     struct refused refused[SIGN_MESSAGE_JUDGED_CAP];
 };
 
-size_t sign_bytes(uint32_t certificates, uint32_t values, uint32_t max_message_bytes)
+size_t sign_bytes(const struct sign_limits *l)
 {
-    return sizeof(struct sign) + (size_t)certificates * sizeof(struct sign_certificate) +
-           budget_table(certificates, CRYPTO_SHA256_BYTES) + verified_bytes(values) +
-           max_message_bytes + SCRATCH_EXTRA + BUDGET_SLACK;
+    return sizeof(struct sign) +
+           (size_t)l->certificates * (sizeof(struct sign_certificate) + l->certificate_bytes) +
+           budget_table(l->certificates, CRYPTO_SHA256_BYTES) + verified_bytes(l->values) +
+           l->max_message_bytes + SCRATCH_EXTRA + BUDGET_SLACK;
 }
 
 /* So many may be protected: never so many that what came in this turn is evicted in this turn. */
@@ -74,19 +77,20 @@ static uint32_t kept_cap_of(uint32_t certificates)
     return certificates > others ? certificates - others : 0;
 }
 
-struct sign *sign_init(struct turn *t, struct arena *arena, uint32_t certificates, uint32_t values,
-                       uint32_t max_message_bytes, const struct rl_params *params,
-                       const struct crypto_trust *trust)
+struct sign *sign_init(struct turn *t, struct arena *arena, const struct sign_limits *l,
+                       const struct rl_params *params, const struct crypto_trust *trust)
 {
-    CHECK(certificates >= 4);
+    CHECK(l->certificates >= 4);
     struct sign *s = ARENA_ARRAY(arena, struct sign, 1);
-    s->entries = ARENA_ARRAY(arena, struct sign_certificate, certificates);
-    table_init(&s->by_hash, arena, certificates, CRYPTO_SHA256_BYTES, rng_next(t->rng));
-    verified_init(&s->verified, arena, values, rng_next(t->rng));
-    s->kept_cap = kept_cap_of(certificates);
-    s->scratch_bytes = max_message_bytes + SCRATCH_EXTRA;
-    s->scratch = ARENA_ARRAY(arena, uint8_t, s->scratch_bytes);
-    s->cap = certificates;
+    s->entries = ARENA_RAW(arena, struct sign_certificate, l->certificates);
+    s->ders = arena_take_raw(arena, l->certificates, l->certificate_bytes, 1);
+    s->der_cap = l->certificate_bytes;
+    table_init(&s->by_hash, arena, l->certificates, CRYPTO_SHA256_BYTES, rng_next(t->rng));
+    verified_init(&s->verified, arena, l->values, rng_next(t->rng));
+    s->kept_cap = kept_cap_of(l->certificates);
+    s->scratch_bytes = l->max_message_bytes + SCRATCH_EXTRA;
+    s->scratch = ARENA_SCRATCH(arena, uint8_t, s->scratch_bytes);
+    s->cap = l->certificates;
     s->params = params;
     s->trust = trust;
     s->why = "";
@@ -270,7 +274,8 @@ static const struct sign_certificate *enter(struct turn *t, struct sign *s, stru
     c->parsed = *parsed;
     memcpy(c->node_id.bytes, parsed->node_ids[0], sizeof(c->node_id.bytes));
     c->host = sign_host(t, slice_of(parsed->user, parsed->user_len));
-    if (der.len <= SIGN_DER_CAP) {
+    c->der = s->ders + (size_t)index * s->der_cap;
+    if (der.len <= s->der_cap) {
         memcpy(c->der, der.data, der.len);
         c->der_len = (uint16_t)der.len;
     }

@@ -7,7 +7,7 @@
  * that were met only once: strangers, however many, do not displace whom we deal with.
  *
  * Owner:   one for each overlay.  Pointers to a sign_certificate are good until the turn ends.
- * Limits:  `certificates` entries; a DER certificate beyond SIGN_DER_CAP bytes is judged, but not
+ * Limits:  `certificates` entries; a DER certificate beyond `certificate_bytes` is judged, but not
  * kept in DER; buckets of more than SIGN_BUCKET_CAP certificates are refused (SG-6).  Judging costs
  * more than anything else that a stranger can ask for, so certificates that are not known yet have
  * a budget: SIGN_JUDGED_CAP for one signature and SIGN_MESSAGE_JUDGED_CAP for one message with all
@@ -21,7 +21,7 @@
 #include "dht/ident.h"
 
 enum {
-    SIGN_DER_CAP = 1536,
+    SIGN_DER_CAP = 1536, /* of stored ones, as they come back from a disk */
     SIGN_BUCKET_CAP = 16,
     SIGN_JUDGED_CAP = 4,
     /* A replica Store and a FetchAns bring the signers of their values along: a full bucket. */
@@ -36,18 +36,22 @@ struct sign_certificate {
     bool is_kept;           /* it was met again */
     struct node_id node_id; /* the first of parsed.node_ids */
     uint64_t host;          /* hash of the user name: equal numbers, one user, one machine */
+    uint8_t *der;           /* in the table of them */
     struct crypto_certificate parsed;
-    uint8_t der[SIGN_DER_CAP];
 };
 
 struct sign;
 
-/* `values`: verified values that are remembered (dht/verified).  `max_message_bytes`: no signature
- * is over more than that and a little. */
-size_t sign_bytes(uint32_t certificates, uint32_t values, uint32_t max_message_bytes);
-struct sign *sign_init(struct turn *t, struct arena *arena, uint32_t certificates, uint32_t values,
-                       uint32_t max_message_bytes, const struct rl_params *params,
-                       const struct crypto_trust *trust);
+struct sign_limits {
+    uint32_t certificates;
+    uint32_t certificate_bytes;
+    uint32_t values;            /* verified ones that are remembered (dht/verified) */
+    uint32_t max_message_bytes; /* no signature is over more than that and a little */
+};
+
+size_t sign_bytes(const struct sign_limits *limits);
+struct sign *sign_init(struct turn *t, struct arena *arena, const struct sign_limits *limits,
+                       const struct rl_params *params, const struct crypto_trust *trust);
 
 /* A turn, a message begins: its budget is whole again.  `can_wait`: the message can be looked at
  * again in another turn, so once `allowed_us` are spent in this one its next value gets ERR_MORE.

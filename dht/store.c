@@ -20,7 +20,8 @@ STATIC_CHECK(sizeof(struct store_inside_key) == OVERLAY_RESOURCE_BYTES + 4); /* 
 
 size_t store_bytes(const struct store_settings *s)
 {
-    return sizeof(struct store) + budget_pool(s->sets, sizeof(struct store_set)) +
+    return sizeof(struct store) + STORE_PLAN_CAP * sizeof(struct store_plan) +
+           budget_pool(s->sets, sizeof(struct store_set)) +
            budget_pool(s->values, sizeof(struct store_value)) +
            budget_pool(s->certificates, sizeof(struct store_certificate)) + tags_bytes(s->sets) +
            tags_bytes(s->certificates) + value_heap_bytes(s->bytes) +
@@ -31,6 +32,7 @@ struct store *store_init(struct turn *t, struct arena *arena, const struct store
 {
     struct store *store = ARENA_ARRAY(arena, struct store, 1);
     store->settings = *s;
+    store->plan = ARENA_SCRATCH(arena, struct store_plan, STORE_PLAN_CAP);
     pool_init(&store->sets, arena, "stored_sets", HANDLE_STORE, s->sets, sizeof(struct store_set));
     pool_init(&store->values, arena, "stored_values", HANDLE_STORE, s->values,
               sizeof(struct store_value));

@@ -41,19 +41,21 @@ STATIC_CHECK(sizeof(struct op) <= LIMITS_COST_storage_requests);
 struct store_client {
     struct store_client_settings s;
     struct pool ops;
-    uint64_t last_ms; /* storage_time given last: they only grow */
-    struct overlay_value values[OVERLAY_VALUES_CAP];
+    uint64_t last_ms;             /* storage_time given last: they only grow */
+    struct overlay_value *values; /* OVERLAY_VALUES_CAP of them, for one event */
 };
 
 size_t store_client_bytes(const struct store_client_settings *s)
 {
-    return sizeof(struct store_client) + budget_pool(s->ops, sizeof(struct op)) + BUDGET_SLACK;
+    return sizeof(struct store_client) + OVERLAY_VALUES_CAP * sizeof(struct overlay_value) +
+           budget_pool(s->ops, sizeof(struct op)) + BUDGET_SLACK;
 }
 
 struct store_client *store_client_init(struct arena *arena, const struct store_client_settings *s)
 {
     struct store_client *c = ARENA_ARRAY(arena, struct store_client, 1);
     c->s = *s;
+    c->values = ARENA_SCRATCH(arena, struct overlay_value, OVERLAY_VALUES_CAP);
     pool_init(&c->ops, arena, "storage_requests", HANDLE_STORE, s->ops, sizeof(struct op));
     return c;
 }

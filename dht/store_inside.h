@@ -83,7 +83,7 @@ struct store {
     uint64_t stamp;
     uint32_t sweep_at;
     uint32_t plan_count;
-    struct store_plan plan[STORE_PLAN_CAP];
+    struct store_plan *plan; /* STORE_PLAN_CAP */
     uint8_t info[STORE_INSIDE_INFO_CAP];
 };
 

@@ -67,7 +67,7 @@ void value_heap_init(struct value_heap *h, struct arena *arena, uint32_t cap)
 {
     memset(h, 0, sizeof(*h));
     h->units = units_of(cap);
-    h->bytes = arena_take(arena, h->units, VALUE_BYTES_MIN, VALUE_BYTES_MIN);
+    h->bytes = arena_take_raw(arena, h->units, VALUE_BYTES_MIN, VALUE_BYTES_MIN);
     h->orders = ARENA_ARRAY(arena, uint8_t, h->units);
     /* The region as the largest aligned pieces that fill it. */
     uint32_t unit = 0;

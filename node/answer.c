@@ -3,25 +3,30 @@
  * call only, so an answer copies what fits of them. */
 #include "node/node_impl.h"
 
-static struct answer_slot *open_slot(struct node *n, uint32_t tag, uint64_t *overlay_tag)
+STATIC_CHECK(ANSWER_CAP <= 32);
+
+static bool open_slot(struct node *n, uint32_t tag, uint64_t *overlay_tag)
 {
     for (uint32_t i = 0; i < ANSWER_CAP; i++) {
-        struct answer_slot *slot = &n->answers[i];
-        if (!slot->is_open && !slot->is_finished) {
-            memset(slot, 0, sizeof(*slot));
-            slot->answer.tag = tag;
-            slot->is_open = true;
+        if (((n->answers_open | n->answers_due) >> i & 1) == 0) {
+            struct answer *a = &n->answers[i];
+            memset(a, 0, offsetof(struct answer, bytes));
+            a->bytes_used = 0;
+            a->tag = tag;
+            n->answers_open |= 1u << i;
             *overlay_tag = handle_make(HANDLE_NODE, 1, i);
-            return slot;
+            return true;
         }
     }
-    return NULL;
+    return false;
 }
 
 /* The request was refused at once: there will be no event. */
-static enum err settle(struct answer_slot *slot, enum err e)
+static enum err settle(struct node *n, uint64_t overlay_tag, enum err e)
 {
-    slot->is_open = e == ERR_OK;
+    if (e != ERR_OK) {
+        n->answers_open &= ~(1u << handle_index(overlay_tag));
+    }
     return e;
 }
 
@@ -29,44 +34,40 @@ enum err answer_fetch(struct turn *t, struct node *n, const struct overlay_resou
                       uint32_t kind, uint32_t tag)
 {
     uint64_t overlay_tag = 0;
-    struct answer_slot *slot = open_slot(n, tag, &overlay_tag);
-    if (slot == NULL) {
+    if (!open_slot(n, tag, &overlay_tag)) {
         return ERR_LIMIT;
     }
-    return settle(slot, overlay_fetch(t, n->overlay, resource, kind, overlay_tag));
+    return settle(n, overlay_tag, overlay_fetch(t, n->overlay, resource, kind, overlay_tag));
 }
 
 enum err answer_store(struct turn *t, struct node *n, const struct overlay_store *what,
                       uint32_t tag)
 {
     uint64_t overlay_tag = 0;
-    struct answer_slot *slot = open_slot(n, tag, &overlay_tag);
-    if (slot == NULL) {
+    if (!open_slot(n, tag, &overlay_tag)) {
         return ERR_LIMIT;
     }
-    return settle(slot, overlay_store(t, n->overlay, what, overlay_tag));
+    return settle(n, overlay_tag, overlay_store(t, n->overlay, what, overlay_tag));
 }
 
 enum err answer_ping(struct turn *t, struct node *n, const struct overlay_resource *resource,
                      uint32_t tag)
 {
     uint64_t overlay_tag = 0;
-    struct answer_slot *slot = open_slot(n, tag, &overlay_tag);
-    if (slot == NULL) {
+    if (!open_slot(n, tag, &overlay_tag)) {
         return ERR_LIMIT;
     }
-    return settle(slot, overlay_ping_resource(t, n->overlay, resource, overlay_tag));
+    return settle(n, overlay_tag, overlay_ping_resource(t, n->overlay, resource, overlay_tag));
 }
 
 enum err answer_ping_node(struct turn *t, struct node *n, const struct node_id *node_id,
                           uint32_t tag)
 {
     uint64_t overlay_tag = 0;
-    struct answer_slot *slot = open_slot(n, tag, &overlay_tag);
-    if (slot == NULL) {
+    if (!open_slot(n, tag, &overlay_tag)) {
         return ERR_LIMIT;
     }
-    return settle(slot, overlay_ping_node(t, n->overlay, node_id, overlay_tag));
+    return settle(n, overlay_tag, overlay_ping_node(t, n->overlay, node_id, overlay_tag));
 }
 
 static struct slice keep(struct answer *a, struct slice bytes)
@@ -102,9 +103,9 @@ bool answer_on_overlay(struct node *n, const struct overlay_event *event)
     if (handle_kind(event->tag) != HANDLE_NODE || handle_index(event->tag) >= ANSWER_CAP) {
         return false;
     }
-    struct answer_slot *slot = &n->answers[handle_index(event->tag)];
-    CHECK(slot->is_open);
-    struct answer *a = &slot->answer;
+    uint32_t index = handle_index(event->tag);
+    CHECK((n->answers_open >> index & 1) != 0);
+    struct answer *a = &n->answers[index];
     a->kind = event->kind;
     a->error = event->error;
     a->reload_error = event->reload_error;
@@ -114,18 +115,22 @@ bool answer_on_overlay(struct node *n, const struct overlay_event *event)
     if (event->kind == OVERLAY_FETCHED && event->error == ERR_OK) {
         keep_values(a, event);
     }
-    slot->is_open = false;
-    slot->is_finished = true;
+    n->answers_open &= ~(1u << index);
+    n->answers_due |= 1u << index;
     return true;
+}
+
+bool answer_is_due(const struct node *n)
+{
+    return n->answers_due != 0;
 }
 
 const struct answer *answer_next(struct node *n)
 {
-    for (uint32_t i = 0; i < ANSWER_CAP; i++) {
-        if (n->answers[i].is_finished) {
-            n->answers[i].is_finished = false;
-            return &n->answers[i].answer;
-        }
+    if (n->answers_due == 0) {
+        return NULL;
     }
-    return NULL;
+    uint32_t index = (uint32_t)__builtin_ctz(n->answers_due);
+    n->answers_due &= n->answers_due - 1;
+    return &n->answers[index];
 }

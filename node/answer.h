@@ -32,5 +32,6 @@ enum err answer_ping(struct turn *t, struct node *n, const struct overlay_resour
                      uint32_t tag) MUST_USE;
 enum err answer_ping_node(struct turn *t, struct node *n, const struct node_id *node_id,
                           uint32_t tag) MUST_USE;
+bool answer_is_due(const struct node *n);
 /* The next finished answer, valid until the next node call; NULL when there is none. */
 const struct answer *answer_next(struct node *n);

@@ -57,7 +57,8 @@ static size_t document_bytes(const struct node_settings *s)
 /* What pools and arrays of this file take, alignment included. */
 static size_t own_bytes(const struct node_settings *s)
 {
-    return sizeof(struct node) + s->limits->conns * sizeof(struct node_conn) +
+    return sizeof(struct node) + ANSWER_CAP * sizeof(struct answer) +
+           s->limits->conns * sizeof(struct node_conn) +
            s->limits->sip_peers * (sizeof(struct node_peer) + 2 * sizeof(uint32_t)) +
            document_bytes(s) + 256;
 }
@@ -79,6 +80,7 @@ struct node *node_init(struct turn *t, struct arena *arena, const struct node_se
     links.secret = rng_next(t->rng);
     n->conn_cap = s->limits->conns;
     n->conns = ARENA_ARRAY(arena, struct node_conn, n->conn_cap);
+    n->answers = ARENA_RAW(arena, struct answer, ANSWER_CAP);
     n->links = link_table_init(arena, &links);
     n->overlay = overlay_init(t, arena, &s->overlay, n->links);
     pool_init(&n->peers, arena, "sip_peers", HANDLE_PATH, s->limits->sip_peers,

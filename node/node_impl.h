@@ -32,12 +32,6 @@ struct node_peer {
     struct wheel_timer deadline;
 };
 
-struct answer_slot {
-    struct answer answer;
-    bool is_open;     /* waits for its event */
-    bool is_finished; /* not yet taken */
-};
-
 /* A document of another node on its way to whoever judges it. */
 struct node_document {
     uint8_t *bytes; /* room for max-message-size */
@@ -64,7 +58,9 @@ struct node {
     struct wheel_timer drain;
     struct persist persist;
     struct node_document document;
-    struct answer_slot answers[ANSWER_CAP];
+    struct answer *answers; /* ANSWER_CAP of them */
+    uint32_t answers_open;  /* one bit each: waits for its event */
+    uint32_t answers_due;   /* ... finished and not yet taken */
 };
 
 /* path.c */

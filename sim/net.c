@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Each pair of nodes has a delay of its own, drawn from the seed by hashing the pair, so that no
- * matrix is kept.  A stream never loses bytes: a lost segment costs one retransmission time.  Bytes
- * of one stream arrive in order. */
+/* How long something is on its way says sim/underlay.  A stream never loses bytes: a lost segment
+ * costs one retransmission time.  Bytes of one stream arrive in order. */
 #include "sim/net.h"
-#include "core/hash.h"
 #include "sim/world_impl.h"
 
 enum {
     RETRANSMIT_US = 200 * 1000,   /* what a lost TCP segment costs */
+    IP_AND_TCP = 52,              /* heads of a segment, with the time stamps of TCP */
     LOCAL_US = 20,                /* mail between shards of one machine */
     SILENCE_US = 8 * 1000 * 1000, /* until keep-alive gives a silent connection up */
 };
@@ -18,16 +17,18 @@ uint32_t net_conns_cap(uint32_t nodes)
     return nodes * 48 + NET_CONNS_PER_NODE;
 }
 
-size_t net_bytes(uint32_t nodes)
+size_t net_bytes(const struct world_settings *s)
 {
-    return (size_t)nodes * NET_CONNS_PER_NODE * sizeof(struct net_end) + 64;
+    return (size_t)s->nodes * NET_CONNS_PER_NODE * sizeof(struct net_end) +
+           underlay_bytes(&s->underlay, s->nodes) + 64;
 }
 
-void net_init(struct net *net, struct arena *arena, uint32_t nodes, uint64_t seed)
+void net_init(struct net *net, struct arena *arena, const struct world_settings *s)
 {
-    *net = (struct net){.pair_seed = seed ^ 0x9a125};
-    net->ends = ARENA_ARRAY(arena, struct net_end, (size_t)nodes * NET_CONNS_PER_NODE);
-    rng_init(&net->rng, seed ^ 0x2e7);
+    *net = (struct net){0};
+    net->ends = ARENA_ARRAY(arena, struct net_end, (size_t)s->nodes * NET_CONNS_PER_NODE);
+    rng_init(&net->rng, s->seed ^ 0x10557);
+    underlay_init(&net->underlay, arena, &s->underlay, s->nodes, s->seed);
 }
 
 struct address net_address(uint32_t node)
@@ -84,15 +85,15 @@ static void drop_end(struct net_end *end)
     end->generation = (end->generation + 1) & 0xffffff;
 }
 
-static uint64_t delay_us(struct world *w, uint32_t from, uint32_t to)
+static uint64_t delay_us(struct world *w, uint32_t from, uint32_t to, uint32_t bytes)
 {
-    const struct world_settings *s = &w->settings;
-    uint32_t pair[2] = {from < to ? from : to, from < to ? to : from};
-    if (from / s->shards == to / s->shards) {
+    if (w->net.is_instant) {
+        return 0;
+    }
+    if (from / w->settings.shards == to / w->settings.shards) {
         return LOCAL_US;
     }
-    uint64_t spread = hash_64(slice_of(pair, sizeof(pair)), w->net.pair_seed);
-    return s->latency_us + spread % (s->latency_us + 1) + rng_below(&w->net.rng, s->jitter_us + 1);
+    return underlay_delay_us(&w->net.underlay, w->now_us, from, to, bytes);
 }
 
 static bool is_lost(struct world *w)
@@ -117,9 +118,10 @@ static void post(struct world *w, uint32_t node, uint64_t at_us, const struct io
 }
 
 /* When something sent now on this stream arrives: not before what was sent earlier. */
-static uint64_t arrival(struct world *w, uint32_t node, struct net_end *end)
+static uint64_t arrival(struct world *w, uint32_t node, struct net_end *end, uint32_t bytes)
 {
-    uint64_t at = w->now_us + delay_us(w, node, end->far_node) + (is_lost(w) ? RETRANSMIT_US : 0);
+    uint64_t at = w->now_us + delay_us(w, node, end->far_node, bytes + IP_AND_TCP) +
+                  (is_lost(w) ? RETRANSMIT_US : 0);
     end->arrives_us = max_u64(at, end->arrives_us);
     return end->arrives_us;
 }
@@ -137,7 +139,7 @@ static void connect_to(struct world *w, uint32_t node, const struct io_op *op)
         fail_connect(w, node, 1000, op->tag);
         return;
     }
-    uint64_t delay = delay_us(w, node, far);
+    uint64_t delay = delay_us(w, node, far, IP_AND_TCP);
     uint32_t mine = UINT32_MAX;
     uint32_t theirs = UINT32_MAX;
     if (w->nodes[far].is_alive) {
@@ -182,10 +184,11 @@ static void send_on(struct world *w, uint32_t node, const struct io_op *op)
         msgbuf_release(&w->buffers, op->buf);
         return;
     }
-    struct io_event sent = {.kind = IO_SENT, .conn = op->conn, .data_len = op->buf->len};
     w->net.stream_bytes += op->buf->len;
-    post(w, node, w->now_us, &sent, NULL);
-    uint64_t at = arrival(w, node, end);
+    account_stream(&w->net.account, msgbuf_slice(op->buf));
+    CHECK(w->sent_count < WORLD_OUTBOX);
+    w->sent[w->sent_count++] = (struct world_sent){.conn = op->conn, .len = op->buf->len};
+    uint64_t at = arrival(w, node, end, op->buf->len);
     if (!w->nodes[end->far_node].is_alive) { /* into the void */
         msgbuf_release(&w->buffers, op->buf);
         return;
@@ -194,6 +197,22 @@ static void send_on(struct world *w, uint32_t node, const struct io_op *op)
     struct io_event stream = {.kind = IO_STREAM,
                               .conn = handle_of(w, end->far_node, end->far_index)};
     post(w, end->far_node, at, &stream, op->buf);
+}
+
+/* A receiver decrypts in place, so that each copy has bytes of its own. */
+static void post_datagram(struct world *w, uint32_t node, uint32_t far, const uint64_t *at_us,
+                          const struct io_op *op)
+{
+    struct io_event datagram = {.kind = IO_DATAGRAM,
+                                .listener = IO_LISTEN_OVERLAY_UDP,
+                                .local = op->remote,
+                                .remote = net_address(node)};
+    struct msgbuf *copy = msgbuf_acquire(&w->buffers, op->buf->len);
+    CHECK(copy != NULL); /* the world was made too small */
+    copy->owner = 0;     /* the network's */
+    enum err e = msgbuf_append(copy, msgbuf_slice(op->buf));
+    CHECK(e == ERR_OK);
+    post(w, far, *at_us, &datagram, copy);
 }
 
 /* No phones in this world yet: only links between nodes. */
@@ -208,12 +227,15 @@ static void send_datagram(struct world *w, uint32_t node, const struct io_op *op
         msgbuf_release(&w->buffers, op->buf);
         return;
     }
-    op->buf->owner = 0; /* the network has it now */
-    struct io_event datagram = {.kind = IO_DATAGRAM,
-                                .listener = IO_LISTEN_OVERLAY_UDP,
-                                .local = op->remote,
-                                .remote = net_address(node)};
-    post(w, far, w->now_us + delay_us(w, node, far), &datagram, op->buf);
+    struct narrow_fate fate = {.copies = 1, .arrives_us = {w->now_us + LOCAL_US}};
+    if (node / w->settings.shards != far / w->settings.shards) {
+        fate = underlay_datagram(&w->net.underlay, w->now_us, node, far, op->buf->len);
+    }
+    w->net.datagrams_lost += fate.copies == 0 ? 1 : 0;
+    for (uint32_t i = 0; i < fate.copies; i++) {
+        post_datagram(w, node, far, &fate.arrives_us[i], op);
+    }
+    msgbuf_release(&w->buffers, op->buf);
 }
 
 /* The far end hears of it at `at_us`; its end stays in use until then (net_admit). */
@@ -230,7 +252,7 @@ static void close_end(struct world *w, uint32_t node, handle conn)
 {
     struct net_end *end = end_of(w, node, conn);
     if (end != NULL) {
-        tell_far_end(w, end, arrival(w, node, end), ERR_CLOSED);
+        tell_far_end(w, end, arrival(w, node, end, 0), ERR_CLOSED);
         drop_end(end);
     }
 }
@@ -285,7 +307,7 @@ void net_bury(struct world *w, uint32_t i, bool is_told)
         if ((end->generation & 1) == 0) {
             continue;
         }
-        uint64_t heard = is_told ? arrival(w, i, end) : w->now_us + SILENCE_US;
+        uint64_t heard = is_told ? arrival(w, i, end, 0) : w->now_us + SILENCE_US;
         tell_far_end(w, end, heard, is_told ? ERR_CLOSED : ERR_TIMEOUT);
         drop_end(end);
     }

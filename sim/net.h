@@ -5,11 +5,14 @@
  * bytes; its overlay listeners are NET_PORT, its SIP listener for peers NET_PORT_SIP. */
 #pragma once
 #include "core/rng.h"
+#include "sim/account.h"
 #include "sim/queue.h"
+#include "sim/underlay.h"
 
 enum { NET_PORT = 6084, NET_PORT_SIP = 6184, NET_CONNS_PER_NODE = 192 };
 
 struct world;
+struct world_settings;
 
 /* One end of a connection, at the index of its handle in the node's row. */
 struct net_end {
@@ -22,14 +25,16 @@ struct net_end {
 struct net {
     struct net_end *ends; /* NET_CONNS_PER_NODE for each node */
     struct rng rng;
-    uint64_t pair_seed;
+    struct underlay underlay;
     uint64_t stream_bytes;
+    struct account account;
     uint64_t datagrams, datagrams_lost;
+    bool is_instant; /* world_set_instant */
 };
 
 uint32_t net_conns_cap(uint32_t nodes);
-size_t net_bytes(uint32_t nodes);
-void net_init(struct net *net, struct arena *arena, uint32_t nodes, uint64_t seed);
+size_t net_bytes(const struct world_settings *s);
+void net_init(struct net *net, struct arena *arena, const struct world_settings *s);
 struct address net_address(uint32_t node);
 /* The turn of node i is over: what it asked for goes on its way. */
 void net_carry_out(struct world *w, uint32_t i);

@@ -5,6 +5,7 @@
 enum {
     COPIES_WANTED = 3,
     CHECK_US = 250000,
+    SETTLE_US = 20 * 1000 * 1000,
     WAVE_US = 600 * 1000 * 1000,
     COPIES_PER_RECORD = 16,
     /* A peer whose tables are behind refuses a replica; the owner asks again after 1, 2, 4, 8 and
@@ -17,6 +18,9 @@ struct run {
     struct world *world;
     struct checker checker;
     struct workload load;
+    struct ready_node *order;
+    struct measure measure;
+    uint64_t (*clock_us)(void);
     struct scenario_result *out;
 };
 
@@ -41,12 +45,23 @@ static bool number_of(struct slice text, uint64_t *out)
     return text.len > 0;
 }
 
+static bool is_key(struct slice key, const char *name)
+{
+    size_t i = 0;
+    for (; i < key.len && name[i] != '\0'; i++) {
+        if (key.data[i] != (uint8_t)name[i] && !(key.data[i] == '.' && name[i] == '_')) {
+            return false;
+        }
+    }
+    return i == key.len && name[i] == '\0';
+}
+
 enum err scenario_set(struct scenario *s, struct slice key, struct slice value)
 {
     uint64_t number = 0;
     bool ok = number_of(value, &number);
 #define SCENARIO(name, default_value, help)                                                        \
-    if (slice_is_equal(key, SLICE_LITERAL(#name))) {                                               \
+    if (is_key(key, #name)) {                                                                      \
         s->name = number;                                                                          \
         return ok ? ERR_OK : ERR_MALFORMED;                                                        \
     }
@@ -94,6 +109,26 @@ enum err scenario_parse(struct scenario *s, struct slice text, uint32_t *line)
     return ERR_OK;
 }
 
+static struct underlay_settings underlay_of(const struct scenario *s)
+{
+    return (struct underlay_settings){
+        .kind = s->underlay == 0   ? UNDERLAY_PAIRS
+                : s->underlay == 1 ? UNDERLAY_CONSTANT
+                                   : UNDERLAY_COORDINATES,
+        .delay_us = s->latency_ms * 1000,
+        .jitter_us = s->jitter_ms * 1000,
+        .extent_us = (uint32_t)(s->extent_ms * 1000),
+        .access_bytes_per_s = s->access_kbit_per_s * 125,
+        .access_delay_us = (uint32_t)(s->access_delay_ms * 1000),
+        .line = {.bytes_per_s = s->line_kbit_per_s * 125,
+                 .queue_bytes = (uint32_t)s->line_queue_bytes,
+                 .loss_ppm = (uint32_t)s->line_loss_ppm,
+                 .reorder_ppm = (uint32_t)s->line_reorder_ppm,
+                 .reorder_us = (uint32_t)(s->line_reorder_ms * 1000),
+                 .duplicate_ppm = (uint32_t)s->line_duplicate_ppm},
+    };
+}
+
 void scenario_world(const struct scenario *s, uint64_t seed, struct world_settings *out)
 {
     world_defaults(out);
@@ -101,25 +136,27 @@ void scenario_world(const struct scenario *s, uint64_t seed, struct world_settin
     out->nodes = (uint32_t)s->nodes;
     out->shards = (uint32_t)s->shards;
     out->accounts = (uint32_t)s->records;
-    out->latency_us = s->latency_ms * 1000;
-    out->jitter_us = s->jitter_ms * 1000;
+    out->underlay = underlay_of(s);
     out->loss_ppm = (uint32_t)s->loss_ppm;
     out->config.replica_min_hosts = (uint32_t)s->replica_min_hosts;
     out->is_publishing = s->publish != 0;
+    out->is_ready = s->ready != 0;
     out->config.links = s->links == 0   ? OVERLAY_LINKS_TRUNK
                         : s->links == 1 ? OVERLAY_LINKS_BOTH
                                         : OVERLAY_LINKS_DATAGRAM;
     out->datagram_bytes = (uint32_t)s->datagram_bytes;
     /* Three copies of each, unevenly spread; a small ring holds everything everywhere. */
-    uint64_t share = 256 + s->records * 48 / (s->nodes + 1);
-    out->stored_values = (uint32_t)min_u64(share, s->records + 256);
+    uint64_t least = s->publish != 0 ? 256 : s->nodes >= WORLD_TIGHT_NODES ? 8 : 64;
+    uint64_t share = least + s->records * 48 / (s->nodes + 1);
+    out->stored_values = (uint32_t)min_u64(share, s->records + least);
 }
 
 size_t scenario_bytes(const struct scenario *s)
 {
     struct world_settings world;
     scenario_world(s, 1, &world);
-    return world_bytes(&world) + workload_bytes((uint32_t)s->records) +
+    return sizeof(struct run) + world_bytes(&world) + workload_bytes((uint32_t)s->records) +
+           s->nodes * sizeof(struct ready_node) + measure_bytes() +
            checker_bytes((uint32_t)s->nodes, (uint32_t)s->records * COPIES_PER_RECORD + 1024) +
            4096;
 }
@@ -169,6 +206,49 @@ static void invariant(struct run *r, bool holds)
     r->out->broken += holds ? 0 : 1;
 }
 
+static void make_ready(struct run *r)
+{
+    r->out->ready = ready_ring(r->world, r->order);
+    invariant(r, is_ring_right(r));
+}
+
+/* Upkeep alone, then with a load: what it costs, and whether every message arrives. */
+static void measure_load(struct run *r)
+{
+    struct measure *m = &r->measure;
+    struct scenario_result *out = r->out;
+    m->count = ready_order(r->world, r->order);
+    m->records = (uint32_t)r->s->records;
+    m->acked = r->load.acked;
+    struct account before = *world_account_of_links(r->world);
+    uint64_t start_us = world_now_us(r->world);
+    world_run_until(r->world, start_us + r->s->idle_s * 1000000);
+    out->upkeep = *world_account_of_links(r->world);
+    out->upkeep_us = world_now_us(r->world) - start_us;
+    for (uint32_t i = 0; i < ACCOUNT_CLASSES; i++) {
+        out->upkeep.bytes[i] -= before.bytes[i];
+        out->upkeep.messages[i] -= before.messages[i];
+    }
+    measure_rate(m, MEASURE_KBR, r->s->kbr_interval_s);
+    measure_rate(m, MEASURE_LOOKUP, r->s->lookup_interval_s);
+    uint64_t events = world_events(r->world);
+    uint64_t turns = world_turns(r->world);
+    uint64_t begun_us = r->clock_us();
+    start_us = world_now_us(r->world);
+    if (r->s->measure_s > 0) {
+        measure_run(m, r->s->measure_s * 1000000);
+    }
+    out->measured_us = world_now_us(r->world) - start_us;
+    out->measured_cpu_us = r->clock_us() - begun_us;
+    out->measured_events = world_events(r->world) - events;
+    out->measured_turns = world_turns(r->world) - turns;
+    for (uint32_t k = 0; k < MEASURE_KINDS; k++) {
+        out->measured[k] = m->results[k];
+        invariant(r, m->results[k].wrong == 0);
+        invariant(r, m->results[k].failed == 0);
+    }
+}
+
 static void join_all(struct run *r)
 {
     uint64_t start = world_now_us(r->world);
@@ -177,7 +257,15 @@ static void join_all(struct run *r)
         world_run_until(r->world, world_now_us(r->world) + r->s->join_interval_ms * 1000);
     }
     bool joined = run_until_right(r, r->s->settle_s * 1000000) != 0;
-    r->out->join_us = joined ? world_now_us(r->world) - start : 0;
+    /* The neighbors are right; fingers and the last Updates take a little longer. */
+    world_run_until(r->world, world_now_us(r->world) + SETTLE_US);
+    r->out->join_us = joined ? world_now_us(r->world) - start - SETTLE_US : 0;
+    for (uint32_t i = 0; i < r->s->nodes; i++) {
+        uint64_t took = world_join_us(r->world, i);
+        if (took != UINT64_MAX) {
+            spread_add(&r->out->join_each_us, took);
+        }
+    }
     invariant(r, joined);
 }
 
@@ -189,6 +277,16 @@ static uint32_t random_live_node(struct run *r)
             return i;
         }
     }
+}
+
+/* All three copies among the `dead` of `alive` peers that die at once: repair has no time. */
+static uint64_t expect_lost_ppm(uint64_t dead, uint64_t alive)
+{
+    uint64_t ppm = 1000000;
+    for (uint64_t k = 0; k < COPIES_WANTED; k++) {
+        ppm = alive <= k || dead <= k ? 0 : ppm * (dead - k) / (alive - k);
+    }
+    return ppm;
 }
 
 static void kill_some(struct run *r)
@@ -205,6 +303,7 @@ static void kill_some(struct run *r)
         }
     }
     r->out->killed = before - world_alive_count(r->world);
+    r->out->expected_lost_ppm = expect_lost_ppm(r->out->killed, before);
     r->out->lost = r->out->copies_before.records - copies_of(r).records;
     r->out->repair_us = run_until_right(r, r->s->repair_s * 1000000);
     r->out->copies_repair_us = run_until_copied(r, start, r->s->repair_s * 1000000);
@@ -231,45 +330,54 @@ static void end_world(struct run *r)
     r->out->events = world_events(r->world);
     r->out->fingerprint = world_fingerprint(r->world);
     r->out->stream_bytes = world_stream_bytes(r->world);
+    r->out->carried = *world_account_of_links(r->world);
     r->out->datagrams = world_datagrams(r->world, &r->out->datagrams_lost);
-    for (uint32_t i = 0; i < r->s->nodes; i++) {
-        if (world_is_alive(r->world, i)) {
-            world_kill(r->world, i);
-        }
-    }
+    world_end(r->world);
     world_run_until(r->world, world_now_us(r->world) + 60000000);
     r->out->buffers_left = world_buffers_in_use(r->world);
     r->out->metrics = *world_metrics(r->world);
 }
 
 void scenario_run(const struct scenario *s, struct arena *arena, uint64_t seed,
-                  struct scenario_result *out)
+                  uint64_t (*clock_us)(void), struct scenario_result *out)
 {
     struct world_settings settings;
-    struct run r = {.s = s, .out = out};
+    struct run *r = ARENA_ARRAY(arena, struct run, 1);
+    *r = (struct run){.s = s, .clock_us = clock_us, .out = out};
+    uint64_t begun_us = clock_us();
     memset(out, 0, sizeof(*out));
     scenario_world(s, seed, &settings);
-    r.world = world_init(arena, &settings);
-    checker_init(&r.checker, arena, (uint32_t)s->nodes,
+    r->world = world_init(arena, &settings);
+    checker_init(&r->checker, arena, (uint32_t)s->nodes,
                  (uint32_t)s->records * COPIES_PER_RECORD + 1024);
-    workload_init(&r.load, arena, (uint32_t)s->records);
-    join_all(&r);
-    workload_run(&r.load, r.world, WORKLOAD_STORE, 0, (uint32_t)s->records, WAVE_US);
-    run_until_copied(&r, world_now_us(r.world), COPIES_US);
-    out->copies_before = copies_of(&r);
-    invariant(&r, out->copies_before.under == 0);
+    workload_init(&r->load, arena, (uint32_t)s->records);
+    r->order = ARENA_RAW(arena, struct ready_node, s->nodes);
+    measure_init(&r->measure, arena, r->world, r->order, (uint32_t)s->nodes);
+    if (s->ready != 0) {
+        make_ready(r);
+    } else {
+        join_all(r);
+    }
+    out->setup_cpu_us = clock_us() - begun_us;
+    workload_run(&r->load, r->world, WORKLOAD_STORE, 0, (uint32_t)s->records, WAVE_US);
+    run_until_copied(r, world_now_us(r->world), COPIES_US);
+    out->copies_before = copies_of(r);
+    invariant(r, out->copies_before.under == 0);
+    if (s->idle_s > 0 || s->measure_s > 0) {
+        measure_load(r);
+    }
     if (s->leave_percent > 0) {
-        leave_some(&r);
+        leave_some(r);
     }
     if (s->kill_percent > 0) {
-        kill_some(&r);
+        kill_some(r);
     }
-    workload_run(&r.load, r.world, WORKLOAD_FETCH, 0, (uint32_t)s->records, WAVE_US);
-    out->copies_after = copies_of(&r);
-    out->stores = r.load.stores;
-    out->fetches = r.load.fetches;
-    invariant(&r, out->fetches.wrong == 0);
-    invariant(&r, out->fetches.failed <= out->lost);
-    end_world(&r);
-    invariant(&r, out->buffers_left == 0);
+    workload_run(&r->load, r->world, WORKLOAD_FETCH, 0, (uint32_t)s->records, WAVE_US);
+    out->copies_after = copies_of(r);
+    out->stores = r->load.stores;
+    out->fetches = r->load.fetches;
+    invariant(r, out->fetches.wrong == 0);
+    invariant(r, out->fetches.failed <= out->lost);
+    end_world(r);
+    invariant(r, out->buffers_left == 0);
 }

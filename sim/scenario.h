@@ -10,6 +10,7 @@
  * Unknown keys are errors.  The command line overrides single keys. */
 #pragma once
 #include "sim/checker.h"
+#include "sim/measure.h"
 #include "sim/workload.h"
 
 struct scenario {
@@ -32,13 +33,24 @@ struct scenario_result {
     uint64_t repair_us;        /* after the kill, until the ring was right again; 0 = never */
     uint64_t copies_repair_us; /* ... until each record had its copies again; 0 = never */
     uint32_t killed;
-    uint32_t lost; /* acknowledged, but no copy is left anywhere */
+    uint32_t lost;              /* acknowledged, but no copy is left anywhere */
+    uint64_t expected_lost_ppm; /* of the records, by a model of three copies on three peers */
     struct checker_ring ring;
     struct checker_copies copies_before;
     struct checker_copies copies_after;
     struct workload_result stores;
     struct workload_result fetches;
     uint64_t stream_bytes;
+    struct ready_counts ready;
+    struct spread join_each_us; /* of each peer */
+    struct measure_result measured[MEASURE_KINDS];
+    uint64_t upkeep_us;    /* how long upkeep was counted */
+    struct account upkeep; /* what it sent meanwhile, all peers together */
+    uint64_t measured_us;
+    uint64_t measured_events, measured_turns;
+    uint64_t measured_cpu_us; /* processor time: how fast we are; nothing depends on it */
+    uint64_t setup_cpu_us;
+    struct account carried; /* from the beginning to the end */
     uint64_t datagrams, datagrams_lost;
     uint32_t checked, broken; /* invariants */
     uint32_t buffers_left;    /* after all nodes were gone: must be 0 */
@@ -48,6 +60,6 @@ struct scenario_result {
 /* The settings of the world that `s` asks for. */
 void scenario_world(const struct scenario *s, uint64_t seed, struct world_settings *out);
 size_t scenario_bytes(const struct scenario *s);
-/* Runs it from nothing to the end. */
+/* Runs it from nothing to the end.  `clock_us` is asked for the report alone. */
 void scenario_run(const struct scenario *s, struct arena *arena, uint64_t seed,
-                  struct scenario_result *out);
+                  uint64_t (*clock_us)(void), struct scenario_result *out);

@@ -2,6 +2,7 @@
 /* Record: type, length (u16), bytes.  A connection begins with one record from each side that
  * carries its certificate; the server answers the client's, as in TLS, so that set-up costs a round
  * trip. */
+#include "core/hash.h"
 #include "sim/tls_fake_impl.h"
 
 enum {
@@ -13,23 +14,108 @@ enum {
 
 enum { CHUNK_BYTES = TLS_FAKE_CHUNK_BYTES, CERTIFICATE_CAP = TLS_FAKE_CERTIFICATE_CAP };
 
-size_t tls_fake_table_bytes(uint32_t connections, uint32_t chunks)
+/* Bytes wait only where a record is cut, or more is sealed than fits its buffer. */
+static uint32_t chunks_of(uint32_t connections)
 {
-    return connections * (sizeof(struct tls) + 16) + chunks * (sizeof(struct tls_fake_chunk) + 16) +
-           256;
+    return connections / 16 + 256;
+}
+
+size_t tls_fake_table_bytes(uint32_t connections, uint32_t peers)
+{
+    size_t slots = 4; /* as core/table counts them */
+    while (slots * 3 < (size_t)peers * 4) {
+        slots *= 2;
+    }
+    return connections * (sizeof(struct tls) + 24) +
+           peers * (sizeof(struct tls_fake_certificate) + 24) +
+           slots * (TLS_FAKE_HASH_BYTES + sizeof(uint32_t)) +
+           chunks_of(connections) * (sizeof(struct tls_fake_chunk) + 16) + 1024;
 }
 
 void tls_fake_table_init(struct tls_fake_table *table, struct arena *arena, uint32_t connections,
-                         uint32_t chunks)
+                         uint32_t peers)
 {
+    *table = (struct tls_fake_table){.chunk_cap = chunks_of(connections)};
     pool_init(&table->connections, arena, "sim_tls", 1, connections, sizeof(struct tls));
-    pool_init(&table->chunks, arena, "sim_tls_chunks", 2, chunks, sizeof(struct tls_fake_chunk));
+    pool_init(&table->certificates, arena, "sim_certificates", 2, peers,
+              sizeof(struct tls_fake_certificate));
+    table_init(&table->by_hash, arena, peers, TLS_FAKE_HASH_BYTES, 0);
+    table->chunks = ARENA_RAW(arena, struct tls_fake_chunk, table->chunk_cap);
+}
+
+uint32_t tls_fake_in_use(const struct tls_fake_table *table)
+{
+    return table->connections.in_use + table->chunks_open;
+}
+
+static struct tls_fake_chunk *take_chunk(struct tls_fake_table *table)
+{
+    struct tls_fake_chunk *c = table->first_free;
+    if (c != NULL) {
+        table->first_free = c->next;
+    } else if (table->chunks_used < table->chunk_cap) {
+        c = &table->chunks[table->chunks_used++];
+    } else {
+        return NULL;
+    }
+    c->start = 0;
+    c->end = 0;
+    table->chunks_open++;
+    return c;
+}
+
+static void give_chunk(struct tls_fake_table *table, struct tls_fake_chunk **where)
+{
+    if (*where != NULL) {
+        (*where)->next = table->first_free;
+        table->first_free = *where;
+        table->chunks_open--;
+        *where = NULL;
+    }
+}
+
+bool tls_fake_meet(struct tls *tls, struct slice certificate)
+{
+    struct tls_fake_table *table = tls->context->table;
+    uint8_t hash[TLS_FAKE_HASH_BYTES];
+    uint32_t index = 0;
+    if (certificate.len == 0 || certificate.len > CERTIFICATE_CAP) {
+        return false;
+    }
+    hash_128(certificate, 0, hash);
+    if (table_find(&table->by_hash, hash, &index)) {
+        tls->peer = pool_at(&table->certificates, index);
+    } else {
+        tls->peer = pool_acquire(&table->certificates);
+        if (tls->peer == NULL) {
+            return false;
+        }
+        memcpy(tls->peer->hash, hash, sizeof(hash));
+        memcpy(tls->peer->bytes, certificate.data, certificate.len);
+        tls->peer->len = (uint32_t)certificate.len;
+        enum err e =
+            table_insert(&table->by_hash, hash, pool_index(&table->certificates, tls->peer));
+        CHECK(e == ERR_OK);
+    }
+    CHECK(slice_is_equal(certificate, slice_of(tls->peer->bytes, tls->peer->len)));
+    tls->peer->refs++;
+    tls->has_peer = true;
+    return true;
+}
+
+static void forget_peer(struct tls *tls)
+{
+    struct tls_fake_table *table = tls->context->table;
+    if (tls->peer != NULL && --tls->peer->refs == 0) {
+        table_remove(&table->by_hash, tls->peer->hash);
+        pool_release(&table->certificates, tls->peer);
+    }
 }
 
 bool tls_fake_put(struct tls *tls, struct tls_fake_chunk **where, struct slice bytes)
 {
     if (*where == NULL) {
-        *where = pool_acquire(&tls->context->table->chunks);
+        *where = take_chunk(tls->context->table);
     }
     struct tls_fake_chunk *c = *where;
     if (c == NULL) {
@@ -52,14 +138,21 @@ void tls_fake_take(struct tls *tls, struct tls_fake_chunk **where, size_t len)
 {
     (*where)->start += (uint32_t)len;
     if ((*where)->start == (*where)->end) {
-        pool_release(&tls->context->table->chunks, *where);
-        *where = NULL;
+        give_chunk(tls->context->table, where);
     }
+}
+
+static void put_head(uint8_t *head, uint8_t type, size_t len)
+{
+    head[0] = type;
+    head[1] = (uint8_t)(len >> 8);
+    head[2] = (uint8_t)len;
 }
 
 static enum err put_record(struct tls *tls, uint8_t type, struct slice bytes)
 {
-    uint8_t head[RECORD_HEAD] = {type, (uint8_t)(bytes.len >> 8), (uint8_t)bytes.len};
+    uint8_t head[RECORD_HEAD];
+    put_head(head, type, bytes.len);
     if (!tls_fake_put(tls, &tls->out, slice_of(head, sizeof(head))) ||
         (bytes.len > 0 && !tls_fake_put(tls, &tls->out, bytes))) {
         tls->is_broken = true;
@@ -75,36 +168,54 @@ struct tls *tls_fake_open(void *context, enum tls_role role)
     if (tls != NULL) {
         tls->context = c;
         tls->role = role;
+        tls->next = c->first;
+        if (c->first != NULL) {
+            c->first->prev = tls;
+        }
+        c->first = tls;
     }
     return tls;
 }
 
 static void fake_close(struct tls *tls)
 {
-    struct tls_fake_table *table = tls->context->table;
-    if (tls->in != NULL) {
-        pool_release(&table->chunks, tls->in);
+    struct tls_fake_context *c = tls->context;
+    give_chunk(c->table, &tls->in);
+    give_chunk(c->table, &tls->out);
+    forget_peer(tls);
+    if (tls->next != NULL) {
+        tls->next->prev = tls->prev;
     }
-    if (tls->out != NULL) {
-        pool_release(&table->chunks, tls->out);
-    }
-    pool_release(&table->connections, tls);
+    *(tls->prev == NULL ? &c->first : &tls->prev->next) = tls->next;
+    pool_release(&c->table->connections, tls);
 }
 
-/* The whole record at the front of `in`, or false. */
-static bool peek(const struct tls *tls, uint8_t *type, struct slice *body)
+/* What has come and was not read. */
+static struct slice received_of(const struct tls *tls)
 {
     const struct tls_fake_chunk *c = tls->in;
-    if (c == NULL || c->end - c->start < RECORD_HEAD) {
+    return c == NULL ? tls->lent : slice_of(c->bytes + c->start, c->end - c->start);
+}
+
+static void consume(struct tls *tls, size_t len)
+{
+    if (tls->in != NULL) {
+        tls_fake_take(tls, &tls->in, len);
+    } else {
+        tls->lent = slice_from(tls->lent, len);
+    }
+}
+
+/* The whole record at the front of what has come, or false. */
+static bool peek(const struct tls *tls, uint8_t *type, struct slice *body)
+{
+    struct slice s = received_of(tls);
+    size_t len = s.len < RECORD_HEAD ? 0 : (size_t)s.data[1] << 8 | s.data[2];
+    if (s.len < RECORD_HEAD + len) {
         return false;
     }
-    const uint8_t *head = c->bytes + c->start;
-    size_t len = (size_t)head[1] << 8 | head[2];
-    if (c->end - c->start < RECORD_HEAD + len) {
-        return false;
-    }
-    *type = head[0];
-    *body = slice_of(head + RECORD_HEAD, len);
+    *type = s.data[0];
+    *body = slice_of(s.data + RECORD_HEAD, len);
     return true;
 }
 
@@ -116,14 +227,11 @@ static enum err fake_handshake(struct tls *tls)
     uint8_t type = 0;
     struct slice body;
     if (!tls->has_peer && peek(tls, &type, &body)) {
-        if (type != RECORD_CERTIFICATE || body.len > CERTIFICATE_CAP || body.len == 0) {
+        if (type != RECORD_CERTIFICATE || !tls_fake_meet(tls, body)) {
             tls->is_broken = true;
             return ERR_MALFORMED;
         }
-        memcpy(tls->certificate, body.data, body.len);
-        tls->certificate_len = (uint32_t)body.len;
-        tls->has_peer = true;
-        tls_fake_take(tls, &tls->in, RECORD_HEAD + body.len);
+        consume(tls, RECORD_HEAD + body.len);
     }
     if (!tls->has_sent && (tls->role == TLS_CLIENT || tls->has_peer)) {
         tls->has_sent = true;
@@ -135,14 +243,44 @@ static enum err fake_handshake(struct tls *tls)
     return tls->has_peer ? ERR_OK : ERR_MORE;
 }
 
-static enum err fake_feed(struct tls *tls, struct slice received)
+static void fake_keep(struct tls *tls)
 {
-    if (tls->is_broken || !tls_fake_put(tls, &tls->in, received)) {
-        tls->is_broken = true;
+    if (tls->lent.len > 0) {
+        struct slice lent = tls->lent;
+        tls->lent = SLICE_EMPTY;
+        tls->is_broken = !tls_fake_put(tls, &tls->in, lent) || tls->is_broken;
+    }
+}
+
+static enum err fake_lend(struct tls *tls, struct slice received)
+{
+    fake_keep(tls); /* of before */
+    tls->lent = received;
+    if (tls->in != NULL) {
+        fake_keep(tls);
+    }
+    if (tls->is_broken) {
         return ERR_MALFORMED;
     }
     enum err e = tls->has_peer && tls->has_sent ? ERR_OK : fake_handshake(tls);
     return e == ERR_MORE ? ERR_OK : e;
+}
+
+static enum err fake_feed(struct tls *tls, struct slice received)
+{
+    enum err e = fake_lend(tls, received);
+    fake_keep(tls);
+    return tls->is_broken ? ERR_MALFORMED : e;
+}
+
+/* Up to `cap` bytes of the data record that is being read. */
+static enum err read_some(struct tls *tls, uint8_t *out, size_t cap, size_t *len)
+{
+    *len = min_size(cap, tls->left);
+    memcpy(out, received_of(tls).data, *len);
+    tls->left -= (uint32_t)*len;
+    consume(tls, *len);
+    return ERR_OK;
 }
 
 static enum err fake_read(struct tls *tls, uint8_t *out, size_t cap, size_t *len)
@@ -152,7 +290,11 @@ static enum err fake_read(struct tls *tls, uint8_t *out, size_t cap, size_t *len
     if (tls->is_closed) {
         return ERR_CLOSED;
     }
+    if (tls->left > 0) {
+        return read_some(tls, out, cap, len);
+    }
     if (!tls->has_peer || !peek(tls, &type, &body)) {
+        fake_keep(tls); /* the beginning of a record */
         return ERR_MORE;
     }
     if (type == RECORD_CLOSE) {
@@ -163,20 +305,9 @@ static enum err fake_read(struct tls *tls, uint8_t *out, size_t cap, size_t *len
         tls->is_broken = true;
         return ERR_MALFORMED;
     }
-    *len = min_size(cap, body.len);
-    memcpy(out, body.data, *len);
-    if (*len == body.len) {
-        tls_fake_take(tls, &tls->in, RECORD_HEAD + body.len);
-        return ERR_OK;
-    }
-    /* Part of a record: the rest gets a head of its own, written over bytes already given out. */
-    size_t rest = body.len - *len;
-    struct tls_fake_chunk *c = tls->in;
-    c->start += (uint32_t)*len;
-    c->bytes[c->start] = RECORD_DATA;
-    c->bytes[c->start + 1] = (uint8_t)(rest >> 8);
-    c->bytes[c->start + 2] = (uint8_t)rest;
-    return ERR_OK;
+    consume(tls, RECORD_HEAD);
+    tls->left = (uint32_t)body.len;
+    return read_some(tls, out, cap, len);
 }
 
 static enum err fake_write(struct tls *tls, struct slice plaintext)
@@ -202,16 +333,16 @@ static size_t fake_pull(struct tls *tls, uint8_t *out, size_t cap)
 static enum err fake_seal(struct tls *tls, struct slice plaintext, uint8_t *out, size_t cap,
                           size_t *len)
 {
+    if (tls->out == NULL && tls->has_peer && RECORD_HEAD + plaintext.len <= cap) {
+        put_head(out, RECORD_DATA, plaintext.len);
+        memcpy(out + RECORD_HEAD, plaintext.data, plaintext.len);
+        *len = RECORD_HEAD + plaintext.len;
+        return ERR_OK;
+    }
     bool is_first = tls->out == NULL;
     enum err e = fake_write(tls, plaintext);
     *len = is_first ? fake_pull(tls, out, cap) : 0;
     return e;
-}
-
-/* Nothing is lent here: what is fed is copied. */
-static void fake_keep(struct tls *tls)
-{
-    (void)tls;
 }
 
 static size_t fake_waiting(const struct tls *tls)
@@ -221,8 +352,11 @@ static size_t fake_waiting(const struct tls *tls)
 
 static size_t fake_peer_chain(struct tls *tls, struct slice chain[TLS_CHAIN_CAP])
 {
-    chain[0] = slice_of(tls->certificate, tls->certificate_len);
-    return tls->has_peer ? 1 : 0;
+    if (!tls->has_peer) {
+        return 0;
+    }
+    chain[0] = slice_of(tls->peer->bytes, tls->peer->len);
+    return 1;
 }
 
 static void fake_shutdown(struct tls *tls)
@@ -234,14 +368,23 @@ static void fake_shutdown(struct tls *tls)
     (void)put_record(tls, RECORD_CLOSE, SLICE_EMPTY);
 }
 
-void tls_fake_bury(struct tls_fake_table *table, const struct tls_fake_context *context)
+size_t tls_fake_record(struct slice bytes, struct slice *plain)
 {
-    uint32_t index = 0;
-    struct tls *tls;
-    while ((tls = pool_next(&table->connections, &index)) != NULL) {
-        if (tls->context == context) {
-            fake_close(tls);
-        }
+    *plain = SLICE_EMPTY;
+    size_t len = bytes.len < RECORD_HEAD ? 0 : (size_t)bytes.data[1] << 8 | bytes.data[2];
+    if (bytes.len < RECORD_HEAD + len) {
+        return 0;
+    }
+    if (bytes.data[0] == RECORD_DATA) {
+        *plain = slice_of(bytes.data + RECORD_HEAD, len);
+    }
+    return RECORD_HEAD + len;
+}
+
+void tls_fake_bury(struct tls_fake_context *context)
+{
+    while (context->first != NULL) {
+        fake_close(context->first);
     }
 }
 
@@ -255,7 +398,7 @@ const struct tls_ops *tls_fake_ops(void)
         .read = fake_read,
         .write = fake_write,
         .seal = fake_seal,
-        .lend = fake_feed,
+        .lend = fake_lend,
         .keep = fake_keep,
         .waiting = fake_waiting,
         .pull = fake_pull,

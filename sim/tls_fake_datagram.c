@@ -100,13 +100,10 @@ enum err tls_fake_datagram_handshake(struct tls *tls)
 static enum err meet(struct tls *tls, struct slice record)
 {
     struct slice certificate = slice_from(record, HEAD + HANDSHAKE_HEAD);
-    if (certificate.len == 0 || certificate.len > TLS_FAKE_CERTIFICATE_CAP) {
+    if (!tls_fake_meet(tls, certificate)) {
         tls->is_broken = true;
         return ERR_MALFORMED;
     }
-    memcpy(tls->certificate, certificate.data, certificate.len);
-    tls->certificate_len = (uint32_t)certificate.len;
-    tls->has_peer = true;
     size_t theirs = tls->role == TLS_CLIENT ? 3 : 0;
     memcpy(tls->nonces + theirs, record.data + 5 + theirs, 3);
     return ERR_OK;

@@ -28,7 +28,7 @@ void workload_init(struct workload *l, struct arena *arena, uint32_t records)
 
 /* The record's value: a SipRegistration of type 2 whose destination is the account's own Node-ID.
  */
-static struct slice value_of(const struct ident *account, uint8_t *out, size_t cap)
+struct slice workload_value(const struct ident *account, uint8_t *out, size_t cap)
 {
     struct wr w = wr_init(out, cap);
     const struct rl_params params = {.node_id_length = 16};
@@ -65,7 +65,7 @@ static enum err ask(struct wave *v, uint32_t node, uint32_t record)
         .signer = account,
         .key = slice_of(account->node_id.bytes, 16),
         .exists = true,
-        .value = value_of(account, bytes, sizeof(bytes)),
+        .value = workload_value(account, bytes, sizeof(bytes)),
         .lifetime_s = 86400,
     };
     overlay_resource_of(t, slice_text(account->user), &what.resource);
@@ -97,7 +97,7 @@ static void fill(struct wave *v)
 static bool is_right(struct wave *v, const struct answer *a)
 {
     uint8_t bytes[128];
-    struct slice expected = value_of(world_account(v->world, a->tag), bytes, sizeof(bytes));
+    struct slice expected = workload_value(world_account(v->world, a->tag), bytes, sizeof(bytes));
     return a->value_count == 1 && slice_is_equal(a->values[0].value, expected);
 }
 
@@ -109,6 +109,7 @@ static void settle(struct wave *v, const struct answer *a)
     r->hops_max = a->hops > r->hops_max ? a->hops : r->hops_max;
     r->latency_us_total += a->elapsed_us;
     r->latency_us_max = max_u64(r->latency_us_max, a->elapsed_us);
+    uint32_t ok = r->ok;
     if (a->error != ERR_OK) {
         r->failed++;
     } else if (v->kind == WORKLOAD_STORE) {
@@ -121,13 +122,17 @@ static void settle(struct wave *v, const struct answer *a)
     } else {
         r->wrong++;
     }
+    if (r->ok > ok) {
+        spread_add(&r->hops, a->hops);
+        spread_add(&r->latency_us, a->elapsed_us);
+    }
 }
 
 static void collect(struct wave *v)
 {
-    uint32_t nodes = world_settings_of(v->world)->nodes;
     const struct answer *a;
-    for (uint32_t i = 0; i < nodes; i++) {
+    uint32_t i = 0;
+    while ((i = world_take_answering(v->world)) != UINT32_MAX) {
         while (world_is_alive(v->world, i) && (a = answer_next(world_node(v->world, i))) != NULL) {
             settle(v, a);
         }

@@ -3,18 +3,19 @@
  * it asked for becomes later events of others.  See sim/net.c for what the network does to them. */
 #include "sim/world.h"
 #include "core/hash.h"
+#include "node/answer.h"
 #include "sim/crypto_fake.h"
 #include "sim/net.h"
 #include "sim/world_impl.h"
 #include <stdio.h>
 
 enum {
+    /* Room for the worst of small worlds; what is not used is never touched. */
     BUFFERS_SMALL_PER_NODE = 128,
-    BUFFERS_LARGE_PER_NODE = 128,
-    BUFFERS_EXTRA = 4096,
+    BUFFERS_LARGE_PER_NODE = 32,
+    BUFFERS_EXTRA = 8192,
     EVENTS_PER_NODE = 256,
     EVENTS_EXTRA = 65536,
-    TLS_CHUNKS_EXTRA = 256,
 };
 #define LIFE_MS (365ULL * 24 * 3600 * 1000)
 
@@ -26,8 +27,7 @@ void world_defaults(struct world_settings *s)
     s->seed = 1;
     s->nodes = 16;
     s->shards = 1;
-    s->latency_us = 20000;
-    s->jitter_us = 2000;
+    s->underlay = (struct underlay_settings){.delay_us = 20000, .jitter_us = 2000};
     s->start_wall_ms = 1800000000000ULL;
     s->datagram_bytes = 1232;
     s->stored_values = 512;
@@ -73,9 +73,10 @@ static uint32_t tls_cap(const struct world_settings *s)
     return 2 * net_conns_cap(s->nodes);
 }
 
-static uint32_t tls_chunks(const struct world_settings *s)
+/* Their certificates, and some that nobody has issued. */
+static uint32_t tls_peers(const struct world_settings *s)
 {
-    return 16 * s->nodes + TLS_CHUNKS_EXTRA;
+    return s->nodes + s->accounts + 64;
 }
 
 /* A node's memory depends on limits alone; settings without names are enough to ask.  Not inlined:
@@ -104,14 +105,15 @@ size_t world_bytes(const struct world_settings *s)
     world_limits(s, &limits);
     size_t each = bytes_of_node(s, &limits, &nobody) + 4096 + sizeof(struct world_node);
     size_t idents = (s->nodes + s->accounts) * (sizeof(struct world_ident) + 64);
-    return s->nodes * each + idents + sizeof(struct world) + net_bytes(s->nodes) +
-           events_cap(s) * sizeof(struct queue_event) +
+    return (s->nodes + 1) * each + idents + sizeof(struct world) + net_bytes(s) +
+           queue_bytes(events_cap(s)) + WORLD_OUTBOX * sizeof(struct world_sent) +
+           s->nodes * sizeof(uint32_t) +
            buffers_small(s) *
                (MSGBUF_SMALL_BYTES + MSGBUF_HEADROOM + sizeof(struct msgbuf) + 64ULL) +
            buffers_large(s) *
                (MSGBUF_LARGE_BYTES + MSGBUF_HEADROOM + sizeof(struct msgbuf) + 64ULL) +
            io_outbox_bytes(WORLD_OUTBOX) + world_disk_bytes(s) +
-           tls_fake_table_bytes(tls_cap(s), tls_chunks(s)) + 65536;
+           tls_fake_table_bytes(tls_cap(s), tls_peers(s)) + 65536;
 }
 
 /* ---- identities ---- */
@@ -176,7 +178,9 @@ static void node_settings_of(struct world *w, uint32_t i, struct node_settings *
     for (uint32_t k = 0; k < s->shards; k++) {
         o->siblings[k] = w->idents[i - i % s->shards + k].ident.node_id;
     }
-    o->found_ring = i == 0 ? OVERLAY_FOUND_NOW : OVERLAY_FOUND_NO;
+    o->found_ring = s->is_ready ? OVERLAY_FOUND_GIVEN
+                    : i == 0    ? OVERLAY_FOUND_NOW
+                                : OVERLAY_FOUND_NO;
     o->bootstrap_count = min_size(4, s->nodes);
     for (uint32_t k = 0; k < o->bootstrap_count; k++) {
         o->bootstrap[k] = net_address(k);
@@ -211,7 +215,13 @@ static __attribute__((noinline)) void make_room(struct world *w, uint32_t i, str
     struct node_settings node;
     node_settings_of(w, i, &node);
     size_t bytes = node_bytes(&node) + 1024;
-    arena_init(&w->nodes[i].arena, arena_take(arena, bytes, 1, 64), bytes);
+    if (w->scratch == NULL) { /* none of them needs more than a whole node takes */
+        w->scratch_bytes = bytes;
+        w->scratch = arena_take_raw(arena, bytes, 1, 64);
+    }
+    arena_init(&w->nodes[i].arena, arena_take_raw(arena, bytes, 1, 64), bytes);
+    w->nodes[i].arena.scratch = w->scratch;
+    w->nodes[i].arena.scratch_cap = w->scratch_bytes;
     rng_init(&w->nodes[i].rng, w->settings.seed * 0x9e3779b97f4a7c15ULL + i);
 }
 
@@ -229,10 +239,12 @@ struct world *world_init(struct arena *arena, const struct world_settings *s)
     world_limits(s, &w->limits);
     msgbuf_pool_init(&w->buffers, arena, buffers_small(s), buffers_large(s));
     io_outbox_init(&w->outbox, arena, WORLD_OUTBOX);
+    w->sent = ARENA_RAW(arena, struct world_sent, WORLD_OUTBOX);
+    w->answering = ARENA_RAW(arena, uint32_t, s->nodes);
     log_init(&w->log, drop_log, NULL, LOG_ERROR, 0);
     queue_init(&w->queue, arena, events_cap(s));
-    tls_fake_table_init(&w->tls, arena, tls_cap(s), tls_chunks(s));
-    net_init(&w->net, arena, s->nodes, s->seed);
+    tls_fake_table_init(&w->tls, arena, tls_cap(s), tls_peers(s));
+    net_init(&w->net, arena, s);
     make_idents(w, arena);
     w->disks = world_disk_init(arena, s);
     w->nodes = ARENA_ARRAY(arena, struct world_node, s->nodes);
@@ -268,7 +280,7 @@ static void schedule_wake(struct world *w, uint32_t i, uint64_t at_us)
     if (at_us == UINT64_MAX || (n->wake_us != 0 && n->wake_us <= at_us)) {
         return;
     }
-    n->wake_us = max_u64(at_us, w->now_us);
+    n->wake_us = max_u64(max_u64(at_us, w->now_us), 1);
     struct queue_event e = {
         .at_us = n->wake_us, .node = i, .incarnation = n->incarnation, .what = QUEUE_WAKE};
     queue_put(&w->queue, &e);
@@ -288,6 +300,26 @@ static void tell_siblings(struct world *w, uint32_t i)
     }
 }
 
+/* The kernel has taken what was to be sent. */
+static void complete_sends(struct world *w, struct world_node *n)
+{
+    for (uint32_t k = 0; k < w->sent_count; k++) {
+        struct io_event sent = {
+            .kind = IO_SENT, .conn = w->sent[k].conn, .data_len = w->sent[k].len};
+        node_on_event(&w->turn, n->node, &sent);
+    }
+    w->sent_count = 0;
+}
+
+static void note_answers(struct world *w, uint32_t i)
+{
+    struct world_node *n = &w->nodes[i];
+    if (!n->has_answers && answer_is_due(n->node)) {
+        n->has_answers = true;
+        w->answering[w->answering_count++] = i;
+    }
+}
+
 void world_end_turn(struct world *w, uint32_t i)
 {
     struct world_node *n = &w->nodes[i];
@@ -297,7 +329,16 @@ void world_end_turn(struct world *w, uint32_t i)
     if (world_disk_flush(w->disks, i, w->now_us, &synced.at_us)) {
         queue_put(&w->queue, &synced);
     }
-    schedule_wake(w, i, has_work ? w->now_us : wheel_next_us(&n->wheel));
+    complete_sends(w, n);
+    net_carry_out(w, i);
+    note_answers(w, i);
+    if (n->ready_us == 0 && overlay_is_ready(node_overlay(n->node))) {
+        n->ready_us = max_u64(w->now_us, 1);
+    }
+    n->due_us = wheel_due_us(&n->wheel);
+    n->has_work = has_work;
+    w->turns++;
+    schedule_wake(w, i, has_work ? w->now_us : n->due_us);
     if (node_is_stopped(n->node)) {
         world_bury(w, i, true);
         tell_siblings(w, i);
@@ -313,11 +354,13 @@ void world_start(struct world *w, uint32_t i)
     if (n->incarnation > 0 && i == 0) {
         settings.overlay.found_ring = w->disks != NULL ? OVERLAY_FOUND_IF_ALONE : OVERLAY_FOUND_NO;
     }
-    memset(n->arena.base, 0, n->arena.used);
     n->arena.used = 0;
+    n->arena.scratch_used = 0;
     n->incarnation++;
     n->wake_us = 0;
     n->is_alive = true;
+    n->started_us = w->now_us;
+    n->ready_us = 0;
     wheel_init(&n->wheel, w->now_us);
     struct turn *t = world_begin_turn(w, i);
     n->node = node_init(t, &n->arena, &settings);
@@ -333,8 +376,21 @@ void world_bury(struct world *w, uint32_t i, bool is_told)
     n->incarnation++;
     world_disk_crash(w->disks, i);
     net_bury(w, i, is_told);
-    tls_fake_bury(&w->tls, &n->tls);
+    tls_fake_bury(&n->tls);
     msgbuf_release_owned(&w->buffers, i + 1);
+}
+
+void world_end(struct world *w)
+{
+    for (uint32_t i = 0; i < w->settings.nodes; i++) {
+        w->nodes[i].incarnation += w->nodes[i].is_alive ? 1 : 0;
+        w->nodes[i].is_alive = false; /* first all of them: there is nobody to be told */
+    }
+    for (uint32_t i = 0; i < w->settings.nodes; i++) {
+        net_bury(w, i, true);
+        tls_fake_bury(&w->nodes[i].tls);
+    }
+    msgbuf_release_owned(&w->buffers, (uint32_t)MSGBUF_ANYBODY);
 }
 
 /* A process dies as a whole, all its peers at once. */
@@ -383,7 +439,12 @@ static void deliver(struct world *w, struct queue_event *e)
     struct world_node *n = &w->nodes[e->node];
     bool is_meant = n->is_alive && n->incarnation == e->incarnation;
     if (is_meant && e->what == QUEUE_WAKE) {
-        n->wake_us = 0;
+        is_meant = n->wake_us == e->at_us; /* else an earlier one has come first */
+        n->wake_us = is_meant ? 0 : n->wake_us;
+        if (is_meant && n->due_us > w->now_us && !n->has_work) { /* that timer was cancelled */
+            schedule_wake(w, e->node, n->due_us);
+            return;
+        }
     }
     if (is_meant && (e->what != QUEUE_IO || net_admit(w, e))) {
         struct turn *t = world_begin_turn(w, e->node);
@@ -393,7 +454,9 @@ static void deliver(struct world *w, struct queue_event *e)
         } else if (e->what == QUEUE_DISK) {
             world_disk_deliver(w->disks, e->node, t, n->node);
         }
-        node_on_timers(t, n->node);
+        if (n->due_us <= w->now_us) {
+            node_on_timers(t, n->node);
+        }
         world_end_turn(w, e->node);
     }
     if (e->buf != NULL) {
@@ -404,6 +467,7 @@ static void deliver(struct world *w, struct queue_event *e)
 void world_run_until(struct world *w, uint64_t at_us)
 {
     const struct queue_event *first;
+    CHECK(w->sent_count == 0);
     while ((first = queue_first(&w->queue)) != NULL && first->at_us <= at_us) {
         struct queue_event e;
         queue_take(&w->queue, &e);
@@ -432,6 +496,27 @@ uint32_t world_alive_count(const struct world *w)
         alive += w->nodes[i].is_alive ? 1 : 0;
     }
     return alive;
+}
+
+void world_set_instant(struct world *w, bool is_instant)
+{
+    w->net.is_instant = is_instant;
+}
+
+uint64_t world_join_us(const struct world *w, uint32_t i)
+{
+    const struct world_node *n = &w->nodes[i];
+    return n->ready_us == 0 ? UINT64_MAX : n->ready_us - n->started_us;
+}
+
+uint32_t world_take_answering(struct world *w)
+{
+    if (w->answering_count == 0) {
+        return UINT32_MAX;
+    }
+    uint32_t i = w->answering[--w->answering_count];
+    w->nodes[i].has_answers = false;
+    return i;
 }
 
 struct node *world_node(struct world *w, uint32_t i)
@@ -471,6 +556,11 @@ uint64_t world_events(const struct world *w)
     return w->events;
 }
 
+uint64_t world_turns(const struct world *w)
+{
+    return w->turns;
+}
+
 const struct metrics *world_metrics(const struct world *w)
 {
     return &w->metrics;
@@ -478,14 +568,18 @@ const struct metrics *world_metrics(const struct world *w)
 
 uint32_t world_buffers_in_use(const struct world *w)
 {
-    return w->buffers.in_use[0] + w->buffers.in_use[1] + w->tls.connections.in_use +
-           w->tls.chunks.in_use;
+    return w->buffers.in_use[0] + w->buffers.in_use[1] + tls_fake_in_use(&w->tls);
 }
 
 uint64_t world_datagrams(const struct world *w, uint64_t *lost)
 {
     *lost = w->net.datagrams_lost;
     return w->net.datagrams;
+}
+
+const struct account *world_account_of_links(const struct world *w)
+{
+    return &w->net.account;
 }
 
 uint64_t world_stream_bytes(const struct world *w)

@@ -9,16 +9,21 @@
  * Owner: one thread.  Memory: one arena, world_bytes tells how much. */
 #pragma once
 #include "node/node.h"
+#include "sim/underlay.h"
 
-enum { WORLD_NODES_CAP = 100000, WORLD_USER_CAP = 48 };
+enum {
+    WORLD_NODES_CAP = 1000000,
+    WORLD_USER_CAP = 48,
+    /* From here on memory counts: tables that the ring does not live by are small. */
+    WORLD_TIGHT_NODES = 5000,
+};
 
 struct world_settings {
     uint64_t seed;
     uint32_t nodes;
-    uint32_t shards;     /* peers of one machine: nodes i*shards .. share a host name */
-    uint32_t accounts;   /* user identities beside the nodes' own, for records */
-    uint64_t latency_us; /* one way, of a pair: latency_us .. 2 * latency_us */
-    uint64_t jitter_us;  /* added to each transmission: 0 .. jitter_us */
+    uint32_t shards;   /* peers of one machine: nodes i*shards .. share a host name */
+    uint32_t accounts; /* user identities beside the nodes' own, for records */
+    struct underlay_settings underlay;
     uint32_t loss_ppm; /* of transmissions: a datagram is gone, a stream waits one retransmission */
     uint64_t start_wall_ms;  /* wall clock at time 0 */
     uint32_t datagram_bytes; /* link_datagram_bytes */
@@ -27,6 +32,7 @@ struct world_settings {
     /* As it was signed; borrowed.  Not empty: nodes take others, and whoever runs the world judges
      * them (node_next_document). */
     struct slice document;
+    bool is_ready;         /* nodes do not join: sim/ready makes them a ring */
     bool has_disks;        /* what nodes store survives them, and is acknowledged when it does */
     uint64_t disk_sync_us; /* what a sync takes */
     bool is_publishing;    /* nodes publish their certificates (Kinds 0x3 and 0x10) */
@@ -51,12 +57,23 @@ void world_vanish(struct world *w, uint32_t i);
 /* Leaves in good order. */
 void world_stop(struct world *w, uint32_t i);
 
+/* The network takes no time: to set a world up. */
+void world_set_instant(struct world *w, bool is_instant);
+/* How long node i took from its start until it was in the ring; UINT64_MAX: it is not, or has never
+ * been started. */
+uint64_t world_join_us(const struct world *w, uint32_t i);
+
+/* The world ends: all are gone at once, and nobody is told. */
+void world_end(struct world *w);
+
 /* Lets everything happen until `at_us`. */
 void world_run_until(struct world *w, uint64_t at_us);
 uint64_t world_now_us(const struct world *w);
 
 bool world_is_alive(const struct world *w, uint32_t i);
 uint32_t world_alive_count(const struct world *w);
+/* A node that has had answers since it was last named here; UINT32_MAX: none. */
+uint32_t world_take_answering(struct world *w);
 struct node *world_node(struct world *w, uint32_t i);
 const struct world_settings *world_settings_of(const struct world *w);
 const struct ident *world_ident(const struct world *w, uint32_t i);   /* the node's */
@@ -70,8 +87,11 @@ struct rng *world_rng(struct world *w);
 
 uint64_t world_fingerprint(const struct world *w); /* over all events delivered so far */
 uint64_t world_events(const struct world *w);
+uint64_t world_turns(const struct world *w);                /* with those of timers */
 const struct metrics *world_metrics(const struct world *w); /* of all nodes together */
 /* Buffers, TLS connections and chunks that are in use: back to nothing once all nodes are gone. */
 uint32_t world_buffers_in_use(const struct world *w);
+struct account; /* sim/account.h */
+const struct account *world_account_of_links(const struct world *w);
 uint64_t world_stream_bytes(const struct world *w); /* carried, all nodes together */
 uint64_t world_datagrams(const struct world *w, uint64_t *lost);

@@ -15,6 +15,11 @@ struct world_ident {
     uint8_t certificate[CRYPTO_FAKE_CERTIFICATE_BYTES];
 };
 
+struct world_sent {
+    handle conn;
+    size_t len;
+};
+
 struct world_node {
     struct node *node;
     struct arena arena;
@@ -22,8 +27,12 @@ struct world_node {
     struct rng rng;
     struct tls_fake_context tls;
     const struct ident *publish;
-    uint64_t wake_us;     /* when its next wake-up is in the queue; 0 = none */
-    uint32_t incarnation; /* counts lives and deaths */
+    bool has_work;                 /* its queue of messages to be verified is not empty */
+    uint64_t due_us;               /* of the first timer */
+    uint64_t wake_us;              /* when its next wake-up is in the queue; 0 = none */
+    uint64_t started_us, ready_us; /* ready_us 0: not yet */
+    bool has_answers;              /* it stands in world.answering */
+    uint32_t incarnation;          /* counts lives and deaths */
     bool is_alive;
 };
 
@@ -31,6 +40,7 @@ struct world {
     struct world_settings settings;
     uint64_t now_us;
     uint64_t events;
+    uint64_t turns;
     uint64_t fingerprint;
     struct turn turn;
     struct queue queue;
@@ -42,8 +52,14 @@ struct world {
     struct crypto crypto;
     struct rng identity_rng, crypto_rng, scenario_rng;
     struct limits limits;
+    uint8_t *scratch; /* of whichever node has its turn */
+    size_t scratch_bytes;
     struct msgbuf_pool buffers;
     struct io_outbox outbox;
+    struct world_sent *sent; /* of this turn: completions that are due at once */
+    uint32_t sent_count;
+    uint32_t *answering; /* nodes that have answers for whoever asked (workload) */
+    uint32_t answering_count;
     struct tls_fake_table tls;
     struct world_disks *disks; /* NULL: none */
     struct metrics metrics;

@@ -6,6 +6,7 @@
 void world_limits(const struct world_settings *s, struct limits *l)
 {
     limits_default(l);
+    bool is_tight = s->nodes >= WORLD_TIGHT_NODES;
     l->conns = NET_CONNS_PER_NODE;
     l->links = 160;
     l->links_handshaking = 64;
@@ -18,22 +19,23 @@ void world_limits(const struct world_settings *s, struct limits *l)
     l->link_retained_bytes = 16384;
     l->sip_peers = 4;
     l->ring_nodes = 192;
-    l->requests = 160;
-    l->answers_deferred = s->has_disks ? 128 : 16;
-    l->answers_cached = 32;
-    l->verify_queue = 64;
+    l->requests = is_tight ? 40 : 160;
+    l->answers_deferred = s->has_disks ? 128 : is_tight ? 4 : 16;
+    l->answers_cached = is_tight ? 16 : 32;
+    l->verify_queue = is_tight ? 32 : 64;
     l->reassemblies = has_datagrams ? 32 : 2;
     l->reassemblies_per_source = 0;
-    l->reassembly_bytes = has_datagrams ? 65536 : 8192;
+    l->reassembly_bytes = has_datagrams ? 65536 : is_tight ? 2048 : 8192;
     l->reassembly_bytes_per_source = 0;
-    l->certificates = 48;
-    l->values_verified = 64;
-    l->attaches = 48;
+    l->certificates = is_tight ? 24 : 48;
+    l->certificate_bytes = CRYPTO_FAKE_CERTIFICATE_BYTES;
+    l->values_verified = is_tight ? 16 : 64;
+    l->attaches = is_tight ? 8 : 48;
     l->stored_sets = s->stored_values;
     l->stored_values = s->stored_values;
     l->stored_bytes = s->stored_values * 640;
     l->stored_certificates = s->stored_values;
-    l->replica_requests = 64;
-    l->replica_acks = s->has_disks ? 128 : 32; /* each waits for a sync */
-    l->storage_requests = 32;
+    l->replica_requests = is_tight ? 16 : 64;
+    l->replica_acks = s->has_disks ? 128 : is_tight ? 8 : 32; /* each waits for a sync */
+    l->storage_requests = is_tight ? 8 : 32;
 }

@@ -16,4 +16,7 @@ struct mem {
 /* Maps at least `bytes`.  With `is_populated` the pages are there from the start, so that the first
  * turn does not pay for them. */
 enum err mem_open(struct mem *m, size_t bytes, bool is_populated) MUST_USE;
+/* The same for memory of which only some pages will ever be touched, here and there: no large
+ * pages, which would make each of them cost 2 MiB. */
+enum err mem_open_sparse(struct mem *m, size_t bytes) MUST_USE;
 void mem_close(struct mem *m);

@@ -48,8 +48,10 @@ static void drain(struct wheel *w, struct wheel_timer *timers, struct model *m, 
         cr_assert(m[next].tick > now_us / 1000, "timer %zu was not fired", next);
         cr_assert(wheel_next_us(w) <= m[next].tick * 1000, "next is late");
         cr_assert(wheel_next_us(w) > now_us, "next stands still");
+        cr_assert_eq(wheel_due_us(w), m[next].tick * 1000, "the exact time");
     } else {
         cr_assert_eq(wheel_next_us(w), UINT64_MAX);
+        cr_assert_eq(wheel_due_us(w), UINT64_MAX);
         cr_assert_eq(w->armed, 0);
     }
 }

@@ -216,7 +216,8 @@ static inline struct world *world_make(uint64_t seed)
     w->config.kinds[2] = (struct overlay_kind){
         WORLD_KIND_DICTIONARY, OVERLAY_DICTIONARY, OVERLAY_USER_MATCH, 8, 100, 0};
     w->config.kind_count = 3;
-    w->sign = sign_init(&w->turn, &w->arena, 64, 256, 8192, &w->params, &w->trust);
+    const struct sign_limits signs = {64, 1536, 256, 8192};
+    w->sign = sign_init(&w->turn, &w->arena, &signs, &w->params, &w->trust);
     struct store_settings s = world_store_settings(w);
     size_t before = w->arena.used;
     w->store = store_init(&w->turn, &w->arena, &s);
