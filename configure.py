@@ -284,6 +284,8 @@ def write_targets(n, product, criterion, stress, fuzz):
         n.build('crash-check', 'run', [], top, command='tools/crash_check.py')
     n.build('sim-scale', 'run', [], top + ['debug', 'asan'],
             command='tests/sim/scale.py --full')
+    n.build('sim-check', 'run', [], top, command='tools/swarm.py --seeds 300')
+    n.build('sim-swarm', 'run', [], top, command='tools/swarm.py --seeds 20000 --ledger')
     n.build('cover', 'run', [], product['coverage'] + criterion['coverage'],
             command='tools/cover.py')
     n.build('format', 'run', [], command='tools/check_style.py --format')

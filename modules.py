@@ -165,9 +165,13 @@ MODULES = {
     '''),
     'sim': names('''
         account
+        adversary
         checker
+        churn
         crypto_fake
         disk
+        draw
+        fault
         measure
         narrow
         net
@@ -175,8 +179,10 @@ MODULES = {
         ready
         scenario
         spread
+        survive
         tls_fake
         tls_fake_datagram
+        traffic
         underlay
         workload
         world
@@ -363,6 +369,7 @@ UNIT_TESTS = {
     '''),
     'tests/unit/sim': names('''
         test_disk
+        test_draw
         test_narrow
         test_queue
         test_spread
@@ -401,6 +408,7 @@ WIDE_TESTS = {
         test_documents
         test_restart
         test_rings
+        test_survive
     '''),
 }
 
@@ -441,6 +449,8 @@ SCRIPT_TESTS = {
     'tests/sim': names('''
         massfail
         scale
+        survive
+        swarm
     '''),
     'tests/live': names('''
         baresip

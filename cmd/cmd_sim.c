@@ -256,6 +256,54 @@ static json_t *measured_json(const struct scenario_result *r)
                      "turns", (json_int_t)r->measured_turns, "put_off", (json_int_t)put_off);
 }
 
+/* Which invariants did not hold, and how often. */
+static json_t *broken_json(const struct scenario_result *r)
+{
+    json_t *out = json_object();
+    for (unsigned i = 0; i < SCENARIO_INVARIANTS; i++) {
+        if (r->broken_by[i] != 0) {
+            json_object_set_new(out, scenario_invariant_name((enum scenario_invariant)i),
+                                json_integer(r->broken_by[i]));
+        }
+    }
+    return out;
+}
+
+static json_t *survival_json(const struct scenario_result *r)
+{
+    const struct scenario_survival *v = &r->survival;
+    const struct traffic_counts *c = &v->traffic;
+    const struct churn_counts *ch = &v->churn;
+    const struct fault_counts *f = &v->faults;
+    json_t *out =
+        json_pack("{s:I, s:I, s:I, s:f, s:f}", "lost", (json_int_t)v->lost, "lost_unexcused",
+                  (json_int_t)v->lost_unexcused, "stale_unexcused", (json_int_t)v->stale_unexcused,
+                  "expected_lost", (double)v->expected_lost_ppm * (double)v->verified.sent / 1e6,
+                  "node_hours", (double)v->node_us / 3.6e9);
+    json_object_set_new(out, "quiet_s", seconds_or_null(v->quiet_us));
+    json_object_set_new(out, "verified", wave_json(&v->verified));
+    json_object_set_new(out, "stores", wave_json(&c->stores));
+    json_object_set_new(out, "lookups",
+                        json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "fresh",
+                                  (json_int_t)c->fresh, "stale", (json_int_t)c->stale, "empty",
+                                  (json_int_t)c->empty, "misled", (json_int_t)c->misled, "orphaned",
+                                  (json_int_t)c->orphaned, "unasked", (json_int_t)c->unasked,
+                                  "unanswered", (json_int_t)c->unanswered));
+    json_object_set_new(out, "churn",
+                        json_pack("{s:I, s:I, s:I, s:I}", "left", (json_int_t)ch->left, "killed",
+                                  (json_int_t)ch->killed, "vanished", (json_int_t)ch->vanished,
+                                  "started", (json_int_t)ch->started));
+    json_object_set_new(out, "faults",
+                        json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "total",
+                                  (json_int_t)v->faults_total, "killed", (json_int_t)f->killed,
+                                  "vanished", (json_int_t)f->vanished, "left", (json_int_t)f->left,
+                                  "hosts", (json_int_t)f->hosts, "partitions",
+                                  (json_int_t)f->partitions, "asymmetric",
+                                  (json_int_t)f->asymmetric, "clogs", (json_int_t)f->clogs,
+                                  "losses", (json_int_t)f->losses, "skews", (json_int_t)f->skews));
+    return out;
+}
+
 static void print_json(const struct outcome *o)
 {
     const struct scenario_result *r = &o->result;
@@ -303,6 +351,12 @@ static void print_json(const struct outcome *o)
     json_object_set_new(all, "invariants",
                         json_pack("{s:I, s:I}", "checked", (json_int_t)r->checked, "broken",
                                   (json_int_t)r->broken));
+    json_object_set_new(all, "broken", broken_json(r));
+    if (o->scenario.run_s + o->scenario.partition_s + o->scenario.hosts_crash +
+            o->scenario.rolling >
+        0) {
+        json_object_set_new(all, "survival", survival_json(r));
+    }
     json_object_set_new(all, "buffers_left", json_integer(r->buffers_left));
     json_object_set_new(all, "drops", metrics_json(&r->metrics, true));
     json_object_set_new(all, "metrics", metrics_json(&r->metrics, false));

@@ -302,6 +302,7 @@ void chord_stabilize_on_update(struct turn *t, struct chord *c, const struct mes
     (void)chord_table_set_state(c->s.table, &m->signer, CHORD_TABLE_PEER); /* */
     chord_table_set_names_us(c->s.table, &m->signer,
                              names(c, body.predecessors) || names(c, body.successors));
+    chord_table_note_updated(c->s.table, &m->signer, t->now_us);
     chord_join_forget(c, &m->signer);
     chord_consider_list(t, c, body.predecessors, &m->signer);
     chord_consider_list(t, c, body.successors, &m->signer);

@@ -209,6 +209,14 @@ void chord_table_note_asked(struct chord_table *ct, const struct node_id *id, ui
     }
 }
 
+void chord_table_note_updated(struct chord_table *ct, const struct node_id *id, uint64_t now_us)
+{
+    uint32_t i = 0;
+    if (find(ct, id, &i)) {
+        ct->nodes[i].updated_us = now_us;
+    }
+}
+
 void chord_table_set_names_us(struct chord_table *ct, const struct node_id *id, bool names_us)
 {
     uint32_t i = 0;
@@ -274,6 +282,37 @@ HOT const struct chord_table_node *chord_table_next_hop(const struct chord_table
         if (is_usable(&ct->nodes[i], avoid)) {
             return &ct->nodes[i];
         }
+    }
+    return NULL;
+}
+
+const struct chord_table_node *chord_table_nth_hop(const struct chord_table *ct, struct ring_id k,
+                                                   uint32_t n)
+{
+    uint32_t beyond = place_of(ct, k);
+    if (beyond < ct->count && ids_ring_is_equal(ct->nodes[beyond].at, k)) {
+        beyond++;
+    }
+    for (uint32_t tried = 0; tried < ct->count; tried++) {
+        bool is_before = tried < beyond;
+        uint32_t i = is_before ? beyond - 1 - tried : tried;
+        if (is_routable(&ct->nodes[i]) && n-- == 0) {
+            return &ct->nodes[i];
+        }
+    }
+    return NULL;
+}
+
+const struct chord_table_node *chord_table_owner_behind(const struct chord_table *ct,
+                                                        struct ring_id k)
+{
+    const struct chord_table_node *found = NULL;
+    for (uint32_t i = 0; i < ct->predecessor_count; i++) {
+        const struct chord_table_node *n = &ct->nodes[ct->predecessors[i]];
+        if (ids_ring_is_less(distance(ct, n->at), distance(ct, k))) {
+            return found;
+        }
+        found = n;
     }
     return NULL;
 }

@@ -37,9 +37,10 @@ struct chord_table_node {
     bool is_local;   /* sibling in this process */
     enum chord_table_state state;
     uint64_t up_since_us;
-    uint64_t asked_us; /* when we last asked it for an Update */
-    bool names_us;     /* its latest Update has us among its neighbors */
-    bool update_due;   /* an Update to it could not be sent yet */
+    uint64_t asked_us;   /* when we last asked it for an Update */
+    uint64_t updated_us; /* when its latest Update came */
+    bool names_us;       /* its latest Update has us among its neighbors */
+    bool update_due;     /* an Update to it could not be sent yet */
 };
 
 /* Where a place on the ring stands in the array: messages to one destination come in batches.  Who
@@ -103,6 +104,7 @@ bool chord_table_set_suspect(struct chord_table *ct, const struct node_id *id, b
 void chord_table_set_link(struct chord_table *ct, const struct node_id *id, handle link);
 void chord_table_note_asked(struct chord_table *ct, const struct node_id *id, uint64_t now_us);
 void chord_table_set_names_us(struct chord_table *ct, const struct node_id *id, bool names_us);
+void chord_table_note_updated(struct chord_table *ct, const struct node_id *id, uint64_t now_us);
 void chord_table_set_update_due(struct chord_table *ct, const struct node_id *id, bool is_due);
 /* Would `at` be among the neighbors, were it a peer? */
 bool chord_table_is_wanted(const struct chord_table *ct, struct ring_id at);
@@ -110,6 +112,14 @@ bool chord_table_is_wanted(const struct chord_table *ct, struct ring_id at);
  * taken: where the message came from, or one that has just failed. */
 const struct chord_table_node *chord_table_next_hop(const struct chord_table *ct, struct ring_id k,
                                                     handle avoid);
+/* The n-th best peer to send towards k (0: that of chord_table_next_hop), NULL when there are not
+ * so many. */
+const struct chord_table_node *chord_table_nth_hop(const struct chord_table *ct, struct ring_id k,
+                                                   uint32_t n);
+/* Where k lies behind us, among our predecessors: the first of them at or after k, who is
+ * responsible as far as we know; NULL when we know nothing of k or are the first ourselves. */
+const struct chord_table_node *chord_table_owner_behind(const struct chord_table *ct,
+                                                        struct ring_id k);
 /* The range of finger i, 1 to 128: [own + 2^(128-i), own + 2^(129-i) - 1] (CH-4). */
 void chord_table_finger_range(struct ring_id own, uint32_t i, struct ring_id *first,
                               struct ring_id *last);

@@ -123,6 +123,7 @@ static struct store_client_settings client_settings_of(const struct overlay_sett
         cs.config = &o->s.config;
         cs.sign = o->sign;
         cs.transact = o->transact;
+        cs.table = &o->table;
     }
     return cs;
 }

@@ -18,6 +18,7 @@ enum {
     RETRY_US = 1000000, /* after a failure, doubled with each further one */
     RETRY_DOUBLINGS = 5,
     NEWER_US = 30000000,
+    REFUSED_S = 8, /* before an owner who refused is offered a set again */
 };
 
 size_t replicate_bytes(const struct replicate_settings *s)
@@ -438,6 +439,23 @@ static bool may_send_here(const struct replicate *r, const struct message *m,
            topo_is_plausible_replica_sender(r->s.topo, at, &m->signer);
 }
 
+/* Somebody's copies have come, changed or not. */
+static void note_copies(const struct turn *t, struct replicate *r, const struct message *m,
+                        const struct store_put_outcome *out, struct ring_id at)
+{
+    struct topo_peer owner;
+    bool is_owner = topo_owner(r->s.topo, at, &owner) && ids_node_is_equal(&owner.id, &m->signer);
+    for (uint32_t i = 0; i < out->kind_count; i++) {
+        struct store_set *set = store_set_get(r->s.store, out->kinds[i].set);
+        if (set != NULL && out->changed > 0) {
+            set->placed = 0; /* should we own it: the others have not seen this yet */
+        }
+        if (set != NULL && is_owner) {
+            replicate_inside_vouch(t, set, owner.at);
+        }
+    }
+}
+
 bool replicate_on_store(struct turn *t, struct replicate *r, const struct message *m)
 {
     struct msgs_store_req req;
@@ -477,12 +495,7 @@ bool replicate_on_store(struct turn *t, struct replicate *r, const struct messag
     struct wr w = wr_init(body, sizeof(body));
     store_put_wr_answer(r->s.store, &out, SLICE_EMPTY, &w);
     CHECK(wr_ok(&w));
-    for (uint32_t i = 0; i < out.kind_count && out.changed > 0; i++) {
-        struct store_set *set = store_set_get(r->s.store, out.kinds[i].set);
-        if (set != NULL) {
-            set->placed = 0; /* should we own it: the others have not seen this yet */
-        }
-    }
+    note_copies(t, r, m, &out, at);
     if (out.changed > 0 && topo_is_responsible(r->s.topo, at)) {
         replicate_walk_dirty(t, r);
     }
@@ -643,6 +656,7 @@ static void on_failed(struct turn *t, struct replicate *r, const struct replicat
         return;
     }
     struct replicate_member *m = &r->members[op->member];
+    m->refused_us = is_refused ? t->now_us : 0;
     if (m->not_before_us <= t->now_us) { /* of several under way the first to fail counts */
         uint32_t doublings = m->failures < RETRY_DOUBLINGS ? m->failures : RETRY_DOUBLINGS;
         m->not_before_us = t->now_us + ((uint64_t)RETRY_US << doublings);
@@ -660,17 +674,21 @@ static void on_returned(struct turn *t, struct replicate *r, struct replicate_op
     }
     enum err e = ids_ring_of_resource(slice_of(set->resource, sizeof(set->resource)), &at);
     CHECK(e == ERR_OK);
-    /* Whatever the owner said, he has decided on it; silence is no decision. */
-    if (result->answer == NULL && result->reload_error == 0) {
-        r->return_after_us = t->now_us + RETRY_US;
+    /* He has it, or something newer.  Silence is no decision, nor is a refusal: the one that we
+     * take for the owner may know better, or not yet. */
+    if (result->error != ERR_OK && !is_elsewhere_newer(result->reload_error)) {
+        set->vouched_by = 0;
+        set->when_s = replicate_inside_seconds(t) + REFUSED_S;
+        r->return_after_us = result->answer == NULL ? t->now_us + RETRY_US : r->return_after_us;
         return;
     }
     if (topo_is_responsible(r->s.topo, at)) {
         return;
     }
     set->is_owned = false;
-    if (!topo_is_replica(r->s.topo, at) && set->unwanted_since_us != 0 &&
-        t->now_us - set->unwanted_since_us >= (uint64_t)REPLICATE_UNWANTED_S * 1000000) {
+    replicate_inside_vouch(t, set, ids_ring_of_node(&result->answer->signer));
+    if (!topo_is_replica(r->s.topo, at) && set->unwanted_since_s != 0 &&
+        replicate_inside_seconds(t) - set->unwanted_since_s >= REPLICATE_UNWANTED_S) {
         metric_add(t->metrics, METRIC_replicas_dropped, 1);
         store_set_drop(r->s.store, set);
     }
@@ -735,7 +753,8 @@ void replicate_on_timer(struct turn *t, struct replicate *r, struct wheel_timer 
 
 void replicate_on_change(struct turn *t, struct replicate *r, const struct topo_change *change)
 {
-    replicate_walk_members(t, r, change->is_failure && change->replicas_changed);
+    (void)change;
+    replicate_walk_members(t, r);
     replicate_walk_dirty(t, r);
 }
 

@@ -27,7 +27,10 @@ struct replicate_member {
     enum err error;
     uint32_t under_way;     /* requests to it */
     uint32_t failures;      /* in a row */
-    uint64_t not_before_us; /* no old copies before (hold-down, or after a failure) */
+    uint64_t since_us;      /* a link to it that is younger leads to another life of it */
+    uint64_t hold_until_us; /* no old copies before: it comes in for one that failed (CH-19) */
+    uint64_t not_before_us; /* ... after a failure */
+    uint64_t refused_us;    /* when it last refused one; its next Update may change its mind */
     uint64_t deadline_us;   /* joiner */
     uint64_t kept_until_us; /* neither target nor joiner: what it has is remembered so long */
 };
@@ -94,6 +97,20 @@ static inline uint16_t replicate_inside_bit(uint32_t member)
     return (uint16_t)(member < STORE_MEMBERS_CAP ? 1u << member : 0u);
 }
 
+/* Times of sets, which have no room for more. */
+static inline uint32_t replicate_inside_seconds(const struct turn *t)
+{
+    return (uint32_t)(t->now_us / 1000000);
+}
+
+/* The owner at this place has this set now. */
+static inline void replicate_inside_vouch(const struct turn *t, struct store_set *set,
+                                          struct ring_id owner)
+{
+    set->vouched_by = (uint32_t)(owner.hi >> 32) | 1;
+    set->when_s = replicate_inside_seconds(t);
+}
+
 /* Sends what `op` says, from op->from on.  False: not sent; nothing has changed. */
 bool replicate_inside_send(struct turn *t, struct replicate *r, struct replicate_op *op,
                            uint32_t from);
@@ -103,7 +120,7 @@ void replicate_inside_op_end(struct replicate *r, struct replicate_op *op);
 /* The walk: looks at sets within a budget, sends what is missing. */
 void replicate_walk(struct turn *t, struct replicate *r);
 /* Who are members now? */
-void replicate_walk_members(struct turn *t, struct replicate *r, bool is_failure);
+void replicate_walk_members(struct turn *t, struct replicate *r);
 /* Makes `joiner` a member; REPLICATE_INSIDE_NO_MEMBER when there are too many. */
 uint32_t replicate_walk_joiner(struct turn *t, struct replicate *r, const struct node_id *joiner);
 /* Something may be missing: walk soon, and once more to the end. */

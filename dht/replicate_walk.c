@@ -12,6 +12,7 @@ enum {
     PASS_EVERY_US = 20000000, /* also when nothing is known to be missing */
     SEND_PAUSE_US = 500000,
     RETURN_PAUSE_US = 2000000,
+    OFFER_WAIT_S = 12, /* so long a new owner has to show that it has what we have */
 };
 
 static uint32_t member_find(const struct replicate *r, const struct node_id *id)
@@ -64,8 +65,11 @@ static uint32_t member_new(struct turn *t, struct replicate *r, const struct nod
     if (r->members[found].is_used) {
         member_end(t, r, found);
     }
-    r->members[found] = (struct replicate_member){
-        .id = *id, .at = ids_ring_of_node(id), .host = host, .is_used = true};
+    r->members[found] = (struct replicate_member){.id = *id,
+                                                  .at = ids_ring_of_node(id),
+                                                  .host = host,
+                                                  .is_used = true,
+                                                  .since_us = t->now_us};
     return found;
 }
 
@@ -74,8 +78,43 @@ static bool is_connected(const struct replicate *r, const struct node_id *id)
     return chord_table_find(r->s.topo->table, id) != NULL;
 }
 
-void replicate_walk_members(struct turn *t, struct replicate *r, bool is_failure)
+/* Whoever was away since we took it in may have come back with nothing. */
+static void end_those_away(struct turn *t, struct replicate *r)
 {
+    for (uint32_t i = 0; i < STORE_MEMBERS_CAP; i++) {
+        const struct replicate_member *m = &r->members[i];
+        const struct chord_table_node *n =
+            m->is_used ? chord_table_find(r->s.topo->table, &m->id) : NULL;
+        if (n != NULL && n->up_since_us > m->since_us && !m->is_joiner && !m->is_handed_over) {
+            member_end(t, r, i);
+        }
+    }
+}
+
+/* How far the farthest target is; *has_failed: has one of them lost its link? */
+static struct ring_id reach(const struct replicate *r, bool *has_failed)
+{
+    struct ring_id far = {0, 0};
+    *has_failed = false;
+    for (uint32_t i = 0; i < STORE_MEMBERS_CAP; i++) {
+        const struct replicate_member *m = &r->members[i];
+        struct ring_id there = ids_ring_minus(m->at, r->s.topo->table->self);
+        if (!m->is_target) {
+            continue;
+        }
+        far = ids_ring_is_less(far, there) ? there : far;
+        *has_failed |= !is_connected(r, &m->id);
+    }
+    return far;
+}
+
+/* CH-19 holds down who comes in for one that failed, and may soon be no target any more.  Who has
+ * come in between is there to stay. */
+void replicate_walk_members(struct turn *t, struct replicate *r)
+{
+    bool has_failed = false;
+    struct ring_id far = reach(r, &has_failed);
+    end_those_away(t, r);
     struct topo_peer peers[TOPO_REPLICAS_CAP];
     bool was_target[STORE_MEMBERS_CAP];
     size_t count = r->s.topo->table->is_member ? topo_replicas(r->s.topo, peers) : 0;
@@ -94,8 +133,9 @@ void replicate_walk_members(struct turn *t, struct replicate *r, bool is_failure
         struct replicate_member *m = &r->members[i];
         m->is_target = true;
         m->host = peers[k].host;
-        if (!was_target[i] && is_failure) { /* CH-19 */
-            m->not_before_us = t->now_us + (uint64_t)REPLICATE_HOLD_DOWN_S * 1000000;
+        struct ring_id there = ids_ring_minus(m->at, r->s.topo->table->self);
+        if (!was_target[i] && has_failed && ids_ring_is_less(far, there)) {
+            m->hold_until_us = t->now_us + (uint64_t)REPLICATE_HOLD_DOWN_S * 1000000;
         }
     }
     for (uint32_t i = 0; i < STORE_MEMBERS_CAP; i++) {
@@ -136,11 +176,24 @@ uint32_t replicate_walk_joiner(struct turn *t, struct replicate *r, const struct
 
 /* what a set lacks */
 
+/* It refused because its tables were behind: an Update of its own says that they have moved. */
+static bool has_changed_its_mind(const struct replicate *r, const struct replicate_member *m)
+{
+    const struct chord_table_node *n = chord_table_find(r->s.topo->table, &m->id);
+    return m->refused_us != 0 && n != NULL && n->updated_us > m->refused_us;
+}
+
+static bool is_held(const struct turn *t, const struct replicate *r,
+                    const struct replicate_member *m)
+{
+    return m->hold_until_us > t->now_us ||
+           (m->not_before_us > t->now_us && !has_changed_its_mind(r, m));
+}
+
 static bool send_copy(struct turn *t, struct replicate *r, struct store_set *set, uint32_t member)
 {
     struct replicate_member *m = &r->members[member];
-    bool is_held = m->not_before_us > t->now_us && !r->is_leaving;
-    if (is_held || m->under_way >= REPLICATE_PER_MEMBER) {
+    if ((is_held(t, r, m) && !r->is_leaving) || m->under_way >= REPLICATE_PER_MEMBER) {
         return false;
     }
     struct replicate_op *op = replicate_inside_op(r, REPLICATE_COPY, member, set);
@@ -169,23 +222,13 @@ static bool see_to(struct turn *t, struct replicate *r, struct store_set *set, u
     return false;
 }
 
-/* Leaving: the set should stand on another host, or at any target where there is no other. */
+/* Leaving: the set should stand at all targets, which are its owner to be and the next ones. */
 static void see_to_leave(struct replicate *r, const struct store_set *set)
 {
-    bool has_other = false, is_other = false, has_any = false, is_any = false;
     for (uint32_t i = 0; i < STORE_MEMBERS_CAP; i++) {
         const struct replicate_member *m = &r->members[i];
-        if (!m->is_target) {
-            continue;
-        }
-        bool is_placed = (set->placed & replicate_inside_bit(i)) != 0;
-        bool is_elsewhere = m->host != r->s.topo->table->self_host;
-        has_any = true;
-        is_any |= is_placed;
-        has_other |= is_elsewhere;
-        is_other |= is_placed && is_elsewhere;
+        r->is_leave_missing |= m->is_target && (set->placed & replicate_inside_bit(i)) == 0;
     }
-    r->is_leave_missing |= has_other ? !is_other : has_any && !is_any;
 }
 
 static void visit_owned(struct turn *t, struct replicate *r, struct store_set *set,
@@ -193,7 +236,7 @@ static void visit_owned(struct turn *t, struct replicate *r, struct store_set *s
 {
     struct ring_id from = chord_table_range_from(r->s.topo->table);
     set->is_owned = true;
-    set->unwanted_since_us = 0;
+    set->unwanted_since_s = 0;
     for (uint32_t i = 0; i < STORE_MEMBERS_CAP; i++) {
         struct replicate_member *m = &r->members[i];
         /* Another joiner may have come in between: then nothing of ours is for this one. */
@@ -229,25 +272,57 @@ static void give_back(struct turn *t, struct replicate *r, struct store_set *set
     set->is_pushing = true;
 }
 
+/* Is the owner of `at` known to have it?  He has sent it to us, or taken it from us. */
+static bool is_vouched_for(const struct replicate *r, const struct store_set *set,
+                           const struct topo_peer *owner)
+{
+    uint32_t i = member_find(r, &owner->id);
+    if (i != REPLICATE_INSIDE_NO_MEMBER && (set->placed & replicate_inside_bit(i)) != 0) {
+        return true;
+    }
+    const struct chord_table_node *n = chord_table_find(r->s.topo->table, &owner->id);
+    return set->vouched_by == ((uint32_t)(owner->at.hi >> 32) | 1) && n != NULL &&
+           set->when_s >= n->up_since_us / 1000000;
+}
+
+/* ST-18: an owner who is not known to have a set gets it from us, be it that we were the owner or
+ * held a copy of what he never had.  A new owner who held a copy himself will say so, by sending
+ * it; he has some time for that. */
+static bool is_to_be_offered(const struct turn *t, const struct replicate *r, struct store_set *set,
+                             struct ring_id at)
+{
+    struct topo_peer owner;
+    if (!topo_owner(r->s.topo, at, &owner)) {
+        return false;
+    }
+    if (is_vouched_for(r, set, &owner)) {
+        replicate_inside_vouch(t, set, owner.at);
+        set->is_owned = false;
+        return false;
+    }
+    if (set->vouched_by != 0 || set->when_s == 0) {
+        set->vouched_by = 0;
+        set->when_s = replicate_inside_seconds(t) + (set->is_owned ? 0 : OFFER_WAIT_S);
+    }
+    return true;
+}
+
 static void visit_other(struct turn *t, struct replicate *r, struct store_set *set,
                         struct ring_id at)
 {
-    struct topo_peer owner;
-    if (set->is_owned && topo_owner(r->s.topo, at, &owner)) {
-        uint32_t i = member_find(r, &owner.id);
-        if (i != REPLICATE_INSIDE_NO_MEMBER && (set->placed & replicate_inside_bit(i)) != 0) {
-            set->is_owned = false; /* ST-18: known to have it */
-        }
-    }
+    uint32_t now_s = replicate_inside_seconds(t);
+    bool is_due = is_to_be_offered(t, r, set, at);
     bool is_wanted = topo_is_replica(r->s.topo, at);
     if (is_wanted) {
-        set->unwanted_since_us = 0;
-    } else if (set->unwanted_since_us == 0) {
-        set->unwanted_since_us = t->now_us;
+        set->unwanted_since_s = 0;
+    } else if (set->unwanted_since_s == 0) {
+        set->unwanted_since_s = now_s;
     }
-    uint64_t patience_us = (uint64_t)REPLICATE_UNWANTED_S * 1000000;
-    bool is_unwanted = !is_wanted && t->now_us - set->unwanted_since_us >= patience_us;
-    if (set->is_owned || is_unwanted) {
+    bool is_unwanted = !is_wanted && now_s - set->unwanted_since_s >= REPLICATE_UNWANTED_S;
+    r->is_missing |= is_due;
+    bool may_offer = set->vouched_by != 0 || set->when_s <= now_s || r->is_leaving;
+    if ((set->is_owned || is_unwanted || is_due) && may_offer) {
+        r->is_leave_missing |= r->is_leaving;
         give_back(t, r, set);
     }
 }

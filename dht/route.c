@@ -32,6 +32,36 @@ static const struct ident *account_of(const struct route *r, const struct node_i
     return NULL;
 }
 
+/* Has the message been there?  Requests keep a list of where they were. */
+static bool was_at(const struct route *r, struct slice via_list, const struct node_id *id)
+{
+    struct rd via = rd_init(via_list);
+    struct fwd_destination d;
+    while (fwd_next(&via, r->params, &d)) {
+        if (d.type == FWD_DESTINATION_NODE && slice_is_equal(d.id, ids_node_slice(id, r->params))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A message that has come past its goal: the peer that FW-7 names does not know of those between
+ * the goal and us, else we would not have it, and three whose tables differ would send it round and
+ * round until its ttl is used up.  Who is behind us we know better than that one.  From there on it
+ * only comes nearer, so there is an end. */
+static const struct chord_table_node *past_the_goal(const struct route *r, struct ring_id k,
+                                                    const struct route_from *from,
+                                                    const struct chord_table_node *n)
+{
+    const struct chord_table_node *owner = chord_table_owner_behind(r->table, k);
+    if (owner == NULL || owner->link == from->link || n == owner) {
+        return NULL;
+    }
+    bool is_back = n->link == from->link && !from->may_wait;
+    bool is_round = is_back || was_at(r, from->via_list, &n->id);
+    return is_round ? owner : NULL;
+}
+
 /* FW-6, FW-7: by the topology.  Never straight back: two peers whose tables differ for a moment
  * would play ball with the message until its ttl is used up, and three of them in a circle, were
  * it passed to another peer at once.  Tables differ while somebody joins or leaves, so a message
@@ -51,6 +81,12 @@ static void towards(const struct route *r, struct ring_id k, const struct route_
         }
     }
     const struct chord_table_node *n = chord_table_next_hop(r->table, k, 0);
+    const struct chord_table_node *owner =
+        n != NULL && from->link != 0 && !from->is_own ? past_the_goal(r, k, from, n) : NULL;
+    if (owner != NULL) {
+        forward(out, owner);
+        return;
+    }
     if (n != NULL && from->link != 0 && n->link == from->link) {
         n = from->may_wait ? NULL : chord_table_next_hop(r->table, k, from->link);
     }

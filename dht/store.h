@@ -63,7 +63,9 @@ struct store_set {
     uint16_t under_way;     /* ... members to which it is on its way */
     uint64_t generation;    /* 0: nothing was ever stored */
     uint64_t keep_until_us; /* the counter outlives the values by a lifetime */
-    uint64_t unwanted_since_us; /* dht/replicate's: 0 = we are owner or replica */
+    uint32_t unwanted_since_s; /* dht/replicate's: 0 = we are owner or replica */
+    uint32_t vouched_by;       /* ... the owner that is known to have this set; 0: nobody */
+    uint32_t when_s;           /* ... since then; or then it is offered to him, 0: not yet */
     enum overlay_data_model model : 8;
     bool is_owned;    /* dht/replicate's: we were responsible when last looked at */
     bool is_pushing;  /* ... to its owner, before it is dropped */

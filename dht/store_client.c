@@ -17,11 +17,23 @@ enum {
     FORGED_CAP = 32,   /* values that do not prove themselves: then no more */
 };
 
+enum {
+    RETRY_TRANSMISSIONS = 1,
+    SEARCH_AFTER = 3,  /* retries, before we ask who the owner is */
+    SEARCH_STEPS = 60, /* questions at most */
+};
 enum op_state { OP_STORING, OP_LOOKING, OP_STORING_AGAIN, OP_FETCHING };
 
 struct op {
     enum op_state state;
     enum store_client_user user;
+    uint32_t retries;
+    /* who is responsible? (search) */
+    bool knows_owner;
+    uint8_t search_hop;   /* which of our peers was asked first */
+    uint8_t search_steps; /* questions so far, in all */
+    struct node_id asked;
+    struct node_id owner;
     uint64_t tag;
     uint64_t started_us;
     struct overlay_resource resource;
@@ -105,6 +117,23 @@ static enum err send(struct turn *t, struct store_client *c, struct op *op, uint
     request.signer = code == CONTENT_STORE_REQ ? op->signer : NULL;
     enum err e = ids_ring_of_resource(resource_of(op), &request.target.resource);
     CHECK(e == ERR_OK);
+    if (op->retries > 0) {
+        const struct chord_table_node *n = chord_table_nth_hop(
+            c->s.table, request.target.resource,
+            op->knows_owner ? op->search_hop + op->retries - SEARCH_AFTER : op->retries);
+        if (n == NULL) {
+            return ERR_NOT_FOUND;
+        }
+        request.through = n->id;
+        if (op->knows_owner) {
+            request.target = (struct transact_target){.type = TRANSACT_NODE, .node = op->owner};
+        }
+        if (ids_node_is_equal(&request.through, &op->owner)) {
+            memset(&request.through, 0, sizeof(request.through));
+        }
+        request.transmissions = RETRY_TRANSMISSIONS;
+        metric_add(t->metrics, METRIC_requests_other_way, 1);
+    }
     return transact_request(t, c->s.transact, &request, NULL);
 }
 
@@ -378,6 +407,102 @@ static bool find_newer(struct turn *t, struct store_client *c, struct op *op,
 
 /* results */
 
+/* All ways to a Resource-ID end in the peer before its owner, who may keep everything to himself;
+ * to the owner's Node-ID they do not.  So we go from peer to peer with RouteQuery (TM-6), each of
+ * whom answers for himself, until one names the owner. */
+
+static enum err search_ask(struct turn *t, struct store_client *c, struct op *op)
+{
+    struct ring_id at;
+    uint8_t body[64];
+    struct wr w = wr_init(body, sizeof(body));
+    struct msgs_route_query_req query = {
+        .destination = {.type = FWD_DESTINATION_RESOURCE, .id = resource_of(op)}};
+    enum err e = ids_ring_of_resource(resource_of(op), &at);
+    CHECK(e == ERR_OK);
+    msgs_route_query_req_wr(&w, c->s.params, &query);
+    const struct chord_table_node *first = chord_table_nth_hop(c->s.table, at, op->search_hop);
+    if (!wr_ok(&w) || first == NULL || op->search_steps++ >= SEARCH_STEPS) {
+        return ERR_NOT_FOUND;
+    }
+    struct transact_request request = {.owner = TRANSACT_FETCH,
+                                       .tag = pool_handle(&c->ops, op),
+                                       .target = {.type = TRANSACT_NODE, .node = op->asked},
+                                       .code = CONTENT_ROUTE_QUERY_REQ,
+                                       .body = wr_slice(&w),
+                                       .transmissions = 1};
+    if (!ids_node_is_equal(&first->id, &op->asked)) {
+        request.through = first->id;
+    }
+    return transact_request(t, c->s.transact, &request, NULL);
+}
+
+/* From the next of our own peers on. */
+static bool search_begin(struct turn *t, struct store_client *c, struct op *op)
+{
+    struct ring_id at;
+    enum err e = ids_ring_of_resource(resource_of(op), &at);
+    CHECK(e == ERR_OK);
+    const struct chord_table_node *first = chord_table_nth_hop(c->s.table, at, op->search_hop);
+    if (first == NULL) {
+        return false;
+    }
+    op->asked = first->id;
+    return search_ask(t, c, op) == ERR_OK;
+}
+
+static bool send_anew(struct turn *t, struct store_client *c, struct op *op)
+{
+    bool is_store = op->state == OP_STORING || op->state == OP_STORING_AGAIN;
+    return (is_store ? send_store(t, c, op) : send_fetch(t, c, op)) == ERR_OK;
+}
+
+/* What `asked` says: itself, if it is the owner; one that is nearer, or the owner. */
+static bool search_go_on(struct turn *t, struct store_client *c, struct op *op,
+                         const struct transact_result *result)
+{
+    struct msgs_route_query_ans answer;
+    struct ring_id at;
+    if (result->error != ERR_OK || result->answer == NULL ||
+        msgs_route_query_ans_decode(result->answer->body, c->s.params, &answer) != ERR_OK ||
+        ids_ring_of_resource(resource_of(op), &at) != ERR_OK) {
+        op->search_hop++;
+        return search_begin(t, c, op);
+    }
+    struct ring_id from = ids_ring_of_node(&op->asked);
+    struct ring_id next = ids_ring_of_node(&answer.next_peer);
+    if (!ids_node_is_equal(&answer.next_peer, &op->asked) && ids_ring_is_between(next, from, at) &&
+        !ids_ring_is_equal(next, at)) {
+        op->asked = answer.next_peer;
+        if (search_ask(t, c, op) == ERR_OK) {
+            return true;
+        }
+        op->search_hop++;
+        return search_begin(t, c, op);
+    }
+    op->knows_owner = true;
+    op->owner = answer.next_peer;
+    return send_anew(t, c, op);
+}
+
+/* Nobody has answered: the same once more, by way of a peer that was not asked yet. */
+static bool by_another_way(struct turn *t, struct store_client *c, struct op *op,
+                           const struct transact_result *result)
+{
+    if (result->code == CONTENT_ROUTE_QUERY_REQ) {
+        return search_go_on(t, c, op, result);
+    }
+    if (result->error != ERR_TIMEOUT || result->answer != NULL || c->s.table == NULL ||
+        op->retries >= STORE_CLIENT_RETRIES) {
+        return false;
+    }
+    op->retries++;
+    if (op->retries >= SEARCH_AFTER && !op->knows_owner) {
+        return search_begin(t, c, op);
+    }
+    return send_anew(t, c, op);
+}
+
 /* True when the op goes on. */
 static bool go_on(struct turn *t, struct store_client *c, struct op *op,
                   const struct transact_result *result)
@@ -407,25 +532,26 @@ bool store_client_on_result(struct turn *t, struct store_client *c,
                             const struct transact_result *result, struct store_client_done *done)
 {
     struct op *op = pool_get(&c->ops, result->tag);
-    if (op == NULL || go_on(t, c, op, result)) {
+    if (op == NULL || by_another_way(t, c, op, result) || go_on(t, c, op, result)) {
         return false;
     }
+    bool is_search = result->code == CONTENT_ROUTE_QUERY_REQ; /* it has led nowhere */
     *done = (struct store_client_done){.user = op->user,
                                        .tag = op->tag,
                                        .is_fetch = op->state == OP_FETCHING,
-                                       .error = result->error,
-                                       .reload_error = result->reload_error,
+                                       .error = is_search ? ERR_TIMEOUT : result->error,
+                                       .reload_error = is_search ? 0 : result->reload_error,
                                        .hops = result->hops,
                                        .elapsed_us = t->now_us - op->started_us};
-    if (result->answer != NULL) {
+    if (result->answer != NULL && !is_search) {
         done->node_id = result->answer->signer;
     }
     if (op->state == OP_LOOKING) { /* the second try was not possible: the first answer stands */
         done->error = ERR_REMOTE;
         done->reload_error = CONTENT_ERROR_DATA_TOO_OLD;
-    } else if (result->reload_error != 0) {
+    } else if (result->reload_error != 0 && !is_search) {
         done->error = ERR_REMOTE;
-    } else if (op->state == OP_FETCHING && result->error == ERR_OK) {
+    } else if (op->state == OP_FETCHING && result->error == ERR_OK && !is_search) {
         take_values(t, c, op, result->answer, done);
     }
     op_end(t, c, op);

@@ -5,6 +5,9 @@
  * and the Store repeated once with a later storage_time.  A Fetch gives out only what was proved:
  * signature, certificate and its period, policy (FT-5); the rest is dropped and counted.
  *
+ * When nobody answers, somebody on the way may be keeping the request for himself: it is sent
+ * again, as a new one, by STORE_CLIENT_RETRIES other first hops, one after another.
+ *
  * Owner:  one for each overlay.  Requests go out as TRANSACT_STORE and TRANSACT_FETCH; their
  * results come back through store_client_on_result, whoever started them. Limits: `ops` under way,
  * each holds one small message buffer while it stores. */
@@ -12,6 +15,7 @@
 #include "dht/store.h"
 #include "dht/transact.h"
 
+enum { STORE_CLIENT_RETRIES = 8 };
 enum store_client_user { STORE_CLIENT_OVERLAY, STORE_CLIENT_CERT_USAGE };
 
 struct store_client_settings {
@@ -19,6 +23,7 @@ struct store_client_settings {
     const struct overlay_config *config;
     struct sign *sign;
     struct transact *transact;
+    const struct chord_table *table; /* for other ways; may be NULL: there are none */
     uint32_t ops;
 };
 

@@ -9,6 +9,9 @@ enum {
     IP_AND_TCP = 52,              /* heads of a segment, with the time stamps of TCP */
     LOCAL_US = 20,                /* mail between shards of one machine */
     SILENCE_US = 8 * 1000 * 1000, /* until keep-alive gives a silent connection up */
+    HELD_US = 400 * 1000,         /* between tries to send into a way that is cut */
+    SYN_US = 3 * 1000 * 1000,     /* nobody answers a SYN: given up */
+    KEEP_ALIVE = 1,               /* tag of what ends a connection that is cut */
 };
 
 uint32_t net_conns_cap(uint32_t nodes)
@@ -19,14 +22,16 @@ uint32_t net_conns_cap(uint32_t nodes)
 
 size_t net_bytes(const struct world_settings *s)
 {
-    return (size_t)s->nodes * NET_CONNS_PER_NODE * sizeof(struct net_end) +
-           underlay_bytes(&s->underlay, s->nodes) + 64;
+    return (size_t)s->nodes * (NET_CONNS_PER_NODE * sizeof(struct net_end) + 2) +
+           underlay_bytes(&s->underlay, s->nodes) + 192;
 }
 
 void net_init(struct net *net, struct arena *arena, const struct world_settings *s)
 {
     *net = (struct net){0};
     net->ends = ARENA_ARRAY(arena, struct net_end, (size_t)s->nodes * NET_CONNS_PER_NODE);
+    net->faults.side = ARENA_ARRAY(arena, uint8_t, s->nodes);
+    net->faults.clog = ARENA_ARRAY(arena, uint8_t, s->nodes);
     rng_init(&net->rng, s->seed ^ 0x10557);
     underlay_init(&net->underlay, arena, &s->underlay, s->nodes, s->seed);
 }
@@ -96,9 +101,25 @@ static uint64_t delay_us(struct world *w, uint32_t from, uint32_t to, uint32_t b
     return underlay_delay_us(&w->net.underlay, w->now_us, from, to, bytes);
 }
 
+bool net_has_way(const struct world *w, uint32_t from, uint32_t to)
+{
+    const struct net_faults *f = &w->net.faults;
+    if (from / w->settings.shards == to / w->settings.shards) {
+        return true; /* one machine */
+    }
+    return !f->cut[f->side[from]][f->side[to]] && (f->clog[from] & NET_CLOG_OUT) == 0 &&
+           (f->clog[to] & NET_CLOG_IN) == 0;
+}
+
+static bool has_ways(const struct world *w, uint32_t a, uint32_t b)
+{
+    return net_has_way(w, a, b) && net_has_way(w, b, a);
+}
+
 static bool is_lost(struct world *w)
 {
-    return w->settings.loss_ppm > 0 && rng_below(&w->net.rng, 1000000) < w->settings.loss_ppm;
+    uint32_t ppm = w->settings.loss_ppm + w->net.faults.extra_loss_ppm;
+    return ppm > 0 && rng_below(&w->net.rng, 1000000) < ppm;
 }
 
 static void post(struct world *w, uint32_t node, uint64_t at_us, const struct io_event *io,
@@ -140,6 +161,10 @@ static void connect_to(struct world *w, uint32_t node, const struct io_op *op)
         return;
     }
     uint64_t delay = delay_us(w, node, far, IP_AND_TCP);
+    if (!has_ways(w, node, far) || (!w->nodes[far].is_alive && w->nodes[far].is_off)) {
+        fail_connect(w, node, SYN_US, op->tag);
+        return;
+    }
     uint32_t mine = UINT32_MAX;
     uint32_t theirs = UINT32_MAX;
     if (w->nodes[far].is_alive) {
@@ -220,7 +245,8 @@ static void send_datagram(struct world *w, uint32_t node, const struct io_op *op
 {
     uint32_t far = 0;
     bool arrives = op->listener == IO_LISTEN_OVERLAY_UDP && node_of(w, &op->remote, &far) &&
-                   op->remote.port == NET_PORT && w->nodes[far].is_alive && !is_lost(w);
+                   op->remote.port == NET_PORT && w->nodes[far].is_alive &&
+                   net_has_way(w, node, far) && !is_lost(w);
     w->net.datagrams++;
     if (!arrives) {
         w->net.datagrams_lost++;
@@ -313,6 +339,53 @@ void net_bury(struct world *w, uint32_t i, bool is_told)
     }
 }
 
+void net_ways_changed(struct world *w)
+{
+    for (uint32_t i = 0; i < w->settings.nodes; i++) {
+        for (uint32_t k = 0; k < NET_CONNS_PER_NODE && w->nodes[i].is_alive; k++) {
+            struct net_end *end = end_at(w, i, k);
+            bool is_cut = (end->generation & 1) != 0 && !has_ways(w, i, end->far_node);
+            if (is_cut == (end->cut_since_us != 0)) {
+                continue;
+            }
+            end->cut_since_us = is_cut ? w->now_us : 0;
+            struct io_event closed = {.kind = IO_CLOSED,
+                                      .conn = handle_of(w, i, k),
+                                      .error = ERR_TIMEOUT,
+                                      .tag = KEEP_ALIVE};
+            if (is_cut) {
+                post(w, i, w->now_us + SILENCE_US, &closed, NULL);
+            }
+        }
+    }
+}
+
+/* Keep-alive was to end it: has it been cut all the time? */
+static bool is_given_up(const struct world *w, const struct queue_event *e,
+                        const struct net_end *end)
+{
+    return e->io.tag != KEEP_ALIVE ||
+           (end->cut_since_us != 0 && w->now_us - end->cut_since_us >= SILENCE_US);
+}
+
+/* Bytes for which there is no way now are sent again, and those behind them wait. */
+static bool is_held(struct world *w, const struct queue_event *e, struct net_end *end)
+{
+    bool waits = e->io.kind == IO_STREAM || (e->io.kind == IO_CLOSED && e->io.error != ERR_TIMEOUT);
+    if (!waits) {
+        return false;
+    }
+    if (!net_has_way(w, end->far_node, e->node)) {
+        end->held_us = max_u64(end->held_us, w->now_us + HELD_US);
+    }
+    if (end->held_us <= w->now_us) {
+        return false;
+    }
+    w->net.held++;
+    post(w, e->node, end->held_us, &e->io, e->buf);
+    return true;
+}
+
 bool net_admit(struct world *w, struct queue_event *e)
 {
     enum io_event_kind kind = e->io.kind;
@@ -328,7 +401,15 @@ bool net_admit(struct world *w, struct queue_event *e)
         }
         return false;
     }
+    if (is_held(w, e, end)) {
+        e->buf = NULL; /* it stands in the queue again */
+        return false;
+    }
     if (kind == IO_CLOSED) {
+        if (!is_given_up(w, e, end)) {
+            return false;
+        }
+        e->io.tag = 0;
         drop_end(end);
     }
     return true;

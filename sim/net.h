@@ -19,8 +19,21 @@ struct net_end {
     uint32_t generation; /* odd while in use */
     uint32_t far_node;
     uint32_t far_index;
-    uint64_t arrives_us; /* of the last bytes towards the far end: streams keep their order */
+    uint64_t arrives_us;   /* of the last bytes towards the far end: streams keep their order */
+    uint64_t held_us;      /* bytes towards this end wait until then: the way was cut */
+    uint64_t cut_since_us; /* 0: there is a way, both there and back */
 };
+
+/* What is wrong with the network.  Nodes stand on sides; nothing passes from side a to side b while
+ * cut[a][b], or out of or into a node that is clogged. */
+enum { NET_SIDES = 4 };
+struct net_faults {
+    uint8_t *side; /* of each node */
+    uint8_t *clog; /* of each node: NET_CLOG_ */
+    bool cut[NET_SIDES][NET_SIDES];
+    uint32_t extra_loss_ppm;
+};
+enum { NET_CLOG_OUT = 1, NET_CLOG_IN = 2 };
 
 struct net {
     struct net_end *ends; /* NET_CONNS_PER_NODE for each node */
@@ -30,6 +43,8 @@ struct net {
     struct account account;
     uint64_t datagrams, datagrams_lost;
     bool is_instant; /* world_set_instant */
+    uint64_t held;   /* pieces of streams that had to wait for a way */
+    struct net_faults faults;
 };
 
 uint32_t net_conns_cap(uint32_t nodes);
@@ -43,3 +58,9 @@ void net_carry_out(struct world *w, uint32_t i);
 void net_bury(struct world *w, uint32_t i, bool is_told);
 /* Just before delivery: is the connection still there?  Also follows IO_CLOSED. */
 bool net_admit(struct world *w, struct queue_event *e);
+
+/* The ways have changed (net->faults): connections that have none any more end when their
+ * keep-alive has failed, unless there is a way again by then. */
+void net_ways_changed(struct world *w);
+/* Can something sent by `from` now reach `to`? */
+bool net_has_way(const struct world *w, uint32_t from, uint32_t to);

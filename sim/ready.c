@@ -103,9 +103,8 @@ static void dial_fingers(struct making *m, uint32_t from)
     }
 }
 
-struct ready_counts ready_ring(struct world *w, struct ready_node *order)
+struct ready_counts ready_ring(struct world *w, struct ready_node *order, uint32_t nodes)
 {
-    uint32_t nodes = world_settings_of(w)->nodes;
     CHECK(world_settings_of(w)->is_ready);
     world_set_instant(w, true);
     for (uint32_t i = 0; i < nodes; i++) {

@@ -18,8 +18,9 @@ struct ready_counts {
     uint32_t refused; /* the far end had no room for one more */
 };
 
-/* `order` has room for all nodes of the world, and holds them in ring order afterwards. */
-struct ready_counts ready_ring(struct world *w, struct ready_node *order);
+/* Of the first `nodes` nodes.  `order` has room for all of the world, and holds these in ring order
+ * afterwards. */
+struct ready_counts ready_ring(struct world *w, struct ready_node *order, uint32_t nodes);
 /* The live nodes in ring order; how many. */
 uint32_t ready_order(const struct world *w, struct ready_node *order);
 /* Where in `order` the owner of `at` stands: the first node at or after it. */

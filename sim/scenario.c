@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* join -> settle -> store -> count copies -> leave or kill -> repair -> fetch -> end. */
-#include "sim/scenario.h"
+/* join -> settle -> store -> count copies -> leave or kill -> faults -> repair -> fetch -> end.
+ * What goes on during the faults stands in sim/survive.c. */
+#include "sim/scenario_impl.h"
+#include "sim/survive.h"
 
 enum {
     COPIES_WANTED = 3,
@@ -11,17 +13,6 @@ enum {
     /* A peer whose tables are behind refuses a replica; the owner asks again after 1, 2, 4, 8 and
      * 16 s (dht/replicate). */
     COPIES_US = 35 * 1000 * 1000,
-};
-
-struct run {
-    const struct scenario *s;
-    struct world *world;
-    struct checker checker;
-    struct workload load;
-    struct ready_node *order;
-    struct measure measure;
-    uint64_t (*clock_us)(void);
-    struct scenario_result *out;
 };
 
 void scenario_defaults(struct scenario *s)
@@ -133,7 +124,7 @@ void scenario_world(const struct scenario *s, uint64_t seed, struct world_settin
 {
     world_defaults(out);
     out->seed = seed;
-    out->nodes = (uint32_t)s->nodes;
+    out->nodes = scenario_impl_nodes(s);
     out->shards = (uint32_t)s->shards;
     out->accounts = (uint32_t)s->records;
     out->underlay = underlay_of(s);
@@ -151,17 +142,27 @@ void scenario_world(const struct scenario *s, uint64_t seed, struct world_settin
     out->stored_values = (uint32_t)min_u64(share, s->records + least);
 }
 
+/* With those that come in for the dead. */
+uint32_t scenario_impl_nodes(const struct scenario *s)
+{
+    uint64_t processes = s->nodes / s->shards;
+    bool has_spares = s->churn_lifetime_s > 0 || s->mix_interval_s > 0 || s->hosts_return != 0;
+    uint64_t spares = has_spares ? (processes * s->churn_spare_percent + 99) / 100 : 0;
+    return (uint32_t)((processes + spares) * s->shards);
+}
+
 size_t scenario_bytes(const struct scenario *s)
 {
     struct world_settings world;
     scenario_world(s, 1, &world);
     return sizeof(struct run) + world_bytes(&world) + workload_bytes((uint32_t)s->records) +
-           s->nodes * sizeof(struct ready_node) + measure_bytes() +
-           checker_bytes((uint32_t)s->nodes, (uint32_t)s->records * COPIES_PER_RECORD + 1024) +
-           4096;
+           world.nodes * sizeof(struct ready_node) + measure_bytes() +
+           checker_bytes(world.nodes, (uint32_t)s->records * COPIES_PER_RECORD + 1024) +
+           traffic_bytes((uint32_t)s->records) + churn_bytes(world.nodes) + sizeof(struct traffic) +
+           adversary_bytes(world.nodes) + sizeof(struct adversary) + 4096;
 }
 
-static bool is_ring_right(struct run *r)
+bool scenario_impl_is_ring_right(struct run *r)
 {
     struct checker_ring ring = checker_ring(&r->checker, r->world);
     r->out->ring = ring;
@@ -174,12 +175,12 @@ static struct checker_copies copies_of(struct run *r)
 }
 
 /* Runs until the ring is right, at most limit_us; how long it took, 0 = never. */
-static uint64_t run_until_right(struct run *r, uint64_t limit_us)
+uint64_t scenario_impl_until_right(struct run *r, uint64_t limit_us)
 {
     uint64_t start = world_now_us(r->world);
     while (world_now_us(r->world) < start + limit_us) {
         world_run_until(r->world, world_now_us(r->world) + CHECK_US);
-        if (is_ring_right(r)) {
+        if (scenario_impl_is_ring_right(r)) {
             return world_now_us(r->world) - start;
         }
     }
@@ -200,16 +201,27 @@ static uint64_t run_until_copied(struct run *r, uint64_t start_us, uint64_t limi
     }
 }
 
-static void invariant(struct run *r, bool holds)
+void scenario_impl_holds(struct run *r, enum scenario_invariant which, bool holds)
 {
     r->out->checked++;
     r->out->broken += holds ? 0 : 1;
+    r->out->broken_by[which] += holds ? 0 : 1;
+}
+
+const char *scenario_invariant_name(enum scenario_invariant which)
+{
+    static const char *const names[SCENARIO_INVARIANTS] = {
+#define INVARIANT(name, text) [SCENARIO_##name] = #name,
+#include "sim/invariant.def"
+#undef INVARIANT
+    };
+    return names[which];
 }
 
 static void make_ready(struct run *r)
 {
-    r->out->ready = ready_ring(r->world, r->order);
-    invariant(r, is_ring_right(r));
+    r->out->ready = ready_ring(r->world, r->order, (uint32_t)r->s->nodes);
+    scenario_impl_holds(r, SCENARIO_joined, scenario_impl_is_ring_right(r));
 }
 
 /* Upkeep alone, then with a load: what it costs, and whether every message arrives. */
@@ -244,19 +256,22 @@ static void measure_load(struct run *r)
     out->measured_turns = world_turns(r->world) - turns;
     for (uint32_t k = 0; k < MEASURE_KINDS; k++) {
         out->measured[k] = m->results[k];
-        invariant(r, m->results[k].wrong == 0);
-        invariant(r, m->results[k].failed == 0);
+        scenario_impl_holds(r, SCENARIO_true_values, m->results[k].wrong == 0);
+        scenario_impl_holds(r, SCENARIO_readable, m->results[k].failed == 0);
     }
 }
 
 static void join_all(struct run *r)
 {
     uint64_t start = world_now_us(r->world);
+    uint64_t at_once = r->s->nodes * r->s->flash_percent / 100;
     for (uint32_t i = 0; i < r->s->nodes; i++) {
         world_start(r->world, i);
-        world_run_until(r->world, world_now_us(r->world) + r->s->join_interval_ms * 1000);
+        bool is_flash = i + at_once >= r->s->nodes;
+        uint64_t wait_us = is_flash ? 0 : r->s->join_interval_ms * 1000;
+        world_run_until(r->world, world_now_us(r->world) + wait_us);
     }
-    bool joined = run_until_right(r, r->s->settle_s * 1000000) != 0;
+    bool joined = scenario_impl_until_right(r, r->s->settle_s * 1000000) != 0;
     /* The neighbors are right; fingers and the last Updates take a little longer. */
     world_run_until(r->world, world_now_us(r->world) + SETTLE_US);
     r->out->join_us = joined ? world_now_us(r->world) - start - SETTLE_US : 0;
@@ -266,13 +281,13 @@ static void join_all(struct run *r)
             spread_add(&r->out->join_each_us, took);
         }
     }
-    invariant(r, joined);
+    scenario_impl_holds(r, SCENARIO_joined, joined);
 }
 
 static uint32_t random_live_node(struct run *r)
 {
     for (;;) {
-        uint32_t i = (uint32_t)rng_below(world_rng(r->world), r->s->nodes);
+        uint32_t i = (uint32_t)rng_below(world_rng(r->world), world_settings_of(r->world)->nodes);
         if (world_is_alive(r->world, i)) {
             return i;
         }
@@ -305,10 +320,12 @@ static void kill_some(struct run *r)
     r->out->killed = before - world_alive_count(r->world);
     r->out->expected_lost_ppm = expect_lost_ppm(r->out->killed, before);
     r->out->lost = r->out->copies_before.records - copies_of(r).records;
-    r->out->repair_us = run_until_right(r, r->s->repair_s * 1000000);
+    r->out->repair_us = scenario_impl_until_right(r, r->s->repair_s * 1000000);
     r->out->copies_repair_us = run_until_copied(r, start, r->s->repair_s * 1000000);
-    invariant(r, r->out->repair_us != 0);
-    invariant(r, r->out->copies_repair_us != 0);
+    scenario_impl_holds(r, SCENARIO_repaired, r->out->repair_us != 0);
+    scenario_impl_holds(r, SCENARIO_copied_again, r->out->copies_repair_us != 0);
+    scenario_impl_holds(r, SCENARIO_kept,
+                        copies_of(r).records + r->out->lost >= r->out->copies_before.records);
 }
 
 static void leave_some(struct run *r)
@@ -319,9 +336,12 @@ static void leave_some(struct run *r)
         world_run_until(r->world, world_now_us(r->world) + 3000000);
     }
     uint64_t start = world_now_us(r->world);
-    invariant(r, run_until_right(r, r->s->repair_s * 1000000) != 0);
-    invariant(r, run_until_copied(r, start, r->s->repair_s * 1000000) != 0);
-    invariant(r, r->out->copies_after.records == r->out->copies_before.records);
+    scenario_impl_holds(r, SCENARIO_repaired,
+                        scenario_impl_until_right(r, r->s->repair_s * 1000000) != 0);
+    scenario_impl_holds(r, SCENARIO_copied_again,
+                        run_until_copied(r, start, r->s->repair_s * 1000000) != 0);
+    scenario_impl_holds(r, SCENARIO_kept,
+                        r->out->copies_after.records == r->out->copies_before.records);
 }
 
 static void end_world(struct run *r)
@@ -338,6 +358,13 @@ static void end_world(struct run *r)
     r->out->metrics = *world_metrics(r->world);
 }
 
+static void fetch_all(struct run *r)
+{
+    workload_run(&r->load, r->world, WORKLOAD_FETCH, 0, (uint32_t)r->s->records, WAVE_US);
+    scenario_impl_holds(r, SCENARIO_true_values, r->load.fetches.wrong == 0);
+    scenario_impl_holds(r, SCENARIO_readable, r->load.fetches.failed <= r->out->lost);
+}
+
 void scenario_run(const struct scenario *s, struct arena *arena, uint64_t seed,
                   uint64_t (*clock_us)(void), struct scenario_result *out)
 {
@@ -348,11 +375,12 @@ void scenario_run(const struct scenario *s, struct arena *arena, uint64_t seed,
     memset(out, 0, sizeof(*out));
     scenario_world(s, seed, &settings);
     r->world = world_init(arena, &settings);
-    checker_init(&r->checker, arena, (uint32_t)s->nodes,
+    checker_init(&r->checker, arena, settings.nodes,
                  (uint32_t)s->records * COPIES_PER_RECORD + 1024);
     workload_init(&r->load, arena, (uint32_t)s->records);
-    r->order = ARENA_RAW(arena, struct ready_node, s->nodes);
-    measure_init(&r->measure, arena, r->world, r->order, (uint32_t)s->nodes);
+    r->order = ARENA_RAW(arena, struct ready_node, settings.nodes);
+    measure_init(&r->measure, arena, r->world, r->order, settings.nodes);
+    survive_init(r, arena, seed);
     if (s->ready != 0) {
         make_ready(r);
     } else {
@@ -362,7 +390,7 @@ void scenario_run(const struct scenario *s, struct arena *arena, uint64_t seed,
     workload_run(&r->load, r->world, WORKLOAD_STORE, 0, (uint32_t)s->records, WAVE_US);
     run_until_copied(r, world_now_us(r->world), COPIES_US);
     out->copies_before = copies_of(r);
-    invariant(r, out->copies_before.under == 0);
+    scenario_impl_holds(r, SCENARIO_copied, out->copies_before.under == 0);
     if (s->idle_s > 0 || s->measure_s > 0) {
         measure_load(r);
     }
@@ -372,12 +400,14 @@ void scenario_run(const struct scenario *s, struct arena *arena, uint64_t seed,
     if (s->kill_percent > 0) {
         kill_some(r);
     }
-    workload_run(&r->load, r->world, WORKLOAD_FETCH, 0, (uint32_t)s->records, WAVE_US);
+    if (survive_is_asked(s)) {
+        survive(r);
+    } else {
+        fetch_all(r);
+    }
     out->copies_after = copies_of(r);
     out->stores = r->load.stores;
     out->fetches = r->load.fetches;
-    invariant(r, out->fetches.wrong == 0);
-    invariant(r, out->fetches.failed <= out->lost);
     end_world(r);
-    invariant(r, out->buffers_left == 0);
+    scenario_impl_holds(r, SCENARIO_no_leaks, out->buffers_left == 0);
 }

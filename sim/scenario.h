@@ -7,11 +7,14 @@
  *   kill_percent = 10        # of the peers, all at once (kill -9); kill_silent = 1: power failure
  *   repair_s = 60            # virtual time given to the survivors before copies are counted
  *
- * Unknown keys are errors.  The command line overrides single keys. */
+ * Unknown keys are errors; a point in a key is as good as '_' (churn.lifetime_s).  The command line
+ * overrides single keys. */
 #pragma once
+#include "sim/adversary.h"
 #include "sim/checker.h"
+#include "sim/fault.h"
 #include "sim/measure.h"
-#include "sim/workload.h"
+#include "sim/traffic.h"
 
 struct scenario {
 #define SCENARIO(name, value, help) uint64_t name;
@@ -24,6 +27,31 @@ void scenario_defaults(struct scenario *s);
 enum err scenario_set(struct scenario *s, struct slice key, struct slice value) MUST_USE;
 /* A whole file; '#' begins a comment.  *line is the number of the line at fault. */
 enum err scenario_parse(struct scenario *s, struct slice text, uint32_t *line) MUST_USE;
+
+/* What must hold, whatever happens; operations.md calls them the invariants. */
+enum scenario_invariant {
+#define INVARIANT(name, text) SCENARIO_##name,
+#include "sim/invariant.def"
+#undef INVARIANT
+    SCENARIO_INVARIANTS
+};
+
+/* What came of faults that went on for a while (run_s and the like). */
+struct scenario_survival {
+    struct traffic_counts traffic;
+    struct workload_result verified; /* all records, once, when all was quiet again */
+    struct churn_counts churn;
+    struct fault_counts faults;
+    uint64_t faults_total;
+    uint32_t hostile;           /* peers, */
+    uint64_t deeds;             /* and what they did */
+    uint64_t quiet_us;          /* after the faults, until the ring was right; 0 = never */
+    uint32_t lost;              /* records without any copy */
+    uint32_t lost_unexcused;    /* ... of which never more than two copies failed within a window */
+    uint32_t stale_unexcused;   /* newest value gone though no holder died since */
+    uint64_t expected_lost_ppm; /* of the records, by a model of three copies and the window */
+    uint64_t node_us;           /* lived by all nodes together */
+};
 
 struct scenario_result {
     uint64_t simulated_us;
@@ -53,9 +81,13 @@ struct scenario_result {
     struct account carried; /* from the beginning to the end */
     uint64_t datagrams, datagrams_lost;
     uint32_t checked, broken; /* invariants */
-    uint32_t buffers_left;    /* after all nodes were gone: must be 0 */
+    uint32_t broken_by[SCENARIO_INVARIANTS];
+    struct scenario_survival survival;
+    uint32_t buffers_left; /* after all nodes were gone: must be 0 */
     struct metrics metrics;
 };
+
+const char *scenario_invariant_name(enum scenario_invariant which);
 
 /* The settings of the world that `s` asks for. */
 void scenario_world(const struct scenario *s, uint64_t seed, struct world_settings *out);

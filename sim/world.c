@@ -178,9 +178,9 @@ static void node_settings_of(struct world *w, uint32_t i, struct node_settings *
     for (uint32_t k = 0; k < s->shards; k++) {
         o->siblings[k] = w->idents[i - i % s->shards + k].ident.node_id;
     }
-    o->found_ring = s->is_ready ? OVERLAY_FOUND_GIVEN
-                    : i == 0    ? OVERLAY_FOUND_NOW
-                                : OVERLAY_FOUND_NO;
+    o->found_ring = s->is_ready && w->net.is_instant ? OVERLAY_FOUND_GIVEN
+                    : i == 0                         ? OVERLAY_FOUND_NOW
+                                                     : OVERLAY_FOUND_NO;
     o->bootstrap_count = min_size(4, s->nodes);
     for (uint32_t k = 0; k < o->bootstrap_count; k++) {
         o->bootstrap[k] = net_address(k);
@@ -262,7 +262,7 @@ struct turn *world_begin_turn(struct world *w, uint32_t i)
     w->buffers.owner = i + 1;
     w->turn = (struct turn){
         .now_us = w->now_us,
-        .wall_ms = w->settings.start_wall_ms + w->now_us / 1000,
+        .wall_ms = w->settings.start_wall_ms + w->now_us / 1000 + (uint64_t)n->skew_ms,
         .rng = &n->rng,
         .crypto = &w->crypto,
         .wheel = &n->wheel,
@@ -345,14 +345,33 @@ void world_end_turn(struct world *w, uint32_t i)
     }
 }
 
+/* What a peer that was in the ring before remembers of it (cmd: neighbors are written down). */
+static void remember_peers(struct world *w, struct overlay_settings *o)
+{
+    enum { REMEMBERED = 4, TRIES = 64 };
+    uint32_t found = 0;
+    for (uint32_t k = 0; k < TRIES && found < REMEMBERED; k++) {
+        uint32_t i = (uint32_t)rng_below(&w->scenario_rng, w->settings.nodes);
+        if (w->nodes[i].is_alive && o->bootstrap_count < OVERLAY_BOOTSTRAP_CAP) {
+            o->bootstrap[o->bootstrap_count++] = net_address(i);
+            found++;
+        }
+    }
+}
+
 void world_start(struct world *w, uint32_t i)
 {
     struct world_node *n = &w->nodes[i];
     CHECK(!n->is_alive);
     struct node_settings settings;
     node_settings_of(w, i, &settings);
-    if (n->incarnation > 0 && i == 0) {
-        settings.overlay.found_ring = w->disks != NULL ? OVERLAY_FOUND_IF_ALONE : OVERLAY_FOUND_NO;
+    if (n->incarnation > 0) {
+        bool has_disk = w->disks != NULL; /* neighbors are remembered there */
+        settings.overlay.found_ring =
+            has_disk && i == 0 ? OVERLAY_FOUND_IF_ALONE : OVERLAY_FOUND_NO;
+        if (!has_disk) {
+            remember_peers(w, &settings.overlay);
+        }
     }
     n->arena.used = 0;
     n->arena.scratch_used = 0;
@@ -361,6 +380,7 @@ void world_start(struct world *w, uint32_t i)
     n->is_alive = true;
     n->started_us = w->now_us;
     n->ready_us = 0;
+    n->is_off = false;
     wheel_init(&n->wheel, w->now_us);
     struct turn *t = world_begin_turn(w, i);
     n->node = node_init(t, &n->arena, &settings);
@@ -402,6 +422,7 @@ static void end_process(struct world *w, uint32_t i, bool is_told)
         if (w->nodes[k].is_alive) {
             world_bury(w, k, is_told);
         }
+        w->nodes[k].is_off |= !is_told;
     }
 }
 
@@ -450,6 +471,9 @@ static void deliver(struct world *w, struct queue_event *e)
         struct turn *t = world_begin_turn(w, e->node);
         if (e->what == QUEUE_IO) {
             fingerprint(w, e);
+            if (w->tamper != NULL && e->io.kind == IO_STREAM) {
+                w->tamper(w->tamper_context, w, e->node, msgbuf_data(e->buf), e->io.data_len);
+            }
             node_on_event(t, n->node, &e->io);
         } else if (e->what == QUEUE_DISK) {
             world_disk_deliver(w->disks, e->node, t, n->node);
@@ -517,6 +541,32 @@ uint32_t world_take_answering(struct world *w)
     uint32_t i = w->answering[--w->answering_count];
     w->nodes[i].has_answers = false;
     return i;
+}
+
+uint32_t world_incarnation(const struct world *w, uint32_t i)
+{
+    return w->nodes[i].incarnation;
+}
+
+struct net_faults *world_net_faults(struct world *w)
+{
+    return &w->net.faults;
+}
+
+void world_ways_changed(struct world *w)
+{
+    net_ways_changed(w);
+}
+
+void world_set_tamper(struct world *w, world_tamper *tamper, void *context)
+{
+    w->tamper = tamper;
+    w->tamper_context = context;
+}
+
+void world_set_skew(struct world *w, uint32_t i, int64_t skew_ms)
+{
+    w->nodes[i].skew_ms = skew_ms;
 }
 
 struct node *world_node(struct world *w, uint32_t i)

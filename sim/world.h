@@ -47,7 +47,8 @@ size_t world_bytes(const struct world_settings *s);
 struct world *world_init(struct arena *arena, const struct world_settings *s);
 
 /* Starts node i: it joins (node 0 founds).  Again after it was killed: a new life with the same
- * identity, and an empty store but for what its disk has (sim/world_disk.h). */
+ * identity, and an empty store but for what its disk has (sim/world_disk.h); without a disk it knows
+ * the bootstrap nodes and remembers four peers. */
 void world_start(struct world *w, uint32_t i);
 /* kill -9 of the process in which node i runs, with all its peers: its connections are reset by its
  * kernel, all else is gone. */
@@ -74,7 +75,17 @@ bool world_is_alive(const struct world *w, uint32_t i);
 uint32_t world_alive_count(const struct world *w);
 /* A node that has had answers since it was last named here; UINT32_MAX: none. */
 uint32_t world_take_answering(struct world *w);
+uint32_t world_incarnation(const struct world *w, uint32_t i); /* changes with life and death */
 struct node *world_node(struct world *w, uint32_t i);
+struct net_faults;                                    /* sim/net.h */
+struct net_faults *world_net_faults(struct world *w); /* then world_ways_changed */
+void world_ways_changed(struct world *w);
+/* Somebody who sees, and may change, the bytes of each stream just before a node does. */
+typedef void world_tamper(void *context, struct world *w, uint32_t node, uint8_t *bytes,
+                          size_t len);
+void world_set_tamper(struct world *w, world_tamper *tamper, void *context);
+/* Its wall clock goes wrong by so much; its timers do not. */
+void world_set_skew(struct world *w, uint32_t i, int64_t skew_ms);
 const struct world_settings *world_settings_of(const struct world *w);
 const struct ident *world_ident(const struct world *w, uint32_t i);   /* the node's */
 const struct ident *world_account(const struct world *w, uint32_t i); /* user "u<i>@sim.example" */

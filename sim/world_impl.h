@@ -34,6 +34,8 @@ struct world_node {
     bool has_answers;              /* it stands in world.answering */
     uint32_t incarnation;          /* counts lives and deaths */
     bool is_alive;
+    bool is_off;     /* its power failed: nothing answers there */
+    int64_t skew_ms; /* of its wall clock */
 };
 
 struct world {
@@ -62,6 +64,8 @@ struct world {
     uint32_t answering_count;
     struct tls_fake_table tls;
     struct world_disks *disks; /* NULL: none */
+    world_tamper *tamper;
+    void *tamper_context;
     struct metrics metrics;
     struct log log;
 };

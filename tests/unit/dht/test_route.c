@@ -151,6 +151,42 @@ Test(route, a_message_never_goes_straight_back)
     cr_expect_eq(d.next_hop.bytes[0], 0x60, "from elsewhere: no reason to wait");
 }
 
+/* chordial sim swarm, seeds 2 and 3: three peers beyond the goal whose tables differed sent a
+ * message round and round until its ttl was used up. */
+Test(route, past_its_goal_a_message_goes_to_whom_we_know_behind_us)
+{
+    uint8_t via[64];
+    struct fixture f;
+    make(&f);
+    struct node_id c0 = id_of(0xc0);
+    struct wr w = wr_init(via, sizeof(via));
+    fwd_wr_node(&w, &params, &c0);
+    struct route_from from = {.link = 1000 + 0xc0};
+    struct route_decision d = decide(&f, "r10", from);
+    cr_expect_eq(d.verdict, ROUTE_FORWARD, "it comes from the peer of FW-7");
+    cr_expect_eq(d.next_hop.bytes[0], 0x20);
+    from = (struct route_from){.link = 1000 + 0x60, .via_list = wr_slice(&w)};
+    cr_expect_eq(decide(&f, "r10", from).next_hop.bytes[0], 0x20, "it was there already");
+    from.via_list = SLICE_EMPTY;
+    cr_expect_eq(decide(&f, "r10", from).next_hop.bytes[0], 0xc0, "FW-7");
+    from = (struct route_from){.link = 1000 + 0x20, .via_list = wr_slice(&w)};
+    cr_expect_eq(decide(&f, "r10", from).next_hop.bytes[0], 0xc0, "not straight back");
+}
+
+Test(chord_table, other_first_hops_by_nearness)
+{
+    struct fixture f;
+    make(&f);
+    static const uint8_t wanted[] = {0x80, 0x60, 0xc0, 0x20};
+    struct node_id k = id_of(0x90);
+    for (uint32_t n = 0; n < ARRAY_COUNT(wanted); n++) {
+        const struct chord_table_node *hop = chord_table_nth_hop(&f.table, ids_ring_of_node(&k), n);
+        cr_assert(hop != NULL);
+        cr_expect_eq(hop->id.bytes[0], wanted[n]);
+    }
+    cr_expect(chord_table_nth_hop(&f.table, ids_ring_of_node(&k), 4) == NULL);
+}
+
 Test(route, fw15_who_is_not_in_the_ring_passes_nothing_on)
 {
     struct fixture f;

@@ -262,7 +262,8 @@ Test(store_restore, the_budget_of_signatures_holds)
         cr_assert_eq(put_own(f.w, f.alice, &one).error, 0);
     }
     /* A new sign: nothing is known of an earlier life. */
-    f.w->sign = sign_init(&f.w->turn, &f.w->arena, 64, 256, 8192, &f.w->params, &f.w->trust);
+    const struct sign_limits signs = {64, 1536, 256, 8192};
+    f.w->sign = sign_init(&f.w->turn, &f.w->arena, &signs, &f.w->params, &f.w->trust);
     restart(f.w);
     uint32_t turns = 0;
     while (store_restore_left(f.w->store) > 0) {

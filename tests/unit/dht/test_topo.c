@@ -113,4 +113,6 @@ Test(topo, st3_a_stranger_is_not_plausible)
     cr_expect_not(topo_is_plausible_replica_sender(&r.topos[2], k, &far));
     struct node_id successor = id_of(3);
     cr_expect(topo_is_plausible_replica_sender(&r.topos[2], k, &successor), "CH-12");
+    cr_expect(topo_is_plausible_replica_sender(&r.topos[0], k, &far),
+              "ST-18: an owner's successor");
 }

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* scenario_impl.h - a run and what its phases share: sim/scenario*.c and sim/survive.c only. */
+#pragma once
+#include "sim/ready.h"
+#include "sim/scenario.h"
+
+struct run {
+    const struct scenario *s;
+    struct world *world;
+    struct checker checker;
+    struct workload load;
+    struct ready_node *order;
+    struct measure measure;
+    uint64_t (*clock_us)(void);
+    struct scenario_result *out;
+    /* sim/survive */
+    struct traffic *traffic;
+    struct churn churn;
+    struct fault fault;
+    struct adversary *adversary;
+    uint64_t lived_from_us;
+};
+
+/* Nodes of the world that `s` asks for. */
+uint32_t scenario_impl_nodes(const struct scenario *s);
+void scenario_impl_holds(struct run *r, enum scenario_invariant which, bool holds);
+bool scenario_impl_is_ring_right(struct run *r);
+/* Runs until the ring is right, at most limit_us; how long it took, 0 = never. */
+uint64_t scenario_impl_until_right(struct run *r, uint64_t limit_us);

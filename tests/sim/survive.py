@@ -1,0 +1,101 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""What an overlay has to survive, scenario by scenario, with what must hold of each: small worlds
+here, the scenarios as they stand in sim/scenarios with --full (`ninja live-check`)."""
+import json
+import math
+import os
+import subprocess
+import sys
+
+CHORDIAL = os.environ.get('CHORDIAL', './build/release/chordial')
+FULL = '--full' in sys.argv
+passed = failed = 0
+
+
+def check(condition, text):
+    global passed, failed
+    if condition:
+        passed += 1
+    else:
+        failed += 1
+        print('FAIL', text, flush=True)
+
+
+def simulate(scenario, seed, smaller):
+    words = [CHORDIAL, 'sim', scenario, '--seed', str(seed)]
+    for key, value in ({} if FULL else smaller).items():
+        words += ['--set', f'{key}={value}']
+    done = subprocess.run(words + ['--json'], capture_output=True, text=True, timeout=3000,
+                          check=False)
+    print(' '.join(words), flush=True)
+    try:
+        return json.loads(done.stdout)
+    except ValueError:
+        check(False, done.stderr[-500:])
+        return None
+
+
+def common(run, least_percent):
+    lookups = run['lookups']
+    share = 100 * lookups['ok'] / max(1, lookups['sent'])
+    print('   lookups %d of %d = %.2f %%, lost %d, broken %s, %.0f s simulated in %.0f s' % (
+        lookups['ok'], lookups['sent'], share, run['stores']['lost'], run['broken'],
+        run['simulated_s'], run['wall_s']), flush=True)
+    check(not run['broken'], f'invariants: {run["broken"]}')
+    check(lookups['wrong'] == 0, 'forged or foreign values')
+    check(share >= least_percent, f'{share:.2f} % of lookups, not {least_percent}')
+
+
+def churn(name, least_percent, smaller):
+    run = simulate(name, 1, smaller)
+    if run:
+        common(run, least_percent)
+        survival = run['survival']
+        print('   %s' % json.dumps(survival['churn']), flush=True)
+        expected = survival['expected_lost']
+        check(survival['lost'] <= expected + 3 * math.sqrt(expected) + 3,
+              f'{survival["lost"]} records lost, expected {expected}')
+
+
+def massfail(smaller):
+    run = simulate('massfail30', 1, smaller)
+    if not run:
+        return
+    records = run['stores']['acked']
+    lost = run['stores']['lost']
+    common(run, 95)
+    # Copies of records that share their owner go together: so many different owners there are.
+    owners = min(records, run['nodes'])
+    sigma = records * math.sqrt(0.027 * 0.973 / owners)
+    check(abs(lost - 0.027 * records) <= 3 * sigma, f'{lost} of {records} lost')
+    check(run['repair_s'] is not None and run['repair_s'] <= 60, f'ring after {run["repair_s"]}')
+    check(run['lookups']['failed'] <= lost, 'something that survived cannot be read')
+
+
+def whole(name, least_percent, smaller):
+    run = simulate(name, 1, smaller)
+    if run:
+        common(run, least_percent)
+        verified = run['survival']['verified']
+        check(verified['ok'] == verified['sent'], f'newest values: {verified}')
+        check(run['survival']['lost'] == 0, f'{run["survival"]["lost"]} records lost')
+
+
+SMALL = {'nodes': 60, 'records': 100}
+churn('churn1000', 99.5, {**SMALL, 'run_s': 600, 'load.lookups_per_s': 5})
+churn('churn100', 95, {**SMALL, 'run_s': 100, 'load.lookups_per_s': 5})
+if FULL:
+    churn('churn10000', 99.5, {})
+    churn('churn500', 99, {})
+massfail({'nodes': 200, 'records': 400})
+whole('partition', 0, {**SMALL, 'partition.s': 200})  # the halves cannot see each other
+whole('hosts', 99, {'nodes': 96, 'records': 200, 'hosts.crash': 2})
+whole('rolling', 99, {'nodes': 12, 'records': 60})
+whole('lossy', 99, {'nodes': 32, 'records': 60, 'run_s': 120})
+whole('hostile20', 95, {'nodes': 150, 'records': 150, 'run_s': 40})
+if FULL:
+    whole('hostile10', 95, {})
+    whole('hostile5', 95, {})
+print(f'{passed} passed, {failed} failed')
+sys.exit(1 if failed else 0)
