@@ -348,7 +348,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     s->buffers.fail_after = UINT32_MAX;
     end_all(s);
-    CHECK(s->tls.connections.in_use == 0 && s->tls.chunks.in_use == 0);
+    CHECK(s->tls.connections.in_use == 0 && s->tls.chunks_open == 0);
     CHECK(s->buffers.in_use[0] == 0 && s->buffers.in_use[1] == 0);
     CHECK(s->wheel.armed == 0);
     return 0;

@@ -680,7 +680,7 @@ static void drain(struct stage *s)
         return; /* the process would end here, with what its transactions hold */
     }
     stage_hang_up(s);
-    CHECK(s->tls.connections.in_use == 0 && s->tls.chunks.in_use == 0);
+    CHECK(s->tls.connections.in_use == 0 && s->tls.chunks_open == 0);
     /* Cached answers go when the cache is next looked at. */
     uint64_t cached = min_u64(c->limits.answers_cached, answers_made(s));
     CHECK(s->buffers.in_use[0] + s->buffers.in_use[1] <= cached);
