@@ -47,8 +47,8 @@ size_t world_bytes(const struct world_settings *s);
 struct world *world_init(struct arena *arena, const struct world_settings *s);
 
 /* Starts node i: it joins (node 0 founds).  Again after it was killed: a new life with the same
- * identity, and an empty store but for what its disk has (sim/world_disk.h); without a disk it knows
- * the bootstrap nodes and remembers four peers. */
+ * identity, and an empty store but for what its disk has (sim/world_disk.h); without a disk it
+ * knows the bootstrap nodes and remembers four peers. */
 void world_start(struct world *w, uint32_t i);
 /* kill -9 of the process in which node i runs, with all its peers: its connections are reset by its
  * kernel, all else is gone. */
