@@ -116,9 +116,10 @@ struct ready_counts ready_ring(struct world *w, struct ready_node *order, uint32
         for (uint32_t s = 1; s <= CHORD_TABLE_NEIGHBORS && s < m.count; s++) {
             dial(&m, k, (k + s) % m.count);
         }
-        if (m.count > CHORD_TABLE_NEIGHBORS) {
-            dial_fingers(&m, k);
-        }
+    }
+    /* Who is the finger of many may have no room for all of them, but has it for neighbors. */
+    for (uint32_t k = 0; k < m.count && m.count > CHORD_TABLE_NEIGHBORS; k++) {
+        dial_fingers(&m, k);
     }
     for (uint32_t k = 0; k < m.count; k++) {
         uint32_t i = order[k].index;
