@@ -450,7 +450,6 @@ SCRIPT_TESTS = {
         massfail
         scale
         survive
-        swarm
     '''),
     'tests/live': names('''
         baresip

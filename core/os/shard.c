@@ -3,7 +3,9 @@
 #include "core/os/host.h"
 #include "core/os/shard_turn.h"
 #include "core/os/sock.h"
+#include <errno.h>
 #include <stdio.h>
+#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -113,6 +115,25 @@ static enum err open_shard(struct shard *s, const struct shard_config *config, u
     return ERR_OK;
 }
 
+/* A node that is started again at once may find its ports taken by itself: io_uring lets the
+ * sockets of a process that ended go a little later than the process.  At start, so waiting harms
+ * nobody. */
+static int open_listener(const struct shard *s, const struct shard_listener *l, bool is_datagram)
+{
+    enum { TRIES = 100, PAUSE_NS = 30 * 1000 * 1000 };
+    const struct timespec pause = {.tv_nsec = PAUSE_NS};
+    int fd = 0;
+    for (unsigned i = 0; i < TRIES; i++) {
+        fd = is_datagram ? sock_datagram(&l->address, l->is_reuseport, s->wants_uring)
+                         : sock_listen(&l->address, l->is_reuseport, s->wants_uring);
+        if (fd != -EADDRINUSE || l->address.port == 0) {
+            break;
+        }
+        (void)nanosleep(&pause, NULL);
+    }
+    return fd;
+}
+
 static enum err bind_all(struct shard *s, char *problem)
 {
     for (size_t i = 0; i < IO_LISTENER_COUNT; i++) {
@@ -120,9 +141,7 @@ static enum err bind_all(struct shard *s, char *problem)
         if (l->address.family == 0) {
             continue;
         }
-        bool is_datagram = io_listener_is_datagram((uint16_t)i);
-        int fd = is_datagram ? sock_datagram(&l->address, l->is_reuseport, s->wants_uring)
-                             : sock_listen(&l->address, l->is_reuseport, s->wants_uring);
+        int fd = open_listener(s, l, io_listener_is_datagram((uint16_t)i));
         if (fd < 0) {
             char text[ADDRESS_TEXT_CAP];
             snprintf(problem, SHARD_PROBLEM_CAP, "cannot listen on %s (%s, shard %u): %s",

@@ -219,9 +219,11 @@ static enum err take_node_id(struct slice der, const struct slice *intermediates
 static void make_world(struct run_peer *p, uint64_t at_ms)
 {
     struct arena arena;
-    p->world_block = malloc(WORLD_BYTES);
+    const uint32_t connections = RUN_PEER_NEIGHBORS_CAP + 1;
+    size_t bytes = WORLD_BYTES + tls_fake_table_bytes(connections, 2 * RUN_PEER_NEIGHBORS_CAP);
+    p->world_block = malloc(bytes);
     CHECK(p->world_block != NULL);
-    arena_init(&arena, p->world_block, WORLD_BYTES);
+    arena_init(&arena, p->world_block, bytes);
     limits_default(&p->limits);
     p->limits.ring_nodes = 64;
     p->limits.requests = 128;
@@ -245,7 +247,7 @@ static void make_world(struct run_peer *p, uint64_t at_ms)
     wheel_init(&p->wheel, 1000000);
     msgbuf_pool_init(&p->buffers, &arena, 128, 64);
     io_outbox_init(&p->out, &arena, 256);
-    tls_fake_table_init(&p->tls, &arena, RUN_PEER_NEIGHBORS_CAP + 1, 2 * RUN_PEER_NEIGHBORS_CAP);
+    tls_fake_table_init(&p->tls, &arena, connections, 2 * RUN_PEER_NEIGHBORS_CAP);
     log_init(&p->log, drop_log, NULL, LOG_ERROR, 0);
     p->turn = (struct turn){.now_us = 1000000,
                             .wall_ms = at_ms,
