@@ -42,6 +42,12 @@ static void null_hmac_sha256(struct slice key, struct slice bytes, uint8_t out[C
     memcpy(out + 16, out, 16);
 }
 
+static void null_siphash(const uint8_t key[CRYPTO_SIPHASH_BYTES], struct slice bytes,
+                         uint8_t out[CRYPTO_SIPHASH_BYTES])
+{
+    hash_128(bytes, hash_64(slice_of(key, CRYPTO_SIPHASH_BYTES), 5), out);
+}
+
 static void null_random(const struct crypto *self, void *out, size_t len)
 {
     rng_fill(self->state, out, len);
@@ -105,6 +111,7 @@ void lookup_crypto_init(struct crypto *c, struct rng *rng)
                          .sha256 = null_sha256,
                          .md5 = null_md5,
                          .hmac_sha256 = null_hmac_sha256,
+                         .siphash = null_siphash,
                          .random = null_random,
                          .sign = null_sign,
                          .key_algorithm = null_algorithm,

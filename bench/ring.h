@@ -15,7 +15,7 @@ enum {
     RING_NODES_CAP = 16,
     RING_CONNS = 64,
     RING_KIND = 0xf0000001, /* one value for each user, who signs it (USER-MATCH) */
-    RING_BYTES_CAP = 1 << 20,
+    RING_BYTES_CAP = 4 << 20,
 };
 
 struct ring_ident {

@@ -31,6 +31,8 @@ void transit_node_limits(struct limits *l, uint32_t links)
     l->links = at_least(l->links, room);
     l->links_handshaking = at_least(l->links_handshaking, room * 2);
     l->ring_nodes = at_least(l->ring_nodes, room);
+    l->handshakes_per_s = 0; /* thousands at once, from one address: no strangers */
+    l->handshakes_per_host_s = 0;
 }
 
 static void fill_settings(struct transit_node *n, const struct transit_ca *ca)

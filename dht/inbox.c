@@ -433,5 +433,9 @@ uint32_t inbox_count(const struct inbox *in)
 
 uint64_t inbox_oldest_us(const struct turn *t, const struct inbox *in)
 {
-    return in->oldest == 0 ? 0 : t->now_us - in->items[in->oldest - 1].since_us;
+    if (in->oldest == 0) {
+        return 0;
+    }
+    uint64_t since_us = in->items[in->oldest - 1].since_us; /* later than a turn that was kept */
+    return t->now_us > since_us ? t->now_us - since_us : 0;
 }

@@ -374,3 +374,19 @@ Test(inbox, claims_of_upkeep_leave_half_of_the_reserve)
     }
     end(&f);
 }
+
+/* A status is told by a turn that was kept: what has come since has waited for no time, not for
+ * the 2^64 us that no reader of JSON takes. */
+Test(inbox, what_came_later_has_not_waited)
+{
+    struct fixture f;
+    setup(&f);
+    struct turn kept = f.turn;
+    f.turn.now_us += 1000;
+    push(&f, CONTENT_STORE_REQ, 1);
+    cr_expect_eq(inbox_oldest_us(&kept, &f.inbox), 0);
+    f.turn.now_us += 10;
+    cr_expect_eq(inbox_oldest_us(&f.turn, &f.inbox), 10);
+    (void)take(&f, 1);
+    end(&f);
+}
