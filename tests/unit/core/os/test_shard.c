@@ -675,6 +675,13 @@ Test(shard, busy_poll)
             }
             rest_ms(200);
             uint64_t spun_us = metric_read(m, METRIC_busy_poll_us);
+            /* A spin is cut short when others have the processor: it is given some more. */
+            for (size_t i = 0; i < 40 && spin_us > 0 && spun_us < SPIN_US / 2; i++) {
+                say(fd, "x");
+                expect(fd, "x");
+                rest_ms(60);
+                spun_us = metric_read(m, METRIC_busy_poll_us);
+            }
             uint64_t turns = metric_read(m, METRIC_turns);
             if (spin_us == 0) {
                 cr_assert_eq(spun_us, 0);
