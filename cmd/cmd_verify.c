@@ -296,7 +296,7 @@ int cmd_verify(int argc, char **argv)
             "with \"trust\" (a list of root certificates, hex DER) and \"at\" (RFC 3339, or a\n"
             "number of s or ms since 1970; now when missing).  For each one line comes out:\n"
             "{\"signature_valid\", \"why\"}, or {\"valid\", \"node_ids\", \"user\", \"why\"}.",
-        .example = "    chordial verify peer.pem --trust ca/root.pem\n"
+        .example = "    chordial verify peer.pem --trust ca/root.crt\n"
                    "    chordial verify --batch < signatures.jsonl",
         .items = items,
         .count = ARRAY_COUNT(items)};

@@ -10,7 +10,7 @@
  *   owner no more:   the new owner has them (ST-18)
  *   not even replica, for 60 s: offered to the owner once more, then dropped (CH-26)
  *   joiner (AP):     has all sets that it will own before it is told so (CH-12)
- *   leaving:         the sets that we own stand on another host
+ *   leaving:         all copies of the sets that we own are where they belong
  *
  * After a failure new members wait 30 s for their copies (CH-19); values stored meanwhile go there
  * at once.  A copy that is newer elsewhere (0x5, 0x9) is fetched (ST-16).

@@ -69,7 +69,7 @@ struct store {
     struct store_inside_ahead ahead[STORE_INSIDE_AHEAD]; /* a ring */
     uint32_t ahead_first; /* all numbers count up; behind this one nothing is left to do */
     uint32_t ahead_next;
-    struct store_inside_found found[2]; /* what store_ahead_next found: for now, and for next */
+    struct store_inside_found found[2]; /* by store_ahead_next: this and the next one */
     uint32_t found_last;
     struct pool sets;
     struct pool values;
