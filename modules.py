@@ -214,11 +214,14 @@ MODULES = {
         batch
         ca
         ca_document
+        ca_holder
+        ca_renew
         ca_update
         ca_users
         capture
         capture_stream
         cmd_ca
+        cmd_ca_renew
         cmd_ca_update
         cmd_check
         cmd_ctl

@@ -1,34 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cmd/ca.h"
 #include "cmd/ca_document.h"
+#include "cmd/ca_holder.h"
 #include "cmd/ca_users.h"
-#include "cmd/keystore.h"
-#include "link/crypto_issue.h"
 #include <stdio.h>
 #include <stdlib.h>
-
-enum { EARLIER_MS = 3600 * 1000, PATH_TEXT_CAP = FILES_PATH_CAP };
-#define DAY_MS UINT64_C(86400000)
-
-/* A certificate and its key. */
-struct holder {
-    struct crypto_key *key;
-    uint8_t *der; /* CRYPTO_BORING_CERTIFICATE_CAP bytes */
-    size_t der_len;
-    uint8_t node_id[20];
-};
-
-static struct slice der_of(const struct holder *h)
-{
-    return slice_of(h->der, h->der_len);
-}
-
-static void holder_free(struct holder *h)
-{
-    crypto_boring_key_free(h->key);
-    free(h->der);
-    *h = (struct holder){0};
-}
 
 static const struct {
     const char *text;
@@ -57,95 +33,22 @@ const char *ca_algorithm_text(enum crypto_algorithm algorithm)
     UNREACHABLE("algorithm");
 }
 
-static enum err write_file(const char *dir, const char *name, struct slice bytes, mode_t mode,
-                           char *why)
-{
-    char path[PATH_TEXT_CAP];
-    enum err e = files_join(dir, name, path);
-    if (e == ERR_OK) {
-        e = files_write(path, bytes, mode, false);
-    }
-    return e == ERR_OK ? e
-                       : say_why(why, e, "cannot write: %s/%s: %s", dir, name,
-                                 e == ERR_EXISTS ? "it exists already, and nothing is overwritten"
-                                                 : say_errno());
-}
-
-static enum err read_file(const char *dir, const char *name, struct slice *out, char *why)
-{
-    char path[PATH_TEXT_CAP];
-    enum err e = files_join(dir, name, path);
-    if (e == ERR_OK) {
-        e = files_read(path, out, NULL);
-    }
-    return e == ERR_OK ? e
-                       : say_why(why, e,
-                                 "cannot read: %s/%s: %s; is this a folder of "
-                                 "`chordial ca init`?",
-                                 dir, name, say_errno());
-}
-
-/* A fresh key and its certificate; `issuer` NULL: self-signed. */
-static enum err make(struct holder *h, struct crypto_issue *what, enum crypto_algorithm algorithm,
-                     const struct holder *issuer)
-{
-    uint8_t public_key[CRYPTO_PUBLIC_KEY_CAP];
-    size_t len = 0;
-    h->der = malloc(CRYPTO_BORING_CERTIFICATE_CAP);
-    enum err e = h->der == NULL ? ERR_NO_MEMORY : crypto_boring_key_make(algorithm, &h->key);
-    if (e == ERR_OK) {
-        e = crypto_boring_key_public(h->key, public_key, sizeof(public_key), &len);
-    }
-    if (e != ERR_OK) {
-        return e;
-    }
-    what->public_key = slice_of(public_key, len);
-    what->issuer_key = issuer == NULL ? h->key : issuer->key;
-    what->issuer_certificate = issuer == NULL ? SLICE_EMPTY : der_of(issuer);
-    e = crypto_issue_certificate(what, h->der, CRYPTO_BORING_CERTIFICATE_CAP, &h->der_len);
-    what->public_key = SLICE_EMPTY; /* it was on our stack */
-    return e;
-}
-
-/* One user name, one Node-ID (random: neither all zeros nor all ones). */
-static enum err make_member(struct holder *h, const struct holder *root, const char *overlay,
+/* With a Node-ID of its own (random: neither all zeros nor all ones). */
+static enum err make_member(struct ca_holder *h, const struct ca_holder *root, const char *overlay,
                             const char *user, enum crypto_algorithm algorithm,
                             const uint64_t period_ms[2])
 {
     crypto_boring()->random(crypto_boring(), h->node_id, IDS_NODE_MIN);
     struct crypto_issue what = {.user = slice_text(user),
-                                .node_ids = (const uint8_t(*)[20]) & h->node_id,
-                                .node_id_count = 1,
-                                .node_id_length = IDS_NODE_MIN,
                                 .overlay_name = slice_text(overlay),
                                 .not_before_ms = period_ms[0],
                                 .not_after_ms = period_ms[1]};
-    return make(h, &what, algorithm, root);
+    return ca_holder_certify_member(h, &what, algorithm, root);
 }
 
-static enum err write_keystore(const char *dir, const char *name, struct keystore_fields *fields,
-                               const struct holder *h, char *why)
-{
-    uint8_t *text = malloc(KEYSTORE_TEXT_CAP);
-    size_t len = 0;
-    fields->node_id = slice_of(h->node_id, IDS_NODE_MIN);
-    fields->certificate = der_of(h);
-    fields->key = h->key;
-    enum err e =
-        text == NULL ? ERR_NO_MEMORY : keystore_write(fields, text, KEYSTORE_TEXT_CAP, &len);
-    e = e == ERR_OK ? write_file(dir, name, slice_of(text, len), 0600, why)
-                    : say_why(why, e, "cannot make a keystore: %s: %s", name, err_text(e));
-    if (text != NULL) {
-        explicit_bzero(text, len);
-    }
-    free(text);
-    return e;
-}
+/* ---- init ---- */
 
-/* ---- init
- * ---------------------------------------------------------------------------------------- */
-
-static enum err write_root(const struct ca_init *what, const struct holder *root, char *why)
+static enum err write_root(const struct ca_init *what, const struct ca_holder *root, char *why)
 {
     uint8_t pem[CRYPTO_BORING_KEY_PEM_CAP - 512];
     size_t len = 0;
@@ -153,11 +56,13 @@ static enum err write_root(const struct ca_init *what, const struct holder *root
     if (e != ERR_OK) {
         return say_why(why, e, "cannot write the root key: %s: %s", what->dir, err_text(e));
     }
-    e = write_file(what->dir, "root.key", slice_of(pem, len), 0600, why);
+    e = ca_holder_write(&(struct ca_holder_file){what->dir, "root.key", 0600, false},
+                        slice_of(pem, len), why);
     explicit_bzero(pem, sizeof(pem));
-    if (e == ERR_OK &&
-        crypto_boring_pem_encode(der_of(root), "CERTIFICATE", pem, sizeof(pem), &len) == ERR_OK) {
-        e = write_file(what->dir, "root.crt", slice_of(pem, len), 0644, why);
+    if (e == ERR_OK && crypto_boring_pem_encode(ca_holder_der(root), "CERTIFICATE", pem,
+                                                sizeof(pem), &len) == ERR_OK) {
+        e = ca_holder_write(&(struct ca_holder_file){what->dir, "root.crt", 0644, false},
+                            slice_of(pem, len), why);
     }
     return e;
 }
@@ -176,16 +81,16 @@ enum err ca_links(const char *text, enum overlay_links *links)
     return ERR_NOT_FOUND;
 }
 
-static enum err write_document(const struct ca_init *what, const struct holder *root,
-                               const struct holder *signer, uint64_t expiration_ms, char *why)
+static enum err write_document(const struct ca_init *what, const struct ca_holder *root,
+                               const struct ca_holder *signer, uint64_t expiration_ms, char *why)
 {
     uint8_t *text = malloc(CA_DOCUMENT_CAP);
     size_t len = 0;
     struct ca_document d = {.overlay = what->overlay,
                             .sequence = 1,
                             .expiration_ms = expiration_ms,
-                            .root = der_of(root),
-                            .signer_certificate = der_of(signer),
+                            .root = ca_holder_der(root),
+                            .signer_certificate = ca_holder_der(signer),
                             .signer_key = signer->key,
                             .bootstrap = what->bootstrap,
                             .bootstrap_count = what->bootstrap_count,
@@ -194,23 +99,26 @@ static enum err write_document(const struct ca_init *what, const struct holder *
                             .max_credentials = what->max_credentials};
     memcpy(d.signer.bytes, signer->node_id, sizeof(d.signer.bytes));
     enum err e = text == NULL ? ERR_NO_MEMORY : ca_document_write(&d, crypto_boring(), text, &len);
-    e = e == ERR_OK ? write_file(what->dir, "overlay.xml", slice_of(text, len), 0644, why)
-                    : say_why(why, e, "cannot make overlay.xml: %s: %s", what->dir, err_text(e));
+    e = e == ERR_OK
+            ? ca_holder_write(&(struct ca_holder_file){what->dir, "overlay.xml", 0644, false},
+                              slice_of(text, len), why)
+            : say_why(why, e, "cannot make overlay.xml: %s: %s", what->dir, err_text(e));
     free(text);
     return e;
 }
 
-static enum err init_files(const struct ca_init *what, struct holder *root, struct holder *signer,
-                           char *why)
+static enum err init_files(const struct ca_init *what, struct ca_holder *root,
+                           struct ca_holder *signer, char *why)
 {
     char name[CRYPTO_OVERLAY_CAP + 16];
-    const uint64_t period_ms[2] = {what->now_ms - EARLIER_MS, what->now_ms + CA_DAYS_ROOT * DAY_MS};
+    const uint64_t period_ms[2] = {what->now_ms - CA_HOLDER_EARLIER_MS,
+                                   what->now_ms + CA_DAYS_ROOT * CA_HOLDER_DAY_MS};
     (void)snprintf(name, sizeof(name), "%s root", what->overlay);
     struct crypto_issue self = {.common_name = slice_text(name),
                                 .not_before_ms = period_ms[0],
                                 .not_after_ms = period_ms[1],
                                 .is_ca = true};
-    enum err e = make(root, &self, what->algorithm, NULL);
+    enum err e = ca_holder_certify(root, &self, what->algorithm, NULL);
     if (e == ERR_OK) {
         (void)snprintf(name, sizeof(name), "config@%s", what->overlay);
         e = make_member(signer, root, what->overlay, name, what->algorithm, period_ms);
@@ -222,7 +130,8 @@ static enum err init_files(const struct ca_init *what, struct holder *root, stru
     e = write_root(what, root, why);
     if (e == ERR_OK) {
         struct keystore_fields fields = {.user = name};
-        e = write_keystore(what->dir, "signer.pem", &fields, signer, why);
+        e = ca_holder_write_keystore(&(struct ca_holder_file){what->dir, "signer.pem", 0600, false},
+                                     &fields, signer, why);
     }
     if (e == ERR_OK) {
         e = write_document(what, root, signer, period_ms[1], why);
@@ -240,8 +149,8 @@ static bool is_overlay_name(const char *name)
 
 enum err ca_init(const struct ca_init *what, char *why)
 {
-    struct holder root = {0};
-    struct holder signer = {0};
+    struct ca_holder root = {0};
+    struct ca_holder signer = {0};
     if (!is_overlay_name(what->overlay)) {
         return say_why(why, ERR_CONFIG,
                        "not a name for an overlay: %s: take a DNS name in lower case",
@@ -258,52 +167,21 @@ enum err ca_init(const struct ca_init *what, char *why)
     if (e == ERR_OK) {
         e = init_files(what, &root, &signer, why);
     }
-    holder_free(&root);
-    holder_free(&signer);
+    ca_holder_free(&root);
+    ca_holder_free(&signer);
     return e;
 }
 
-/* ---- issue
- * --------------------------------------------------------------------------------------- */
+/* ---- issue ---- */
 
 struct issuing {
     const struct ca_issue *what;
     json_t *users;
     json_t *entry;
     const char *overlay;
-    struct holder root;
+    struct ca_holder root;
     char *why;
 };
-
-static enum err load_root(struct issuing *i)
-{
-    struct slice text = SLICE_EMPTY;
-    enum err e = read_file(i->what->dir, "root.key", &text, i->why);
-    if (e != ERR_OK) {
-        return e;
-    }
-    e = crypto_boring_key_load(text, &i->root.key);
-    files_release(&text);
-    if (e != ERR_OK) {
-        return say_why(i->why, e, "not a private key: %s/root.key: restore it from a backup",
-                       i->what->dir);
-    }
-    e = read_file(i->what->dir, "root.crt", &text, i->why);
-    if (e != ERR_OK) {
-        return e;
-    }
-    i->root.der = malloc(CRYPTO_BORING_CERTIFICATE_CAP);
-    e = i->root.der == NULL
-            ? ERR_NO_MEMORY
-            : crypto_boring_pem_decode(text, "CERTIFICATE", 0, i->root.der,
-                                       CRYPTO_BORING_CERTIFICATE_CAP, &i->root.der_len);
-    files_release(&text);
-    return e == ERR_OK ? e
-                       : say_why(i->why, e,
-                                 "not a certificate: %s/root.crt: restore it from a "
-                                 "backup",
-                                 i->what->dir);
-}
 
 /* alice@OVERLAY; the part before @ is a SIP user, a digest user name and part of a file name. */
 static enum err check_user(const struct issuing *i)
@@ -386,11 +264,12 @@ static void file_name(const struct issuing *i, uint32_t number, char *out)
     (void)snprintf(out, FILES_PATH_CAP, "%s.%u.pem", i->what->user, number);
 }
 
-static enum err issue_one(struct issuing *i, uint32_t number, struct holder *h, char *node_id)
+static enum err issue_one(struct issuing *i, uint32_t number, struct ca_holder *h, char *node_id)
 {
     char name[FILES_PATH_CAP];
     const struct ca_issue *what = i->what;
-    const uint64_t period_ms[2] = {what->now_ms - EARLIER_MS, what->now_ms + what->days * DAY_MS};
+    const uint64_t period_ms[2] = {what->now_ms - CA_HOLDER_EARLIER_MS,
+                                   what->now_ms + what->days * CA_HOLDER_DAY_MS};
     enum crypto_algorithm algorithm = what->algorithm;
     enum err e = algorithm != CRYPTO_ALGORITHM_NONE
                      ? ERR_OK
@@ -412,7 +291,8 @@ static enum err issue_one(struct issuing *i, uint32_t number, struct holder *h, 
         fields.digest = ca_users_text(i->entry, "digest");
     }
     file_name(i, number, name);
-    return write_keystore(what->out, name, &fields, h, i->why);
+    return ca_holder_write_keystore(&(struct ca_holder_file){what->out, name, 0600, false}, &fields,
+                                    h, i->why);
 }
 
 static enum err issue_all(struct issuing *i,
@@ -421,7 +301,7 @@ static enum err issue_all(struct issuing *i,
 {
     enum err e = ERR_OK;
     for (uint32_t number = 1; e == ERR_OK && number <= i->what->nodes; number++) {
-        struct holder h = {0};
+        struct ca_holder h = {0};
         char node_id[IDS_NODE_TEXT_CAP] = "";
         char name[FILES_PATH_CAP];
         char path[FILES_PATH_CAP];
@@ -430,7 +310,7 @@ static enum err issue_all(struct issuing *i,
         if (e == ERR_OK && on_file != NULL && files_join(i->what->out, name, path) == ERR_OK) {
             on_file(context, path, node_id);
         }
-        holder_free(&h);
+        ca_holder_free(&h);
     }
     char other[SAY_WHY_CAP];
     /* Also after a failure: what has been written must be on record. */
@@ -449,7 +329,7 @@ enum err ca_issue(const struct ca_issue *what,
     enum err e = ca_users_load(what->dir, &i.users, why);
     if (e == ERR_OK) {
         i.overlay = ca_users_text(i.users, "overlay");
-        e = load_root(&i);
+        e = ca_holder_load_root(what->dir, &i.root, why);
     }
     if (e == ERR_OK) {
         e = prepare(&i);
@@ -457,7 +337,7 @@ enum err ca_issue(const struct ca_issue *what,
     if (e == ERR_OK) {
         e = issue_all(&i, on_file, context);
     }
-    holder_free(&i.root);
+    ca_holder_free(&i.root);
     json_decref(i.users);
     return e;
 }

@@ -99,3 +99,22 @@ enum err ca_users_add(json_t *entry, const char *node_id, uint64_t issued_ms, ui
     json_t *list = json_object_get(entry, "credentials");
     return json_array_append_new(list, credential) == 0 ? ERR_OK : ERR_NO_MEMORY;
 }
+
+enum err ca_users_renew(json_t *entry, const char *node_id, uint64_t issued_ms,
+                        uint64_t not_after_ms)
+{
+    size_t i;
+    json_t *credential;
+    json_array_foreach(json_object_get(entry, "credentials"), i, credential)
+    {
+        const char *id = ca_users_text(credential, "node_id");
+        if (id != NULL && strcmp(id, node_id) == 0) {
+            bool is_set = json_object_set_new(credential, "issued_ms",
+                                              json_integer((json_int_t)issued_ms)) == 0 &&
+                          json_object_set_new(credential, "not_after_ms",
+                                              json_integer((json_int_t)not_after_ms)) == 0;
+            return is_set ? ERR_OK : ERR_NO_MEMORY;
+        }
+    }
+    return ERR_NOT_FOUND;
+}

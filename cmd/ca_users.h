@@ -21,3 +21,7 @@ json_t *ca_users_entry(json_t *users, const char *user);
 const char *ca_users_text(const json_t *object, const char *key);
 enum err ca_users_add(json_t *entry, const char *node_id, uint64_t issued_ms,
                       uint64_t not_after_ms) MUST_USE;
+/* The credential of this Node-ID gets another period.  ERR_NOT_FOUND where the user has none such.
+ */
+enum err ca_users_renew(json_t *entry, const char *node_id, uint64_t issued_ms,
+                        uint64_t not_after_ms) MUST_USE;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* chordial ca init | issue | update: the enrollment authority from the command line; the work is in
- * ca.c. */
+/* chordial ca init | issue | renew | update: the enrollment authority from the command line; the
+ * work is in ca.c. */
 #include "cmd/ca.h"
 #include "cmd/cmd.h"
+#include "cmd/cmd_ca_renew.h"
 #include "cmd/cmd_ca_update.h"
 #include "cmd/config.h"
 #include "cmd/options.h"
@@ -20,8 +21,7 @@ static int fail(enum err e, const char *why)
     return e == ERR_CONFIG ? CMD_USAGE : CMD_FAILED;
 }
 
-/* ---- init
- * ---------------------------------------------------------------------------------------- */
+/* ---- init ---- */
 
 struct init_options {
     const char *overlay, *digest, *key, *links;
@@ -125,8 +125,7 @@ static int run_init(int argc, char **argv)
     return CMD_OK;
 }
 
-/* ---- issue
- * --------------------------------------------------------------------------------------- */
+/* ---- issue ---- */
 
 /* The first line of stdin. */
 static bool read_password(char *out)
@@ -250,30 +249,32 @@ static int run_issue(int argc, char **argv)
 
 int cmd_ca(int argc, char **argv)
 {
+    static const struct {
+        const char *name, *full;
+        int (*run)(int argc, char **argv);
+    } parts[] = {{"init", "ca init", run_init},
+                 {"issue", "ca issue", run_issue},
+                 {"renew", "ca renew", cmd_ca_renew},
+                 {"update", "ca update", cmd_ca_update}};
     static const char help[] =
         "usage: chordial ca init DIR --overlay NAME [options]\n"
         "       chordial ca issue DIR --user U@D --out DIR [options]\n"
+        "       chordial ca renew DIR KEYSTORE... [options]\n"
         "       chordial ca update DIR [options]\n\n"
         "The enrollment authority of an overlay.  `chordial ca init --help` tells more.\n\n"
         "example:\n    chordial ca init ca --overlay voice.example\n";
-    if (argc > 1 && strcmp(argv[1], "init") == 0) {
-        say_begin("ca init");
-        return run_init(argc - 1, argv + 1);
-    }
-    if (argc > 1 && strcmp(argv[1], "issue") == 0) {
-        say_begin("ca issue");
-        return run_issue(argc - 1, argv + 1);
-    }
-    if (argc > 1 && strcmp(argv[1], "update") == 0) {
-        say_begin("ca update");
-        return cmd_ca_update(argc - 1, argv + 1);
+    for (size_t i = 0; argc > 1 && i < ARRAY_COUNT(parts); i++) {
+        if (strcmp(argv[1], parts[i].name) == 0) {
+            say_begin(parts[i].full);
+            return parts[i].run(argc - 1, argv + 1);
+        }
     }
     bool is_help = argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0);
     if (is_help) {
         (void)printf("%s", help);
         return CMD_OK;
     }
-    say_error("unknown: %s: `init`, `issue` or `update`, see --help",
+    say_error("unknown: %s: `init`, `issue`, `renew` or `update`, see --help",
               argc > 1 ? argv[1] : "(nothing)");
     return CMD_USAGE;
 }

@@ -71,7 +71,9 @@ int cmd_run(int argc, char **argv)
         .usage = "chordial run -c FILE",
         .about =
             "The daemon, in the foreground.  It prints `ready` on stderr once all its peers have\n"
-            "joined the overlay.  SIGTERM drains and leaves, a second one ends at once.",
+            "joined the overlay.  SIGTERM drains and leaves, a second one ends at once; SIGHUP "
+            "reads\n"
+            "the overlay document anew, as `chordial ctl reload`.",
         .example = "    chordial run -c chordial.conf",
         .items = items,
         .count = ARRAY_COUNT(items)};

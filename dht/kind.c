@@ -63,3 +63,16 @@ bool kind_find(const struct overlay_config *config, uint32_t id, struct overlay_
     }
     return true;
 }
+
+enum stored_model kind_wire_model(enum overlay_data_model model)
+{
+    switch (model) {
+    case OVERLAY_SINGLE:
+        return STORED_SINGLE;
+    case OVERLAY_ARRAY:
+        return STORED_ARRAY;
+    case OVERLAY_DICTIONARY:
+        return STORED_DICTIONARY;
+    }
+    UNREACHABLE("data model");
+}

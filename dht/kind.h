@@ -4,6 +4,7 @@
  * Data model and policy of a registered Kind never come from the document (spec A1.2), its limits
  * do. Owner: plain values.  RFC 6940 7.3, 11.1. */
 #pragma once
+#include "codec/stored.h"
 #include "dht/overlay.h"
 
 /* False: not supported here (Error_Unknown_Kind). */
@@ -12,3 +13,6 @@ bool kind_find(const struct overlay_config *config, uint32_t id, struct overlay_
 /* What is built in, by the name that IANA has or by Kind-ID, with the limits of kind.def. */
 bool kind_named(struct slice name, struct overlay_kind *out);
 bool kind_registered(uint32_t id, struct overlay_kind *out);
+
+/* How values of this data model stand in messages (RFC 6940 7.2). */
+enum stored_model kind_wire_model(enum overlay_data_model model);

@@ -80,15 +80,7 @@ uint32_t store_client_open(const struct store_client *c)
 /* As when the request was made: the Kind may have gone, or changed, since (CF-3). */
 static enum stored_model wire_model(const struct op *op)
 {
-    switch (op->model) {
-    case OVERLAY_SINGLE:
-        return STORED_SINGLE;
-    case OVERLAY_ARRAY:
-        return STORED_ARRAY;
-    case OVERLAY_DICTIONARY:
-        return STORED_DICTIONARY;
-    }
-    UNREACHABLE("data model");
+    return kind_wire_model(op->model);
 }
 
 static void op_end(struct turn *t, struct store_client *c, struct op *op)

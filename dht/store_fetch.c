@@ -20,19 +20,6 @@ struct answer {
     bool is_too_large;
 };
 
-static enum stored_model wire_model(enum overlay_data_model model)
-{
-    switch (model) {
-    case OVERLAY_SINGLE:
-        return STORED_SINGLE;
-    case OVERLAY_ARRAY:
-        return STORED_ARRAY;
-    case OVERLAY_DICTIONARY:
-        return STORED_DICTIONARY;
-    }
-    UNREACHABLE("data model");
-}
-
 /* The stored bytes with what is left of the lifetime (ST-14). */
 static void wr_value(const struct turn *t, const struct store *s, const struct store_value *v,
                      struct wr *w)
@@ -46,7 +33,7 @@ static void wr_stat(struct answer *a, enum overlay_data_model model, const struc
 {
     struct stored_data d;
     uint8_t hash[CRYPTO_SHA256_BYTES];
-    enum err e = stored_decode(store_inside_wire(a->s, v), wire_model(model), &d);
+    enum err e = stored_decode(store_inside_wire(a->s, v), kind_wire_model(model), &d);
     CHECK(e == ERR_OK); /* it was decoded when it came */
     static const uint8_t no_value[4];
     struct slice hashed = d.value.bytes.len == 0
@@ -55,7 +42,7 @@ static void wr_stat(struct answer *a, enum overlay_data_model model, const struc
     a->t->crypto->sha256(hashed, hash);
     struct stored_meta meta = {.storage_time_ms = v->storage_time_ms,
                                .lifetime_s = store_inside_remaining_s(a->t, v),
-                               .model = wire_model(model),
+                               .model = kind_wire_model(model),
                                .index = v->index,
                                .key = d.value.key,
                                .exists = v->exists,
@@ -81,10 +68,10 @@ static void wr_absent(struct answer *a, enum overlay_data_model model, uint32_t 
                       struct slice key)
 {
     if (!a->is_stat) {
-        stored_wr_synthetic(a->w, wire_model(model), index, key);
+        stored_wr_synthetic(a->w, kind_wire_model(model), index, key);
         return;
     }
-    struct stored_meta meta = {.model = wire_model(model), .index = index, .key = key};
+    struct stored_meta meta = {.model = kind_wire_model(model), .index = index, .key = key};
     stored_wr_meta(a->w, &meta);
 }
 
@@ -240,7 +227,7 @@ static uint16_t answer_kind(struct answer *a, struct slice resource,
     if (!kind_find(a->s->settings.config, what->kind, &kind)) {
         return CONTENT_ERROR_UNKNOWN_KIND;
     }
-    enum stored_model model = wire_model(kind.data_model);
+    enum stored_model model = kind_wire_model(kind.data_model);
     struct rd items = stored_specifier_items(what, model);
     if (!rd_is_done(&items) && stored_specifier_check(what, model) != ERR_OK) {
         return CONTENT_ERROR_INVALID_MESSAGE;

@@ -22,19 +22,6 @@ struct job {
     uint32_t highest[STORE_KINDS_CAP];     /* array: highest index + 1, the plan's included */
 };
 
-static enum stored_model wire_model(enum overlay_data_model model)
-{
-    switch (model) {
-    case OVERLAY_SINGLE:
-        return STORED_SINGLE;
-    case OVERLAY_ARRAY:
-        return STORED_ARRAY;
-    case OVERLAY_DICTIONARY:
-        return STORED_DICTIONARY;
-    }
-    UNREACHABLE("data model");
-}
-
 static struct store_set *set_at(const struct job *j, uint32_t kind_at)
 {
     return store_set_get(j->s, j->out->kinds[kind_at].set);
@@ -321,7 +308,7 @@ static uint16_t judge_values(struct job *j)
     struct store *s = j->s;
     for (uint32_t at = 0; stored_block_next(&blocks, &block); at++) {
         struct rd values = rd_init(block.values);
-        enum stored_model model = wire_model(j->kinds[at].data_model);
+        enum stored_model model = kind_wire_model(j->kinds[at].data_model);
         struct store_plan p = {.kind_at = at};
         while (stored_next(&values, model, &p.data)) {
             bool is_needed = false;

@@ -9,19 +9,6 @@
 
 enum { GENERIC_CERTIFICATE_BYTES = SIGN_DER_CAP + 8 };
 
-static enum stored_model wire_model(enum overlay_data_model model)
-{
-    switch (model) {
-    case OVERLAY_SINGLE:
-        return STORED_SINGLE;
-    case OVERLAY_ARRAY:
-        return STORED_ARRAY;
-    case OVERLAY_DICTIONARY:
-        return STORED_DICTIONARY;
-    }
-    UNREACHABLE("data model");
-}
-
 /* 0 when it is over.  Nothing lives longer than we would let it live if it came now, so that a
  * clock that was set back, or a byte that has turned over, does not make it eternal. */
 static uint64_t until_us(const struct turn *t, uint64_t wall_ms, uint64_t at_most_s)
@@ -155,7 +142,7 @@ static enum err take_value(struct turn *t, struct store *s, struct rd *key, stru
     if (e != ERR_OK) {
         return e;
     }
-    if (!rd_ok(&r) || stored_decode(wire, wire_model(at.kind.data_model), &d) != ERR_OK ||
+    if (!rd_ok(&r) || stored_decode(wire, kind_wire_model(at.kind.data_model), &d) != ERR_OK ||
         !is_in_place(&at, &d)) {
         return ERR_MALFORMED;
     }
@@ -240,7 +227,7 @@ static uint16_t judge(struct turn *t, struct store *s, const struct store_set *s
                             slice_of(value_at(&s->heap, v->certificate_piece), v->certificate_len));
     *out = (struct store_put_judged){0};
     if (!wr_ok(&w) || !kind_find(s->settings.config, set->kind, &kind) ||
-        stored_decode(store_inside_wire(s, v), wire_model(set->model), &d) != ERR_OK) {
+        stored_decode(store_inside_wire(s, v), kind_wire_model(set->model), &d) != ERR_OK) {
         return CONTENT_ERROR_INVALID_MESSAGE;
     }
     struct store_put put = {.resource = slice_of(set->resource, sizeof(set->resource)),

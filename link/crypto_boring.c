@@ -342,6 +342,17 @@ enum err crypto_boring_pem_decode(struct slice text, const char *label, size_t i
     return error;
 }
 
+enum err crypto_boring_period(struct slice der, uint64_t period_ms[2])
+{
+    const uint8_t *at = der.data;
+    X509 *certificate = d2i_X509(NULL, &at, (long)der.len);
+    bool is_read = certificate != NULL &&
+                   crypto_names_boring_period(certificate, &period_ms[0], &period_ms[1]);
+    X509_free(certificate);
+    ERR_clear_error();
+    return is_read ? ERR_OK : ERR_MALFORMED;
+}
+
 enum err crypto_boring_pem_encode(struct slice der, const char *label, uint8_t *out, size_t cap,
                                   size_t *len)
 {

@@ -40,6 +40,8 @@ enum err crypto_boring_certificate_key(struct slice der, uint8_t *out, size_t ca
  * text that is DER itself is its own block 0.  ERR_NOT_FOUND when there is none, ERR_TOO_LARGE. */
 enum err crypto_boring_pem_decode(struct slice text, const char *label, size_t index, uint8_t *out,
                                   size_t cap, size_t *len) MUST_USE;
+/* From when until when the certificate says it is valid, in ms since 1970; ERR_MALFORMED. */
+enum err crypto_boring_period(struct slice der, uint64_t period_ms[2]) MUST_USE;
 /* The reverse: PEM text without a NUL. */
 enum err crypto_boring_pem_encode(struct slice der, const char *label, uint8_t *out, size_t cap,
                                   size_t *len) MUST_USE;

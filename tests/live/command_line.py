@@ -7,35 +7,11 @@ import signal
 import socket
 import subprocess
 
-from live import CHORDIAL, Folder, check, run, wait_for
+from live import CHORDIAL, Folder, check, chordial, free_ports, run, wait_for
 
-COMMANDS = ['ca', 'ca init', 'ca issue', 'ca update', 'check', 'ctl', 'decode', 'encode', 'fetch',
-            'load', 'ping', 'resolve', 'run', 'sim', 'verify']
+COMMANDS = ['ca', 'ca init', 'ca issue', 'ca renew', 'ca update', 'check', 'ctl', 'decode',
+            'encode', 'fetch', 'load', 'ping', 'resolve', 'run', 'sim', 'verify']
 BINARY = os.path.abspath(CHORDIAL)
-
-
-def chordial(folder, *words, given='', status=0):
-    done = subprocess.run([BINARY, *words], cwd=folder, input=given, capture_output=True,
-                          text=True, timeout=60)
-    check(done.returncode == status,
-          f'{" ".join(words)}: status {done.returncode}, not {status}: {done.stderr}')
-    return done.stdout if status == 0 else done.stderr
-
-
-def free_ports(count):
-    """The first of some ports in a row that nobody listens on."""
-    for first in range(21000, 31000, count):
-        sockets = [socket.socket() for _ in range(count)]
-        try:
-            for i, s in enumerate(sockets):
-                s.bind(('127.0.0.1', first + i))
-            return first
-        except OSError:
-            pass
-        finally:
-            for s in sockets:
-                s.close()
-    raise RuntimeError('no free ports')
 
 
 def write(folder, name, text):
@@ -45,7 +21,7 @@ def write(folder, name, text):
 
 def make_node(folder, shards=1, more=''):
     """An overlay of one node in `folder`; its configuration is n.conf."""
-    port = free_ports(2 * shards + 1)
+    port = free_ports(2 * shards + 1, 21000, 31000)
     chordial(folder, 'ca', 'init', 'ca', '--overlay', 'voice.example')
     chordial(folder, 'ca', 'issue', 'ca', '--user', 'host1@voice.example', '--nodes', str(shards),
              '--out', 'peers')
@@ -163,6 +139,26 @@ def test_a_node_alone():
             check(not os.path.exists(os.path.join(folder, 'n.sock')), 'the socket is left')
 
 
+def test_renewed_keystores():
+    """ID-3: with its certificates made anew a node is the peer that it was."""
+    with Folder() as folder:
+        make_node(folder)
+        ids = []
+        for days in (1, 700):
+            files = ['peers/host1@voice.example.1.pem', 'accounts/alice@voice.example.1.pem']
+            told = json.loads(chordial(folder, 'ca', 'renew', 'ca', *files, '--days', str(days),
+                                       '--json'))
+            ids.append([row['node_id'] for row in told['keystores']])
+            facts = json.loads(chordial(folder, 'check', '-c', 'n.conf', '--json'))
+            check(facts['node_ids'] == ids[-1][:1], str(facts))
+        check(ids[0] == ids[1], str(ids))
+        with Node(folder):
+            status = json.loads(chordial(folder, 'ctl', '-s', 'n.sock', 'status', '--json'))
+            check(status['shards'][0]['node_id'] == ids[0][0], str(status))
+        errors = chordial(folder, 'ca', 'renew', 'ca', 'ca/signer.pem', status=1)
+        check('not on record' in errors, errors)
+
+
 def test_the_admin_socket_stands_bad_clients():
     with Folder() as folder:
         make_node(folder, shards=2)
@@ -186,8 +182,8 @@ def test_the_admin_socket_stands_bad_clients():
                 s.close()
             # many requests on one connection, the answers read late
             with socket.socket(socket.AF_UNIX) as s:
+                s.connect(path)  # with a timeout it would not wait for room in the backlog
                 s.settimeout(10)
-                s.connect(path)
                 s.sendall(b'{"cmd":"metrics"}\n' * 200)
                 answers = s.makefile('rb')
                 for _ in range(200):
@@ -220,5 +216,6 @@ def test_no_openssl_in_the_daemon():
 
 
 run([test_help_of_each_command, test_bad_usage_is_status_2, test_no_node_is_status_1, test_check,
-     test_a_node_alone, test_the_admin_socket_stands_bad_clients, test_sim,
+     test_a_node_alone, test_renewed_keystores,
+     test_the_admin_socket_stands_bad_clients, test_sim,
      test_no_openssl_in_the_daemon])

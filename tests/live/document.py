@@ -10,34 +10,11 @@ import signal
 import socket
 import subprocess
 
-from live import CHORDIAL, Folder, check, run, wait_for
+from live import CHORDIAL, Folder, check, chordial, free_ports, run, wait_for
 
 NAME = 'voice.example'
 KIND = 0xf0000001
 BINARY = os.path.abspath(CHORDIAL)
-
-
-def chordial(folder, *words, status=0):
-    done = subprocess.run([BINARY, *words], cwd=folder, capture_output=True, text=True, timeout=60)
-    check(done.returncode == status,
-          f'{" ".join(words)}: status {done.returncode}, not {status}: {done.stderr}')
-    return done.stdout if status == 0 else done.stderr
-
-
-def free_ports(count):
-    """Some ports in a row that nobody listens on."""
-    for first in range(31000, 39000, count):
-        sockets = [socket.socket() for _ in range(count)]
-        try:
-            for i, s in enumerate(sockets):
-                s.bind(('127.0.0.1', first + i))
-            return first
-        except OSError:
-            pass
-        finally:
-            for s in sockets:
-                s.close()
-    raise RuntimeError('no free ports')
 
 
 class Node:
@@ -123,7 +100,7 @@ class Overlay:
 
     def __init__(self, folder, shards=2):
         self.folder = folder
-        port = free_ports(6 * shards)
+        port = free_ports(6 * shards, 31000, 39000)
         chordial(folder, 'ca', 'init', 'ca', '--overlay', NAME, '--bootstrap', f'127.0.0.1:{port}')
         self.nodes = [Node(folder, i, port, shards) for i in range(3)]
 

@@ -38,6 +38,31 @@ def wait_for(what, seconds, predicate, every=0.1):
     raise Failure(f'{what}: not within {seconds} s')
 
 
+def chordial(folder, *words, given='', status=0):
+    """One command in `folder`, which must end with `status`: what it prints, or its errors."""
+    done = subprocess.run([os.path.abspath(CHORDIAL), *words], cwd=folder, input=given,
+                          capture_output=True, text=True, timeout=60)
+    check(done.returncode == status,
+          f'{" ".join(words)}: status {done.returncode}, not {status}: {done.stderr}')
+    return done.stdout if status == 0 else done.stderr
+
+
+def free_ports(count, first, last):
+    """The first of `count` ports in a row between the two that nobody listens on."""
+    for port in range(first, last, count):
+        sockets = [socket.socket() for _ in range(count)]
+        try:
+            for i, s in enumerate(sockets):
+                s.bind(('127.0.0.1', port + i))
+            return port
+        except OSError:
+            pass
+        finally:
+            for s in sockets:
+                s.close()
+    raise Failure(f'no {count} free ports in a row')
+
+
 class Demo:
     """`chordial demo --hold --json`: peers, accounts, CA directory, key log."""
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The enrollment authority, keystores, and what a start makes of them (design.md section 6). */
 #include "cmd/ca.h"
+#include "cmd/ca_renew.h"
 #include "cmd/setup.h"
 #include "link/crypto_boring.h"
 #include "node/overlay_schema.h"
@@ -305,4 +306,62 @@ Test(ca, another_overlay_another_time)
                          "overlay-address = 192.0.2.9\n");
     cr_assert_neq(setup_load("c.conf", NOW_MS, 1, &loaded, why), ERR_OK);
     cr_assert_not_null(strstr(why, "voice2.example"), "%s", why);
+}
+
+static enum err renew(const char *path, uint64_t now_ms)
+{
+    static char node_id[IDS_NODE_TEXT_CAP];
+    struct ca_renew what = {.dir = "ca", .path = path, .days = 365, .now_ms = now_ms};
+    return ca_renew(&what, node_id, why);
+}
+
+/* ID-3: a certificate ends; who renews it, even later, stays the peer that he was. */
+Test(ca, a_keystore_is_renewed)
+{
+    const char *peer = "peers/host1@voice.example.1.pem";
+    const char *account = "accounts/alice@voice.example.1.pem";
+    struct node_id before;
+    char ha1[33];
+    enroll(1);
+    cr_assert_eq(load(""), ERR_OK, "%s", why);
+    before = loaded.peers[0].ident.node_id;
+    memcpy(ha1, loaded.sip_accounts[0].ha1_md5, sizeof(ha1));
+    setup_free(&loaded);
+
+    uint64_t late_ms = NOW_MS + 400 * DAY_MS;
+    const char *config = "c.conf";
+    cr_assert_eq(setup_load(config, late_ms, 4, &loaded, why), ERR_EXPIRED);
+    cr_assert_eq(renew(peer, late_ms), ERR_OK, "%s", why);
+    cr_assert_eq(renew(account, late_ms), ERR_OK, "%s", why);
+    cr_assert_eq(setup_load(config, late_ms, 4, &loaded, why), ERR_OK, "%s", why);
+    cr_assert_arr_eq(loaded.peers[0].ident.node_id.bytes, before.bytes, sizeof(before.bytes));
+    cr_assert_eq(loaded.peers[0].ident.not_after_ms, late_ms + 365 * DAY_MS);
+    cr_assert_str_eq(loaded.sip_accounts[0].ha1_md5, ha1);
+    setup_free(&loaded);
+    struct stat status;
+    cr_assert_eq(stat(peer, &status), 0);
+    cr_assert_eq(status.st_mode & 07777, 0600);
+}
+
+/* Neither what is not on record, nor what another authority of the same name issued. */
+Test(ca, only_what_is_on_record_is_renewed)
+{
+    const char *peer = "peers/host1@voice.example.1.pem";
+    struct slice before;
+    struct slice after;
+    enroll(1);
+    cr_assert_eq(files_read(peer, &before, NULL), ERR_OK);
+    cr_assert_eq(rename("ca", "old"), 0);
+    cr_assert_eq(init("ca", OVERLAY_NAME, CRYPTO_ED25519), ERR_OK, "%s", why);
+    cr_assert_eq(renew(peer, NOW_MS), ERR_BAD_CERTIFICATE, "%s", why);
+    cr_assert_eq(rename("ca/users.json", "old/users.json"), 0);
+    cr_assert_eq(rename("ca", "new"), 0);
+    cr_assert_eq(rename("old", "ca"), 0); /* the right root, and a database without the user */
+    cr_assert_eq(renew(peer, NOW_MS), ERR_NOT_FOUND, "%s", why);
+    cr_assert_not_null(strstr(why, "not on record"), "%s", why);
+    cr_assert_eq(renew("peers/nobody.pem", NOW_MS), ERR_NOT_FOUND, "%s", why);
+    cr_assert_eq(files_read(peer, &after, NULL), ERR_OK);
+    cr_assert(slice_is_equal(before, after), "a refused keystore stays as it is");
+    files_release(&before);
+    files_release(&after);
 }
