@@ -263,7 +263,8 @@ def write_bench_programs(n):
                 for name, made in objects.items()}
     n.build('bench-programs', 'phony', list(programs.values()))
     n.build('rivals', 'run', [], list(programs.values()), command='bench/rivals.py')
-    return [programs['transit']] + sorted(set(sum(objects.values(), [])))
+    n.build('phones-check', 'run', [], [programs['phones'], 'chordial'], command='bench/phones.py')
+    return [programs['transit'], programs['phones']] + sorted(set(sum(objects.values(), [])))
 
 
 def write_targets(n, product, criterion, stress, fuzz):

@@ -468,6 +468,7 @@ SCRIPT_TESTS = {
         kill
         load
         locks
+        storm
         stun_dissect
         trunk_dissect
         vectors
@@ -558,6 +559,10 @@ BENCH_PROGRAMS = {
         lookup_records
         lookup_tcp
         lookup_world
+    '''),
+    'phones': names('''
+        floor_run
+        phones
     '''),
     'register': names('''
         lookup_records

@@ -85,10 +85,17 @@ static enum err exchange(int fd, const char *path, const char *request, json_t *
 {
     size_t len = 0;
     char *text = send_line(fd, request) ? read_line(fd, &len) : NULL;
-    *answer = text == NULL ? NULL : json_loadb(text, len, 0, NULL);
+    if (text == NULL) {
+        return say_why(why, ERR_IO, "no answer: %s: the node has ended or is stuck", path);
+    }
+    json_error_t error_at;
+    *answer = json_loadb(text, len, 0, &error_at);
     free(text);
     if (*answer == NULL) {
-        return say_why(why, ERR_IO, "no answer: %s: the node has ended or is stuck", path);
+        return say_why(why, ERR_MALFORMED,
+                       "not an answer of a node: %s: %s; is -s its "
+                       "control-socket?",
+                       path, error_at.text);
     }
     const char *error = json_string_value(json_object_get(*answer, "error"));
     if (error != NULL) {

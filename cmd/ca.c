@@ -175,7 +175,7 @@ enum err ca_init(const struct ca_init *what, char *why)
 /* ---- issue ---- */
 
 struct issuing {
-    const struct ca_issue *what;
+    struct ca_issue what; /* of the user whose turn it is */
     json_t *users;
     json_t *entry;
     const char *overlay;
@@ -186,7 +186,7 @@ struct issuing {
 /* alice@OVERLAY; the part before @ is a SIP user, a digest user name and part of a file name. */
 static enum err check_user(const struct issuing *i)
 {
-    const char *user = i->what->user;
+    const char *user = i->what.user;
     const char *at = strchr(user, '@');
     size_t name_len = strspn(user, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
                                    "-_.!~*'+");
@@ -221,10 +221,10 @@ static enum err set_password(struct issuing *i)
     char text[CRYPTO_USER_CAP + CRYPTO_OVERLAY_CAP + 512];
     char md5[33];
     char sha256[65];
-    int name_len = (int)(strchr(i->what->user, '@') - i->what->user);
-    int len = snprintf(text, sizeof(text), "%.*s:%s:%s", name_len, i->what->user, i->overlay,
-                       i->what->password);
-    if (len < 0 || (size_t)len >= sizeof(text) || i->what->password[0] == '\0') {
+    int name_len = (int)(strchr(i->what.user, '@') - i->what.user);
+    int len = snprintf(text, sizeof(text), "%.*s:%s:%s", name_len, i->what.user, i->overlay,
+                       i->what.password);
+    if (len < 0 || (size_t)len >= sizeof(text) || i->what.password[0] == '\0') {
         return say_why(i->why, ERR_CONFIG, "not a password: empty or too long: take another");
     }
     hash_hex(false, text, md5);
@@ -243,31 +243,31 @@ static enum err prepare(struct issuing *i)
     if (e != ERR_OK) {
         return e;
     }
-    i->entry = ca_users_entry(i->users, i->what->user);
+    i->entry = ca_users_entry(i->users, i->what.user);
     if (i->entry == NULL) {
         return say_why(i->why, ERR_MALFORMED,
                        "the user database is broken: %s/users.json: restore it from a backup",
-                       i->what->dir);
+                       i->what.dir);
     }
-    const char *digest = i->what->digest;
+    const char *digest = i->what.digest;
     if (digest == NULL && ca_users_text(i->entry, "digest") == NULL) {
         digest = ca_users_text(i->users, "digest");
     }
     if (digest != NULL && json_object_set_new(i->entry, "digest", json_string(digest)) != 0) {
         return say_why(i->why, ERR_NO_MEMORY, "no memory: users.json: free some");
     }
-    return i->what->password == NULL ? ERR_OK : set_password(i);
+    return i->what.password == NULL ? ERR_OK : set_password(i);
 }
 
 static void file_name(const struct issuing *i, uint32_t number, char *out)
 {
-    (void)snprintf(out, FILES_PATH_CAP, "%s.%u.pem", i->what->user, number);
+    (void)snprintf(out, FILES_PATH_CAP, "%s.%u.pem", i->what.user, number);
 }
 
 static enum err issue_one(struct issuing *i, uint32_t number, struct ca_holder *h, char *node_id)
 {
     char name[FILES_PATH_CAP];
-    const struct ca_issue *what = i->what;
+    const struct ca_issue *what = &i->what;
     const uint64_t period_ms[2] = {what->now_ms - CA_HOLDER_EARLIER_MS,
                                    what->now_ms + what->days * CA_HOLDER_DAY_MS};
     enum crypto_algorithm algorithm = what->algorithm;
@@ -295,34 +295,78 @@ static enum err issue_one(struct issuing *i, uint32_t number, struct ca_holder *
                                     h, i->why);
 }
 
-static enum err issue_all(struct issuing *i,
-                          void (*on_file)(void *context, const char *path, const char *node_id),
-                          void *context)
+static enum err issue_user(struct issuing *i, ca_on_file *on_file, void *context)
 {
-    enum err e = ERR_OK;
-    for (uint32_t number = 1; e == ERR_OK && number <= i->what->nodes; number++) {
+    enum err e = prepare(i);
+    for (uint32_t number = 1; e == ERR_OK && number <= i->what.nodes; number++) {
         struct ca_holder h = {0};
         char node_id[IDS_NODE_TEXT_CAP] = "";
         char name[FILES_PATH_CAP];
         char path[FILES_PATH_CAP];
         e = issue_one(i, number, &h, node_id);
         file_name(i, number, name);
-        if (e == ERR_OK && on_file != NULL && files_join(i->what->out, name, path) == ERR_OK) {
+        if (e == ERR_OK && on_file != NULL && files_join(i->what.out, name, path) == ERR_OK) {
             on_file(context, path, node_id);
         }
         ca_holder_free(&h);
     }
+    return e;
+}
+
+/* Spaces and tabs part the words of a line; what is cut out gets a NUL behind it. */
+static char *next_word(char **at)
+{
+    char *word;
+    do {
+        word = strsep(at, " \t");
+    } while (word != NULL && word[0] == '\0');
+    return word;
+}
+
+/* "NAME@OVERLAY PASSWORD" in each line. */
+static enum err issue_list(struct issuing *i, char *text, ca_on_file *on_file, void *context)
+{
+    enum err e = ERR_OK;
+    char *line;
+    for (uint32_t number = 1; e == ERR_OK && (line = strsep(&text, "\n")) != NULL; number++) {
+        line[strcspn(line, "\r")] = '\0';
+        i->what.user = next_word(&line);
+        if (i->what.user == NULL || i->what.user[0] == '#') {
+            continue;
+        }
+        i->what.password = next_word(&line);
+        if (i->what.password == NULL || next_word(&line) != NULL) {
+            return say_why(i->why, ERR_CONFIG,
+                           "not an account: %s:%u: write \"name@%s password\", one in a line",
+                           i->what.list, number, i->overlay);
+        }
+        e = issue_user(i, on_file, context);
+    }
+    return e;
+}
+
+static enum err issue(struct issuing *i, ca_on_file *on_file, void *context)
+{
+    struct slice text = SLICE_EMPTY;
+    enum err e;
+    if (i->what.list == NULL) {
+        e = issue_user(i, on_file, context);
+    } else if ((e = files_read(i->what.list, &text, NULL)) == ERR_OK) {
+        e = issue_list(i, (char *)(uintptr_t)text.data, on_file, context);
+        files_release(&text);
+    } else {
+        e = say_why(i->why, e, "cannot read: %s: %s", i->what.list,
+                    e == ERR_TOO_LARGE ? "larger than 1 MiB: cut it in pieces" : say_errno());
+    }
     char other[SAY_WHY_CAP];
     /* Also after a failure: what has been written must be on record. */
-    enum err saved = ca_users_save(i->what->dir, i->users, e == ERR_OK ? i->why : other);
+    enum err saved = ca_users_save(i->what.dir, i->users, e == ERR_OK ? i->why : other);
     return e == ERR_OK ? saved : e;
 }
 
-enum err ca_issue(const struct ca_issue *what,
-                  void (*on_file)(void *context, const char *path, const char *node_id),
-                  void *context, char *why)
+enum err ca_issue(const struct ca_issue *what, ca_on_file *on_file, void *context, char *why)
 {
-    struct issuing i = {.what = what, .why = why};
+    struct issuing i = {.what = *what, .why = why};
     if (files_folder(what->out) != ERR_OK) {
         return say_why(why, ERR_IO, "cannot make the folder: %s: %s", what->out, say_errno());
     }
@@ -332,10 +376,7 @@ enum err ca_issue(const struct ca_issue *what,
         e = ca_holder_load_root(what->dir, &i.root, why);
     }
     if (e == ERR_OK) {
-        e = prepare(&i);
-    }
-    if (e == ERR_OK) {
-        e = issue_all(&i, on_file, context);
+        e = issue(&i, on_file, context);
     }
     ca_holder_free(&i.root);
     json_decref(i.users);

@@ -40,7 +40,8 @@ enum err ca_init(const struct ca_init *what, char *why) MUST_USE;
 
 struct ca_issue {
     const char *dir;
-    const char *user;                /* alice@example.org */
+    const char *user;                /* alice@example.org; NULL: those of `list` */
+    const char *list;                /* a file of "name@overlay password" lines */
     const char *password;            /* NULL: that of an earlier issue, or none (a peer) */
     const char *digest;              /* NULL: that of an earlier issue, or of the overlay */
     uint32_t nodes;                  /* how many credentials */
@@ -50,10 +51,11 @@ struct ca_issue {
     uint64_t now_ms;
 };
 
-/* `on_file` (may be NULL) hears of each keystore written. */
-enum err ca_issue(const struct ca_issue *what,
-                  void (*on_file)(void *context, const char *path, const char *node_id),
-                  void *context, char *why) MUST_USE;
+typedef void ca_on_file(void *context, const char *path, const char *node_id);
+/* `on_file` (may be NULL) hears of each keystore written.  With a list the first fault ends it;
+ * what was issued until then is on record. */
+enum err ca_issue(const struct ca_issue *what, ca_on_file *on_file, void *context,
+                  char *why) MUST_USE;
 
 /* "ed25519", "p256" or "rsa2048". */
 enum err ca_algorithm(const char *text, enum crypto_algorithm *out) MUST_USE;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cmd/ca_users.h"
-#include <stdio.h>
+#include <errno.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define FILE_NAME "users.json"
 
@@ -45,18 +46,19 @@ enum err ca_users_create(const char *dir, const char *overlay, const char *key, 
 enum err ca_users_load(const char *dir, json_t **out, char *why)
 {
     char path[FILES_PATH_CAP];
-    struct slice text = SLICE_EMPTY;
     json_error_t error;
+    *out = NULL;
     enum err e = files_join(dir, FILE_NAME, path);
-    if (e == ERR_OK) {
-        e = files_read(path, &text, NULL);
+    if (e == ERR_OK && access(path, R_OK) != 0) {
+        e = errno == ENOENT || errno == ENOTDIR ? ERR_NOT_FOUND : ERR_IO;
     }
     if (e != ERR_OK) {
-        return say_why(why, e, "no user database: %s/" FILE_NAME ": run `chordial ca init` first",
-                       dir);
+        return say_why(why, e,
+                       "no user database: %s/" FILE_NAME ": %s; run `chordial ca init` first", dir,
+                       say_errno());
     }
-    *out = json_loadb((const char *)text.data, text.len, JSON_REJECT_DUPLICATES, &error);
-    files_release(&text);
+    /* Of any size: it grows with the accounts, and is the authority's own. */
+    *out = json_load_file(path, JSON_REJECT_DUPLICATES, &error);
     if (*out == NULL || ca_users_text(*out, "overlay") == NULL ||
         ca_users_text(*out, "digest") == NULL || ca_users_text(*out, "key") == NULL ||
         !json_is_object(json_object_get(*out, "users"))) {

@@ -142,7 +142,7 @@ static bool read_password(char *out)
 }
 
 struct issue_options {
-    const char *user, *out, *key, *digest;
+    const char *user, *list, *out, *key, *digest;
     bool has_password, is_json;
     uint64_t nodes, days;
 };
@@ -160,8 +160,10 @@ static void on_file(void *context, const char *path, const char *node_id)
 static bool fill_issue(const struct issue_options *o, struct ca_issue *what)
 {
     enum sip_digest ignored;
-    if (o->user == NULL || o->out == NULL) {
-        say_error("incomplete: --user and --out: both are needed, see --help");
+    bool is_one = (o->user == NULL) != (o->list == NULL) && !(o->list != NULL && o->has_password);
+    if (!is_one || o->out == NULL) {
+        say_error("incomplete: --out, and --user or --accounts (which has the passwords): see "
+                  "--help");
         return false;
     }
     if (o->nodes < 1 || o->nodes > CA_NODES_CAP || o->days < 1 || o->days > CA_DAYS_ROOT) {
@@ -178,6 +180,7 @@ static bool fill_issue(const struct issue_options *o, struct ca_issue *what)
         return false;
     }
     what->user = o->user;
+    what->list = o->list;
     what->digest = o->digest;
     what->nodes = (uint32_t)o->nodes;
     what->days = (uint32_t)o->days;
@@ -199,7 +202,7 @@ static int issue(const struct issue_options *o, struct ca_issue *what)
     enum err e = ca_issue(what, on_file, files, why);
     explicit_bzero(password, sizeof(password));
     if (o->is_json) {
-        json_t *all = json_pack("{s:s, s:o}", "user", what->user, "keystores", files);
+        json_t *all = json_pack("{s:s?, s:o}", "user", what->user, "keystores", files);
         if (e == ERR_OK && json_dumpf(all, stdout, JSON_COMPACT) == 0) {
             (void)putchar('\n');
         }
@@ -213,6 +216,8 @@ static int run_issue(int argc, char **argv)
     struct issue_options o = {.nodes = 1, .days = CA_DAYS};
     const struct options_item items[] = {
         {"user", 0, OPTIONS_TEXT, &o.user, "U@D", "whom: alice@OVERLAY, or host1@OVERLAY"},
+        {"accounts", 0, OPTIONS_TEXT, &o.list, "FILE",
+         "many phone accounts: lines of \"NAME@OVERLAY PASSWORD\""},
         {"password-stdin", 0, OPTIONS_FLAG, &o.has_password, NULL,
          "a phone account: its password is the first line of stdin"},
         {"nodes", 0, OPTIONS_NUMBER, &o.nodes, "K", "so many credentials (1)"},
@@ -223,7 +228,7 @@ static int run_issue(int argc, char **argv)
         {"json", 0, OPTIONS_FLAG, &o.is_json, NULL, "print one JSON object"},
     };
     const struct options options = {
-        .usage = "chordial ca issue DIR --user U@D --out DIR [options]",
+        .usage = "chordial ca issue DIR --user U@D | --accounts FILE --out DIR [options]",
         .about =
             "Issues credentials: K keystores, each with a key, a certificate and a Node-ID of\n"
             "its own.  A machine's peers: one for each shard, into the folder `peers` of its\n"

@@ -196,6 +196,20 @@ def test_the_admin_socket_stands_bad_clients():
             check(node.process.wait(20) == 0, 'drain')
 
 
+def test_another_program_answers():
+    """What listens at -s need not be a node: it is told apart from one that is silent."""
+    with Folder() as folder, socket.socket(socket.AF_UNIX) as other:
+        other.bind(os.path.join(folder, 'n.sock'))
+        other.listen()
+        with subprocess.Popen([BINARY, 'ctl', '-s', 'n.sock', 'status'], cwd=folder, text=True,
+                              stderr=subprocess.PIPE) as asking:
+            connection, _ = other.accept()
+            with connection:
+                connection.sendall(b'220 ready\n')
+                errors = asking.stderr.read()
+        check(asking.returncode == 1 and 'not an answer of a node' in errors, errors)
+
+
 def test_sim():
     first = json.loads(chordial('.', 'sim', 'small', '--seed', '5', '--json'))
     second = json.loads(chordial('.', 'sim', 'small', '--seed', '5', '--json'))
@@ -217,5 +231,5 @@ def test_no_openssl_in_the_daemon():
 
 run([test_help_of_each_command, test_bad_usage_is_status_2, test_no_node_is_status_1, test_check,
      test_a_node_alone, test_renewed_keystores,
-     test_the_admin_socket_stands_bad_clients, test_sim,
+     test_the_admin_socket_stands_bad_clients, test_another_program_answers, test_sim,
      test_no_openssl_in_the_daemon])

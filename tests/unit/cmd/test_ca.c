@@ -365,3 +365,32 @@ Test(ca, only_what_is_on_record_is_renewed)
     files_release(&before);
     files_release(&after);
 }
+
+static enum err issue_listed(const char *text, const char *out)
+{
+    write_text("list", text);
+    struct ca_issue what = {
+        .dir = "ca", .list = "list", .nodes = 1, .days = 365, .out = out, .now_ms = NOW_MS};
+    return ca_issue(&what, NULL, NULL, why);
+}
+
+/* Many accounts at once; a fault names its line, and what came before it stands. */
+Test(ca, accounts_from_a_list)
+{
+    enroll(1);
+    cr_assert_eq(issue_listed("# phones\n\nbob@voice.example\tsecret1\r\n"
+                              "carol@voice.example   secret2",
+                              "accounts"),
+                 ERR_OK, "%s", why);
+    cr_assert_eq(load(""), ERR_OK, "%s", why);
+    cr_assert_eq(loaded.account_count, 3);
+    cr_assert_str_eq(loaded.sip_accounts[2].user, "carol@voice.example");
+    setup_free(&loaded);
+    cr_assert_eq(issue_listed("dave@voice.example x\nerin@voice.example\n", "more"), ERR_CONFIG);
+    cr_assert_not_null(strstr(why, "list:2"), "%s", why);
+    cr_assert_eq(access("more/dave@voice.example.1.pem", F_OK), 0);
+    cr_assert_eq(issue_listed("erin@voice.example two words\n", "more"), ERR_CONFIG);
+    cr_assert_eq(issue_listed("erin@other.example x\n", "more"), ERR_CONFIG);
+    struct ca_issue what = {.dir = "ca", .list = "none", .nodes = 1, .days = 1, .out = "more"};
+    cr_assert_eq(ca_issue(&what, NULL, NULL, why), ERR_NOT_FOUND);
+}
