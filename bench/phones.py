@@ -132,7 +132,7 @@ def binding_bytes(folder, options):
 def storm(folder, options):
     """What bench/phones says of its phases: {'register.done': 100000, ...}."""
     command = [PHONES, '--port', str(options.port + 2), '--accounts', os.path.join(folder, 'all'),
-               '--domain', DOMAIN, '--rate', str(options.rate), '--window', str(options.window),
+               '--domain', DOMAIN, '--window', str(options.window),
                '--patience', str(options.patience)]
     phones = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     said = {}
@@ -170,7 +170,6 @@ def main():
     parser.add_argument('--phones', type=int, default=100000)
     parser.add_argument('--window', type=int, default=60, help='seconds in which all renew')
     parser.add_argument('--patience', type=int, default=120, help='seconds until all must be done')
-    parser.add_argument('--rate', type=int, default=1000, help='first registrations begun a second')
     parser.add_argument('--port', type=int, default=41000)
     parser.add_argument('--json', action='store_true')
     options = parser.parse_args()
