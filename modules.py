@@ -62,6 +62,8 @@ MODULES = {
         stored
         stun
         stun_wr
+        ws
+        ws_http
     '''),
     'link': names('''
         announced
@@ -69,6 +71,7 @@ MODULES = {
         crypto_issue
         crypto_keys_boring
         crypto_names_boring
+        crypto_sip_boring
         dtls
         frame_io
         link
@@ -87,6 +90,7 @@ MODULES = {
         tls_boring_record
         tls_pump
         trunk
+        ws_conn
     '''),
     'dht': names('''
         access
@@ -162,6 +166,7 @@ MODULES = {
         overlay_xml
         path
         persist
+        wrapped
     '''),
     'sim': names('''
         account
@@ -238,6 +243,7 @@ MODULES = {
         config
         control
         control_document
+        control_tls
         daemon
         demo_baresip
         demo_peer
@@ -272,6 +278,7 @@ MODULES = {
         phone_digest
         say
         setup
+        sip_cert
         verify
         wire
         wire_build
