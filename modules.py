@@ -328,9 +328,12 @@ UNIT_TESTS = {
         test_sip_write
         test_stored
         test_stun
+        test_ws
+        test_ws_http
     '''),
     'tests/unit/link': names('''
         test_crypto_boring
+        test_crypto_sip_boring
         test_dtls
         test_frame_io
         test_link
@@ -341,6 +344,7 @@ UNIT_TESTS = {
         test_tls_boring
         test_tls_boring_datagram
         test_trunk
+        test_ws_conn
     '''),
     'tests/unit/dht': names('''
         test_access
@@ -477,6 +481,7 @@ SCRIPT_TESTS = {
         locks
         storm
         stun_dissect
+        transports
         trunk_dissect
         vectors
         vectors_dissect

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cmd/admin_shard.h"
 #include "cmd/jot.h"
-#include "link/tls_boring.h"
 #include "codec/content.h"
 #include "codec/fwd.h"
 #include "codec/msgs.h"
+#include "link/tls_boring.h"
 #include <inttypes.h>
 
 enum { STORE_LIFETIME_S = 3600 };

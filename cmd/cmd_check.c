@@ -273,8 +273,8 @@ static void print_phones(const struct setup *s)
     }
     if (sip_cert_is_wanted(c)) {
         sip_cert_names(&s->sip_cert, line, sizeof(line));
-        (void)printf("              their certificate is for %s, and ends in %" PRIu64 " days\n", line,
-                     (s->sip_cert.names.not_after_ms - s->at_ms) / 86400000);
+        (void)printf("              their certificate is for %s, and ends in %" PRIu64 " days\n",
+                     line, (s->sip_cert.names.not_after_ms - s->at_ms) / 86400000);
     }
     if (sip_cert_is_wanted(c) && !s->sip_cert.is_for_domain) {
         (void)printf("              WARNING: it does not name %s (RFC 5922 7.1): phones that look "

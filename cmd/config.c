@@ -384,10 +384,11 @@ static enum err finish_sip(struct config *out)
     }
     bool has_cert = out->sip_tls_cert[0] != '\0';
     if (has_cert != (out->sip_tls_key[0] != '\0') || (!has_cert && out->sip_wss_port != 0)) {
-        return say_why(reading.why, ERR_CONFIG,
-                       "no %s: %s: phones by TLS (sip-tls-port, sip-wss-port) need sip-tls-cert and "
-                       "sip-tls-key",
-                       has_cert ? "sip-tls-key" : "sip-tls-cert", reading.path);
+        return say_why(
+            reading.why, ERR_CONFIG,
+            "no %s: %s: phones by TLS (sip-tls-port, sip-wss-port) need sip-tls-cert and "
+            "sip-tls-key",
+            has_cert ? "sip-tls-key" : "sip-tls-cert", reading.path);
     }
     out->sip_tls_port = has_cert ? out->sip_tls_port : 0;
     const uint16_t ports[] = {out->sip.port, out->sip_tls_port, out->sip_ws_port,
@@ -445,14 +446,22 @@ static const struct {
     const char *key;
     cfg_validate_callback_t check;
 } checks[] = {
-    {"found-ring", check_choice},     {"backend", check_choice},
-    {"log-level", check_choice},      {"storage-ack", check_choice},
-    {"digest", check_digest},         {"overlay-address", check_host},
-    {"sip-address", check_host},      {"overlay-advertise", check_host},
-    {"sip-advertise", check_host},    {"bootstrap", check_address},
-    {"overlay-port", check_port},     {"sip-port", check_port},
-    {"overlay-sip-port", check_port}, {"shards", check_shards},
-    {"drain-timeout", check_seconds}, {"busy-poll-us", check_spin},
+    {"found-ring", check_choice},
+    {"backend", check_choice},
+    {"log-level", check_choice},
+    {"storage-ack", check_choice},
+    {"digest", check_digest},
+    {"overlay-address", check_host},
+    {"sip-address", check_host},
+    {"overlay-advertise", check_host},
+    {"sip-advertise", check_host},
+    {"bootstrap", check_address},
+    {"overlay-port", check_port},
+    {"sip-port", check_port},
+    {"overlay-sip-port", check_port},
+    {"shards", check_shards},
+    {"drain-timeout", check_seconds},
+    {"busy-poll-us", check_spin},
     {"data-size", check_data_size},
     {"sip-address6", check_host},
     {"sip-advertise6", check_host},

@@ -23,9 +23,8 @@ static void tell(struct control_tls *c)
 {
     for (uint32_t i = 0; i < c->daemon->count; i++) {
         struct admin_request r = {.verb = ADMIN_SET_SIP_TLS, .sip_tls = c->waiting[i]};
-        if (c->waiting[i] != NULL &&
-            shard_control_send(c->daemon->group, i, IO_MAIL_CONTROL, 0,
-                               slice_of(&r, sizeof(r))) == ERR_OK) {
+        if (c->waiting[i] != NULL && shard_control_send(c->daemon->group, i, IO_MAIL_CONTROL, 0,
+                                                        slice_of(&r, sizeof(r))) == ERR_OK) {
             c->waiting[i] = NULL;
         }
     }
@@ -39,8 +38,7 @@ enum err control_tls_reload(struct control_tls *c, char *why)
     if (!sip_cert_is_wanted(&setup->config)) {
         return ERR_OK;
     }
-    enum err e =
-        sip_cert_load(&setup->config, setup->doc.config.name, host_wall_ms(), &cert, why);
+    enum err e = sip_cert_load(&setup->config, setup->doc.config.name, host_wall_ms(), &cert, why);
     if (e != ERR_OK) {
         return e;
     }

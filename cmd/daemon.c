@@ -423,8 +423,7 @@ uint64_t daemon_close(struct daemon *d)
             tls_boring_context_free(s->tls);
         }
         left_open += open_here;
-        struct tls_boring *phones =
-            s->node == NULL ? s->sip_tls : node_set_sip_tls(s->node, NULL);
+        struct tls_boring *phones = s->node == NULL ? s->sip_tls : node_set_sip_tls(s->node, NULL);
         open_here = phones == NULL ? 0 : tls_boring_counters(phones).open;
         if (open_here == 0) {
             tls_boring_context_free(phones);

@@ -64,10 +64,11 @@ static enum err read_key(const char *path, struct sip_cert *out, char *why)
                     "it",
                     (unsigned)mode, path);
     } else if (crypto_boring_key_load(text, &out->key) != ERR_OK) {
-        e = say_why(why, ERR_MALFORMED,
-                    "no usable private key in PEM: sip-tls-key: %s: RSA of 2048 to 4096 bits, P-256, "
-                    "P-384 or Ed25519, not encrypted",
-                    path);
+        e = say_why(
+            why, ERR_MALFORMED,
+            "no usable private key in PEM: sip-tls-key: %s: RSA of 2048 to 4096 bits, P-256, "
+            "P-384 or Ed25519, not encrypted",
+            path);
     }
     files_release(&text);
     return e;
@@ -159,8 +160,8 @@ void sip_cert_names(const struct sip_cert *c, char *out, size_t cap)
     size_t len = 0;
     out[0] = '\0';
     for (size_t at = 0; at < c->names.names_len; at += strlen(c->names.names + at) + 1) {
-        int more = snprintf(out + len, cap - len, "%s%s", len == 0 ? "" : ", ",
-                            c->names.names + at);
+        int more =
+            snprintf(out + len, cap - len, "%s%s", len == 0 ? "" : ", ", c->names.names + at);
         if (more < 0 || (size_t)more >= cap - len) {
             out[len] = '\0';
             return;

@@ -2,7 +2,6 @@
 /* ws_http.c - see ws_http.h. */
 #include "codec/ws_http.h"
 
-
 static const char base64_letters[] =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 

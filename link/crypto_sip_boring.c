@@ -88,8 +88,8 @@ static void read_names(const GENERAL_NAMES *names, struct crypto_sip *out)
 static void read_common_name(const X509 *x, struct crypto_sip *out)
 {
     char text[256];
-    int len = X509_NAME_get_text_by_NID(X509_get_subject_name(x), NID_commonName, text,
-                                        sizeof(text));
+    int len =
+        X509_NAME_get_text_by_NID(X509_get_subject_name(x), NID_commonName, text, sizeof(text));
     if (len > 0 && (size_t)len < sizeof(text)) {
         add(out, slice_of(text, (size_t)len));
     }

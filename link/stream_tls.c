@@ -76,8 +76,7 @@ static enum err fail(struct turn *t, struct stream_tls *s, enum err error, enum 
 static enum err pump(struct turn *t, struct stream_tls *s, size_t expected)
 {
     enum err error = tls_pump(t, ops_of(s), s->tls, s->conn, expected, &s->queued);
-    return error == ERR_OK ? ERR_OK
-                           : fail(t, s, error, failed_of(s), "no room for output");
+    return error == ERR_OK ? ERR_OK : fail(t, s, error, failed_of(s), "no room for output");
 }
 
 struct stream_tls *stream_tls_open(struct turn *t, struct stream_tls_table *table,
@@ -86,10 +85,9 @@ struct stream_tls *stream_tls_open(struct turn *t, struct stream_tls_table *tabl
     const struct tls_ops *ops = table->settings.tls;
     struct stream_tls *s = pool_acquire(&table->pool);
     if (s == NULL) {
-        metric_add(t->metrics,
-                   table->settings.trust == NULL ? METRIC_sip_tls_refused
-                                                 : METRIC_stream_tls_refused,
-                   1);
+        metric_add(
+            t->metrics,
+            table->settings.trust == NULL ? METRIC_sip_tls_refused : METRIC_stream_tls_refused, 1);
         return NULL;
     }
     s->table = table;
@@ -153,8 +151,7 @@ enum err stream_tls_recv(struct turn *t, struct stream_tls *s, struct slice rece
         /* The other side may like to know why; what becomes of the alert does not matter. */
         enum err unsaid = tls_pump(t, ops_of(s), s->tls, s->conn, 0, &s->queued);
         (void)unsaid;
-        return s->state == STATE_FAILED ? error
-                                        : fail(t, s, error, failed_of(s), "TLS failed");
+        return s->state == STATE_FAILED ? error : fail(t, s, error, failed_of(s), "TLS failed");
     }
     return pump(t, s, 0);
 }

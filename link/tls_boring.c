@@ -221,8 +221,8 @@ static enum err make_context(struct slice certificate, const struct slice *inter
     enum err error = ERR_OK;
     if (made->ssl == NULL || made->dtls == NULL || made->bio == NULL ||
         made->datagram_bio == NULL || !set_rules(made->ssl, is_public) ||
-        !set_rules(made->dtls, is_public) ||
-        !set_stream_rules(made->ssl) || !tls_boring_datagram_rules(made->dtls)) {
+        !set_rules(made->dtls, is_public) || !set_stream_rules(made->ssl) ||
+        !tls_boring_datagram_rules(made->dtls)) {
         error = ERR_NO_MEMORY;
     } else if (!set_credential(made->ssl, certificate, intermediates, intermediate_count, key) ||
                !set_credential(made->dtls, certificate, intermediates, intermediate_count, key)) {

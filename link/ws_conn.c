@@ -227,9 +227,8 @@ static enum ws_status judge(const struct ws_conn *w, const struct ws_frame *f)
     if ((f->opcode == WS_CONTINUATION) != w->has_message) {
         return WS_STATUS_PROTOCOL; /* 5.4 */
     }
-    return f->len > WS_CONN_MESSAGE_CAP - min_size(so_far, WS_CONN_MESSAGE_CAP)
-               ? WS_STATUS_TOO_BIG
-               : (enum ws_status)0;
+    return f->len > WS_CONN_MESSAGE_CAP - min_size(so_far, WS_CONN_MESSAGE_CAP) ? WS_STATUS_TOO_BIG
+                                                                                : (enum ws_status)0;
 }
 
 /* Frames of the view until something comes of one.  False: more bytes are needed. */

@@ -17,20 +17,24 @@
 #include "codec/ws_http.h"
 #include "core/turn.h"
 
-enum { WS_CONN_MESSAGE_CAP = 16 * 1024, WS_CONN_FRAGMENTS = 256, WS_CONN_BYE_CAP = WS_OUT_HEADER_CAP + 2 };
+enum {
+    WS_CONN_MESSAGE_CAP = 16 * 1024,
+    WS_CONN_FRAGMENTS = 256,
+    WS_CONN_BYE_CAP = WS_OUT_HEADER_CAP + 2
+};
 
 enum ws_conn_state { WS_CONN_HANDSHAKE, WS_CONN_OPEN, WS_CONN_OVER };
 
 struct ws_conn {
     enum ws_conn_state state;
-    bool is_known;       /* set by the owner: no stranger */
-    bool is_ended;       /* END has been given out */
-    bool has_message;    /* the first frame of a message has come */
-    bool is_text;        /* of that message */
-    bool is_given;       /* `message` has been given out */
-    uint16_t fragments;  /* of that message */
+    bool is_known;        /* set by the owner: no stranger */
+    bool is_ended;        /* END has been given out */
+    bool has_message;     /* the first frame of a message has come */
+    bool is_text;         /* of that message */
+    bool is_given;        /* `message` has been given out */
+    uint16_t fragments;   /* of that message */
     struct slice origins; /* that browsers may come from, separated by spaces; empty: any */
-    uint8_t *in;         /* received and not yet looked at; borrowed until the next begin */
+    uint8_t *in;          /* received and not yet looked at; borrowed until the next begin */
     size_t in_len;
     struct msgbuf *held; /* the beginning of something */
     uint32_t held_at;    /* its bytes before this are done with */

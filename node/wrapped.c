@@ -91,8 +91,7 @@ static struct wrapped *acquire(struct turn *t, struct node *n, const struct addr
     struct wrapped_all *all = &n->wrapped;
     uint32_t most = n->settings.limits->sip_wrapped_per_host;
     uint16_t host = host_of(n, remote);
-    struct wrapped *w =
-        most != 0 && all->hosts[host] >= most ? NULL : pool_acquire(&all->pool);
+    struct wrapped *w = most != 0 && all->hosts[host] >= most ? NULL : pool_acquire(&all->pool);
     if (w == NULL) {
         metric_add(t->metrics, METRIC_sip_wrapped_refused, 1);
         return NULL;
@@ -119,8 +118,8 @@ void wrapped_accepted(struct turn *t, struct node *n, const struct io_event *eve
 {
     enum sip_flow_kind kind = kind_of(event->listener);
     bool has_tls = kind != SIP_WS;
-    bool is_welcome = n->wrapped.streams != NULL &&
-                      (!has_tls || pace_take(t, &n->wrapped.pace, &event->remote));
+    bool is_welcome =
+        n->wrapped.streams != NULL && (!has_tls || pace_take(t, &n->wrapped.pace, &event->remote));
     struct wrapped *w = is_welcome ? acquire(t, n, &event->remote) : NULL;
     if (w == NULL) {
         io_abort(t->out, event->conn);

@@ -107,8 +107,7 @@ static void tell_registrar(struct turn *t, struct sip *s, const struct flow *f)
         return;
     }
     word.kind = GONE;
-    enum err e =
-        post(t, home, IO_MAIL_SIP_SEND, &word, slice_of(&f->account, sizeof(f->account)));
+    enum err e = post(t, home, IO_MAIL_SIP_SEND, &word, slice_of(&f->account, sizeof(f->account)));
     (void)e; /* then they expire */
 }
 
@@ -150,7 +149,8 @@ void flow_on_timer(struct turn *t, struct sip *s, struct flow *f)
     uint64_t age = t->now_us - f->opened_us;
     bool is_late =
         t->now_us - f->heard_us >= IDLE_S * US_PER_S ||
-        ((f->partial != NULL || f->is_partial) && t->now_us - f->partial_us >= PARTIAL_S * US_PER_S) ||
+        ((f->partial != NULL || f->is_partial) &&
+         t->now_us - f->partial_us >= PARTIAL_S * US_PER_S) ||
         (!f->is_proved && age >= (f->has_message ? PROOF_S : FIRST_MESSAGE_S) * US_PER_S);
     if (!is_late) {
         arm(t, f);

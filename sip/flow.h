@@ -36,7 +36,7 @@ struct flow {
     bool has_message; /* a well-framed one has come */
     bool is_proved;   /* authenticated */
     bool is_dialled;
-    bool is_partial; /* WebSocket: node/wrapped has the beginning of a message */
+    bool is_partial;  /* WebSocket: node/wrapped has the beginning of a message */
     uint32_t clients; /* client transactions over it */
     uint32_t account; /* whose phone it is, as far as it has proved that; UINT32_MAX: nobody's */
     struct sip_parser parser;

@@ -5,7 +5,12 @@
  * address (4 or 16), for streams the flow's handle (8), then a MAC of 8 bytes. */
 #include "sip/hop.h"
 
-enum { SEAL_BYTES = 8, TOKEN_CAP = 4 + 3 + 1 + 2 + 16 + SEAL_BYTES, SIP_PORT = 5060, SIPS_PORT = 5061 };
+enum {
+    SEAL_BYTES = 8,
+    TOKEN_CAP = 4 + 3 + 1 + 2 + 16 + SEAL_BYTES,
+    SIP_PORT = 5060,
+    SIPS_PORT = 5061
+};
 
 static void seal(struct turn *t, const struct sip *s, struct slice bytes, uint8_t out[SEAL_BYTES])
 {
@@ -116,7 +121,8 @@ struct slice hop_record(struct turn *t, const struct sip *s, const struct flow_r
     return text;
 }
 
-/* RFC 3261 19.1.2; of WebSockets it is HTTP's (RFC 7118 5.3), which our own URIs never leave out. */
+/* RFC 3261 19.1.2; of WebSockets it is HTTP's (RFC 7118 5.3), which our own URIs never leave out.
+ */
 static uint16_t default_port(const struct sip_uri *uri)
 {
     struct slice transport;

@@ -135,8 +135,7 @@ static void fork_to_bindings(struct turn *t, struct sip *s, struct proxy *p, uin
     while ((b = registrar_next(t, s, account, &at)) != NULL) {
         struct slice uri = slice_of(b->uri, b->uri_len);
         char plain[REGISTRAR_URI_CAP];
-        bool is_sips =
-            slice_is_equal_nocase(slice_sub(uri, 0, SIPS_LEN), SLICE_LITERAL("sips:"));
+        bool is_sips = slice_is_equal_nocase(slice_sub(uri, 0, SIPS_LEN), SLICE_LITERAL("sips:"));
         if (p->is_sips && !is_sips) {
             continue; /* RFC 5630 5.4: who wants sips says so in the Contact */
         }

@@ -476,8 +476,7 @@ void registrar_on_flow_gone(struct turn *t, struct sip *s, uint32_t account,
     struct registrar_binding *b = NULL;
     while ((b = get(s, next)) != NULL) {
         next = b->next;
-        if (b->flow.kind != SIP_UDP && b->flow.flow == flow->flow &&
-            b->flow.shard == flow->shard) {
+        if (b->flow.kind != SIP_UDP && b->flow.flow == flow->flow && b->flow.shard == flow->shard) {
             drop(t, s, b);
         }
     }

@@ -326,7 +326,8 @@ static bool on_bytes(struct turn *t, struct sip *s, const struct flow_ref *from,
             flow_pong(t, s, pool_get(&s->flows, from->flow));
             break;
         }
-        __attribute__((fallthrough)); /* datagrams get no answer (RFC 5626 4.4.2: they ask by STUN) */
+        __attribute__((
+            fallthrough)); /* datagrams get no answer (RFC 5626 4.4.2: they ask by STUN) */
     case SIP_EVENT_CRLF:
         metric_add(t->metrics, METRIC_sip_keepalives, 1);
         break;

@@ -28,11 +28,11 @@ struct sip {
     char domain[SIP_DOMAIN_CAP + 1];        /* lower case */
     char self_host[SIP_STATE_HOST_CAP + 1]; /* <Node-ID in hex>.<domain>: us, for other peers */
     char advertised[2][SIP_PEER][ADDRESS_TEXT_CAP]; /* us, for phones: by flow_side and kind */
-    struct sip_parser parser;               /* datagrams and mail */
-    struct sip_parser again;                /* messages of ours that are read once more */
-    const struct sip_rx *live;              /* the request that is being handled: no need to */
-    const struct msgbuf *live_copy;         /* read it again from its copy */
-    uint8_t scratch[MSGBUF_LARGE_BYTES];    /* messages being written */
+    struct sip_parser parser;                       /* datagrams and mail */
+    struct sip_parser again;                        /* messages of ours that are read once more */
+    const struct sip_rx *live;           /* the request that is being handled: no need to */
+    const struct msgbuf *live_copy;      /* read it again from its copy */
+    uint8_t scratch[MSGBUF_LARGE_BYTES]; /* messages being written */
 
     struct pool flows; /* flow */
     struct sip_event *events;

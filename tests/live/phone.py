@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A small SIP phone for the live tests, over UDP here and over the rest in wire_phone.py, written apart from the program's own: registers
-with MD5 digest, calls, answers (after a while where asked), hangs up; retransmits as RFC 3261 17
+"""A small SIP phone for the live tests, over UDP here and over the rest in wire_phone.py, written
+apart from the program's own: registers with MD5 digest, calls, answers (after a while where asked), hangs up; retransmits as RFC 3261 17
 says."""
 import hashlib
 import re
@@ -58,6 +58,7 @@ class Phone:
     def start(self, local, answer_after, transport='UDP', scheme='sip'):
         self.local = local
         self.transport = transport
+        self.via = f'SIP/2.0/{transport} {local}'
         self.scheme = scheme
         parameter = '' if transport == 'UDP' else f';transport={transport.lower()}'
         self.contact = f'{scheme}:{self.user}@{local}' + parameter
@@ -152,9 +153,10 @@ class Phone:
     def request(self, method, uri, to, call_id, cseq, from_tag, extra='', routes=(), limit=32):
         """One request; (status, headers) of its final response, (408, []) when there is none."""
         branch = 'z9hG4bK' + secrets.token_hex(12)
-        text = (f'{method} {uri} SIP/2.0\r\nVia: SIP/2.0/{self.transport} {self.local};branch={branch};rport\r\n'
+        text = (f'{method} {uri} SIP/2.0\r\nVia: {self.via};branch={branch};rport\r\n'
                 f'Max-Forwards: 70\r\n' + ''.join(f'Route: {r}\r\n' for r in routes) +
-                f'From: <{self.scheme}:{self.aor}>;tag={from_tag}\r\nTo: {to}\r\nCall-ID: {call_id}\r\n'
+                f'From: <{self.scheme}:{self.aor}>;tag={from_tag}\r\nTo: {to}\r\n'
+                f'Call-ID: {call_id}\r\n'
                 f'CSeq: {cseq} {method}\r\nContact: <{self.contact}>\r\n'
                 f'{extra}Content-Length: 0\r\n\r\n')
         wait = [threading.Event(), (408, []), False]
@@ -172,7 +174,7 @@ class Phone:
         status, headers = wait[1]
         if method == 'INVITE' and status >= 300 and status != 408:
             self.send(f'ACK {uri} SIP/2.0\r\n'
-                      f'Via: SIP/2.0/{self.transport} {self.local};branch={branch};rport\r\n'
+                      f'Via: {self.via};branch={branch};rport\r\n'
                       f'Max-Forwards: 70\r\nFrom: <{self.scheme}:{self.aor}>;tag={from_tag}\r\n'
                       f'To: {first(headers, "to")}\r\nCall-ID: {call_id}\r\nCSeq: {cseq} ACK\r\n'
                       f'Content-Length: 0\r\n\r\n')
@@ -216,9 +218,10 @@ class Phone:
                                 for r in v.split(',')]))
         target, to = uri_of(first(headers, 'contact')), first(headers, 'to')
         branch = 'z9hG4bK' + secrets.token_hex(12)
-        self.send(f'ACK {target} SIP/2.0\r\nVia: SIP/2.0/{self.transport} {self.local};branch={branch};rport\r\n'
+        self.send(f'ACK {target} SIP/2.0\r\nVia: {self.via};branch={branch};rport\r\n'
                   'Max-Forwards: 70\r\n' + ''.join(f'Route: {r}\r\n' for r in routes) +
-                  f'From: <{self.scheme}:{self.aor}>;tag={tag}\r\nTo: {to}\r\nCall-ID: {call_id}\r\n'
+                  f'From: <{self.scheme}:{self.aor}>;tag={tag}\r\nTo: {to}\r\n'
+                  f'Call-ID: {call_id}\r\n'
                   'CSeq: 2 ACK\r\nContent-Length: 0\r\n\r\n')
         time.sleep(talk)
         bye, _ = self.request('BYE', target, to, call_id, 3, tag, routes=routes,
