@@ -139,6 +139,7 @@ MODULES = {
         fork
         guess
         hop
+        keep_alive
         location
         loop
         mac

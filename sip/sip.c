@@ -8,6 +8,7 @@
 #include "sip/fork.h"
 #include "sip/guess.h"
 #include "sip/hop.h"
+#include "sip/keep_alive.h"
 #include "sip/location.h"
 #include "sip/registrar.h"
 #include "sip/sip_state.h"
@@ -339,6 +340,10 @@ void sip_on_datagram(struct turn *t, struct sip *s, const struct address *remote
                      size_t len)
 {
     struct flow_ref from = {.kind = SIP_UDP, .shard = s->settings.shard, .remote = *remote};
+    if (UNLIKELY(keep_alive_is_stun(data, len))) {
+        keep_alive_on_stun(t, s, &from, slice_of(data, len));
+        return;
+    }
     on_bytes(t, s, &from, slice_of(data, len), false);
 }
 

@@ -11,9 +11,11 @@ import shutil
 import signal
 import socket
 import ssl
+import struct
 import subprocess
 import time
 
+import baresip
 from document import BINARY, chordial, free_ports
 from live import Folder, check, run, wait_for
 from phone import Phone, first
@@ -208,6 +210,24 @@ def test_keep_alive():
             p.close()
 
 
+def test_stun_on_the_sip_port():
+    """RFC 5626 8: Binding requests, told apart from SIP; the answer is RFC 8489's."""
+    with Folder() as folder, One(folder, shards=2) as node:
+        for family, host in ((socket.AF_INET, '127.0.0.1'), (socket.AF_INET6, '::1')):
+            with socket.socket(family, socket.SOCK_DGRAM) as s:
+                s.settimeout(5)
+                s.connect((host, node.ports['UDP']))
+                cookie, ident = bytes.fromhex('2112a442'), os.urandom(12)
+                s.send(b'\0\1\0\0' + cookie + ident)
+                got = s.recv(1000)
+                check(got[:2] == b'\1\1' and got[4:20] == cookie + ident, got.hex())
+                kind, length = struct.unpack('>HH', got[20:24])
+                check(kind == 0x20 and length == (8 if '.' in host else 20), got.hex())
+                port = struct.unpack('>H', got[26:28])[0] ^ 0x2112
+                ip = bytes(a ^ b for a, b in zip(got[28:], cookie + ident))
+                check((socket.inet_ntop(family, ip), port) == s.getsockname()[:2], got.hex())
+
+
 def refused(call):
     try:
         call()
@@ -308,6 +328,34 @@ def test_tls_as_openssl_sees_it():
             except ConnectionError:
                 pass
         node.wait_metric('sip_tls_failed', 2)
+
+
+def test_two_baresips_by_tls():
+    """An independent stack that looks at our certificate; one by TLS, the other by UDP."""
+    with Folder() as folder, One(folder) as node:
+        cafile = (f'sip_cafile {folder}/tls.crt', 'sip_verify_server yes')
+        phones = []
+        try:
+            for i, kind in enumerate(('TLS', 'UDP')):
+                phones.append(baresip.Phone(
+                    folder, f'phone{i}', (15310 + 4 * i, 15330 + i, 15340 + 20 * i), 440 + 560 * i,
+                    node.accounts[i], f'127.0.0.1:{node.ports[kind]}', kind.lower(), cafile))
+            caller, callee = phones
+            for phone in phones:
+                wait_for(f'{phone.home} registers', 15, lambda p=phone: '200 OK' in p.said())
+            check(node.metric('sip_tls_up') == 1, 'not by TLS')
+            for a, b, who in ((caller, callee, 1), (callee, caller, 0)):
+                for phone in phones:
+                    phone.events.clear()
+                a.tell('dial', f'sip:{node.accounts[who]["user"]}')
+                a.wait('CALL_ESTABLISHED', 15)
+                b.wait('CALL_ESTABLISHED', 5)
+                b.tell('hangup')
+                a.wait('CALL_CLOSED', 10)
+            check(node.metric('sip_tls_up') == 1, 'the connection of its REGISTER is used')
+        finally:
+            for phone in phones:
+                phone.stop()
 
 
 def presented(node):
@@ -417,7 +465,8 @@ def test_strangers_over_tls_and_websocket_are_cut():
 
 if __name__ == '__main__':
     run([test_every_transport_calls_every_other, test_ipv6_and_between_the_families,
-         test_sips_all_the_way_or_not_at_all, test_keep_alive,
+         test_sips_all_the_way_or_not_at_all, test_keep_alive, test_stun_on_the_sip_port,
          test_websocket_handshakes_that_are_refused, test_websocket_frames_against_the_rules,
-         test_tls_as_openssl_sees_it, test_the_certificate_is_read_anew,
-         test_check_says_what_is_wrong, test_strangers_over_tls_and_websocket_are_cut])
+         test_tls_as_openssl_sees_it, test_two_baresips_by_tls,
+         test_the_certificate_is_read_anew, test_check_says_what_is_wrong,
+         test_strangers_over_tls_and_websocket_are_cut])
