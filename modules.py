@@ -510,6 +510,7 @@ FUZZ_TARGETS = names('''
     fuzz_sip
     fuzz_stored
     fuzz_stun
+    fuzz_ws
 ''')
 # C code that stands in for libFuzzer where coverage is measured.
 FUZZ_SUPPORT = names('''
