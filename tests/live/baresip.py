@@ -71,7 +71,8 @@ class Phone:
                   'module_tmp account.so', 'module_app menu.so',
                   'module_app ctrl_tcp.so', 'audio_buffer 20-160', 'dns_server 127.0.0.1:9', *more]
         account_line = (f'<sip:{account["user"]}>;auth_user={account_name(account)}'
-                        f';auth_pass={account["password"]};outbound="sip:{proxy};transport={transport}"'
+                        f';auth_pass={account["password"]}'
+                        f';outbound="sip:{proxy};transport={transport}"'
                         ';regint=600;answermode=auto;audio_codecs=PCMU')
         self.write('config', '\n'.join(config) + '\n')
         self.write('accounts', account_line + '\n')

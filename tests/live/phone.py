@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A small SIP phone for the live tests, over UDP here and over the rest in wire_phone.py, written
-apart from the program's own: registers with MD5 digest, calls, answers (after a while where asked), hangs up; retransmits as RFC 3261 17
-says."""
+apart from the program's own: registers with MD5 digest, calls, answers (after a while where
+asked), hangs up; retransmits as RFC 3261 17 says."""
 import hashlib
 import re
 import secrets

@@ -463,10 +463,67 @@ def test_strangers_over_tls_and_websocket_are_cut():
         known.close()
 
 
+def opened(node, source):
+    """A WebSocket from this address of loopback; None where it is refused."""
+    s = socket.socket()
+    try:
+        s.bind((source, 0))
+        s.settimeout(5)
+        s.connect(('127.0.0.1', node.ports['WS']))
+        return Web(s)
+    except OSError:
+        s.close()
+        return None
+
+
+def test_connections_have_caps():
+    extra = ('limits { sip_wrapped = 4\n sip_wrapped_per_host = 2\n'
+             ' handshakes_per_host_s = 4 }')  # with a burst of 8
+    with Folder() as folder, One(folder, extra=extra) as node:
+        held = [opened(node, '127.0.0.1') for _ in range(3)]
+        check([h is not None for h in held] == [True, True, False], 'two from one address')
+        check(node.metric('sip_wrapped_refused') == 1, 'the third is counted')
+        for i in range(2, 12):  # few of them share a counter
+            held += [opened(node, f'127.0.0.{i}')]
+        check(sum(h is not None for h in held) == 4, 'four in all')
+        check(node.metric('sip_wrapped') == 4, 'four are open')
+        for h in held:
+            if h is not None:
+                h.close()
+        wait_for('they are gone', 5, lambda: node.metric('sip_wrapped') == 0)
+        again = opened(node, '127.0.0.1')
+        check(again is not None, 'their places are free again')
+        again.close()
+        shaken = 0
+        for _ in range(30):
+            try:
+                connect('127.0.0.1', node.ports['TLS'], node.context).close()
+                shaken += 1
+            except OSError:
+                pass
+        check(8 <= shaken < 20, f'{shaken} of 30 handshakes at once')
+        check(node.metric('handshakes_paced_host') == 30 - shaken, 'those refused are counted')
+
+
+def test_a_lost_connection_takes_its_contacts():
+    """Else a phone that comes back has used up its account's contacts (8) with dead ones."""
+    with Folder() as folder, One(folder, shards=2) as node:
+        caller = node.phone(1, 'UDP')
+        check(caller.register(limit=8) == 200, 'cannot register')
+        for _ in range(12):
+            p = node.phone(0, 'WSS')
+            check(p.register(limit=8) == 200, 'cannot register')
+            p.close()
+            wait_for('the contact is gone', 5, lambda: node.metric('sip_bindings') == 1)
+        check(caller.call(p.aor, limit=8)[0] == 480, 'nobody is there')
+        caller.close()
+
+
 if __name__ == '__main__':
     run([test_every_transport_calls_every_other, test_ipv6_and_between_the_families,
          test_sips_all_the_way_or_not_at_all, test_keep_alive, test_stun_on_the_sip_port,
          test_websocket_handshakes_that_are_refused, test_websocket_frames_against_the_rules,
          test_tls_as_openssl_sees_it, test_two_baresips_by_tls,
          test_the_certificate_is_read_anew, test_check_says_what_is_wrong,
-         test_strangers_over_tls_and_websocket_are_cut])
+         test_strangers_over_tls_and_websocket_are_cut, test_connections_have_caps,
+         test_a_lost_connection_takes_its_contacts])

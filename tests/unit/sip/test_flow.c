@@ -291,11 +291,9 @@ Test(flow, stun_keep_alive)
         uint16_t type; /* of an attribute; 0 = none */
         bool has_fingerprint;
         uint16_t want; /* 0 = no answer, 1 = success, else the error */
-    } rows[] = {{STUN_CLASS_REQUEST, 0, false, 1},
-                {STUN_CLASS_REQUEST, 0, true, 1},
+    } rows[] = {{STUN_CLASS_REQUEST, 0, false, 1},       {STUN_CLASS_REQUEST, 0, true, 1},
                 {STUN_CLASS_REQUEST, 0x8123, false, 1}, /* may be ignored */
-                {STUN_CLASS_REQUEST, 0x7123, true, 420},
-                {STUN_CLASS_INDICATION, 0, false, 0},
+                {STUN_CLASS_REQUEST, 0x7123, true, 420}, {STUN_CLASS_INDICATION, 0, false, 0},
                 {STUN_CLASS_SUCCESS, 0, false, 0}};
     struct world *w = world_make();
     world_add_node(w, 1);
