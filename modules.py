@@ -62,6 +62,8 @@ MODULES = {
         stored
         stun
         stun_wr
+        ws
+        ws_http
     '''),
     'link': names('''
         announced
@@ -69,6 +71,7 @@ MODULES = {
         crypto_issue
         crypto_keys_boring
         crypto_names_boring
+        crypto_sip_boring
         dtls
         frame_io
         link
@@ -87,6 +90,7 @@ MODULES = {
         tls_boring_record
         tls_pump
         trunk
+        ws_conn
     '''),
     'dht': names('''
         access
@@ -135,6 +139,7 @@ MODULES = {
         fork
         guess
         hop
+        keep_alive
         location
         loop
         mac
@@ -162,6 +167,7 @@ MODULES = {
         overlay_xml
         path
         persist
+        wrapped
     '''),
     'sim': names('''
         account
@@ -238,6 +244,7 @@ MODULES = {
         config
         control
         control_document
+        control_tls
         daemon
         demo_baresip
         demo_peer
@@ -272,6 +279,7 @@ MODULES = {
         phone_digest
         say
         setup
+        sip_cert
         verify
         wire
         wire_build
@@ -321,9 +329,12 @@ UNIT_TESTS = {
         test_sip_write
         test_stored
         test_stun
+        test_ws
+        test_ws_http
     '''),
     'tests/unit/link': names('''
         test_crypto_boring
+        test_crypto_sip_boring
         test_dtls
         test_frame_io
         test_link
@@ -334,6 +345,7 @@ UNIT_TESTS = {
         test_tls_boring
         test_tls_boring_datagram
         test_trunk
+        test_ws_conn
     '''),
     'tests/unit/dht': names('''
         test_access
@@ -470,6 +482,7 @@ SCRIPT_TESTS = {
         locks
         storm
         stun_dissect
+        transports
         trunk_dissect
         vectors
         vectors_dissect
@@ -497,6 +510,7 @@ FUZZ_TARGETS = names('''
     fuzz_sip
     fuzz_stored
     fuzz_stun
+    fuzz_ws
 ''')
 # C code that stands in for libFuzzer where coverage is measured.
 FUZZ_SUPPORT = names('''

@@ -27,12 +27,13 @@ enum admin_verb {
     /* answered by the control thread */
     ADMIN_METRICS,
     ADMIN_SHUTDOWN,
-    ADMIN_RELOAD, /* the overlay document, from its file */
+    ADMIN_RELOAD, /* the overlay document and the certificate for phones, from their files */
     /* orders to a shard, unanswered */
     ADMIN_DRAIN,        /* new calls get 503 */
     ADMIN_STOP,         /* leave the overlay; `number` is how many us calls may take until then */
     ADMIN_SIBLING_LEFT, /* `number` is its shard */
     ADMIN_SET_CONFIG,   /* `change`, which stays as it is until ADMIN_CONFIG_TAKEN has come */
+    ADMIN_SET_SIP_TLS,  /* `sip_tls`, which is the shard's from then on */
     ADMIN_JUDGED,       /* of the document that it has mailed: `number` is the error, 0 = none */
     /* news of a shard */
     ADMIN_READY,
@@ -42,6 +43,8 @@ enum admin_verb {
     ADMIN_DOCUMENT, /* the rows are no rows: Node-ID of who has sent it, then the document */
 };
 
+struct tls_boring;
+
 struct admin_request {
     enum admin_verb verb;
     uint32_t cursor;
@@ -49,6 +52,7 @@ struct admin_request {
     bool is_node;  /* ping node_id, not the name */
     uint64_t number;
     const struct overlay_change *change;
+    struct tls_boring *sip_tls;
     struct node_id node_id;
     uint16_t name_len;
     char name[ADMIN_NAME_CAP + 1]; /* Resource Name */

@@ -4,6 +4,7 @@
 #include "codec/content.h"
 #include "codec/fwd.h"
 #include "codec/msgs.h"
+#include "link/tls_boring.h"
 #include <inttypes.h>
 
 enum { STORE_LIFETIME_S = 3600 };
@@ -235,6 +236,7 @@ static row_function *rows_of(enum admin_verb verb)
     case ADMIN_STOP:
     case ADMIN_SIBLING_LEFT:
     case ADMIN_SET_CONFIG:
+    case ADMIN_SET_SIP_TLS:
     case ADMIN_JUDGED:
     case ADMIN_READY:
     case ADMIN_LOST:
@@ -498,6 +500,9 @@ void admin_shard_on_mail(struct turn *t, struct admin_shard *a, const struct io_
     case ADMIN_SET_CONFIG:
         node_set_config(t, a->node, r.change);
         a->has_taken = true;
+        return;
+    case ADMIN_SET_SIP_TLS: /* connections that are up keep the former one */
+        tls_boring_context_retire(node_set_sip_tls(a->node, r.sip_tls));
         return;
     case ADMIN_JUDGED:
         node_document_judged(t, a->node, (uint16_t)r.number);

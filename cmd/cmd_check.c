@@ -71,6 +71,33 @@ static bool has_datagrams(const struct setup *s)
     return s->doc.config.links != OVERLAY_LINKS_TRUNK;
 }
 
+/* What phones connect to: a port for each transport, 0 where there is none. */
+enum { PHONE_STREAMS = 4 };
+static void phone_streams(const struct config *c, uint16_t out[PHONE_STREAMS])
+{
+    out[0] = c->sip.port;
+    out[1] = c->sip_tls_port;
+    out[2] = c->sip_ws_port;
+    out[3] = c->sip_wss_port;
+}
+
+static enum err check_sip_ports(const struct config *c, char *why)
+{
+    const struct address *at[] = {&c->sip, &c->sip6};
+    uint16_t ports[PHONE_STREAMS];
+    enum err e = ERR_OK;
+    phone_streams(c, ports);
+    for (size_t i = 0; i < ARRAY_COUNT(at); i++) {
+        if (e == ERR_OK && at[i]->family != 0) {
+            e = check_port(at[i], ports[0], SOCK_DGRAM, why);
+        }
+        for (size_t k = 0; e == ERR_OK && at[i]->family != 0 && k < PHONE_STREAMS; k++) {
+            e = ports[k] == 0 ? ERR_OK : check_port(at[i], ports[k], SOCK_STREAM, why);
+        }
+    }
+    return e;
+}
+
 static enum err check_ports(const struct setup *s, char *why)
 {
     const struct config *c = &s->config;
@@ -84,13 +111,7 @@ static enum err check_ports(const struct setup *s, char *why)
             e = check_port(&c->overlay, (uint16_t)(c->overlay.port + i), SOCK_DGRAM, why);
         }
     }
-    if (e == ERR_OK && c->sip.family != 0) {
-        e = check_port(&c->sip, c->sip.port, SOCK_DGRAM, why);
-    }
-    if (e == ERR_OK && c->sip.family != 0) {
-        e = check_port(&c->sip, c->sip.port, SOCK_STREAM, why);
-    }
-    return e;
+    return e == ERR_OK ? check_sip_ports(c, why) : e;
 }
 
 /* ---- data-dir
@@ -160,13 +181,16 @@ static void firewall(const struct setup *s, char *out, size_t cap)
     char b[16];
     port_range(s->config.overlay.port, s->shards, a, sizeof(a));
     port_range(s->config.overlay_sip_port, s->shards, b, sizeof(b));
-    char tcp[48];
+    char tcp[80];
     char udp[48] = "";
     bool has_sip = s->config.sip.family != 0;
-    if (has_sip) {
-        (void)snprintf(tcp, sizeof(tcp), "%s, %s, %u", a, b, s->config.sip.port);
-    } else {
-        (void)snprintf(tcp, sizeof(tcp), "%s, %s", a, b);
+    uint16_t ports[PHONE_STREAMS];
+    int used = snprintf(tcp, sizeof(tcp), "%s, %s", a, b);
+    phone_streams(&s->config, ports);
+    for (size_t i = 0; has_sip && i < PHONE_STREAMS; i++) {
+        if (ports[i] != 0 && used > 0 && (size_t)used < sizeof(tcp)) {
+            used += snprintf(tcp + used, sizeof(tcp) - (size_t)used, ", %u", ports[i]);
+        }
     }
     if (has_datagrams(s) && has_sip) {
         (void)snprintf(udp, sizeof(udp), "'{ %s, %u }'", a, s->config.sip.port);
@@ -228,6 +252,41 @@ static void print_kinds(const struct setup *s)
     }
 }
 
+static void print_phones(const struct setup *s)
+{
+    static const char *const names[PHONE_STREAMS] = {"UDP and TCP", "TLS", "WebSocket",
+                                                     "WebSocket in TLS"};
+    const struct config *c = &s->config;
+    const struct address *at[] = {&c->sip, &c->sip6};
+    const char *heading = "phones at     ";
+    char text[ADDRESS_TEXT_CAP];
+    char line[200];
+    uint16_t ports[PHONE_STREAMS];
+    phone_streams(c, ports);
+    for (size_t i = 0; i < ARRAY_COUNT(at) * PHONE_STREAMS; i++) {
+        struct address one = *at[i / PHONE_STREAMS];
+        one.port = ports[i % PHONE_STREAMS];
+        if (one.family != 0 && one.port != 0) {
+            (void)printf("%s%s, %s\n", heading, address_text(&one, text), names[i % PHONE_STREAMS]);
+            heading = "              ";
+        }
+    }
+    if (sip_cert_is_wanted(c)) {
+        sip_cert_names(&s->sip_cert, line, sizeof(line));
+        (void)printf("              their certificate is for %s, and ends in %" PRIu64 " days\n",
+                     line, (s->sip_cert.names.not_after_ms - s->at_ms) / 86400000);
+    }
+    if (sip_cert_is_wanted(c) && !s->sip_cert.is_for_domain) {
+        (void)printf("              WARNING: it does not name %s (RFC 5922 7.1): phones that look "
+                     "for it will not connect\n",
+                     s->doc.config.name);
+    }
+    if (c->sip_ws_port != 0 || c->sip_wss_port != 0) {
+        (void)printf("              browsers from %s\n",
+                     c->sip_ws_origins[0] == '\0' ? "any site" : c->sip_ws_origins);
+    }
+}
+
 static void print_text(const struct setup *s, bool with_limits)
 {
     char text[ADDRESS_TEXT_CAP];
@@ -245,7 +304,7 @@ static void print_text(const struct setup *s, bool with_limits)
     (void)printf("overlay at    %s, advertised as ", address_text(&s->config.overlay, text));
     (void)printf("%s\n", address_text(&s->config.overlay_advertise, text));
     if (s->config.sip.family != 0) {
-        (void)printf("phones at     %s\n", address_text(&s->config.sip, text));
+        print_phones(s);
     } else {
         (void)printf("phones at     nowhere: a storage-only peer\n");
     }

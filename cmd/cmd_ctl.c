@@ -199,7 +199,8 @@ int cmd_ctl(int argc, char **argv)
                  "  stored    what is stored here              bindings  registered phones\n"
                  "  metrics   all counters, summed             lookup AOR\n"
                  "  drain     leave the overlay and end, as SIGTERM\n"
-                 "  reload    take the overlay document from its file, as SIGHUP",
+                 "  reload    take the overlay document and the certificate for phones from their\n"
+                 "            files, as SIGHUP",
         .example = "    chordial ctl -s control.sock status",
         .items = items,
         .count = ARRAY_COUNT(items)};

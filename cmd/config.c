@@ -169,6 +169,23 @@ static int check_port(cfg_t *cfg, cfg_opt_t *opt)
     return check_range(cfg, opt, 1, PORT_MAX);
 }
 
+static int check_port_or_none(cfg_t *cfg, cfg_opt_t *opt)
+{
+    return check_range(cfg, opt, 0, PORT_MAX);
+}
+
+/* RFC 6454 6.2: scheme://host[:port], no path. */
+static int check_origin(cfg_t *cfg, cfg_opt_t *opt)
+{
+    const char *text = last_text(opt);
+    const char *host = strstr(text, "://");
+    bool is_origin = host != NULL && host != text && host[3] != '\0' &&
+                     strpbrk(host + 3, "/ \t\"") == NULL && strpbrk(text, " \t") == NULL;
+    return is_origin || strcmp(text, "*") == 0
+               ? 0
+               : refuse(cfg, opt, text, "SCHEME://HOST or SCHEME://HOST:PORT, without a path");
+}
+
 static int check_shards(cfg_t *cfg, cfg_opt_t *opt)
 {
     return check_range(cfg, opt, 0, OVERLAY_SHARDS_CAP);
@@ -258,6 +275,8 @@ static enum err take_paths(cfg_t *cfg, struct config *out)
         {"control-socket", out->control_socket},
         {"keylog-file", out->keylog_file},
         {"data-dir", out->data_dir},
+        {"sip-tls-cert", out->sip_tls_cert},
+        {"sip-tls-key", out->sip_tls_key},
     };
     for (size_t i = 0; i < ARRAY_COUNT(paths); i++) {
         enum err e = take_path(cfg, paths[i].key, paths[i].to);
@@ -278,6 +297,23 @@ static void take_limits(cfg_t *cfg, struct limits *out)
     }
 }
 
+static enum err take_origins(cfg_t *cfg, struct config *out)
+{
+    size_t len = 0;
+    for (unsigned i = 0; i < cfg_size(cfg, "sip-ws-origins"); i++) {
+        const char *text = cfg_getnstr(cfg, "sip-ws-origins", i);
+        int more = snprintf(out->sip_ws_origins + len, CONFIG_ORIGINS_CAP - len, "%s%s",
+                            len == 0 ? "" : " ", text);
+        if (more < 0 || (size_t)more >= CONFIG_ORIGINS_CAP - len) {
+            return say_why(reading.why, ERR_CONFIG,
+                           "too many origins: %s: sip-ws-origins: at most %d bytes in all",
+                           reading.path, CONFIG_ORIGINS_CAP - 1);
+        }
+        len += (size_t)more;
+    }
+    return ERR_OK;
+}
+
 static enum err take(cfg_t *cfg, struct config *out)
 {
     uint16_t overlay_port = (uint16_t)cfg_getint(cfg, "overlay-port");
@@ -287,6 +323,11 @@ static enum err take(cfg_t *cfg, struct config *out)
     out->overlay_sip_port = (uint16_t)cfg_getint(cfg, "overlay-sip-port");
     out->sip = host_of(cfg, "sip-address", sip_port);
     out->sip_advertise = host_of(cfg, "sip-advertise", sip_port);
+    out->sip6 = host_of(cfg, "sip-address6", sip_port);
+    out->sip6_advertise = host_of(cfg, "sip-advertise6", sip_port);
+    out->sip_tls_port = (uint16_t)cfg_getint(cfg, "sip-tls-port");
+    out->sip_ws_port = (uint16_t)cfg_getint(cfg, "sip-ws-port");
+    out->sip_wss_port = (uint16_t)cfg_getint(cfg, "sip-wss-port");
     out->found_ring = (enum overlay_found_ring)choice(cfg, "found-ring");
     out->backend = (enum shard_backend)choice(cfg, "backend");
     out->busy_poll_us = (uint32_t)cfg_getint(cfg, "busy-poll-us");
@@ -302,7 +343,8 @@ static enum err take(cfg_t *cfg, struct config *out)
         CHECK(address_parse(slice_text(text), 0, &out->bootstrap[i]) == ERR_OK);
     }
     take_limits(cfg, &out->limits);
-    return take_paths(cfg, out);
+    enum err e = take_origins(cfg, out);
+    return e == ERR_OK ? take_paths(cfg, out) : e;
 }
 
 static bool is_wildcard(const struct address *a)
@@ -324,6 +366,50 @@ static enum err advertise(const struct address *bound, struct address *advertise
                        reading.path, key);
     }
     return ERR_OK;
+}
+
+/* The phone side: two addresses of two families, and no port twice. */
+static enum err finish_sip(struct config *out)
+{
+    if (out->sip.family == 0) { /* IPv6 alone */
+        out->sip = out->sip6;
+        out->sip_advertise = out->sip6_advertise;
+        out->sip6 = out->sip6_advertise = (struct address){0};
+    }
+    if (out->sip6.family != 0 && (out->sip6.family != 6 || out->sip.family == 6)) {
+        return say_why(reading.why, ERR_CONFIG,
+                       "sip-address and sip-address6 are not of two families: %s: sip-address6: it "
+                       "is for IPv6, beside an IPv4 sip-address",
+                       reading.path);
+    }
+    bool has_cert = out->sip_tls_cert[0] != '\0';
+    if (has_cert != (out->sip_tls_key[0] != '\0') || (!has_cert && out->sip_wss_port != 0)) {
+        return say_why(
+            reading.why, ERR_CONFIG,
+            "no %s: %s: phones by TLS (sip-tls-port, sip-wss-port) need sip-tls-cert and "
+            "sip-tls-key",
+            has_cert ? "sip-tls-key" : "sip-tls-cert", reading.path);
+    }
+    out->sip_tls_port = has_cert ? out->sip_tls_port : 0;
+    const uint16_t ports[] = {out->sip.port, out->sip_tls_port, out->sip_ws_port,
+                              out->sip_wss_port};
+    for (size_t i = 0; i < ARRAY_COUNT(ports) * ARRAY_COUNT(ports); i++) {
+        size_t a = i / ARRAY_COUNT(ports), b = i % ARRAY_COUNT(ports);
+        if (a < b && ports[a] != 0 && ports[a] == ports[b]) {
+            return say_why(reading.why, ERR_CONFIG,
+                           "port %u twice: %s: sip-port, sip-tls-port, sip-ws-port, sip-wss-port: "
+                           "each needs its own",
+                           ports[a], reading.path);
+        }
+    }
+    enum err e = ERR_OK;
+    if (out->sip.family != 0) {
+        e = advertise(&out->sip, &out->sip_advertise, "sip-advertise");
+    }
+    if (e == ERR_OK && out->sip6.family != 0) {
+        e = advertise(&out->sip6, &out->sip6_advertise, "sip-advertise6");
+    }
+    return e;
 }
 
 static enum err finish(struct config *out)
@@ -350,10 +436,7 @@ static enum err finish(struct config *out)
                        reading.path);
     }
     enum err e = advertise(&out->overlay, &out->overlay_advertise, "overlay-advertise");
-    if (e == ERR_OK && out->sip.family != 0) {
-        e = advertise(&out->sip, &out->sip_advertise, "sip-advertise");
-    }
-    return e;
+    return e == ERR_OK ? finish_sip(out) : e;
 }
 
 /* ---- the file
@@ -363,15 +446,29 @@ static const struct {
     const char *key;
     cfg_validate_callback_t check;
 } checks[] = {
-    {"found-ring", check_choice},     {"backend", check_choice},
-    {"log-level", check_choice},      {"storage-ack", check_choice},
-    {"digest", check_digest},         {"overlay-address", check_host},
-    {"sip-address", check_host},      {"overlay-advertise", check_host},
-    {"sip-advertise", check_host},    {"bootstrap", check_address},
-    {"overlay-port", check_port},     {"sip-port", check_port},
-    {"overlay-sip-port", check_port}, {"shards", check_shards},
-    {"drain-timeout", check_seconds}, {"busy-poll-us", check_spin},
+    {"found-ring", check_choice},
+    {"backend", check_choice},
+    {"log-level", check_choice},
+    {"storage-ack", check_choice},
+    {"digest", check_digest},
+    {"overlay-address", check_host},
+    {"sip-address", check_host},
+    {"overlay-advertise", check_host},
+    {"sip-advertise", check_host},
+    {"bootstrap", check_address},
+    {"overlay-port", check_port},
+    {"sip-port", check_port},
+    {"overlay-sip-port", check_port},
+    {"shards", check_shards},
+    {"drain-timeout", check_seconds},
+    {"busy-poll-us", check_spin},
     {"data-size", check_data_size},
+    {"sip-address6", check_host},
+    {"sip-advertise6", check_host},
+    {"sip-tls-port", check_port_or_none},
+    {"sip-ws-port", check_port_or_none},
+    {"sip-wss-port", check_port_or_none},
+    {"sip-ws-origins", check_origin},
 };
 
 static enum err parse(cfg_t *cfg, struct config *out)
@@ -426,6 +523,14 @@ enum err config_load(const char *path, struct config *out, char *why)
                                CFG_STR("sip-address", "", CFGF_NONE),
                                CFG_STR("sip-advertise", "", CFGF_NONE),
                                CFG_INT("sip-port", 5060, CFGF_NONE),
+                               CFG_STR("sip-address6", "", CFGF_NONE),
+                               CFG_STR("sip-advertise6", "", CFGF_NONE),
+                               CFG_STR("sip-tls-cert", "", CFGF_NONE),
+                               CFG_STR("sip-tls-key", "", CFGF_NONE),
+                               CFG_INT("sip-tls-port", 5061, CFGF_NONE),
+                               CFG_INT("sip-ws-port", 0, CFGF_NONE),
+                               CFG_INT("sip-wss-port", 0, CFGF_NONE),
+                               CFG_STR_LIST("sip-ws-origins", "{}", CFGF_NONE),
                                CFG_STR_LIST("bootstrap", "{}", CFGF_NONE),
                                CFG_STR("found-ring", "no", CFGF_NONE),
                                CFG_INT("shards", 0, CFGF_NONE),

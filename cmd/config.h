@@ -13,6 +13,8 @@
 #include "dht/overlay.h"
 #include "sip/sip.h"
 
+enum { CONFIG_ORIGINS_CAP = 1024 };
+
 struct config {
     char overlay_document[FILES_PATH_CAP];
     char peers[FILES_PATH_CAP];          /* folder of the peers' keystores, one a shard */
@@ -26,6 +28,14 @@ struct config {
     uint16_t overlay_sip_port;           /* the same for SIP of other peers */
     struct address sip;                  /* for phones, UDP and TCP; family 0 = none */
     struct address sip_advertise;
+    struct address sip6; /* a second one for phones: IPv6 where `sip` is IPv4; family 0 = none */
+    struct address sip6_advertise;
+    char sip_tls_cert[FILES_PATH_CAP]; /* PEM, for phones by TLS; "" = no TLS */
+    char sip_tls_key[FILES_PATH_CAP];
+    uint16_t sip_tls_port; /* 0 = none, as with the next two */
+    uint16_t sip_ws_port;
+    uint16_t sip_wss_port;
+    char sip_ws_origins[CONFIG_ORIGINS_CAP]; /* separated by spaces; "" = any */
     struct address bootstrap[OVERLAY_BOOTSTRAP_CAP];
     size_t bootstrap_count; /* 0 = those of the overlay document */
     enum overlay_found_ring found_ring;

@@ -7,6 +7,7 @@
 #include "cmd/admin_socket.h"
 #include "cmd/cmd.h"
 #include "cmd/control_document.h"
+#include "cmd/control_tls.h"
 #include "cmd/jot.h"
 #include "core/os/host.h"
 #include <errno.h>
@@ -28,6 +29,7 @@ enum phase { RUNNING, LEAVING, ENDED };
 struct control {
     struct daemon *daemon;
     struct control_document document;
+    struct control_tls tls;
     struct admin_socket socket;
     struct admin_socket_host host;
     int signals;
@@ -113,6 +115,7 @@ static void on_stopped(struct control *c, uint32_t shard)
 static void tick(struct control *c, uint64_t now_us)
 {
     control_document_tick(&c->document);
+    control_tls_tick(&c->tls);
     if (c->phase != LEAVING) {
         return;
     }
@@ -125,12 +128,16 @@ static void tick(struct control *c, uint64_t now_us)
     }
 }
 
-/* The overlay document from its file; the other files are read at start only.  ERR_OK: it is in
- * force. */
+/* The certificate for phones and the overlay document from their files; the others are read at
+ * start only.  ERR_OK: both are in force. */
 static enum err reload(struct control *c, char *why)
 {
     bool must_leave = false;
-    enum err e = control_document_reload(&c->document, &must_leave, why);
+    bool has_cert = sip_cert_is_wanted(&c->daemon->setup->config);
+    enum err e = control_tls_reload(&c->tls, why);
+    if (e == ERR_OK && (!has_cert || !control_document_is_in_force(&c->document))) {
+        e = control_document_reload(&c->document, &must_leave, why);
+    }
     if (e != ERR_OK) {
         say_line("%s", why);
     }
@@ -283,6 +290,7 @@ static void describe_status(struct control *c, struct jot *j)
     jot_string(j, slice_text(shard_backend_text(c->daemon->shards[0].shard)));
     jot_add(j, ",");
     control_document_describe(&c->document, j);
+    control_tls_describe(&c->tls, j);
     describe_persistence(c, j);
 }
 
@@ -407,6 +415,7 @@ int control_run(struct daemon *d)
     c->socket.fd = -1;
     c->signals = -1;
     c->started_us = host_now_us();
+    control_tls_open(&c->tls, d);
     enum err e = control_document_open(&c->document, d, why);
     if (e == ERR_OK) {
         e = open_all(c, why);
@@ -422,6 +431,7 @@ int control_run(struct daemon *d)
     }
     admin_socket_close(&c->socket);
     control_document_close(&c->document);
+    control_tls_close(&c->tls);
     if (c->signals >= 0) {
         close(c->signals);
     }

@@ -194,6 +194,17 @@ bool control_document_on_mail(struct control_document *cd, uint32_t shard, struc
     return must_leave;
 }
 
+bool control_document_is_in_force(const struct control_document *cd)
+{
+    struct slice xml = SLICE_EMPTY;
+    if (files_read(cd->daemon->setup->config.overlay_document, &xml, NULL) != ERR_OK) {
+        return false; /* control_document_reload says why */
+    }
+    bool is_same = slice_is_equal(xml, overlay_doc_keep_text(&cd->keep));
+    files_release(&xml);
+    return is_same;
+}
+
 enum err control_document_reload(struct control_document *cd, bool *must_leave, char *why)
 {
     char by[CONTROL_DOCUMENT_FROM_CAP];

@@ -42,6 +42,8 @@ bool control_document_on_mail(struct control_document *cd, uint32_t shard, struc
 void control_document_on_taken(struct control_document *cd, uint32_t shard);
 /* Reads the file anew.  ERR_OK: it is in force now (*must_leave as above).  Else `why`
  * (SAY_WHY_CAP): ERR_STALE when it is what is in force, or older. */
+/* Is what stands in its file what is in force already? */
+bool control_document_is_in_force(const struct control_document *cd);
 enum err control_document_reload(struct control_document *cd, bool *must_leave, char *why) MUST_USE;
 /* Mails what could not be mailed; says when the document has expired. */
 void control_document_tick(struct control_document *cd);

@@ -101,10 +101,16 @@ static void fill_shard_config(const struct daemon *d, uint32_t i, struct shard_c
     if (d->setup->doc.config.links != OVERLAY_LINKS_TRUNK) { /* candidates name one port for both */
         out->listeners[IO_LISTEN_OVERLAY_UDP].address = at_port(&c->overlay, c->overlay.port + i);
     }
-    out->listeners[IO_LISTEN_SIP_UDP] =
-        (struct shard_listener){.address = c->sip, .is_reuseport = is_shared};
-    out->listeners[IO_LISTEN_SIP_TCP] =
-        (struct shard_listener){.address = c->sip, .is_reuseport = is_shared};
+    const uint16_t ports[] = {c->sip.port, c->sip.port, c->sip_tls_port, c->sip_ws_port,
+                              c->sip_wss_port}; /* in the order of enum io_listener */
+    for (uint32_t k = 0; k < ARRAY_COUNT(ports); k++) {
+        if (ports[k] != 0) {
+            out->listeners[IO_LISTEN_SIP_UDP + k] = (struct shard_listener){
+                .address = at_port(&c->sip, ports[k]), .is_reuseport = is_shared};
+            out->listeners[IO_LISTEN_SIP6_UDP + k] = (struct shard_listener){
+                .address = at_port(&c->sip6, ports[k]), .is_reuseport = is_shared};
+        }
+    }
 }
 
 static enum err open_sockets(struct daemon *d, char *why)
@@ -139,6 +145,16 @@ static enum err open_tls(struct daemon *d, struct daemon_shard *s, const struct 
         tls_boring_keylog(s->tls, on_keylog, d);
     }
     return ERR_OK;
+}
+
+enum err daemon_sip_context(struct daemon *d, const struct sip_cert *cert, struct tls_boring **out,
+                            char *why)
+{
+    enum err e = sip_cert_context(cert, out, why);
+    if (e == ERR_OK && d->keylog >= 0) {
+        tls_boring_keylog(*out, on_keylog, d);
+    }
+    return e;
 }
 
 /* The peer's certificate, and those of the accounts whose home shard this is. */
@@ -206,6 +222,10 @@ static void fill_sip(const struct daemon *d, uint32_t i, struct sip_settings *p)
         p->siblings[k] = setup->peers[k].ident.node_id;
     }
     p->advertised = setup->config.sip_advertise;
+    p->second = setup->config.sip6_advertise;
+    p->ports[SIP_TLS] = setup->config.sip_tls_port;
+    p->ports[SIP_WS] = setup->config.sip_ws_port;
+    p->ports[SIP_WSS] = setup->config.sip_wss_port;
     memcpy(p->secret, d->secret, sizeof(p->secret));
     p->default_expires_s = EXPIRES_DEFAULT_S;
     p->min_expires_s = EXPIRES_MIN_S;
@@ -223,6 +243,9 @@ static enum err open_node(struct daemon *d, uint32_t i, char *why)
     if (e == ERR_OK) {
         e = open_tls(d, s, &d->setup->peers[i], why);
     }
+    if (e == ERR_OK && d->setup->sip_cert.certificate.len > 0) {
+        e = daemon_sip_context(d, &d->setup->sip_cert, &s->sip_tls, why);
+    }
     if (e != ERR_OK) {
         free(settings);
         return e;
@@ -231,6 +254,8 @@ static enum err open_node(struct daemon *d, uint32_t i, char *why)
     fill_sip(d, i, &settings->sip);
     settings->tls = tls_boring_ops();
     settings->tls_context = s->tls;
+    settings->sip_tls_context = s->sip_tls;
+    settings->sip_ws_origins = d->setup->config.sip_ws_origins;
     settings->limits = &s->limits;
     if (d->persist != NULL) {
         settings->persist = persist_thread_ops();
@@ -241,6 +266,7 @@ static enum err open_node(struct daemon *d, uint32_t i, char *why)
     if (e == ERR_OK) {
         struct turn *t = shard_turn(s->shard);
         s->node = node_init(t, &s->mem.arena, settings);
+        s->sip_tls = NULL;
         s->admin = (struct admin_shard){
             .node = s->node,
             .self = settings->overlay.self,
@@ -395,6 +421,12 @@ uint64_t daemon_close(struct daemon *d)
         uint64_t open_here = s->tls == NULL ? 0 : tls_boring_counters(s->tls).open;
         if (open_here == 0) {
             tls_boring_context_free(s->tls);
+        }
+        left_open += open_here;
+        struct tls_boring *phones = s->node == NULL ? s->sip_tls : node_set_sip_tls(s->node, NULL);
+        open_here = phones == NULL ? 0 : tls_boring_counters(phones).open;
+        if (open_here == 0) {
+            tls_boring_context_free(phones);
         }
         left_open += open_here;
         free(s->publish);

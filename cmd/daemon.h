@@ -19,6 +19,7 @@ struct daemon_shard {
     struct mem mem; /* of the node */
     struct limits limits;
     struct tls_boring *tls;
+    struct tls_boring *sip_tls; /* the first one for phones; NULL = none, or the node has it */
     const struct ident **publish;
     size_t publish_count;
     pthread_t thread;
@@ -35,6 +36,9 @@ struct daemon {
     struct persist_thread *persist; /* NULL: records do not outlive the process */
 };
 
+/* A context for phones with `cert`, for one shard. */
+enum err daemon_sip_context(struct daemon *d, const struct sip_cert *cert, struct tls_boring **out,
+                            char *why) MUST_USE;
 /* Binds all sockets and builds all nodes.  On failure nothing is left open. */
 enum err daemon_open(struct daemon *d, const struct setup *setup, char *why) MUST_USE;
 /* Starts the threads. */

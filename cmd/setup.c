@@ -294,6 +294,9 @@ enum err setup_load(const char *path, uint64_t at_ms, uint32_t cores, struct set
         e = load_accounts(out, why);
     }
     if (e == ERR_OK) {
+        e = sip_cert_load(&out->config, out->doc.config.name, at_ms, &out->sip_cert, why);
+    }
+    if (e == ERR_OK) {
         e = check_ports(out, why);
     }
     if (e != ERR_OK) {
@@ -310,6 +313,7 @@ void setup_free(struct setup *s)
     for (size_t i = 0; i < s->account_count; i++) {
         keystore_free(&s->accounts[i]);
     }
+    sip_cert_free(&s->sip_cert);
     free(s->peers);
     free(s->accounts);
     free(s->sip_accounts);

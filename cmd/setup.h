@@ -4,6 +4,7 @@
 #pragma once
 #include "cmd/config.h"
 #include "cmd/keystore.h"
+#include "cmd/sip_cert.h"
 #include "node/overlay_doc.h"
 
 struct setup {
@@ -17,6 +18,7 @@ struct setup {
     struct keystore *accounts;
     size_t account_count;
     struct sip_account *sip_accounts; /* account_count of them */
+    struct sip_cert sip_cert;         /* for phones by TLS; empty where there is none */
     uint64_t at_ms;
     bool is_received; /* the document is that of setup_received_path, newer than the configured */
     char document_path[FILES_PATH_CAP + 16];

@@ -44,11 +44,31 @@ enum io_listener {
     IO_LISTEN_OVERLAY_UDP, /* UDP: RELOAD datagram links of this shard's peer */
     IO_LISTEN_SIP_UDP,     /* phones */
     IO_LISTEN_SIP_TCP,
+    IO_LISTEN_SIP_TLS,
+    IO_LISTEN_SIP_WS, /* WebSocket, without and within TLS */
+    IO_LISTEN_SIP_WSS,
+    IO_LISTEN_SIP6_UDP, /* the same at the second address of the phone side, in the same order */
+    IO_LISTEN_SIP6_TCP,
+    IO_LISTEN_SIP6_TLS,
+    IO_LISTEN_SIP6_WS,
+    IO_LISTEN_SIP6_WSS,
     IO_LISTENER_COUNT
 };
 static inline bool io_listener_is_datagram(uint16_t listener)
 {
-    return listener == IO_LISTEN_OVERLAY_UDP || listener == IO_LISTEN_SIP_UDP;
+    return listener == IO_LISTEN_OVERLAY_UDP || listener == IO_LISTEN_SIP_UDP ||
+           listener == IO_LISTEN_SIP6_UDP;
+}
+static inline bool io_listener_is_sip(uint16_t listener)
+{
+    return listener >= IO_LISTEN_SIP_UDP && listener <= IO_LISTEN_SIP6_WSS;
+}
+/* Which of the first address's listeners it is like. */
+static inline uint16_t io_listener_first(uint16_t listener)
+{
+    return listener < IO_LISTEN_SIP6_UDP
+               ? listener
+               : (uint16_t)(listener - IO_LISTEN_SIP6_UDP + IO_LISTEN_SIP_UDP);
 }
 
 /* What one shard mails to another. */

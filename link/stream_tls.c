@@ -46,9 +46,21 @@ uint32_t stream_tls_count(const struct stream_tls_table *table)
     return table->pool.in_use;
 }
 
+void *stream_tls_table_use(struct stream_tls_table *table, void *tls_context)
+{
+    void *former = table->settings.tls_context;
+    table->settings.tls_context = tls_context;
+    return former;
+}
+
 static const struct tls_ops *ops_of(const struct stream_tls *s)
 {
     return s->table->settings.tls;
+}
+
+static enum metric failed_of(const struct stream_tls *s)
+{
+    return s->table->settings.trust == NULL ? METRIC_sip_tls_failed : METRIC_stream_tls_failed;
 }
 
 static enum err fail(struct turn *t, struct stream_tls *s, enum err error, enum metric metric,
@@ -64,8 +76,7 @@ static enum err fail(struct turn *t, struct stream_tls *s, enum err error, enum 
 static enum err pump(struct turn *t, struct stream_tls *s, size_t expected)
 {
     enum err error = tls_pump(t, ops_of(s), s->tls, s->conn, expected, &s->queued);
-    return error == ERR_OK ? ERR_OK
-                           : fail(t, s, error, METRIC_stream_tls_failed, "no room for output");
+    return error == ERR_OK ? ERR_OK : fail(t, s, error, failed_of(s), "no room for output");
 }
 
 struct stream_tls *stream_tls_open(struct turn *t, struct stream_tls_table *table,
@@ -74,7 +85,9 @@ struct stream_tls *stream_tls_open(struct turn *t, struct stream_tls_table *tabl
     const struct tls_ops *ops = table->settings.tls;
     struct stream_tls *s = pool_acquire(&table->pool);
     if (s == NULL) {
-        metric_add(t->metrics, METRIC_stream_tls_refused, 1);
+        metric_add(
+            t->metrics,
+            table->settings.trust == NULL ? METRIC_sip_tls_refused : METRIC_stream_tls_refused, 1);
         return NULL;
     }
     s->table = table;
@@ -88,7 +101,7 @@ struct stream_tls *stream_tls_open(struct turn *t, struct stream_tls_table *tabl
     if (error == ERR_OK || error == ERR_MORE) {
         error = pump(t, s, 0);
     } else {
-        error = fail(t, s, error, METRIC_stream_tls_failed, "TLS does not start");
+        error = fail(t, s, error, failed_of(s), "TLS does not start");
     }
     if (error != ERR_OK) {
         stream_tls_close(t, table, s, false);
@@ -99,6 +112,10 @@ struct stream_tls *stream_tls_open(struct turn *t, struct stream_tls_table *tabl
 
 static enum err authenticate(struct turn *t, struct stream_tls *s)
 {
+    if (s->table->settings.trust == NULL) {
+        s->state = STATE_UP; /* a phone: sip/digest asks who it is */
+        return ERR_OK;
+    }
     struct peer_auth_verdict verdict;
     struct node_id expect = s->node_id;
     struct peer_auth rules = {.trust = s->table->settings.trust,
@@ -134,8 +151,7 @@ enum err stream_tls_recv(struct turn *t, struct stream_tls *s, struct slice rece
         /* The other side may like to know why; what becomes of the alert does not matter. */
         enum err unsaid = tls_pump(t, ops_of(s), s->tls, s->conn, 0, &s->queued);
         (void)unsaid;
-        return s->state == STATE_FAILED ? error
-                                        : fail(t, s, error, METRIC_stream_tls_failed, "TLS failed");
+        return s->state == STATE_FAILED ? error : fail(t, s, error, failed_of(s), "TLS failed");
     }
     return pump(t, s, 0);
 }
@@ -155,7 +171,7 @@ enum err stream_tls_read(struct turn *t, struct stream_tls *s, uint8_t *out, siz
         enum err pumped = pump(t, s, 0);
         return pumped == ERR_OK ? ERR_MORE : pumped;
     }
-    return fail(t, s, error, METRIC_stream_tls_failed, "TLS record not acceptable");
+    return fail(t, s, error, failed_of(s), "TLS record not acceptable");
 }
 
 enum err stream_tls_write(struct turn *t, struct stream_tls *s, struct slice plaintext,
@@ -172,7 +188,7 @@ enum err stream_tls_write(struct turn *t, struct stream_tls *s, struct slice pla
         if (error == ERR_OK) {
             error = pump(t, s, piece.len);
         } else {
-            fail(t, s, error, METRIC_stream_tls_failed, "TLS does not write");
+            fail(t, s, error, failed_of(s), "TLS does not write");
         }
     }
     *sent = s->queued; /* with what the handshake and earlier reads have sent */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* stream_tls.h - TLS byte streams between two nodes of the overlay, without framing: what AppAttach
- * sets up, for SIP between peers (RFC 6940 6.5.2, RFC 7904 5).
+/* stream_tls.h - TLS byte streams without framing, for SIP: between two nodes of the overlay, what
+ * AppAttach sets up (RFC 6940 6.5.2, RFC 7904 5), and of phones, who present no certificate.
  *
  * Owner:  one table for each peer; a stream belongs to whoever opened it (node/path), who also owns
  *         the connection: it closes or aborts it, and tells io that it has been proved (io_proved).
@@ -13,7 +13,7 @@
 struct stream_tls_settings {
     const struct tls_ops *tls;
     void *tls_context;                /* our certificate and key, for both roles */
-    const struct crypto_trust *trust; /* borrowed for the life of the table */
+    const struct crypto_trust *trust; /* borrowed for the life of the table; NULL: phones */
     struct node_id self;              /* a stream to ourselves is refused */
     uint32_t streams;
 };
@@ -26,6 +26,8 @@ size_t stream_tls_table_bytes(const struct stream_tls_settings *s);
 struct stream_tls_table *stream_tls_table_init(struct arena *arena,
                                                const struct stream_tls_settings *s);
 uint32_t stream_tls_count(const struct stream_tls_table *table);
+/* Streams opened from now on use this credential; gives back the former one. */
+void *stream_tls_table_use(struct stream_tls_table *table, void *tls_context);
 
 /* Begins TLS on `conn`; the AppAttach requester is TLS_SERVER, the answerer dials and is
  * TLS_CLIENT. `expect` NULL: any Node-ID of the overlay.  NULL (counted) when the table is full or

@@ -174,10 +174,11 @@ static bool set_credential(SSL_CTX *ssl, struct slice certificate,
     return good;
 }
 
-static bool set_rules(SSL_CTX *ssl)
+static bool set_rules(SSL_CTX *ssl, bool is_public)
 {
     size_t count = ARRAY_COUNT(signature_algorithms);
-    SSL_CTX_set_custom_verify(ssl, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, accept_any);
+    int who = is_public ? SSL_VERIFY_NONE : SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
+    SSL_CTX_set_custom_verify(ssl, who, accept_any);
     SSL_CTX_set_options(ssl, SSL_OP_NO_TICKET);
     SSL_CTX_set_session_cache_mode(ssl, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_max_cert_list(ssl, TLS_BORING_CHAIN_BYTES);
@@ -203,9 +204,9 @@ static BIO_METHOD *make_bio_method(void)
     return made;
 }
 
-enum err tls_boring_context_new(struct slice certificate, const struct slice *intermediates,
-                                size_t intermediate_count, const struct crypto_key *key,
-                                struct tls_boring **context)
+static enum err make_context(struct slice certificate, const struct slice *intermediates,
+                             size_t intermediate_count, const struct crypto_key *key,
+                             bool is_public, struct tls_boring **context)
 {
     *context = NULL;
     struct tls_boring *made = OPENSSL_malloc(sizeof(*made));
@@ -219,8 +220,9 @@ enum err tls_boring_context_new(struct slice certificate, const struct slice *in
     made->datagram_bio = tls_boring_datagram_bio();
     enum err error = ERR_OK;
     if (made->ssl == NULL || made->dtls == NULL || made->bio == NULL ||
-        made->datagram_bio == NULL || !set_rules(made->ssl) || !set_rules(made->dtls) ||
-        !set_stream_rules(made->ssl) || !tls_boring_datagram_rules(made->dtls)) {
+        made->datagram_bio == NULL || !set_rules(made->ssl, is_public) ||
+        !set_rules(made->dtls, is_public) || !set_stream_rules(made->ssl) ||
+        !tls_boring_datagram_rules(made->dtls)) {
         error = ERR_NO_MEMORY;
     } else if (!set_credential(made->ssl, certificate, intermediates, intermediate_count, key) ||
                !set_credential(made->dtls, certificate, intermediates, intermediate_count, key)) {
@@ -233,6 +235,32 @@ enum err tls_boring_context_new(struct slice certificate, const struct slice *in
     }
     *context = made;
     return ERR_OK;
+}
+
+enum err tls_boring_context_new(struct slice certificate, const struct slice *intermediates,
+                                size_t intermediate_count, const struct crypto_key *key,
+                                struct tls_boring **context)
+{
+    return make_context(certificate, intermediates, intermediate_count, key, false, context);
+}
+
+enum err tls_boring_context_public(struct slice certificate, const struct slice *intermediates,
+                                   size_t intermediate_count, const struct crypto_key *key,
+                                   struct tls_boring **context)
+{
+    return make_context(certificate, intermediates, intermediate_count, key, true, context);
+}
+
+void tls_boring_context_retire(struct tls_boring *context)
+{
+    if (context == NULL) {
+        return;
+    }
+    if (context->counters.open == 0) {
+        tls_boring_context_free(context);
+    } else {
+        context->is_retired = true;
+    }
 }
 
 void tls_boring_context_free(struct tls_boring *context)
@@ -309,8 +337,12 @@ static void close_tls(struct tls *tls)
     SSL_free(tls->ssl);
     drop_queue(tls, &tls->in);
     drop_queue(tls, &tls->out);
-    tls->context->counters.open--;
+    struct tls_boring *context = tls->context;
+    context->counters.open--;
     OPENSSL_free(tls);
+    if (context->is_retired && context->counters.open == 0) {
+        tls_boring_context_free(context);
+    }
 }
 
 enum err tls_boring_outcome(struct tls *tls, int result)

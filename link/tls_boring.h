@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tls_boring.h - link/tls.h on BoringSSL: TLS 1.2 and 1.3, and DTLS 1.2 (RFC 6347), both
- * sides with a certificate.
+ * sides with a certificate; or, for phones, the server's alone.
  *
  * Owner:   a context belongs to whoever made it and must outlive its connections.
  * Threads: a context and its connections belong to one shard.
@@ -23,7 +23,14 @@ const struct tls_ops *tls_boring_ops(void);
 enum err tls_boring_context_new(struct slice certificate, const struct slice *intermediates,
                                 size_t intermediate_count, const struct crypto_key *key,
                                 struct tls_boring **context) MUST_USE;
+/* The same for a server that asks nobody for a certificate: phones prove themselves by digest. */
+enum err tls_boring_context_public(struct slice certificate, const struct slice *intermediates,
+                                   size_t intermediate_count, const struct crypto_key *key,
+                                   struct tls_boring **context) MUST_USE;
 void tls_boring_context_free(struct tls_boring *context);
+/* Nobody opens connections with it any more: it goes with the last that is open.  To be called by
+ * the thread that owns its connections. */
+void tls_boring_context_retire(struct tls_boring *context);
 
 /* Hands each line of the NSS key log (no newline in it) to `sink`: for judges of test runs such as
  * tshark.  NULL turns it off. */

@@ -21,6 +21,7 @@ struct tls_boring {
     tls_boring_keylog_sink sink;
     void *sink_user;
     struct tls_boring_counters counters;
+    bool is_retired; /* goes with its last connection */
 };
 
 struct tls {

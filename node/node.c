@@ -68,7 +68,8 @@ size_t node_bytes(const struct node_settings *s)
     struct link_settings links = link_settings_of(s);
     struct stream_tls_settings streams = stream_settings_of(s);
     size_t sip = has_sip(s) ? sip_bytes(&s->sip) + stream_tls_table_bytes(&streams) : 0;
-    return own_bytes(s) + link_table_bytes(&links) + overlay_bytes(&s->overlay) + sip;
+    size_t wrapped = has_sip(s) ? wrapped_bytes(s) : 0;
+    return own_bytes(s) + link_table_bytes(&links) + overlay_bytes(&s->overlay) + sip + wrapped;
 }
 
 struct node *node_init(struct turn *t, struct arena *arena, const struct node_settings *settings)
@@ -91,6 +92,7 @@ struct node *node_init(struct turn *t, struct arena *arena, const struct node_se
         struct stream_tls_settings streams = stream_settings_of(s);
         n->streams = stream_tls_table_init(arena, &streams);
         n->sip = sip_init(t, arena, &s->sip, n->overlay);
+        wrapped_init(n, arena, links.secret);
     }
     if (document_bytes(s) > 0) {
         n->document.bytes = ARENA_ARRAY(arena, uint8_t, document_bytes(s));
@@ -245,6 +247,11 @@ void node_set_config(struct turn *t, struct node *n, const struct overlay_change
     n->settings.overlay.trust = c->trust;
     overlay_set_config(t, n->overlay, c);
     path_pump(t, n);
+}
+
+void *node_set_sip_tls(struct node *n, void *tls_context)
+{
+    return wrapped_use(n, tls_context);
 }
 
 struct overlay *node_overlay(struct node *n)

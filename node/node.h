@@ -15,6 +15,8 @@ struct node_settings {
     struct sip_settings sip; /* account_count 0 and advertised.family 0: a storage-only peer */
     const struct tls_ops *tls;
     void *tls_context;
+    void *sip_tls_context;      /* for phones by TLS: a server's alone; NULL = none */
+    const char *sip_ws_origins; /* that browsers may come from, separated by spaces; "" = any */
     const struct limits *limits;
     const struct persist_ops *persist; /* NULL: what is stored does not outlive the process */
     void *persist_context;
@@ -45,6 +47,9 @@ bool node_next_document(struct node *n, struct node_id *from, struct slice *docu
 void node_document_judged(struct turn *t, struct node *n, uint16_t error_code);
 /* Another document takes effect (overlay_set_config). */
 void node_set_config(struct turn *t, struct node *n, const struct overlay_change *c);
+
+/* Another credential for phones that connect from now on; gives back the former one. */
+void *node_set_sip_tls(struct node *n, void *tls_context);
 
 struct overlay *node_overlay(struct node *n);
 struct sip *node_sip(struct node *n);

@@ -6,13 +6,20 @@
 #include "link/stream_tls.h"
 #include "node/answer.h"
 #include "node/persist.h"
+#include "node/wrapped.h"
 
 /* Who a connection belongs to; the record stands at the index of its handle. */
-enum node_owner { NODE_OWNER_NONE, NODE_OWNER_LINK, NODE_OWNER_PEER, NODE_OWNER_PHONE };
+enum node_owner {
+    NODE_OWNER_NONE,
+    NODE_OWNER_LINK,
+    NODE_OWNER_PEER,
+    NODE_OWNER_PHONE,  /* TCP */
+    NODE_OWNER_WRAPPED /* the same within TLS or WebSocket */
+};
 
 struct node_conn {
     handle conn;
-    handle user; /* of link, node_peer or SIP flow */
+    handle user; /* of link, node_peer, SIP flow or wrapped */
     enum node_owner owner;
 };
 
@@ -54,6 +61,7 @@ struct node {
     struct pool peers;
     uint32_t peers_strange; /* of those accepted, and not authenticated yet */
     struct pace pace;       /* of these */
+    struct wrapped_all wrapped;
     enum node_phase phase;
     struct wheel_timer drain;
     struct persist persist;
@@ -68,6 +76,9 @@ void path_on_event(struct turn *t, struct node *n, const struct io_event *event)
 void path_on_deadline(struct turn *t, struct node *n, struct wheel_timer *timer);
 /* Lets everything that waits in one layer for another go there, until nothing moves. */
 void path_pump(struct turn *t, struct node *n);
+/* Whose a connection is, from now on. */
+void path_record(struct node *n, handle conn, enum node_owner owner, handle user);
+void path_forget(struct node *n, handle conn);
 
 /* node.c */
 void node_impl_on_document(struct turn *t, struct node *n, const struct overlay_event *event);

@@ -37,13 +37,13 @@ static struct node_conn *record_of(struct node *n, handle conn)
     return n->conns[index].conn == conn ? &n->conns[index] : NULL;
 }
 
-static void record(struct node *n, handle conn, enum node_owner owner, handle user)
+void path_record(struct node *n, handle conn, enum node_owner owner, handle user)
 {
     CHECK(handle_index(conn) < n->conn_cap);
     n->conns[handle_index(conn)] = (struct node_conn){.conn = conn, .user = user, .owner = owner};
 }
 
-static void forget(struct node *n, handle conn)
+void path_forget(struct node *n, handle conn)
 {
     struct node_conn *c = conn == 0 ? NULL : record_of(n, conn);
     if (c != NULL) {
@@ -65,7 +65,7 @@ static void peer_free(struct turn *t, struct node *n, struct node_peer *p)
     if (p->flow != 0) {
         sip_flow_closed(t, n->sip, p->flow);
     }
-    forget(n, p->conn);
+    path_forget(n, p->conn);
     n->peers_strange -= is_strange(p) ? 1 : 0;
     pool_release(&n->peers, p);
 }
@@ -113,7 +113,7 @@ static void peer_dial(struct turn *t, struct node *n, const struct overlay_event
 static void peer_begin(struct turn *t, struct node *n, struct node_peer *p, handle conn)
 {
     p->conn = conn;
-    record(n, conn, NODE_OWNER_PEER, pool_handle(&n->peers, p));
+    path_record(n, conn, NODE_OWNER_PEER, pool_handle(&n->peers, p));
     p->tls = stream_tls_open(t, n->streams, p->is_dialled ? TLS_CLIENT : TLS_SERVER, conn,
                              p->is_dialled ? &p->expect : NULL);
     if (p->tls == NULL) {
@@ -266,10 +266,10 @@ void path_on_deadline(struct turn *t, struct node *n, struct wheel_timer *timer)
 static void on_accepted(struct turn *t, struct node *n, const struct io_event *event)
 {
     handle user = 0;
-    switch ((enum io_listener)event->listener) {
+    switch ((enum io_listener)io_listener_first(event->listener)) {
     case IO_LISTEN_OVERLAY:
         if (link_on_accepted(t, n->links, event->conn, &event->remote, &user) == ERR_OK) {
-            record(n, event->conn, NODE_OWNER_LINK, user);
+            path_record(n, event->conn, NODE_OWNER_LINK, user);
         }
         return;
     case IO_LISTEN_OVERLAY_SIP:
@@ -282,10 +282,20 @@ static void on_accepted(struct turn *t, struct node *n, const struct io_event *e
             io_abort(t->out, event->conn);
             return;
         }
-        record(n, event->conn, NODE_OWNER_PHONE, user);
+        path_record(n, event->conn, NODE_OWNER_PHONE, user);
+        return;
+    case IO_LISTEN_SIP_TLS:
+    case IO_LISTEN_SIP_WS:
+    case IO_LISTEN_SIP_WSS:
+        wrapped_accepted(t, n, event);
         return;
     case IO_LISTEN_OVERLAY_UDP:
     case IO_LISTEN_SIP_UDP:
+    case IO_LISTEN_SIP6_UDP: /* the second address's stand for the first's */
+    case IO_LISTEN_SIP6_TCP:
+    case IO_LISTEN_SIP6_TLS:
+    case IO_LISTEN_SIP6_WS:
+    case IO_LISTEN_SIP6_WSS:
     case IO_LISTENER_COUNT:
         break;
     }
@@ -299,7 +309,7 @@ static void on_connected(struct turn *t, struct node *n, const struct io_event *
         return;
     }
     if (event->error == ERR_OK) {
-        record(n, event->conn, NODE_OWNER_LINK, event->tag);
+        path_record(n, event->conn, NODE_OWNER_LINK, event->tag);
     }
     link_on_connected(t, n->links, event->tag, event->conn, event->error);
 }
@@ -319,6 +329,9 @@ static void on_stream(struct turn *t, struct node *n, const struct io_event *eve
         return;
     case NODE_OWNER_PHONE:
         sip_on_stream(t, n->sip, c->user, event->data, event->data_len);
+        return;
+    case NODE_OWNER_WRAPPED:
+        wrapped_stream(t, n, c->user, event->data, event->data_len);
         return;
     case NODE_OWNER_NONE:
         break;
@@ -354,6 +367,8 @@ static void on_closed(struct turn *t, struct node *n, const struct io_event *eve
         struct node_peer *p = pool_get(&n->peers, was.user);
         p->conn = 0;
         peer_free(t, n, p);
+    } else if (was.owner == NODE_OWNER_WRAPPED) {
+        wrapped_gone(t, n, was.user);
     } else {
         sip_flow_closed(t, n->sip, was.user);
     }
@@ -410,7 +425,7 @@ void path_on_event(struct turn *t, struct node *n, const struct io_event *event)
     case IO_DATAGRAM:
         if (event->listener == IO_LISTEN_OVERLAY_UDP) {
             link_on_datagram(t, n->links, &event->remote, event->data, event->data_len);
-        } else if (n->sip != NULL && event->listener == IO_LISTEN_SIP_UDP) {
+        } else if (n->sip != NULL && io_listener_is_sip(event->listener)) {
             sip_on_datagram(t, n->sip, &event->remote, event->data, event->data_len);
         }
         return;
@@ -456,11 +471,14 @@ static void sip_output(struct turn *t, struct node *n, const struct sip_event *e
     struct node_conn *c = record_of(n, event->conn);
     struct node_peer *p =
         c != NULL && c->owner == NODE_OWNER_PEER ? pool_get(&n->peers, c->user) : NULL;
+    bool is_wrapped = c != NULL && c->owner == NODE_OWNER_WRAPPED;
     if (event->kind == SIP_SEND) {
         if (p != NULL) {
             peer_write(t, n, p, msgbuf_slice(event->buf));
+        } else if (is_wrapped) {
+            wrapped_send(t, n, c->user, msgbuf_slice(event->buf));
         }
-        if (p != NULL || c == NULL) {
+        if (p != NULL || is_wrapped || c == NULL) {
             msgbuf_release(t->buffers, event->buf);
         } else if (io_send(t->out, t->buffers, event->conn, event->buf) != ERR_OK) {
             metric_add(t->metrics, METRIC_sip_sends_refused, 1);
@@ -478,8 +496,12 @@ static void sip_output(struct turn *t, struct node *n, const struct sip_event *e
         peer_free(t, n, p);
         return;
     }
+    if (is_wrapped) {
+        wrapped_close(t, n, c->user);
+        return;
+    }
     io_close(t->out, event->conn);
-    forget(n, event->conn);
+    path_forget(n, event->conn);
 }
 
 void path_pump(struct turn *t, struct node *n)

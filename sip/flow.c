@@ -5,6 +5,7 @@
  * into a buffer, which starts small and is replaced by a large one once.  One timer a connection
  * looks at all its deadlines in turn. */
 #include "sip/dial.h"
+#include "sip/registrar.h"
 #include "sip/sip_state.h"
 
 #define US_PER_S UINT64_C(1000000)
@@ -13,7 +14,9 @@ enum {
     PROOF_S = 30,        /* and be known by then */
     PARTIAL_S = 30,      /* a message must be complete by then */
     IDLE_S = 900,        /* beyond any sensible keep-alive or refresh */
-    PROVED = 0xff        /* as `kind` of a SIP_SEND mail: no bytes, flow_prove instead */
+    /* As `kind` of a SIP_SEND mail, with the account behind it in place of a message: */
+    PROVED = 0xff, /* flow_prove */
+    GONE = 0xfe    /* registrar_on_flow_gone */
 };
 
 /* In front of the bytes of an IO_MAIL_SIP_SEND or IO_MAIL_SIP. */
@@ -26,12 +29,17 @@ bool flow_is_reliable(const struct flow_ref *ref)
     return ref->kind != SIP_UDP;
 }
 
+unsigned flow_side(const struct sip *s, const struct flow_ref *ref)
+{
+    return s->settings.second.family != 0 && ref->remote.family == s->settings.second.family;
+}
+
 /* ---- connections */
 
 static void arm(struct turn *t, struct flow *f)
 {
     uint64_t due = f->heard_us + IDLE_S * US_PER_S;
-    if (f->partial != NULL) {
+    if (f->partial != NULL || f->is_partial) {
         due = min_u64(due, f->partial_us + PARTIAL_S * US_PER_S);
     }
     if (!f->is_proved) {
@@ -50,6 +58,7 @@ struct flow *flow_open(struct turn *t, struct sip *s, enum sip_flow_kind kind, h
         return NULL;
     }
     f->conn = conn;
+    f->account = REGISTRAR_NONE;
     f->ref = (struct flow_ref){
         .kind = (uint8_t)kind, .shard = s->settings.shard, .flow = pool_handle(&s->flows, f)};
     if (remote != NULL) {
@@ -63,8 +72,48 @@ struct flow *flow_open(struct turn *t, struct sip *s, enum sip_flow_kind kind, h
     return f;
 }
 
+/* A mail to `shard`: `ref`, then `bytes`. */
+static enum err post(struct turn *t, uint16_t shard, uint16_t mail, const struct flow_ref *ref,
+                     struct slice bytes)
+{
+    struct mail_head head = {.ref = *ref};
+    struct msgbuf *buf = msgbuf_acquire(t->buffers, sizeof(head) + bytes.len);
+    if (buf == NULL) {
+        metric_add(t->metrics, METRIC_msgbuf_exhausted, 1);
+        metric_add(t->metrics, METRIC_sip_drop_full, 1);
+        return ERR_LIMIT;
+    }
+    enum err e = msgbuf_append(buf, slice_of(&head, sizeof(head)));
+    e = e != ERR_OK ? e : msgbuf_append(buf, bytes);
+    CHECK(e == ERR_OK);
+    e = io_mail(t->out, t->buffers, shard, mail, ref->flow, buf);
+    if (e != ERR_OK) {
+        metric_add(t->metrics, METRIC_sip_drop_full, 1);
+    }
+    return e;
+}
+
+/* Nothing reaches the contacts that were registered over it any more: we dial no phones. */
+static void tell_registrar(struct turn *t, struct sip *s, const struct flow *f)
+{
+    if (f->account == REGISTRAR_NONE) {
+        return;
+    }
+    struct flow_ref word = f->ref;
+    struct slice aor = slice_text(s->settings.accounts[f->account].user);
+    uint16_t home = sip_home_shard(aor, s->settings.shards);
+    if (home == s->settings.shard) {
+        registrar_on_flow_gone(t, s, f->account, &word);
+        return;
+    }
+    word.kind = GONE;
+    enum err e = post(t, home, IO_MAIL_SIP_SEND, &word, slice_of(&f->account, sizeof(f->account)));
+    (void)e; /* then they expire */
+}
+
 void flow_release(struct turn *t, struct sip *s, struct flow *f)
 {
+    tell_registrar(t, s, f);
     wheel_cancel(t->wheel, &f->timer);
     if (f->partial != NULL) {
         msgbuf_release(t->buffers, f->partial);
@@ -100,7 +149,8 @@ void flow_on_timer(struct turn *t, struct sip *s, struct flow *f)
     uint64_t age = t->now_us - f->opened_us;
     bool is_late =
         t->now_us - f->heard_us >= IDLE_S * US_PER_S ||
-        (f->partial != NULL && t->now_us - f->partial_us >= PARTIAL_S * US_PER_S) ||
+        ((f->partial != NULL || f->is_partial) &&
+         t->now_us - f->partial_us >= PARTIAL_S * US_PER_S) ||
         (!f->is_proved && age >= (f->has_message ? PROOF_S : FIRST_MESSAGE_S) * US_PER_S);
     if (!is_late) {
         arm(t, f);
@@ -117,6 +167,16 @@ void flow_on_timer(struct turn *t, struct sip *s, struct flow *f)
 }
 
 /* ---- reading */
+
+void flow_touch(struct turn *t, struct flow *f, bool is_partial)
+{
+    f->heard_us = t->now_us;
+    if (is_partial != f->is_partial) {
+        f->partial_us = t->now_us;
+        f->is_partial = is_partial;
+        arm(t, f);
+    }
+}
 
 /* A buffer for `bytes` of an incomplete message.  Strangers may have large ones only while those
  * are plentiful: trunks and calls live on them too. */
@@ -170,7 +230,7 @@ void flow_begin(struct turn *t, struct sip *s, struct flow *f, struct slice data
     r->bytes = msgbuf_slice(had);
 }
 
-static void pong(struct turn *t, struct sip *s, struct flow *f)
+void flow_pong(struct turn *t, struct sip *s, struct flow *f)
 {
     metric_add(t->metrics, METRIC_sip_keepalives, 1);
     struct msgbuf *buf = sip_state_buffer(t, SLICE_LITERAL("\r\n"));
@@ -213,7 +273,7 @@ enum flow_got flow_next(struct turn *t, struct sip *s, struct flow_read *r)
             f->has_message = true;
             return FLOW_GOT_MESSAGE;
         case SIP_EVENT_PING:
-            pong(t, s, f);
+            flow_pong(t, s, f);
             break;
         case SIP_EVENT_CRLF:
             break;
@@ -256,27 +316,6 @@ void flow_end(struct turn *t, struct sip *s, struct flow_read *r)
 
 /* ---- the way out */
 
-/* A mail to `shard`: `ref`, then `bytes`. */
-static enum err post(struct turn *t, uint16_t shard, uint16_t mail, const struct flow_ref *ref,
-                     struct slice bytes)
-{
-    struct mail_head head = {.ref = *ref};
-    struct msgbuf *buf = msgbuf_acquire(t->buffers, sizeof(head) + bytes.len);
-    if (buf == NULL) {
-        metric_add(t->metrics, METRIC_msgbuf_exhausted, 1);
-        metric_add(t->metrics, METRIC_sip_drop_full, 1);
-        return ERR_LIMIT;
-    }
-    enum err e = msgbuf_append(buf, slice_of(&head, sizeof(head)));
-    e = e != ERR_OK ? e : msgbuf_append(buf, bytes);
-    CHECK(e == ERR_OK);
-    e = io_mail(t->out, t->buffers, shard, mail, ref->flow, buf);
-    if (e != ERR_OK) {
-        metric_add(t->metrics, METRIC_sip_drop_full, 1);
-    }
-    return e;
-}
-
 static enum err send_stream(struct turn *t, struct sip *s, const struct flow_ref *ref,
                             struct msgbuf *buf)
 {
@@ -307,7 +346,8 @@ enum err flow_send(struct turn *t, struct sip *s, const struct flow_ref *ref, st
         e = io_mail(t->out, t->buffers, ref->shard, IO_MAIL_SIP_PEER, 0, msgbuf_ref(buf));
     } else if (ref->kind == SIP_UDP) {
         /* Any shard may send from the shared port; its own socket is bound to it (SO_REUSEPORT). */
-        e = io_datagram(t->out, t->buffers, IO_LISTEN_SIP_UDP, &ref->remote, msgbuf_ref(buf));
+        uint16_t from = flow_side(s, ref) == 0 ? IO_LISTEN_SIP_UDP : IO_LISTEN_SIP6_UDP;
+        e = io_datagram(t->out, t->buffers, from, &ref->remote, msgbuf_ref(buf));
     } else if (ref->shard != s->settings.shard) {
         return post(t, ref->shard, IO_MAIL_SIP_SEND, ref, msgbuf_slice(buf));
     } else {
@@ -319,7 +359,7 @@ enum err flow_send(struct turn *t, struct sip *s, const struct flow_ref *ref, st
     return e;
 }
 
-void flow_prove(struct turn *t, struct sip *s, const struct flow_ref *ref)
+void flow_prove(struct turn *t, struct sip *s, const struct flow_ref *ref, uint32_t account)
 {
     if (ref->kind == SIP_UDP || flow_is_peer(ref)) {
         return;
@@ -327,12 +367,17 @@ void flow_prove(struct turn *t, struct sip *s, const struct flow_ref *ref)
     if (ref->shard != s->settings.shard) {
         struct flow_ref word = *ref;
         word.kind = PROVED;
-        enum err e = post(t, ref->shard, IO_MAIL_SIP_SEND, &word, SLICE_EMPTY);
+        enum err e =
+            post(t, ref->shard, IO_MAIL_SIP_SEND, &word, slice_of(&account, sizeof(account)));
         (void)e; /* said again with the next request that proves it */
         return;
     }
     struct flow *f = pool_get(&s->flows, ref->flow);
-    if (f != NULL && !f->is_proved) {
+    if (f == NULL) {
+        return;
+    }
+    f->account = account;
+    if (!f->is_proved) {
         f->is_proved = true;
         io_proved(t->out, f->conn);
         arm(t, f);
@@ -345,12 +390,20 @@ void flow_on_mail(struct turn *t, struct sip *s, uint8_t *data, size_t len)
     struct slice bytes;
     bool is_sound = flow_unsteer(slice_of(data, len), &ref, &bytes);
     CHECK(is_sound); /* our own sibling wrote it */
-    CHECK(ref.shard == s->settings.shard);
-    if (ref.kind == PROVED) {
-        ref.kind = SIP_TCP;
-        flow_prove(t, s, &ref);
+    if (ref.kind == PROVED || ref.kind == GONE) {
+        uint32_t account = 0;
+        bool is_gone = ref.kind == GONE;
+        CHECK(bytes.len == sizeof(account));
+        memcpy(&account, bytes.data, sizeof(account));
+        ref.kind = SIP_TCP; /* a stream of whichever kind */
+        if (is_gone) {
+            registrar_on_flow_gone(t, s, account, &ref);
+        } else {
+            flow_prove(t, s, &ref, account);
+        }
         return;
     }
+    CHECK(ref.shard == s->settings.shard);
     struct msgbuf *buf = sip_state_buffer(t, bytes);
     if (buf != NULL) {
         enum err e = send_stream(t, s, &ref, buf);

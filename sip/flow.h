@@ -36,7 +36,9 @@ struct flow {
     bool has_message; /* a well-framed one has come */
     bool is_proved;   /* authenticated */
     bool is_dialled;
+    bool is_partial;  /* WebSocket: node/wrapped has the beginning of a message */
     uint32_t clients; /* client transactions over it */
+    uint32_t account; /* whose phone it is, as far as it has proved that; UINT32_MAX: nobody's */
     struct sip_parser parser;
 };
 
@@ -53,6 +55,13 @@ struct flow_read {
 enum flow_got { FLOW_GOT_NONE, FLOW_GOT_MESSAGE, FLOW_GOT_BAD /* framed, parser.fault says why */ };
 
 bool flow_is_reliable(const struct flow_ref *ref);
+/* Is every hop that we know of within TLS (RFC 3261 26.2.2)? */
+static inline bool flow_is_secure(const struct flow_ref *ref)
+{
+    return ref->kind >= SIP_TLS && ref->kind != SIP_WS;
+}
+/* Of which of our phone side's addresses (struct sip.advertised): 0 or 1. */
+unsigned flow_side(const struct sip *s, const struct flow_ref *ref);
 static inline bool flow_is_peer(const struct flow_ref *ref)
 {
     return ref->kind == SIP_PEER || ref->kind == FLOW_SIBLING;
@@ -70,6 +79,10 @@ void flow_on_timer(struct turn *t, struct sip *s, struct flow *f);
  * The flow may be closed in between.  On FLOW_GOT_* the message is flow->parser.msg. */
 void flow_begin(struct turn *t, struct sip *s, struct flow *f, struct slice data,
                 struct flow_read *r);
+/* Something came in that is no SIP, or not yet. */
+void flow_touch(struct turn *t, struct flow *f, bool is_partial);
+/* An answer to a keep-alive of a stream or WebSocket. */
+void flow_pong(struct turn *t, struct sip *s, struct flow *f);
 enum flow_got flow_next(struct turn *t, struct sip *s, struct flow_read *r);
 void flow_end(struct turn *t, struct sip *s, struct flow_read *r);
 
@@ -77,8 +90,9 @@ void flow_end(struct turn *t, struct sip *s, struct flow_read *r);
  * ERR_LIMIT: no room.  Counted here. */
 enum err flow_send(struct turn *t, struct sip *s, const struct flow_ref *ref,
                    struct msgbuf *buf) MUST_USE;
-/* Who is at the other end has authenticated itself: the caps on strangers no longer count it. */
-void flow_prove(struct turn *t, struct sip *s, const struct flow_ref *ref);
+/* Who is at the other end has authenticated itself, as `account` of the node: the caps on strangers
+ * no longer count it, and when it ends registrar_on_flow_gone is told. */
+void flow_prove(struct turn *t, struct sip *s, const struct flow_ref *ref, uint32_t account);
 /* From IO_MAIL_SIP_SEND. */
 void flow_on_mail(struct turn *t, struct sip *s, uint8_t *data, size_t len);
 /* Mails a received message to the shard that is to handle it; false: no room (counted). */

@@ -173,6 +173,10 @@ void fork_add(struct turn *t, struct sip *s, struct proxy *p, const struct flow_
     bool is_much = p->source != 0 &&
                    s->sources[p->source].branches >= s->settings.limits->sip_branches_per_source;
     metric_add(t->metrics, METRIC_sip_refused_share, is_much ? 1 : 0);
+    if (p->is_sips && to != NULL && !flow_is_secure(to)) {
+        fork_note(t, s, p, 480, FORK_NO_SIPS); /* each hop in TLS, or none at all */
+        return;
+    }
     struct fork_branch *b = uri.len > FORK_URI_CAP || is_much ? NULL : pool_acquire(&s->branches);
     if (b == NULL) {
         metric_add(t->metrics, METRIC_pool_exhausted, 1);

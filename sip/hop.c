@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* hop.c - see hop.h.
  *
- * A token is hex of: the second it was made (4), kind, shard (2), then for UDP family, port (2) and
+ * A token is hex of: the second it was made (4), kind, shard (2), family, then for UDP port (2) and
  * address (4 or 16), for streams the flow's handle (8), then a MAC of 8 bytes. */
 #include "sip/hop.h"
 
-enum { SEAL_BYTES = 8, TOKEN_CAP = 4 + 3 + 1 + 2 + 16 + SEAL_BYTES, SIP_PORT = 5060 };
+enum {
+    SEAL_BYTES = 8,
+    TOKEN_CAP = 4 + 3 + 1 + 2 + 16 + SEAL_BYTES,
+    SIP_PORT = 5060,
+    SIPS_PORT = 5061
+};
 
 static void seal(struct turn *t, const struct sip *s, struct slice bytes, uint8_t out[SEAL_BYTES])
 {
@@ -38,8 +43,8 @@ static void write_token(struct turn *t, const struct sip *s, const struct flow_r
     wr_u32(&token, now_s(t));
     wr_u8(&token, f->kind);
     wr_u16(&token, f->shard);
+    wr_u8(&token, f->remote.family);
     if (f->kind == SIP_UDP) {
-        wr_u8(&token, f->remote.family);
         wr_u16(&token, f->remote.port);
         wr_bytes(&token, slice_of(f->remote.ip, f->remote.family == 4 ? 4 : 16));
     } else {
@@ -68,8 +73,8 @@ static bool read_token(struct turn *t, const struct sip *s, struct slice user, s
     }
     *out = (struct flow_ref){.kind = rd_u8(&r)};
     out->shard = rd_u16(&r);
+    out->remote.family = rd_u8(&r);
     if (out->kind == SIP_UDP) {
-        out->remote.family = rd_u8(&r);
         out->remote.port = rd_u16(&r);
         struct slice ip = rd_rest(&r);
         memcpy(out->remote.ip, ip.data, ip.len);
@@ -79,22 +84,35 @@ static bool read_token(struct turn *t, const struct sip *s, struct slice user, s
     return rd_is_done(&r) && out->shard < s->settings.shards;
 }
 
-struct slice hop_record(struct turn *t, const struct sip *s, const struct flow_ref *side, char *out)
+/* RFC 7118 5.3: "ws" for both; RFC 5630 3.1.3: with sips there is no "tls" to be said. */
+static const char *transport_of(const struct flow_ref *side, bool is_sips)
+{
+    switch (side->kind) {
+    case SIP_TCP:
+        return ";transport=tcp";
+    case SIP_TLS:
+        return is_sips ? "" : ";transport=tls";
+    case SIP_WS:
+    case SIP_WSS:
+        return ";transport=ws";
+    default:
+        return "";
+    }
+}
+
+struct slice hop_record(struct turn *t, const struct sip *s, const struct flow_ref *side,
+                        bool is_sips, char *out)
 {
     struct sip_writer w;
     struct slice text;
     sip_write_init(&w, (uint8_t *)out, HOP_URI_CAP);
-    sip_write_text(&w, "<sip:");
-    if (flow_is_peer(side)) {
-        sip_write_text(&w, s->self_host);
-    } else {
+    sip_write_text(&w, is_sips ? "<sips:" : "<sip:");
+    if (!flow_is_peer(side)) {
         write_token(t, s, side, &w);
         sip_write_text(&w, "@");
-        sip_write_text(&w, s->advertised);
-        if (side->kind == SIP_TCP || side->kind == SIP_TLS) {
-            sip_write_text(&w, side->kind == SIP_TCP ? ";transport=tcp" : ";transport=tls");
-        }
     }
+    sip_write_text(&w, sip_state_host(s, side));
+    sip_write_text(&w, transport_of(side, is_sips));
     sip_write_text(&w, ";lr;s=");
     sip_write_u32(&w, s->settings.shard);
     sip_write_text(&w, ">");
@@ -103,14 +121,31 @@ struct slice hop_record(struct turn *t, const struct sip *s, const struct flow_r
     return text;
 }
 
-/* The phone side's address, whatever the shard. */
+/* RFC 3261 19.1.2; of WebSockets it is HTTP's (RFC 7118 5.3), which our own URIs never leave out.
+ */
+static uint16_t default_port(const struct sip_uri *uri)
+{
+    struct slice transport;
+    bool is_tls = sip_uri_param(uri, SLICE_LITERAL("transport"), &transport) &&
+                  slice_is_equal_nocase(transport, SLICE_LITERAL("tls"));
+    return is_tls || uri->scheme == SIP_URI_SIPS ? SIPS_PORT : SIP_PORT;
+}
+
+/* The phone side's addresses, whatever the shard. */
 static bool is_phone_side(const struct sip *s, const struct sip_uri *uri)
 {
     struct address a;
-    return uri->host_kind != SIP_LEX_HOST_NAME &&
-           address_parse(uri->host, SIP_PORT, &a) == ERR_OK &&
-           address_is_same_host(&a, &s->settings.advertised) &&
-           (uri->port == 0 ? SIP_PORT : uri->port) == s->settings.advertised.port;
+    if (uri->host_kind == SIP_LEX_HOST_NAME || address_parse(uri->host, SIP_PORT, &a) != ERR_OK ||
+        (!address_is_same_host(&a, &s->settings.advertised) &&
+         !address_is_same_host(&a, &s->settings.second))) {
+        return false;
+    }
+    uint16_t port = uri->port != 0 ? uri->port : default_port(uri);
+    bool is_ours = port == s->settings.advertised.port;
+    for (unsigned kind = SIP_TLS; kind < SIP_PEER; kind++) {
+        is_ours = is_ours || (port == s->settings.ports[kind] && port != 0);
+    }
+    return is_ours;
 }
 
 /* <32 hex digits>.<our domain>: the Node-ID. */
@@ -135,7 +170,8 @@ static bool read_uri(struct slice item, struct sip_uri *uri)
 {
     struct sip_hdr_address address;
     return sip_hdr_address_decode(item, &address) == ERR_OK &&
-           sip_uri_decode(address.uri, uri) == ERR_OK && uri->scheme == SIP_URI_SIP;
+           sip_uri_decode(address.uri, uri) == ERR_OK &&
+           (uri->scheme == SIP_URI_SIP || uri->scheme == SIP_URI_SIPS);
 }
 
 static bool read_shard(const struct sip *s, const struct sip_uri *uri, uint16_t *shard)

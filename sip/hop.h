@@ -3,10 +3,13 @@
  *
  * Two forms, both node-scoped (usages B.5.6):
  *   for phones  <sip:TOKEN@ADDRESS:PORT;lr;s=SHARD>   TOKEN names a phone's flow, sealed with a key
- *                                                     of this node (RFC 5626 5.2)
+ *                                                     of this node (RFC 5626 5.2); with the
+ *                                                     transport where that is not UDP
  *   for peers   <sip:NODE-ID.DOMAIN;lr;s=SHARD>       reached over the SIP connection to that peer
  * Who forwards a request that may make a dialog records one of these for each side, the upstream
  * one first.  So both parties' route sets end, behind the last of our entries, at the other's flow.
+ *
+ * A request for a sips URI gets sips here too (16.6 item 4).
  *
  * Owner: nobody.  RFC 3261 16.4, 16.6, 16.12. */
 #pragma once
@@ -27,7 +30,7 @@ struct hop {
 
 /* Writes the Record-Route value towards `side` and returns it. */
 struct slice hop_record(struct turn *t, const struct sip *s, const struct flow_ref *side,
-                        char *out);
+                        bool is_sips, char *out);
 void hop_read(struct turn *t, const struct sip *s, const struct sip_rx *rx, struct hop *out);
 /* The shard that the topmost Route entry names, if it is one of ours for phones. */
 bool hop_shard(const struct sip *s, const struct sip_rx *rx, uint16_t *shard);

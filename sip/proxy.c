@@ -28,6 +28,8 @@
 #include "sip/registrar.h"
 #include "sip/relay.h"
 
+enum { SIPS_LEN = 5 /* "sips:" */ };
+
 /* Whose the state is that a request costs. */
 static uint16_t source_of(const struct sip *s, const struct sip_rx *rx, uint32_t account)
 {
@@ -77,6 +79,7 @@ static struct proxy *open_proxy(struct turn *t, struct sip *s, const struct sip_
     p->source = source;
     s->sources[source].proxies++;
     p->from = rx->from;
+    p->is_sips = rx->core.uri.scheme == SIP_URI_SIPS;
     p->method = (uint8_t)rx->m->method;
     if (tx != NULL) {
         p->tx = tx_handle(s, tx);
@@ -128,8 +131,24 @@ static void fork_to_bindings(struct turn *t, struct sip *s, struct proxy *p, uin
 {
     handle at = 0;
     const struct registrar_binding *b = NULL;
+    bool is_any = false;
     while ((b = registrar_next(t, s, account, &at)) != NULL) {
-        fork_add(t, s, p, &b->flow, NULL, slice_of(b->uri, b->uri_len));
+        struct slice uri = slice_of(b->uri, b->uri_len);
+        char plain[REGISTRAR_URI_CAP];
+        bool is_sips = slice_is_equal_nocase(slice_sub(uri, 0, SIPS_LEN), SLICE_LITERAL("sips:"));
+        if (p->is_sips && !is_sips) {
+            continue; /* RFC 5630 5.4: who wants sips says so in the Contact */
+        }
+        if (is_sips && !p->is_sips) { /* ... and is reachable by sip as well; never made sips */
+            memcpy(plain, "sip:", SIPS_LEN - 1);
+            memcpy(plain + SIPS_LEN - 1, uri.data + SIPS_LEN, uri.len - SIPS_LEN);
+            uri = slice_of(plain, uri.len - 1);
+        }
+        is_any = true;
+        fork_add(t, s, p, &b->flow, NULL, uri);
+    }
+    if (!is_any) {
+        fork_note(t, s, p, 480, FORK_NO_SIPS);
     }
 }
 
@@ -157,9 +176,10 @@ static void fork_to_targets(struct turn *t, struct sip *s, struct proxy *p,
             continue;
         }
         if (l->targets[i].aor != 0) { /* forwarded to another AOR: that is what the peer serves */
-            memcpy(uri, "sip:", 4);
-            memcpy(uri + 4, aor.data, aor.len);
-            text = slice_of(uri, aor.len + 4);
+            size_t scheme = p->is_sips ? SIPS_LEN : SIPS_LEN - 1;
+            memcpy(uri, p->is_sips ? "sips:" : "sip:", scheme);
+            memcpy(uri + scheme, aor.data, aor.len);
+            text = slice_of(uri, aor.len + scheme);
         }
         fork_add(t, s, p, NULL, &l->targets[i].node, text);
     }
@@ -307,7 +327,7 @@ static uint32_t caller_of(struct turn *t, struct sip *s, const struct sip_rx *rx
         digest_challenge(t, s, rx, tx, who, result == DIGEST_STALE);
         return REGISTRAR_NONE;
     }
-    flow_prove(t, s, &rx->from);
+    flow_prove(t, s, &rx->from, account);
     if (!registrar_is_live(t, s, account)) {
         reply_send(t, s, rx, tx, 403, "The From account has no live registration here");
         return REGISTRAR_NONE;
@@ -324,8 +344,11 @@ static bool read_callee(struct turn *t, struct sip *s, const struct sip_rx *rx, 
                         char *aor, size_t *len)
 {
     enum err e = sip_state_aor(s, &rx->core.uri, true, aor, len);
-    if (rx->core.uri.scheme == SIP_URI_SIPS) {
-        reply_send(t, s, rx, tx, 416, "sips is not offered here, and never downgraded");
+    if (rx->core.uri.scheme == SIP_URI_SIPS && !flow_is_secure(&rx->from)) {
+        bool has_tls = s->settings.ports[SIP_TLS] != 0 || s->settings.ports[SIP_WSS] != 0;
+        reply_send(t, s, rx, tx, has_tls ? 403 : 416,
+                   has_tls ? "A request for a sips URI comes over TLS (RFC 3261 26.2.2)"
+                           : "sips is not offered here, and never downgraded");
     } else if (e == ERR_UNSUPPORTED) {
         reply_send(t, s, rx, tx, 416, "Only sip URIs are served here");
     } else if (e != ERR_OK) {
@@ -438,6 +461,10 @@ static void route_dialog(struct turn *t, struct sip *s, const struct sip_rx *rx,
 {
     if (hop->has_next && !hop->is_peer) {
         reply_send(t, s, rx, tx, 404, "The next Route entry is not of this overlay");
+        return;
+    }
+    if (rx->core.uri.scheme == SIP_URI_SIPS && !flow_is_secure(&rx->from)) {
+        reply_send(t, s, rx, tx, 403, "A request for a sips URI comes over TLS (RFC 3261 26.2.2)");
         return;
     }
     struct proxy *p = open_proxy(t, s, rx, tx, REGISTRAR_NONE);

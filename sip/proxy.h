@@ -25,6 +25,7 @@ struct proxy {
     uint8_t state;
     uint8_t method;
     bool is_in_dialog;
+    bool is_sips; /* of the Request-URI: each hop in TLS (RFC 3261 26.2.2) */
     bool is_cancelled;
     bool is_answered;  /* a final response has gone up */
     bool is_refetched; /* the second and last look-up */

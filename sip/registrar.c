@@ -177,8 +177,12 @@ static enum err read_contact(struct turn *t, const struct sip *s, const struct s
     struct sip_lex_param p;
     *c = (struct contact){0};
     if (sip_hdr_address_decode(item, &c->address) != ERR_OK || c->address.is_star ||
-        sip_uri_decode(c->address.uri, &c->uri) != ERR_OK || c->uri.scheme != SIP_URI_SIP) {
+        sip_uri_decode(c->address.uri, &c->uri) != ERR_OK ||
+        (c->uri.scheme != SIP_URI_SIP && c->uri.scheme != SIP_URI_SIPS)) {
         return ERR_MALFORMED;
+    }
+    if (c->uri.scheme == SIP_URI_SIPS && !flow_is_secure(&rx->from)) {
+        return ERR_FORBIDDEN; /* it could not be reached over TLS */
     }
     if (c->address.uri.len > REGISTRAR_URI_CAP) {
         return ERR_TOO_LARGE;
@@ -289,8 +293,11 @@ static bool make_plan(struct turn *t, struct sip *s, const struct sip_rx *rx, ui
         if (items > s->settings.limits->sip_bindings_per_account) {
             return refuse(p, 403, "Too many contacts");
         }
-        if (read_contact(t, s, rx, item, &c) != ERR_OK) {
-            return refuse(p, 400, "A Contact that cannot be used");
+        enum err e = read_contact(t, s, rx, item, &c);
+        if (e != ERR_OK) {
+            return refuse(p, 400,
+                          e == ERR_FORBIDDEN ? "A sips Contact is registered over TLS"
+                                             : "A Contact that cannot be used");
         }
         if (!plan_contact(t, s, rx, account, &c, p)) {
             return false;
@@ -462,6 +469,20 @@ void registrar_on_timer(struct turn *t, struct sip *s, struct wheel_timer *timer
     arm(t, s, account);
 }
 
+void registrar_on_flow_gone(struct turn *t, struct sip *s, uint32_t account,
+                            const struct flow_ref *flow)
+{
+    handle next = s->accounts[account].first;
+    struct registrar_binding *b = NULL;
+    while ((b = get(s, next)) != NULL) {
+        next = b->next;
+        if (b->flow.kind != SIP_UDP && b->flow.flow == flow->flow && b->flow.shard == flow->shard) {
+            drop(t, s, b);
+        }
+    }
+    arm(t, s, account);
+}
+
 void registrar_on_ready(struct turn *t, struct sip *s)
 {
     for (uint32_t i = 0; i < s->settings.account_count; i++) {
@@ -623,7 +644,7 @@ static uint32_t authorise(struct turn *t, struct sip *s, const struct sip_rx *rx
         digest_challenge(t, s, rx, tx, who, result == DIGEST_STALE);
         return REGISTRAR_NONE;
     }
-    flow_prove(t, s, &rx->from);
+    flow_prove(t, s, &rx->from, account);
     return account;
 }
 

@@ -63,5 +63,9 @@ const struct registrar_binding *registrar_next(const struct turn *t, const struc
 void registrar_on_request(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx);
 void registrar_on_stored(struct turn *t, struct sip *s, const struct overlay_event *event);
 void registrar_on_timer(struct turn *t, struct sip *s, struct wheel_timer *timer);
+/* A phone's connection has ended: contacts registered over it go (RFC 5626 5.3; a flow that has
+ * failed), since they are reached over it alone.  The overlay's record stays until its time. */
+void registrar_on_flow_gone(struct turn *t, struct sip *s, uint32_t account,
+                            const struct flow_ref *flow);
 /* The overlay is there (again): records are put back soon. */
 void registrar_on_ready(struct turn *t, struct sip *s);

@@ -12,6 +12,10 @@ static const char *transport_name(const struct flow_ref *to)
         return "SIP/2.0/UDP ";
     case SIP_TCP:
         return "SIP/2.0/TCP ";
+    case SIP_WS:
+        return "SIP/2.0/WS ";
+    case SIP_WSS:
+        return "SIP/2.0/WSS ";
     default:
         return "SIP/2.0/TLS ";
     }
@@ -23,7 +27,7 @@ static struct slice write_via(const struct sip *s, const struct relay *how, char
     struct slice text;
     sip_write_init(&w, (uint8_t *)out, VIA_CAP);
     sip_write_text(&w, transport_name(how->to));
-    sip_write_text(&w, flow_is_peer(how->to) ? s->self_host : s->advertised);
+    sip_write_text(&w, sip_state_host(s, how->to));
     sip_write_text(&w, ";branch=");
     sip_write_slice(&w, slice_of(how->branch, TX_BRANCH_CAP));
     if (!flow_is_peer(how->to)) {
@@ -91,8 +95,9 @@ struct msgbuf *relay_request(struct turn *t, struct sip *s, const struct sip_rx 
         drop_credentials(s, rx, &edit);
     }
     if (how->record_route) {
-        sip_edit_push(&edit, SIP_HDR_RECORD_ROUTE, hop_record(t, s, &rx->from, up));
-        sip_edit_push(&edit, SIP_HDR_RECORD_ROUTE, hop_record(t, s, how->to, down));
+        bool is_sips = rx->core.uri.scheme == SIP_URI_SIPS;
+        sip_edit_push(&edit, SIP_HDR_RECORD_ROUTE, hop_record(t, s, &rx->from, is_sips, up));
+        sip_edit_push(&edit, SIP_HDR_RECORD_ROUTE, hop_record(t, s, how->to, is_sips, down));
     }
     s->requests_out++;
     metric_add(t->metrics, METRIC_sip_requests_out, 1);

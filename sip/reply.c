@@ -33,7 +33,7 @@ void reply_begin(struct turn *t, struct sip *s, const struct sip_rx *rx, unsigne
     if (status > 100) {
         how.to_tag = to_tag(t, s, rx, hex);
     }
-    if (rx->from.kind == SIP_UDP || rx->from.kind == SIP_TCP || rx->from.kind == SIP_TLS) {
+    if (!flow_is_peer(&rx->from)) {
         address_host_text(&rx->from.remote, host);
         if (rx->core.via.has_rport || !slice_is_equal(slice_text(host), rx->core.via.host)) {
             how.received = slice_text(host);
@@ -51,7 +51,9 @@ void reply_begin(struct turn *t, struct sip *s, const struct sip_rx *rx, unsigne
 void reply_warning(const struct sip *s, struct sip_writer *w, const char *why)
 {
     sip_write_header_begin(w, SIP_HDR_WARNING);
-    sip_write_text(w, "399 ");
+    bool has_code = why[0] >= '0' && why[0] <= '9'; /* of three digits and a space */
+    sip_write_slice(w, has_code ? slice_of(why, 4) : SLICE_LITERAL("399 "));
+    why += has_code ? 4 : 0;
     sip_write_text(w, s->domain);
     sip_write_text(w, " ");
     sip_write_quoted(w, slice_text(why));

@@ -8,6 +8,7 @@
 #include "sip/fork.h"
 #include "sip/guess.h"
 #include "sip/hop.h"
+#include "sip/keep_alive.h"
 #include "sip/location.h"
 #include "sip/registrar.h"
 #include "sip/sip_state.h"
@@ -67,9 +68,19 @@ static void init_names(struct turn *t, struct sip *s)
     ids_hex(slice_of(s->settings.self.bytes, IDS_RING_BYTES), s->self_host);
     s->self_host[2 * IDS_RING_BYTES] = '.';
     memcpy(s->self_host + 2 * IDS_RING_BYTES + 1, s->domain, len + 1);
-    if (s->settings.advertised.family != 0) {
-        address_text(&s->settings.advertised, s->advertised);
+    for (unsigned kind = SIP_UDP; s->settings.advertised.family != 0 && kind < SIP_PEER; kind++) {
+        struct address at[2] = {s->settings.advertised, s->settings.second};
+        for (unsigned side = 0; side < 2 && at[side].family != 0; side++) {
+            uint16_t port = s->settings.ports[kind];
+            at[side].port = port == 0 ? s->settings.advertised.port : port;
+            address_text(&at[side], s->advertised[side][kind]);
+        }
     }
+}
+
+const char *sip_state_host(const struct sip *s, const struct flow_ref *side)
+{
+    return flow_is_peer(side) ? s->self_host : s->advertised[flow_side(s, side)][side->kind];
 }
 
 struct sip *sip_init(struct turn *t, struct arena *arena, const struct sip_settings *settings,
@@ -160,7 +171,7 @@ enum err sip_state_aor(const struct sip *s, const struct sip_uri *uri, bool alia
 {
     struct address host;
     size_t domain_len = strlen(s->domain);
-    if (uri->scheme != SIP_URI_SIP) {
+    if (uri->scheme != SIP_URI_SIP && uri->scheme != SIP_URI_SIPS) { /* one resource: RFC 5630 3 */
         return ERR_UNSUPPORTED;
     }
     enum err e = sip_uri_aor(uri, (uint8_t *)out, SIP_STATE_AOR_CAP, len);
@@ -172,7 +183,8 @@ enum err sip_state_aor(const struct sip *s, const struct sip_uri *uri, bool alia
     }
     if (!alias || uri->host_kind == SIP_LEX_HOST_NAME ||
         address_parse(uri->host, 0, &host) != ERR_OK ||
-        !address_is_same_host(&host, &s->settings.advertised)) {
+        (!address_is_same_host(&host, &s->settings.advertised) &&
+         !address_is_same_host(&host, &s->settings.second))) {
         return ERR_NOT_FOUND;
     }
     size_t local = *len - uri->host.len; /* "user@" */
@@ -288,7 +300,8 @@ static void on_message(struct turn *t, struct sip *s, const struct sip_msg *m,
     proxy_on_request(t, s, &rx);
 }
 
-static void on_bytes(struct turn *t, struct sip *s, const struct flow_ref *from, struct slice bytes,
+/* True: a message. */
+static bool on_bytes(struct turn *t, struct sip *s, const struct flow_ref *from, struct slice bytes,
                      bool is_steered)
 {
     enum sip_parse parsed = sip_parser_datagram(&s->parser, bytes);
@@ -303,24 +316,34 @@ static void on_bytes(struct turn *t, struct sip *s, const struct flow_ref *from,
         } else {
             metric_add(t->metrics, METRIC_sip_drop_malformed, 1);
         }
-        return;
+        return false;
     }
     switch (s->parser.event) {
     case SIP_EVENT_MESSAGE:
         on_message(t, s, &s->parser.msg, from, is_steered);
-        break;
+        return true;
     case SIP_EVENT_PING:
+        if (flow_is_reliable(from)) {
+            flow_pong(t, s, pool_get(&s->flows, from->flow));
+            break;
+        }
+        __attribute__((
+            fallthrough)); /* datagrams get no answer (RFC 5626 4.4.2: they ask by STUN) */
     case SIP_EVENT_CRLF:
-        metric_add(t->metrics, METRIC_sip_keepalives,
-                   1); /* datagrams: no answer (RFC 5626: STUN) */
+        metric_add(t->metrics, METRIC_sip_keepalives, 1);
         break;
     }
+    return false;
 }
 
 void sip_on_datagram(struct turn *t, struct sip *s, const struct address *remote, uint8_t *data,
                      size_t len)
 {
     struct flow_ref from = {.kind = SIP_UDP, .shard = s->settings.shard, .remote = *remote};
+    if (UNLIKELY(keep_alive_is_stun(data, len))) {
+        keep_alive_on_stun(t, s, &from, slice_of(data, len));
+        return;
+    }
     on_bytes(t, s, &from, slice_of(data, len), false);
 }
 
@@ -329,7 +352,7 @@ void sip_on_datagram(struct turn *t, struct sip *s, const struct address *remote
 handle sip_flow_accepted(struct turn *t, struct sip *s, enum sip_flow_kind kind, handle conn,
                          const struct address *remote)
 {
-    CHECK(kind == SIP_TCP || kind == SIP_TLS);
+    CHECK(kind != SIP_UDP && kind < SIP_PEER);
     struct flow *f = flow_open(t, s, kind, conn, remote);
     return f == NULL ? 0 : f->ref.flow;
 }
@@ -378,6 +401,32 @@ void sip_on_stream(struct turn *t, struct sip *s, handle flow, uint8_t *data, si
         }
     }
     flow_end(t, s, &r);
+}
+
+void sip_on_web(struct turn *t, struct sip *s, handle flow, uint8_t *data, size_t len)
+{
+    struct flow *f = pool_get(&s->flows, flow);
+    if (f == NULL) {
+        metric_add(t->metrics, METRIC_sip_drop_no_flow, 1);
+        return;
+    }
+    struct flow_ref from = f->ref;
+    flow_touch(t, f, false);
+    bool is_message = on_bytes(t, s, &from, slice_of(data, len), false);
+    f = pool_get(&s->flows, flow);
+    if (f != NULL) {
+        f->has_message = f->has_message || is_message;
+    }
+}
+
+bool sip_flow_touch(struct turn *t, struct sip *s, handle flow, bool is_partial)
+{
+    struct flow *f = pool_get(&s->flows, flow);
+    if (f == NULL) {
+        return false;
+    }
+    flow_touch(t, f, is_partial);
+    return f->is_proved;
 }
 
 void sip_flow_closed(struct turn *t, struct sip *s, handle flow)

@@ -19,6 +19,16 @@
 
 enum { SIP_ACCOUNT_USER_CAP = CRYPTO_USER_CAP, SIP_DOMAIN_CAP = 255 };
 
+/* What a message came over. */
+enum sip_flow_kind {
+    SIP_UDP,
+    SIP_TCP,
+    SIP_TLS,
+    SIP_WS,  /* WebSocket (RFC 7118) */
+    SIP_WSS, /* the same within TLS */
+    SIP_PEER /* TLS to another peer, AppAttach */
+};
+
 enum sip_digest { SIP_DIGEST_SHA256_MD5, SIP_DIGEST_MD5 };
 
 /* One phone account that may register at this node (design.md section 6). */
@@ -39,13 +49,12 @@ struct sip_settings {
     struct node_id self; /* the peer of this shard: the route that is stored */
     struct node_id siblings[OVERLAY_SHARDS_CAP];
     struct address advertised; /* of the phone side, for Via, Record-Route and Contact */
+    struct address second;     /* of the other IP family; family 0 = none */
+    uint16_t ports[SIP_PEER];  /* by kind, of both; UDP's and TCP's are advertised.port; 0 = none */
     uint8_t secret[32];        /* same on all shards of the node: sip/mac */
     uint32_t default_expires_s, min_expires_s, max_expires_s; /* 3600, 60, 7200 */
     const struct limits *limits;
 };
-
-/* What a message came over. */
-enum sip_flow_kind { SIP_UDP, SIP_TCP, SIP_TLS, SIP_PEER /* TLS to another peer, AppAttach */ };
 
 enum sip_event_kind {
     SIP_SEND,  /* conn, buf (one reference is the taker's): plaintext for a stream */
@@ -79,6 +88,11 @@ handle sip_flow_accepted(struct turn *t, struct sip *s, enum sip_flow_kind kind,
 handle sip_peer_up(struct turn *t, struct sip *s, handle conn, const struct node_id *node_id,
                    struct slice user, bool dialled);
 void sip_on_stream(struct turn *t, struct sip *s, handle flow, uint8_t *data, size_t len);
+/* One message of a WebSocket: it is one SIP message, or keep-alive (RFC 7118 5). */
+void sip_on_web(struct turn *t, struct sip *s, handle flow, uint8_t *data, size_t len);
+/* Something was received on it that is no SIP, or not yet; `is_partial`: the rest of a message is
+ * awaited.  False: a stranger's. */
+bool sip_flow_touch(struct turn *t, struct sip *s, handle flow, bool is_partial);
 void sip_flow_closed(struct turn *t, struct sip *s, handle flow);
 /* Everything of kind IO_MAIL_SIP, _SIP_SEND, _SIP_PEER. */
 void sip_on_mail(struct turn *t, struct sip *s, uint16_t shard, uint16_t mail, uint64_t tag,

@@ -27,12 +27,12 @@ struct sip {
     bool is_draining;
     char domain[SIP_DOMAIN_CAP + 1];        /* lower case */
     char self_host[SIP_STATE_HOST_CAP + 1]; /* <Node-ID in hex>.<domain>: us, for other peers */
-    char advertised[ADDRESS_TEXT_CAP];      /* us, for phones */
-    struct sip_parser parser;               /* datagrams and mail */
-    struct sip_parser again;                /* messages of ours that are read once more */
-    const struct sip_rx *live;              /* the request that is being handled: no need to */
-    const struct msgbuf *live_copy;         /* read it again from its copy */
-    uint8_t scratch[MSGBUF_LARGE_BYTES];    /* messages being written */
+    char advertised[2][SIP_PEER][ADDRESS_TEXT_CAP]; /* us, for phones: by flow_side and kind */
+    struct sip_parser parser;                       /* datagrams and mail */
+    struct sip_parser again;                        /* messages of ours that are read once more */
+    const struct sip_rx *live;           /* the request that is being handled: no need to */
+    const struct msgbuf *live_copy;      /* read it again from its copy */
+    uint8_t scratch[MSGBUF_LARGE_BYTES]; /* messages being written */
 
     struct pool flows; /* flow */
     struct sip_event *events;
@@ -76,5 +76,7 @@ enum err sip_state_aor(const struct sip *s, const struct sip_uri *uri, bool alia
 /* The same from the text of a URI. */
 enum err sip_state_aor_text(const struct sip *s, struct slice text, bool alias, char *out,
                             size_t *len) MUST_USE;
+/* Us, as whoever is at the other end of `side` reaches us. */
+const char *sip_state_host(const struct sip *s, const struct flow_ref *side);
 /* A buffer holding `bytes`; NULL (counted) when there is none. */
 struct msgbuf *sip_state_buffer(struct turn *t, struct slice bytes);

@@ -355,6 +355,25 @@ def stun_seeds():
                 yield 'stun', b'\7' + bytes.fromhex(v['hex'])  # length, cookie, CRC put right
 
 
+def ws_seeds():
+    """Flags and cuts as fuzz_ws.c has them; requests, then lists of frames."""
+    request = (b'GET /x HTTP/1.1\r\nHost: h\r\nUpgrade: h2c, websocket\r\nConnection: keep-alive, '
+               b'Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nOrigin: https://a.b\r\n'
+               b'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: chat, sip\r\n\r\n')
+    yield 'ws', b'\0\1' + request
+    yield 'ws', b'\0\2' + request + b'\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58'
+    for old, new in ((b'GET', b'POST'), (b'13', b'8'), (b'==', b'='), (b'Host', b'X'),
+                     (b'\r\n\r\n', b'\r\nContent-Length: 1\r\n\r\n'), (b'sip', b'x')):
+        yield 'ws', b'\0\3' + request.replace(old, new)
+    for frames in (b'\x81\4text\x82\2\xff\0\x89\4ping\x8a\0\x88\2\x03\xe8',
+                   b'\1\2te\x89\0\0\0\x80\2xt', b'\1\3\xe2\x82\xac\x80\1\xff', b'\x88\1x',
+                   b'\x81\xff\x3f\xff\x82\xff\x40\0\x81\xff\x40\1', b'\1\xff\x20\0\x80\xff\x30\0',
+                   b'\x80\1x', b'\1\1x\1\1y', b'\xc1\1x', b'\x83\1x', b'\x09\1x'):
+        for cuts in (b'\1', b'\xfe'):
+            yield 'ws', b'\3' + cuts + frames
+    yield 'ws', b'\7\5\x81\xff\x10\0'
+
+
 def document_seeds():
     """The first byte as fuzz_overlay_doc.c has it; large base64 is cut short, it is all alike."""
     signed, foreign = b'\x21', b'\x61'
@@ -387,6 +406,7 @@ def other_seeds():
     yield from (('show_sip', seed) for seed in show_sip_seeds())
     yield from diagnostic_seeds()
     yield from stun_seeds()
+    yield from ws_seeds()
     yield from (('link', seed) for seed in link_seeds())
     yield from (('datagram', seed) for seed in datagram_seeds())
     yield from (('frag', seed) for seed in frag_seeds())

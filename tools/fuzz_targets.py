@@ -28,6 +28,7 @@ SPECIAL = {
     'fuzz_node': STATEFUL,
     'fuzz_overlay_doc': CODEC._replace(max_len=16384, timeout_s=10, malloc_mb=32, is_fast=False),
     'fuzz_sip': CODEC._replace(max_len=8192),
+    'fuzz_ws': CODEC._replace(max_len=8192, is_fast=False),
 }
 
 # Two CPU-hours each are the goal; the first campaign's minutes share out the time of a campaign.

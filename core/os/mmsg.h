@@ -9,7 +9,7 @@
 #include "core/os/driver_event.h"
 #include "core/os/gso.h"
 
-enum { MMSG_RECEIVED = 32, MMSG_SENT = 64, MMSG_SOCKETS = 8 };
+enum { MMSG_RECEIVED = 32, MMSG_SENT = 64, MMSG_SOCKETS = 16 };
 
 struct mmsg_room {
     struct iovec part;

@@ -11,7 +11,7 @@
 enum {
     CONTROL_SMALL = 256,
     CONTROL_LARGE = 16,
-    SHARD_DESCRIPTORS = 16,  /* ring, eventfd, listeners */
+    SHARD_DESCRIPTORS = 24,  /* ring, eventfd, listeners */
     OTHER_DESCRIPTORS = 128, /* admin, files, metrics: of the whole process */
     BURST_SHARE = 8,         /* 1/8 stays free for what was accepted and not yet looked at */
     CONNS_AT_LEAST = 16,
@@ -29,7 +29,11 @@ struct shard_group {
 static const char *const listener_names[IO_LISTENER_COUNT] = {
     [IO_LISTEN_OVERLAY] = "overlay",         [IO_LISTEN_OVERLAY_SIP] = "overlay-sip",
     [IO_LISTEN_OVERLAY_UDP] = "overlay-udp", [IO_LISTEN_SIP_UDP] = "sip-udp",
-    [IO_LISTEN_SIP_TCP] = "sip-tcp",
+    [IO_LISTEN_SIP_TCP] = "sip-tcp",         [IO_LISTEN_SIP_TLS] = "sip-tls",
+    [IO_LISTEN_SIP_WS] = "sip-ws",           [IO_LISTEN_SIP_WSS] = "sip-wss",
+    [IO_LISTEN_SIP6_UDP] = "sip6-udp",       [IO_LISTEN_SIP6_TCP] = "sip6-tcp",
+    [IO_LISTEN_SIP6_TLS] = "sip6-tls",       [IO_LISTEN_SIP6_WS] = "sip6-ws",
+    [IO_LISTEN_SIP6_WSS] = "sip6-wss",
 };
 
 static size_t buffers_bytes(size_t small, size_t large)

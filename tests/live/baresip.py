@@ -56,7 +56,7 @@ def loud_part(path):
 class Phone:
     """One headless baresip; told what to do, and heard, over its ctrl_tcp."""
 
-    def __init__(self, folder, name, ports, hertz, account, domain, proxy):
+    def __init__(self, folder, name, ports, hertz, account, proxy, transport='udp', more=()):
         self.home = os.path.join(folder, name)
         os.mkdir(self.home)
         tone = os.path.join(self.home, 'tone.wav')
@@ -69,9 +69,10 @@ class Phone:
                   'call_local_timeout 60', f'module_path {MODULES}', 'module g711.so',
                   'module aufile.so', 'module sndfile.so', f'snd_path {self.home}',
                   'module_tmp account.so', 'module_app menu.so',
-                  'module_app ctrl_tcp.so', 'audio_buffer 20-160', 'dns_server 127.0.0.1:9']
+                  'module_app ctrl_tcp.so', 'audio_buffer 20-160', 'dns_server 127.0.0.1:9', *more]
         account_line = (f'<sip:{account["user"]}>;auth_user={account_name(account)}'
-                        f';auth_pass={account["password"]};outbound="sip:{proxy};transport=udp"'
+                        f';auth_pass={account["password"]}'
+                        f';outbound="sip:{proxy};transport={transport}"'
                         ';regint=600;answermode=auto;audio_codecs=PCMU')
         self.write('config', '\n'.join(config) + '\n')
         self.write('accounts', account_line + '\n')
@@ -165,7 +166,7 @@ def test_two_baresips_talk():
             for i, peer in enumerate((1, 4)):
                 phones.append(Phone(folder, account_name(demo.accounts[i]),
                                     (15210 + 4 * i, 15230 + i, 15240 + 20 * i), TONES[i],
-                                    demo.accounts[i], demo.domain, demo.peers[peer]['sip']))
+                                    demo.accounts[i], demo.peers[peer]['sip']))
             caller, callee = phones
             for phone in phones:
                 wait_for(f'{phone.home} registers', 15, lambda p=phone: '200 OK' in p.said())
@@ -186,4 +187,5 @@ def test_two_baresips_talk():
         judge(callee.recorded(), TONES[1], TONES[0])
 
 
-run([test_two_baresips_talk])
+if __name__ == '__main__':
+    run([test_two_baresips_talk])

@@ -238,5 +238,6 @@ def test_an_excluded_node_leaves():
         check(c.process.wait(20) != 0 and 'banned' in c.text(), c.text())
 
 
-run([test_a_document_given_to_one_reaches_all, test_what_may_not_be_taken_reaches_nobody,
-     test_a_restart_begins_with_the_newest, test_an_excluded_node_leaves])
+if __name__ == '__main__':
+    run([test_a_document_given_to_one_reaches_all, test_what_may_not_be_taken_reaches_nobody,
+         test_a_restart_begins_with_the_newest, test_an_excluded_node_leaves])

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A small SIP phone over UDP for the live tests, written apart from the program's own: registers
-with MD5 digest, calls, answers (after a while where asked), hangs up; retransmits as RFC 3261 17
-says."""
+"""A small SIP phone for the live tests, over UDP here and over the rest in wire_phone.py, written
+apart from the program's own: registers with MD5 digest, calls, answers (after a while where
+asked), hangs up; retransmits as RFC 3261 17 says."""
 import hashlib
 import re
 import secrets
@@ -48,10 +48,20 @@ class Phone:
         self.domain = domain
         self.aor = f'{self.user}@{domain}'
         host, port = server.rsplit(':', 1)
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.socket.connect((host, int(port)))
+        family = socket.AF_INET6 if host.startswith('[') else socket.AF_INET
+        self.socket = socket.socket(family, socket.SOCK_DGRAM)
+        self.socket.connect((host.strip('[]'), int(port)))
         self.socket.settimeout(0.2)
-        self.local = '%s:%d' % self.socket.getsockname()
+        own, own_port = self.socket.getsockname()[:2]
+        self.start(f'[{own}]:{own_port}' if ':' in own else f'{own}:{own_port}', answer_after)
+
+    def start(self, local, answer_after, transport='UDP', scheme='sip'):
+        self.local = local
+        self.transport = transport
+        self.via = f'SIP/2.0/{transport} {local}'
+        self.scheme = scheme
+        parameter = '' if transport == 'UDP' else f';transport={transport.lower()}'
+        self.contact = f'{scheme}:{self.user}@{local}' + parameter
         self.answer_after = answer_after
         self.waiting = {}  # branch -> [event, final response]
         self.dialogs = {}  # call-id of a call that we take -> 200
@@ -83,11 +93,14 @@ class Phone:
             except OSError:
                 time.sleep(0.05)
                 continue
-            start, headers = parse(data)
-            if start.startswith('SIP/2.0'):
-                self.on_response(int(start.split()[1]), headers)
-            elif start:
-                self.on_request(start.split()[0], headers)
+            self.take(data)
+
+    def take(self, data):
+        start, headers = parse(data)
+        if start.startswith('SIP/2.0'):
+            self.on_response(int(start.split()[1]), headers)
+        elif start:
+            self.on_request(start.split()[0], headers)
 
     def on_response(self, status, headers):
         branch = re.search(r'branch=([^;]*)', first(headers, 'via'))
@@ -107,7 +120,8 @@ class Phone:
         text += f'From: {first(headers, "from")}\r\n'
         text += f'To: {to if ";tag=" in to else to + ";tag=" + tag}\r\n'
         text += f'Call-ID: {first(headers, "call-id")}\r\nCSeq: {first(headers, "cseq")}\r\n'
-        text += f'Contact: <sip:{self.user}@{self.local}>\r\n{extra}Content-Length: 0\r\n\r\n'
+        contact = self.contact if 'sips:' in to else self.contact.replace('sips:', 'sip:')
+        text += f'Contact: <{contact}>\r\n{extra}Content-Length: 0\r\n\r\n'
         self.send(text)
         return text
 
@@ -128,7 +142,7 @@ class Phone:
         call_id = first(headers, 'call-id')
         text = self.dialogs[call_id] = self.respond('200 OK', headers)
         self.taken += 1
-        for _ in range(8):
+        for _ in range(8):  # 2xx over any transport (13.3.1.4)
             time.sleep(T1)
             if self.dialogs.get(call_id) is None or not self.running:
                 return
@@ -139,10 +153,11 @@ class Phone:
     def request(self, method, uri, to, call_id, cseq, from_tag, extra='', routes=(), limit=32):
         """One request; (status, headers) of its final response, (408, []) when there is none."""
         branch = 'z9hG4bK' + secrets.token_hex(12)
-        text = (f'{method} {uri} SIP/2.0\r\nVia: SIP/2.0/UDP {self.local};branch={branch};rport\r\n'
+        text = (f'{method} {uri} SIP/2.0\r\nVia: {self.via};branch={branch};rport\r\n'
                 f'Max-Forwards: 70\r\n' + ''.join(f'Route: {r}\r\n' for r in routes) +
-                f'From: <sip:{self.aor}>;tag={from_tag}\r\nTo: {to}\r\nCall-ID: {call_id}\r\n'
-                f'CSeq: {cseq} {method}\r\nContact: <sip:{self.user}@{self.local}>\r\n'
+                f'From: <{self.scheme}:{self.aor}>;tag={from_tag}\r\nTo: {to}\r\n'
+                f'Call-ID: {call_id}\r\n'
+                f'CSeq: {cseq} {method}\r\nContact: <{self.contact}>\r\n'
                 f'{extra}Content-Length: 0\r\n\r\n')
         wait = [threading.Event(), (408, []), False]
         with self.lock:
@@ -153,14 +168,14 @@ class Phone:
         while not wait[0].wait(min(pause, max(0.01, end - time.monotonic()))):
             if time.monotonic() >= end:
                 break
-            if not (method == 'INVITE' and wait[2]):
+            if self.transport == 'UDP' and not (method == 'INVITE' and wait[2]):
                 self.send(text)
                 pause = min(2 * pause, 4.0)
         status, headers = wait[1]
         if method == 'INVITE' and status >= 300 and status != 408:
             self.send(f'ACK {uri} SIP/2.0\r\n'
-                      f'Via: SIP/2.0/UDP {self.local};branch={branch};rport\r\n'
-                      f'Max-Forwards: 70\r\nFrom: <sip:{self.aor}>;tag={from_tag}\r\n'
+                      f'Via: {self.via};branch={branch};rport\r\n'
+                      f'Max-Forwards: 70\r\nFrom: <{self.scheme}:{self.aor}>;tag={from_tag}\r\n'
                       f'To: {first(headers, "to")}\r\nCall-ID: {call_id}\r\nCSeq: {cseq} ACK\r\n'
                       f'Content-Length: 0\r\n\r\n')
         return status, headers
@@ -187,14 +202,15 @@ class Phone:
         return status, headers
 
     def register(self, expires=3600, limit=32):
-        status, _ = self.authenticated('REGISTER', f'sip:{self.domain}', f'<sip:{self.aor}>',
+        status, _ = self.authenticated('REGISTER', f'{self.scheme}:{self.domain}',
+                                       f'<{self.scheme}:{self.aor}>',
                                        secrets.token_hex(12), secrets.token_hex(6),
                                        f'Expires: {expires}\r\n', limit)
         return status
 
     def call(self, to_aor, limit=32, talk=0.02, bye_limit=None):
         """INVITE, ACK, BYE; (status of INVITE, status of BYE or None, Warning or '')."""
-        call_id, tag, uri = secrets.token_hex(12), secrets.token_hex(6), f'sip:{to_aor}'
+        call_id, tag, uri = secrets.token_hex(12), secrets.token_hex(6), f'{self.scheme}:{to_aor}'
         status, headers = self.authenticated('INVITE', uri, f'<{uri}>', call_id, tag, limit=limit)
         if status != 200:
             return status, None, first(headers, 'warning')
@@ -202,9 +218,10 @@ class Phone:
                                 for r in v.split(',')]))
         target, to = uri_of(first(headers, 'contact')), first(headers, 'to')
         branch = 'z9hG4bK' + secrets.token_hex(12)
-        self.send(f'ACK {target} SIP/2.0\r\nVia: SIP/2.0/UDP {self.local};branch={branch};rport\r\n'
+        self.send(f'ACK {target} SIP/2.0\r\nVia: {self.via};branch={branch};rport\r\n'
                   'Max-Forwards: 70\r\n' + ''.join(f'Route: {r}\r\n' for r in routes) +
-                  f'From: <sip:{self.aor}>;tag={tag}\r\nTo: {to}\r\nCall-ID: {call_id}\r\n'
+                  f'From: <{self.scheme}:{self.aor}>;tag={tag}\r\nTo: {to}\r\n'
+                  f'Call-ID: {call_id}\r\n'
                   'CSeq: 2 ACK\r\nContent-Length: 0\r\n\r\n')
         time.sleep(talk)
         bye, _ = self.request('BYE', target, to, call_id, 3, tag, routes=routes,

@@ -147,3 +147,60 @@ Test(stream_tls, garbage_ends_it)
     cr_assert_eq(stream_tls_count(tables[0]), 0);
     world_fini();
 }
+
+/* Phones: the server asks for no certificate, and takes whoever comes.  A credential that is
+ * replaced goes with the last connection that began with it. */
+Test(stream_tls, takes_phones_and_changes_its_credential)
+{
+    struct tls_boring *contexts[2] = {NULL, NULL};
+    const struct credential *c[2] = {&world.hosts[1].credential, &world.hosts[2].credential};
+    world_init(50);
+    for (size_t i = 0; i < 2; i++) {
+        cr_assert_eq(
+            tls_boring_context_public(credential_der(c[i]), NULL, 0, c[i]->key, &contexts[i]),
+            ERR_OK);
+        struct tls_boring *other = NULL;
+        cr_assert_eq(
+            tls_boring_context_public(credential_der(c[i]), NULL, 0, c[1 - i]->key, &other),
+            ERR_BAD_CERTIFICATE);
+        cr_assert_null(other);
+    }
+    struct world_host *a = &world.hosts[0], *b = &world.hosts[1];
+    struct stream_tls_settings phones = {
+        .tls = tls_boring_ops(), .tls_context = contexts[0], .streams = 2};
+    struct stream_tls_settings dialler = {
+        .tls = tls_boring_ops(), .tls_context = contexts[1], .streams = 2};
+    tables[0] = stream_tls_table_init(&a->arena, &dialler); /* presents none either */
+    tables[1] = stream_tls_table_init(&b->arena, &phones);
+    cr_assert_eq(shake(NULL, NULL), ERR_OK);
+    cr_assert_eq(carry(1, client), ERR_OK);
+    cr_assert(stream_tls_is_up(client) && stream_tls_is_up(server));
+    cr_assert_eq(stream_tls_table_use(tables[1], contexts[1]), contexts[0]);
+    tls_boring_context_retire(contexts[0]); /* `server` still has it */
+    uint8_t byte = 0;
+    size_t sent = 0, len = 0;
+    cr_assert_eq(stream_tls_write(&a->t, client, SLICE_LITERAL("x"), &sent), ERR_OK);
+    cr_assert_eq(carry(0, server), ERR_OK);
+    cr_assert_eq(stream_tls_read(&b->t, server, &byte, 1, &len), ERR_OK);
+    cr_assert_eq(byte, 'x');
+    discard(1);
+    close_both(false); /* ... and no more: ASan would see it if it stayed, or went before */
+    struct stream_tls *idle = stream_tls_open(&b->t, tables[1], TLS_SERVER, 3, NULL);
+    cr_assert_not_null(idle);
+    cr_assert_eq(tls_boring_counters(contexts[1]).open, 1);
+    /* Bytes that are no TLS end it, under a name of its own. */
+    cr_assert_eq(metric_of(b, METRIC_sip_tls_failed), 0);
+    server = stream_tls_open(&b->t, tables[1], TLS_SERVER, 4, NULL);
+    cr_assert_neq(stream_tls_recv(&b->t, server, SLICE_LITERAL("REGISTER sip:x SIP/2.0\r\n")),
+                  ERR_OK);
+    cr_assert_eq(metric_of(b, METRIC_sip_tls_failed), 1);
+    cr_assert_null(stream_tls_open(&b->t, tables[1], TLS_SERVER, 5, NULL));
+    cr_assert_eq(metric_of(b, METRIC_sip_tls_refused), 1);
+    cr_assert_eq(metric_of(b, METRIC_stream_tls_failed) + metric_of(b, METRIC_stream_tls_refused),
+                 0);
+    discard(1);
+    stream_tls_close(&b->t, tables[1], idle, false);
+    stream_tls_close(&b->t, tables[1], server, false);
+    tls_boring_context_retire(contexts[1]); /* nobody has it: at once */
+    world_fini();
+}

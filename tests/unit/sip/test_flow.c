@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_flow.c - connections: reassembly, keep-alive, deadlines; hostile phones and peers. */
+#include "codec/stun_wr.h"
 #include "sip/dial.h"
 #include "tests/unit/sip/phone_world.h"
 #include <criterion/criterion.h>
@@ -276,6 +277,101 @@ Test(flow, drain)
     sip_status(w->instances[0]->sip, &status);
     cr_assert_eq(status.bindings, 1);
     cr_assert_eq(status.accounts_registered, 1);
+    world_expect_empty(w);
+    world_free(w);
+}
+
+/* STUN on the SIP port (RFC 5626 8): a Binding request is answered with where it came from, what
+ * must be understood and is not gets 420, all else nothing. */
+Test(flow, stun_keep_alive)
+{
+    static const uint8_t id[STUN_TRANSACTION_BYTES] = {1, 2, 3};
+    static const struct {
+        enum stun_class class;
+        uint16_t type; /* of an attribute; 0 = none */
+        bool has_fingerprint;
+        uint16_t want; /* 0 = no answer, 1 = success, else the error */
+    } rows[] = {{STUN_CLASS_REQUEST, 0, false, 1},       {STUN_CLASS_REQUEST, 0, true, 1},
+                {STUN_CLASS_REQUEST, 0x8123, false, 1}, /* may be ignored */
+                {STUN_CLASS_REQUEST, 0x7123, true, 420}, {STUN_CLASS_INDICATION, 0, false, 0},
+                {STUN_CLASS_SUCCESS, 0, false, 0}};
+    struct world *w = world_make();
+    world_add_node(w, 1);
+    struct world_instance *x = w->instances[0];
+    struct address remotes[2] = {{.family = 4, .port = 4711, .ip = {10, 9, 8, 7}},
+                                 {.family = 6, .port = 4711, .ip = {0x20, 1, 0xd, 0xb8}}};
+    for (size_t i = 0; i < 2 * ARRAY_COUNT(rows); i++) {
+        const struct address *remote = &remotes[i % 2];
+        uint8_t bytes[128];
+        struct wr out = wr_init(bytes, sizeof(bytes));
+        size_t start = stun_wr_begin(&out, rows[i / 2].class, STUN_METHOD_BINDING, id);
+        if (rows[i / 2].type != 0) {
+            stun_wr_bytes(&out, start, rows[i / 2].type, SLICE_LITERAL("abcd"));
+        }
+        if (rows[i / 2].has_fingerprint) {
+            stun_wr_fingerprint(&out, start);
+        }
+        sip_on_datagram(&x->turn, x->sip, remote, bytes, wr_len(&out));
+        cr_assert_eq(x->out.count, rows[i / 2].want == 0 ? 0 : 1, "row %zu", i);
+        if (x->out.count == 1) {
+            struct stun m;
+            const struct io_op *op = &x->out.ops[0];
+            cr_assert(op->kind == IO_OP_DATAGRAM && address_is_equal(&op->remote, remote));
+            cr_assert_eq(stun_decode(msgbuf_slice(op->buf), &m), ERR_OK);
+            cr_assert_eq(memcmp(m.transaction, id, sizeof(id)), 0);
+            cr_assert_eq(stun_has(&m, STUN_HAS_FINGERPRINT), rows[i / 2].has_fingerprint);
+            if (rows[i / 2].want == 1) {
+                cr_assert_eq(m.class, STUN_CLASS_SUCCESS);
+                cr_assert(address_is_equal(&m.xor_mapped_address, remote));
+            } else {
+                cr_assert(m.class == STUN_CLASS_ERROR && m.error_code.code == rows[i / 2].want);
+            }
+            msgbuf_release(&x->buffers, op->buf);
+            io_outbox_clear(&x->out);
+        }
+    }
+    uint8_t noise[] = {1, 1, 0, 0, 'x'};
+    sip_on_datagram(&x->turn, x->sip, &remotes[0], noise, sizeof(noise));
+    cr_assert_eq(x->out.count, 0);
+    cr_assert_eq(world_metric(w, METRIC_sip_stun_answered), 8);
+    cr_assert_eq(world_metric(w, METRIC_sip_stun_dropped), 5);
+    world_free(w);
+}
+
+/* A WebSocket: each message is one, without Content-Length; keep-alives; silence and slowness meet
+ * the same deadlines as elsewhere. */
+Test(flow, web)
+{
+    struct world *w = world_make();
+    world_add_node(w, 1);
+    struct phone *p = world_add_tcp_phone(w, "alice", 0);
+    struct world_instance *x = w->instances[0];
+    struct flow *f = pool_get(&x->sip->flows, p->flow);
+    f->ref.kind = SIP_WS;
+    char ping[] = "\r\n\r\n", junk[] = "junk";
+    char options[] = "OPTIONS sip:example.org SIP/2.0\r\nVia: SIP/2.0/WS a.invalid;branch=z9hG4bK1"
+                     "\r\nFrom: <sip:alice@example.org>;tag=1\r\nTo: <sip:example.org>\r\n"
+                     "Call-ID: o\r\nCSeq: 1 OPTIONS\r\nMax-Forwards: 70\r\n\r\n";
+    sip_on_web(&x->turn, x->sip, p->flow, (uint8_t *)ping, 4);
+    sip_on_web(&x->turn, x->sip, p->flow, (uint8_t *)junk, 4);
+    world_run(w, 0);
+    cr_assert_eq(p->pongs, 1);
+    phone_expect_nothing(p);
+    cr_assert_not(f->has_message);
+    sip_on_web(&x->turn, x->sip, p->flow, (uint8_t *)options, strlen(options));
+    world_run(w, 0);
+    const char *answer = phone_get(p);
+    expect_ok(answer);
+    cr_assert_not_null(strstr(answer, ";received=10.1.0.1"));
+    cr_assert(f->has_message);
+    cr_assert_not(sip_flow_touch(&x->turn, x->sip, p->flow, true)); /* a stranger still */
+    flow_prove(&x->turn, x->sip, &f->ref, 0);
+    cr_assert(sip_flow_touch(&x->turn, x->sip, p->flow, true));
+    world_run(w, 29000000);
+    cr_assert_not(p->is_closed);
+    world_run(w, 2000000); /* half a message for 30 s */
+    cr_assert(p->is_closed);
+    cr_assert_not(sip_flow_touch(&x->turn, x->sip, p->flow, true));
     world_expect_empty(w);
     world_free(w);
 }
