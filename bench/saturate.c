@@ -188,33 +188,43 @@ static double until_next(struct stage *s, double mean_us)
     return minus_ln * mean_us;
 }
 
-/* `records` arrivals at a mean distance of `mean_us`. */
+/* Records that the node has passed on (or had to drop) so far, since all of it was at rest. */
+static uint32_t records_gone(const struct stage *s)
+{
+    uint64_t messages = ring_metric(&s->r, NODE, METRIC_dht_forwarded) +
+                        ring_metric(&s->r, NODE, METRIC_dht_drop_link);
+    return (uint32_t)(messages / BATCH);
+}
+
+/* `records` arrivals at a mean distance of `mean_us`.  The node takes as many in a turn as it will,
+ * in the order in which they came. */
 static void run(struct stage *s, double mean_us, uint32_t records, bool is_full)
 {
+    enum { UNDER_WAY = 4096 };
+    static double arrived[UNDER_WAY];
     double now = (double)s->r.now_us;
     double next = now;
-    double arrived[1024];
+    uint32_t before = records_gone(s);
     uint32_t sent = 0;
     s->wait_count = 0;
     while (s->wait_count < records) {
-        uint32_t count = 0;
-        while (sent < records && next <= now && count < ARRAY_COUNT(arrived)) {
+        while (sent < records && next <= now && sent - s->wait_count < UNDER_WAY) {
             send_transit(s);
-            arrived[count++] = next;
+            arrived[sent++ % UNDER_WAY] = next;
             next += until_next(s, mean_us);
-            sent++;
         }
         if (is_full && waiting(s) + FLOOD_BATCH <= FULL) {
             send_requests(s, FLOOD_BATCH); /* as many as have been answered */
         }
         s->r.now_us = (uint64_t)now;
-        if (count == 0 && !ring_is_due(&s->r, NODE)) {
+        if (sent == s->wait_count && !ring_is_due(&s->r, NODE)) {
             now = next > now ? next : now;
             continue;
         }
         now += (double)ring_turn(&s->r, NODE) / 1000;
-        for (uint32_t i = 0; i < count; i++) {
-            s->waits[s->wait_count++] = now - arrived[i];
+        for (uint32_t gone = records_gone(s) - before; s->wait_count < gone;) {
+            s->waits[s->wait_count] = now - arrived[s->wait_count % UNDER_WAY];
+            s->wait_count++;
         }
         others(s);
     }
