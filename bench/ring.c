@@ -473,7 +473,7 @@ void ring_open(struct ring *r, const struct ring_settings *s)
     r->limits.links = RING_CONNS;
     r->limits.links_handshaking = 32;
     r->limits.link_queue_bytes = 1 << 20; /* time is measured here, not what is refused */
-    r->limits.values_verified = s->values_verified;
+    r->limits.certificates = s->certificates != 0 ? s->certificates : r->limits.certificates;
     if (s->is_loopback) {
         listen_loopback(r);
     }

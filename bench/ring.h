@@ -66,7 +66,7 @@ struct ring_settings {
     enum crypto_algorithm algorithms[RING_NODES_CAP]; /* of the nodes' keys */
     enum crypto_algorithm account_algorithm;
     uint32_t accounts; /* users whose records can be stored */
-    uint32_t values_verified;
+    uint32_t certificates; /* known by their hash; 0: as many as without being told otherwise */
     bool is_loopback;
 };
 
