@@ -89,9 +89,8 @@ static void make_requests(struct stage *s)
 
 static void open_stage(struct stage *s, enum crypto_algorithm algorithm, uint64_t seed)
 {
-    struct ring_settings rs = {.nodes = NODES,
-                               .account_algorithm = CRYPTO_ED25519,
-                               .accounts = ACCOUNTS};
+    struct ring_settings rs = {
+        .nodes = NODES, .account_algorithm = CRYPTO_ED25519, .accounts = ACCOUNTS};
     for (uint32_t i = 0; i < NODES; i++) {
         rs.algorithms[i] = algorithm;
     }
