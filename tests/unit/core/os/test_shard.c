@@ -7,6 +7,7 @@
 #include "core/os/sock.h"
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <netinet/udp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -670,6 +671,24 @@ static void echo_much(const int *fds, size_t count)
     }
 }
 
+/* A train of datagrams, which a short turn may leave in the middle, comes back whole. */
+static void echo_train(int fd)
+{
+    enum { EACH = 500, COUNT = 40 };
+    static uint8_t bytes[EACH * COUNT];
+    int each = EACH;
+    cr_assert_eq(setsockopt(fd, SOL_UDP, UDP_SEGMENT, &each, sizeof(each)), 0);
+    for (size_t i = 0; i < COUNT; i++) {
+        memset(bytes + i * EACH, (int)i, EACH);
+    }
+    cr_assert_eq(send(fd, bytes, sizeof(bytes), 0), (ssize_t)sizeof(bytes));
+    for (size_t i = 0; i < COUNT; i++) {
+        uint8_t got[EACH + 1];
+        cr_assert_eq(receive(fd, got, sizeof(got)), EACH, "datagram %zu", i);
+        cr_assert_arr_eq(got, bytes + i * EACH, EACH, "datagram %zu", i);
+    }
+}
+
 /* Work that waits for the end of the turn makes turns short, though not for ever; without, or where
  * the limit is off, they take what there is. */
 Test(shard, turns_are_short_while_work_waits)
@@ -690,6 +709,10 @@ Test(shard, turns_are_short_while_work_waits)
             for (uint32_t i = 0; i < ROUNDS; i++) {
                 echo_much(fds, CONNS);
             }
+            at = shard_address(s.shard, IO_LISTEN_SIP_UDP);
+            int train = dial(&at, SOCK_DGRAM);
+            echo_train(train);
+            close(train);
             uint64_t turns = metric_read(shard_metrics(s.shard), METRIC_turns_short);
             for (size_t i = 0; i < CONNS; i++) {
                 close(fds[i]);
