@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+enum { SHORT_TURNS_CAP = 16 }; /* as in core/os/shard_turn.c */
 enum { PORT = 6084, STREAM_BYTES = 16384, DAY_MS = 86400000, ID_BYTES = 16, VALUE_BYTES = 100 };
 
 static const char overlay_name[] = "ring.example";
@@ -215,6 +216,7 @@ static void open_end(struct ring_conn *c, uint32_t index, uint32_t other_node,
     c->self = handle_make(HANDLE_CONN, ++generation & 0xffffff, index);
     c->is_open = true;
     c->is_told = false;
+    c->at = 0;
     c->len = 0;
     c->taken = 0;
     c->other_node = other_node;
@@ -272,8 +274,8 @@ static void send_bytes(struct ring *r, struct ring_conn *c, const struct msgbuf 
         ssize_t sent = send(c->fd, msgbuf_data(buf), buf->len, MSG_DONTWAIT | MSG_NOSIGNAL);
         ring_require(sent == (ssize_t)buf->len, "loopback takes less than was given");
     } else {
-        ring_require(to->len + buf->len <= RING_BYTES_CAP, "too many bytes under way");
-        memcpy(to->bytes + to->len, msgbuf_data(buf), buf->len);
+        ring_require(to->at + to->len + buf->len <= RING_BYTES_CAP, "too many bytes under way");
+        memcpy(to->bytes + to->at + to->len, msgbuf_data(buf), buf->len);
     }
     to->len += buf->len; /* over loopback: how many bytes are there */
     c->taken += buf->len;
@@ -313,7 +315,31 @@ static void carry_out(struct ring *r, uint32_t i)
     io_outbox_clear(&n->out);
 }
 
-static void tell(struct ring *r, uint32_t i, struct ring_conn *c)
+/* What has come in on it, in pieces as the engine gives them, until *left is used up. */
+static void tell_bytes(struct ring *r, uint32_t i, struct ring_conn *c, size_t *left)
+{
+    while (c->len > 0 && c->self != 0 && *left > 0) {
+        size_t len = min_size(c->len, STREAM_BYTES);
+        if (c->fd >= 0) {
+            ssize_t got = recv(c->fd, c->bytes, len, MSG_WAITALL);
+            ring_require(got == (ssize_t)len, "loopback gives less than was there");
+        }
+        struct io_event event = {.kind = IO_STREAM,
+                                 .conn = c->self,
+                                 .data = c->bytes + (c->fd >= 0 ? 0 : c->at),
+                                 .data_len = len};
+        c->at += len;
+        c->len -= len;
+        *left -= min_size(*left, len);
+        node_on_event(&r->nodes[i].turn, r->nodes[i].node, &event);
+    }
+    if (c->len == 0 || c->self == 0 || c->fd >= 0) {
+        c->at = 0;
+    }
+    c->len = c->self == 0 ? 0 : c->len;
+}
+
+static void tell(struct ring *r, uint32_t i, struct ring_conn *c, size_t *left)
 {
     struct ring_node *n = &r->nodes[i];
     struct turn *t = &n->turn;
@@ -330,18 +356,8 @@ static void tell(struct ring *r, uint32_t i, struct ring_conn *c)
         c->taken = 0;
         node_on_event(t, n->node, &event);
     }
-    for (size_t at = 0; at < c->len && c->self != 0; at += STREAM_BYTES) {
-        size_t len = min_size(c->len - at, STREAM_BYTES);
-        if (c->fd >= 0) {
-            ssize_t got = recv(c->fd, c->bytes + at, len, MSG_WAITALL);
-            ring_require(got == (ssize_t)len, "loopback gives less than was there");
-        }
-        event = (struct io_event){
-            .kind = IO_STREAM, .conn = c->self, .data = c->bytes + at, .data_len = len};
-        node_on_event(t, n->node, &event);
-    }
-    c->len = 0;
-    if (!c->is_open && c->self != 0) {
+    tell_bytes(r, i, c, left);
+    if (!c->is_open && c->self != 0 && c->len == 0) {
         event = (struct io_event){.kind = IO_CLOSED, .conn = c->self, .error = ERR_CLOSED};
         c->self = 0;
         node_on_event(t, n->node, &event);
@@ -363,11 +379,19 @@ uint64_t ring_turn(struct ring *r, uint32_t i)
     struct ring_node *n = &r->nodes[i];
     uint64_t before = ring_cpu_ns();
     struct turn *t = ring_begin(r, i);
-    for (uint32_t c = 0; c < RING_CONNS; c++) {
+    size_t cap = r->limits.turn_bytes_working;
+    bool is_limited = n->has_work && cap != 0 && n->short_turns < SHORT_TURNS_CAP;
+    size_t left = is_limited ? cap : SIZE_MAX;
+    uint32_t c = n->first; /* connections take turns to be the first */
+    for (uint32_t k = 0; k < RING_CONNS && left > 0; k++) {
         if (n->conns[c].self != 0) {
-            tell(r, i, &n->conns[c]);
+            tell(r, i, &n->conns[c], &left);
         }
+        c = (c + 1) % RING_CONNS;
     }
+    t->is_short = left == 0;
+    n->first = t->is_short ? c : 0;
+    n->short_turns = t->is_short ? n->short_turns + 1 : 0;
     node_on_timers(t, n->node);
     n->has_work = node_on_flush(t, n->node);
     carry_out(r, i);
@@ -449,7 +473,7 @@ void ring_open(struct ring *r, const struct ring_settings *s)
     r->limits.links = RING_CONNS;
     r->limits.links_handshaking = 32;
     r->limits.link_queue_bytes = 1 << 20; /* time is measured here, not what is refused */
-    r->limits.values_verified = s->values_verified;
+    r->limits.certificates = s->certificates != 0 ? s->certificates : r->limits.certificates;
     if (s->is_loopback) {
         listen_loopback(r);
     }

@@ -34,7 +34,8 @@ struct ring_conn {
     uint32_t other_node, other_conn;
     int fd;         /* loopback only */
     uint8_t *bytes; /* for this end */
-    size_t len;
+    size_t at;      /* of which so many have been given */
+    size_t len;     /* those that have not */
     uint32_t taken; /* bytes sent that the node has not been told of */
 };
 
@@ -54,7 +55,9 @@ struct ring_node {
     struct mem mem;
     struct ring_conn conns[RING_CONNS];
     bool has_work;
-    uint64_t busy_ns; /* CPU time of all its turns */
+    uint32_t short_turns; /* in a row, as in core/os/shard_turn.c */
+    uint32_t first;       /* connection that is looked at */
+    uint64_t busy_ns;     /* CPU time of all its turns */
     uint64_t turns;
 };
 
@@ -62,8 +65,8 @@ struct ring_settings {
     uint32_t nodes;
     enum crypto_algorithm algorithms[RING_NODES_CAP]; /* of the nodes' keys */
     enum crypto_algorithm account_algorithm;
-    uint32_t accounts; /* users whose records can be stored */
-    uint32_t values_verified;
+    uint32_t accounts;     /* users whose records can be stored */
+    uint32_t certificates; /* known by their hash; 0: as many as without being told otherwise */
     bool is_loopback;
 };
 
@@ -88,7 +91,8 @@ void ring_open(struct ring *r, const struct ring_settings *s);
 void ring_close(struct ring *r);
 /* The turn of node i for calls from outside; ring_turn carries out what they ask for. */
 struct turn *ring_begin(struct ring *r, uint32_t i);
-/* One turn of node i: what has arrived, its timers, its queue, its output.  Its CPU time in ns. */
+/* One turn of node i: what has arrived, as far as a shard's turn takes it, its timers, its queue,
+ * its output.  Its CPU time in ns. */
 uint64_t ring_turn(struct ring *r, uint32_t i);
 /* Has node i bytes, timers or work to see to? */
 bool ring_is_due(const struct ring *r, uint32_t i);

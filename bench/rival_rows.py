@@ -9,7 +9,7 @@ import re
 import statistics
 from collections import namedtuple
 
-# `argv`: words in which {repeat}, {ms}, {keys} and {quick} are replaced; the first is a program of
+# `argv`: words in which {repeat}, {ms} and {quick} are replaced; the first is a program of
 # build/release/bench, or @NAME for a procedure of rival_run.py.
 # `rounds`: False for a program that repeats by itself, in turn with its own floor ({repeat}).
 # `quick`: whether --quick runs it too.  `series`: it gives costs by size for the report, no rows.
@@ -33,10 +33,12 @@ SOURCES = [
     Source('dtls-record-1', 'floor_tls --json --datagram --ms 50'),
     Source('bare', 'floor_tls --json --sign --ms 60'),
     Source('redis', '@redis {ms}', text='redis-server, redis-benchmark -P 32'),
-    Source('opendht', '@opendht {keys}', text='12 nodes in one process'),
-    # next to its rival in each round, on the same processor, with as many gets
-    Source('cluster', '@cluster {keys} get', text='12 nodes in one process'),
-    Source('cluster-known', '@cluster {keys} get_known', quick=False),
+    Source('opendht', '@opendht 2000', text='12 nodes in one process'),
+    # next to its rival in each round, on the same processor, with as many keys
+    Source('cluster', '@cluster 2000 get', text='12 nodes in one process'),
+    Source('cluster-known', '@cluster 2000 get_known', quick=False),
+    Source('opendht-400', '@opendht 400', quick=False),
+    Source('cluster-400', '@cluster 400 get', quick=False),
     Source('kamailio-options', '@kamailio options {ms}'),
     Source('kamailio-register', '@kamailio register {ms}'),
     Source('kamailio-forward', '@kamailio forward {ms}'),
@@ -95,6 +97,13 @@ def signed_row(request, answer):
                by='bare verify + sign')
 
 
+def cluster_row(key, must, stretch):
+    return row('cluster-get-' + key,
+               'a signed get, CPU of all 12 nodes; 2,000 keys each put once and got once',
+               'cluster.cluster/get_' + key, 'opendht.opendht_get', must, stretch,
+               by='OpenDHT, unsigned get')
+
+
 def sip_row(kind, text, rival, must, stretch):
     ours = {'options': 'chordial-options.sip_options', 'register': 'load-register.load_register',
             'call': 'load-invite.load_invite'}[kind]
@@ -126,13 +135,14 @@ ROWS = [
     row('lookup-tcp', 'the same over coalesced plain TCP', 'lookup.lookup/tcp', 'redis.get_100',
         0.5, 0.7, 'speed', by='redis GET, -P 32'),
     *(signed_row(request, answer) for request in KEYS for answer in KEYS),
-    row('cluster-get-ed25519', 'a signed get, CPU of all 12 nodes', 'cluster.cluster/get_ed25519',
-        'opendht.opendht_get', 0.30, 0.24, by='OpenDHT, unsigned get'),
-    row('cluster-get-p256', 'a signed get, CPU of all 12 nodes', 'cluster.cluster/get_p256',
-        'opendht.opendht_get', 0.60, 0.52, by='OpenDHT, unsigned get'),
+    *(cluster_row(key, must, stretch) for key, must, stretch in (
+        ('ed25519', 0.30, 0.24), ('p256', 0.60, 0.52))),
     *(row('cluster-get-known-' + key, 'the same, the value verified before',
           'cluster-known.cluster/get_known_' + key, 'opendht.opendht_get',
           by='OpenDHT, unsigned get')
+      for key in ('ed25519', 'p256')),
+    *(row('cluster-get-400-' + key, 'the same with 400 keys each', 'cluster-400.cluster/get_' + key,
+          'opendht-400.opendht_get', by='OpenDHT, unsigned get')
       for key in ('ed25519', 'p256')),
     row('memory-link', 'an idle TLS link', 'link-memory.memory-idle-tls-link:bytes',
         24 * 1024, 1.0, 2 / 3, unit='bytes', by=LIMIT),

@@ -23,8 +23,8 @@ import rival_report  # noqa: E402
 import rival_rows  # noqa: E402
 import rival_run  # noqa: E402
 
-QUICK = {'ms': 250, 'keys': 400, 'quick': '--quick'}
-FULL = {'ms': 1000, 'keys': 400, 'quick': ''}
+QUICK = {'ms': 250, 'quick': '--quick'}
+FULL = {'ms': 1000, 'quick': ''}
 
 
 def say(text):

@@ -103,8 +103,7 @@ static void measure(size_t request, size_t answer, uint32_t rounds, struct figur
     struct ring_settings s = {.nodes = 2,
                               .algorithms = {kinds[answer].algorithm, kinds[request].algorithm},
                               .account_algorithm = CRYPTO_ED25519,
-                              .accounts = ACCOUNTS,
-                              .values_verified = 4096};
+                              .accounts = ACCOUNTS};
     ring_open(&r, &s);
     ring_store_all(&r);
     check_answer(&r);

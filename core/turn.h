@@ -34,6 +34,7 @@ enum handle_of {
 struct turn {
     uint64_t now_us;  /* monotonic; only differences mean anything */
     uint64_t wall_ms; /* since 1970 UTC: certificates and storage_time only */
+    bool is_short;    /* it was ended before all that had come in was taken: more may be there */
     struct rng *rng;
     const struct crypto *crypto;
     struct wheel *wheel;

@@ -587,19 +587,25 @@ static bool has_judged_enough(const struct overlay *o)
     return cap != 0 && sign_judged_in_turn(o->sign) >= cap;
 }
 
+static bool is_busy(const struct turn *t, const struct overlay *o)
+{
+    return o->passed_on_us != 0 && t->now_us - o->passed_on_us < TRANSIT_LULL_US;
+}
+
 /* While messages pass through, nobody of them shall wait long for the end of the turn; otherwise
  * answers leave together, many in one record. */
 static uint64_t allowance_us(const struct turn *t, const struct overlay *o)
 {
-    bool is_busy = o->passed_on_us != 0 && t->now_us - o->passed_on_us < TRANSIT_LULL_US;
-    return is_busy ? o->s.limits->verify_us_per_turn : o->s.limits->verify_us_idle;
+    return is_busy(t, o) ? o->s.limits->verify_us_per_turn : o->s.limits->verify_us_idle;
 }
 
-/* What has just been passed on leaves with the end of this turn, so signatures wait for a turn with
- * nothing of that kind, unless they have waited long enough. */
+/* What has just been passed on leaves with the end of this turn, and behind what was taken in a
+ * short one there may be more of that kind, so signatures wait for a turn with nothing of it,
+ * unless they have waited long enough. */
 static bool gives_way(const struct turn *t, const struct overlay *o)
 {
-    return o->has_passed_on && t->now_us - o->verified_at_us < VERIFY_SHARE * o->verified_us;
+    bool is_hurried = o->has_passed_on || (t->is_short && is_busy(t, o));
+    return is_hurried && t->now_us - o->verified_at_us < VERIFY_SHARE * o->verified_us;
 }
 
 /* Another message like the last one would be too much; one is always served. */

@@ -19,6 +19,7 @@ struct shard {
     bool wants_uring;
     bool can_wake;          /* by MSG_RING */
     bool is_last_turn_full; /* more events than one turn takes */
+    uint32_t short_turns;   /* in a row */
     bool has_work;          /* the handler has more to do */
     uint64_t worked_us;     /* when something last came in */
     int fds[IO_LISTENER_COUNT];

@@ -7,6 +7,7 @@
 #include "core/os/sock.h"
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <netinet/udp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -35,6 +36,10 @@ struct seen {
     uint64_t source_acked;
     struct address dial; /* at the first turn, family 0 = not */
     bool is_dialled;
+    _Atomic bool is_working; /* it says so at the end of each turn */
+    uint64_t turn_bytes;     /* that came in */
+    uint64_t longest_short;  /* most of a turn that was ended early */
+    uint64_t longest_full;
 };
 
 static void put(struct turn *t, handle conn, const uint8_t *data, size_t len)
@@ -137,6 +142,7 @@ static void on_event(void *context, struct turn *t, struct io_event *e)
         }
         break;
     case IO_STREAM:
+        s->turn_bytes += e->data_len;
         cr_assert(handle_index(e->conn) < shard_limits(s->shard)->conns);
         if (s->is_dialled && s->connected > 0 && e->listener == IO_LISTENER_COUNT) {
             s->dialled_bytes += e->data_len;
@@ -178,9 +184,11 @@ static void on_timers(void *context, struct turn *t)
 
 static bool on_flush(void *context, struct turn *t)
 {
-    (void)context;
-    (void)t;
-    return false;
+    struct seen *s = context;
+    uint64_t *longest = t->is_short ? &s->longest_short : &s->longest_full;
+    *longest = max_u64(*longest, s->turn_bytes);
+    s->turn_bytes = 0;
+    return s->is_working;
 }
 
 static const struct shard_handler handler = {on_event, on_timers, on_flush};
@@ -643,6 +651,83 @@ Test(shard, goes_on_after_emfile)
         close(first);
         close(second);
         stop(g, &s, 1);
+    }
+}
+
+/* What `fds` send at once comes back. */
+static void echo_much(const int *fds, size_t count)
+{
+    static uint8_t bytes[32768];
+    bytes[0] = 'x';
+    for (size_t i = 0; i < count; i++) {
+        cr_assert_eq(send(fds[i], bytes, sizeof(bytes), MSG_NOSIGNAL), (ssize_t)sizeof(bytes));
+    }
+    for (size_t i = 0; i < count; i++) {
+        for (size_t len = 0; len < sizeof(bytes);) {
+            ssize_t n = receive(fds[i], bytes, sizeof(bytes) - len);
+            cr_assert(n > 0, "recv: %zd, errno %d", n, errno);
+            len += (size_t)n;
+        }
+    }
+}
+
+/* A train of datagrams, which a short turn may leave in the middle, comes back whole. */
+static void echo_train(int fd)
+{
+    enum { EACH = 500, COUNT = 40 };
+    static uint8_t bytes[EACH * COUNT];
+    int each = EACH;
+    cr_assert_eq(setsockopt(fd, SOL_UDP, UDP_SEGMENT, &each, sizeof(each)), 0);
+    for (size_t i = 0; i < COUNT; i++) {
+        memset(bytes + i * EACH, (int)i, EACH);
+    }
+    cr_assert_eq(send(fd, bytes, sizeof(bytes), 0), (ssize_t)sizeof(bytes));
+    for (size_t i = 0; i < COUNT; i++) {
+        uint8_t got[EACH + 1];
+        cr_assert_eq(receive(fd, got, sizeof(got)), EACH, "datagram %zu", i);
+        cr_assert_arr_eq(got, bytes + i * EACH, EACH, "datagram %zu", i);
+    }
+}
+
+/* Work that waits for the end of the turn makes turns short, though not for ever; without, or where
+ * the limit is off, they take what there is. */
+Test(shard, turns_are_short_while_work_waits)
+{
+    enum { CONNS = 16, ROUNDS = 20 };
+    for (size_t b = 0; b < ARRAY_COUNT(backends); b++) {
+        for (uint32_t way = 0; way < 3; way++) { /* idle, working, working without the limit */
+            struct shard_config c = make_config(backends[b]);
+            c.limits.turn_bytes_working = way == 2 ? 0 : c.limits.turn_bytes_working;
+            struct shard_group *g = open_or_fail(&c, 1);
+            struct seen s = {.is_working = way != 0};
+            start(g, &s, 0);
+            struct address at = shard_address(s.shard, IO_LISTEN_OVERLAY);
+            int fds[CONNS];
+            for (size_t i = 0; i < CONNS; i++) {
+                fds[i] = dial(&at, SOCK_STREAM);
+            }
+            for (uint32_t i = 0; i < ROUNDS; i++) {
+                echo_much(fds, CONNS);
+            }
+            at = shard_address(s.shard, IO_LISTEN_SIP_UDP);
+            int train = dial(&at, SOCK_DGRAM);
+            echo_train(train);
+            close(train);
+            uint64_t turns = metric_read(shard_metrics(s.shard), METRIC_turns_short);
+            for (size_t i = 0; i < CONNS; i++) {
+                close(fds[i]);
+            }
+            s.is_working = false;
+            stop(g, &s, 1);
+            if (way == 1) {
+                cr_expect_geq(turns, CONNS, "%lu", (unsigned long)turns);
+                cr_expect_geq(s.longest_short, c.limits.turn_bytes_working);
+                cr_expect_lt(s.longest_short, c.limits.turn_bytes_working + CHUNK + 384);
+            } else {
+                cr_expect_eq(turns, 0);
+                cr_expect_eq(s.longest_short, 0);
+            }
+        }
     }
 }
 
