@@ -71,20 +71,6 @@ static void note_alarm(struct turn *t, struct chord *c, uint64_t for_us)
         min_u64(c->partition_next_us, t->now_us + rng_jitter(t->rng, PARTITION_WAIT_US, 50));
 }
 
-/* How many peers there are, by how close our neighbors stand. */
-static uint64_t guess_peers(const struct chord *c)
-{
-    const struct chord_table *ct = c->s.table;
-    uint32_t near = ct->successor_count + ct->predecessor_count;
-    if (near < 2 * CHORD_TABLE_NEIGHBORS) {
-        return ct->count + 1u;
-    }
-    uint64_t span = ids_ring_minus(chord_table_successor(ct, CHORD_TABLE_NEIGHBORS - 1)->at,
-                                   chord_table_predecessor(ct, CHORD_TABLE_NEIGHBORS - 1)->at)
-                        .hi;
-    return near * (UINT64_MAX / (span + 1));
-}
-
 /* Until the next partition check: soon when something has gone wrong or we are alone, else as rare
  * as periodic Updates; and in a large ring so rare that bootstrap nodes can bear it. */
 static uint64_t partition_wait_us(const struct turn *t, const struct chord *c)
@@ -94,7 +80,7 @@ static uint64_t partition_wait_us(const struct turn *t, const struct chord *c)
         return PARTITION_WAIT_US / 6;
     }
     uint64_t addresses = max_u64(s->bootstrap_count, 1);
-    uint64_t share_us = guess_peers(c) * (1000000 / CHECKS_PER_S) / addresses;
+    uint64_t share_us = chord_table_guess_peers(c->s.table) * (1000000 / CHECKS_PER_S) / addresses;
     uint64_t wait_us = t->now_us < c->alarm_until_us
                            ? PARTITION_WAIT_US
                            : (uint64_t)s->config.chord_update_interval_s * 1000000;
