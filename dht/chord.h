@@ -42,7 +42,7 @@ enum {
 
 enum chord_timer { CHORD_TIMER_STEP, CHORD_TIMER_UPDATE, CHORD_TIMER_PERIODIC, CHORD_TIMER_TICK };
 
-enum chord_scope { CHORD_NOBODY, CHORD_NEIGHBORS, CHORD_EVERYBODY };
+enum chord_scope { CHORD_NOBODY, CHORD_NEAREST, CHORD_NEIGHBORS, CHORD_EVERYBODY };
 
 enum chord_event_kind {
     CHORD_EVENT_READY,     /* joined or founded */
@@ -105,6 +105,7 @@ struct chord {
     uint32_t calm_s; /* until the next periodic Update: short after a change, then longer */
     struct wheel_timer tick;
     enum chord_scope scope;     /* who gets the next Update */
+    uint64_t updates_next_us;   /* a change is made known then at the earliest */
     uint64_t everybody_next_us; /* those who are not neighbors get one a second at most */
     struct chord_lost lost[CHORD_LOST_CAP];
     uint64_t finger_next_us[CHORD_TABLE_FINGERS];

@@ -17,7 +17,9 @@ enum {
     CHECKS_PER_S = 16,          /* partition checks that come to one bootstrap address */
     IDLE_TICK_US = 30000000,    /* when nothing is known to be due */
     EVERYBODY_US = 1000000,
+    UPDATES_US = 1000000, /* the first change is told at once, those that follow together */
     CALM_FIRST_S = 4,
+    CALM_FACTOR = 3,
     TRIM_AT_ONCE = 8,
     TRIM_AGE_US = 5000000,
     PEER_LIST_CAP = CHORD_TABLE_NEIGHBORS * IDS_NODE_MAX,
@@ -39,7 +41,8 @@ static struct chord_lost *find_lost(struct chord *c, const struct node_id *id)
 /* Timers */
 
 /* CH-28, with more care while things move: what an Attach that failed has left open is named again
- * by the neighbors' next Updates, after 4 s, 8 s, and so on up to the interval. */
+ * by the neighbors' next Updates, after 4 s, 12 s, and so on up to the interval.  The nearest say
+ * it until then: their lists reach as far as ours and farther. */
 static void arm_periodic(struct turn *t, struct chord *c)
 {
     wheel_arm(t->wheel, &c->periodic,
@@ -71,20 +74,6 @@ static void note_alarm(struct turn *t, struct chord *c, uint64_t for_us)
         min_u64(c->partition_next_us, t->now_us + rng_jitter(t->rng, PARTITION_WAIT_US, 50));
 }
 
-/* How many peers there are, by how close our neighbors stand. */
-static uint64_t guess_peers(const struct chord *c)
-{
-    const struct chord_table *ct = c->s.table;
-    uint32_t near = ct->successor_count + ct->predecessor_count;
-    if (near < 2 * CHORD_TABLE_NEIGHBORS) {
-        return ct->count + 1u;
-    }
-    uint64_t span = ids_ring_minus(chord_table_successor(ct, CHORD_TABLE_NEIGHBORS - 1)->at,
-                                   chord_table_predecessor(ct, CHORD_TABLE_NEIGHBORS - 1)->at)
-                        .hi;
-    return near * (UINT64_MAX / (span + 1));
-}
-
 /* Until the next partition check: soon when something has gone wrong or we are alone, else as rare
  * as periodic Updates; and in a large ring so rare that bootstrap nodes can bear it. */
 static uint64_t partition_wait_us(const struct turn *t, const struct chord *c)
@@ -94,7 +83,7 @@ static uint64_t partition_wait_us(const struct turn *t, const struct chord *c)
         return PARTITION_WAIT_US / 6;
     }
     uint64_t addresses = max_u64(s->bootstrap_count, 1);
-    uint64_t share_us = guess_peers(c) * (1000000 / CHECKS_PER_S) / addresses;
+    uint64_t share_us = chord_table_guess_peers(c->s.table) * (1000000 / CHECKS_PER_S) / addresses;
     uint64_t wait_us = t->now_us < c->alarm_until_us
                            ? PARTITION_WAIT_US
                            : (uint64_t)s->config.chord_update_interval_s * 1000000;
@@ -115,8 +104,8 @@ void chord_stabilize_calm(struct turn *t, struct chord *c)
 static void send_periodic(struct turn *t, struct chord *c)
 {
     uint32_t interval_s = c->s.overlay->config.chord_update_interval_s;
-    chord_stabilize_mark(t, c, CHORD_NEIGHBORS);
-    c->calm_s = 2 * c->calm_s < interval_s ? 2 * c->calm_s : interval_s;
+    chord_stabilize_mark(t, c, c->calm_s < interval_s ? CHORD_NEAREST : CHORD_NEIGHBORS);
+    c->calm_s = CALM_FACTOR * c->calm_s < interval_s ? CALM_FACTOR * c->calm_s : interval_s;
     arm_periodic(t, c);
 }
 
@@ -221,17 +210,37 @@ void chord_stabilize_mark(struct turn *t, struct chord *c, enum chord_scope scop
         return;
     }
     c->scope = scope > c->scope ? scope : c->scope;
-    arm_update(t, c, t->now_us + CHORD_STABILIZE_UPDATE_MS * 1000u);
+    arm_update(t, c, max_u64(t->now_us + CHORD_STABILIZE_UPDATE_MS * 1000u, c->updates_next_us));
 }
 
-static bool is_neighbor(const struct chord_table *ct, uint32_t index)
+/* Among the `most` nearest on either side? */
+static bool is_near_by(const struct chord_table *ct, uint32_t index, uint32_t most)
 {
-    for (uint32_t i = 0; i < ct->successor_count; i++) {
-        if (ct->successors[i] == index || ct->predecessors[i] == index) {
+    for (uint32_t i = 0; i < most && i < ct->successor_count; i++) {
+        if (ct->successors[i] == index) {
+            return true;
+        }
+    }
+    for (uint32_t i = 0; i < most && i < ct->predecessor_count; i++) {
+        if (ct->predecessors[i] == index) {
             return true;
         }
     }
     return false;
+}
+
+static bool is_neighbor(const struct chord_table *ct, uint32_t index)
+{
+    return is_near_by(ct, index, CHORD_TABLE_NEIGHBORS);
+}
+
+static void mark_due(const struct chord *c, bool everybody)
+{
+    struct chord_table *ct = c->s.table;
+    uint32_t most = c->scope == CHORD_NEAREST ? CHORD_STABILIZE_NEAREST : CHORD_TABLE_NEIGHBORS;
+    for (uint32_t i = 0; i < ct->count && c->scope != CHORD_NOBODY; i++) {
+        ct->nodes[i].update_due |= everybody || is_near_by(ct, i, most);
+    }
 }
 
 /* Who gets an Update is marked first and served as far as requests can be had; the rest follow. */
@@ -239,11 +248,10 @@ static void send_updates(struct turn *t, struct chord *c)
 {
     struct chord_table *ct = c->s.table;
     bool everybody = c->scope == CHORD_EVERYBODY && t->now_us >= c->everybody_next_us;
-    for (uint32_t i = 0; i < ct->count; i++) {
-        if (everybody || (c->scope != CHORD_NOBODY && is_neighbor(ct, i))) {
-            ct->nodes[i].update_due = true;
-        }
+    if (c->scope > CHORD_NOBODY) {
+        c->updates_next_us = t->now_us + UPDATES_US;
     }
+    mark_due(c, everybody);
     if (everybody) {
         c->everybody_next_us = t->now_us + EVERYBODY_US;
         c->scope = CHORD_NOBODY;

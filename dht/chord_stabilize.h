@@ -7,7 +7,11 @@
 #pragma once
 #include "dht/chord.h"
 
-enum { CHORD_STABILIZE_UPDATE_MS = 100, CHORD_STABILIZE_TICK_MS = 1000 };
+enum {
+    CHORD_STABILIZE_UPDATE_MS = 100,
+    CHORD_STABILIZE_TICK_MS = 1000,
+    CHORD_STABILIZE_NEAREST = 4
+};
 
 void chord_stabilize_start(struct turn *t, struct chord *c);
 void chord_stabilize_stop(struct turn *t, struct chord *c);

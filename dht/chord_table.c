@@ -355,6 +355,22 @@ uint32_t chord_table_peers(const struct chord_table *ct)
     return peers;
 }
 
+uint64_t chord_table_guess_peers(const struct chord_table *ct)
+{
+    uint32_t near = ct->successor_count + ct->predecessor_count;
+    if (near == 0) {
+        return 1;
+    }
+    const struct chord_table_node *ahead = chord_table_successor(ct, ct->successor_count - 1);
+    const struct chord_table_node *behind = chord_table_predecessor(ct, ct->predecessor_count - 1);
+    bool sees_all = !ids_ring_is_less(distance(ct, ahead->at), distance(ct, behind->at));
+    if (near < 2 * CHORD_TABLE_NEIGHBORS || sees_all) {
+        return 1 + (uint64_t)chord_table_peers(ct);
+    }
+    uint64_t span = ids_ring_minus(ahead->at, behind->at).hi;
+    return near * (UINT64_MAX / (span + 1));
+}
+
 uint32_t chord_table_hosts(const struct chord_table *ct)
 {
     uint64_t seen[1 + 2 * CHORD_TABLE_NEIGHBORS] = {ct->self_host};

@@ -128,3 +128,6 @@ void chord_table_finger_range(struct ring_id own, uint32_t i, struct ring_id *fi
 const struct chord_table_node *chord_table_first_between(const struct chord_table *ct,
                                                          struct ring_id first, struct ring_id last);
 uint32_t chord_table_peers(const struct chord_table *ct);
+/* Peers of the whole ring, ourselves among them: counted where the neighbors behind meet those
+ * ahead, else guessed from how close they stand. */
+uint64_t chord_table_guess_peers(const struct chord_table *ct);

@@ -115,13 +115,16 @@ bool topo_is_plausible_replica_sender(const struct topo *tp, struct ring_id reso
 {
     const struct chord_table *ct = tp->table;
     struct ring_id at = ids_ring_of_node(sender);
-    /* Our successor hands over what becomes ours (CH-12, A-16), and those behind it hold copies of
-     * what we own, or did when there were fewer in between. */
-    uint32_t senders = topo_is_responsible(tp, resource) ? ct->successor_count : 1;
-    for (uint32_t i = 0; i < senders && i < ct->successor_count; i++) {
-        if (ids_ring_is_equal(chord_table_successor(ct, i)->at, at)) {
-            return true;
-        }
+    /* The owner takes what its holders bring (ST-18), whoever they are: our successor hands over what
+     * becomes ours (CH-12, A-16), those behind it hold copies of what we own, and when two rings
+     * have become one, who owned it in the other may stand anywhere.  Each value is proved by its
+     * signature, and an older one refused. */
+    if (topo_is_responsible(tp, resource)) {
+        return true;
+    }
+    const struct chord_table_node *first = chord_table_successor(ct, 0);
+    if (first != NULL && ids_ring_is_equal(first->at, at)) {
+        return true;
     }
     /* The owner, or a member of its replica set, stands between the resource and ourselves. */
     return ids_ring_is_between(at, resource, ct->self) || ids_ring_is_equal(at, resource);

@@ -31,7 +31,7 @@ bool topo_is_replica(const struct topo *tp, struct ring_id resource);
  * it; false when it lies beyond what we know. */
 bool topo_owner(const struct topo *tp, struct ring_id resource, struct topo_peer *out);
 /* May `sender` place a copy of `resource` here: it is in the known replica set of the resource or
- * closer to it than some member (ST-3, A-16)? */
+ * closer to it than some member (ST-3, A-16), or brings to its owner what he may lack (ST-18)? */
 bool topo_is_plausible_replica_sender(const struct topo *tp, struct ring_id resource,
                                       const struct node_id *sender);
 

@@ -7,7 +7,6 @@
 enum {
     COPIES_WANTED = 3,
     CHECK_US = 250000,
-    SETTLE_US = 20 * 1000 * 1000,
     WAVE_US = 600 * 1000 * 1000,
     COPIES_PER_RECORD = 16,
     /* A peer whose tables are behind refuses a replica; the owner asks again after 1, 2, 4, 8 and
@@ -272,9 +271,7 @@ static void join_all(struct run *r)
         world_run_until(r->world, world_now_us(r->world) + wait_us);
     }
     bool joined = scenario_impl_until_right(r, r->s->settle_s * 1000000) != 0;
-    /* The neighbors are right; fingers and the last Updates take a little longer. */
-    world_run_until(r->world, world_now_us(r->world) + SETTLE_US);
-    r->out->join_us = joined ? world_now_us(r->world) - start - SETTLE_US : 0;
+    r->out->join_us = joined ? world_now_us(r->world) - start : 0;
     for (uint32_t i = 0; i < r->s->nodes; i++) {
         uint64_t took = world_join_us(r->world, i);
         if (took != UINT64_MAX) {

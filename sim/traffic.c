@@ -190,6 +190,41 @@ static void judge_fetched(struct traffic *f, struct world *w, const struct traff
     f->stale_unexcused += version >= o->version || f->records[o->record].is_worn ? 0 : 1;
 }
 
+static int64_t record_of(const struct traffic *f, const struct world *w, struct slice key);
+
+/* When the copy of who acknowledged it says that it was stored; 0: there is none any more. */
+static uint64_t stored_ms(const struct traffic *f, struct world *w, uint32_t record,
+                          const struct node_id *by)
+{
+    struct overlay_stored s;
+    for (uint32_t i = 0; i < world_settings_of(w)->nodes; i++) {
+        if (!world_is_alive(w, i) || !ids_node_is_equal(&world_ident(w, i)->node_id, by)) {
+            continue;
+        }
+        uint32_t at = 0;
+        while (overlay_walk_stored(node_overlay(world_node(w, i)), &at, &s)) {
+            if (s.kind == OVERLAY_KIND_SIP_REGISTRATION && record_of(f, w, s.key) == record) {
+                return s.storage_time_ms;
+            }
+        }
+    }
+    return 0;
+}
+
+/* Two halves that do not see each other may both have a new value: the later one will count. */
+static void note_stored(struct traffic *f, struct world *w, const struct traffic_open *o,
+                        const struct node_id *by)
+{
+    struct traffic_record *r = &f->records[o->record];
+    uint64_t ms = stored_ms(f, w, o->record, by);
+    if (ms != 0 && ms < r->acked_ms) {
+        return;
+    }
+    r->acked = o->version;
+    r->acked_ms = max_u64(r->acked_ms, ms);
+    r->is_worn = r->crashes_us[0] >= o->since_us;
+}
+
 static void add_times(struct workload_result *r, const struct answer *a)
 {
     r->hops_total += a->hops;
@@ -207,8 +242,7 @@ static void settle(struct traffic *f, struct world *w, struct traffic_open *o,
         out->failed++;
     } else if (o->is_store) {
         out->ok++;
-        r->acked = o->version;
-        r->is_worn = r->crashes_us[0] >= o->since_us;
+        note_stored(f, w, o, &a->node_id);
         add_times(out, a);
     } else {
         judge_fetched(f, w, o, a);

@@ -277,3 +277,26 @@ Test(chord_table, places_are_remembered_until_the_table_changes)
     chord_table_set_link(&f.table, &last, 5);
     cr_assert_eq(chord_table_find(&f.table, &last)->link, 5);
 }
+
+/* The partition check waits in proportion to it.  With 16 peers the eighth behind is the eighth
+ * ahead, no distance is left between them, and all of them waited for ever (swarm, seed 28). */
+Test(table, ch31_the_ring_is_guessed_as_large_as_it_is)
+{
+    for (uint32_t peers = 1; peers <= 60; peers++) {
+        struct fixture f;
+        struct arena arena;
+        arena_init(&arena, block, sizeof(block));
+        f.self.node_id = id_of(3);
+        chord_table_init(&f.table, &arena, NODES, &f.self.node_id, 1);
+        for (uint32_t i = 1; i < peers; i++) {
+            add(&f, (uint8_t)(3 + i * 256 / peers), CHORD_TABLE_PEER);
+        }
+        uint64_t guess = chord_table_guess_peers(&f.table);
+        if (peers <= 16) {
+            cr_expect_eq(guess, peers, "%u: %lu", peers, (unsigned long)guess);
+        } else {
+            cr_expect(guess >= peers / 2 && guess <= 2 * peers, "%u: %lu", peers,
+                      (unsigned long)guess);
+        }
+    }
+}

@@ -116,3 +116,16 @@ Test(topo, st3_a_stranger_is_not_plausible)
     cr_expect(topo_is_plausible_replica_sender(&r.topos[0], k, &far),
               "ST-18: an owner's successor");
 }
+
+/* Half of 64 peers had been apart, with an owner of their own that was no neighbor of the true one:
+ * what they had acknowledged meanwhile was refused for ever (swarm, seed 6). */
+Test(topo, st18_the_owner_takes_it_from_anybody)
+{
+    struct ring r;
+    make(&r, 20, 1, 2);
+    struct ring_id k = {10ull << 56, 0}; /* owned by peer 0 */
+    for (uint32_t i = 1; i < 20; i++) {
+        struct node_id holder = id_of(i);
+        cr_expect(topo_is_plausible_replica_sender(&r.topos[0], k, &holder), "peer %u", i);
+    }
+}
