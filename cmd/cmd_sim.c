@@ -517,11 +517,29 @@ static uint64_t cpu_us(void)
            (uint64_t)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
 }
 
+/* In a large world what all nodes share is used from its front on and comes in large pages; of the
+ * nodes' own tables only some pages are ever used. */
+static enum err open_memory(const struct scenario *s, struct mem *mem, struct mem *sparse)
+{
+    size_t bytes = scenario_bytes(s);
+    *sparse = (struct mem){0};
+    if (s->nodes < WORLD_TIGHT_NODES) {
+        return mem_open_sparse(mem, bytes);
+    }
+    enum err e = mem_open(mem, bytes, false);
+    if (e == ERR_OK) {
+        e = mem_open_sparse(sparse, bytes);
+        mem->arena.sparse = &sparse->arena;
+    }
+    return e;
+}
+
 static int simulate(struct outcome *o, bool is_json)
 {
     struct mem mem;
+    struct mem sparse;
     size_t bytes = scenario_bytes(&o->scenario);
-    if (mem_open_sparse(&mem, bytes) != ERR_OK) {
+    if (open_memory(&o->scenario, &mem, &sparse) != ERR_OK) {
         say_error("no memory: %zu MiB for %" PRIu64 " nodes: --set nodes=", bytes >> 20,
                   o->scenario.nodes);
         return CMD_FAILED;
@@ -538,6 +556,7 @@ static int simulate(struct outcome *o, bool is_json)
     } else {
         print_table(o);
     }
+    mem_close(&sparse);
     mem_close(&mem);
     if (o->result.broken > 0) {
         print_command(o);

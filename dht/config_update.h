@@ -76,7 +76,7 @@ struct config_update {
     /* out */
     struct bucket bucket;
     struct bucket back; /* for config_update_send_back */
-    struct config_update_told told[CONFIG_UPDATE_TOLD];
+    struct config_update_told *told; /* CONFIG_UPDATE_TOLD; NULL: there never is a document */
 };
 
 struct config_update_settings {

@@ -22,14 +22,16 @@ uint32_t net_conns_cap(uint32_t nodes)
 
 size_t net_bytes(const struct world_settings *s)
 {
-    return (size_t)s->nodes * (NET_CONNS_PER_NODE * sizeof(struct net_end) + 2) +
-           underlay_bytes(&s->underlay, s->nodes) + 192;
+    size_t rows = NET_ROWS * (NET_ROW * sizeof(struct net_end) + sizeof(uint32_t));
+    return s->nodes * (rows + 3) + underlay_bytes(&s->underlay, s->nodes) + 192;
 }
 
 void net_init(struct net *net, struct arena *arena, const struct world_settings *s)
 {
     *net = (struct net){0};
-    net->ends = ARENA_ARRAY(arena, struct net_end, (size_t)s->nodes * NET_CONNS_PER_NODE);
+    net->ends = ARENA_RAW(arena, struct net_end, (size_t)s->nodes * NET_CONNS_PER_NODE);
+    net->rows_of = ARENA_RAW(arena, uint32_t, (size_t)s->nodes * NET_ROWS);
+    net->rows_count = ARENA_ARRAY(arena, uint8_t, s->nodes);
     net->faults.side = ARENA_ARRAY(arena, uint8_t, s->nodes);
     net->faults.clog = ARENA_ARRAY(arena, uint8_t, s->nodes);
     rng_init(&net->rng, s->seed ^ 0x10557);
@@ -54,7 +56,23 @@ static bool node_of(const struct world *w, const struct address *a, uint32_t *no
 
 static struct net_end *end_at(struct world *w, uint32_t node, uint32_t index)
 {
-    return &w->net.ends[(size_t)node * NET_CONNS_PER_NODE + index];
+    const struct net *net = &w->net;
+    uint32_t row = net->rows_of[(size_t)node * NET_ROWS + index / NET_ROW] - 1;
+    return &w->net.ends[(size_t)row * NET_ROW + index % NET_ROW];
+}
+
+/* Of which there are ends. */
+static uint32_t ends_of(const struct world *w, uint32_t node)
+{
+    return (uint32_t)w->net.rows_count[node] * NET_ROW;
+}
+
+static void take_row(struct world *w, uint32_t node)
+{
+    struct net *net = &w->net;
+    uint32_t row = net->rows++;
+    memset(&net->ends[(size_t)row * NET_ROW], 0, NET_ROW * sizeof(struct net_end));
+    net->rows_of[(size_t)node * NET_ROWS + net->rows_count[node]++] = row + 1;
 }
 
 static handle handle_of(struct world *w, uint32_t node, uint32_t index)
@@ -65,7 +83,7 @@ static handle handle_of(struct world *w, uint32_t node, uint32_t index)
 static struct net_end *end_of(struct world *w, uint32_t node, handle conn)
 {
     uint32_t index = handle_index(conn);
-    if (conn == 0 || index >= NET_CONNS_PER_NODE || handle_of(w, node, index) != conn) {
+    if (conn == 0 || index >= ends_of(w, node) || handle_of(w, node, index) != conn) {
         return NULL;
     }
     struct net_end *end = end_at(w, node, index);
@@ -76,6 +94,9 @@ static struct net_end *end_of(struct world *w, uint32_t node, handle conn)
 static uint32_t take_end(struct world *w, uint32_t node)
 {
     for (uint32_t i = 0; i < w->limits.conns && i < NET_CONNS_PER_NODE; i++) {
+        if (i == ends_of(w, node)) {
+            take_row(w, node);
+        }
         struct net_end *end = end_at(w, node, i);
         if ((end->generation & 1) == 0) {
             *end = (struct net_end){.generation = (end->generation + 1) & 0xffffff};
@@ -328,7 +349,7 @@ void net_carry_out(struct world *w, uint32_t i)
 
 void net_bury(struct world *w, uint32_t i, bool is_told)
 {
-    for (uint32_t k = 0; k < NET_CONNS_PER_NODE; k++) {
+    for (uint32_t k = 0; k < ends_of(w, i); k++) {
         struct net_end *end = end_at(w, i, k);
         if ((end->generation & 1) == 0) {
             continue;
@@ -342,7 +363,7 @@ void net_bury(struct world *w, uint32_t i, bool is_told)
 void net_ways_changed(struct world *w)
 {
     for (uint32_t i = 0; i < w->settings.nodes; i++) {
-        for (uint32_t k = 0; k < NET_CONNS_PER_NODE && w->nodes[i].is_alive; k++) {
+        for (uint32_t k = 0; k < ends_of(w, i) && w->nodes[i].is_alive; k++) {
             struct net_end *end = end_at(w, i, k);
             bool is_cut = (end->generation & 1) != 0 && !has_ways(w, i, end->far_node);
             if (is_cut == (end->cut_since_us != 0)) {
