@@ -172,6 +172,7 @@ MODULES = {
         disk
         draw
         fault
+        fault_list
         measure
         narrow
         net
@@ -269,6 +270,7 @@ MODULES = {
         phone_digest
         say
         setup
+        sim_files
         verify
         wire
         wire_build
@@ -447,8 +449,10 @@ STRESS_TESTS = names('''
 # Python programs tests/<folder>/<name>.py that run the real binary (its path is in $CHORDIAL).
 SCRIPT_TESTS = {
     'tests/sim': names('''
+        capture
         massfail
         scale
+        shrink
         survive
     '''),
     'tests/live': names('''

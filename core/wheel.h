@@ -24,8 +24,8 @@ struct wheel_timer {
 };
 
 struct wheel {
-    uint64_t now_tick; /* all timers due before this tick were taken */
-    uint32_t armed;    /* timers in the wheel, for tests and metrics */
+    uint64_t now_tick;               /* all timers due before this tick were taken */
+    uint32_t armed;                  /* timers in the wheel, for tests and metrics */
     uint64_t occupied[WHEEL_LEVELS]; /* one bit a slot */
     struct wheel_link *ready;        /* due, not yet taken: the first of a ring, NULL = none */
     struct wheel_link *slots[WHEEL_LEVELS][WHEEL_SLOTS]; /* likewise */

@@ -138,9 +138,9 @@ void link_fetch_ahead(const struct link_table *lt, handle link)
         __builtin_prefetch(&lt->reading);
         __builtin_prefetch(&lt->settings);
     } else if (handle_index(link) < lt->pool.cap) {
-        const struct link *l = (const struct link *)(const void *)(lt->pool.objects +
-                                                                   (size_t)handle_index(link) *
-                                                                       lt->pool.object_size);
+        const struct link *l =
+            (const struct link *)(const void *)(lt->pool.objects +
+                                                (size_t)handle_index(link) * lt->pool.object_size);
         __builtin_prefetch(&lt->pool.generations[handle_index(link)]);
         __builtin_prefetch(&l->state);
         __builtin_prefetch(&l->dirty);

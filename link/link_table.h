@@ -99,7 +99,7 @@ struct link_table {
     struct tags by_node;       /* Node-ID -> pool index of the link that is up */
     struct tags draining;      /* Node-ID -> pool index of the newest of its links in DRAINING */
     struct frame_io_flights flights;
-    struct table by_address;   /* remote address -> pool index of the newest datagram link */
+    struct table by_address; /* remote address -> pool index of the newest datagram link */
     struct announced announced;
     struct pace pace;
     struct link_node ready;       /* links with events, in order */

@@ -201,11 +201,12 @@ static void connect_to(struct world *w, uint32_t node, const struct io_op *op)
     }
     struct net_end *a = end_at(w, node, mine);
     struct net_end *b = end_at(w, far, theirs);
+    a->is_dialled = true;
     a->far_node = far;
-    a->far_index = theirs;
+    a->far_index = (uint16_t)theirs;
     a->arrives_us = w->now_us + delay;
     b->far_node = node;
-    b->far_index = mine;
+    b->far_index = (uint16_t)mine;
     b->arrives_us = w->now_us + 2 * delay;
     struct io_event accepted = {
         .kind = IO_ACCEPTED,
@@ -223,6 +224,43 @@ static void connect_to(struct world *w, uint32_t node, const struct io_op *op)
     post(w, node, w->now_us + 2 * delay, &connected, NULL);
 }
 
+static void capture(struct world *w, struct world_captured *what)
+{
+    what->wall_us = w->settings.start_wall_ms * 1000 + w->now_us;
+    w->settings.capture(w->settings.capture_context, what);
+}
+
+/* Who dialled has a port of its own for each connection.  A record that begins in one piece and
+ * ends in the next is left out: none of ours does. */
+static void capture_stream(struct world *w, uint32_t node, struct net_end *end, uint32_t index,
+                           struct slice bytes)
+{
+    enum { FIRST_PORT = 20000 };
+    struct world_captured what = {.from = net_address(node), .to = net_address(end->far_node)};
+    what.from.port = end->is_dialled ? (uint16_t)(FIRST_PORT + index) : NET_PORT;
+    what.to.port = end->is_dialled ? NET_PORT : (uint16_t)(FIRST_PORT + end->far_index);
+    size_t record = 0;
+    while ((record = tls_fake_record(bytes, &what.frames)) != 0) {
+        what.sequence = end->captured;
+        if (what.frames.len > 0) {
+            capture(w, &what);
+        }
+        end->captured += (uint32_t)what.frames.len;
+        bytes = slice_from(bytes, record);
+    }
+}
+
+static void capture_datagram(struct world *w, uint32_t node, uint32_t far, struct slice bytes)
+{
+    struct world_captured what = {.from = net_address(node),
+                                  .to = net_address(far),
+                                  .is_datagram = true,
+                                  .frames = tls_fake_datagram_plain(bytes)};
+    if (what.frames.len > 0) {
+        capture(w, &what);
+    }
+}
+
 static void send_on(struct world *w, uint32_t node, const struct io_op *op)
 {
     struct net_end *end = end_of(w, node, op->conn);
@@ -232,6 +270,9 @@ static void send_on(struct world *w, uint32_t node, const struct io_op *op)
     }
     w->net.stream_bytes += op->buf->len;
     account_stream(&w->net.account, msgbuf_slice(op->buf));
+    if (w->settings.capture != NULL) {
+        capture_stream(w, node, end, handle_index(op->conn), msgbuf_slice(op->buf));
+    }
     CHECK(w->sent_count < WORLD_OUTBOX);
     w->sent[w->sent_count++] = (struct world_sent){.conn = op->conn, .len = op->buf->len};
     uint64_t at = arrival(w, node, end, op->buf->len);
@@ -269,6 +310,9 @@ static void send_datagram(struct world *w, uint32_t node, const struct io_op *op
                    op->remote.port == NET_PORT && w->nodes[far].is_alive &&
                    net_has_way(w, node, far) && !is_lost(w);
     w->net.datagrams++;
+    if (w->settings.capture != NULL && node_of(w, &op->remote, &far)) {
+        capture_datagram(w, node, far, msgbuf_slice(op->buf));
+    }
     if (!arrives) {
         w->net.datagrams_lost++;
         msgbuf_release(&w->buffers, op->buf);

@@ -19,7 +19,9 @@ struct world_settings;
 struct net_end {
     uint32_t generation; /* odd while in use */
     uint32_t far_node;
-    uint32_t far_index;
+    uint16_t far_index;
+    bool is_dialled;
+    uint32_t captured;     /* bytes of frames sent so far */
     uint64_t arrives_us;   /* of the last bytes towards the far end: streams keep their order */
     uint64_t held_us;      /* bytes towards this end wait until then: the way was cut */
     uint64_t cut_since_us; /* 0: there is a way, both there and back */
