@@ -48,6 +48,9 @@ MODES = [
     Mode('coverage', 'clang', f'{DEBUG} -fprofile-instr-generate -fcoverage-mapping {WARN}',
          f'{LINK} -fprofile-instr-generate'),
 ]
+# Only what the simulator needs, for `ninja sim-fingerprint`: the same run by each of these.
+FINGERPRINTS = [Mode(f'sim_{compiler}_{level}', compiler, f'{BASE} -{level}', LINK)
+                for compiler in ('gcc', 'clang') for level in ('O0', 'O3')]
 FUZZ_MODES = ('fuzz', 'afl')
 CRITERION_MODES = ('debug', 'asan', 'coverage')
 STRESS_MODES = ('debug', 'tsan')  # Criterion does not start under TSan, these have their own main
@@ -63,6 +66,7 @@ HEADERS = [
     ('cmd/*', 'confuse'),
     ('cmd/*', 'jansson'),
     ('cmd/capture', 'pcap'),
+    ('cmd/sim_files', 'pcap'),
     ('cmd/persist_lmdb', 'lmdb'),
     ('cmd/x509*', 'boringssl'),
     ('bench/*_boring', 'boringssl'),
@@ -201,7 +205,7 @@ def write_rules(n):
     n.rule('symlink', 'ln -sfn $in $out', description='ln $out')
     n.rule('run', '$command', pool='console', description='$out')
     n.lines += ['', 'pool lto', '  depth = 1']
-    for m in MODES:
+    for m in MODES + FINGERPRINTS:
         compiler = f'{m.compiler} $cflags_{m.name} $package_flags'
         lto = {'pool': 'lto'} if '-flto' in m.cflags else {}  # it compiles again, on all cores
         flags = f'$cflags_{m.name} $ldflags_{m.name}' if lto else f'$ldflags_{m.name}'
@@ -267,6 +271,19 @@ def write_bench_programs(n):
     return [programs['transit'], programs['phones']] + sorted(set(sum(objects.values(), [])))
 
 
+def write_fingerprints(n):
+    """One program of each of FINGERPRINTS, and the target that compares their runs."""
+    programs = []
+    for mode in (m.name for m in FINGERPRINTS):
+        for folder in below('sim'):
+            objects = [compile_c(n, mode, folder + '/' + name) for name in archive_sources(folder)]
+            n.build(archive(mode, folder), 'ar', objects)
+        programs.append(link(n, mode, f'build/{mode}/fingerprint',
+                             [compile_c(n, mode, 'tests/sim/fingerprint')], 'sim'))
+    n.build('sim-fingerprint', 'run', [], programs,
+            command='tools/sim_fingerprint.py ' + ' '.join(programs))
+
+
 def write_targets(n, product, criterion, stress, fuzz):
     top = product['release']
     if 'main' in modules.MODULES['cmd']:
@@ -285,6 +302,7 @@ def write_targets(n, product, criterion, stress, fuzz):
         n.build('crash-check', 'run', [], top, command='tools/crash_check.py')
     n.build('sim-scale', 'run', [], top + ['debug', 'asan'],
             command='tests/sim/scale.py --full')
+    write_fingerprints(n)
     n.build('sim-check', 'run', [], top, command='tools/swarm.py --seeds 300')
     n.build('sim-swarm', 'run', [], top, command='tools/swarm.py --seeds 20000 --ledger')
     n.build('cover', 'run', [], product['coverage'] + criterion['coverage'],

@@ -178,6 +178,7 @@ MODULES = {
         disk
         draw
         fault
+        fault_list
         measure
         narrow
         net
@@ -279,6 +280,7 @@ MODULES = {
         phone_digest
         say
         setup
+        sim_files
         sip_cert
         verify
         wire
@@ -462,8 +464,10 @@ STRESS_TESTS = names('''
 # Python programs tests/<folder>/<name>.py that run the real binary (its path is in $CHORDIAL).
 SCRIPT_TESTS = {
     'tests/sim': names('''
+        capture
         massfail
         scale
+        shrink
         survive
     '''),
     'tests/live': names('''

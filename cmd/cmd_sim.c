@@ -3,6 +3,7 @@
 #include "cmd/cmd.h"
 #include "cmd/files.h"
 #include "cmd/options.h"
+#include "cmd/sim_files.h"
 #include "core/os/host.h"
 #include "core/os/mem.h"
 #include "sim/net.h"
@@ -29,6 +30,8 @@ struct outcome {
     uint64_t wall_us;
     const char *word; /* as the scenario was named */
     struct options_texts sets;
+    const char *pcap, *faults, *faults_out; /* paths, or NULL */
+    struct fault_list list;
     struct scenario scenario;
     struct scenario_result result;
 };
@@ -476,6 +479,9 @@ static void print_command(const struct outcome *o)
     for (size_t i = 0; i < o->sets.count; i++) {
         (void)fprintf(stderr, " --set %s", o->sets.texts[i]);
     }
+    if (o->faults != NULL) {
+        (void)fprintf(stderr, " --faults %s", o->faults);
+    }
     (void)fputc('\n', stderr);
 }
 
@@ -517,11 +523,29 @@ static uint64_t cpu_us(void)
            (uint64_t)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
 }
 
-static int simulate(struct outcome *o, bool is_json)
+/* In a large world what all nodes share is used from its front on and comes in large pages; of the
+ * nodes' own tables only some pages are ever used. */
+static enum err open_memory(const struct scenario *s, struct mem *mem, struct mem *sparse)
+{
+    size_t bytes = scenario_bytes(s);
+    *sparse = (struct mem){0};
+    if (s->nodes < WORLD_TIGHT_NODES) {
+        return mem_open_sparse(mem, bytes);
+    }
+    enum err e = mem_open(mem, bytes, false);
+    if (e == ERR_OK) {
+        e = mem_open_sparse(sparse, bytes);
+        mem->arena.sparse = &sparse->arena;
+    }
+    return e;
+}
+
+static int run(struct outcome *o, bool is_json)
 {
     struct mem mem;
+    struct mem sparse;
     size_t bytes = scenario_bytes(&o->scenario);
-    if (mem_open_sparse(&mem, bytes) != ERR_OK) {
+    if (open_memory(&o->scenario, &mem, &sparse) != ERR_OK) {
         say_error("no memory: %zu MiB for %" PRIu64 " nodes: --set nodes=", bytes >> 20,
                   o->scenario.nodes);
         return CMD_FAILED;
@@ -538,11 +562,44 @@ static int simulate(struct outcome *o, bool is_json)
     } else {
         print_table(o);
     }
+    mem_close(&sparse);
     mem_close(&mem);
     if (o->result.broken > 0) {
         print_command(o);
     }
     return o->result.broken == 0 ? CMD_OK : CMD_FAILED;
+}
+
+/* The run, with the files that were asked for around it. */
+static int simulate(struct outcome *o, bool is_json)
+{
+    char why[SAY_WHY_CAP];
+    struct sim_files_capture *capture = NULL;
+    enum err e = ERR_OK;
+    if (o->faults != NULL || o->faults_out != NULL) {
+        e = sim_files_faults(o->faults, &o->list, why);
+        o->scenario.faults = &o->list;
+    }
+    if (e == ERR_OK && o->pcap != NULL) {
+        capture = sim_files_open(o->pcap, why);
+        e = capture == NULL ? ERR_IO : e;
+        o->scenario.capture = sim_files_capture;
+        o->scenario.capture_context = capture;
+    }
+    int status = e == ERR_OK ? run(o, is_json) : CMD_USAGE;
+    if (capture != NULL && !sim_files_close(capture)) {
+        e = say_why(why, ERR_IO, "not all could be written: --pcap %s", o->pcap);
+        status = CMD_FAILED;
+    }
+    if (e == ERR_OK && o->faults_out != NULL) {
+        e = sim_files_write_faults(o->faults_out, &o->list, why);
+        status = e == ERR_OK ? status : CMD_FAILED;
+    }
+    sim_files_release_faults(&o->list);
+    if (e != ERR_OK) {
+        say_error("%s", why);
+    }
+    return status;
 }
 
 int cmd_sim(int argc, char **argv)
@@ -552,10 +609,14 @@ int cmd_sim(int argc, char **argv)
     const struct options_item items[] = {
         {"seed", 0, OPTIONS_NUMBER, &o.seed, "S", "the run's seed (1)"},
         {"set", 0, OPTIONS_LIST, &o.sets, "KEY=VALUE", "override a key of the scenario (repeat)"},
+        {"pcap", 0, OPTIONS_TEXT, &o.pcap, "FILE", "write all frames between peers, for tshark"},
+        {"faults-out", 0, OPTIONS_TEXT, &o.faults_out, "FILE", "write what faults there were"},
+        {"faults", 0, OPTIONS_TEXT, &o.faults, "FILE", "do these instead of mix.interval_s's"},
         {"json", 0, OPTIONS_FLAG, &is_json, NULL, "print one JSON object"},
     };
     const struct options options = {
-        .usage = "chordial sim SCENARIO [--seed S] [--set KEY=VALUE] [--json]",
+        .usage = "chordial sim SCENARIO [--seed S] [--set KEY=VALUE] [--pcap FILE] [--faults FILE] "
+                 "[--json]",
         .about =
             "Runs many nodes on a virtual clock and network, from one seed.  SCENARIO is a file\n"
             "or the name of one in sim/scenarios.  Exit status 1: an invariant was broken.",

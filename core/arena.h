@@ -14,6 +14,8 @@ struct arena {
     uint8_t *scratch;
     size_t scratch_cap;
     size_t scratch_used;
+    /* For large blocks of which pages here and there are touched; NULL: they stand here too. */
+    struct arena *sparse;
 };
 
 void arena_init(struct arena *a, void *block, size_t cap);

@@ -7,6 +7,7 @@
  * stand in one list, in arming order.  Ticks beyond the six digits (2.2 years) wait in the last
  * slot of the range and are put in again from there. */
 #include "core/wheel.h"
+#include <string.h>
 
 enum {
     US_PER_TICK = 1000,
@@ -18,27 +19,26 @@ enum {
 
 STATIC_CHECK(WHEEL_SLOTS == 1 << DIGIT_BITS);
 
-static void list_init(struct wheel_link *head)
+/* A list is a ring of its links; who has it names the first. */
+static void list_append(struct wheel_link **first, struct wheel_link *link)
 {
-    head->next = head;
-    head->prev = head;
+    if (*first == NULL) {
+        link->next = link;
+        link->prev = link;
+        *first = link;
+        return;
+    }
+    link->next = *first;
+    link->prev = (*first)->prev;
+    link->prev->next = link;
+    (*first)->prev = link;
 }
 
-static bool list_is_empty(const struct wheel_link *head)
+static void list_remove(struct wheel_link **first, struct wheel_link *link)
 {
-    return head->next == head;
-}
-
-static void list_append(struct wheel_link *head, struct wheel_link *link)
-{
-    link->prev = head->prev;
-    link->next = head;
-    head->prev->next = link;
-    head->prev = link;
-}
-
-static void list_remove(struct wheel_link *link)
-{
+    if (*first == link) {
+        *first = link->next == link ? NULL : link->next;
+    }
     link->prev->next = link->next;
     link->next->prev = link->prev;
     link->next = NULL;
@@ -63,15 +63,8 @@ static uint64_t tick_of(uint64_t due_us)
 
 void wheel_init(struct wheel *w, uint64_t now_us)
 {
+    memset(w, 0, sizeof(*w));
     w->now_tick = now_us / US_PER_TICK;
-    w->armed = 0;
-    list_init(&w->ready);
-    for (uint32_t level = 0; level < WHEEL_LEVELS; level++) {
-        w->occupied[level] = 0;
-        for (uint32_t slot = 0; slot < WHEEL_SLOTS; slot++) {
-            list_init(&w->slots[level][slot]);
-        }
-    }
 }
 
 /* Puts the timer where it belongs as seen from now. */
@@ -109,33 +102,29 @@ void wheel_cancel(struct wheel *w, struct wheel_timer *timer)
     }
     CHECK(w->armed > 0);
     uint32_t slot = timer->slot;
-    list_remove(&timer->link);
     w->armed--;
-    if (slot != READY_SLOT) {
-        uint32_t level = slot / WHEEL_SLOTS;
-        uint32_t at = slot % WHEEL_SLOTS;
-        CHECK(level < WHEEL_LEVELS);
-        if (list_is_empty(&w->slots[level][at])) {
-            w->occupied[level] &= ~(UINT64_C(1) << at);
-        }
+    if (slot == READY_SLOT) {
+        list_remove(&w->ready, &timer->link);
+        return;
+    }
+    uint32_t level = slot / WHEEL_SLOTS;
+    uint32_t at = slot % WHEEL_SLOTS;
+    CHECK(level < WHEEL_LEVELS);
+    list_remove(&w->slots[level][at], &timer->link);
+    if (w->slots[level][at] == NULL) {
+        w->occupied[level] &= ~(UINT64_C(1) << at);
     }
 }
 
 /* Takes the whole list of a slot and places each timer anew, in order. */
 static void replace_slot(struct wheel *w, uint32_t level, uint32_t at)
 {
-    struct wheel_link *head = &w->slots[level][at];
-    if (list_is_empty(head)) {
-        return;
-    }
-    struct wheel_link moved = {.next = head->next, .prev = head->prev};
-    moved.next->prev = &moved;
-    moved.prev->next = &moved;
-    list_init(head);
+    struct wheel_link *moved = w->slots[level][at];
+    w->slots[level][at] = NULL;
     w->occupied[level] &= ~(UINT64_C(1) << at);
-    while (!list_is_empty(&moved)) {
-        struct wheel_timer *timer = timer_of(moved.next);
-        list_remove(&timer->link);
+    while (moved != NULL) {
+        struct wheel_timer *timer = timer_of(moved);
+        list_remove(&moved, &timer->link);
         place(w, timer);
     }
 }
@@ -169,7 +158,7 @@ static uint64_t next_tick(const struct wheel *w)
 struct wheel_timer *wheel_take(struct wheel *w, uint64_t now_us)
 {
     uint64_t target = now_us / US_PER_TICK;
-    while (list_is_empty(&w->ready) && w->now_tick <= target) {
+    while (w->ready == NULL && w->now_tick <= target) {
         uint64_t tick = next_tick(w);
         if (tick > target) {
             enter(w, target + 1);
@@ -183,18 +172,18 @@ struct wheel_timer *wheel_take(struct wheel *w, uint64_t now_us)
             replace_slot(w, 0, at); /* all are due before now: to the ready list */
         }
     }
-    if (list_is_empty(&w->ready)) {
+    if (w->ready == NULL) {
         return NULL;
     }
-    struct wheel_timer *timer = timer_of(w->ready.next);
+    struct wheel_timer *timer = timer_of(w->ready);
     wheel_cancel(w, timer);
     return timer;
 }
 
 uint64_t wheel_next_us(const struct wheel *w)
 {
-    if (!list_is_empty(&w->ready)) {
-        return timer_of(w->ready.next)->due_us;
+    if (w->ready != NULL) {
+        return timer_of(w->ready)->due_us;
     }
     uint64_t tick = next_tick(w);
     return tick >= UINT64_MAX / US_PER_TICK ? UINT64_MAX : tick * US_PER_TICK;
@@ -203,19 +192,20 @@ uint64_t wheel_next_us(const struct wheel *w)
 /* Lower levels come before higher ones, and slots of a level in their order. */
 uint64_t wheel_due_us(const struct wheel *w)
 {
-    if (!list_is_empty(&w->ready)) {
-        return timer_of(w->ready.next)->due_us;
+    if (w->ready != NULL) {
+        return timer_of(w->ready)->due_us;
     }
     for (uint32_t level = 0; level < WHEEL_LEVELS; level++) {
         if (w->occupied[level] == 0) {
             continue;
         }
-        const struct wheel_link *head =
-            &w->slots[level][(uint32_t)__builtin_ctzll(w->occupied[level])];
+        struct wheel_link *first = w->slots[level][(uint32_t)__builtin_ctzll(w->occupied[level])];
+        struct wheel_link *at = first;
         uint64_t tick = UINT64_MAX;
-        for (struct wheel_link *at = head->next; at != head; at = at->next) {
+        do {
             tick = min_u64(tick, tick_of(timer_of(at)->due_us));
-        }
+            at = at->next;
+        } while (at != first);
         return tick >= UINT64_MAX / US_PER_TICK ? UINT64_MAX : tick * US_PER_TICK;
     }
     return UINT64_MAX;

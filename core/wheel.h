@@ -24,11 +24,11 @@ struct wheel_timer {
 };
 
 struct wheel {
-    uint64_t now_tick; /* all timers due before this tick were taken */
-    uint32_t armed;    /* timers in the wheel, for tests and metrics */
-    struct wheel_link slots[WHEEL_LEVELS][WHEEL_SLOTS]; /* list heads */
-    uint64_t occupied[WHEEL_LEVELS];                    /* one bit a slot */
-    struct wheel_link ready;                            /* due, not yet taken */
+    uint64_t now_tick;               /* all timers due before this tick were taken */
+    uint32_t armed;                  /* timers in the wheel, for tests and metrics */
+    uint64_t occupied[WHEEL_LEVELS]; /* one bit a slot */
+    struct wheel_link *ready;        /* due, not yet taken: the first of a ring, NULL = none */
+    struct wheel_link *slots[WHEEL_LEVELS][WHEEL_SLOTS]; /* likewise */
 };
 
 void wheel_init(struct wheel *w, uint64_t now_us);

@@ -58,7 +58,8 @@ static size_t bytes_cap_of(const struct config_update_settings *s)
 size_t config_update_bytes(const struct config_update_settings *s)
 {
     size_t cap = bytes_cap_of(s);
-    return cap > 0 ? cap + BUDGET_SLACK : 0;
+    return cap > 0 ? cap + CONFIG_UPDATE_TOLD * sizeof(struct config_update_told) + BUDGET_SLACK
+                   : 0;
 }
 
 static void set_document(struct config_update *cu, struct slice document,
@@ -93,6 +94,7 @@ void config_update_init(struct turn *t, struct config_update *cu, struct arena *
         .takes_documents = s->takes_documents,
         .bytes = cap > 0 ? ARENA_ARRAY(arena, uint8_t, cap) : NULL,
         .bytes_cap = cap,
+        .told = cap > 0 ? ARENA_ARRAY(arena, struct config_update_told, CONFIG_UPDATE_TOLD) : NULL,
         .timer = {.tag = handle_make(HANDLE_OVERLAY, 0, 0), .what = CONFIG_UPDATE_TIMER}};
     bucket_init(&cu->bucket, CONFIG_UPDATE_PER_S * 1000, CONFIG_UPDATE_AT_ONCE, t->now_us);
     bucket_init(&cu->back, CONFIG_UPDATE_BACK_PER_S * 1000, CONFIG_UPDATE_BACK_AT_ONCE, t->now_us);
@@ -105,6 +107,9 @@ void config_update_init(struct turn *t, struct config_update *cu, struct arena *
 static struct config_update_told *place_for(const struct turn *t, struct config_update *cu,
                                             const struct node_id *id, bool is_back)
 {
+    if (cu->told == NULL) {
+        return NULL;
+    }
     struct config_update_told *oldest = &cu->told[0];
     for (size_t i = 0; i < CONFIG_UPDATE_TOLD; i++) {
         struct config_update_told *told = &cu->told[i];
@@ -250,7 +255,9 @@ void config_update_set(struct turn *t, struct config_update *cu, struct slice do
 {
     static const struct node_id nobody;
     set_document(cu, document, max_message_bytes);
-    memset(cu->told, 0, sizeof(cu->told)); /* they were told of the last one */
+    if (cu->told != NULL) { /* they were told of the last one */
+        memset(cu->told, 0, CONFIG_UPDATE_TOLD * sizeof(*cu->told));
+    }
     cu->spread_left = cu->body.len > 0 ? CONFIG_UPDATE_SPREAD : 0;
     if (!ids_node_is_equal(from, &nobody)) {
         note_told(t, cu, from);

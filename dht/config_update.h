@@ -75,8 +75,8 @@ struct config_update {
     struct config_update_judged judged[CONFIG_UPDATE_JUDGED];
     /* out */
     struct bucket bucket;
-    struct bucket back; /* for config_update_send_back */
-    struct config_update_told told[CONFIG_UPDATE_TOLD];
+    struct bucket back;              /* for config_update_send_back */
+    struct config_update_told *told; /* CONFIG_UPDATE_TOLD; NULL: there never is a document */
 };
 
 struct config_update_settings {

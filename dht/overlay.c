@@ -266,6 +266,22 @@ struct overlay *overlay_init(struct turn *t, struct arena *arena, const struct o
     return o;
 }
 
+void overlay_fetch_ahead(const struct overlay *o)
+{
+    __builtin_prefetch(&o->params);
+    __builtin_prefetch(&o->table.generation);
+    __builtin_prefetch(&o->route);
+    __builtin_prefetch(&o->inbox);
+    __builtin_prefetch(&o->inbox.count);
+    __builtin_prefetch(&o->chord.seen_version);
+    __builtin_prefetch(&o->chord.is_left_due);
+    __builtin_prefetch(&o->phase);
+    __builtin_prefetch(&o->seen);
+    __builtin_prefetch(&o->passed_on_us);
+    __builtin_prefetch(&o->events);
+    __builtin_prefetch(&o->held);
+}
+
 void overlay_start(struct turn *t, struct overlay *o)
 {
     o->started_us = t->now_us;

@@ -162,6 +162,8 @@ size_t overlay_bytes(const struct overlay_settings *s);
 struct overlay *overlay_init(struct turn *t, struct arena *arena, const struct overlay_settings *s,
                              struct link_table *links);
 /* Begins to join (or to found). OVERLAY_READY follows. */
+/* Asks the memory for what the next turn reads of it.  See node_fetch_ahead. */
+void overlay_fetch_ahead(const struct overlay *o);
 void overlay_start(struct turn *t, struct overlay *o);
 /* OVERLAY_FOUND_GIVEN: all to whom there are links now are peers of a ring that has been right for
  * long, and we are one of them.  Nothing is asked, nothing is said: for simulations that begin with

@@ -24,7 +24,8 @@ enum {
 size_t replicate_bytes(const struct replicate_settings *s)
 {
     return sizeof(struct replicate) + budget_pool(s->ops, sizeof(struct replicate_op)) +
-           budget_pool(s->acks, sizeof(struct replicate_ack)) + s->max_message_bytes + BUDGET_SLACK;
+           budget_pool(s->acks, sizeof(struct replicate_ack)) + s->max_message_bytes +
+           REPLICATE_ANSWER_BYTES + BUDGET_SLACK;
 }
 
 struct replicate *replicate_init(struct turn *t, struct arena *arena,
@@ -35,6 +36,7 @@ struct replicate *replicate_init(struct turn *t, struct arena *arena,
     pool_init(&r->ops, arena, "replica_requests", HANDLE_STORE, s->ops,
               sizeof(struct replicate_op));
     pool_init(&r->acks, arena, "replica_acks", HANDLE_STORE, s->acks, sizeof(struct replicate_ack));
+    r->answer = ARENA_SCRATCH(arena, uint8_t, REPLICATE_ANSWER_BYTES);
     r->scratch_bytes = s->max_message_bytes;
     r->scratch = ARENA_SCRATCH(arena, uint8_t, s->max_message_bytes);
     r->timer.tag = handle_make(HANDLE_STORE, 0, 0);
@@ -387,7 +389,7 @@ static void answer_original(struct turn *t, struct replicate *r, const struct me
                             const struct store_put_outcome *out)
 {
     uint8_t nodes[TOPO_REPLICAS_CAP * IDS_NODE_MAX];
-    struct wr w = wr_init(r->answer, sizeof(r->answer));
+    struct wr w = wr_init(r->answer, REPLICATE_ANSWER_BYTES);
     size_t len = list_replicas(r, nodes);
     store_put_wr_answer(r->s.store, out, slice_of(nodes, len), &w);
     CHECK(wr_ok(&w));

@@ -66,6 +66,10 @@ struct replicate_ack {
     bool is_copied; /* no copy has to be waited for, or not any more */
 };
 
+enum {
+    REPLICATE_ANSWER_BYTES = STORE_KINDS_CAP * (4 + 8 + 2 + TOPO_REPLICAS_CAP * IDS_NODE_MAX) + 2,
+};
+
 struct replicate {
     struct replicate_settings s;
     struct replicate_member members[STORE_MEMBERS_CAP];
@@ -87,7 +91,7 @@ struct replicate {
     uint64_t leave_deadline_us;
     bool is_left; /* for replicate_next */
     enum err left_error;
-    uint8_t answer[STORE_KINDS_CAP * (4 + 8 + 2 + TOPO_REPLICAS_CAP * IDS_NODE_MAX) + 2];
+    uint8_t *answer; /* REPLICATE_ANSWER_BYTES */
     uint32_t scratch_bytes;
     uint8_t *scratch;
 };

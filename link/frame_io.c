@@ -1,18 +1,37 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* frame_io.c - a ring of flights (records with data frames in them), in the order they were sent.
+/* frame_io.c - a list of flights (records with data frames in them), in the order they were sent.
  *
- * A flight leaves the ring when its last frame is acknowledged, and its buffer with it. */
+ * A flight leaves the list when its last frame is acknowledged, and its buffer with it. */
 #include "link/frame_io.h"
 
-void frame_io_init(struct frame_io *f)
+size_t frame_io_flights_bytes(uint32_t streams)
 {
-    memset(f, 0, sizeof(*f));
-    rtt_init(&f->rtt, FRAME_IO_RTO_MIN_US, FRAME_IO_RTO_MIN_US);
+    return (size_t)streams * FRAME_IO_FLIGHTS * sizeof(struct frame_io_flight) + 64;
 }
 
-static struct frame_io_flight *flight_at(struct frame_io *f, uint32_t position)
+void frame_io_flights_init(struct frame_io_flights *all, struct arena *arena, uint32_t streams)
 {
-    return &f->flights[(f->flight_head + position) % FRAME_IO_FLIGHTS];
+    *all = (struct frame_io_flights){.cap = streams * FRAME_IO_FLIGHTS};
+    all->flights = ARENA_RAW(arena, struct frame_io_flight, all->cap);
+}
+
+/* There always is one: no stream takes more than its FRAME_IO_FLIGHTS. */
+static struct frame_io_flight *take_flight(struct frame_io_flights *all)
+{
+    struct frame_io_flight *flight = all->first_free;
+    if (flight != NULL) {
+        all->first_free = flight->next;
+        return flight;
+    }
+    CHECK(all->never_used < all->cap);
+    return &all->flights[all->never_used++];
+}
+
+void frame_io_init(struct frame_io *f, struct frame_io_flights *all)
+{
+    memset(f, 0, sizeof(*f));
+    f->flights = all;
+    rtt_init(&f->rtt, FRAME_IO_RTO_MIN_US, FRAME_IO_RTO_MIN_US);
 }
 
 static void drop_kept(struct frame_io *f, struct msgbuf_pool *pool, struct frame_io_flight *flight)
@@ -28,8 +47,12 @@ static void drop_kept(struct frame_io *f, struct msgbuf_pool *pool, struct frame
 static void drop_oldest(struct frame_io *f, struct msgbuf_pool *pool)
 {
     CHECK(f->flight_count > 0);
-    drop_kept(f, pool, flight_at(f, 0));
-    f->flight_head = (f->flight_head + 1) % FRAME_IO_FLIGHTS;
+    struct frame_io_flight *flight = f->oldest;
+    drop_kept(f, pool, flight);
+    f->oldest = flight->next;
+    f->newest = f->oldest == NULL ? NULL : f->newest;
+    flight->next = f->flights->first_free;
+    f->flights->first_free = flight;
     f->flight_count--;
     f->give_offset = 0;
 }
@@ -79,17 +102,19 @@ bool frame_io_on_sent(struct frame_io *f, struct msgbuf_pool *pool, uint64_t now
     if (f->flight_count == FRAME_IO_FLIGHTS) {
         /* The newest stands for these too: its time is too old for a round trip time, and right
          * (on the early side) for noticing silence. */
-        struct frame_io_flight *newest = flight_at(f, f->flight_count - 1);
-        newest->last = last;
-        newest->is_sampled = true;
+        f->newest->last = last;
+        f->newest->is_sampled = true;
         return false;
     }
-    *flight_at(f, f->flight_count) = (struct frame_io_flight){
+    struct frame_io_flight *flight = take_flight(f->flights);
+    *flight = (struct frame_io_flight){
         .sent_us = now_us,
         .kept = is_kept ? frames : NULL,
         .first = first,
         .last = last,
     };
+    *(f->newest == NULL ? &f->oldest : &f->newest->next) = flight;
+    f->newest = flight;
     f->flight_count++;
     f->kept_bytes += is_kept ? frames->cap : 0;
     return is_kept;
@@ -106,7 +131,7 @@ enum err frame_io_on_ack(struct frame_io *f, struct msgbuf_pool *pool, uint64_t 
     }
     f->first_unacked = sequence + 1;
     while (f->flight_count > 0) {
-        struct frame_io_flight *oldest = flight_at(f, 0);
+        struct frame_io_flight *oldest = f->oldest;
         if (sequence - oldest->first > UINT32_MAX / 2) {
             break; /* not reached */
         }
@@ -125,7 +150,7 @@ enum err frame_io_on_ack(struct frame_io *f, struct msgbuf_pool *pool, uint64_t 
 
 uint64_t frame_io_oldest_us(const struct frame_io *f)
 {
-    return f->flight_count == 0 ? UINT64_MAX : f->flights[f->flight_head].sent_us;
+    return f->flight_count == 0 ? UINT64_MAX : f->oldest->sent_us;
 }
 
 /* ---- giving back ---- */
@@ -133,7 +158,7 @@ uint64_t frame_io_oldest_us(const struct frame_io *f)
 bool frame_io_give(struct frame_io *f, struct msgbuf_pool *pool, uint8_t **message, size_t *len)
 {
     while (f->flight_count > 0) {
-        struct frame_io_flight *oldest = flight_at(f, 0);
+        struct frame_io_flight *oldest = f->oldest;
         struct frame frame;
         size_t consumed = 0;
         struct slice rest = oldest->kept == NULL

@@ -20,6 +20,7 @@ enum {
 
 /* Frames that left together. */
 struct frame_io_flight {
+    struct frame_io_flight *next; /* later than this one, or free */
     uint64_t sent_us;
     struct msgbuf *kept; /* the frames themselves, NULL when they are not kept */
     uint32_t first;
@@ -27,20 +28,31 @@ struct frame_io_flight {
     bool is_sampled; /* no (further) round trip time from this one */
 };
 
+/* Those of all streams of one table stand together, so that a quiet stream costs none. */
+struct frame_io_flights {
+    struct frame_io_flight *flights; /* FRAME_IO_FLIGHTS for each stream */
+    struct frame_io_flight *first_free;
+    uint32_t never_used;
+    uint32_t cap;
+};
+
 struct frame_io {
     struct frame_window window;
     uint32_t received_since_ack;
     uint32_t next_sequence;
     uint32_t first_unacked;
-    uint32_t flight_head;
     uint32_t flight_count;
     uint32_t kept_bytes;  /* storage of the buffers kept */
     uint32_t give_offset; /* frame_io_give: where it stands in the oldest buffer */
     struct rtt rtt;
-    struct frame_io_flight flights[FRAME_IO_FLIGHTS]; /* a ring, oldest at head */
+    struct frame_io_flights *flights;
+    struct frame_io_flight *oldest, *newest; /* NULL where flight_count is 0 */
 };
 
-void frame_io_init(struct frame_io *f);
+size_t frame_io_flights_bytes(uint32_t streams);
+void frame_io_flights_init(struct frame_io_flights *all, struct arena *arena, uint32_t streams);
+
+void frame_io_init(struct frame_io *f, struct frame_io_flights *all);
 /* Gives back all buffers. */
 void frame_io_fini(struct frame_io *f, struct msgbuf_pool *pool);
 

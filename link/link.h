@@ -137,6 +137,9 @@ size_t link_room(const struct link_table *lt, handle link);
 /* End of the turn: everything gathered leaves, many frames in one TLS record; then one ACK.  It may
  * find a link dead: take events afterwards, or with those of the next turn. */
 void link_flush(struct turn *t, struct link_table *lt);
+/* Asks the memory for what the next turn reads of the table, or (not 0) of one link.  See
+ * node_fetch_ahead. */
+void link_fetch_ahead(const struct link_table *lt, handle link);
 /* Sends what is queued, then closes; LINK_DOWN(ERR_CLOSED) follows. */
 void link_close(struct turn *t, struct link_table *lt, handle link);
 

@@ -86,7 +86,7 @@ size_t link_table_bytes(const struct link_settings *s)
 {
     size_t links = s->links;
     return sizeof(struct link_table) + links * (sizeof(struct link) + 16 + 2 * sizeof(uint32_t)) +
-           2 * slots_of(s->links) * (sizeof(struct node_id) + sizeof(uint32_t)) + LINK_HEADROOM +
+           2 * tags_bytes(s->links) + frame_io_flights_bytes(s->links) + LINK_HEADROOM +
            TLS_RECORD_BYTES + s->links_datagram * (sizeof(struct dtls) + 2 * sizeof(uint32_t)) +
            slots_of(s->links_datagram) * (sizeof(struct address) + sizeof(uint32_t)) +
            announced_bytes(s->announced, s->parked) + 16 * 64; /* alignment */
@@ -103,8 +103,9 @@ struct link_table *link_table_init(struct arena *arena, const struct link_settin
     pool_init(&lt->pool, arena, "links", LINK_KIND, s->links, sizeof(struct link));
     /* Its keys are authenticated Node-IDs, at most one for each link: no seed is needed against
      * chosen collisions. */
-    table_init(&lt->by_node, arena, s->links, sizeof(struct node_id), 0);
-    table_init(&lt->draining, arena, s->links, sizeof(struct node_id), 0);
+    tags_init(&lt->by_node, arena, s->links, 0);
+    tags_init(&lt->draining, arena, s->links, 0);
+    frame_io_flights_init(&lt->flights, arena, s->links);
     pool_init(&lt->datagram_pool, arena, "links_datagram", HANDLE_NONE, s->links_datagram,
               sizeof(struct dtls));
     table_init(&lt->by_address, arena, s->links_datagram, sizeof(struct address), s->secret);
@@ -129,6 +130,26 @@ struct link *link_table_get(const struct link_table *lt, handle h)
     return pool_get(&lt->pool, h);
 }
 
+void link_fetch_ahead(const struct link_table *lt, handle link)
+{
+    if (link == 0) {
+        __builtin_prefetch(&lt->pool);
+        __builtin_prefetch(&lt->ready);
+        __builtin_prefetch(&lt->reading);
+        __builtin_prefetch(&lt->settings);
+    } else if (handle_index(link) < lt->pool.cap) {
+        const struct link *l =
+            (const struct link *)(const void *)(lt->pool.objects +
+                                                (size_t)handle_index(link) * lt->pool.object_size);
+        __builtin_prefetch(&lt->pool.generations[handle_index(link)]);
+        __builtin_prefetch(&l->state);
+        __builtin_prefetch(&l->dirty);
+        __builtin_prefetch(&l->messages_in);
+        __builtin_prefetch(&l->frames);
+        __builtin_prefetch(&l->frames.rtt.srtt_us);
+    }
+}
+
 void link_table_settle_loan(struct link_table *lt)
 {
     if (lt->lender != NULL) {
@@ -142,17 +163,39 @@ static uint32_t index_of(const struct link_table *lt, const struct link *l)
     return handle_index(pool_handle(&lt->pool, l));
 }
 
-static struct link *look_up(const struct link_table *lt, const struct table *table,
+static uint32_t tag_of(const struct tags *tags, const struct node_id *id)
+{
+    return tags_hash(tags, slice_of(id->bytes, sizeof(id->bytes)));
+}
+
+static struct link *look_up(const struct link_table *lt, const struct tags *tags,
                             const struct node_id *id)
 {
+    uint32_t tag = tag_of(tags, id);
+    uint32_t at = tag;
     uint32_t index = 0;
-    if (!table_find(table, id, &index)) {
-        return NULL;
+    while (tags_next(tags, tag, &at, &index)) {
+        struct link *l =
+            (struct link *)(void *)(lt->pool.objects + (size_t)index * lt->pool.object_size);
+        if (ids_node_is_equal(&l->node_id, id)) {
+            return l;
+        }
     }
-    struct link *l =
-        (struct link *)(void *)(lt->pool.objects + (size_t)index * lt->pool.object_size);
-    CHECK(ids_node_is_equal(&l->node_id, id));
-    return l;
+    return NULL;
+}
+
+/* Nobody of this Node-ID stands there yet. */
+static void put(struct link_table *lt, struct tags *tags, const struct link *l)
+{
+    DCHECK(look_up(lt, tags, &l->node_id) == NULL);
+    enum err error = tags_insert(tags, tag_of(tags, &l->node_id), index_of(lt, l));
+    CHECK(error == ERR_OK);
+}
+
+static void take_out(struct link_table *lt, struct tags *tags, const struct link *l)
+{
+    bool was_there = tags_remove(tags, tag_of(tags, &l->node_id), index_of(lt, l));
+    CHECK(was_there);
 }
 
 struct link *link_table_find(const struct link_table *lt, const struct node_id *id)
@@ -168,7 +211,7 @@ struct link *link_table_add(struct link_table *lt, enum link_state first)
     }
     l->state = first;
     l->timer.tag = pool_handle(&lt->pool, l);
-    frame_io_init(&l->frames);
+    frame_io_init(&l->frames, &lt->flights);
     return l;
 }
 
@@ -222,27 +265,28 @@ static void leave_handshake(struct turn *t, struct link_table *lt, struct link *
     add_gauge(t, METRIC_links_handshaking, -1);
 }
 
-static void set_first_draining(struct link_table *lt, const struct node_id *id,
+static void set_first_draining(struct link_table *lt, const struct link *before,
                                const struct link *first)
 {
-    (void)table_remove(&lt->draining, id);
+    if (before != NULL) {
+        take_out(lt, &lt->draining, before);
+    }
     if (first != NULL) {
-        enum err error = table_insert(&lt->draining, id, index_of(lt, first));
-        CHECK(error == ERR_OK);
+        put(lt, &lt->draining, first);
     }
 }
 
 static void enter_draining(struct link_table *lt, struct link *l)
 {
     l->next_draining = look_up(lt, &lt->draining, &l->node_id);
-    set_first_draining(lt, &l->node_id, l);
+    set_first_draining(lt, l->next_draining, l);
 }
 
 static void leave_draining(struct link_table *lt, struct link *l)
 {
     struct link *before = look_up(lt, &lt->draining, &l->node_id);
     if (before == l) {
-        set_first_draining(lt, &l->node_id, l->next_draining);
+        set_first_draining(lt, l, l->next_draining);
     } else {
         while (before->next_draining != l) {
             before = before->next_draining;
@@ -264,7 +308,7 @@ void link_table_enter(struct turn *t, struct link_table *lt, struct link *l, enu
     }
     if (is_serving(from) && !is_serving(next)) {
         if (link_table_find(lt, &l->node_id) == l) {
-            table_remove(&lt->by_node, &l->node_id);
+            take_out(lt, &lt->by_node, l);
         }
         CHECK(lt->up_count > 0);
         lt->up_count--;
@@ -276,8 +320,7 @@ void link_table_enter(struct turn *t, struct link_table *lt, struct link *l, enu
         enter_draining(lt, l);
     }
     if (!is_serving(from) && is_serving(next)) {
-        enum err error = table_insert(&lt->by_node, &l->node_id, index_of(lt, l));
-        CHECK(error == ERR_OK);
+        put(lt, &lt->by_node, l);
         l->was_up = true;
         lt->up_count++;
         add_gauge(t, METRIC_links_up, 1);

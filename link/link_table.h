@@ -7,6 +7,7 @@
 #pragma once
 #include "core/pool.h"
 #include "core/table.h"
+#include "core/tags.h"
 #include "link/announced.h"
 #include "link/frame_io.h"
 #include "link/link.h"
@@ -95,9 +96,10 @@ struct link_table {
     struct link_settings settings;
     struct pool pool;
     struct pool datagram_pool; /* struct dtls of the links that have one */
-    struct table by_node;      /* Node-ID -> pool index of the link that is up */
-    struct table draining;     /* Node-ID -> pool index of the newest of its links in DRAINING */
-    struct table by_address;   /* remote address -> pool index of the newest datagram link */
+    struct tags by_node;       /* Node-ID -> pool index of the link that is up */
+    struct tags draining;      /* Node-ID -> pool index of the newest of its links in DRAINING */
+    struct frame_io_flights flights;
+    struct table by_address; /* remote address -> pool index of the newest datagram link */
     struct announced announced;
     struct pace pace;
     struct link_node ready;       /* links with events, in order */

@@ -80,7 +80,7 @@ struct node *node_init(struct turn *t, struct arena *arena, const struct node_se
     struct link_settings links = link_settings_of(s);
     links.secret = rng_next(t->rng);
     n->conn_cap = s->limits->conns;
-    n->conns = ARENA_ARRAY(arena, struct node_conn, n->conn_cap);
+    n->conns = ARENA_RAW(arena, struct node_conn, n->conn_cap);
     n->answers = ARENA_RAW(arena, struct answer, ANSWER_CAP);
     n->links = link_table_init(arena, &links);
     n->overlay = overlay_init(t, arena, &s->overlay, n->links);
@@ -100,6 +100,32 @@ struct node *node_init(struct turn *t, struct arena *arena, const struct node_se
     n->drain.tag = handle_make(HANDLE_NODE, 1, 0);
     persist_init(t, n);
     return n;
+}
+
+void node_fetch_ahead(const struct node *n, handle conn, enum node_ahead step)
+{
+    uint32_t index = handle_index(conn);
+    bool has_record = conn != 0 && index < n->conn_cap;
+    switch (step) {
+    case NODE_AHEAD_NODE:
+        __builtin_prefetch(&n->links);
+        __builtin_prefetch(&n->conns);
+        __builtin_prefetch(&n->persist);
+        __builtin_prefetch(&n->answers_due);
+        break;
+    case NODE_AHEAD_TABLES:
+        if (has_record) {
+            __builtin_prefetch(&n->conns[index]);
+        }
+        link_fetch_ahead(n->links, 0);
+        overlay_fetch_ahead(n->overlay);
+        break;
+    case NODE_AHEAD_LINK:
+        if (has_record && index < n->conn_used && n->conns[index].owner == NODE_OWNER_LINK) {
+            link_fetch_ahead(n->links, n->conns[index].user);
+        }
+        break;
+    }
 }
 
 void node_start(struct turn *t, struct node *n)

@@ -27,6 +27,12 @@ struct node;
 size_t node_bytes(const struct node_settings *s);
 struct node *node_init(struct turn *t, struct arena *arena, const struct node_settings *s);
 /* Begins to join the overlay. */
+/* For whoever drives many nodes in one thread, as the simulator does: asks the memory for what the
+ * next turn of this one will read, which may be about connection `conn` (0: it is not).  Steps are
+ * taken in this order, the one before at least some hundred nanoseconds earlier.  Changes nothing.
+ */
+enum node_ahead { NODE_AHEAD_NODE, NODE_AHEAD_TABLES, NODE_AHEAD_LINK };
+void node_fetch_ahead(const struct node *n, handle conn, enum node_ahead step);
 void node_start(struct turn *t, struct node *n);
 /* Graceful end: new calls are refused, open transactions finish (at most drain_us), the peer
  * leaves. node_is_stopped says when. */

@@ -58,6 +58,7 @@ struct node {
     struct stream_tls_table *streams;
     struct node_conn *conns;
     uint32_t conn_cap;
+    uint32_t conn_used; /* records from here on were never written */
     struct pool peers;
     uint32_t peers_strange; /* of those accepted, and not authenticated yet */
     struct pace pace;       /* of these */

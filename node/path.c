@@ -34,12 +34,15 @@ static struct node_conn *record_of(struct node *n, handle conn)
 {
     uint32_t index = handle_index(conn);
     CHECK(index < n->conn_cap); /* io.h promises it */
-    return n->conns[index].conn == conn ? &n->conns[index] : NULL;
+    return index < n->conn_used && n->conns[index].conn == conn ? &n->conns[index] : NULL;
 }
 
 void path_record(struct node *n, handle conn, enum node_owner owner, handle user)
 {
     CHECK(handle_index(conn) < n->conn_cap);
+    for (; n->conn_used <= handle_index(conn); n->conn_used++) {
+        n->conns[n->conn_used] = (struct node_conn){0};
+    }
     n->conns[handle_index(conn)] = (struct node_conn){.conn = conn, .user = user, .owner = owner};
 }
 

@@ -3,10 +3,13 @@
 #include "core/hash.h"
 
 /* Layout of a certificate: mark, issuer's seal over all that follows, key, Node-ID, validity, user
- * name with its length, zeros. */
+ * name with its length, zeros, an end.  Mark and end make it an X.509 certificate to whoever reads
+ * a capture: all the rest is its serial number (RFC 5280 4.1). */
 enum {
-    AT_SEAL = 8,
-    AT_KEY = 24,
+    DER_HEAD_BYTES = 12,
+    DER_END_BYTES = 65,
+    AT_SEAL = DER_HEAD_BYTES + 8,
+    AT_KEY = AT_SEAL + 16,
     AT_NODE_ID = AT_KEY + CRYPTO_FAKE_KEY_BYTES,
     AT_NOT_BEFORE = AT_NODE_ID + 16,
     AT_NOT_AFTER = AT_NOT_BEFORE + 8,
@@ -14,9 +17,27 @@ enum {
     AT_USER = AT_USER_LEN + 1,
     SIGNATURE_BYTES = 64,
 };
-STATIC_CHECK(AT_USER + CRYPTO_USER_CAP <= CRYPTO_FAKE_CERTIFICATE_BYTES);
+STATIC_CHECK(AT_USER + CRYPTO_USER_CAP <= CRYPTO_FAKE_CERTIFICATE_BYTES - DER_END_BYTES);
 
-static const char mark[AT_SEAL] = {'S', 'I', 'M', 'C', 'E', 'R', 'T', '1'};
+/* The lengths of Certificate, TBSCertificate and serialNumber, and a mark. */
+STATIC_CHECK(CRYPTO_FAKE_CERTIFICATE_BYTES == 0x18c + 4);
+static const uint8_t mark[AT_SEAL] = {
+    0x30, 0x82, 0x01, 0x8c, 0x30, 0x82, 0x01, 0x7e, 0x02, 0x82,
+    0x01, 0x43, 'S',  'I',  'M',  'C',  'E',  'R',  'T',  '2',
+};
+
+/* Ed25519; issuer: nobody; a year; subject: nobody; an empty key; Ed25519; an empty signature. */
+static const uint8_t der_end[] = "\x30\x05\x06\x03\x2b\x65\x70"
+                                 "\x30\x00"
+                                 "\x30\x1e\x17\x0d"
+                                 "260101000000Z"
+                                 "\x17\x0d"
+                                 "270101000000Z"
+                                 "\x30\x00"
+                                 "\x30\x0a\x30\x05\x06\x03\x2b\x65\x70\x03\x01\x00"
+                                 "\x30\x05\x06\x03\x2b\x65\x70"
+                                 "\x03\x01";
+STATIC_CHECK(sizeof(der_end) == DER_END_BYTES); /* its last byte is the 0 of the text */
 
 /* Fills `out` with a digest of any length: one XXH3-128 for each 16 bytes, each with its own seed.
  */
@@ -203,5 +224,6 @@ void crypto_fake_issue(struct slice root, const struct crypto_fake_key *key,
     memcpy(out + AT_NOT_AFTER, &names->not_after_ms, 8);
     out[AT_USER_LEN] = (uint8_t)names->user.len;
     memcpy(out + AT_USER, names->user.data, names->user.len);
+    memcpy(out + CRYPTO_FAKE_CERTIFICATE_BYTES - DER_END_BYTES, der_end, DER_END_BYTES);
     seal(root, out, out + AT_SEAL);
 }

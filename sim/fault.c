@@ -202,10 +202,18 @@ void fault_skew_all(struct fault *f, struct world *w, uint64_t most_ms)
     }
 }
 
+static const char *const names[WHATS] = {"vanish",     "kill", "leave", "partition",
+                                         "asymmetric", "clog", "loss",  "skew"};
+
 static void one(struct fault *f, struct world *w, churn_watch *watch, void *context)
 {
+    struct rng before = f->rng;
     uint32_t i = (uint32_t)rng_below(&f->rng, world_settings_of(w)->nodes);
-    switch ((enum what)rng_below(&f->rng, WHATS)) {
+    enum what what = (enum what)rng_below(&f->rng, WHATS);
+    if (f->s.list != NULL && !f->s.list->is_given) {
+        fault_list_note(f->s.list, world_now_us(w), &before, names[what]);
+    }
+    switch (what) {
     case VANISH:
         (void)fault_kill_process(f, w, true, watch, context);
         break;
@@ -249,7 +257,14 @@ void fault_step(struct fault *f, struct world *w, churn_watch *watch, void *cont
         f->loss_until_us = 0;
     }
     step_clog(f, w);
-    while (f->s.interval_us > 0 && f->next_us <= now) {
+    const struct fault_listed *given;
+    bool has_list = f->s.list != NULL && f->s.list->is_given;
+    while (has_list && (given = fault_list_take(f->s.list, now)) != NULL) {
+        f->rng = given->state;
+        one(f, w, watch, context);
+        schedule(f, w); /* draws what the run did from which the list is */
+    }
+    while (!has_list && f->s.interval_us > 0 && f->next_us <= now) {
         one(f, w, watch, context);
         schedule(f, w);
     }

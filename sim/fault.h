@@ -6,13 +6,15 @@
  * dies is replaced by sim/churn. Owner: the scenario. */
 #pragma once
 #include "sim/churn.h"
+#include "sim/fault_list.h"
 #include "sim/net.h"
 
 enum { FAULT_CLOGGED = 16 };
 
 struct fault_settings {
-    uint64_t interval_us; /* mean time between two faults of the mix; 0: none */
-    uint32_t spared;      /* processes that stay alive at least */
+    struct fault_list *list; /* of the mix: written down, or what is done instead; NULL: neither */
+    uint64_t interval_us;    /* mean time between two faults of the mix; 0: none */
+    uint32_t spared;         /* processes that stay alive at least */
 };
 
 struct fault_counts {

@@ -22,14 +22,16 @@ uint32_t net_conns_cap(uint32_t nodes)
 
 size_t net_bytes(const struct world_settings *s)
 {
-    return (size_t)s->nodes * (NET_CONNS_PER_NODE * sizeof(struct net_end) + 2) +
-           underlay_bytes(&s->underlay, s->nodes) + 192;
+    size_t rows = NET_ROWS * (NET_ROW * sizeof(struct net_end) + sizeof(uint32_t));
+    return s->nodes * (rows + 3) + underlay_bytes(&s->underlay, s->nodes) + 192;
 }
 
 void net_init(struct net *net, struct arena *arena, const struct world_settings *s)
 {
     *net = (struct net){0};
-    net->ends = ARENA_ARRAY(arena, struct net_end, (size_t)s->nodes * NET_CONNS_PER_NODE);
+    net->ends = ARENA_RAW(arena, struct net_end, (size_t)s->nodes * NET_CONNS_PER_NODE);
+    net->rows_of = ARENA_RAW(arena, uint32_t, (size_t)s->nodes * NET_ROWS);
+    net->rows_count = ARENA_ARRAY(arena, uint8_t, s->nodes);
     net->faults.side = ARENA_ARRAY(arena, uint8_t, s->nodes);
     net->faults.clog = ARENA_ARRAY(arena, uint8_t, s->nodes);
     rng_init(&net->rng, s->seed ^ 0x10557);
@@ -54,7 +56,23 @@ static bool node_of(const struct world *w, const struct address *a, uint32_t *no
 
 static struct net_end *end_at(struct world *w, uint32_t node, uint32_t index)
 {
-    return &w->net.ends[(size_t)node * NET_CONNS_PER_NODE + index];
+    const struct net *net = &w->net;
+    uint32_t row = net->rows_of[(size_t)node * NET_ROWS + index / NET_ROW] - 1;
+    return &w->net.ends[(size_t)row * NET_ROW + index % NET_ROW];
+}
+
+/* Of which there are ends. */
+static uint32_t ends_of(const struct world *w, uint32_t node)
+{
+    return (uint32_t)w->net.rows_count[node] * NET_ROW;
+}
+
+static void take_row(struct world *w, uint32_t node)
+{
+    struct net *net = &w->net;
+    uint32_t row = net->rows++;
+    memset(&net->ends[(size_t)row * NET_ROW], 0, NET_ROW * sizeof(struct net_end));
+    net->rows_of[(size_t)node * NET_ROWS + net->rows_count[node]++] = row + 1;
 }
 
 static handle handle_of(struct world *w, uint32_t node, uint32_t index)
@@ -65,7 +83,7 @@ static handle handle_of(struct world *w, uint32_t node, uint32_t index)
 static struct net_end *end_of(struct world *w, uint32_t node, handle conn)
 {
     uint32_t index = handle_index(conn);
-    if (conn == 0 || index >= NET_CONNS_PER_NODE || handle_of(w, node, index) != conn) {
+    if (conn == 0 || index >= ends_of(w, node) || handle_of(w, node, index) != conn) {
         return NULL;
     }
     struct net_end *end = end_at(w, node, index);
@@ -76,6 +94,9 @@ static struct net_end *end_of(struct world *w, uint32_t node, handle conn)
 static uint32_t take_end(struct world *w, uint32_t node)
 {
     for (uint32_t i = 0; i < w->limits.conns && i < NET_CONNS_PER_NODE; i++) {
+        if (i == ends_of(w, node)) {
+            take_row(w, node);
+        }
         struct net_end *end = end_at(w, node, i);
         if ((end->generation & 1) == 0) {
             *end = (struct net_end){.generation = (end->generation + 1) & 0xffffff};
@@ -180,11 +201,12 @@ static void connect_to(struct world *w, uint32_t node, const struct io_op *op)
     }
     struct net_end *a = end_at(w, node, mine);
     struct net_end *b = end_at(w, far, theirs);
+    a->is_dialled = true;
     a->far_node = far;
-    a->far_index = theirs;
+    a->far_index = (uint16_t)theirs;
     a->arrives_us = w->now_us + delay;
     b->far_node = node;
-    b->far_index = mine;
+    b->far_index = (uint16_t)mine;
     b->arrives_us = w->now_us + 2 * delay;
     struct io_event accepted = {
         .kind = IO_ACCEPTED,
@@ -202,6 +224,43 @@ static void connect_to(struct world *w, uint32_t node, const struct io_op *op)
     post(w, node, w->now_us + 2 * delay, &connected, NULL);
 }
 
+static void capture(struct world *w, struct world_captured *what)
+{
+    what->wall_us = w->settings.start_wall_ms * 1000 + w->now_us;
+    w->settings.capture(w->settings.capture_context, what);
+}
+
+/* Who dialled has a port of its own for each connection.  A record that begins in one piece and
+ * ends in the next is left out: none of ours does. */
+static void capture_stream(struct world *w, uint32_t node, struct net_end *end, uint32_t index,
+                           struct slice bytes)
+{
+    enum { FIRST_PORT = 20000 };
+    struct world_captured what = {.from = net_address(node), .to = net_address(end->far_node)};
+    what.from.port = end->is_dialled ? (uint16_t)(FIRST_PORT + index) : NET_PORT;
+    what.to.port = end->is_dialled ? NET_PORT : (uint16_t)(FIRST_PORT + end->far_index);
+    size_t record = 0;
+    while ((record = tls_fake_record(bytes, &what.frames)) != 0) {
+        what.sequence = end->captured;
+        if (what.frames.len > 0) {
+            capture(w, &what);
+        }
+        end->captured += (uint32_t)what.frames.len;
+        bytes = slice_from(bytes, record);
+    }
+}
+
+static void capture_datagram(struct world *w, uint32_t node, uint32_t far, struct slice bytes)
+{
+    struct world_captured what = {.from = net_address(node),
+                                  .to = net_address(far),
+                                  .is_datagram = true,
+                                  .frames = tls_fake_datagram_plain(bytes)};
+    if (what.frames.len > 0) {
+        capture(w, &what);
+    }
+}
+
 static void send_on(struct world *w, uint32_t node, const struct io_op *op)
 {
     struct net_end *end = end_of(w, node, op->conn);
@@ -211,6 +270,9 @@ static void send_on(struct world *w, uint32_t node, const struct io_op *op)
     }
     w->net.stream_bytes += op->buf->len;
     account_stream(&w->net.account, msgbuf_slice(op->buf));
+    if (w->settings.capture != NULL) {
+        capture_stream(w, node, end, handle_index(op->conn), msgbuf_slice(op->buf));
+    }
     CHECK(w->sent_count < WORLD_OUTBOX);
     w->sent[w->sent_count++] = (struct world_sent){.conn = op->conn, .len = op->buf->len};
     uint64_t at = arrival(w, node, end, op->buf->len);
@@ -248,6 +310,9 @@ static void send_datagram(struct world *w, uint32_t node, const struct io_op *op
                    op->remote.port == NET_PORT && w->nodes[far].is_alive &&
                    net_has_way(w, node, far) && !is_lost(w);
     w->net.datagrams++;
+    if (w->settings.capture != NULL && node_of(w, &op->remote, &far)) {
+        capture_datagram(w, node, far, msgbuf_slice(op->buf));
+    }
     if (!arrives) {
         w->net.datagrams_lost++;
         msgbuf_release(&w->buffers, op->buf);
@@ -328,7 +393,7 @@ void net_carry_out(struct world *w, uint32_t i)
 
 void net_bury(struct world *w, uint32_t i, bool is_told)
 {
-    for (uint32_t k = 0; k < NET_CONNS_PER_NODE; k++) {
+    for (uint32_t k = 0; k < ends_of(w, i); k++) {
         struct net_end *end = end_at(w, i, k);
         if ((end->generation & 1) == 0) {
             continue;
@@ -342,7 +407,7 @@ void net_bury(struct world *w, uint32_t i, bool is_told)
 void net_ways_changed(struct world *w)
 {
     for (uint32_t i = 0; i < w->settings.nodes; i++) {
-        for (uint32_t k = 0; k < NET_CONNS_PER_NODE && w->nodes[i].is_alive; k++) {
+        for (uint32_t k = 0; k < ends_of(w, i) && w->nodes[i].is_alive; k++) {
             struct net_end *end = end_at(w, i, k);
             bool is_cut = (end->generation & 1) != 0 && !has_ways(w, i, end->far_node);
             if (is_cut == (end->cut_since_us != 0)) {

@@ -10,15 +10,18 @@
 #include "sim/underlay.h"
 
 enum { NET_PORT = 6084, NET_PORT_SIP = 6184, NET_CONNS_PER_NODE = 192 };
+enum { NET_ROW = 8, NET_ROWS = NET_CONNS_PER_NODE / NET_ROW };
 
 struct world;
 struct world_settings;
 
-/* One end of a connection, at the index of its handle in the node's row. */
+/* One end of a connection: number index % NET_ROW of row index / NET_ROW of its node. */
 struct net_end {
     uint32_t generation; /* odd while in use */
     uint32_t far_node;
-    uint32_t far_index;
+    uint16_t far_index;
+    bool is_dialled;
+    uint32_t captured;     /* bytes of frames sent so far */
     uint64_t arrives_us;   /* of the last bytes towards the far end: streams keep their order */
     uint64_t held_us;      /* bytes towards this end wait until then: the way was cut */
     uint64_t cut_since_us; /* 0: there is a way, both there and back */
@@ -36,7 +39,11 @@ struct net_faults {
 enum { NET_CLOG_OUT = 1, NET_CLOG_IN = 2 };
 
 struct net {
-    struct net_end *ends; /* NET_CONNS_PER_NODE for each node */
+    /* Few nodes have many connections: rows are taken as they are needed, and stay theirs. */
+    struct net_end *ends;
+    uint32_t rows;       /* taken */
+    uint32_t *rows_of;   /* NET_ROWS for each node: row + 1 */
+    uint8_t *rows_count; /* of each node */
     struct rng rng;
     struct underlay underlay;
     uint64_t stream_bytes;

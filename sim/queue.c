@@ -176,3 +176,8 @@ void queue_take(struct queue *q, struct queue_event *out)
     push(q, &q->first_free, index);
     q->count--;
 }
+
+const struct queue_event *queue_soon(const struct queue *q, uint32_t place)
+{
+    return place < q->in_heap ? &q->events[q->heap[place].index] : NULL;
+}

@@ -62,3 +62,5 @@ void queue_put(struct queue *q, const struct queue_event *event);
 /* The first one, NULL when empty; good until the next call. */
 const struct queue_event *queue_first(struct queue *q);
 void queue_take(struct queue *q, struct queue_event *out);
+/* One of the next to come, the sooner the smaller `place`; NULL: it is not known yet. */
+const struct queue_event *queue_soon(const struct queue *q, uint32_t place);

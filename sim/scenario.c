@@ -131,6 +131,8 @@ void scenario_world(const struct scenario *s, uint64_t seed, struct world_settin
     out->config.replica_min_hosts = (uint32_t)s->replica_min_hosts;
     out->is_publishing = s->publish != 0;
     out->is_ready = s->ready != 0;
+    out->capture = s->capture;
+    out->capture_context = s->capture_context;
     out->config.links = s->links == 0   ? OVERLAY_LINKS_TRUNK
                         : s->links == 1 ? OVERLAY_LINKS_BOTH
                                         : OVERLAY_LINKS_DATAGRAM;

@@ -20,6 +20,10 @@ struct scenario {
 #define SCENARIO(name, value, help) uint64_t name;
 #include "sim/scenario.def"
 #undef SCENARIO
+    /* No keys: NULL, or what the caller lends. */
+    struct fault_list *faults; /* sim/fault_list.h */
+    world_capture *capture;    /* is given all frames between nodes */
+    void *capture_context;
 };
 
 void scenario_defaults(struct scenario *s);

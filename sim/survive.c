@@ -36,7 +36,8 @@ void survive_init(struct run *r, struct arena *arena, uint64_t seed)
         .silent_percent = (uint32_t)s->churn_silent_percent,
         .population = (uint32_t)(s->nodes / s->shards),
     };
-    struct fault_settings fault = {.interval_us = s->mix_interval_s * SECOND_US,
+    struct fault_settings fault = {.list = s->faults,
+                                   .interval_us = s->mix_interval_s * SECOND_US,
                                    .spared = (uint32_t)(s->nodes / s->shards / 2)};
     r->traffic = ARENA_ARRAY(arena, struct traffic, 1);
     traffic_init(r->traffic, arena, &traffic, seed);

@@ -36,5 +36,7 @@ const struct tls_ops *tls_fake_ops(void);
 /* The record at the front of bytes that one of them has sent: its length, and its plaintext, empty
  * when it is none of data; 0: no whole record. */
 size_t tls_fake_record(struct slice bytes, struct slice *plain);
+/* What a datagram of data carries; empty: it is of another kind. */
+struct slice tls_fake_datagram_plain(struct slice datagram);
 /* Frees all connections of a node that is gone. */
 void tls_fake_bury(struct tls_fake_context *context);

@@ -235,3 +235,9 @@ void tls_fake_datagram_shutdown(struct tls *tls)
         put_datagram(tls, slice_of(bytes, sizeof(bytes)));
     }
 }
+
+struct slice tls_fake_datagram_plain(struct slice datagram)
+{
+    bool is_data = datagram.len > OVERHEAD && datagram.data[0] == TYPE_DATA;
+    return is_data ? slice_from(datagram, OVERHEAD) : SLICE_EMPTY;
+}

@@ -249,7 +249,7 @@ struct world *world_init(struct arena *arena, const struct world_settings *s)
     w->disks = world_disk_init(arena, s);
     w->nodes = ARENA_ARRAY(arena, struct world_node, s->nodes);
     for (uint32_t i = 0; i < s->nodes; i++) {
-        make_room(w, i, arena);
+        make_room(w, i, arena->sparse == NULL ? arena : arena->sparse);
     }
     return w;
 }
@@ -488,13 +488,38 @@ static void deliver(struct world *w, struct queue_event *e)
     }
 }
 
+/* Memory of a hundred thousand nodes is far away: what those need whose turns come next is asked
+ * for now, step by step, since each step reads where the next one is. */
+static void fetch_ahead(struct world *w)
+{
+    enum { NEXT = 1, SOON = 3, LATER = 7, LAST = 15 };
+    const struct queue_event *e;
+    for (uint32_t place = 0; place < LAST && (e = queue_soon(&w->queue, place)) != NULL; place++) {
+        const struct world_node *n = &w->nodes[e->node];
+        if (place >= LATER) {
+            __builtin_prefetch(n);
+            __builtin_prefetch(&n->rng);
+            __builtin_prefetch(&n->wheel.occupied);
+        } else if (n->is_alive) {
+            enum node_ahead step = place >= SOON   ? NODE_AHEAD_NODE
+                                   : place >= NEXT ? NODE_AHEAD_TABLES
+                                                   : NODE_AHEAD_LINK;
+            node_fetch_ahead(n->node, e->what == QUEUE_IO ? e->io.conn : 0, step);
+        }
+    }
+}
+
 void world_run_until(struct world *w, uint64_t at_us)
 {
+    bool is_large = w->settings.nodes >= WORLD_TIGHT_NODES;
     const struct queue_event *first;
     CHECK(w->sent_count == 0);
     while ((first = queue_first(&w->queue)) != NULL && first->at_us <= at_us) {
         struct queue_event e;
         queue_take(&w->queue, &e);
+        if (is_large) {
+            fetch_ahead(w);
+        }
         w->now_us = e.at_us;
         deliver(w, &e);
     }

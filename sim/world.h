@@ -18,6 +18,16 @@ enum {
     WORLD_TIGHT_NODES = 5000,
 };
 
+/* RELOAD frames that go from one node to another, as they leave. */
+struct world_captured {
+    uint64_t wall_us;
+    struct address from, to;
+    bool is_datagram;
+    uint32_t sequence; /* of streams: plaintext bytes that went this way before */
+    struct slice frames;
+};
+typedef void world_capture(void *context, const struct world_captured *what);
+
 struct world_settings {
     uint64_t seed;
     uint32_t nodes;
@@ -32,10 +42,12 @@ struct world_settings {
     /* As it was signed; borrowed.  Not empty: nodes take others, and whoever runs the world judges
      * them (node_next_document). */
     struct slice document;
-    bool is_ready;         /* nodes do not join: sim/ready makes them a ring */
-    bool has_disks;        /* what nodes store survives them, and is acknowledged when it does */
-    uint64_t disk_sync_us; /* what a sync takes */
-    bool is_publishing;    /* nodes publish their certificates (Kinds 0x3 and 0x10) */
+    bool is_ready;          /* nodes do not join: sim/ready makes them a ring */
+    bool has_disks;         /* what nodes store survives them, and is acknowledged when it does */
+    uint64_t disk_sync_us;  /* what a sync takes */
+    bool is_publishing;     /* nodes publish their certificates (Kinds 0x3 and 0x10) */
+    world_capture *capture; /* NULL: nobody looks */
+    void *capture_context;
 };
 
 /* A ring of `nodes` with the daemon's defaults and an overlay called "sim.example". */

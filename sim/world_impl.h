@@ -20,22 +20,24 @@ struct world_sent {
     size_t len;
 };
 
+/* What each turn looks at stands in front. */
 struct world_node {
     struct node *node;
-    struct arena arena;
-    struct wheel wheel;
+    uint64_t due_us;      /* of the first timer */
+    uint64_t wake_us;     /* when its next wake-up is in the queue; 0 = none */
+    uint64_t ready_us;    /* 0: not yet */
+    int64_t skew_ms;      /* of its wall clock */
+    uint32_t incarnation; /* counts lives and deaths */
+    bool is_alive;
+    bool is_off;      /* its power failed: nothing answers there */
+    bool has_work;    /* its queue of messages to be verified is not empty */
+    bool has_answers; /* it stands in world.answering */
+    uint64_t started_us;
     struct rng rng;
+    struct wheel wheel;
     struct tls_fake_context tls;
     const struct ident *publish;
-    bool has_work;                 /* its queue of messages to be verified is not empty */
-    uint64_t due_us;               /* of the first timer */
-    uint64_t wake_us;              /* when its next wake-up is in the queue; 0 = none */
-    uint64_t started_us, ready_us; /* ready_us 0: not yet */
-    bool has_answers;              /* it stands in world.answering */
-    uint32_t incarnation;          /* counts lives and deaths */
-    bool is_alive;
-    bool is_off;     /* its power failed: nothing answers there */
-    int64_t skew_ms; /* of its wall clock */
+    struct arena arena;
 };
 
 struct world {

@@ -27,7 +27,7 @@ void world_limits(const struct world_settings *s, struct limits *l)
     l->reassemblies_per_source = 0;
     l->reassembly_bytes = has_datagrams ? 65536 : is_tight ? 2048 : 8192;
     l->reassembly_bytes_per_source = 0;
-    l->certificates = is_tight ? 24 : 48;
+    l->certificates = is_tight ? 16 : 48;
     l->certificate_bytes = CRYPTO_FAKE_CERTIFICATE_BYTES;
     l->values_verified = is_tight ? 16 : 64;
     l->attaches = is_tight ? 8 : 48;

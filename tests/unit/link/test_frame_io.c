@@ -15,6 +15,17 @@ static void init_pool(uint32_t small)
     msgbuf_pool_init(&pool, &arena, small, 0);
 }
 
+static struct frame_io_flights *flights_of_one(void)
+{
+    static _Alignas(64) uint8_t memory[FRAME_IO_FLIGHTS * sizeof(struct frame_io_flight) + 64];
+    static struct frame_io_flights flights;
+    struct arena own;
+    cr_assert_leq(frame_io_flights_bytes(1), sizeof(memory));
+    arena_init(&own, memory, sizeof(memory));
+    frame_io_flights_init(&flights, &own, 1);
+    return &flights;
+}
+
 static void fini_pool(void)
 {
     cr_assert_eq(pool.in_use[0], 0);
@@ -54,7 +65,7 @@ Test(frame_io, owes_one_ack_for_many_frames)
 {
     struct frame_io f;
     uint32_t received = 0;
-    frame_io_init(&f);
+    frame_io_init(&f, flights_of_one());
     cr_assert(!frame_io_owes_ack(&f, false));
     for (uint32_t i = 0; i <= 4; i++) {
         frame_io_on_data(&f, i);
@@ -81,7 +92,7 @@ Test(frame_io, accepts_any_first_sequence)
     for (size_t i = 0; i < ARRAY_COUNT(firsts); i++) {
         struct frame_io f;
         uint32_t received = 0;
-        frame_io_init(&f);
+        frame_io_init(&f, flights_of_one());
         for (uint32_t k = 0; k < 4; k++) {
             frame_io_on_data(&f, firsts[i] + k);
             cr_assert_eq(ack_value(&f, &received), firsts[i] + k);
@@ -94,7 +105,7 @@ Test(frame_io, an_ack_proves_everything_before_it)
 {
     struct frame_io f;
     init_pool(8);
-    frame_io_init(&f);
+    frame_io_init(&f, flights_of_one());
     cr_assert_eq(frame_io_oldest_us(&f), UINT64_MAX);
     send_frames(&f, 1000, 3, 65536);  /* 0 1 2 */
     send_frames(&f, 5000, 2, 65536);  /* 3 4 */
@@ -125,7 +136,7 @@ Test(frame_io, computes_rto)
 {
     struct frame_io f;
     init_pool(4);
-    frame_io_init(&f);
+    frame_io_init(&f, flights_of_one());
     cr_assert_eq(f.rtt.rto_us, 1000000);
     send_frames(&f, 0, 1, 65536);
     cr_assert_eq(frame_io_on_ack(&f, &pool, 40000, 0), ERR_OK);
@@ -148,7 +159,7 @@ Test(frame_io, gives_back_what_was_not_acknowledged)
 {
     struct frame_io f;
     init_pool(8);
-    frame_io_init(&f);
+    frame_io_init(&f, flights_of_one());
     f.next_sequence = f.first_unacked = 0xfffffffd; /* across the wrap */
     send_frames(&f, 0, 4, 65536);
     send_frames(&f, 1, 2, 65536);
@@ -170,7 +181,7 @@ Test(frame_io, keeps_a_bounded_amount)
 {
     struct frame_io f;
     init_pool(FRAME_IO_FLIGHTS + 4);
-    frame_io_init(&f);
+    frame_io_init(&f, flights_of_one());
     for (uint32_t i = 0; i < 3 * FRAME_IO_FLIGHTS; i++) {
         send_frames(&f, i, 1, 6 * 2304);
         cr_assert_leq(f.kept_bytes, 6 * 2304);

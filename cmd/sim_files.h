@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* sim_files.h - what a simulated run leaves behind: its frames as a capture file, its faults as a
+ * list that can be given back (sim/fault_list.h). */
+#pragma once
+#include "cmd/say.h"
+#include "sim/scenario.h"
+
+struct sim_files_capture;
+
+/* Frames as plain TCP segments and UDP datagrams of IPv4, one frame in each: tshark 4.0 finds no
+ * second one in a segment.  Who was dialled has port 6084.  NULL: `why` (SAY_WHY_CAP bytes) tells
+ * people. */
+struct sim_files_capture *sim_files_open(const char *path, char *why);
+/* A world_capture; `context` is the above. */
+void sim_files_capture(void *context, const struct world_captured *what);
+/* False: not all could be written. */
+bool sim_files_close(struct sim_files_capture *c);
+
+/* Reads a list into `l`, with memory of its own; path NULL: an empty one, to be written down. */
+enum err sim_files_faults(const char *path, struct fault_list *l, char *why) MUST_USE;
+enum err sim_files_write_faults(const char *path, const struct fault_list *l, char *why) MUST_USE;
+void sim_files_release_faults(struct fault_list *l);
