@@ -12,6 +12,7 @@
 #include "sip/location.h"
 #include "sip/registrar.h"
 #include "sip/sip_state.h"
+#include "sip/stateless.h"
 
 enum { SLOP = 4096, TABLES = 3 };
 
@@ -222,6 +223,9 @@ static void on_response(struct turn *t, struct sip *s, const struct sip_rx *rx, 
 {
     uint8_t key[TX_KEY_BYTES];
     uint16_t shard = 0;
+    if (stateless_response(t, s, rx)) {
+        return;
+    }
     if (!tx_branch_read(rx->core.via.branch, rx->core.cseq.method, &shard, key) ||
         shard >= s->settings.shards || (is_steered && shard != s->settings.shard)) {
         metric_add(t->metrics, METRIC_sip_drop_stray, 1);
