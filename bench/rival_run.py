@@ -18,6 +18,8 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import configure  # noqa: E402
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import rival_calls  # noqa: E402
 
 SERVER_CPU, LOAD_CPU = 0, 1
 PROGRAMS = 'build/release/bench'
@@ -283,10 +285,11 @@ class Rig:
         """A node of ours, loaded as Kamailio is."""
         demo, line, peer = self.start_demo()
         try:
+            more = rival_calls.dialog(json.loads(line), peer['sip']) if kind == 'forward' else []
             return read_lines(self.run(
                 [os.path.join(PROGRAMS, 'rival_sip'), '--json', '--kind', kind, '--port',
                  peer['sip'].rpartition(':')[2], '--ms', ms, '--host',
-                 json.loads(line)['domain'], '--server-pid', str(peer['pid'])]))
+                 json.loads(line)['domain'], '--server-pid', str(peer['pid'])] + more))
         finally:
             self.end(demo)
 

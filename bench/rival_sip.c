@@ -4,6 +4,7 @@
  *
  *     rival_sip --kind options|register|forward|call --port N --server-pid P [--server-pid P ...]
  *               [--outstanding N] [--users N] [--host DOMAIN] [--ms N]
+ *               [--route ENTRIES --target URI --to AOR --uac-port N --uas-port N]
  *
  * A caller (UAC) and a callee (UAS) share this thread, on a processor that is not the server's.
  * What is to be said to a batch of messages leaves with one call, so that the server is what is
@@ -12,7 +13,10 @@
  * half a second is counted as lost and begins anew; more than one in a thousand are no measurement.
  *
  * options, register: one request, one 200.  forward: INVITE and its 200 through a stateless proxy;
- * an operation is a message into it.  call: INVITE 180 200 ACK BYE 200; an operation is a call. */
+ * an operation is a message into it.  call: INVITE 180 200 ACK BYE 200; an operation is a call.
+ *
+ * With --route the requests of `forward` are INFO of a dialog that somebody has set up from these
+ * two ports (bench/rival_calls.py): a proxy of ours forwards nothing else statelessly. */
 #include "bench/floor_run.h"
 
 #include <arpa/inet.h>
@@ -47,6 +51,9 @@ struct outbox {
 struct load {
     enum kind kind;
     const char *host;
+    const char *route; /* NULL: requests outside a dialog */
+    const char *target;
+    const char *to;
     struct outbox uac;
     struct outbox uas;
     unsigned uac_port;
@@ -153,8 +160,10 @@ static void put_head(struct text *t, const struct load *l, unsigned index, const
     uint64_t user = s->call % l->users;
     bool has_callee = l->kind == KIND_FORWARD || l->kind == KIND_CALL;
     put(t, method);
-    put(t, has_callee ? " sip:callee@127.0.0.1:" : " sip:");
-    if (has_callee) {
+    put(t, l->route != NULL ? " " : has_callee ? " sip:callee@127.0.0.1:" : " sip:");
+    if (l->route != NULL) {
+        put(t, l->target);
+    } else if (has_callee) {
         put_number(t, l->uas_port);
     } else {
         put(t, l->host);
@@ -167,21 +176,28 @@ static void put_head(struct text *t, const struct load *l, unsigned index, const
     put_number(t, s->call);
     put(t, "-");
     put(t, method);
-    put(t, ";rport\r\nMax-Forwards: 70\r\nFrom: \"Caller ");
+    put(t, l->route != NULL ? ";rport\r\nRoute: " : ";rport");
+    put(t, l->route != NULL ? l->route : "");
+    put(t, "\r\nMax-Forwards: 70\r\nFrom: \"Caller ");
     put_number(t, user);
     put(t, "\" <");
     put_user(t, l, user);
     put(t, ">;tag=f");
     put_number(t, s->call);
     put(t, "\r\nTo: <");
-    put_user(t, l, user);
+    if (l->route != NULL) {
+        put(t, "sip:");
+        put(t, l->to);
+    } else {
+        put_user(t, l, user);
+    }
 }
 
 static void request(struct load *l, unsigned index, const char *method, unsigned cseq)
 {
     uint64_t call = l->slots[index].call;
-    bool is_invite = strcmp(method, "INVITE") == 0;
-    bool is_dialog = strcmp(method, "ACK") == 0 || strcmp(method, "BYE") == 0;
+    bool is_invite = strcmp(method, "INVITE") == 0 || l->route != NULL;
+    bool is_dialog = strcmp(method, "ACK") == 0 || strcmp(method, "BYE") == 0 || l->route != NULL;
     struct text t = begin_text(&l->uac);
     put_head(&t, l, index, method);
     put(&t, is_dialog ? ">;tag=t\r\nCall-ID: " : ">\r\nCall-ID: ");
@@ -210,7 +226,7 @@ static void begin(struct load *l, unsigned index, uint64_t now)
 {
     static const char *const methods[] = {"OPTIONS", "REGISTER", "INVITE", "INVITE"};
     l->slots[index] = (struct slot){++l->calls, now};
-    request(l, index, methods[l->kind], 1);
+    request(l, index, l->route != NULL ? "INFO" : methods[l->kind], 1);
 }
 
 static const char *find(const char *text, const char *what)
@@ -290,6 +306,8 @@ static void on_request(struct load *l, const char *text)
         if (l->kind == KIND_CALL) {
             respond(l, text, "180 Ringing", false);
         }
+        respond(l, text, "200 OK", true);
+    } else if (strncmp(text, "INFO ", 5) == 0) {
         respond(l, text, "200 OK", true);
     } else if (strncmp(text, "BYE ", 4) == 0) {
         respond(l, text, "200 OK", false);
@@ -388,7 +406,9 @@ static uint64_t server_ns(const struct load *l)
 
 static int open_socket(unsigned *port)
 {
-    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in at = {.sin_family = AF_INET,
+                             .sin_port = htons((uint16_t)*port),
+                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int bytes = SOCKET_BYTES;
     socklen_t len = sizeof(at);
     int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -422,6 +442,11 @@ static void parse(struct load *l, int argc, char **argv, uint64_t *ms)
         {"users", required_argument, NULL, 'u'},
         {"host", required_argument, NULL, 'h'},
         {"ms", required_argument, NULL, 'm'},
+        {"route", required_argument, NULL, 'r'},
+        {"target", required_argument, NULL, 't'},
+        {"to", required_argument, NULL, 'T'},
+        {"uac-port", required_argument, NULL, 'c'},
+        {"uas-port", required_argument, NULL, 's'},
         {"json", no_argument, NULL, 'j'},
         {0},
     };
@@ -442,8 +467,16 @@ static void parse(struct load *l, int argc, char **argv, uint64_t *ms)
             l->host = optarg;
         } else if (c == 'm') {
             *ms = floor_run_number(optarg, 10, 60000);
+        } else if (c == 'c' || c == 's') {
+            *(c == 'c' ? &l->uac_port : &l->uas_port) =
+                (unsigned)floor_run_number(optarg, 1, 65535);
+        } else if (c == 'r' || c == 't' || c == 'T') {
+            *(c == 'r' ? &l->route : c == 't' ? &l->target : &l->to) = optarg;
         }
     }
+    floor_run_require((l->route != NULL) == (l->target != NULL && l->to != NULL) &&
+                          (l->route == NULL || l->kind == KIND_FORWARD),
+                      "--route goes with --target, --to and --kind forward");
     floor_run_require(l->server.sin_port != 0 && l->pid_count > 0, "--port and --server-pid");
 }
 
