@@ -40,13 +40,25 @@ static bool read_back(const struct sip_hdr_via *via, struct address *out)
     return true;
 }
 
+static bool is_stateless(struct slice branch, uint16_t *shard)
+{
+    return branch.len == TX_BRANCH_CAP && branch.data[DOT_AT] == '.' &&
+           tx_branch_read(branch, SIP_METHOD_OTHER, shard, NULL);
+}
+
 /* The way back, where the Via of the request will say it: else somebody has to remember it. */
-static bool find_back(const struct sip_rx *rx, struct address *out)
+static bool find_back(const struct sip *s, const struct sip_rx *rx, struct address *out)
 {
     const struct sip_hdr_via *via = &rx->core.via;
     struct address said;
+    struct node_id node;
+    *out = (struct address){0};
     if (!via->has_magic || !sip_msg_has(rx->m, SIP_HDR_ROUTE)) {
         return false;
+    }
+    bool is_node = hop_node(s, via->host, &node);
+    if (is_node || rx->from.kind == SIP_PEER) { /* a phone that calls itself a node: no */
+        return is_node && rx->from.kind == SIP_PEER && ids_node_is_equal(&node, &rx->from.node);
     }
     *out = tx_server_return(&rx->core, &rx->from).remote;
     return via->has_rport ||
@@ -63,7 +75,8 @@ static bool find_target(struct turn *t, struct sip *s, const struct sip_rx *rx, 
         return false;
     }
     if (hop->has_next) {
-        return is_ack && hop->is_peer && dial_find(s, &hop->node, to);
+        return hop->is_peer && dial_find(s, &hop->node, to) &&
+               (is_ack || (to->kind == SIP_PEER && rx->from.kind == SIP_UDP));
     }
     *to = proxy_flow_now(t, s, rx, &hop->flow);
     return is_ack || to->kind == SIP_UDP;
@@ -74,8 +87,10 @@ static bool may_be(const struct sip_rx *rx)
     enum sip_method method = rx->m->method;
     bool is_other =
         method != SIP_METHOD_INVITE && method != SIP_METHOD_CANCEL && method != SIP_METHOD_REGISTER;
-    return rx->core.to.has_tag && is_other &&
-           (rx->from.kind == SIP_UDP || method == SIP_METHOD_ACK);
+    uint16_t shard = 0;
+    bool is_repeated = rx->from.kind == SIP_UDP ||
+                       (rx->from.kind == SIP_PEER && is_stateless(rx->core.via.branch, &shard));
+    return rx->core.to.has_tag && is_other && (is_repeated || method == SIP_METHOD_ACK);
 }
 
 static void write_branch(struct turn *t, const struct sip *s, const struct sip_rx *rx,
@@ -95,7 +110,7 @@ bool stateless_request(struct turn *t, struct sip *s, const struct sip_rx *rx)
     struct hop hop;
     struct flow_ref to;
     struct address back = {0};
-    bool has_back = may_be(rx) && find_back(rx, &back);
+    bool has_back = may_be(rx) && find_back(s, rx, &back);
     if (!may_be(rx) || (!has_back && rx->m->method != SIP_METHOD_ACK) ||
         !find_target(t, s, rx, &hop, &to)) {
         return false;
@@ -119,38 +134,40 @@ bool stateless_request(struct turn *t, struct sip *s, const struct sip_rx *rx)
     return true;
 }
 
-static bool is_stateless(struct slice branch)
-{
-    uint16_t shard = 0;
-    return branch.len == TX_BRANCH_CAP && branch.data[DOT_AT] == '.' &&
-           tx_branch_read(branch, SIP_METHOD_OTHER, &shard, NULL);
-}
-
 /* The second Via is the one that we have forwarded, mark and all; the hash proves it. */
 static bool is_of_ours(struct turn *t, const struct sip *s, const struct sip_rx *rx,
-                       struct address *back)
+                       struct flow_ref *to)
 {
     char hex[2 * HASH_BYTES + 1];
     struct slice item;
     struct sip_hdr_via via;
     struct sip_msg_items it = sip_msg_items(rx->m, SIP_HDR_VIA);
     if (sip_msg_items_next(&it, &item) != ERR_OK || sip_msg_items_next(&it, &item) != ERR_OK ||
-        sip_hdr_via_decode(item, &via) != ERR_OK || !read_back(&via, back)) {
+        sip_hdr_via_decode(item, &via) != ERR_OK) {
         return false;
     }
-    hash_of(t, s, &via, back, &rx->core, hex);
+    bool is_peer = hop_node(s, via.host, &to->node);
+    to->kind = is_peer ? SIP_PEER : SIP_UDP;
+    if (!is_peer && !read_back(&via, &to->remote)) {
+        return false;
+    }
+    hash_of(t, s, &via, &to->remote, &rx->core, hex);
     return memcmp(rx->core.via.branch.data + HASH_AT, hex, 2 * HASH_BYTES) == 0;
 }
 
 bool stateless_response(struct turn *t, struct sip *s, const struct sip_rx *rx)
 {
-    struct flow_ref to = {.kind = SIP_UDP};
-    if (!is_stateless(rx->core.via.branch)) {
+    struct flow_ref to = {.shard = s->settings.shard};
+    uint16_t shard = 0;
+    if (!is_stateless(rx->core.via.branch, &shard)) {
         return false;
     }
-    if (!is_of_ours(t, s, rx, &to.remote)) {
+    if (!is_of_ours(t, s, rx, &to)) {
         metric_add(t->metrics, METRIC_sip_drop_stray, 1);
         return true;
+    }
+    if (to.kind == SIP_PEER && shard != s->settings.shard) {
+        return false; /* the connection is another shard's; datagrams leave by any */
     }
     s->responses_in++;
     s->responses_out++;
