@@ -148,6 +148,7 @@ MODULES = {
         relay
         reply
         sip
+        stateless
         tx
         tx_client
         tx_server
@@ -378,6 +379,7 @@ UNIT_TESTS = {
         test_flow
         test_proxy
         test_registrar
+        test_stateless
         test_tx
     '''),
     'tests/unit/node': names('''

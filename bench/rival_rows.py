@@ -45,9 +45,12 @@ SOURCES = [
     Source('kamailio-call', '@kamailio call {ms}'),
     Source('sip-parse', '@sip_parse {ms}', text='ours, sofia-sip, libosip2 and memchr in turn'),
     Source('chordial-options', '@chordial options {ms}', text='a node of chordial demo --hold'),
+    Source('chordial-forward', '@chordial forward {ms}', text='INFO and 200 of a dialog'),
     Source('load-register', '@load register {ms}', text='the same, under chordial load'),
     Source('load-invite', '@load invite {ms}'),
+    Source('load-invite-two', '@load invite {ms} 2', text='callees at another node'),
     Source('load-forward', '@load forward {ms}'),
+    Source('delay', '@delay', rounds=False, text='callers and callees at five nodes'),
     Source('transit', 'transit --json --repeats {repeat} forward', rounds=False),
     Source('shards', 'transit --json --repeats {repeat} shards', rounds=False),
     Source('link-memory', 'transit --json memory', rounds=False),
@@ -106,7 +109,7 @@ def cluster_row(key, must, stretch):
 
 def sip_row(kind, text, rival, must, stretch):
     ours = {'options': 'chordial-options.sip_options', 'register': 'load-register.load_register',
-            'call': 'load-invite.load_invite'}[kind]
+            'call': 'load-invite.load_invite', 'forward': 'chordial-forward.sip_forward'}[kind]
     return row('sip-' + kind, text, ours, rival, must, stretch, 'speed',
                by='Kamailio -X fm -x fm')
 
@@ -176,6 +179,16 @@ ROWS = [
             'usrloc', 'kamailio-register.sip_register', 1.45, 1.6),
     sip_row('call', 'stateful call over UDP, caller authenticated', 'kamailio-call.sip_call', 2.1,
             2.5),
+    sip_row('forward', 'a message forwarded statelessly over UDP, requests inside a dialog and '
+            'their responses', 'kamailio-forward.sip_forward', 1.7, 1.95),
+    row('sip-call-tls', 'the same call between two nodes, CPU of each, against both phones at one',
+        ('times', 0.5, 'load-invite-two.load_invite'), 'load-invite.load_invite', 0.8, 0.7,
+        by='the call at one node, UDP on both sides'),
+    *(row('sip-delay-' + name, 'INVITE to 180 through two nodes, p50, ' + text,
+          'delay.delay_' + name, limit, 1.0, by=LIMIT)
+      for name, text, limit in (('cached', 'callee cached', 1e6),
+                                ('known', 'callee not cached', 6e6),
+                                ('first', 'callee not cached, nor a connection to its node', 6e6))),
     row('live-forward-tls-500', 'as forward-tls-500, through a live node under chordial load',
         'load-forward.load_forward', ('sum', 'tcp500.tcp_echo_500', 'tls.tls_record_500'),
         by='coalesced TCP echo + write and read in TLS records'),

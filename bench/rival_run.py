@@ -18,6 +18,8 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import configure  # noqa: E402
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import rival_calls  # noqa: E402
 
 SERVER_CPU, LOAD_CPU = 0, 1
 PROGRAMS = 'build/release/bench'
@@ -82,6 +84,12 @@ def process_ns(pid):
         with open(path, encoding='utf-8') as f:
             total += int(f.read().split()[0])
     return total
+
+
+def hold(peer):
+    """Keeps a peer of a demo on the server's processor."""
+    for path in glob.glob('/proc/%d/task/*' % peer['pid']):
+        os.sched_setaffinity(int(os.path.basename(path)), {SERVER_CPU})
 
 
 def read_lines(text):
@@ -274,33 +282,44 @@ class Rig:
         if not told.get('peers'):
             self.end(demo)
             raise Failed('chordial demo --hold says nothing')
-        peer = told['peers'][0]
-        for path in glob.glob('/proc/%d/task/*' % peer['pid']):
-            os.sched_setaffinity(int(os.path.basename(path)), {SERVER_CPU})
-        return demo, line, peer
+        hold(told['peers'][0])
+        return demo, line, told['peers'][0]
 
     def run_chordial(self, kind, ms):
         """A node of ours, loaded as Kamailio is."""
         demo, line, peer = self.start_demo()
         try:
+            more = rival_calls.dialog(json.loads(line), peer['sip']) if kind == 'forward' else []
             return read_lines(self.run(
                 [os.path.join(PROGRAMS, 'rival_sip'), '--json', '--kind', kind, '--port',
                  peer['sip'].rpartition(':')[2], '--ms', ms, '--host',
-                 json.loads(line)['domain'], '--server-pid', str(peer['pid'])]))
+                 json.loads(line)['domain'], '--server-pid', str(peer['pid'])] + more))
         finally:
             self.end(demo)
 
-    def run_load(self, kind, ms):
-        """A node of ours under `chordial load`, as fast as it goes with 64 outstanding."""
+    def run_delay(self):
+        """The same between two of five nodes, one call at a time."""
         demo, line, _ = self.start_demo()
         try:
+            return rival_calls.delays(json.loads(line))
+        finally:
+            self.end(demo)
+
+    def run_load(self, kind, ms, callees=''):
+        """A node of ours under `chordial load`, as fast as it goes with 64 outstanding; with
+        callees at another peer: both nodes, on one processor."""
+        demo, line, _ = self.start_demo()
+        more = ['--callees', callees] if callees else []
+        try:
+            if callees:
+                hold(json.loads(line)['peers'][int(callees) - 1])
             path = os.path.join(self.scratch, 'demo.json')
             with open(path, 'w', encoding='utf-8') as f:
                 f.write(line)
             said = json.loads(self.run(
                 ['build/release/chordial', 'load', '--json', '--demo', path, '--kind', kind,
                  '--rate', 'max', '--outstanding', '64', '--cpu', str(LOAD_CPU), '--seconds',
-                 str(max(1, int(ms) // 1000))]))
+                 str(max(1, int(ms) // 1000))] + more))
             if not said.get('server_cpu_ns_per_op'):
                 raise Failed('chordial load gives no cost of %s: %s' % (kind, said.get('errors')))
             return [{'work': 'load_' + kind, 'ns_per_op': said['server_cpu_ns_per_op']}]

@@ -4,14 +4,19 @@
  *
  *     rival_sip --kind options|register|forward|call --port N --server-pid P [--server-pid P ...]
  *               [--outstanding N] [--users N] [--host DOMAIN] [--ms N]
+ *               [--route ENTRIES --target URI --to AOR --uac-port N --uas-port N]
  *
  * A caller (UAC) and a callee (UAS) share this thread, on a processor that is not the server's.
- * Closed loop: each of `outstanding` slots begins anew when its transaction or call has ended, so
- * the server always has work and is never flooded.  A slot that hears nothing for half a second is
- * counted as lost and begins anew; more than one in a thousand are no measurement.
+ * What is to be said to a batch of messages leaves with one call, so that the server is what is
+ * waited for.  Closed loop: each of `outstanding` slots begins anew when its transaction or call
+ * has ended, so the server always has work and is never flooded.  A slot that hears nothing for
+ * half a second is counted as lost and begins anew; more than one in a thousand are no measurement.
  *
  * options, register: one request, one 200.  forward: INVITE and its 200 through a stateless proxy;
- * an operation is a message into it.  call: INVITE 180 200 ACK BYE 200; an operation is a call. */
+ * an operation is a message into it.  call: INVITE 180 200 ACK BYE 200; an operation is a call.
+ *
+ * With --route the requests of `forward` are INFO of a dialog that somebody has set up from these
+ * two ports (bench/rival_calls.py): a proxy of ours forwards nothing else statelessly. */
 #include "bench/floor_run.h"
 
 #include <arpa/inet.h>
@@ -24,7 +29,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { SLOTS_CAP = 256, PIDS_CAP = 64, MESSAGE_BYTES = 2048, BATCH = 64 };
+enum { SLOTS_CAP = 256, PIDS_CAP = 64, MESSAGE_BYTES = 2048, BATCH = 64, OUT_BATCH = 2 * BATCH };
 enum { PATIENCE_NS = 500000000, READY_MS = 10000, READY_STEP_MS = 100, SOCKET_BYTES = 4 << 20 };
 
 enum kind { KIND_OPTIONS, KIND_REGISTER, KIND_FORWARD, KIND_CALL };
@@ -34,11 +39,23 @@ struct slot {
     uint64_t since_ns;
 };
 
+/* What one of the two sockets is about to send. */
+struct outbox {
+    int fd;
+    unsigned count;
+    struct mmsghdr messages[OUT_BATCH];
+    struct iovec parts[OUT_BATCH];
+    char texts[OUT_BATCH][MESSAGE_BYTES];
+};
+
 struct load {
     enum kind kind;
     const char *host;
-    int uac;
-    int uas;
+    const char *route; /* NULL: requests outside a dialog */
+    const char *target;
+    const char *to;
+    struct outbox uac;
+    struct outbox uas;
     unsigned uac_port;
     unsigned uas_port;
     struct sockaddr_in server;
@@ -59,55 +76,157 @@ static const char sdp[] = "v=0\r\no=alice 2890844526 2890844526 IN IP4 127.0.0.1
                           "a=rtpmap:9 G722/8000\r\na=rtpmap:101 telephone-event/8000\r\n"
                           "a=fmtp:101 0-15\r\na=ptime:20\r\na=sendrecv\r\n";
 
-static void send_to_server(struct load *l, int fd, const char *text, int len)
+/* ---- writing ---- */
+
+struct text {
+    char *start;
+    size_t len;
+};
+
+static void put_bytes(struct text *t, const char *bytes, size_t len)
 {
-    floor_run_require(len > 0 && len < MESSAGE_BYTES, "a message that is too long");
-    ssize_t sent = sendto(fd, text, (size_t)len, 0, (const void *)&l->server, sizeof(l->server));
-    floor_run_require(sent == len || errno == ECONNREFUSED, "sendto failed");
+    floor_run_require(len < MESSAGE_BYTES - t->len, "a message that is too long");
+    memcpy(t->start + t->len, bytes, len);
+    t->len += len;
+}
+
+static void put(struct text *t, const char *words)
+{
+    put_bytes(t, words, strlen(words));
+}
+
+static void put_number(struct text *t, uint64_t number)
+{
+    char digits[20];
+    size_t at = sizeof(digits);
+    do {
+        digits[--at] = (char)('0' + number % 10);
+        number /= 10;
+    } while (number > 0);
+    put_bytes(t, digits + at, sizeof(digits) - at);
+}
+
+/* Hands over what has been gathered; the server is not to be flooded, so all of it has room. */
+static void flush(struct outbox *o)
+{
+    for (unsigned sent = 0; sent < o->count;) {
+        int took = sendmmsg(o->fd, o->messages + sent, o->count - sent, 0);
+        floor_run_require(took > 0 || errno == ECONNREFUSED, "sendmmsg failed");
+        sent += took > 0 ? (unsigned)took : 1;
+    }
+    o->count = 0;
+}
+
+static struct text begin_text(struct outbox *o)
+{
+    if (o->count == OUT_BATCH) {
+        flush(o);
+    }
+    return (struct text){.start = o->texts[o->count]};
+}
+
+static void end_text(const struct load *l, struct outbox *o, const struct text *t)
+{
+    o->parts[o->count] = (struct iovec){t->start, t->len};
+    o->messages[o->count].msg_hdr = (struct msghdr){.msg_name = (void *)(uintptr_t)&l->server,
+                                                    .msg_namelen = sizeof(l->server),
+                                                    .msg_iov = &o->parts[o->count],
+                                                    .msg_iovlen = 1};
+    o->count++;
 }
 
 /* ---- the caller ---- */
 
+static void put_user(struct text *t, const struct load *l, uint64_t user)
+{
+    put(t, "sip:u");
+    put_number(t, user);
+    put(t, "@");
+    put(t, l->host);
+}
+
+static void put_call_id(struct text *t, unsigned index, uint64_t call)
+{
+    put_number(t, index);
+    put(t, ".");
+    put_number(t, call);
+    put(t, ".rival@127.0.0.1");
+}
+
+/* The Request-URI, and the headers that all requests have. */
+static void put_head(struct text *t, const struct load *l, unsigned index, const char *method)
+{
+    const struct slot *s = &l->slots[index];
+    uint64_t user = s->call % l->users;
+    bool has_callee = l->kind == KIND_FORWARD || l->kind == KIND_CALL;
+    put(t, method);
+    put(t, l->route != NULL ? " " : has_callee ? " sip:callee@127.0.0.1:" : " sip:");
+    if (l->route != NULL) {
+        put(t, l->target);
+    } else if (has_callee) {
+        put_number(t, l->uas_port);
+    } else {
+        put(t, l->host);
+    }
+    put(t, " SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:");
+    put_number(t, l->uac_port);
+    put(t, ";branch=z9hG4bK-");
+    put_number(t, index);
+    put(t, "-");
+    put_number(t, s->call);
+    put(t, "-");
+    put(t, method);
+    put(t, l->route != NULL ? ";rport\r\nRoute: " : ";rport");
+    put(t, l->route != NULL ? l->route : "");
+    put(t, "\r\nMax-Forwards: 70\r\nFrom: \"Caller ");
+    put_number(t, user);
+    put(t, "\" <");
+    put_user(t, l, user);
+    put(t, ">;tag=f");
+    put_number(t, s->call);
+    put(t, "\r\nTo: <");
+    if (l->route != NULL) {
+        put(t, "sip:");
+        put(t, l->to);
+    } else {
+        put_user(t, l, user);
+    }
+}
+
 static void request(struct load *l, unsigned index, const char *method, unsigned cseq)
 {
-    static const char *const ends_in_dialog[] = {"", ";tag=t"};
-    const struct slot *s = &l->slots[index];
-    char text[MESSAGE_BYTES];
-    bool is_invite = strcmp(method, "INVITE") == 0;
-    bool is_dialog = strcmp(method, "ACK") == 0 || strcmp(method, "BYE") == 0;
-    bool has_callee = is_invite || is_dialog;
-    unsigned user = (unsigned)(s->call % l->users);
-    char to[128];
-    char uri[160];
-    (void)snprintf(to, sizeof(to), "sip:u%u@%s", user, l->host);
-    if (has_callee) {
-        (void)snprintf(uri, sizeof(uri), "sip:callee@127.0.0.1:%u", l->uas_port);
-    } else {
-        (void)snprintf(uri, sizeof(uri), "sip:%s", l->host);
-    }
-    int len = snprintf(
-        text, sizeof(text),
-        "%s %s SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:%u;branch=z9hG4bK-%u-%llu-%s;rport\r\n"
-        "Max-Forwards: 70\r\nFrom: \"Caller %u\" <sip:u%u@%s>;tag=f%llu\r\nTo: <%s>%s\r\n"
-        "Call-ID: %u.%llu.rival@127.0.0.1\r\nCSeq: %u %s\r\n"
-        "Contact: <sip:u%u@127.0.0.1:%u;transport=udp>\r\nUser-Agent: rival_sip\r\n%s"
-        "%sContent-Length: %zu\r\n\r\n%s",
-        method, uri, l->uac_port, index, (unsigned long long)s->call, method, user, user, l->host,
-        (unsigned long long)s->call, to, ends_in_dialog[is_dialog], index,
-        (unsigned long long)s->call, cseq, method, user, l->uac_port,
-        l->kind == KIND_REGISTER ? "Expires: 3600\r\n" : "",
-        is_invite ? "Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, REFER, NOTIFY\r\n"
-                    "Supported: replaces, timer\r\nContent-Type: application/sdp\r\n"
-                  : "",
-        is_invite ? sizeof(sdp) - 1 : 0, is_invite ? sdp : "");
-    send_to_server(l, l->uac, text, len);
+    uint64_t call = l->slots[index].call;
+    bool is_invite = strcmp(method, "INVITE") == 0 || l->route != NULL;
+    bool is_dialog = strcmp(method, "ACK") == 0 || strcmp(method, "BYE") == 0 || l->route != NULL;
+    struct text t = begin_text(&l->uac);
+    put_head(&t, l, index, method);
+    put(&t, is_dialog ? ">;tag=t\r\nCall-ID: " : ">\r\nCall-ID: ");
+    put_call_id(&t, index, call);
+    put(&t, "\r\nCSeq: ");
+    put_number(&t, cseq);
+    put(&t, " ");
+    put(&t, method);
+    put(&t, "\r\nContact: <sip:u");
+    put_number(&t, call % l->users);
+    put(&t, "@127.0.0.1:");
+    put_number(&t, l->uac_port);
+    put(&t, ";transport=udp>\r\nUser-Agent: rival_sip\r\n");
+    put(&t, l->kind == KIND_REGISTER ? "Expires: 3600\r\n" : "");
+    put(&t, is_invite ? "Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, REFER, NOTIFY\r\n"
+                        "Supported: replaces, timer\r\nContent-Type: application/sdp\r\n"
+                      : "");
+    put(&t, "Content-Length: ");
+    put_number(&t, is_invite ? sizeof(sdp) - 1 : 0);
+    put(&t, "\r\n\r\n");
+    put(&t, is_invite ? sdp : "");
+    end_text(l, &l->uac, &t);
 }
 
 static void begin(struct load *l, unsigned index, uint64_t now)
 {
     static const char *const methods[] = {"OPTIONS", "REGISTER", "INVITE", "INVITE"};
     l->slots[index] = (struct slot){++l->calls, now};
-    request(l, index, methods[l->kind], 1);
+    request(l, index, l->route != NULL ? "INFO" : methods[l->kind], 1);
 }
 
 static const char *find(const char *text, const char *what)
@@ -156,25 +275,29 @@ static void respond(struct load *l, const char *asked, const char *status, bool 
 {
     static const char *const copied[] = {
         "Via:", "From:", "To:", "Call-ID:", "CSeq:", "Record-Route:"};
-    char text[MESSAGE_BYTES];
-    int len = snprintf(text, sizeof(text), "SIP/2.0 %s\r\n", status);
+    struct text t = begin_text(&l->uas);
+    put(&t, "SIP/2.0 ");
+    put(&t, status);
+    put(&t, "\r\n");
     for (const char *line = strstr(asked, "\r\n"); line != NULL && line[2] != '\r';
          line = strstr(line + 2, "\r\n")) {
-        int line_len = (int)strcspn(line + 2, "\r");
+        size_t line_len = strcspn(line + 2, "\r");
         for (size_t i = 0; i < ARRAY_COUNT(copied); i++) {
             if (strncmp(line + 2, copied[i], strlen(copied[i])) == 0) {
                 bool is_first = i == 2 && strstr(asked, ";tag=t\r\n") == NULL;
-                floor_run_require(len + line_len + 16 < MESSAGE_BYTES, "a long header");
-                len += snprintf(text + len, sizeof(text) - (size_t)len, "%.*s%s\r\n", line_len,
-                                line + 2, is_first ? ";tag=t" : "");
+                put_bytes(&t, line + 2, line_len);
+                put(&t, is_first ? ";tag=t\r\n" : "\r\n");
             }
         }
     }
-    len += snprintf(text + len, sizeof(text) - (size_t)len,
-                    "Contact: <sip:callee@127.0.0.1:%u>\r\n%sContent-Length: %zu\r\n\r\n%s",
-                    l->uas_port, has_body ? "Content-Type: application/sdp\r\n" : "",
-                    has_body ? sizeof(sdp) - 1 : 0, has_body ? sdp : "");
-    send_to_server(l, l->uas, text, len);
+    put(&t, "Contact: <sip:callee@127.0.0.1:");
+    put_number(&t, l->uas_port);
+    put(&t, has_body ? ">\r\nContent-Type: application/sdp\r\nContent-Length: "
+                     : ">\r\nContent-Length: ");
+    put_number(&t, has_body ? sizeof(sdp) - 1 : 0);
+    put(&t, "\r\n\r\n");
+    put(&t, has_body ? sdp : "");
+    end_text(l, &l->uas, &t);
 }
 
 static void on_request(struct load *l, const char *text)
@@ -184,6 +307,8 @@ static void on_request(struct load *l, const char *text)
             respond(l, text, "180 Ringing", false);
         }
         respond(l, text, "200 OK", true);
+    } else if (strncmp(text, "INFO ", 5) == 0) {
+        respond(l, text, "200 OK", true);
     } else if (strncmp(text, "BYE ", 4) == 0) {
         respond(l, text, "200 OK", false);
     }
@@ -192,7 +317,7 @@ static void on_request(struct load *l, const char *text)
 /* ---- the loop ---- */
 
 /* Whatever waits at a socket. */
-static bool receive(struct load *l, int fd)
+static bool receive(struct load *l, const struct outbox *from)
 {
     static char bytes[BATCH][MESSAGE_BYTES];
     struct mmsghdr messages[BATCH];
@@ -203,7 +328,7 @@ static bool receive(struct load *l, int fd)
         messages[i].msg_hdr.msg_iov = &iov[i];
         messages[i].msg_hdr.msg_iovlen = 1;
     }
-    int got = recvmmsg(fd, messages, BATCH, MSG_DONTWAIT, NULL);
+    int got = recvmmsg(from->fd, messages, BATCH, MSG_DONTWAIT, NULL);
     floor_run_require(got >= 0 || errno == EAGAIN || errno == ECONNREFUSED, "recvmmsg failed");
     uint64_t now = floor_run_wall_ns();
     for (int i = 0; i < got; i++) {
@@ -215,6 +340,8 @@ static bool receive(struct load *l, int fd)
             on_request(l, bytes[i]);
         }
     }
+    flush(&l->uac);
+    flush(&l->uas);
     return got > 0;
 }
 
@@ -226,14 +353,16 @@ static void give_up_late(struct load *l, uint64_t now)
             begin(l, i, now);
         }
     }
+    flush(&l->uac);
 }
 
 static void turn(struct load *l)
 {
-    bool has_worked = receive(l, l->uac);
-    has_worked = receive(l, l->uas) || has_worked;
+    bool has_worked = receive(l, &l->uac);
+    has_worked = receive(l, &l->uas) || has_worked;
     if (!has_worked) {
-        struct pollfd fds[] = {{.fd = l->uac, .events = POLLIN}, {.fd = l->uas, .events = POLLIN}};
+        struct pollfd fds[] = {{.fd = l->uac.fd, .events = POLLIN},
+                               {.fd = l->uas.fd, .events = POLLIN}};
         (void)poll(fds, 2, 20);
         give_up_late(l, floor_run_wall_ns());
     }
@@ -250,17 +379,18 @@ static void run_for(struct load *l, uint64_t ns)
 static void wait_ready(struct load *l)
 {
     for (unsigned ms = 0; l->heard == 0 && ms < READY_MS; ms += READY_STEP_MS) {
-        struct pollfd fd = {.fd = l->uac, .events = POLLIN};
+        struct pollfd fd = {.fd = l->uac.fd, .events = POLLIN};
         begin(l, 0, floor_run_wall_ns());
+        flush(&l->uac);
         (void)poll(&fd, 1, READY_STEP_MS);
         if ((fd.revents & POLLERR) != 0) { /* nobody there yet: the poll did not wait */
             char byte;
-            (void)recv(l->uac, &byte, 1, MSG_DONTWAIT);
+            (void)recv(l->uac.fd, &byte, 1, MSG_DONTWAIT);
             (void)usleep(READY_STEP_MS * 1000);
             continue;
         }
-        (void)receive(l, l->uac);
-        (void)receive(l, l->uas);
+        (void)receive(l, &l->uac);
+        (void)receive(l, &l->uas);
     }
     floor_run_require(l->heard > 0, "the server does not answer");
 }
@@ -276,7 +406,9 @@ static uint64_t server_ns(const struct load *l)
 
 static int open_socket(unsigned *port)
 {
-    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in at = {.sin_family = AF_INET,
+                             .sin_port = htons((uint16_t)*port),
+                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int bytes = SOCKET_BYTES;
     socklen_t len = sizeof(at);
     int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -310,6 +442,11 @@ static void parse(struct load *l, int argc, char **argv, uint64_t *ms)
         {"users", required_argument, NULL, 'u'},
         {"host", required_argument, NULL, 'h'},
         {"ms", required_argument, NULL, 'm'},
+        {"route", required_argument, NULL, 'r'},
+        {"target", required_argument, NULL, 't'},
+        {"to", required_argument, NULL, 'T'},
+        {"uac-port", required_argument, NULL, 'c'},
+        {"uas-port", required_argument, NULL, 's'},
         {"json", no_argument, NULL, 'j'},
         {0},
     };
@@ -330,8 +467,16 @@ static void parse(struct load *l, int argc, char **argv, uint64_t *ms)
             l->host = optarg;
         } else if (c == 'm') {
             *ms = floor_run_number(optarg, 10, 60000);
+        } else if (c == 'c' || c == 's') {
+            *(c == 'c' ? &l->uac_port : &l->uas_port) =
+                (unsigned)floor_run_number(optarg, 1, 65535);
+        } else if (c == 'r' || c == 't' || c == 'T') {
+            *(c == 'r' ? &l->route : c == 't' ? &l->target : &l->to) = optarg;
         }
     }
+    floor_run_require((l->route != NULL) == (l->target != NULL && l->to != NULL) &&
+                          (l->route == NULL || l->kind == KIND_FORWARD),
+                      "--route goes with --target, --to and --kind forward");
     floor_run_require(l->server.sin_port != 0 && l->pid_count > 0, "--port and --server-pid");
 }
 
@@ -339,19 +484,21 @@ int main(int argc, char **argv)
 {
     static const char *const works[] = {"sip_options", "sip_register", "sip_forward", "sip_call"};
     static const unsigned ops_each[] = {1, 1, 2, 1};
-    struct load l = {.host = "127.0.0.1",
-                     .slot_count = 64,
-                     .users = 10000,
-                     .server = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)}};
+    static struct load l;
+    l = (struct load){.host = "127.0.0.1",
+                      .slot_count = 64,
+                      .users = 10000,
+                      .server = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)}};
     uint64_t ms = 1000;
     parse(&l, argc, argv, &ms);
     floor_run_pin(FLOOR_RUN_LOAD_CPU);
-    l.uac = open_socket(&l.uac_port);
-    l.uas = open_socket(&l.uas_port);
+    l.uac.fd = open_socket(&l.uac_port);
+    l.uas.fd = open_socket(&l.uas_port);
     wait_ready(&l);
     for (unsigned i = 0; i < l.slot_count; i++) {
         begin(&l, i, floor_run_wall_ns());
     }
+    flush(&l.uac);
     run_for(&l, ms * 1000000 / 4);
     struct floor_run_result r = {.lost = l.lost};
     uint64_t done = l.done;

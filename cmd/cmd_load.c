@@ -249,6 +249,7 @@ static int run(struct asked *a, const struct load_target *target)
     }
     a->s.stop = &stop;
     a->s.server_pid = target->pid;
+    a->s.callee_pid = target->pid == 0 ? 0 : target->callee_pid;
     a->s.has_progress = a->s.seconds > PROGRESS_S && isatty(STDERR_FILENO) == 1;
     if (load_open(&l, &a->s) != ERR_OK) {
         say_error("cannot begin: %s: give a smaller --outstanding", say_errno());
@@ -303,6 +304,8 @@ int cmd_load(int argc, char **argv)
          "the target: the line of chordial demo --hold --json; - is stdin"},
         {"peer", 0, OPTIONS_NUMBER, &a.target.peer, "N", "which peer of the demo (1)"},
         {"node", 0, OPTIONS_NUMBER, &a.target.node, "N", "which node of that peer (1)"},
+        {"callees", 0, OPTIONS_NUMBER, &a.target.callees, "N",
+         "callees are phones of this peer of the demo, which is charged too (of the same)"},
         {"sip", 0, OPTIONS_TEXT, &a.target.sip, "HOST:PORT", "the target's SIP address, UDP"},
         {"account", 0, OPTIONS_LIST, &a.target.accounts, "U@D:PASSWORD",
          "who may register there; again for each"},

@@ -256,12 +256,22 @@ static void judge(struct load *l)
     }
 }
 
+/* What the nodes under load have used of processors so far. */
+static bool read_server(const struct load *l, uint64_t *ns)
+{
+    uint64_t other_ns = 0;
+    bool is_known = l->s->server_pid != 0 && load_cpu_of(l->s->server_pid, ns) == ERR_OK &&
+                    (l->s->callee_pid == 0 || load_cpu_of(l->s->callee_pid, &other_ns) == ERR_OK);
+    *ns += other_ns;
+    return is_known;
+}
+
 void load_run(struct load *l)
 {
     uint64_t ran_ns = 0;
     uint64_t waited_ns = 0;
     uint64_t server_ns = 0;
-    bool has_server = l->s->server_pid != 0 && load_cpu_of(l->s->server_pid, &server_ns) == ERR_OK;
+    bool has_server = read_server(l, &server_ns);
     load_cpu_own(&ran_ns, &waited_ns);
     l->now_ns = l->begin_ns = load_cpu_now_ns();
     if (!l->s->is_max) {
@@ -274,8 +284,7 @@ void load_run(struct load *l)
     drain(l);
     l->end_ns = l->now_ns;
     l->is_interrupted = *l->s->stop != 0;
-    l->has_server_ns = has_server && load_cpu_of(l->s->server_pid, &l->server_ns) == ERR_OK &&
-                       l->server_ns >= server_ns;
+    l->has_server_ns = has_server && read_server(l, &l->server_ns) && l->server_ns >= server_ns;
     l->server_ns -= l->has_server_ns ? server_ns : 0;
     if (l->s->has_progress) {
         (void)fprintf(stderr, "\r\x1b[K");

@@ -26,6 +26,7 @@ struct load_settings {
     enum load_schedule_kind arrivals;
     uint32_t mix[LOAD_KINDS]; /* weights */
     uint32_t server_pid;      /* 0: not told */
+    uint32_t callee_pid;      /* a second one to be charged; 0: none */
     const volatile int *stop; /* not 0: end now */
     bool has_progress;
 };

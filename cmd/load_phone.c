@@ -51,9 +51,9 @@ static void on_ready(struct load_io *io)
     }
 }
 
-static enum err open_one(struct load_phones *all, uint32_t index, char *why)
+static enum err open_one(struct load_phones *all, uint32_t index, const struct address *to,
+                         char *why)
 {
-    const struct address *to = &all->target->sip;
     struct load_phone *p = &all->phones[index];
     struct sockaddr_in mine = {.sin_family = AF_INET};
     struct sockaddr_in server = {.sin_family = AF_INET, .sin_port = htons(to->port)};
@@ -86,8 +86,10 @@ static enum err open_one(struct load_phones *all, uint32_t index, char *why)
 }
 
 enum err load_phone_open(struct load_phones *all, struct load *l, const struct load_target *target,
-                         uint32_t count, char *why)
+                         uint32_t callers, uint32_t callees, char *why)
 {
+    uint32_t count = callers + callees;
+    const struct address *other = target->callees.family != 0 ? &target->callees : &target->sip;
     all->load = l;
     all->target = target;
     all->crypto = crypto_boring();
@@ -101,7 +103,7 @@ enum err load_phone_open(struct load_phones *all, struct load *l, const struct l
     }
     enum err e = ERR_OK;
     while (e == ERR_OK && all->count < count) {
-        e = open_one(all, all->count, why);
+        e = open_one(all, all->count, all->count < callers ? &target->sip : other, why);
         all->count++;
     }
     return e;

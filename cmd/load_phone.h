@@ -41,7 +41,7 @@ struct load_phones {
 };
 
 enum err load_phone_open(struct load_phones *all, struct load *l, const struct load_target *target,
-                         uint32_t count, char *why) MUST_USE;
+                         uint32_t callers, uint32_t callees, char *why) MUST_USE;
 void load_phone_close(struct load_phones *all);
 /* Gives the phone an account. */
 void load_phone_assign(struct load_phone *p, const struct load_target_account *account);

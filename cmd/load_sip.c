@@ -509,7 +509,7 @@ enum err load_sip_open(struct load *l, const struct load_target *target, struct 
     s->all.user = s;
     s->all.on_message = on_message;
     address_text(&target->sip, s->server);
-    enum err e = load_phone_open(&s->all, l, target, s->callers + callees, why);
+    enum err e = load_phone_open(&s->all, l, target, s->callers, callees, why);
     if (e == ERR_OK) {
         e = assign(s, callees, why);
     }

@@ -126,6 +126,19 @@ static enum err take_peer(const struct load_target_options *o, const json_t *dem
     return e;
 }
 
+static enum err take_callee_peer(const struct load_target_options *o, const json_t *demo,
+                                 struct load_target *t, char *why)
+{
+    const json_t *peer = json_array_get(json_object_get(demo, "peers"), o->callees - 1);
+    if (peer == NULL) {
+        return say_why(why, ERR_CONFIG, "no such peer: --callees %llu: the demo has %zu",
+                       (unsigned long long)o->callees,
+                       json_array_size(json_object_get(demo, "peers")));
+    }
+    t->callee_pid = (uint32_t)json_integer_value(json_object_get(peer, "pid"));
+    return take_address(text_of(peer, "sip"), SIP_PORT, &t->callees, why);
+}
+
 static enum err take_demo(const struct load_target_options *o, struct load_target *t, char *why)
 {
     char *line = NULL;
@@ -140,6 +153,9 @@ static enum err take_demo(const struct load_target_options *o, struct load_targe
         return say_why(why, ERR_CONFIG, "not the line of a demo: %s: " HOW_TO, o->demo);
     }
     e = take_peer(o, demo, t, why);
+    if (e == ERR_OK && o->callees != 0) {
+        e = take_callee_peer(o, demo, t, why);
+    }
     (void)snprintf(t->ca, sizeof(t->ca), "%s", text_of(demo, "ca"));
     const json_t *accounts = json_object_get(demo, "accounts");
     size_t count = min_size(json_array_size(accounts), LOAD_TARGET_ACCOUNTS);

@@ -2,9 +2,30 @@
 /* Writing messages.  One function puts bytes and checks the space; all others are made of it. */
 #include "codec/sip_write.h"
 
+/* A byte below 0x0e among the eight: CR, LF, and some that are harmless. */
+static bool has_control(uint64_t eight)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101);
+    return ((eight - ones * 0x0e) & ~eight & ones * 0x80) != 0;
+}
+
+/* How far there is nothing that could end a line. */
+static size_t skip_plain(struct slice s)
+{
+    size_t i = 0;
+    uint64_t eight = 0;
+    for (; i + sizeof(eight) <= s.len; i += sizeof(eight)) {
+        memcpy(&eight, s.data + i, sizeof(eight));
+        if (has_control(eight)) {
+            return i;
+        }
+    }
+    return i;
+}
+
 bool sip_write_is_line(struct slice s)
 {
-    for (size_t i = 0; i < s.len; i++) {
+    for (size_t i = skip_plain(s); i < s.len; i++) {
         if (s.data[i] == '\n') {
             return false; /* a good one was skipped with its CR */
         }

@@ -67,7 +67,8 @@ size_t node_bytes(const struct node_settings *s)
 {
     struct link_settings links = link_settings_of(s);
     struct stream_tls_settings streams = stream_settings_of(s);
-    size_t sip = has_sip(s) ? sip_bytes(&s->sip) + stream_tls_table_bytes(&streams) : 0;
+    size_t sip =
+        has_sip(s) ? sip_bytes(&s->sip) + stream_tls_table_bytes(&streams) + TLS_RECORD_BYTES : 0;
     size_t wrapped = has_sip(s) ? wrapped_bytes(s) : 0;
     return own_bytes(s) + link_table_bytes(&links) + overlay_bytes(&s->overlay) + sip + wrapped;
 }
@@ -91,6 +92,7 @@ struct node *node_init(struct turn *t, struct arena *arena, const struct node_se
     if (has_sip(s)) {
         struct stream_tls_settings streams = stream_settings_of(s);
         n->streams = stream_tls_table_init(arena, &streams);
+        n->plain = ARENA_RAW(arena, uint8_t, TLS_RECORD_BYTES);
         n->sip = sip_init(t, arena, &s->sip, n->overlay);
         wrapped_init(n, arena, links.secret);
     }
@@ -226,6 +228,7 @@ bool node_on_flush(struct turn *t, struct node *n)
     }
     bool has_work = overlay_work(t, n->overlay);
     path_pump(t, n);
+    path_flush(t, n);
     persist_flush(t, n);
     link_flush(t, n->links);
     return has_work;

@@ -27,6 +27,8 @@ struct node_conn {
 struct node_peer {
     struct stream_tls *tls; /* NULL while a dial is not connected */
     uint32_t queued_bytes;  /* given to the connection, not yet taken by the kernel */
+    struct msgbuf *gather;  /* what this turn has for it: one record */
+    struct node_peer *next; /* that has gathered something */
     handle conn;
     handle flow; /* of sip/, once authenticated */
     bool is_dialled;
@@ -56,6 +58,8 @@ struct node {
     struct overlay *overlay;
     struct sip *sip; /* NULL: storage-only peer */
     struct stream_tls_table *streams;
+    uint8_t *plain;              /* TLS_RECORD_BYTES that a peer has sent */
+    struct node_peer *gathering; /* the last that began to */
     struct node_conn *conns;
     uint32_t conn_cap;
     uint32_t conn_used; /* records from here on were never written */
@@ -75,6 +79,8 @@ struct node {
 /* path.c */
 void path_on_event(struct turn *t, struct node *n, const struct io_event *event);
 void path_on_deadline(struct turn *t, struct node *n, struct wheel_timer *timer);
+/* What was gathered for other peers leaves, a record for each. */
+void path_flush(struct turn *t, struct node *n);
 /* Lets everything that waits in one layer for another go there, until nothing moves. */
 void path_pump(struct turn *t, struct node *n);
 /* Whose a connection is, from now on. */

@@ -23,8 +23,7 @@
 enum {
     PEER_DEADLINE_US = 10 * 1000 * 1000, /* connect and handshake of one candidate */
     PEER_QUEUE_BYTES = 512 * 1024,       /* a peer that reads slower than this is let go */
-    PEER_READ_BYTES = 2048,
-    PEER_PATIENCE_US = 1000 * 1000, /* to authenticate oneself while others are waiting */
+    PEER_PATIENCE_US = 1000 * 1000,      /* to authenticate oneself while others are waiting */
     PEER_PER_NODE = 4,
 };
 
@@ -59,9 +58,25 @@ static bool is_strange(const struct node_peer *p)
     return !p->is_dialled && !p->is_up;
 }
 
+/* What was gathered for it is not to be sent, or has been. */
+static void peer_drop_gathered(struct turn *t, struct node *n, struct node_peer *p)
+{
+    struct node_peer **at = &n->gathering;
+    if (p->gather == NULL) {
+        return;
+    }
+    while (*at != p) {
+        at = &(*at)->next;
+    }
+    *at = p->next;
+    msgbuf_release(t->buffers, p->gather);
+    p->gather = NULL;
+}
+
 static void peer_free(struct turn *t, struct node *n, struct node_peer *p)
 {
     wheel_cancel(t->wheel, &p->deadline);
+    peer_drop_gathered(t, n, p);
     if (p->tls != NULL) {
         stream_tls_close(t, n->streams, p->tls, false);
     }
@@ -219,7 +234,6 @@ static bool peer_up(struct turn *t, struct node *n, struct node_peer *p)
 
 static void peer_stream(struct turn *t, struct node *n, struct node_peer *p, struct slice received)
 {
-    uint8_t plain[PEER_READ_BYTES];
     size_t len = 0;
     handle self = pool_handle(&n->peers, p);
     enum err e = stream_tls_recv(t, p->tls, received);
@@ -227,9 +241,9 @@ static void peer_stream(struct turn *t, struct node *n, struct node_peer *p, str
         if (p->flow == 0 && !peer_up(t, n, p)) {
             break;
         }
-        e = stream_tls_read(t, p->tls, plain, sizeof(plain), &len);
+        e = stream_tls_read(t, p->tls, n->plain, TLS_RECORD_BYTES, &len);
         if (e == ERR_OK) {
-            sip_on_stream(t, n->sip, p->flow, plain, len);
+            sip_on_stream(t, n->sip, p->flow, n->plain, len);
             path_pump(t, n); /* answers leave before the next read; sip/ may close the flow */
             if (pool_get(&n->peers, self) == NULL) {
                 return;
@@ -242,7 +256,8 @@ static void peer_stream(struct turn *t, struct node *n, struct node_peer *p, str
     }
 }
 
-static void peer_write(struct turn *t, struct node *n, struct node_peer *p, struct slice plain)
+/* As records, at once.  False: it has ended, there was too much for it. */
+static bool peer_seal(struct turn *t, struct node *n, struct node_peer *p, struct slice plain)
 {
     size_t sent = 0;
     enum err e = stream_tls_write(t, p->tls, plain, &sent);
@@ -250,6 +265,48 @@ static void peer_write(struct turn *t, struct node *n, struct node_peer *p, stru
     if (e != ERR_OK || p->queued_bytes > PEER_QUEUE_BYTES) {
         metric_add(t->metrics, METRIC_sip_peers_too_slow, 1);
         peer_end(t, n, p);
+        return false;
+    }
+    return true;
+}
+
+static bool peer_flush(struct turn *t, struct node *n, struct node_peer *p)
+{
+    if (p->gather != NULL && !peer_seal(t, n, p, msgbuf_slice(p->gather))) {
+        return false;
+    }
+    peer_drop_gathered(t, n, p);
+    return true;
+}
+
+/* Messages of one turn share a record (design.md 4.1): what costs is the record and the segment. */
+static void peer_write(struct turn *t, struct node *n, struct node_peer *p, struct slice plain)
+{
+    bool has_room = p->gather != NULL && p->gather->len + plain.len <= TLS_RECORD_BYTES;
+    if (!has_room && !peer_flush(t, n, p)) {
+        return;
+    }
+    if (p->gather == NULL) {
+        struct msgbuf *buf = msgbuf_acquire(t->buffers, TLS_RECORD_BYTES);
+        if (buf == NULL || plain.len > TLS_RECORD_BYTES) {
+            if (buf != NULL) {
+                msgbuf_release(t->buffers, buf);
+            }
+            (void)peer_seal(t, n, p, plain);
+            return;
+        }
+        p->gather = buf;
+        p->next = n->gathering;
+        n->gathering = p;
+    }
+    enum err e = msgbuf_append(p->gather, plain);
+    CHECK(e == ERR_OK);
+}
+
+void path_flush(struct turn *t, struct node *n)
+{
+    while (n->gathering != NULL) {
+        (void)peer_flush(t, n, n->gathering);
     }
 }
 
@@ -493,6 +550,9 @@ static void sip_output(struct turn *t, struct node *n, const struct sip_event *e
     }
     if (p != NULL) { /* sip/ has closed the flow: it must not hear of it again */
         p->flow = 0;
+        if (!peer_flush(t, n, p)) {
+            return; /* it has ended */
+        }
         stream_tls_close(t, n->streams, p->tls, true);
         p->tls = NULL;
         io_close(t->out, p->conn);

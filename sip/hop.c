@@ -148,16 +148,14 @@ static bool is_phone_side(const struct sip *s, const struct sip_uri *uri)
     return is_ours;
 }
 
-/* <32 hex digits>.<our domain>: the Node-ID. */
-static bool read_node(const struct sip *s, const struct sip_uri *uri, struct node_id *node)
+bool hop_node(const struct sip *s, struct slice host, struct node_id *node)
 {
     enum { DIGITS = 2 * IDS_RING_BYTES };
     size_t len = 0;
     memset(node, 0, sizeof(*node));
-    return uri->host.len > DIGITS + 1 && uri->host.data[DIGITS] == '.' &&
-           slice_is_equal_nocase(slice_from(uri->host, DIGITS + 1), slice_text(s->domain)) &&
-           ids_unhex(slice_sub(uri->host, 0, DIGITS), node->bytes, sizeof(node->bytes), &len) ==
-               ERR_OK;
+    return host.len > DIGITS + 1 && host.data[DIGITS] == '.' &&
+           slice_is_equal_nocase(slice_from(host, DIGITS + 1), slice_text(s->domain)) &&
+           ids_unhex(slice_sub(host, 0, DIGITS), node->bytes, sizeof(node->bytes), &len) == ERR_OK;
 }
 
 bool hop_is_us(const struct sip *s, const struct sip_uri *uri)
@@ -219,7 +217,7 @@ void hop_read(struct turn *t, const struct sip *s, const struct sip_rx *rx, stru
             out->is_peer = true;
             out->node = s->settings.siblings[shard];
         } else {
-            out->is_peer = is_read && read_node(s, &uri, &out->node);
+            out->is_peer = is_read && hop_node(s, uri.host, &out->node);
         }
         return;
     }

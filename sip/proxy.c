@@ -27,6 +27,7 @@
 #include "sip/loop.h"
 #include "sip/registrar.h"
 #include "sip/relay.h"
+#include "sip/stateless.h"
 
 enum { SIPS_LEN = 5 /* "sips:" */ };
 
@@ -433,10 +434,8 @@ static void route_new(struct turn *t, struct sip *s, const struct sip_rx *rx, st
 
 /* ---- inside a dialog */
 
-/* A phone that has registered again since may have moved to another flow: a binding of the To AOR
- * that is the Request-URI knows better than the token. */
-static struct flow_ref flow_now(struct turn *t, struct sip *s, const struct sip_rx *rx,
-                                const struct flow_ref *flow)
+struct flow_ref proxy_flow_now(struct turn *t, struct sip *s, const struct sip_rx *rx,
+                               const struct flow_ref *flow)
 {
     char aor[SIP_STATE_AOR_CAP];
     size_t len = 0;
@@ -481,7 +480,7 @@ static void route_dialog(struct turn *t, struct sip *s, const struct sip_rx *rx,
     if (hop->has_next) {
         fork_add(t, s, p, NULL, &hop->node, SLICE_EMPTY);
     } else {
-        struct flow_ref flow = flow_now(t, s, rx, &hop->flow);
+        struct flow_ref flow = proxy_flow_now(t, s, rx, &hop->flow);
         fork_add(t, s, p, &flow, NULL, SLICE_EMPTY);
     }
     fork_settle(t, s, p);
@@ -550,9 +549,8 @@ static void refuse_extensions(struct turn *t, struct sip *s, const struct sip_rx
     reply_finish(t, s, rx, NULL, 420, &w);
 }
 
-/* False: was answered (or dropped, an ACK). */
-static bool is_sound(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx,
-                     uint8_t mark[TX_LOOP_BYTES])
+bool proxy_is_sound(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx,
+                    uint8_t mark[TX_LOOP_BYTES])
 {
     struct sip_fault fault;
     if (rx->core.has_max_forwards && rx->core.max_forwards == 0 &&
@@ -580,7 +578,7 @@ static void dispatch(struct turn *t, struct sip *s, const struct sip_rx *rx, str
     struct hop hop;
     uint8_t mark[TX_LOOP_BYTES];
     bool is_ack = rx->m->method == SIP_METHOD_ACK;
-    if (!is_sound(t, s, rx, tx, mark)) {
+    if (!proxy_is_sound(t, s, rx, tx, mark)) {
         metric_add(t->metrics, METRIC_sip_acks_absorbed, is_ack ? 1 : 0);
         return;
     }
@@ -630,6 +628,9 @@ void proxy_on_request(struct turn *t, struct sip *s, const struct sip_rx *rx)
         answer_options(t, s, rx);
         return;
     }
+    if (!is_ack && stateless_request(t, s, rx)) {
+        return;
+    }
     tx_server_key(t, s, rx, is_ack ? SIP_METHOD_INVITE : rx->m->method, key);
     struct tx *tx = tx_find(s, key);
     if (tx != NULL && !(is_ack && tx->state == TX_ACCEPTED)) {
@@ -637,8 +638,10 @@ void proxy_on_request(struct turn *t, struct sip *s, const struct sip_rx *rx)
         return;
     }
     if (is_ack) {
-        dispatch(t, s, rx, NULL);
-        s->live_copy = NULL;
+        if (!stateless_request(t, s, rx)) {
+            dispatch(t, s, rx, NULL);
+            s->live_copy = NULL;
+        }
         return;
     }
     struct flow_ref to = tx_server_return(&rx->core, &rx->from);

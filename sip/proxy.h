@@ -44,6 +44,14 @@ struct proxy_source {
     uint32_t branches;
 };
 
+/* The checks of 16.3; writes the loop mark.  False: was answered (or dropped, an ACK). */
+bool proxy_is_sound(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx,
+                    uint8_t mark[TX_LOOP_BYTES]);
+/* Where a request inside a dialog goes that a token sends to `flow`.  A phone that has registered
+ * again since may have moved to another flow: a binding of the To AOR that is the Request-URI knows
+ * better than the token. */
+struct flow_ref proxy_flow_now(struct turn *t, struct sip *s, const struct sip_rx *rx,
+                               const struct flow_ref *flow);
 /* Any request that is for this shard to handle. */
 void proxy_on_request(struct turn *t, struct sip *s, const struct sip_rx *rx);
 /* From OVERLAY_FETCHED. */

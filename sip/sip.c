@@ -12,6 +12,7 @@
 #include "sip/location.h"
 #include "sip/registrar.h"
 #include "sip/sip_state.h"
+#include "sip/stateless.h"
 
 enum { SLOP = 4096, TABLES = 3 };
 
@@ -222,6 +223,9 @@ static void on_response(struct turn *t, struct sip *s, const struct sip_rx *rx, 
 {
     uint8_t key[TX_KEY_BYTES];
     uint16_t shard = 0;
+    if (stateless_response(t, s, rx)) {
+        return;
+    }
     if (!tx_branch_read(rx->core.via.branch, rx->core.cseq.method, &shard, key) ||
         shard >= s->settings.shards || (is_steered && shard != s->settings.shard)) {
         metric_add(t->metrics, METRIC_sip_drop_stray, 1);
@@ -274,8 +278,10 @@ static void on_fault(struct turn *t, struct sip *s, const struct sip_rx *rx,
 static void on_message(struct turn *t, struct sip *s, const struct sip_msg *m,
                        const struct flow_ref *from, bool is_steered)
 {
-    struct sip_rx rx = {.m = m, .from = *from};
+    struct sip_rx rx; /* sip_msg_check fills the rest */
     struct sip_fault fault;
+    rx.m = m;
+    rx.from = *from;
     if (s->settings.advertised.family == 0) {
         metric_add(t->metrics, METRIC_sip_drop_stray, 1); /* a peer that serves no phones */
         return;
@@ -288,7 +294,7 @@ static void on_message(struct turn *t, struct sip *s, const struct sip_msg *m,
         on_response(t, s, &rx, is_steered);
         return;
     }
-    if (!flow_is_peer(from) && !is_steered) {
+    if (s->settings.shards > 1 && !flow_is_peer(from) && !is_steered) {
         uint16_t home = home_of(s, &rx);
         if (home != s->settings.shard) {
             (void)flow_steer(t, s, home, from, m->bytes); /* counted */

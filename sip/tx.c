@@ -215,20 +215,26 @@ enum tx_does tx_on_timer(struct turn *t, struct sip *s, struct wheel_timer *time
     return does;
 }
 
+void tx_branch_begin(const struct sip *s, const uint8_t loop[TX_LOOP_BYTES], char *out)
+{
+    char hex[2 * RANDOM_BYTES + 1];
+    const uint8_t shard[2] = {(uint8_t)(s->settings.shard >> 8), (uint8_t)s->settings.shard};
+    memcpy(out, "z9hG4bK", MAGIC_LEN);
+    memcpy(out + MAGIC_LEN, ids_hex(slice_of(shard, 2), hex), SHARD_DIGITS);
+    memcpy(out + TX_BRANCH_CAP - 2 * TX_LOOP_BYTES, ids_hex(slice_of(loop, TX_LOOP_BYTES), hex),
+           2 * TX_LOOP_BYTES);
+}
+
 void tx_branch_make(struct turn *t, const struct sip *s, const uint8_t loop[TX_LOOP_BYTES],
                     char *out)
 {
     char hex[2 * RANDOM_BYTES + 1];
     uint8_t random[RANDOM_BYTES];
-    const uint8_t shard[2] = {(uint8_t)(s->settings.shard >> 8), (uint8_t)s->settings.shard};
+    tx_branch_begin(s, loop, out);
     t->crypto->random(t->crypto, random, sizeof(random));
-    memcpy(out, "z9hG4bK", MAGIC_LEN);
-    memcpy(out + MAGIC_LEN, ids_hex(slice_of(shard, 2), hex), SHARD_DIGITS);
     memcpy(out + MAGIC_LEN + SHARD_DIGITS, ids_hex(slice_of(random, RANDOM_BYTES), hex),
            2 * RANDOM_BYTES);
     out[MAGIC_LEN + SHARD_DIGITS + 2 * RANDOM_BYTES] = '-';
-    memcpy(out + TX_BRANCH_CAP - 2 * TX_LOOP_BYTES, ids_hex(slice_of(loop, TX_LOOP_BYTES), hex),
-           2 * TX_LOOP_BYTES);
 }
 
 bool tx_branch_read(struct slice branch, enum sip_method method, uint16_t *shard, uint8_t *key)

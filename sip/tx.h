@@ -122,6 +122,8 @@ enum tx_does tx_on_timer(struct turn *t, struct sip *s, struct wheel_timer *time
 /* Writes a fresh branch into `out` (TX_BRANCH_CAP bytes). */
 void tx_branch_make(struct turn *t, const struct sip *s, const uint8_t loop[TX_LOOP_BYTES],
                     char *out);
+/* All of one but its middle, which is 24 digits and a separator (sip/stateless). */
+void tx_branch_begin(const struct sip *s, const uint8_t loop[TX_LOOP_BYTES], char *out);
 /* Is it one of ours?  *key may be NULL. */
 bool tx_branch_read(struct slice branch, enum sip_method method, uint16_t *shard, uint8_t *key);
 

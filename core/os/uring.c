@@ -331,8 +331,8 @@ static bool read_datagram(struct uring *u, uint8_t *buffer, struct driver_event 
         return false;
     }
     unsigned len = io_uring_recvmsg_payload_length(o, out->result, &u->datagram_form);
-    memset(&u->from, 0, sizeof(u->from));
-    memcpy(&u->from, io_uring_recvmsg_name(o), min_size(o->namelen, sizeof(u->from)));
+    memset(&u->from, 0, NAME_BYTES);
+    memcpy(&u->from, io_uring_recvmsg_name(o), min_size(o->namelen, NAME_BYTES));
     out->data = io_uring_recvmsg_payload(o, &u->datagram_form);
     out->from = &u->from;
     out->result = (int)len;
