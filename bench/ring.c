@@ -380,7 +380,7 @@ uint64_t ring_turn(struct ring *r, uint32_t i)
     uint64_t before = ring_cpu_ns();
     struct turn *t = ring_begin(r, i);
     size_t cap = r->limits.turn_bytes_working;
-    bool is_limited = n->has_work && cap != 0 && n->short_turns < SHORT_TURNS_CAP;
+    bool is_limited = t->wants_short && cap != 0 && n->short_turns < SHORT_TURNS_CAP;
     size_t left = is_limited ? cap : SIZE_MAX;
     uint32_t c = n->first; /* connections take turns to be the first */
     for (uint32_t k = 0; k < RING_CONNS && left > 0; k++) {

@@ -728,8 +728,10 @@ bool overlay_work(struct turn *t, struct overlay *o)
     if (o->phase != OVERLAY_IMPL_LEFT) {
         settle(t, o);
     }
-    return inbox_count(&o->inbox) > 0 ||
-           (o->phase != OVERLAY_IMPL_LEFT && store_restore_left(o->store) > 0);
+    bool has_work = inbox_count(&o->inbox) > 0 ||
+                    (o->phase != OVERLAY_IMPL_LEFT && store_restore_left(o->store) > 0);
+    t->wants_short = has_work && is_busy(t, o);
+    return has_work;
 }
 
 /* Requests from above */

@@ -157,14 +157,14 @@ static bool next_event(struct shard *s, struct io_event *out, bool *is_wanted)
     return true;
 }
 
-/* While the handler has work for the end of its turns that nobody is waited for with, such as
- * signatures, messages pile up meanwhile; all of them in one turn would leave together with the
- * last.  So then a turn takes little, and what it has passed on leaves.  Together is cheaper, so it
- * is not done for ever: more may come in all the time than little turns can take. */
+/* While the handler has work for the ends of its turns, such as signatures, what passes through
+ * piles up; all of it in one turn would leave together with the last.  So when the handler says so
+ * a turn takes little, and what it has passed on leaves.  Together is cheaper, so it is not done
+ * for ever: more may come in all the time than little turns can take. */
 static uint64_t bytes_allowed(const struct shard *s)
 {
     uint64_t cap = s->limits.turn_bytes_working;
-    return s->has_work && cap != 0 && s->short_turns < SHORT_TURNS_CAP ? cap : UINT64_MAX;
+    return s->turn.wants_short && cap != 0 && s->short_turns < SHORT_TURNS_CAP ? cap : UINT64_MAX;
 }
 
 static void reap(struct shard *s, const struct shard_handler *handler, void *context)

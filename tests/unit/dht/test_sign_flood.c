@@ -282,6 +282,7 @@ Test(sign_flood, an_answer_is_signed_in_a_turn_of_its_own, .timeout = 120)
     cr_expect_leq(harness_metric(h, METRIC_signatures_made) - made, answers + 40);
     /* More may be there than the turns have taken: a sixteenth of the time is for signatures. */
     s->is_short = true;
+    cr_expect(h->w->turn.wants_short);
     s->signatures_us = 0;
     run(s, 500000);
     cr_expect_lt(s->signatures_us, 500000 / 14, "%lu us", (unsigned long)s->signatures_us);
@@ -292,6 +293,7 @@ Test(sign_flood, an_answer_is_signed_in_a_turn_of_its_own, .timeout = 120)
     s->longest_signatures_us = 0;
     run(s, 20000);
     cr_expect_gt(s->longest_signatures_us, 1000);
+    cr_expect_not(h->w->turn.wants_short);
     s->is_short = false;
     s->is_flooding = false;
     run(s, 200000);

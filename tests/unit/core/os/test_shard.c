@@ -188,6 +188,7 @@ static bool on_flush(void *context, struct turn *t)
     uint64_t *longest = t->is_short ? &s->longest_short : &s->longest_full;
     *longest = max_u64(*longest, s->turn_bytes);
     s->turn_bytes = 0;
+    t->wants_short = s->is_working;
     return s->is_working;
 }
 
@@ -689,8 +690,8 @@ static void echo_train(int fd)
     }
 }
 
-/* Work that waits for the end of the turn makes turns short, though not for ever; without, or where
- * the limit is off, they take what there is. */
+/* Turns are short when the handler says so, though not for ever; otherwise, or where the limit is
+ * off, they take what there is. */
 Test(shard, turns_are_short_while_work_waits)
 {
     enum { CONNS = 16, ROUNDS = 20 };
