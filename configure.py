@@ -303,6 +303,7 @@ def write_targets(n, product, criterion, stress, fuzz):
     n.build('sim-scale', 'run', [], top + ['debug', 'asan'],
             command='tests/sim/scale.py --full')
     write_fingerprints(n)
+    n.build('sim-vs-real', 'run', [], top, command='tools/sim_vs_real.py')
     n.build('sim-check', 'run', [], top, command='tools/swarm.py --seeds 300')
     n.build('sim-swarm', 'run', [], top, command='tools/swarm.py --seeds 20000 --ledger')
     n.build('cover', 'run', [], product['coverage'] + criterion['coverage'],

@@ -471,6 +471,7 @@ SCRIPT_TESTS = {
         scale
         shrink
         survive
+        sweep
     '''),
     'tests/live': names('''
         baresip
