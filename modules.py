@@ -389,6 +389,7 @@ UNIT_TESTS = {
     'tests/unit/sim': names('''
         test_disk
         test_draw
+        test_fault_list
         test_narrow
         test_queue
         test_spread

@@ -98,7 +98,7 @@ def simulate(peers, seed, ids, settings):
 
 def simulated(peers, ids, seconds, settle_s):
     """All seeds together: hops, messages in one run, Pings and look-ups in one run."""
-    settings = ('records=0', 'publish=1', f'idle_s={settle_s}', f'measure_s={seconds}',
+    settings = ('records=0', f'idle_s={settle_s}', f'measure_s={seconds}',
                 f'kbr_interval_s={INTERVAL_S}', f'lookup_interval_s={INTERVAL_S}')
     runs = [simulate(peers, seed, ids, settings) for seed in SEEDS]
     hops = collections.Counter()
@@ -186,7 +186,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('--peers', type=int, default=50)
     parser.add_argument('--seconds', type=int, default=60, help='of load (60)')
-    parser.add_argument('--settle', type=int, default=60, help='seconds before it (60)')
+    parser.add_argument('--settle', type=int, default=160,
+                        help='seconds before it (160): Updates come ever more rarely after a'
+                        ' change, and fall between others then')
     parser.add_argument('--json', action='store_true')
     args = parser.parse_args()
     self_test()
