@@ -203,6 +203,11 @@ struct link *link_table_find(const struct link_table *lt, const struct node_id *
     return look_up(lt, &lt->by_node, id);
 }
 
+struct link *link_table_draining(const struct link_table *lt, const struct node_id *id)
+{
+    return look_up(lt, &lt->draining, id);
+}
+
 struct link *link_table_add(struct link_table *lt, enum link_state first)
 {
     struct link *l = pool_acquire(&lt->pool);
@@ -278,13 +283,13 @@ static void set_first_draining(struct link_table *lt, const struct link *before,
 
 static void enter_draining(struct link_table *lt, struct link *l)
 {
-    l->next_draining = look_up(lt, &lt->draining, &l->node_id);
+    l->next_draining = link_table_draining(lt, &l->node_id);
     set_first_draining(lt, l->next_draining, l);
 }
 
 static void leave_draining(struct link_table *lt, struct link *l)
 {
-    struct link *before = look_up(lt, &lt->draining, &l->node_id);
+    struct link *before = link_table_draining(lt, &l->node_id);
     if (before == l) {
         set_first_draining(lt, l, l->next_draining);
     } else {
@@ -464,7 +469,7 @@ void link_table_promote(struct turn *t, struct link_table *lt, const struct node
     if (ids_node_is_invalid(id) || link_table_find(lt, id) != NULL) {
         return;
     }
-    struct link *l = look_up(lt, &lt->draining, id);
+    struct link *l = link_table_draining(lt, id);
     if (l == NULL) {
         return;
     }
@@ -487,7 +492,7 @@ static void thin_out(struct turn *t, struct link_table *lt, const struct node_id
 {
     struct link *oldest = NULL;
     uint32_t count = 0;
-    for (struct link *l = look_up(lt, &lt->draining, id); l != NULL; l = l->next_draining) {
+    for (struct link *l = link_table_draining(lt, id); l != NULL; l = l->next_draining) {
         oldest = oldest == NULL || l->opened_us < oldest->opened_us ? l : oldest;
         count++;
     }
