@@ -456,6 +456,11 @@ PROGRAMS = names('''
     tests/vector/vector_test
 ''')
 
+# Runs scenarios and prints their fingerprints; compiled by each of configure.py's FINGERPRINTS.
+FINGERPRINT = names('''
+    tests/sim/fingerprint
+''')
+
 # Programs with a main of their own, which also run under ThreadSanitizer; they link everything.
 STRESS_TESTS = names('''
     stress_mailbox

@@ -3,7 +3,6 @@
 #include "cmd/sim_files.h"
 #include "cmd/files.h"
 #include "codec/frame.h"
-#include <errno.h>
 #include <pcap/pcap.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -155,9 +154,7 @@ enum err sim_files_write_faults(const char *path, const struct fault_list *l, ch
     if (file != NULL) {
         good = fclose(file) == 0 && good;
     }
-    return good ? ERR_OK
-                : say_why(why, ERR_IO, "cannot be written: --faults-out %s: %s", path,
-                          strerror(errno));
+    return good ? ERR_OK : say_why(why, ERR_IO, "cannot be written: --faults-out %s", path);
 }
 
 void sim_files_release_faults(struct fault_list *l)

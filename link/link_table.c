@@ -130,26 +130,6 @@ struct link *link_table_get(const struct link_table *lt, handle h)
     return pool_get(&lt->pool, h);
 }
 
-void link_fetch_ahead(const struct link_table *lt, handle link)
-{
-    if (link == 0) {
-        __builtin_prefetch(&lt->pool);
-        __builtin_prefetch(&lt->ready);
-        __builtin_prefetch(&lt->reading);
-        __builtin_prefetch(&lt->settings);
-    } else if (handle_index(link) < lt->pool.cap) {
-        const struct link *l =
-            (const struct link *)(const void *)(lt->pool.objects +
-                                                (size_t)handle_index(link) * lt->pool.object_size);
-        __builtin_prefetch(&lt->pool.generations[handle_index(link)]);
-        __builtin_prefetch(&l->state);
-        __builtin_prefetch(&l->dirty);
-        __builtin_prefetch(&l->messages_in);
-        __builtin_prefetch(&l->frames);
-        __builtin_prefetch(&l->frames.rtt.srtt_us);
-    }
-}
-
 void link_table_settle_loan(struct link_table *lt)
 {
     if (lt->lender != NULL) {
