@@ -279,7 +279,8 @@ def write_fingerprints(n):
             objects = [compile_c(n, mode, folder + '/' + name) for name in archive_sources(folder)]
             n.build(archive(mode, folder), 'ar', objects)
         programs.append(link(n, mode, f'build/{mode}/fingerprint',
-                             [compile_c(n, mode, 'tests/sim/fingerprint')], 'sim'))
+                             [compile_c(n, mode, source) for source in modules.FINGERPRINT],
+                             'sim'))
     n.build('sim-fingerprint', 'run', [], programs,
             command='tools/sim_fingerprint.py ' + ' '.join(programs))
 
@@ -303,6 +304,7 @@ def write_targets(n, product, criterion, stress, fuzz):
     n.build('sim-scale', 'run', [], top + ['debug', 'asan'],
             command='tests/sim/scale.py --full')
     write_fingerprints(n)
+    n.build('sim-vs-real', 'run', [], top, command='tools/sim_vs_real.py')
     n.build('sim-check', 'run', [], top, command='tools/swarm.py --seeds 300')
     n.build('sim-swarm', 'run', [], top, command='tools/swarm.py --seeds 20000 --ledger')
     n.build('cover', 'run', [], product['coverage'] + criterion['coverage'],
@@ -331,7 +333,7 @@ def check_modules():
               ('.c', modules.TEST_SUPPORT),
               ('.py', modules.SCRIPT_TESTS)]
     wrong = [path + '.c: listed in PROGRAMS, but there is no such file'
-             for path in modules.PROGRAMS if not os.path.isfile(path + '.c')]
+             for path in modules.PROGRAMS + modules.FINGERPRINT if not os.path.isfile(path + '.c')]
     for extension, table in tables:
         for folder, listed in table.items():
             paths = [folder + '/' + name + extension for name in listed]

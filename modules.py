@@ -389,6 +389,7 @@ UNIT_TESTS = {
     'tests/unit/sim': names('''
         test_disk
         test_draw
+        test_fault_list
         test_narrow
         test_queue
         test_spread
@@ -455,6 +456,11 @@ PROGRAMS = names('''
     tests/vector/vector_test
 ''')
 
+# Runs scenarios and prints their fingerprints; compiled by each of configure.py's FINGERPRINTS.
+FINGERPRINT = names('''
+    tests/sim/fingerprint
+''')
+
 # Programs with a main of their own, which also run under ThreadSanitizer; they link everything.
 STRESS_TESTS = names('''
     stress_mailbox
@@ -471,6 +477,7 @@ SCRIPT_TESTS = {
         scale
         shrink
         survive
+        sweep
     '''),
     'tests/live': names('''
         baresip

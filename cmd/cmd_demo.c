@@ -8,6 +8,7 @@
 #include "cmd/demo_show.h"
 #include "cmd/options.h"
 #include "core/os/host.h"
+#include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -17,7 +18,8 @@
 #include <unistd.h>
 
 enum {
-    READY_MS = 30000,
+    READY_MS = 30000, /* of a few peers; a ring of many takes longer */
+    READY_EACH_MS = 2000,
     READY_POLL_US = 20000,
     PATIENCE_MS = 10000, /* of the issue: after a kill everything is well again within 10 s */
     SCREEN_MS = 1000,
@@ -56,8 +58,9 @@ static void catch_signals(void)
 
 static bool wait_ready(struct demo *d)
 {
-    uint64_t until_us = host_now_us() + READY_MS * 1000;
     struct demo_ring *r = &d->ring;
+    uint64_t limit_ms = max_u64(READY_MS, r->peer_count * READY_EACH_MS);
+    uint64_t until_us = host_now_us() + limit_ms * 1000;
     while (stop == 0 && host_now_us() < until_us) {
         bool is_whole = demo_ring_refresh(r) == r->peer_count;
         if (is_whole && demo_ring_is_ready(r) && demo_ring_is_ok(r)) {
@@ -69,7 +72,8 @@ static bool wait_ready(struct demo *d)
         usleep(READY_POLL_US);
     }
     if (stop == 0) {
-        say_error("the overlay is not ready: after %d s: the logs follow", READY_MS / 1000);
+        say_error("the overlay is not ready: after %" PRIu64 " s: the logs follow",
+                  limit_ms / 1000);
         for (uint32_t i = 0; i < r->peer_count; i++) {
             demo_peer_say_log(&r->peers[i], &r->place);
         }

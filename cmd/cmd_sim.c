@@ -30,7 +30,7 @@ struct outcome {
     uint64_t wall_us;
     const char *word; /* as the scenario was named */
     struct options_texts sets;
-    const char *pcap, *faults, *faults_out; /* paths, or NULL */
+    const char *pcap, *faults, *faults_out, *ids; /* paths, or NULL */
     struct fault_list list;
     struct scenario scenario;
     struct scenario_result result;
@@ -220,7 +220,12 @@ static void add_lookups(json_t *all, const struct scenario_result *r)
         spread_merge(&hops, &r->measured[MEASURE_KBR].hops);
         spread_merge(&latency, &r->measured[MEASURE_KBR].latency_us);
     }
+    json_t *by_hops = json_array();
+    for (uint32_t i = 0; i <= hops.max && i < SPREAD_EXACT; i++) {
+        json_array_append_new(by_hops, json_integer(hops.buckets[i]));
+    }
     json_object_set_new(all, "hops", percentiles_json(&hops, 1, true));
+    json_object_set_new(json_object_get(all, "hops"), "counts", by_hops);
     json_object_set_new(all, "latency_ms", percentiles_json(&latency, 1e3, false));
 }
 
@@ -253,10 +258,11 @@ static void add_upkeep(json_t *all, const struct outcome *o)
 static json_t *measured_json(const struct scenario_result *r)
 {
     uint64_t put_off = r->measured[MEASURE_KBR].put_off + r->measured[MEASURE_LOOKUP].put_off;
-    return json_pack("{s:f, s:f, s:f, s:I, s:I, s:I}", "setup_cpu_s", (double)r->setup_cpu_us / 1e6,
-                     "simulated_s", (double)r->measured_us / 1e6, "cpu_s",
-                     (double)r->measured_cpu_us / 1e6, "events", (json_int_t)r->measured_events,
-                     "turns", (json_int_t)r->measured_turns, "put_off", (json_int_t)put_off);
+    return json_pack("{s:f, s:f, s:f, s:I, s:I, s:I, s:I}", "setup_cpu_s",
+                     (double)r->setup_cpu_us / 1e6, "simulated_s", (double)r->measured_us / 1e6,
+                     "cpu_s", (double)r->measured_cpu_us / 1e6, "events",
+                     (json_int_t)r->measured_events, "turns", (json_int_t)r->measured_turns,
+                     "put_off", (json_int_t)put_off, "messages", (json_int_t)r->measured_messages);
 }
 
 /* Which invariants did not hold, and how often. */
@@ -482,6 +488,9 @@ static void print_command(const struct outcome *o)
     if (o->faults != NULL) {
         (void)fprintf(stderr, " --faults %s", o->faults);
     }
+    if (o->ids != NULL) {
+        (void)fprintf(stderr, " --ids %s", o->ids);
+    }
     (void)fputc('\n', stderr);
 }
 
@@ -580,6 +589,11 @@ static int simulate(struct outcome *o, bool is_json)
         e = sim_files_faults(o->faults, &o->list, why);
         o->scenario.faults = &o->list;
     }
+    struct node_id *ids = NULL;
+    if (e == ERR_OK && o->ids != NULL) {
+        e = sim_files_ids(o->ids, &ids, &o->scenario.id_count, why);
+        o->scenario.ids = ids;
+    }
     if (e == ERR_OK && o->pcap != NULL) {
         capture = sim_files_open(o->pcap, why);
         e = capture == NULL ? ERR_IO : e;
@@ -596,6 +610,7 @@ static int simulate(struct outcome *o, bool is_json)
         status = e == ERR_OK ? status : CMD_FAILED;
     }
     sim_files_release_faults(&o->list);
+    free(ids);
     if (e != ERR_OK) {
         say_error("%s", why);
     }
@@ -612,6 +627,7 @@ int cmd_sim(int argc, char **argv)
         {"pcap", 0, OPTIONS_TEXT, &o.pcap, "FILE", "write all frames between peers, for tshark"},
         {"faults-out", 0, OPTIONS_TEXT, &o.faults_out, "FILE", "write what faults there were"},
         {"faults", 0, OPTIONS_TEXT, &o.faults, "FILE", "do these instead of mix.interval_s's"},
+        {"ids", 0, OPTIONS_TEXT, &o.ids, "FILE", "Node-IDs of the first peers, one a line"},
         {"json", 0, OPTIONS_FLAG, &is_json, NULL, "print one JSON object"},
     };
     const struct options options = {

@@ -10,7 +10,7 @@
 #include "sip/sip.h"
 #include <jansson.h>
 
-enum { DEMO_PEER_CAP = 32, DEMO_PEER_ASK_MS = 2000, DEMO_PEER_BACKEND_CAP = 100 };
+enum { DEMO_PEER_CAP = 64, DEMO_PEER_ASK_MS = 2000, DEMO_PEER_BACKEND_CAP = 100 };
 
 /* One shard as it was when it was last asked. */
 struct demo_peer_node {

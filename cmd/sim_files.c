@@ -3,7 +3,6 @@
 #include "cmd/sim_files.h"
 #include "cmd/files.h"
 #include "codec/frame.h"
-#include <errno.h>
 #include <pcap/pcap.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -155,13 +154,45 @@ enum err sim_files_write_faults(const char *path, const struct fault_list *l, ch
     if (file != NULL) {
         good = fclose(file) == 0 && good;
     }
-    return good ? ERR_OK
-                : say_why(why, ERR_IO, "cannot be written: --faults-out %s: %s", path,
-                          strerror(errno));
+    return good ? ERR_OK : say_why(why, ERR_IO, "cannot be written: --faults-out %s", path);
 }
 
 void sim_files_release_faults(struct fault_list *l)
 {
     free(l->items);
     *l = (struct fault_list){0};
+}
+
+/* ---- Node-IDs ---- */
+
+static bool take_id(struct slice *text, struct node_id *id)
+{
+    enum { DIGITS = 2 * IDS_NODE_MIN };
+    size_t len = 0;
+    *id = (struct node_id){0};
+    if (text->len <= DIGITS || text->data[DIGITS] != '\n' ||
+        ids_unhex(slice_of(text->data, DIGITS), id->bytes, IDS_NODE_MIN, &len) != ERR_OK) {
+        return false;
+    }
+    *text = slice_from(*text, DIGITS + 1);
+    return true;
+}
+
+enum err sim_files_ids(const char *path, struct node_id **ids, uint32_t *count, char *why)
+{
+    struct slice text = SLICE_EMPTY;
+    if (files_read(path, &text, NULL) != ERR_OK) {
+        return say_why(why, ERR_CONFIG, "cannot be read: --ids %s", path);
+    }
+    struct slice rest = text;
+    *count = 0;
+    *ids = calloc(text.len / (2 * IDS_NODE_MIN) + 1, sizeof(struct node_id));
+    while (*ids != NULL && rest.len > 0 && take_id(&rest, &(*ids)[*count])) {
+        ++*count;
+    }
+    bool is_whole = rest.len == 0 && *ids != NULL;
+    files_release(&text);
+    return is_whole
+               ? ERR_OK
+               : say_why(why, ERR_CONFIG, "not 32 hex digits: --ids %s: line %u", path, *count + 1);
 }

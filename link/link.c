@@ -521,3 +521,23 @@ bool link_walk(const struct link_table *lt, uint32_t *index, struct link_info *o
     memcpy(out->user, l->user, sizeof(out->user));
     return true;
 }
+
+void link_fetch_ahead(const struct link_table *lt, handle link)
+{
+    if (link == 0) {
+        __builtin_prefetch(&lt->pool);
+        __builtin_prefetch(&lt->ready);
+        __builtin_prefetch(&lt->reading);
+        __builtin_prefetch(&lt->settings);
+    } else if (handle_index(link) < lt->pool.cap) {
+        const struct link *l =
+            (const struct link *)(const void *)(lt->pool.objects +
+                                                (size_t)handle_index(link) * lt->pool.object_size);
+        __builtin_prefetch(&lt->pool.generations[handle_index(link)]);
+        __builtin_prefetch(&l->state);
+        __builtin_prefetch(&l->dirty);
+        __builtin_prefetch(&l->messages_in);
+        __builtin_prefetch(&l->frames);
+        __builtin_prefetch(&l->frames.rtt.srtt_us);
+    }
+}

@@ -130,26 +130,6 @@ struct link *link_table_get(const struct link_table *lt, handle h)
     return pool_get(&lt->pool, h);
 }
 
-void link_fetch_ahead(const struct link_table *lt, handle link)
-{
-    if (link == 0) {
-        __builtin_prefetch(&lt->pool);
-        __builtin_prefetch(&lt->ready);
-        __builtin_prefetch(&lt->reading);
-        __builtin_prefetch(&lt->settings);
-    } else if (handle_index(link) < lt->pool.cap) {
-        const struct link *l =
-            (const struct link *)(const void *)(lt->pool.objects +
-                                                (size_t)handle_index(link) * lt->pool.object_size);
-        __builtin_prefetch(&lt->pool.generations[handle_index(link)]);
-        __builtin_prefetch(&l->state);
-        __builtin_prefetch(&l->dirty);
-        __builtin_prefetch(&l->messages_in);
-        __builtin_prefetch(&l->frames);
-        __builtin_prefetch(&l->frames.rtt.srtt_us);
-    }
-}
-
 void link_table_settle_loan(struct link_table *lt)
 {
     if (lt->lender != NULL) {
@@ -201,6 +181,11 @@ static void take_out(struct link_table *lt, struct tags *tags, const struct link
 struct link *link_table_find(const struct link_table *lt, const struct node_id *id)
 {
     return look_up(lt, &lt->by_node, id);
+}
+
+struct link *link_table_draining(const struct link_table *lt, const struct node_id *id)
+{
+    return look_up(lt, &lt->draining, id);
 }
 
 struct link *link_table_add(struct link_table *lt, enum link_state first)
@@ -278,13 +263,13 @@ static void set_first_draining(struct link_table *lt, const struct link *before,
 
 static void enter_draining(struct link_table *lt, struct link *l)
 {
-    l->next_draining = look_up(lt, &lt->draining, &l->node_id);
+    l->next_draining = link_table_draining(lt, &l->node_id);
     set_first_draining(lt, l->next_draining, l);
 }
 
 static void leave_draining(struct link_table *lt, struct link *l)
 {
-    struct link *before = look_up(lt, &lt->draining, &l->node_id);
+    struct link *before = link_table_draining(lt, &l->node_id);
     if (before == l) {
         set_first_draining(lt, l, l->next_draining);
     } else {
@@ -464,7 +449,7 @@ void link_table_promote(struct turn *t, struct link_table *lt, const struct node
     if (ids_node_is_invalid(id) || link_table_find(lt, id) != NULL) {
         return;
     }
-    struct link *l = look_up(lt, &lt->draining, id);
+    struct link *l = link_table_draining(lt, id);
     if (l == NULL) {
         return;
     }
@@ -487,7 +472,7 @@ static void thin_out(struct turn *t, struct link_table *lt, const struct node_id
 {
     struct link *oldest = NULL;
     uint32_t count = 0;
-    for (struct link *l = look_up(lt, &lt->draining, id); l != NULL; l = l->next_draining) {
+    for (struct link *l = link_table_draining(lt, id); l != NULL; l = l->next_draining) {
         oldest = oldest == NULL || l->opened_us < oldest->opened_us ? l : oldest;
         count++;
     }

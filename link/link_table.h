@@ -135,6 +135,8 @@ struct link *link_table_get(const struct link_table *lt, handle h);
 void link_table_settle_loan(struct link_table *lt);
 /* The link that is up to a node. */
 struct link *link_table_find(const struct link_table *lt, const struct node_id *id);
+/* The newest of a node's links in DRAINING; next_draining leads to the others. */
+struct link *link_table_draining(const struct link_table *lt, const struct node_id *id);
 void link_table_note_ready(struct link_table *lt, struct link *l);
 void link_table_note_dirty(struct link_table *lt, struct link *l);
 

@@ -131,6 +131,8 @@ void scenario_world(const struct scenario *s, uint64_t seed, struct world_settin
     out->config.replica_min_hosts = (uint32_t)s->replica_min_hosts;
     out->is_publishing = s->publish != 0;
     out->is_ready = s->ready != 0;
+    out->ids = s->ids;
+    out->id_count = s->id_count;
     out->capture = s->capture;
     out->capture_context = s->capture_context;
     out->config.links = s->links == 0   ? OVERLAY_LINKS_TRUNK
@@ -246,6 +248,7 @@ static void measure_load(struct run *r)
     measure_rate(m, MEASURE_LOOKUP, r->s->lookup_interval_s);
     uint64_t events = world_events(r->world);
     uint64_t turns = world_turns(r->world);
+    uint64_t messages = metric_read(world_metrics(r->world), METRIC_link_messages_out);
     uint64_t begun_us = r->clock_us();
     start_us = world_now_us(r->world);
     if (r->s->measure_s > 0) {
@@ -255,6 +258,8 @@ static void measure_load(struct run *r)
     out->measured_cpu_us = r->clock_us() - begun_us;
     out->measured_events = world_events(r->world) - events;
     out->measured_turns = world_turns(r->world) - turns;
+    out->measured_messages =
+        metric_read(world_metrics(r->world), METRIC_link_messages_out) - messages;
     for (uint32_t k = 0; k < MEASURE_KINDS; k++) {
         out->measured[k] = m->results[k];
         scenario_impl_holds(r, SCENARIO_true_values, m->results[k].wrong == 0);

@@ -21,6 +21,8 @@ struct scenario {
 #include "sim/scenario.def"
 #undef SCENARIO
     /* No keys: NULL, or what the caller lends. */
+    const struct node_id *ids; /* of the first nodes; the others draw theirs */
+    uint32_t id_count;
     struct fault_list *faults; /* sim/fault_list.h */
     world_capture *capture;    /* is given all frames between nodes */
     void *capture_context;
@@ -80,7 +82,8 @@ struct scenario_result {
     struct account upkeep; /* what it sent meanwhile, all peers together */
     uint64_t measured_us;
     uint64_t measured_events, measured_turns;
-    uint64_t measured_cpu_us; /* processor time: how fast we are; nothing depends on it */
+    uint64_t measured_messages; /* that left over links meanwhile, at each hop */
+    uint64_t measured_cpu_us;   /* processor time: how fast we are; nothing depends on it */
     uint64_t setup_cpu_us;
     struct account carried; /* from the beginning to the end */
     uint64_t datagrams, datagrams_lost;

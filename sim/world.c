@@ -118,7 +118,8 @@ size_t world_bytes(const struct world_settings *s)
 
 /* ---- identities ---- */
 
-static void make_ident(struct world *w, struct world_ident *out, const char *user)
+static void make_ident(struct world *w, struct world_ident *out, const char *user,
+                       const struct node_id *given)
 {
     struct crypto_fake_names names = {
         .user = slice_text(user),
@@ -128,6 +129,7 @@ static void make_ident(struct world *w, struct world_ident *out, const char *use
     };
     crypto_fake_key_make(&out->key, &w->identity_rng);
     rng_fill(&w->identity_rng, out->ident.node_id.bytes, 16);
+    out->ident.node_id = given == NULL ? out->ident.node_id : *given;
     crypto_fake_issue(w->root, &out->key, &names, out->certificate);
     struct ident *id = &out->ident;
     snprintf(id->user, sizeof(id->user), "%s", user);
@@ -148,11 +150,11 @@ static void make_idents(struct world *w, struct arena *arena)
     w->accounts = s->accounts == 0 ? NULL : ARENA_ARRAY(arena, struct world_ident, s->accounts);
     for (uint32_t i = 0; i < s->nodes; i++) {
         snprintf(user, sizeof(user), "host%u@sim.example", i / s->shards);
-        make_ident(w, &w->idents[i], user);
+        make_ident(w, &w->idents[i], user, i < s->id_count ? &s->ids[i] : NULL);
     }
     for (uint32_t i = 0; i < s->accounts; i++) {
         snprintf(user, sizeof(user), "u%u@sim.example", i);
-        make_ident(w, &w->accounts[i], user);
+        make_ident(w, &w->accounts[i], user, NULL);
     }
 }
 

@@ -42,10 +42,12 @@ struct world_settings {
     /* As it was signed; borrowed.  Not empty: nodes take others, and whoever runs the world judges
      * them (node_next_document). */
     struct slice document;
-    bool is_ready;          /* nodes do not join: sim/ready makes them a ring */
-    bool has_disks;         /* what nodes store survives them, and is acknowledged when it does */
-    uint64_t disk_sync_us;  /* what a sync takes */
-    bool is_publishing;     /* nodes publish their certificates (Kinds 0x3 and 0x10) */
+    bool is_ready;         /* nodes do not join: sim/ready makes them a ring */
+    bool has_disks;        /* what nodes store survives them, and is acknowledged when it does */
+    uint64_t disk_sync_us; /* what a sync takes */
+    bool is_publishing;    /* nodes publish their certificates (Kinds 0x3 and 0x10) */
+    const struct node_id *ids; /* of the first nodes; the others draw theirs */
+    uint32_t id_count;
     world_capture *capture; /* NULL: nobody looks */
     void *capture_context;
 };

@@ -186,7 +186,7 @@ def listed_sources(modules):
                'fuzz': modules.FUZZ_TARGETS + modules.FUZZ_SUPPORT,
                'bench': sum(modules.BENCH_PROGRAMS.values(), modules.BENCHMARKS)}]
     paths = {d + '/' + name for table in tables for d, listed in table.items() for name in listed}
-    return {path + '.c' for path in paths | set(modules.PROGRAMS)}
+    return {path + '.c' for path in paths | set(modules.PROGRAMS) | set(modules.FINGERPRINT)}
 
 
 def check_orphans(top, modules):

@@ -231,7 +231,7 @@ class Style(Planted):
         self.plant('tests/live/f.c', '')
         self.plant('tests/live/g.py', "gcc('f.c')\n")
         modules = types.SimpleNamespace(
-            MODULES={'core': ['a']}, UNIT_TESTS={}, WIDE_TESTS={}, PROGRAMS=[],
+            MODULES={'core': ['a']}, UNIT_TESTS={}, WIDE_TESTS={}, PROGRAMS=[], FINGERPRINT=[],
             SCRIPT_TESTS={'tests/live': ['g']},
             STRESS_TESTS=[], TEST_SUPPORT={}, FUZZ_TARGETS=[], FUZZ_SUPPORT=[],
             BENCHMARKS=[], BENCH_PROGRAMS={})

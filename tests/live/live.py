@@ -66,13 +66,13 @@ def free_ports(count, first, last):
 class Demo:
     """`chordial demo --hold --json`: peers, accounts, CA directory, key log."""
 
-    def __init__(self, peers=5, shards=1, binary=CHORDIAL, extra=()):
+    def __init__(self, peers=5, shards=1, binary=CHORDIAL, extra=(), seconds=60):
         self.errors = tempfile.NamedTemporaryFile('w+', prefix='demo.', suffix='.log')
         command = [binary, 'demo', '--hold', '--json', '--peers', str(peers),
                    '--shards', str(shards), *extra]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self.errors,
                                         text=True)
-        ready, _, _ = select.select([self.process.stdout], [], [], 60)
+        ready, _, _ = select.select([self.process.stdout], [], [], seconds)
         line = self.process.stdout.readline() if ready else ''
         if not line:
             self.process.kill()

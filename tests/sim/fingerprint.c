@@ -13,21 +13,42 @@ static uint64_t no_clock(void)
     return 0;
 }
 
-static bool run(char *words)
+/* The next word of `rest`, which loses it; empty at the end. */
+static struct slice take_word(struct slice *rest)
+{
+    const uint8_t *blank = memchr(rest->data, ' ', rest->len);
+    size_t len = blank == NULL ? rest->len : (size_t)(blank - rest->data);
+    struct slice word = slice_of(rest->data, len);
+    *rest = slice_from(*rest, blank == NULL ? len : len + 1);
+    return word;
+}
+
+static bool read_settings(struct slice rest, struct scenario *s)
+{
+    scenario_defaults(s);
+    while (rest.len > 0) {
+        struct slice word = take_word(&rest);
+        const uint8_t *equals = memchr(word.data, '=', word.len);
+        size_t key = equals == NULL ? 0 : (size_t)(equals - word.data);
+        if (equals == NULL ||
+            scenario_set(s, slice_of(word.data, key), slice_from(word, key + 1)) != ERR_OK) {
+            (void)fprintf(stderr, "not a setting: %.*s\n", (int)word.len, (const char *)word.data);
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool run(const char *words)
 {
     static struct scenario_result result;
     struct scenario s;
     struct arena arena;
-    char *rest = NULL;
-    uint64_t seed = strtoull(words, &words, 10);
-    scenario_defaults(&s);
-    for (char *w = strtok_r(words, " ", &rest); w != NULL; w = strtok_r(NULL, " ", &rest)) {
-        char *equals = strchr(w, '=');
-        if (equals == NULL || scenario_set(&s, slice_of((const uint8_t *)w, (size_t)(equals - w)),
-                                           slice_text(equals + 1)) != ERR_OK) {
-            (void)fprintf(stderr, "not a setting: %s\n", w);
-            return false;
-        }
+    struct slice rest = slice_text(words);
+    uint64_t seed = strtoull(words, NULL, 10);
+    (void)take_word(&rest);
+    if (!read_settings(rest, &s)) {
+        return false;
     }
     size_t bytes = scenario_bytes(&s);
     void *block = mmap(NULL, bytes, PROT_READ | PROT_WRITE,

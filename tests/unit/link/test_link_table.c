@@ -73,8 +73,8 @@ static void check_draining(const struct link_table *lt)
     }
     for (size_t i = 0; i < WORLD_HOSTS; i++) {
         struct node_id id = node_of(&world.hosts[i]);
-        uint32_t first = 0, of_node = 0;
-        l = table_find(&lt->draining, &id, &first) ? pool_next(&lt->pool, &first) : NULL;
+        uint32_t of_node = 0;
+        l = link_table_draining(lt, &id);
         for (; l != NULL; l = l->next_draining) {
             cr_assert_eq(l->state, LINK_STATE_DRAINING);
             cr_assert(ids_node_is_equal(&l->node_id, &id));

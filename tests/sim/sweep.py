@@ -1,0 +1,59 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""tools/sim_sweep.py: its means are those of the runs, its intervals Student's, its plot is there;
+and the statistics of tools/sim_vs_real.py have known values."""
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+sys.path.insert(0, 'tools')
+import sim_sweep  # noqa: E402
+import sim_vs_real  # noqa: E402
+
+CHORDIAL = os.environ.get('CHORDIAL', './build/release/chordial')
+SEEDS = range(3, 6)
+passed = failed = 0
+
+
+def check(condition, text):
+    global passed, failed
+    if condition:
+        passed += 1
+    else:
+        failed += 1
+        print('FAIL', text, flush=True)
+
+
+def hops_of(seed, nodes):
+    done = subprocess.run([CHORDIAL, 'sim', 'baseline', '--seed', str(seed), '--set',
+                           f'nodes={nodes}', '--set', 'records=10', '--json'],
+                          capture_output=True, text=True, check=False)
+    return json.loads(done.stdout)['hops']['mean']
+
+
+mean, half = sim_sweep.interval([1.0, 2.0, 3.0])
+check(abs(mean - 2) < 1e-9 and abs(half - 4.303 / 3 ** 0.5) < 1e-6, f'{mean} +- {half}')
+check(sim_sweep.metric_of({'a': {'b': 3}, 'c': 4}, 'a.b/c') == 0.75, 'a quotient')
+check(sim_sweep.metric_of({'a': None}, 'a') is None, 'nothing is no number')
+sim_vs_real.self_test()
+with tempfile.TemporaryDirectory() as temporary:
+    svg = os.path.join(temporary, 'sweep.svg')
+    words = ['tools/sim_sweep.py', 'baseline', '--vary', 'nodes=6,12', '--repeat', str(len(SEEDS)),
+             '--seed', str(SEEDS[0]), '--set', 'records=10', '--metric', 'hops.mean']
+    words += ['--svg', svg] if shutil.which('gnuplot') else []
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=300)
+    check(done.returncode == 0, f'sweep: {done.stderr[-300:]}')
+    for nodes in (6, 12):
+        said = re.search(rf'^ *{nodes}  hops.mean (\S+) \+- (\S+)', done.stdout, re.M)
+        mean, half = sim_sweep.interval([hops_of(seed, nodes) for seed in SEEDS])
+        check(said and abs(float(said.group(1)) - mean) < 1e-4, f'{nodes}: {done.stdout}')
+        check(said and abs(float(said.group(2)) - half) < 0.01 * half + 1e-4, f'{nodes}: {half}')
+    if shutil.which('gnuplot'):
+        with open(svg, encoding='utf-8') as f:
+            check('<svg' in f.read(), 'no plot')
+print(f'{passed} passed, {failed} failed')
+sys.exit(1 if failed else 0)

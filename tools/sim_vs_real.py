@@ -1,0 +1,199 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Real peers against simulated ones (`ninja sim-vs-real`): 50 processes on loopback with real
+sockets, TLS and signatures, then the same Node-IDs in the simulator (sim/scenarios/real50.conf).
+Both get as many Pings to random places and look-ups of random names in as many seconds.  Prints
+how many hops they took, the p-value of a chi-square test that both are of one distribution, and
+how many messages went over links.  Exit status 1: p < 0.01, or counts more than 5 % apart."""
+import argparse
+import collections
+import json
+import math
+import os
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, '..', 'tests', 'live'))
+from live import CHORDIAL, Demo, check, wait_for  # noqa: E402
+
+KIND_SIP_REGISTRATION = 1
+SEEDS = range(1, 9)
+INTERVAL_S = 5  # between two Pings of one peer, and between two of its look-ups
+APART = 0.05
+P_LEAST = 0.01
+
+
+def gamma_q(a, x):
+    """Regularized upper incomplete gamma function: series or continued fraction."""
+    if x <= 0:
+        return 1.0
+    front = math.exp(-x + a * math.log(x) - math.lgamma(a))
+    if x < a + 1:
+        term = total = 1 / a
+        n = a
+        while abs(term) > abs(total) * 1e-12:
+            n += 1
+            term *= x / n
+            total += term
+        return 1 - total * front
+    b, c = x + 1 - a, 1e300
+    d = h = 1 / b
+    for i in range(1, 1000):
+        an = -i * (i - a)
+        b += 2
+        d = 1 / (an * d + b)
+        c = b + an / c
+        h *= d * c
+        if abs(d * c - 1) < 1e-12:
+            break
+    return h * front
+
+
+def chi_square(one, other):
+    """Two-sample test of counts by class; classes of which too few are expected are merged."""
+    n, m = sum(one), sum(other)
+    size = max(len(one), len(other))
+    rows = [(one[i] if i < len(one) else 0, other[i] if i < len(other) else 0)
+            for i in range(size)]
+    merged = [(0, 0)]
+    for a, b in rows:
+        merged[-1] = (merged[-1][0] + a, merged[-1][1] + b)
+        if sum(merged[-1]) * min(n, m) / (n + m) >= 5:
+            merged.append((0, 0))
+    left = merged.pop()
+    if merged and sum(left) > 0:
+        merged[-1] = (merged[-1][0] + left[0], merged[-1][1] + left[1])
+    statistic = 0.0
+    for a, b in merged:
+        for count, all_of_it in ((a, n), (b, m)):
+            expected = (a + b) * all_of_it / (n + m)
+            statistic += (count - expected) ** 2 / expected
+    freedom = max(len(merged) - 1, 1)
+    return statistic, freedom, gamma_q(freedom / 2, statistic / 2)
+
+
+def self_test():
+    """Known values of the distribution, and a test that must refuse."""
+    check(abs(gamma_q(0.5, 3.841 / 2) - 0.05) < 1e-4, 'chi-square of one degree')
+    check(abs(gamma_q(5, 18.307 / 2) - 0.05) < 1e-4, 'chi-square of ten degrees')
+    check(chi_square([100, 200, 100], [101, 199, 100])[2] > 0.9, 'equal samples refused')
+    check(chi_square([100, 200, 100], [150, 150, 100])[2] < 0.001, 'other samples taken')
+
+
+def simulate(peers, seed, ids, settings):
+    words = [CHORDIAL, 'sim', 'real50', '--seed', str(seed), '--json', '--ids', ids]
+    for pair in (f'nodes={peers}', *settings):
+        words += ['--set', pair]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=600)
+    check(done.stdout, f'{words}: {done.stderr[-500:]}')
+    return json.loads(done.stdout)
+
+
+def simulated(peers, ids, seconds, settle_s):
+    """All seeds together: hops, messages in one run, Pings and look-ups in one run."""
+    settings = ('records=0', f'idle_s={settle_s}', f'measure_s={seconds}',
+                f'kbr_interval_s={INTERVAL_S}', f'lookup_interval_s={INTERVAL_S}')
+    runs = [simulate(peers, seed, ids, settings) for seed in SEEDS]
+    hops = collections.Counter()
+    for run in runs:
+        hops.update(dict(enumerate(run['hops']['counts'])))
+    sent = [run['kbr']['sent'] + run['lookups']['sent'] for run in runs]
+    messages = [run['measured']['messages'] for run in runs]
+    return [hops[i] for i in range(max(hops) + 1)], messages, sent
+
+
+def messages_of(demo):
+    with ThreadPoolExecutor(8) as pool:
+        return sum(pool.map(lambda i: demo.metrics(i).get('link_messages_out', 0),
+                            range(len(demo.peers))))
+
+
+def measured(demo, operations, seconds):
+    """So many of both kinds, evenly over the time: hops of each."""
+    hops = collections.Counter()
+    failed = []
+    lock = threading.Lock()
+    draw = random.Random(1)
+
+    def one(peer, is_ping, number):
+        name = f'nobody{number}@{demo.domain}'
+        request = {'cmd': 'ping', 'name': name} if is_ping else {
+            'cmd': 'fetch', 'name': name, 'kind': KIND_SIP_REGISTRATION}
+        try:
+            row = demo.ask(peer, timeout=30, **request)['rows'][0]
+        except Exception as e:  # of whatever kind: it is told at the end
+            row = {'error': repr(e)}
+        with lock:
+            if 'hops' in row and row.get('error') in (None, 'ok'):
+                hops[row['hops']] += 1
+            else:
+                failed.append(row)
+
+    begun = time.monotonic()
+    with ThreadPoolExecutor(32) as pool:
+        for number in range(operations):
+            wait = begun + number * seconds / operations - time.monotonic()
+            time.sleep(max(wait, 0))
+            pool.submit(one, draw.randrange(len(demo.peers)), number % 2 == 0,
+                        draw.randrange(10 ** 9))
+    return [hops[i] for i in range(max(hops, default=0) + 1)], failed
+
+
+def ids_of(demo):
+    """The Node-ID of each peer's only shard, once all are ready."""
+    def status(i):
+        return demo.ctl(i, 'status')['shards'][0]
+
+    wait_for('all peers ready', 120,
+             lambda: all(status(i).get('ready') for i in range(len(demo.peers))), every=2)
+    return [status(i)['node_id'] for i in range(len(demo.peers))]
+
+
+def compare(args):
+    with Demo(peers=args.peers, extra=('--links', 'tls'), seconds=150) as demo:
+        ready_s = time.monotonic()
+        with tempfile.NamedTemporaryFile('w', suffix='.ids') as f:
+            f.write(''.join(node + '\n' for node in ids_of(demo)))
+            f.flush()
+            wanted, in_sim, sent = simulated(args.peers, f.name, args.seconds, args.settle)
+        time.sleep(max(ready_s + args.settle - time.monotonic(), 0))
+        operations = round(statistics.mean(sent))
+        before = messages_of(demo)
+        got, failed = measured(demo, operations, args.seconds)
+        in_real = messages_of(demo) - before
+    check(not failed, f'{len(failed)} failed: {failed[:3]}')
+    statistic, freedom, p = chi_square(got, wanted)
+    per_sim, per_real = sum(in_sim) / sum(sent), in_real / operations
+    apart = per_real / per_sim - 1
+    result = {
+        'peers': args.peers, 'seconds': args.seconds, 'operations': operations,
+        'hops_real': got, 'hops_simulated': wanted, 'chi_square': round(statistic, 2),
+        'degrees': freedom, 'p_value': round(p, 4), 'messages_real': in_real,
+        'messages_simulated': round(per_sim * operations), 'apart_percent': round(100 * apart, 2)}
+    print(json.dumps(result) if args.json else
+          '\n'.join(f'{key:20} {value}' for key, value in result.items()))
+    return 0 if p >= P_LEAST and abs(apart) <= APART else 1
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument('--peers', type=int, default=50)
+    parser.add_argument('--seconds', type=int, default=60, help='of load (60)')
+    parser.add_argument('--settle', type=int, default=160,
+                        help='seconds before it (160): Updates come ever more rarely after a'
+                        ' change, and fall between others then')
+    parser.add_argument('--json', action='store_true')
+    args = parser.parse_args()
+    self_test()
+    return compare(args)
+
+
+if __name__ == '__main__':
+    sys.exit(main())
