@@ -16,11 +16,10 @@ import subprocess
 import time
 
 import baresip
-from document import BINARY, chordial, free_ports
-from live import Folder, check, run, wait_for
-from phone import Phone, first
+from live import CHORDIAL, Folder, check, chordial, free_ports, run, wait_for
+from phone import Phone
 from wire_phone import BINARY as BINARY_FRAME
-from wire_phone import CLOSE, PING, TEXT, Stream, Web, WirePhone, connect, frame, upgrade
+from wire_phone import CLOSE, PING, TEXT, Web, WirePhone, connect, frame, upgrade
 
 NAME = 'voice.example'
 KINDS = ('UDP', 'TCP', 'TLS', 'WS', 'WSS')
@@ -55,7 +54,7 @@ class One:
 
     def __init__(self, folder, shards=1, extra=''):
         self.folder = folder
-        port = free_ports(2 * shards + 5)
+        port = free_ports(2 * shards + 5, 24000, 29000)
         sip = port + 2 * shards
         self.ports = dict(zip(KINDS, (sip, sip, sip + 1, sip + 2, sip + 3)))
         chordial(folder, 'ca', 'init', 'ca', '--overlay', NAME, '--bootstrap', f'127.0.0.1:{port}')
@@ -64,10 +63,8 @@ class One:
         self.accounts = []
         for name in ('alice', 'bob', 'carol', 'dave', 'erin'):
             user = f'{name}@{NAME}'
-            subprocess.run([BINARY, 'ca', 'issue', 'ca', '--user', user, '--password-stdin',
-                            '--digest', 'md5', '--out', 'accounts'],
-                           cwd=folder, input=b'secret\n', check=True, capture_output=True,
-                           timeout=30)
+            chordial(folder, 'ca', 'issue', 'ca', '--user', user, '--password-stdin',
+                     '--digest', 'md5', '--out', 'accounts', given='secret\n')
             self.accounts.append({'user': user, 'password': 'secret'})
         certify(folder, 'tls')
         with open(os.path.join(folder, 'n.conf'), 'w', encoding='ascii') as f:
@@ -98,8 +95,8 @@ keylog-file = keylog
 
     def __enter__(self):
         with open(self.log, 'w', encoding='utf-8') as log:
-            self.process = subprocess.Popen([BINARY, 'run', '-c', 'n.conf'], cwd=self.folder,
-                                            stderr=log)
+            self.process = subprocess.Popen([os.path.abspath(CHORDIAL), 'run', '-c', 'n.conf'],
+                                            cwd=self.folder, stderr=log)
         wait_for('the node is ready', 40, lambda: 'ready' in self.text().splitlines())
         return self
 
