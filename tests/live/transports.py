@@ -16,7 +16,7 @@ import subprocess
 import time
 
 import baresip
-from live import CHORDIAL, Folder, check, chordial, free_ports, run, wait_for
+from live import CHORDIAL, FULL, Folder, check, chordial, free_ports, run, wait_for
 from phone import Phone
 from wire_phone import BINARY as BINARY_FRAME
 from wire_phone import CLOSE, PING, TEXT, Web, WirePhone, connect, frame, upgrade
@@ -159,7 +159,9 @@ def call_all(node, sides):
 
 def test_every_transport_calls_every_other():
     with Folder() as folder, One(folder) as node:
-        call_all(node, itertools.product([(k, '127.0.0.1') for k in KINDS], repeat=2))
+        sides = [(k, '127.0.0.1') for k in KINDS]
+        some = [*zip(sides, sides), *zip(sides, sides[2:] + sides[:2])]
+        call_all(node, itertools.product(sides, repeat=2) if FULL else some)
         check(node.metric('sip_tls_failed') == 0, 'TLS failed')
         check(node.metric('sip_ws_failed') == 0, 'WebSockets failed')
         wait_for('all connections are gone', 8, lambda: node.metric('sip_wrapped') == 0)
@@ -169,7 +171,8 @@ def test_ipv6_and_between_the_families():
     with Folder() as folder, One(folder, shards=2) as node:
         six = [(k, '::1') for k in KINDS]
         four = [(k, '127.0.0.1') for k in KINDS]
-        call_all(node, [*zip(six, six), *zip(six, four), *zip(four, six[1:] + six[:1])])
+        mixed = [*zip(six, four[1:] + four[:1]), *zip(four, six[2:] + six[:2])]
+        call_all(node, [*zip(six, six), *mixed] if FULL else mixed)
 
 
 def test_sips_all_the_way_or_not_at_all():
@@ -507,7 +510,7 @@ def test_a_lost_connection_takes_its_contacts():
     with Folder() as folder, One(folder, shards=2) as node:
         caller = node.phone(1, 'UDP')
         check(caller.register(limit=8) == 200, 'cannot register')
-        for _ in range(12):
+        for _ in range(9):
             p = node.phone(0, 'WSS')
             check(p.register(limit=8) == 200, 'cannot register')
             p.close()
