@@ -16,6 +16,7 @@ import subprocess
 import time
 
 import baresip
+from capture import Capture, tshark, why_not
 from live import CHORDIAL, FULL, Folder, check, chordial, free_ports, run, wait_for
 from phone import Phone
 from wire_phone import BINARY as BINARY_FRAME
@@ -358,6 +359,44 @@ def test_two_baresips_by_tls():
                 phone.stop()
 
 
+def test_tshark_reads_it():
+    """A call from WSS to TLS, and one from WS, decrypted with the key log: WebSocket frames and SIP
+    are what Wireshark takes them for, none is malformed."""
+    with Folder() as folder, One(folder) as node:
+        recorded = os.path.join(folder, 'phones.pcap')
+        capture = Capture(recorded, 'tcp')
+        try:
+            callee = node.phone(1, 'TLS')
+            check(callee.register(limit=8) == 200, 'cannot register')
+            for kind in ('WSS', 'WS'):
+                caller = node.phone(0, kind)
+                check(caller.register(limit=8) == 200, f'{kind} cannot register')
+                check(caller.call(callee.aor, limit=8)[:2] == (200, 200), f'no call from {kind}')
+                caller.close()
+            callee.close()
+            time.sleep(0.7)  # dumpcap has not yet fetched the last packets
+        finally:
+            check(capture.stop() == 0, 'the capture missed packets')
+        said = tshark(recorded, '-o', f'tls.keylog_file:{folder}/keylog',
+                      '-d', f'tls.port=={node.ports["TLS"]},sip',
+                      '-d', f'tls.port=={node.ports["WSS"]},http',
+                      '-d', f'tcp.port=={node.ports["WS"]},http', '-Y', 'sip', '-T', 'fields',
+                      '-e', 'frame.protocols', '-e', 'sip.Method', '-e', 'sip.Status-Code',
+                      '-e', '_ws.malformed', '-e', 'websocket.opcode')
+        rows = [line.split('\t') for line in said.splitlines()]
+        for name, is_of in (('TLS', lambda p: ':tls:' in p and 'websocket' not in p),
+                            ('WSS', lambda p: ':tls:' in p and 'websocket' in p),
+                            ('WS', lambda p: ':tls:' not in p and 'websocket' in p)):
+            of = [row for row in rows if is_of(row[0])]
+            methods = {m for row in of for m in row[1].split(',') if m}
+            codes = {c for row in of for c in row[2].split(',') if c}
+            check(methods >= {'REGISTER', 'INVITE', 'ACK', 'BYE'}, f'{name}: {methods}')
+            check(codes >= {'200', '401', '180'}, f'{name}: {codes}')
+            check(not any(row[3] for row in of), f'{name}: malformed')
+        opcodes = {o for row in rows if 'websocket' in row[0] for o in row[4].split(',')}
+        check(opcodes == {'1'}, f'not all are texts: {opcodes}')
+
+
 def presented(node):
     """The certificate that a new connection gets, whoever may vouch for it."""
     context = ssl.create_default_context()
@@ -520,10 +559,16 @@ def test_a_lost_connection_takes_its_contacts():
 
 
 if __name__ == '__main__':
-    run([test_every_transport_calls_every_other, test_ipv6_and_between_the_families,
-         test_sips_all_the_way_or_not_at_all, test_keep_alive, test_stun_on_the_sip_port,
-         test_websocket_handshakes_that_are_refused, test_websocket_frames_against_the_rules,
-         test_tls_as_openssl_sees_it, test_two_baresips_by_tls,
-         test_the_certificate_is_read_anew, test_check_says_what_is_wrong,
-         test_strangers_over_tls_and_websocket_are_cut, test_connections_have_caps,
-         test_a_lost_connection_takes_its_contacts])
+    tests = [test_every_transport_calls_every_other, test_ipv6_and_between_the_families,
+             test_sips_all_the_way_or_not_at_all, test_keep_alive, test_stun_on_the_sip_port,
+             test_websocket_handshakes_that_are_refused, test_websocket_frames_against_the_rules,
+             test_tls_as_openssl_sees_it, test_two_baresips_by_tls,
+             test_the_certificate_is_read_anew, test_check_says_what_is_wrong,
+             test_strangers_over_tls_and_websocket_are_cut, test_connections_have_caps,
+             test_a_lost_connection_takes_its_contacts]
+    reason = why_not()
+    if reason:
+        print(f'skipped test_tshark_reads_it: {reason}')
+    else:
+        tests.append(test_tshark_reads_it)
+    run(tests)
