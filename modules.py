@@ -148,6 +148,7 @@ MODULES = {
         relay
         reply
         sip
+        sips
         stateless
         tx
         tx_client

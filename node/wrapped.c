@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* wrapped.c - see wrapped.h. */
 #include "node/wrapped.h"
-#include "core/hash.h"
 #include "node/node_impl.h"
 
-enum { READ_BYTES = 2048, V6_HOST_BYTES = 8 };
+enum { READ_BYTES = 2048 };
 
 static bool is_needed(const struct node_settings *s)
 {
@@ -29,7 +28,6 @@ void wrapped_init(struct node *n, struct arena *arena, uint64_t secret)
 {
     struct wrapped_all *all = &n->wrapped;
     const struct limits *l = n->settings.limits;
-    all->secret = secret;
     pace_init(&all->pace, l->handshakes_per_s, l->handshakes_per_host_s, secret);
     if (is_needed(&n->settings)) {
         struct stream_tls_settings s = streams_of(&n->settings);
@@ -51,12 +49,6 @@ void *wrapped_use(struct node *n, void *tls_context)
 
 /* ---- beginning and end */
 
-static uint16_t host_of(const struct node *n, const struct address *remote)
-{
-    size_t len = remote->family == 6 ? V6_HOST_BYTES : 4;
-    return (uint16_t)(hash_64(slice_of(remote->ip, len), n->wrapped.secret) % WRAPPED_HOSTS);
-}
-
 static void release(struct turn *t, struct node *n, struct wrapped *w)
 {
     struct wrapped_all *all = &n->wrapped;
@@ -65,8 +57,6 @@ static void release(struct turn *t, struct node *n, struct wrapped *w)
     }
     ws_conn_free(t, &w->web);
     path_forget(n, w->conn);
-    CHECK(all->hosts[w->host] > 0);
-    all->hosts[w->host]--;
     pool_release(&all->pool, w);
     metric_set(t->metrics, METRIC_sip_wrapped, all->pool.in_use);
 }
@@ -86,18 +76,14 @@ static void finish(struct turn *t, struct node *n, struct wrapped *w)
     }
 }
 
-static struct wrapped *acquire(struct turn *t, struct node *n, const struct address *remote)
+static struct wrapped *acquire(struct turn *t, struct node *n)
 {
     struct wrapped_all *all = &n->wrapped;
-    uint32_t most = n->settings.limits->sip_wrapped_per_host;
-    uint16_t host = host_of(n, remote);
-    struct wrapped *w = most != 0 && all->hosts[host] >= most ? NULL : pool_acquire(&all->pool);
+    struct wrapped *w = pool_acquire(&all->pool);
     if (w == NULL) {
         metric_add(t->metrics, METRIC_sip_wrapped_refused, 1);
         return NULL;
     }
-    w->host = host;
-    all->hosts[host]++;
     metric_set(t->metrics, METRIC_sip_wrapped, all->pool.in_use);
     return w;
 }
@@ -120,7 +106,7 @@ void wrapped_accepted(struct turn *t, struct node *n, const struct io_event *eve
     bool has_tls = kind != SIP_WS;
     bool is_welcome =
         n->wrapped.streams != NULL && (!has_tls || pace_take(t, &n->wrapped.pace, &event->remote));
-    struct wrapped *w = is_welcome ? acquire(t, n, &event->remote) : NULL;
+    struct wrapped *w = is_welcome ? acquire(t, n) : NULL;
     if (w == NULL) {
         io_abort(t->out, event->conn);
         return;
@@ -130,15 +116,17 @@ void wrapped_accepted(struct turn *t, struct node *n, const struct io_event *eve
     w->is_up = !has_tls;
     w->web.origins = slice_text(n->settings.sip_ws_origins);
     path_record(n, event->conn, NODE_OWNER_WRAPPED, pool_handle(&n->wrapped.pool, w));
-    if (has_tls) {
+    w->flow = sip_flow_accepted(t, n->sip, kind, event->conn, &event->remote);
+    if (w->flow != 0 && has_tls) {
         w->tls = stream_tls_open(t, n->wrapped.streams, TLS_SERVER, event->conn, NULL);
     }
-    if (w->tls != NULL || !has_tls) {
-        w->flow = sip_flow_accepted(t, n->sip, kind, event->conn, &event->remote);
-    }
-    if (w->flow == 0) {
+    if (w->flow == 0 || (has_tls && w->tls == NULL)) {
+        handle flow = w->flow;
         io_abort(t->out, event->conn);
         release(t, n, w);
+        if (flow != 0) {
+            sip_flow_closed(t, n->sip, flow);
+        }
     }
 }
 

@@ -10,9 +10,8 @@
  * first SIP message, 30 s until it is known who it is, 15 minutes of silence.
  *
  * Owner:  struct node.
- * Limits: sip_wrapped; sip_wrapped_per_host of them from one address (hosts share counters where
- *         their hashes meet, an IPv6 host is its /64); handshakes_per_s and handshakes_per_host_s
- *         TLS handshakes begun.  RFC: 3261 26.3.1, 7118. */
+ * Limits: sip_wrapped, and those of sip/flow; handshakes_per_s and handshakes_per_host_s TLS
+ *         handshakes begun.  RFC: 3261 26.3.1, 7118. */
 #pragma once
 #include "core/pool.h"
 #include "link/pace.h"
@@ -22,13 +21,10 @@
 struct node;
 struct node_settings;
 
-enum { WRAPPED_HOSTS = 1024 };
-
 struct wrapped {
     handle conn;
     handle flow;            /* of sip/; 0 = it is over there */
     struct stream_tls *tls; /* NULL: none */
-    uint16_t host;          /* of wrapped_all.hosts */
     bool is_web;
     bool is_up; /* TLS handshake done, or none needed */
     struct ws_conn web;
@@ -39,8 +35,6 @@ struct wrapped_all {
     struct pool pool;
     struct stream_tls_table *streams;
     struct pace pace;
-    uint64_t secret;
-    uint16_t hosts[WRAPPED_HOSTS];
 };
 
 size_t wrapped_bytes(const struct node_settings *s);

@@ -4,6 +4,7 @@
  * A stream's bytes are parsed where they lie.  Only what is left of an incomplete message is copied
  * into a buffer, which starts small and is replaced by a large one once.  One timer a connection
  * looks at all its deadlines in turn. */
+#include "core/hash.h"
 #include "sip/dial.h"
 #include "sip/registrar.h"
 #include "sip/sip_state.h"
@@ -11,9 +12,10 @@
 #define US_PER_S UINT64_C(1000000)
 enum {
     FIRST_MESSAGE_S = 5, /* a stranger must say something by then */
-    PROOF_S = 30,        /* and be known by then */
-    PARTIAL_S = 30,      /* a message must be complete by then */
-    IDLE_S = 900,        /* beyond any sensible keep-alive or refresh */
+    V6_HOST_BYTES = 8,
+    PROOF_S = 30,   /* and be known by then */
+    PARTIAL_S = 30, /* a message must be complete by then */
+    IDLE_S = 900,   /* beyond any sensible keep-alive or refresh */
     /* As `kind` of a SIP_SEND mail, with the account behind it in place of a message: */
     PROVED = 0xff, /* flow_prove */
     GONE = 0xfe    /* registrar_on_flow_gone */
@@ -48,10 +50,28 @@ static void arm(struct turn *t, struct flow *f)
     wheel_arm(t->wheel, &f->timer, due);
 }
 
+static uint16_t host_of(const struct sip *s, const struct address *remote)
+{
+    size_t len = remote->family == 6 ? V6_HOST_BYTES : 4;
+    return (uint16_t)(1 + hash_64(slice_of(remote->ip, len), s->source_seed) % FLOW_HOSTS);
+}
+
+static bool has_room(const struct sip *s, uint16_t host)
+{
+    uint32_t most = s->settings.limits->sip_flows_per_host;
+    uint16_t count = s->flow_hosts[host - 1];
+    return count < UINT16_MAX && (most == 0 || count < most);
+}
+
 struct flow *flow_open(struct turn *t, struct sip *s, enum sip_flow_kind kind, handle conn,
                        const struct address *remote)
 {
     CHECK(kind != SIP_UDP);
+    uint16_t host = remote == NULL ? 0 : host_of(s, remote);
+    if (host != 0 && !has_room(s, host)) {
+        metric_add(t->metrics, METRIC_sip_flows_refused_host, 1);
+        return NULL;
+    }
     struct flow *f = pool_acquire(&s->flows);
     if (f == NULL) {
         metric_add(t->metrics, METRIC_sip_flows_refused, 1);
@@ -59,6 +79,10 @@ struct flow *flow_open(struct turn *t, struct sip *s, enum sip_flow_kind kind, h
     }
     f->conn = conn;
     f->account = REGISTRAR_NONE;
+    f->host = host;
+    if (host != 0) {
+        s->flow_hosts[host - 1]++;
+    }
     f->ref = (struct flow_ref){
         .kind = (uint8_t)kind, .shard = s->settings.shard, .flow = pool_handle(&s->flows, f)};
     if (remote != NULL) {
@@ -118,6 +142,10 @@ void flow_release(struct turn *t, struct sip *s, struct flow *f)
     if (f->partial != NULL) {
         msgbuf_release(t->buffers, f->partial);
         f->partial = NULL;
+    }
+    if (f->host != 0) {
+        CHECK(s->flow_hosts[f->host - 1] > 0);
+        s->flow_hosts[f->host - 1]--;
     }
     pool_release(&s->flows, f);
 }

@@ -6,9 +6,10 @@
  * process. flow_send finds the way, over the mailbox where the socket is another shard's.
  *
  * Owner:   struct sip; shard-local.  No sockets: streams leave as events (sip_next).
- * Limits:  sip_flows connections; a partial message is at most MSGBUF_LARGE_BYTES long and 30 s
- * old; a connection must bring a message within 5 s and prove itself within 30 s. RFC:     3261 18,
- * 3581, 5626 3.5.1 and 4.4.1 (keep-alive). */
+ * Limits:  sip_flows connections, of phones from one address sip_flows_per_host (hosts share a
+ * counter where their hashes meet, an IPv6 host is its /64); a partial message is at most
+ * MSGBUF_LARGE_BYTES long and 30 s old; a connection must bring a message within 5 s and prove
+ * itself within 30 s. RFC:     3261 18, 3581, 5626 3.5.1 and 4.4.1 (keep-alive). */
 #pragma once
 #include "codec/sip_parser.h"
 #include "sip/sip.h"
@@ -25,6 +26,8 @@ struct flow_ref {
 };
 STATIC_CHECK(sizeof(struct flow_ref) == 56);
 
+enum { FLOW_HOSTS = 1024 };
+
 struct flow {
     struct wheel_timer timer;
     handle conn;
@@ -38,6 +41,7 @@ struct flow {
     bool is_dialled;
     bool is_partial;  /* WebSocket: node/wrapped has the beginning of a message */
     uint32_t clients; /* client transactions over it */
+    uint16_t host;    /* in sip.flow_hosts + 1; 0 = none: a peer */
     uint32_t account; /* whose phone it is, as far as it has proved that; UINT32_MAX: nobody's */
     struct sip_parser parser;
 };

@@ -10,6 +10,7 @@
 #include "sip/dial.h"
 #include "sip/relay.h"
 #include "sip/reply.h"
+#include "sip/sips.h"
 
 #define US_PER_S UINT64_C(1000000)
 
@@ -173,8 +174,9 @@ void fork_add(struct turn *t, struct sip *s, struct proxy *p, const struct flow_
     bool is_much = p->source != 0 &&
                    s->sources[p->source].branches >= s->settings.limits->sip_branches_per_source;
     metric_add(t->metrics, METRIC_sip_refused_share, is_much ? 1 : 0);
-    if (p->is_sips && to != NULL && !flow_is_secure(to)) {
-        fork_note(t, s, p, 480, FORK_NO_SIPS); /* each hop in TLS, or none at all */
+    char plain[FORK_URI_CAP];
+    if (to != NULL && !sips_may_go(p, to, &uri, plain)) {
+        fork_note(t, s, p, 480, SIPS_NOT_ALLOWED);
         return;
     }
     struct fork_branch *b = uri.len > FORK_URI_CAP || is_much ? NULL : pool_acquire(&s->branches);

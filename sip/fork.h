@@ -11,9 +11,6 @@
 
 enum { FORK_TIMER_C_S = 200, FORK_URI_CAP = 255, FORK_TIMER_C = 1 };
 
-/* RFC 5630 6.1: the warn-code, then the text. */
-#define FORK_NO_SIPS "380 SIPS Not Allowed: the callee is registered, but not by TLS"
-
 enum fork_state { FORK_WAITING, FORK_SENT, FORK_OVER, FORK_STATE_COUNT };
 
 struct fork_branch {

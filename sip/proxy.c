@@ -27,9 +27,8 @@
 #include "sip/loop.h"
 #include "sip/registrar.h"
 #include "sip/relay.h"
+#include "sip/sips.h"
 #include "sip/stateless.h"
-
-enum { SIPS_LEN = 5 /* "sips:" */ };
 
 /* Whose the state is that a request costs. */
 static uint16_t source_of(const struct sip *s, const struct sip_rx *rx, uint32_t account)
@@ -132,24 +131,8 @@ static void fork_to_bindings(struct turn *t, struct sip *s, struct proxy *p, uin
 {
     handle at = 0;
     const struct registrar_binding *b = NULL;
-    bool is_any = false;
     while ((b = registrar_next(t, s, account, &at)) != NULL) {
-        struct slice uri = slice_of(b->uri, b->uri_len);
-        char plain[REGISTRAR_URI_CAP];
-        bool is_sips = slice_is_equal_nocase(slice_sub(uri, 0, SIPS_LEN), SLICE_LITERAL("sips:"));
-        if (p->is_sips && !is_sips) {
-            continue; /* RFC 5630 5.4: who wants sips says so in the Contact */
-        }
-        if (is_sips && !p->is_sips) { /* ... and is reachable by sip as well; never made sips */
-            memcpy(plain, "sip:", SIPS_LEN - 1);
-            memcpy(plain + SIPS_LEN - 1, uri.data + SIPS_LEN, uri.len - SIPS_LEN);
-            uri = slice_of(plain, uri.len - 1);
-        }
-        is_any = true;
-        fork_add(t, s, p, &b->flow, NULL, uri);
-    }
-    if (!is_any) {
-        fork_note(t, s, p, 480, FORK_NO_SIPS);
+        fork_add(t, s, p, &b->flow, NULL, slice_of(b->uri, b->uri_len));
     }
 }
 
@@ -177,10 +160,10 @@ static void fork_to_targets(struct turn *t, struct sip *s, struct proxy *p,
             continue;
         }
         if (l->targets[i].aor != 0) { /* forwarded to another AOR: that is what the peer serves */
-            size_t scheme = p->is_sips ? SIPS_LEN : SIPS_LEN - 1;
-            memcpy(uri, p->is_sips ? "sips:" : "sip:", scheme);
-            memcpy(uri + scheme, aor.data, aor.len);
-            text = slice_of(uri, aor.len + scheme);
+            struct slice scheme = p->is_sips ? SLICE_LITERAL("sips:") : SLICE_LITERAL("sip:");
+            memcpy(uri, scheme.data, scheme.len);
+            memcpy(uri + scheme.len, aor.data, aor.len);
+            text = slice_of(uri, scheme.len + aor.len);
         }
         fork_add(t, s, p, NULL, &l->targets[i].node, text);
     }
@@ -345,12 +328,10 @@ static bool read_callee(struct turn *t, struct sip *s, const struct sip_rx *rx, 
                         char *aor, size_t *len)
 {
     enum err e = sip_state_aor(s, &rx->core.uri, true, aor, len);
-    if (rx->core.uri.scheme == SIP_URI_SIPS && !flow_is_secure(&rx->from)) {
-        bool has_tls = s->settings.ports[SIP_TLS] != 0 || s->settings.ports[SIP_WSS] != 0;
-        reply_send(t, s, rx, tx, has_tls ? 403 : 416,
-                   has_tls ? "A request for a sips URI comes over TLS (RFC 3261 26.2.2)"
-                           : "sips is not offered here, and never downgraded");
-    } else if (e == ERR_UNSUPPORTED) {
+    if (!sips_may_come(t, s, rx, tx)) {
+        return false;
+    }
+    if (e == ERR_UNSUPPORTED) {
         reply_send(t, s, rx, tx, 416, "Only sip URIs are served here");
     } else if (e != ERR_OK) {
         reply_send(t, s, rx, tx, 404, "This domain is not served here");
@@ -462,11 +443,7 @@ static void route_dialog(struct turn *t, struct sip *s, const struct sip_rx *rx,
         reply_send(t, s, rx, tx, 404, "The next Route entry is not of this overlay");
         return;
     }
-    if (rx->core.uri.scheme == SIP_URI_SIPS && !flow_is_secure(&rx->from)) {
-        reply_send(t, s, rx, tx, 403, "A request for a sips URI comes over TLS (RFC 3261 26.2.2)");
-        return;
-    }
-    struct proxy *p = open_proxy(t, s, rx, tx, REGISTRAR_NONE);
+    struct proxy *p = sips_may_come(t, s, rx, tx) ? open_proxy(t, s, rx, tx, REGISTRAR_NONE) : NULL;
     if (p == NULL) {
         return;
     }

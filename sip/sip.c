@@ -38,7 +38,7 @@ size_t sip_bytes(const struct sip_settings *s)
     const struct limits *l = s->limits;
     return sizeof(struct sip) + SLOP + pool_bytes(l->sip_flows, sizeof(struct flow)) +
            ((size_t)l->sip_events + l->sip_flows) * sizeof(struct sip_event) +
-           pool_bytes(l->sip_transactions, sizeof(struct tx)) +
+           FLOW_HOSTS * sizeof(uint16_t) + pool_bytes(l->sip_transactions, sizeof(struct tx)) +
            table_bytes(l->sip_transactions, TX_KEY_BYTES) +
            pool_bytes(l->sip_dials, sizeof(struct dial)) + table_bytes(l->sip_dials, IDS_NODE_MAX) +
            pool_bytes(l->sip_proxies, sizeof(struct proxy)) +
@@ -99,6 +99,7 @@ struct sip *sip_init(struct turn *t, struct arena *arena, const struct sip_setti
     sip_parser_init(&s->parser, false);
     sip_parser_init(&s->again, false);
     pool_init(&s->flows, arena, "sip_flows", HANDLE_SIP_FLOW, l->sip_flows, sizeof(struct flow));
+    s->flow_hosts = ARENA_ARRAY(arena, uint16_t, FLOW_HOSTS);
     s->event_cap = l->sip_events + l->sip_flows; /* a place for each connection's close */
     s->events = ARENA_ARRAY(arena, struct sip_event, s->event_cap);
     pool_init(&s->txs, arena, "sip_transactions", HANDLE_SIP_TX, l->sip_transactions,

@@ -34,7 +34,8 @@ struct sip {
     const struct msgbuf *live_copy;      /* read it again from its copy */
     uint8_t scratch[MSGBUF_LARGE_BYTES]; /* messages being written */
 
-    struct pool flows; /* flow */
+    struct pool flows;    /* flow */
+    uint16_t *flow_hosts; /* FLOW_HOSTS of them: phones' connections by address */
     struct sip_event *events;
     uint32_t event_cap, event_first, event_count;
     struct pool txs; /* tx */

@@ -97,6 +97,36 @@ Test(flow, table_is_full)
     world_free(w);
 }
 
+/* One address has its share; a host of IPv6 is its /64; what ends makes room. */
+Test(flow, one_host_has_its_share)
+{
+    struct world *w = world_make();
+    world_add_node(w, 1);
+    struct world_instance *x = w->instances[0];
+    x->limits.sip_flows_per_host = 3;
+    struct address four = {.family = 4, .port = 1, .ip = {10, 9, 9, 9}};
+    struct address six = {.family = 6, .port = 1, .ip = {0x20, 1, 0xd, 0xb8, 0, 0, 0, 7}};
+    struct address *from[] = {&four, &six};
+    for (unsigned k = 0; k < 2; k++) {
+        handle first = 0;
+        for (unsigned i = 0; i < 4; i++) {
+            handle conn = world_conn_add(w, 0, -1, 0);
+            from[k]->ip[15] = (uint8_t)i; /* IPv4: not a part of it */
+            handle flow = sip_flow_accepted(&x->turn, x->sip, SIP_TLS, conn, from[k]);
+            cr_assert_eq(flow != 0, i < 3);
+            w->conns[handle_index(conn)].flow = flow;
+            first = i == 0 ? flow : first;
+        }
+        sip_flow_closed(&x->turn, x->sip, first);
+        cr_assert_neq(sip_flow_accepted(&x->turn, x->sip, SIP_WS, 77, from[k]), 0);
+        cr_assert_eq(sip_flow_accepted(&x->turn, x->sip, SIP_WS, 78, from[k]), 0);
+    }
+    cr_assert_eq(world_metric(w, METRIC_sip_flows_refused_host), 4);
+    cr_assert_eq(world_metric(w, METRIC_sip_flows_refused), 0);
+    cr_assert_eq(x->sip->flows.in_use, 6);
+    world_free(w);
+}
+
 /* Bytes of no sense, in datagrams and streams: counted, never answered with a crash. */
 Test(flow, garbage)
 {

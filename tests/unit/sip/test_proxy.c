@@ -4,6 +4,7 @@
 #include "sip/location.h"
 #include "sip/proxy.h"
 #include "sip/registrar.h"
+#include "sip/sips.h"
 #include "tests/unit/sip/phone_world.h"
 #include <criterion/criterion.h>
 
@@ -607,5 +608,75 @@ Test(proxy, a_flow_token_expires)
     phone_in_dialog(w, a, &da, "INFO");
     phone_expect(a, "SIP/2.0 481");
     phone_expect_nothing(b);
+    world_free(w);
+}
+
+/* RFC 3261 26.2.2, RFC 5630: sips over TLS at each hop, or not at all; Record-Route says sips too.
+ */
+Test(proxy, sips)
+{
+    struct world *w = world_make();
+    world_add_node(w, 1);
+    struct phone *a = world_add_tcp_phone(w, "alice", 0), *b = world_add_tcp_phone(w, "bob", 0);
+    struct sip *s = w->instances[0]->sip;
+    cr_assert(strncmp(phone_register(w, a, "600"), "SIP/2.0 200", 11) == 0);
+    /* a sips Contact is registered over TLS */
+    struct flow *f = pool_get(&s->flows, b->flow);
+    phone_register_once(w, b, "Contact: <sips:bob@10.1.0.2:5061>\n", "");
+    const char *challenge = phone_get(b);
+    cr_assert(strncmp(challenge, "SIP/2.0 401", 11) == 0, "%s", challenge);
+    for (unsigned kind = SIP_TCP; kind <= SIP_PEER; kind++) {
+        struct flow_ref ref = {.kind = (uint8_t)kind};
+        bool is_secure = kind == SIP_TLS || kind == SIP_WSS || kind == SIP_PEER;
+        cr_assert_eq(flow_is_secure(&ref), is_secure, "%u", kind);
+    }
+    /* what goes where */
+    struct proxy p = {.is_sips = true};
+    char plain[FORK_URI_CAP];
+    struct slice sips = SLICE_LITERAL("SIPS:b@h;x=1"), sip = SLICE_LITERAL("sip:b@h");
+    struct flow_ref tcp = f->ref, tls = f->ref;
+    tls.kind = SIP_TLS;
+    struct slice uri = sips;
+    cr_assert(sips_may_go(&p, &tls, &uri, plain) && slice_is_equal(uri, sips));
+    cr_assert_not(sips_may_go(&p, &tcp, &uri, plain));
+    uri = sip;
+    cr_assert_not(sips_may_go(&p, &tls, &uri, plain));
+    uri = SLICE_EMPTY; /* inside a dialog */
+    cr_assert(sips_may_go(&p, &tls, &uri, plain));
+    cr_assert_not(sips_may_go(&p, &tcp, &uri, plain));
+    p.is_sips = false;
+    uri = sips;
+    cr_assert(sips_may_go(&p, &tls, &uri, plain));
+    cr_assert(slice_is_equal(uri, SLICE_LITERAL("sip:b@h;x=1")));
+    uri = sip;
+    cr_assert(sips_may_go(&p, &tcp, &uri, plain) && slice_is_equal(uri, sip));
+    /* a token of each kind and family opens its flow again, and its URI says how to come */
+    static const char *const says[] = {"", ";transport=tcp", ";transport=tls", ";transport=ws",
+                                       ";transport=ws"};
+    s->settings.second = (struct address){.family = 6, .port = 5060, .ip = {0xfd}};
+    memcpy(s->advertised[1][SIP_UDP], "[fd00::]:5060", 14);
+    for (unsigned kind = SIP_UDP; kind < SIP_PEER; kind++) {
+        struct turn *t = &w->instances[0]->turn;
+        char out[HOP_URI_CAP], text[2048];
+        struct flow_ref side = {.kind = (uint8_t)kind, .flow = kind == SIP_UDP ? 0 : a->flow};
+        side.remote = (struct address){.family = kind == SIP_UDP ? 6 : 4, .port = 9, .ip = {0xfd}};
+        struct slice route = hop_record(t, s, &side, false, out);
+        int len = snprintf(text, sizeof(text),
+                           "BYE sip:x SIP/2.0\r\nVia: SIP/2.0/UDP h;branch=z9hG4bK1\r\nRoute: %.*s"
+                           "\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:a@b>;tag=2\r\nCall-ID: 1\r\n"
+                           "CSeq: 1 BYE\r\n\r\n",
+                           (int)route.len, (const char *)route.data);
+        cr_assert_not_null(strstr(text, says[kind]));
+        cr_assert_eq(sip_parser_datagram(&s->parser, slice_of(text, (size_t)len)), SIP_PARSE_OK);
+        struct sip_rx rx = {.m = &s->parser.msg};
+        struct hop hop;
+        hop_read(t, s, &rx, &hop);
+        cr_assert(hop.has_token && hop.ours == 1 && hop.flow.kind == kind, "%u: %s", kind, text);
+        cr_assert_eq(hop.flow.flow, side.flow);
+        cr_assert_eq(hop.flow.remote.family, side.remote.family);
+        cr_assert(kind != SIP_UDP || address_is_equal(&hop.flow.remote, &side.remote));
+        route = hop_record(t, s, &side, true, out);
+        cr_assert_eq(memcmp(route.data, "<sips:", 6), 0);
+    }
     world_free(w);
 }
