@@ -380,6 +380,7 @@ UNIT_TESTS = {
         test_proxy
         test_registrar
         test_stateless
+        test_strangers
         test_tx
     '''),
     'tests/unit/node': names('''

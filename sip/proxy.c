@@ -301,22 +301,29 @@ void proxy_on_fetched(struct turn *t, struct sip *s, const struct overlay_event 
 /* From a phone: the account it is of, or REGISTRAR_NONE: was answered. */
 static uint32_t caller_of(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx)
 {
+    static const char others[] = "From names somebody else";
     char from[SIP_STATE_AOR_CAP];
     size_t len = 0;
     uint32_t account = REGISTRAR_NONE;
     if (sip_state_aor_text(s, rx->core.from.uri, false, from, &len) == ERR_OK) {
         account = registrar_find(s, slice_of(from, len));
+    } else {
+        len = 0; /* it may have been written before the refusal */
+    }
+    if (account == REGISTRAR_NONE && len > 0) {
+        digest_deny(t, s, rx, tx, slice_of(from, len), others);
+        return REGISTRAR_NONE;
     }
     if (account == REGISTRAR_NONE) {
         metric_add(t->metrics, METRIC_sip_refused_auth, 1);
-        reply_stranger(t, s, rx, tx, 403, "No credential of the From account on this node");
+        reply_stranger(t, s, rx, tx, 403, "From is of no domain that is served here");
         return REGISTRAR_NONE;
     }
     const struct sip_account *who = &s->settings.accounts[account];
     enum digest_result result = digest_check(t, s, rx, SIP_HDR_PROXY_AUTHORIZATION, account);
     if (result == DIGEST_OTHER) {
         metric_add(t->metrics, METRIC_sip_refused_auth, 1);
-        reply_stranger(t, s, rx, tx, 403, "From names somebody else");
+        reply_stranger(t, s, rx, tx, 403, others);
         return REGISTRAR_NONE;
     }
     if (result == DIGEST_LATER) {

@@ -610,19 +610,30 @@ static void commit(struct turn *t, struct sip *s, const struct sip_rx *rx, struc
     }
 }
 
+static bool is_sips(struct slice text)
+{
+    struct sip_uri uri;
+    return sip_uri_decode(text, &uri) == ERR_OK && uri.scheme == SIP_URI_SIPS;
+}
+
 /* Whose registration it is and whether the sender may change it; REGISTRAR_NONE: was answered. */
 static uint32_t authorise(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx)
 {
+    static const char others[] = "Only the account itself may register its address";
     char to[SIP_STATE_AOR_CAP], from[SIP_STATE_AOR_CAP];
     size_t to_len = 0, from_len = 0;
-    if (sip_state_aor_text(s, rx->core.to.uri, true, to, &to_len) != ERR_OK) {
+    enum err e = sip_state_aor_text(s, rx->core.to.uri, true, to, &to_len);
+    if (e == ERR_UNSUPPORTED && !is_sips(rx->core.to.uri)) { /* 10.3 step 5 (RFC 4475 3.3.4) */
+        reply_stranger(t, s, rx, tx, 400, "To is no sip URI");
+        return REGISTRAR_NONE;
+    }
+    if (e != ERR_OK) {
         reply_stranger(t, s, rx, tx, 404, "This domain is not served here");
         return REGISTRAR_NONE;
     }
     uint32_t account = registrar_find(s, slice_of(to, to_len));
     if (account == REGISTRAR_NONE) {
-        metric_add(t->metrics, METRIC_sip_refused_auth, 1);
-        reply_stranger(t, s, rx, tx, 403, "No credential of this account on this node");
+        digest_deny(t, s, rx, tx, slice_of(to, to_len), others);
         return REGISTRAR_NONE;
     }
     const struct sip_account *who = &s->settings.accounts[account];
@@ -632,7 +643,7 @@ static uint32_t authorise(struct turn *t, struct sip *s, const struct sip_rx *rx
         !slice_is_equal(slice_of(from, from_len), slice_of(to, to_len));
     if (result == DIGEST_OTHER || (result == DIGEST_OK && is_third_party)) {
         metric_add(t->metrics, METRIC_sip_refused_auth, 1);
-        reply_stranger(t, s, rx, tx, 403, "Only the account itself may register its address");
+        reply_stranger(t, s, rx, tx, 403, others);
         return REGISTRAR_NONE;
     }
     if (result == DIGEST_LATER) {
