@@ -381,6 +381,7 @@ UNIT_TESTS = {
         test_registrar
         test_stateless
         test_strangers
+        test_torture
         test_tx
     '''),
     'tests/unit/node': names('''
