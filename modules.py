@@ -319,6 +319,7 @@ UNIT_TESTS = {
         test_fwd
         test_ids
         test_msgs
+        test_protos
         test_rw
         test_show
         test_show_sip
@@ -379,6 +380,7 @@ UNIT_TESTS = {
         test_flow
         test_proxy
         test_registrar
+        test_spoiled
         test_stateless
         test_strangers
         test_torture
