@@ -456,6 +456,7 @@ TEST_SUPPORT = {
 # tests/vector/vector_test is built as build/MODE/vector_test.
 PROGRAMS = names('''
     tests/live/crash_load
+    tests/live/protos_cases
     tests/vector/vector_test
 ''')
 
@@ -477,6 +478,7 @@ SCRIPT_TESTS = {
         survive
     '''),
     'tests/live': names('''
+
         baresip
         calls
         command_line
@@ -492,6 +494,7 @@ SCRIPT_TESTS = {
         locks
         storm
         stun_dissect
+        torture
         transports
         trunk_dissect
         vectors
