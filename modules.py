@@ -377,6 +377,7 @@ UNIT_TESTS = {
     '''),
     'tests/unit/sip': names('''
         test_chaos
+        test_flood
         test_flow
         test_proxy
         test_registrar

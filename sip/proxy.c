@@ -51,13 +51,15 @@ static uint16_t source_of(const struct sip *s, const struct sip_rx *rx, uint32_t
     return (uint16_t)(1 + hash_64(slice_of(bytes, len), s->source_seed) % (PROXY_SOURCES - 1));
 }
 
+/* NULL: was answered, without state: who sends too much is to cost nothing more (a 503 through the
+ * transaction would be kept until the ACK that a flooder does not send). */
 static struct proxy *open_proxy(struct turn *t, struct sip *s, const struct sip_rx *rx,
                                 struct tx *tx, uint32_t account)
 {
     uint16_t source = source_of(s, rx, account);
     if (source != 0 && s->sources[source].proxies >= s->settings.limits->sip_proxies_per_source) {
         metric_add(t->metrics, METRIC_sip_refused_share, 1);
-        reply_send(t, s, rx, tx, 503, "Too many calls from there at once");
+        reply_stranger(t, s, rx, tx, 503, "Too many calls from there at once");
         return NULL;
     }
     struct proxy *p = pool_acquire(&s->proxies);
@@ -67,7 +69,7 @@ static struct proxy *open_proxy(struct turn *t, struct sip *s, const struct sip_
             pool_release(&s->proxies, p);
         }
         metric_add(t->metrics, METRIC_pool_exhausted, 1);
-        reply_send(t, s, rx, tx, 503, "Too many calls at once");
+        reply_stranger(t, s, rx, tx, 503, "Too many calls at once");
         return NULL;
     }
     p->request = request;
@@ -341,7 +343,7 @@ static uint32_t caller_of(struct turn *t, struct sip *s, const struct sip_rx *rx
         return REGISTRAR_NONE;
     }
     if (s->accounts[account].proxies >= s->settings.limits->sip_proxies_per_account) {
-        reply_send(t, s, rx, tx, 503, "Too many calls of this account at once");
+        reply_stranger(t, s, rx, tx, 503, "Too many calls of this account at once");
         return REGISTRAR_NONE;
     }
     return account;
@@ -510,9 +512,9 @@ static void on_cancel(struct turn *t, struct sip *s, const struct sip_rx *rx)
         return;
     }
     struct flow_ref to = tx_server_return(&rx->core, &rx->from);
-    tx = tx_acquire(t, s, TX_SERVER, SIP_METHOD_CANCEL, &to, own); /* NULL: answered statelessly */
     handle proxy = invite->user;
-    bool is_open = invite->state == TX_PROCEEDING;
+    bool is_open = invite->state == TX_PROCEEDING; /* if not, it may have to make room below */
+    tx = tx_acquire(t, s, TX_SERVER, SIP_METHOD_CANCEL, &to, own); /* NULL: answered statelessly */
     reply_send(t, s, rx, tx, 200, NULL);
     struct proxy *p = is_open ? pool_get(&s->proxies, proxy) : NULL;
     if (p == NULL || p->is_cancelled) {

@@ -20,6 +20,11 @@ static void blur(char *text, const char *name)
     for (char *at = text; (at = strstr(at, "nonce=\"")) != NULL; at += 7) {
         memset(at + 7, '0', strcspn(at + 7, "\""));
     }
+    char *after = strstr(text, "Retry-After: "); /* jittered */
+    if (after != NULL) {
+        size_t digits = strspn(after + 13, "0123456789");
+        memmove(after + 13, after + 13 + digits, strlen(after + 13 + digits) + 1);
+    }
     for (char *at = text; (at = strstr(at, "tag=")) != NULL; at += 4) {
         memset(at + 4, '0', strcspn(at + 4, ";\r\n"));
     }
