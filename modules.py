@@ -494,6 +494,7 @@ SCRIPT_TESTS = {
         load
         locks
         storm
+        strangers
         stun_dissect
         torture
         transports
