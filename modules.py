@@ -520,9 +520,14 @@ FUZZ_TARGETS = names('''
     fuzz_message
     fuzz_node
     fuzz_overlay_doc
+    fuzz_record
+    fuzz_restore
     fuzz_secblock
     fuzz_show_sip
     fuzz_sip
+    fuzz_sip_hdr
+    fuzz_sip_tx
+    fuzz_sip_uri
     fuzz_stored
     fuzz_stun
     fuzz_ws

@@ -214,7 +214,8 @@ class Flooder:
         mark = f'flood{number}-{id(self)}'
         p = self.phone
         self.socket.send((f'INVITE sip:{to}@{p.domain} SIP/2.0\r\nVia: SIP/2.0/UDP {p.local};'
-                          f'branch=z9hG4bK{mark}\r\nMax-Forwards: 70\r\nFrom: <sip:{p.aor}>;tag=1\r\n'
+                          f'branch=z9hG4bK{mark}\r\nMax-Forwards: 70\r\n'
+                          f'From: <sip:{p.aor}>;tag=1\r\n'
                           f'To: <sip:{to}@{p.domain}>\r\nCall-ID: {mark}\r\nCSeq: 1 INVITE\r\n'
                           f'Contact: <sip:{p.user}@{p.local}>\r\n{extra}Content-Length: 0\r\n\r\n'
                           ).encode())

@@ -26,7 +26,7 @@ FOREIGN = {401: 404, 407: 403}
 
 def table():
     with open('tests/data/torture.def', encoding='utf-8') as f:
-        rows = re.findall(r'^TORTURE\("([^"]+)", "([^"]+)", (\d+), (\d+), (true|false), "([^"]+)"\)',
+        rows = re.findall(r'^TORTURE\("(.+?)", "(.+?)", (\d+), (\d+), (true|false), "(.+?)"\)',
                           f.read(), re.M)
     check(len(rows) == 61, f'{len(rows)} rows in torture.def')
     return [(file, section, FOREIGN.get(int(udp), int(udp)), FOREIGN.get(int(tcp), int(tcp)),
@@ -102,7 +102,7 @@ def statuses(answers):
 
 @contextlib.contextmanager
 def node(folder):
-    """A demo of one peer; at its end the same process is there, and no sanitizer has said a word."""
+    """A demo of one peer; at its end the same process is there, no sanitizer has said a word."""
     reports = os.path.join(folder, 'report')
     options = f'detect_leaks=1:print_stacktrace=1:log_path={reports}'
     os.environ['ASAN_OPTIONS'] = os.environ['UBSAN_OPTIONS'] = options
