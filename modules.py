@@ -456,6 +456,7 @@ TEST_SUPPORT = {
 # Programs beside chordial, each linking everything and what its folder shares:
 # tests/vector/vector_test is built as build/MODE/vector_test.
 PROGRAMS = names('''
+    tests/differential/judge_ours
     tests/live/crash_load
     tests/live/protos_cases
     tests/vector/vector_test
@@ -479,7 +480,6 @@ SCRIPT_TESTS = {
         survive
     '''),
     'tests/live': names('''
-
         baresip
         calls
         command_line
@@ -490,6 +490,7 @@ SCRIPT_TESTS = {
         demo
         document
         hostile
+        kamailio
         kill
         load
         locks

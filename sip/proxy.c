@@ -18,8 +18,9 @@
  * left, so the last token taken off says the flow: A's.  The other direction is the mirror image.
  * With both phones on one shard there is one pair of tokens and no peer entry; siblings are peers
  * of each other. A request counts as inside a dialog only with a To tag and a token that this node
- * has sealed, so nobody else can make us forward anything.  ACK for 2xx goes the same way, without
- * a transaction. */
+ * has sealed, so nobody else can make us forward anything.  A Route entry of neither, behind our
+ * own, is that of a proxy between us and the phone: the request goes along the sealed flow with it,
+ * and nowhere else.  ACK for 2xx goes the same way, without a transaction. */
 #include "sip/proxy.h"
 #include "core/hash.h"
 #include "sip/digest.h"
@@ -467,10 +468,6 @@ struct flow_ref proxy_flow_now(struct turn *t, struct sip *s, const struct sip_r
 static void route_dialog(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx,
                          const struct hop *hop, const uint8_t mark[TX_LOOP_BYTES])
 {
-    if (hop->has_next && !hop->is_peer) {
-        reply_send(t, s, rx, tx, 404, "The next Route entry is not of this overlay");
-        return;
-    }
     if (rx->core.uri.scheme == SIP_URI_SIPS && !flow_is_secure(&rx->from)) {
         reply_send(t, s, rx, tx, 403, "A request for a sips URI comes over TLS (RFC 3261 26.2.2)");
         return;
@@ -486,9 +483,9 @@ static void route_dialog(struct turn *t, struct sip *s, const struct sip_rx *rx,
     if (rx->m->method == SIP_METHOD_INVITE) {
         reply_send(t, s, rx, tx, 100, NULL);
     }
-    if (hop->has_next) {
+    if (hop->has_next && hop->is_peer) {
         fork_add(t, s, p, NULL, &hop->node, SLICE_EMPTY);
-    } else {
+    } else { /* what is left of Route is for a proxy on that flow, which recorded itself */
         struct flow_ref flow = proxy_flow_now(t, s, rx, &hop->flow);
         fork_add(t, s, p, &flow, NULL, SLICE_EMPTY);
     }

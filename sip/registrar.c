@@ -315,13 +315,22 @@ static bool make_plan(struct turn *t, struct sip *s, const struct sip_rx *rx, ui
     return true;
 }
 
+/* Did a proxy bring it?  Then the contact is reached the same way back, whatever host it names. */
+static bool is_brought(const struct sip_rx *rx)
+{
+    struct slice item;
+    struct sip_msg_items it = sip_msg_items(rx->m, SIP_HDR_VIA);
+    return sip_msg_items_next(&it, &item) == ERR_OK && sip_msg_items_next(&it, &item) == ERR_OK;
+}
+
 /* Where to reach a contact: see registrar.h. */
 static struct flow_ref flow_of(const struct sip_rx *rx, const struct contact *c)
 {
     struct flow_ref flow = tx_server_return(&rx->core, &rx->from);
     struct address via, contact;
     enum { SIP_PORT = 5060 };
-    if (rx->from.kind == SIP_UDP && address_parse(rx->core.via.host, SIP_PORT, &via) == ERR_OK &&
+    if (rx->from.kind == SIP_UDP && !is_brought(rx) &&
+        address_parse(rx->core.via.host, SIP_PORT, &via) == ERR_OK &&
         address_parse(c->uri.host, SIP_PORT, &contact) == ERR_OK) {
         via.port = rx->core.via.port == 0 ? SIP_PORT : rx->core.via.port;
         contact.port = c->uri.port == 0 ? SIP_PORT : c->uri.port;

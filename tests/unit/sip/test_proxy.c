@@ -609,3 +609,26 @@ Test(proxy, a_flow_token_expires)
     phone_expect_nothing(b);
     world_free(w);
 }
+
+/* A proxy between the caller's phone and its node has recorded itself: the callee's BYE passes it,
+ * along the flow of the sealed token (3261 16.12). */
+Test(proxy, a_proxy_in_front_stays_in_the_dialog)
+{
+    struct world *w = world_make();
+    struct dialog da, db;
+    char bye[PHONE_TEXT];
+    int one = world_add_node(w, 1), two = world_add_node(w, 1);
+    struct phone *a = world_add_phone(w, "alice", one), *b = world_add_phone(w, "bob", two);
+    register_ok(w, a);
+    register_ok(w, b);
+    set_up(w, a, b, "one", &da, &db);
+    strcat(db.routes, "Route: <sip:10.1.0.77:5070;lr;ftag=1>\n");
+    phone_in_dialog(w, b, &db, "BYE");
+    world_run(w, 1000);
+    snprintf(bye, sizeof(bye), "%s", phone_expect(a, "BYE sip:"));
+    cr_expect(strstr(bye, "\r\nRoute: <sip:10.1.0.77:5070;lr;ftag=1>\r\n") != NULL, "%s", bye);
+    phone_answer(w, a, bye, "200 OK");
+    phone_expect(b, "SIP/2.0 200");
+    world_expect_empty(w);
+    world_free(w);
+}
