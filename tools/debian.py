@@ -12,7 +12,7 @@ BUILD = '''build-essential clang clang-format clang-tidy git libclang-rt-14-dev 
 BUILD += [t.debian for t in packages.TOOLS] + [p.debian for p in packages.PACKAGES]
 TEST = '''baresip-core iproute2 kamailio openssl procps sip-tester sipsak sipvicious tshark
     valgrind'''.split()
-BENCH = '''gnuplot-nox libopendht-dev libosip2-dev libre-dev libsofia-sip-ua-dev
+BENCH = '''gnuplot-nox kamailio libopendht-dev libosip2-dev libre-dev libsofia-sip-ua-dev
     linux-perf redis-server redis-tools'''.split()
 FUZZ = '''afl++ gnuplot-nox'''.split()
 MORE = {'build': [], 'bench': BENCH, 'fuzz': FUZZ}
