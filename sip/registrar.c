@@ -619,12 +619,6 @@ static void commit(struct turn *t, struct sip *s, const struct sip_rx *rx, struc
     }
 }
 
-static bool is_sips(struct slice text)
-{
-    struct sip_uri uri;
-    return sip_uri_decode(text, &uri) == ERR_OK && uri.scheme == SIP_URI_SIPS;
-}
-
 /* Whose registration it is and whether the sender may change it; REGISTRAR_NONE: was answered. */
 static uint32_t authorise(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx)
 {
@@ -632,7 +626,7 @@ static uint32_t authorise(struct turn *t, struct sip *s, const struct sip_rx *rx
     char to[SIP_STATE_AOR_CAP], from[SIP_STATE_AOR_CAP];
     size_t to_len = 0, from_len = 0;
     enum err e = sip_state_aor_text(s, rx->core.to.uri, true, to, &to_len);
-    if (e == ERR_UNSUPPORTED && !is_sips(rx->core.to.uri)) { /* 10.3 step 5 (RFC 4475 3.3.4) */
+    if (e == ERR_UNSUPPORTED) { /* 10.3 step 5 wants a SIP or SIPS URI (RFC 4475 3.3.4) */
         reply_stranger(t, s, rx, tx, 400, "To is no sip URI");
         return REGISTRAR_NONE;
     }
