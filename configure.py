@@ -307,6 +307,7 @@ def write_targets(n, product, criterion, stress, fuzz):
     n.build('sim-vs-real', 'run', [], top, command='tools/sim_vs_real.py')
     n.build('sim-check', 'run', [], top, command='tools/swarm.py --seeds 300')
     n.build('sim-swarm', 'run', [], top, command='tools/swarm.py --seeds 20000 --ledger')
+    n.build('sip-differential', 'run', [], top, command='tools/sip_differential.py')
     n.build('cover', 'run', [], product['coverage'] + criterion['coverage'],
             command='tools/cover.py')
     n.build('format', 'run', [], command='tools/check_style.py --format')

@@ -320,6 +320,7 @@ UNIT_TESTS = {
         test_fwd
         test_ids
         test_msgs
+        test_protos
         test_rw
         test_show
         test_show_sip
@@ -377,10 +378,14 @@ UNIT_TESTS = {
     '''),
     'tests/unit/sip': names('''
         test_chaos
+        test_flood
         test_flow
         test_proxy
         test_registrar
+        test_spoiled
         test_stateless
+        test_strangers
+        test_torture
         test_tx
     '''),
     'tests/unit/node': names('''
@@ -453,7 +458,9 @@ TEST_SUPPORT = {
 # Programs beside chordial, each linking everything and what its folder shares:
 # tests/vector/vector_test is built as build/MODE/vector_test.
 PROGRAMS = names('''
+    tests/differential/judge_ours
     tests/live/crash_load
+    tests/live/protos_cases
     tests/vector/vector_test
 ''')
 
@@ -491,11 +498,14 @@ SCRIPT_TESTS = {
         demo
         document
         hostile
+        kamailio
         kill
         load
         locks
         storm
+        strangers
         stun_dissect
+        torture
         transports
         trunk_dissect
         vectors
@@ -519,9 +529,14 @@ FUZZ_TARGETS = names('''
     fuzz_message
     fuzz_node
     fuzz_overlay_doc
+    fuzz_record
+    fuzz_restore
     fuzz_secblock
     fuzz_show_sip
     fuzz_sip
+    fuzz_sip_hdr
+    fuzz_sip_tx
+    fuzz_sip_uri
     fuzz_stored
     fuzz_stun
     fuzz_ws

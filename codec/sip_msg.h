@@ -86,7 +86,7 @@ bool sip_msg_has_option(const struct sip_msg *m, enum sip_hdr_id id, struct slic
 
 /* Why something was refused. */
 struct sip_fault {
-    uint16_t status; /* to answer a request with: 400, 416, 420, 505, 513 */
+    uint16_t status; /* to answer a request with: 400, 416, 420, 501, 505, 513 */
     uint32_t offset; /* from the first byte of the message */
     const char *why; /* short, static; fit for a reason phrase */
 };
@@ -108,6 +108,15 @@ struct sip_msg_core {
     bool has_cseq;
     bool has_call_id;
 };
+
+/* Can a faulty request be answered?  The answer needs to know where to go, and repeats of the rest
+ * what stands there (RFC 4475 3.1.2, 3.3.1: 400 where To, CSeq or all of them are broken or not
+ * there).  An ACK is never answered, also where only its CSeq still says that it is one. */
+static inline bool sip_msg_is_answerable(const struct sip_msg *m, const struct sip_msg_core *core)
+{
+    return m->is_request && m->method != SIP_METHOD_ACK && core->cseq.method != SIP_METHOD_ACK &&
+           core->via.sent_by.len > 0;
+}
 
 /* Judges the message as RFC 3261 8.2, 16.3 and 18 ask before anything else is done: mandatory
  * headers (Via, From, To, Call-ID, CSeq) present, well-formed, and no single-valued header twice;

@@ -206,7 +206,8 @@ WAY_INLINE void way_check_ids(struct way_check *c)
     if (!core->has_cseq) {
         way_fault(c, 400, at, "Bad CSeq");
     } else if (m->is_request && !slice_is_equal(core->cseq.method_text, m->method_text)) {
-        way_fault(c, 400, at, "CSeq Method Differs");
+        /* of an unknown method nobody knows what else may differ (RFC 4475 3.1.2.18) */
+        way_fault(c, m->method == SIP_METHOD_OTHER ? 501 : 400, at, "CSeq Method Differs");
     }
 }
 

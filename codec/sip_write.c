@@ -237,6 +237,14 @@ static void write_vias(struct sip_writer *w, const struct sip_msg *request,
     }
 }
 
+/* The first header of `id`; a faulty request may lack it (RFC 4475 3.3.1). */
+static void write_there(struct sip_writer *w, const struct sip_msg *request, enum sip_hdr_id id)
+{
+    if (sip_msg_has(request, id)) {
+        sip_write_header(w, id, sip_msg_first(request, id));
+    }
+}
+
 void sip_write_response(struct sip_writer *w, const struct sip_msg *request,
                         const struct sip_msg_core *core, const struct sip_write_reply *reply)
 {
@@ -246,16 +254,18 @@ void sip_write_response(struct sip_writer *w, const struct sip_msg *request,
     if (reply->record_route) {
         sip_write_copy(w, request, SIP_HDR_RECORD_ROUTE);
     }
-    sip_write_header(w, SIP_HDR_FROM, sip_msg_first(request, SIP_HDR_FROM));
-    sip_write_header_begin(w, SIP_HDR_TO);
-    write_line_text(w, sip_msg_first(request, SIP_HDR_TO));
-    if (reply->to_tag.len > 0 && core->has_to && !core->to.has_tag) {
-        sip_write_text(w, ";tag=");
-        write_line_text(w, reply->to_tag);
+    write_there(w, request, SIP_HDR_FROM);
+    if (sip_msg_has(request, SIP_HDR_TO)) {
+        sip_write_header_begin(w, SIP_HDR_TO);
+        write_line_text(w, sip_msg_first(request, SIP_HDR_TO));
+        if (reply->to_tag.len > 0 && core->has_to && !core->to.has_tag) {
+            sip_write_text(w, ";tag=");
+            write_line_text(w, reply->to_tag);
+        }
+        write_crlf(w);
     }
-    write_crlf(w);
-    sip_write_header(w, SIP_HDR_CALL_ID, sip_msg_first(request, SIP_HDR_CALL_ID));
-    sip_write_header(w, SIP_HDR_CSEQ, sip_msg_first(request, SIP_HDR_CSEQ));
+    write_there(w, request, SIP_HDR_CALL_ID);
+    write_there(w, request, SIP_HDR_CSEQ);
     if (reply->status == 100) {
         sip_write_copy(w, request, SIP_HDR_TIMESTAMP);
     }

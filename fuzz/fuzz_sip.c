@@ -53,7 +53,8 @@ static void answer(const struct sip_msg_core *core, bool is_good)
     sip_write_init(&w, out, sizeof(out));
     sip_write_response(&w, &parser.msg, core, &reply);
     sip_write_body(&w, SLICE_EMPTY, SLICE_EMPTY);
-    CHECK(sip_write_finish(&w, &got) == ERR_OK);
+    enum err e = sip_write_finish(&w, &got);
+    CHECK(e == ERR_OK);
     if (!is_good) {
         return;
     }
@@ -128,7 +129,7 @@ static void datagram(struct slice in)
     }
     enum err e = sip_msg_check(&parser.msg, &core, &fault);
     bool is_good = parsed == SIP_PARSE_OK && e == ERR_OK;
-    if (core.has_via) {
+    if (sip_msg_is_answerable(&parser.msg, &core)) {
         answer(&core, is_good);
     }
     if (is_good) {

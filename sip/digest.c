@@ -158,9 +158,9 @@ static bool is_user(const struct sip_account *account, struct slice name)
 }
 
 static enum digest_result judge(struct turn *t, struct sip *s, const struct sip_rx *rx,
-                                const struct sip_hdr_digest *d, uint32_t index)
+                                const struct sip_hdr_digest *d, const struct sip_account *account,
+                                uint32_t index)
 {
-    const struct sip_account *account = &s->settings.accounts[index];
     uint8_t nonce[NONCE_BYTES], number[4], name[FIELD_CAP];
     struct slice user = d->username;
     bool is_sha256 = sip_lex_is_word(d->algorithm, SLICE_LITERAL("sha-256"));
@@ -199,8 +199,9 @@ static enum digest_result judge(struct turn *t, struct sip *s, const struct sip_
     return is_first_use(s, nonce, rd_u32(&r)) ? DIGEST_OK : DIGEST_STALE;
 }
 
-enum digest_result digest_check(struct turn *t, struct sip *s, const struct sip_rx *rx,
-                                enum sip_hdr_id id, uint32_t account)
+static enum digest_result check(struct turn *t, struct sip *s, const struct sip_rx *rx,
+                                enum sip_hdr_id id, const struct sip_account *account,
+                                uint32_t index)
 {
     enum digest_result result = DIGEST_NONE;
     for (unsigned next = rx->m->first[id]; next != 0; next = rx->m->headers[next - 1].next) {
@@ -209,13 +210,19 @@ enum digest_result digest_check(struct turn *t, struct sip *s, const struct sip_
             !slice_is_equal_nocase(d.realm, slice_text(s->domain))) {
             continue;
         }
-        enum digest_result one = judge(t, s, rx, &d, account);
+        enum digest_result one = judge(t, s, rx, &d, account, index);
         if (one == DIGEST_OK || one == DIGEST_LATER) {
             return one;
         }
         result = one == DIGEST_STALE || result == DIGEST_NONE ? one : result;
     }
     return result;
+}
+
+enum digest_result digest_check(struct turn *t, struct sip *s, const struct sip_rx *rx,
+                                enum sip_hdr_id id, uint32_t account)
+{
+    return check(t, s, rx, id, &s->settings.accounts[account], account);
 }
 
 static void challenge(const struct sip *s, struct sip_writer *w, enum sip_hdr_id id,
@@ -259,4 +266,50 @@ void digest_challenge(struct turn *t, struct sip *s, const struct sip_rx *rx, st
     }
     reply_finish(t, s, rx, NULL, status, &w); /* as reply_stranger */
     tx_server_forget(t, s, tx);
+}
+
+/* An account for `aor` that nobody has a password of: always the same one, offering the hashes that
+ * some account of this node offers.  Its number in sip/guess comes back. */
+static uint32_t make_decoy(struct turn *t, const struct sip *s, struct slice aor,
+                           struct sip_account *out)
+{
+    uint8_t mac[MAC_BYTES], twice[2 * MAC_BYTES];
+    struct rd r = rd_init(slice_of(mac, sizeof(mac)));
+    mac_of(t, &s->keys, MAC_DECOY, aor, mac);
+    uint32_t which = rd_u32(&r), number = rd_u32(&r);
+    const struct sip_account *like =
+        s->settings.account_count == 0
+            ? NULL
+            : &s->settings.accounts[which % (uint32_t)s->settings.account_count];
+    *out = (struct sip_account){0};
+    memcpy(out->user, aor.data, min_size(aor.len, SIP_ACCOUNT_USER_CAP));
+    memcpy(twice, mac, MAC_BYTES);
+    memcpy(twice + MAC_BYTES, mac, MAC_BYTES);
+    if (like == NULL || like->ha1_md5[0] != 0) {
+        ids_hex(slice_of(mac, MAC_BYTES), out->ha1_md5);
+    }
+    if (like == NULL || like->ha1_sha256[0] != 0) {
+        ids_hex(slice_of(twice, sizeof(twice)), out->ha1_sha256);
+    }
+    out->digest = like == NULL ? SIP_DIGEST_SHA256_MD5 : like->digest;
+    return number | GUESS_DECOY;
+}
+
+void digest_deny(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx,
+                 struct slice aor, const char *other)
+{
+    struct sip_account decoy;
+    bool is_register = rx->m->method == SIP_METHOD_REGISTER;
+    uint32_t number = make_decoy(t, s, aor, &decoy);
+    enum digest_result result =
+        check(t, s, rx, is_register ? SIP_HDR_AUTHORIZATION : SIP_HDR_PROXY_AUTHORIZATION, &decoy,
+              number);
+    metric_add(t->metrics, METRIC_sip_refused_auth, 1);
+    if (result == DIGEST_OTHER) {
+        reply_stranger(t, s, rx, tx, 403, other);
+    } else if (result == DIGEST_LATER) {
+        digest_refuse(t, s, rx, tx);
+    } else {
+        digest_challenge(t, s, rx, tx, &decoy, result == DIGEST_STALE);
+    }
 }

@@ -269,6 +269,23 @@ void flow_pong(struct turn *t, struct sip *s, struct flow *f)
     }
 }
 
+void flow_lose(struct turn *t, struct sip *s, struct flow_read *r)
+{
+    struct flow *f = pool_get(&s->flows, r->flow);
+    r->bytes = SLICE_EMPTY;
+    if (f == NULL) {
+        return;
+    }
+    handle gone = f->ref.flow;
+    struct node_id node = f->ref.node;
+    bool is_peer = f->ref.kind == SIP_PEER;
+    metric_add(t->metrics, METRIC_sip_flows_closed_garbage, 1);
+    flow_close(t, s, f);
+    if (is_peer) {
+        dial_on_closed(t, s, &node, gone);
+    }
+}
+
 enum flow_got flow_next(struct turn *t, struct sip *s, struct flow_read *r)
 {
     for (;;) {
@@ -281,15 +298,7 @@ enum flow_got flow_next(struct turn *t, struct sip *s, struct flow_read *r)
             return FLOW_GOT_NONE;
         }
         if (parsed == SIP_PARSE_BAD && f->parser.consumed == 0) {
-            metric_add(t->metrics, METRIC_sip_flows_closed_garbage, 1);
-            handle gone = f->ref.flow;
-            struct node_id node = f->ref.node;
-            bool is_peer = f->ref.kind == SIP_PEER;
-            flow_close(t, s, f);
-            if (is_peer) {
-                dial_on_closed(t, s, &node, gone);
-            }
-            return FLOW_GOT_NONE;
+            return FLOW_GOT_LOST;
         }
         CHECK(f->parser.consumed > 0);
         r->bytes = slice_from(r->bytes, f->parser.consumed);

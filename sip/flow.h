@@ -56,7 +56,12 @@ struct flow_read {
     struct msgbuf *held;
 };
 
-enum flow_got { FLOW_GOT_NONE, FLOW_GOT_MESSAGE, FLOW_GOT_BAD /* framed, parser.fault says why */ };
+enum flow_got {
+    FLOW_GOT_NONE,
+    FLOW_GOT_MESSAGE,
+    FLOW_GOT_BAD, /* framed, parser.fault says why */
+    FLOW_GOT_LOST /* as BAD, but where it ends cannot be told: flow_lose comes next */
+};
 
 bool flow_is_reliable(const struct flow_ref *ref);
 /* Is every hop that we know of within TLS (RFC 3261 26.2.2)? */
@@ -88,6 +93,8 @@ void flow_touch(struct turn *t, struct flow *f, bool is_partial);
 /* An answer to a keep-alive of a stream or WebSocket. */
 void flow_pong(struct turn *t, struct sip *s, struct flow *f);
 enum flow_got flow_next(struct turn *t, struct sip *s, struct flow_read *r);
+/* Closes a connection whose framing is lost (RFC 3261 18.3). */
+void flow_lose(struct turn *t, struct sip *s, struct flow_read *r);
 void flow_end(struct turn *t, struct sip *s, struct flow_read *r);
 
 /* Sends `buf`, of which the caller keeps its reference.  ERR_CLOSED: the connection is gone;

@@ -168,6 +168,33 @@ static void send_to_peer(struct turn *t, struct sip *s, struct fork_branch *b)
     }
 }
 
+/* A contact as it may stand in a Request-URI (RFC 3261 16.6 step 2): without headers, and without
+ * the parameter `method` (19.1.1, table 1). */
+static uint16_t write_target(struct slice contact, char *out)
+{
+    struct sip_uri uri;
+    if (sip_uri_decode(contact, &uri) != ERR_OK || (uri.params.len == 0 && !uri.has_headers)) {
+        memcpy(out, contact.data, contact.len);
+        return (uint16_t)contact.len;
+    }
+    struct slice rest = uri.params;
+    size_t len = rest.len > 0 ? (size_t)(rest.data - contact.data)
+                              : (size_t)(uri.headers.data - 1 - contact.data);
+    memcpy(out, contact.data, len);
+    while (rest.len > 0) { /* ";name" or ";name=value" */
+        const uint8_t *next = memchr(rest.data + 1, ';', rest.len - 1);
+        struct slice one = next == NULL ? rest : slice_of(rest.data, (size_t)(next - rest.data));
+        const uint8_t *equals = memchr(one.data, '=', one.len);
+        size_t name_end = equals == NULL ? one.len : (size_t)(equals - one.data);
+        if (!sip_lex_is_word(slice_between(one, 1, name_end), SLICE_LITERAL("method"))) {
+            memcpy(out + len, one.data, one.len);
+            len += one.len;
+        }
+        rest = slice_from(rest, one.len);
+    }
+    return (uint16_t)len;
+}
+
 void fork_add(struct turn *t, struct sip *s, struct proxy *p, const struct flow_ref *to,
               const struct node_id *node, struct slice uri)
 {
@@ -191,10 +218,7 @@ void fork_add(struct turn *t, struct sip *s, struct proxy *p, const struct flow_
     b->state = FORK_WAITING;
     b->timer_c.tag = h;
     b->timer_c.what = FORK_TIMER_C;
-    b->uri_len = (uint16_t)uri.len;
-    if (uri.len > 0) {
-        memcpy(b->uri, uri.data, uri.len);
-    }
+    b->uri_len = uri.len == 0 ? 0 : write_target(uri, b->uri);
     p->first = h;
     p->open++;
     s->sources[p->source].branches++;

@@ -104,17 +104,31 @@ static bool is_below(const struct turn *t, const struct guess_level *level, uint
     return level == NULL || left_of(t, level, each_s) + ONE <= most * ONE;
 }
 
+/* What an account has had to stand; of one that is not there, kept among the others.  NULL: nothing
+ * is known. */
+static struct guess_level *account_level(const struct turn *t, const struct sip *s,
+                                         uint32_t account, bool is_wanted)
+{
+    static const struct address nowhere;
+    if (account < GUESS_DECOY) {
+        return &s->accounts[account].guesses;
+    }
+    uint64_t key = key_of(s, &nowhere, account);
+    return is_wanted ? obtain(t, s, key) : find(s, key);
+}
+
 bool guess_is_allowed(struct turn *t, struct sip *s, const struct sip_rx *rx, uint32_t account)
 {
     if (s->guess_sets == 0) {
         return true;
     }
     const struct address *remote = &rx->from.remote;
-    bool is_guessed = !is_below(t, &s->accounts[account].guesses, GUESS_ACCOUNT_S, GUESS_ACCOUNT);
+    bool is_guessed =
+        !is_below(t, account_level(t, s, account, false), GUESS_ACCOUNT_S, GUESS_ACCOUNT);
     if ((is_below(t, find(s, key_of(s, remote, account)), GUESS_PAIR_S,
                   is_guessed ? 1 : GUESS_PAIR) &&
          is_below(t, find(s, key_of(s, remote, ANY_ACCOUNT)), GUESS_SOURCE_S, GUESS_SOURCE)) ||
-        is_known_flow(t, s, &rx->from, account)) {
+        (account < GUESS_DECOY && is_known_flow(t, s, &rx->from, account))) {
         return true;
     }
     metric_add(t->metrics, METRIC_sip_guesses_refused, 1);
@@ -129,6 +143,6 @@ void guess_note(struct turn *t, struct sip *s, const struct sip_rx *rx, uint32_t
     const struct address *remote = &rx->from.remote;
     add(t, obtain(t, s, key_of(s, remote, account)), GUESS_PAIR_S, GUESS_PAIR);
     add(t, obtain(t, s, key_of(s, remote, ANY_ACCOUNT)), GUESS_SOURCE_S, GUESS_SOURCE);
-    add(t, &s->accounts[account].guesses, GUESS_ACCOUNT_S, 2 * GUESS_ACCOUNT);
+    add(t, account_level(t, s, account, true), GUESS_ACCOUNT_S, 2 * GUESS_ACCOUNT);
     metric_add(t->metrics, METRIC_sip_guesses, 1);
 }

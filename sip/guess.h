@@ -25,6 +25,7 @@ enum {
     GUESS_ACCOUNT = 64,
     GUESS_ACCOUNT_S = 2,
 };
+#define GUESS_DECOY UINT32_C(0x80000000)
 
 /* Wrong answers that have not been forgotten yet. */
 struct guess_level {
@@ -40,7 +41,8 @@ STATIC_CHECK(sizeof(struct guess) <= LIMITS_COST_sip_guesses);
 
 size_t guess_bytes(const struct limits *l);
 void guess_init(struct turn *t, struct sip *s, struct arena *arena);
-/* May the answer that this request brings be looked at? */
+/* May the answer that this request brings be looked at?  From GUESS_DECOY on `account` stands for
+ * one that is not there (digest_deny), and is counted in the same way. */
 bool guess_is_allowed(struct turn *t, struct sip *s, const struct sip_rx *rx, uint32_t account);
 /* It was wrong. */
 void guess_note(struct turn *t, struct sip *s, const struct sip_rx *rx, uint32_t account);

@@ -10,7 +10,16 @@
 #include "codec/rw.h"
 #include "core/turn.h"
 
-enum mac_use { MAC_TRANSACTION, MAC_LOOP, MAC_TAG, MAC_TOKEN, MAC_NONCE, MAC_STATELESS, MAC_USES };
+enum mac_use {
+    MAC_TRANSACTION,
+    MAC_LOOP,
+    MAC_TAG,
+    MAC_TOKEN,
+    MAC_NONCE,
+    MAC_STATELESS,
+    MAC_DECOY,
+    MAC_USES
+};
 
 enum {
     MAC_BYTES = 16,

@@ -18,8 +18,9 @@
  * left, so the last token taken off says the flow: A's.  The other direction is the mirror image.
  * With both phones on one shard there is one pair of tokens and no peer entry; siblings are peers
  * of each other. A request counts as inside a dialog only with a To tag and a token that this node
- * has sealed, so nobody else can make us forward anything.  ACK for 2xx goes the same way, without
- * a transaction. */
+ * has sealed, so nobody else can make us forward anything.  A Route entry of neither, behind our
+ * own, is that of a proxy between us and the phone: the request goes along the sealed flow with it,
+ * and nowhere else.  ACK for 2xx goes the same way, without a transaction. */
 #include "sip/proxy.h"
 #include "core/hash.h"
 #include "sip/digest.h"
@@ -50,13 +51,15 @@ static uint16_t source_of(const struct sip *s, const struct sip_rx *rx, uint32_t
     return (uint16_t)(1 + hash_64(slice_of(bytes, len), s->source_seed) % (PROXY_SOURCES - 1));
 }
 
+/* NULL: was answered, without state: who sends too much is to cost nothing more (a 503 through the
+ * transaction would be kept until the ACK that a flooder does not send). */
 static struct proxy *open_proxy(struct turn *t, struct sip *s, const struct sip_rx *rx,
                                 struct tx *tx, uint32_t account)
 {
     uint16_t source = source_of(s, rx, account);
     if (source != 0 && s->sources[source].proxies >= s->settings.limits->sip_proxies_per_source) {
         metric_add(t->metrics, METRIC_sip_refused_share, 1);
-        reply_send(t, s, rx, tx, 503, "Too many calls from there at once");
+        reply_stranger(t, s, rx, tx, 503, "Too many calls from there at once");
         return NULL;
     }
     struct proxy *p = pool_acquire(&s->proxies);
@@ -66,7 +69,7 @@ static struct proxy *open_proxy(struct turn *t, struct sip *s, const struct sip_
             pool_release(&s->proxies, p);
         }
         metric_add(t->metrics, METRIC_pool_exhausted, 1);
-        reply_send(t, s, rx, tx, 503, "Too many calls at once");
+        reply_stranger(t, s, rx, tx, 503, "Too many calls at once");
         return NULL;
     }
     p->request = request;
@@ -284,22 +287,29 @@ void proxy_on_fetched(struct turn *t, struct sip *s, const struct overlay_event 
 /* From a phone: the account it is of, or REGISTRAR_NONE: was answered. */
 static uint32_t caller_of(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx)
 {
+    static const char others[] = "From names somebody else";
     char from[SIP_STATE_AOR_CAP];
     size_t len = 0;
     uint32_t account = REGISTRAR_NONE;
     if (sip_state_aor_text(s, rx->core.from.uri, false, from, &len) == ERR_OK) {
         account = registrar_find(s, slice_of(from, len));
+    } else {
+        len = 0; /* it may have been written before the refusal */
+    }
+    if (account == REGISTRAR_NONE && len > 0) {
+        digest_deny(t, s, rx, tx, slice_of(from, len), others);
+        return REGISTRAR_NONE;
     }
     if (account == REGISTRAR_NONE) {
         metric_add(t->metrics, METRIC_sip_refused_auth, 1);
-        reply_stranger(t, s, rx, tx, 403, "No credential of the From account on this node");
+        reply_stranger(t, s, rx, tx, 403, "From is of no domain that is served here");
         return REGISTRAR_NONE;
     }
     const struct sip_account *who = &s->settings.accounts[account];
     enum digest_result result = digest_check(t, s, rx, SIP_HDR_PROXY_AUTHORIZATION, account);
     if (result == DIGEST_OTHER) {
         metric_add(t->metrics, METRIC_sip_refused_auth, 1);
-        reply_stranger(t, s, rx, tx, 403, "From names somebody else");
+        reply_stranger(t, s, rx, tx, 403, others);
         return REGISTRAR_NONE;
     }
     if (result == DIGEST_LATER) {
@@ -317,7 +327,7 @@ static uint32_t caller_of(struct turn *t, struct sip *s, const struct sip_rx *rx
         return REGISTRAR_NONE;
     }
     if (s->accounts[account].proxies >= s->settings.limits->sip_proxies_per_account) {
-        reply_send(t, s, rx, tx, 503, "Too many calls of this account at once");
+        reply_stranger(t, s, rx, tx, 503, "Too many calls of this account at once");
         return REGISTRAR_NONE;
     }
     return account;
@@ -439,10 +449,6 @@ struct flow_ref proxy_flow_now(struct turn *t, struct sip *s, const struct sip_r
 static void route_dialog(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx,
                          const struct hop *hop, const uint8_t mark[TX_LOOP_BYTES])
 {
-    if (hop->has_next && !hop->is_peer) {
-        reply_send(t, s, rx, tx, 404, "The next Route entry is not of this overlay");
-        return;
-    }
     struct proxy *p = sips_may_come(t, s, rx, tx) ? open_proxy(t, s, rx, tx, REGISTRAR_NONE) : NULL;
     if (p == NULL) {
         return;
@@ -454,9 +460,9 @@ static void route_dialog(struct turn *t, struct sip *s, const struct sip_rx *rx,
     if (rx->m->method == SIP_METHOD_INVITE) {
         reply_send(t, s, rx, tx, 100, NULL);
     }
-    if (hop->has_next) {
+    if (hop->has_next && hop->is_peer) {
         fork_add(t, s, p, NULL, &hop->node, SLICE_EMPTY);
-    } else {
+    } else { /* what is left of Route is for a proxy on that flow, which recorded itself */
         struct flow_ref flow = proxy_flow_now(t, s, rx, &hop->flow);
         fork_add(t, s, p, &flow, NULL, SLICE_EMPTY);
     }
@@ -480,9 +486,9 @@ static void on_cancel(struct turn *t, struct sip *s, const struct sip_rx *rx)
         return;
     }
     struct flow_ref to = tx_server_return(&rx->core, &rx->from);
-    tx = tx_acquire(t, s, TX_SERVER, SIP_METHOD_CANCEL, &to, own); /* NULL: answered statelessly */
     handle proxy = invite->user;
-    bool is_open = invite->state == TX_PROCEEDING;
+    bool is_open = invite->state == TX_PROCEEDING; /* if not, it may have to make room below */
+    tx = tx_acquire(t, s, TX_SERVER, SIP_METHOD_CANCEL, &to, own); /* NULL: answered statelessly */
     reply_send(t, s, rx, tx, 200, NULL);
     struct proxy *p = is_open ? pool_get(&s->proxies, proxy) : NULL;
     if (p == NULL || p->is_cancelled) {

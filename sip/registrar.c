@@ -315,13 +315,22 @@ static bool make_plan(struct turn *t, struct sip *s, const struct sip_rx *rx, ui
     return true;
 }
 
+/* Did a proxy bring it?  Then the contact is reached the same way back, whatever host it names. */
+static bool is_brought(const struct sip_rx *rx)
+{
+    struct slice item;
+    struct sip_msg_items it = sip_msg_items(rx->m, SIP_HDR_VIA);
+    return sip_msg_items_next(&it, &item) == ERR_OK && sip_msg_items_next(&it, &item) == ERR_OK;
+}
+
 /* Where to reach a contact: see registrar.h. */
 static struct flow_ref flow_of(const struct sip_rx *rx, const struct contact *c)
 {
     struct flow_ref flow = tx_server_return(&rx->core, &rx->from);
     struct address via, contact;
     enum { SIP_PORT = 5060 };
-    if (rx->from.kind == SIP_UDP && address_parse(rx->core.via.host, SIP_PORT, &via) == ERR_OK &&
+    if (rx->from.kind == SIP_UDP && !is_brought(rx) &&
+        address_parse(rx->core.via.host, SIP_PORT, &via) == ERR_OK &&
         address_parse(c->uri.host, SIP_PORT, &contact) == ERR_OK) {
         via.port = rx->core.via.port == 0 ? SIP_PORT : rx->core.via.port;
         contact.port = c->uri.port == 0 ? SIP_PORT : c->uri.port;
@@ -613,16 +622,21 @@ static void commit(struct turn *t, struct sip *s, const struct sip_rx *rx, struc
 /* Whose registration it is and whether the sender may change it; REGISTRAR_NONE: was answered. */
 static uint32_t authorise(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx)
 {
+    static const char others[] = "Only the account itself may register its address";
     char to[SIP_STATE_AOR_CAP], from[SIP_STATE_AOR_CAP];
     size_t to_len = 0, from_len = 0;
-    if (sip_state_aor_text(s, rx->core.to.uri, true, to, &to_len) != ERR_OK) {
+    enum err e = sip_state_aor_text(s, rx->core.to.uri, true, to, &to_len);
+    if (e == ERR_UNSUPPORTED) { /* 10.3 step 5 wants a SIP or SIPS URI (RFC 4475 3.3.4) */
+        reply_stranger(t, s, rx, tx, 400, "To is no sip URI");
+        return REGISTRAR_NONE;
+    }
+    if (e != ERR_OK) {
         reply_stranger(t, s, rx, tx, 404, "This domain is not served here");
         return REGISTRAR_NONE;
     }
     uint32_t account = registrar_find(s, slice_of(to, to_len));
     if (account == REGISTRAR_NONE) {
-        metric_add(t->metrics, METRIC_sip_refused_auth, 1);
-        reply_stranger(t, s, rx, tx, 403, "No credential of this account on this node");
+        digest_deny(t, s, rx, tx, slice_of(to, to_len), others);
         return REGISTRAR_NONE;
     }
     const struct sip_account *who = &s->settings.accounts[account];
@@ -632,7 +646,7 @@ static uint32_t authorise(struct turn *t, struct sip *s, const struct sip_rx *rx
         !slice_is_equal(slice_of(from, from_len), slice_of(to, to_len));
     if (result == DIGEST_OTHER || (result == DIGEST_OK && is_third_party)) {
         metric_add(t->metrics, METRIC_sip_refused_auth, 1);
-        reply_stranger(t, s, rx, tx, 403, "Only the account itself may register its address");
+        reply_stranger(t, s, rx, tx, 403, others);
         return REGISTRAR_NONE;
     }
     if (result == DIGEST_LATER) {

@@ -2,7 +2,7 @@
 /* reply.c - see reply.h. */
 #include "sip/reply.h"
 
-enum { TAG_BYTES = 6, RETRY_AFTER_S = 5 };
+enum { TAG_BYTES = 6, RETRY_AFTER_S = 5, RETRY_SPREAD_S = 11 };
 
 /* RFC 6940 14.9 */
 enum {
@@ -43,7 +43,9 @@ void reply_begin(struct turn *t, struct sip *s, const struct sip_rx *rx, unsigne
     sip_write_init(w, s->scratch, sizeof(s->scratch));
     sip_write_response(w, rx->m, &rx->core, &how);
     if (status == 503) {
-        sip_write_header_u32(w, SIP_HDR_RETRY_AFTER, RETRY_AFTER_S);
+        /* not all at once again: 5 to 15 s */
+        sip_write_header_u32(w, SIP_HDR_RETRY_AFTER,
+                             RETRY_AFTER_S + (uint32_t)rng_below(t->rng, RETRY_SPREAD_S));
         metric_add(t->metrics, METRIC_sip_refused_overload, 1);
     }
 }

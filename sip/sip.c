@@ -268,9 +268,7 @@ static uint16_t home_of(const struct sip *s, const struct sip_rx *rx)
 static void on_fault(struct turn *t, struct sip *s, const struct sip_rx *rx,
                      const struct sip_fault *fault)
 {
-    const struct sip_msg_core *c = &rx->core;
-    if (rx->m->is_request && rx->m->method != SIP_METHOD_ACK && c->has_via && c->has_from &&
-        c->has_to && c->has_cseq && c->has_call_id) {
+    if (sip_msg_is_answerable(rx->m, &rx->core)) {
         reply_send(t, s, rx, NULL, fault->status, fault->why);
     }
     metric_add(t->metrics, METRIC_sip_drop_malformed, 1);
@@ -316,13 +314,9 @@ static bool on_bytes(struct turn *t, struct sip *s, const struct flow_ref *from,
     if (parsed == SIP_PARSE_BAD) {
         struct sip_rx rx = {.m = &s->parser.msg, .from = *from};
         struct sip_fault ignored, fault = s->parser.fault;
-        if (s->parser.consumed > 0) {
-            enum err e = sip_msg_check(rx.m, &rx.core, &ignored);
-            (void)e; /* it is bad anyway: what could be read decides whether it is answered */
-            on_fault(t, s, &rx, &fault);
-        } else {
-            metric_add(t->metrics, METRIC_sip_drop_malformed, 1);
-        }
+        enum err e = sip_msg_check(rx.m, &rx.core, &ignored);
+        (void)e; /* it is bad anyway: what could be read decides whether it is answered */
+        on_fault(t, s, &rx, &fault);
         return false;
     }
     switch (s->parser.event) {
@@ -405,6 +399,9 @@ void sip_on_stream(struct turn *t, struct sip *s, handle flow, uint8_t *data, si
             enum err e = sip_msg_check(rx.m, &rx.core, &ignored);
             (void)e; /* as for datagrams */
             on_fault(t, s, &rx, &fault);
+        }
+        if (got == FLOW_GOT_LOST) {
+            flow_lose(t, s, &r);
         }
     }
     flow_end(t, s, &r);

@@ -12,7 +12,7 @@
  * 408 to a non-INVITE request). */
 #include "sip/sip_state.h"
 
-enum { US_PER_MS = 1000, MAGIC_LEN = 7, SHARD_DIGITS = 4, RANDOM_BYTES = 12 };
+enum { US_PER_MS = 1000, MAGIC_LEN = 7, SHARD_DIGITS = 4, RANDOM_BYTES = 12, EVICT_TRIES = 64 };
 
 const uint8_t tx_edges[TX_KIND_COUNT][TX_STATE_COUNT] = {
     [TX_INVITE_CLIENT] = {[TX_TRYING] = 1u << TX_PROCEEDING | 1u << TX_COMPLETED |
@@ -95,11 +95,30 @@ void tx_settle(struct turn *t, struct sip *s, struct tx *tx)
     }
 }
 
+/* The table is full of what is under way.  An INVITE that was refused and whose ACK does not come
+ * is kept for 32 s (timer H): a phone that never sends one could fill the table with a few thousand
+ * calls a second to nobody.  One of these goes; a late ACK is absorbed without it. */
+static void evict_unacknowledged(struct turn *t, struct sip *s)
+{
+    for (unsigned tries = 0; tries < EVICT_TRIES; tries++) {
+        struct tx *tx = pool_next(&s->txs, &s->tx_hand);
+        if (tx == NULL) {
+            s->tx_hand = 0;
+        } else if (tx->kind == TX_INVITE_SERVER && tx->state == TX_COMPLETED) {
+            metric_add(t->metrics, METRIC_sip_transactions_evicted, 1);
+            tx_release(t, s, tx);
+            return;
+        }
+    }
+}
+
 struct tx *tx_acquire(struct turn *t, struct sip *s, enum tx_kind kind, enum sip_method method,
                       const struct flow_ref *peer, const uint8_t key[TX_KEY_BYTES])
 {
     if (s->txs.in_use == s->txs.cap && s->tx_oldest != 0) {
         evict_oldest(t, s);
+    } else if (s->txs.in_use == s->txs.cap) {
+        evict_unacknowledged(t, s);
     }
     struct tx *tx = pool_acquire(&s->txs);
     if (tx == NULL) {

@@ -7,7 +7,8 @@
  *
  * One that is answered (and acknowledged) stays for up to 32 s to absorb retransmissions.  Under
  * load that is most of the table: when it is full, or too many messages are kept for this, the
- * oldest of these are forgotten before their timer, never one that is still under way.
+ * oldest of these are forgotten before their timer.  When there are none, an INVITE that was
+ * refused and whose ACK does not come goes before its timer; never one that waits for an answer.
  *
  * Branch ids of ours: z9hG4bK, four hex digits of the shard, 24 of unguessable random, '-', 16 of
  * the loop mark (sip/loop).

@@ -10,9 +10,10 @@ import packages
 BUILD = '''build-essential clang clang-format clang-tidy git libclang-rt-14-dev llvm ninja-build
     pkg-config python3'''.split() + [packages.BORINGSSL_DEBIAN]
 BUILD += [t.debian for t in packages.TOOLS] + [p.debian for p in packages.PACKAGES]
-TEST = '''baresip-core iproute2 openssl procps sip-tester sipsak tshark valgrind'''.split()
-BENCH = '''gnuplot-nox kamailio libopendht-dev libosip2-dev libsofia-sip-ua-dev linux-perf
-    redis-server redis-tools'''.split()
+TEST = '''baresip-core iproute2 kamailio openssl procps sip-tester sipsak sipvicious tshark
+    valgrind'''.split()
+BENCH = '''gnuplot-nox kamailio libopendht-dev libosip2-dev libre-dev libsofia-sip-ua-dev
+    linux-perf redis-server redis-tools'''.split()
 FUZZ = '''afl++ gnuplot-nox'''.split()
 MORE = {'build': [], 'bench': BENCH, 'fuzz': FUZZ}
 

@@ -401,8 +401,99 @@ def show_sip_seeds():
     yield b'sip:[2001:db8::1]:5060;maddr=a\0sips:[2001:DB8:0::1]'
 
 
+def sip_uri_seeds():
+    """All that stand in the torture messages, and the pairs of RFC 3261 19.1.4."""
+    with open('tests/unit/codec/sip_uri_pairs.h', encoding='ascii') as f:
+        for a, b in re.findall(r'\{"([^"]*)",\s*"([^"]*)",', f.read()):
+            yield a.encode() + b'\0' + b.encode()
+    for _, text in sip_seeds():
+        for uri in re.findall(rb'(?:sips?|tel):[^\s<>"]+', text)[:3]:
+            yield uri
+    yield b'sip:[2001:db8::1]:5060;maddr=a\0sip:[2001:DB8:0::1]:5060;maddr=A'
+    yield b'tel:+1-201;a=b\0tel:+1(201);A=B'
+    yield b'sip:%61:%62@h;%6c%72;a=%41?x=%20&y=\0urn:service:sos'
+
+
+SIP_DECODERS = {b'via': 0, b'v': 0, b'from': 1, b'to': 1, b't': 1, b'contact': 1, b'm': 1,
+                b'route': 1, b'cseq': 2, b'authorization': 3, b'event': 4, b'max-forwards': 5,
+                b'expires': 5, b'accept': 7}
+
+
+def sip_hdr_seeds():
+    """Header values of the torture messages, behind the number of their decoder."""
+    for _, text in sip_seeds():
+        head = re.sub(rb'\r\n[ \t]+', b'\n', text.partition(b'\r\n\r\n')[0])
+        for line in head.split(b'\r\n')[1:]:
+            name, _, value = line.partition(b':')
+            which = SIP_DECODERS.get(name.strip().lower())
+            if which is not None and len(value) < 300:
+                yield bytes([which]) + value.strip()
+    yield b'\3Digest username="a", realm="b", nonce="c", uri="sip:d", response="00", qop=auth, ' \
+        b'nc=00000001, cnonce="e", algorithm=SHA-256, opaque="", userhash=false, stale=TRUE'
+    yield b'\4presence.winfo;id=7;a="b"'
+    yield b'\6' + b'0.333'
+    yield b'\x08;tag=a;b="c\\"d";e'
+    yield b'\x09"a\\"b%41"'
+    yield b'\x09%41%42c'
+
+
+def sip_tx_seeds():
+    n = {name: bytes([number]) for name, number in steps('fuzz/fuzz_sip_tx.c').items()}
+    second, long = n['TIME'] + b'\x20', n['TIME'] + b'\xff'
+    for which in (0, 2, 3, 0x20, 0x22, 0x30):  # INVITE, MESSAGE, OPTIONS; carol, nobody
+        call = n['REQUEST'] + bytes([which, 1]) + second
+        ring = n['RESPONSE'] + b'\x00\x01\x03'
+        for status in (3, 10, 8, 16, 5):
+            yield call + ring + n['RESPONSE'] + bytes([0x20, status]) + n['ACK_CANCEL'] + \
+                b'\2\1' + n['IN_DIALOG'] + b'\0\0' + second
+        yield call + ring + n['ACK_CANCEL'] + b'\1\1' + n['RESPONSE'] + b'\1\x03' + \
+            n['RESPONSE'] + b'\0\x0b' + n['ACK_CANCEL'] + b'\0\1' + long
+        yield call + n['AGAIN'] + b'\0' + long + long
+        yield n['PEER'] + bytes([which, 2]) + second + n['RESPONSE'] + b'\x20\x03' + \
+            n['PEER_CLOSES'] + b'\0' + long
+        yield n['DRY'] + b'\x42' + call + n['DRY'] + b'\x81' + call + n['DRY'] + b'\0' + call
+        yield n['OVERLAY'] + b'\x0f' + call + long + n['OVERLAY'] + b'\0' + call
+    yield (n['REGISTER'] + b'\0') * 3 + n['REGISTER'] + b'\x03' + n['REQUEST'] + b'\0\1' + second
+    yield n['RAW'] + b'\1' + u16(b'BYE sip:a SIP/2.0\r\n\r\n')
+
+
+def record_seeds():
+    n = steps('fuzz/fuzz_record.c')
+
+    def step(name, *more, back=0):
+        return bytes([n[name] | back << 7, *more])
+
+    sends = b''.join(step('SEND', size) for size in (0, 3, 250)) + step('SEND', 9, back=1)
+    yield sends + step('DELIVER', 2) + step('DELIVER', 0) + step('DELIVER', 0, back=1)
+    yield sends + step('REPLAY', 1) * 3 + step('DELIVER', 1) + step('REPLAY', 0)
+    yield sends + step('CUT', 0, 100) + step('CUT', 1, 5) + step('CUT', 2, 254)
+    yield sends + step('FLIP', 0, 0, 0, 0) + step('FLIP', 1, 0, 5, 7) + step('FLIP', 2, 0, 30, 3)
+    yield sends + step('JOIN', 0, 1) + step('JOIN', 2, 2) + step('REPLAY', 0)
+    yield sends + b''.join(step('HEAD', 0, at, with_) for at in range(13) for with_ in (0, 255))
+    yield sends + step('RAW', 0) + u16(bytes.fromhex('17fefd00010000000000010003616263'))
+    yield sends + step('RAW', 0) + u16(bytes.fromhex('15fefd000000000000000100020100'))
+    yield sends + step('RAW', 0) + u16(bytes.fromhex('16fefd00000000000000010000'))
+    yield sends + step('SHUTDOWN', 0) + step('DELIVER', 0) + step('SEND', 1, back=1)
+
+
+def restore_seeds():
+    n = steps('fuzz/fuzz_restore.c')
+    yield b'\0'
+    yield b'\1'
+    for record in (0, 4, 9, 14):
+        for name in ('DROP', 'FLIP_VALUE', 'FLIP_KEY', 'CUT', 'GROW', 'COPY', 'SWAP', 'SPLICE'):
+            yield bytes([record & 1, n[name], record, 0, 12, 3, n[name], record + 1, 0, 7, 1])
+    for key in (b'c' + bytes(32), b'n', b's' + bytes(20), b'v' + bytes(20), b''):
+        yield bytes([0, n['RAW'], 0]) + u16(key) + u16(bytes(40))
+
+
 def other_seeds():
     yield from sip_seeds()
+    yield from (('sip_uri', seed) for seed in sip_uri_seeds())
+    yield from (('sip_hdr', seed) for seed in sip_hdr_seeds())
+    yield from (('sip_tx', seed) for seed in sip_tx_seeds())
+    yield from (('record', seed) for seed in record_seeds())
+    yield from (('restore', seed) for seed in restore_seeds())
     yield from (('show_sip', seed) for seed in show_sip_seeds())
     yield from diagnostic_seeds()
     yield from stun_seeds()

@@ -27,7 +27,12 @@ SPECIAL = {
     'fuzz_link': STATEFUL,
     'fuzz_node': STATEFUL,
     'fuzz_overlay_doc': CODEC._replace(max_len=16384, timeout_s=10, malloc_mb=32, is_fast=False),
+    'fuzz_record': STATEFUL._replace(max_len=1024),
+    'fuzz_restore': STATEFUL._replace(max_len=1024),
     'fuzz_sip': CODEC._replace(max_len=8192),
+    'fuzz_sip_hdr': CODEC._replace(max_len=1024, is_fast=False),
+    'fuzz_sip_tx': STATEFUL._replace(max_len=1024),
+    'fuzz_sip_uri': CODEC._replace(max_len=1024, is_fast=False),
     'fuzz_ws': CODEC._replace(max_len=8192, is_fast=False),
 }
 

@@ -10,7 +10,7 @@ struct verdict {
     enum sip_parse parse;
     enum err check;
     uint16_t status;
-    bool is_answerable;  /* enough of it is known to send that status */
+    bool is_answerable;  /* a request, and where an answer to it goes is known */
     uint16_t extensions; /* 420: well-formed, but asks of a proxy what we do not have */
 };
 
@@ -27,15 +27,15 @@ static const struct verdict verdicts_rfc4475[] = {
     {"semiuri", SIP_PARSE_OK, ERR_OK, 0, true, 0},
     {"transports", SIP_PARSE_OK, ERR_OK, 0, true, 0},
     {"mpart01", SIP_PARSE_OK, ERR_OK, 0, true, 0},
-    {"unreason", SIP_PARSE_OK, ERR_OK, 0, true, 0},
-    {"noreason", SIP_PARSE_OK, ERR_OK, 0, true, 0},
+    {"unreason", SIP_PARSE_OK, ERR_OK, 0, false, 0},
+    {"noreason", SIP_PARSE_OK, ERR_OK, 0, false, 0},
     /* 3.1.2 invalid */
-    {"badinv01", SIP_PARSE_OK, ERR_MALFORMED, 400, false, 0},
+    {"badinv01", SIP_PARSE_OK, ERR_MALFORMED, 400, true, 0},
     {"clerr", SIP_PARSE_BAD, ERR_OK, 400, true, 0},
     {"ncl", SIP_PARSE_BAD, ERR_OK, 400, true, 0},
-    {"scalar02", SIP_PARSE_OK, ERR_MALFORMED, 400, false, 0},
+    {"scalar02", SIP_PARSE_OK, ERR_MALFORMED, 400, true, 0},
     {"scalarlg", SIP_PARSE_OK, ERR_MALFORMED, 400, false, 0}, /* a response: dropped */
-    {"quotbal", SIP_PARSE_OK, ERR_MALFORMED, 400, false, 0},
+    {"quotbal", SIP_PARSE_OK, ERR_MALFORMED, 400, true, 0},
     {"ltgtruri", SIP_PARSE_OK, ERR_MALFORMED, 400, true, 0},
     {"lwsruri", SIP_PARSE_BAD, ERR_MALFORMED, 400, true, 0},
     {"lwsstart", SIP_PARSE_BAD, ERR_MALFORMED, 400, true, 0},
@@ -43,15 +43,15 @@ static const struct verdict verdicts_rfc4475[] = {
     {"escruri", SIP_PARSE_OK, ERR_MALFORMED, 400, true, 0},
     {"baddate", SIP_PARSE_OK, ERR_OK, 0, true, 0}, /* we have no use for Date */
     {"regbadct", SIP_PARSE_OK, ERR_MALFORMED, 400, true, 0},
-    {"badaspec", SIP_PARSE_OK, ERR_MALFORMED, 400, false, 0},
-    {"baddn", SIP_PARSE_BAD, ERR_MALFORMED, 400, false, 0}, /* the file lacks the empty line too */
+    {"badaspec", SIP_PARSE_OK, ERR_MALFORMED, 400, true, 0},
+    {"baddn", SIP_PARSE_BAD, ERR_MALFORMED, 400, true, 0}, /* the file lacks the empty line too */
     {"badvers", SIP_PARSE_BAD, ERR_MALFORMED, 505, true, 0},
     {"mismatch01", SIP_PARSE_OK, ERR_MALFORMED, 400, true, 0},
-    {"mismatch02", SIP_PARSE_OK, ERR_MALFORMED, 400, true, 0},
-    {"bigcode", SIP_PARSE_BAD, ERR_OK, 400, true, 0}, /* a response: dropped */
+    {"mismatch02", SIP_PARSE_OK, ERR_MALFORMED, 501, true, 0},
+    {"bigcode", SIP_PARSE_BAD, ERR_OK, 400, false, 0}, /* a response: dropped */
     /* 3.2 transaction layer, 3.3 application layer */
     {"badbranch", SIP_PARSE_OK, ERR_OK, 0, true, 0}, /* falls back to RFC 2543 matching */
-    {"insuf", SIP_PARSE_OK, ERR_MALFORMED, 400, false, 0},
+    {"insuf", SIP_PARSE_OK, ERR_MALFORMED, 400, true, 0},
     {"unkscm", SIP_PARSE_OK, ERR_UNSUPPORTED, 416, true, 0},
     {"novelsc", SIP_PARSE_OK, ERR_UNSUPPORTED, 416, true, 0},
     {"unksm2", SIP_PARSE_OK, ERR_OK, 0, true, 0},
@@ -60,7 +60,7 @@ static const struct verdict verdicts_rfc4475[] = {
     {"regaut01", SIP_PARSE_OK, ERR_OK, 0, true, 0},
     {"multi01", SIP_PARSE_OK, ERR_MALFORMED, 400, true, 0},
     {"mcl01", SIP_PARSE_BAD, ERR_MALFORMED, 400, true, 0},
-    {"bcast", SIP_PARSE_OK, ERR_OK, 0, true, 0}, /* the proxy looks at the second Via's host */
+    {"bcast", SIP_PARSE_OK, ERR_OK, 0, false, 0}, /* the proxy looks at the second Via's host */
     {"zeromf", SIP_PARSE_OK, ERR_OK, 0, true, 0},
     {"cparam01", SIP_PARSE_OK, ERR_OK, 0, true, 0},
     {"cparam02", SIP_PARSE_OK, ERR_OK, 0, true, 0},

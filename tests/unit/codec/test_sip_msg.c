@@ -29,9 +29,7 @@ static void judge(const char *folder, const struct verdict *v)
                      v->extensions == 0 ? ERR_OK : ERR_UNSUPPORTED, "%s", path);
         cr_expect_eq(more.status, v->extensions, "%s", path);
     }
-    bool is_answerable =
-        core.has_via && core.has_from && core.has_to && core.has_cseq && core.has_call_id;
-    cr_expect_eq(is_answerable, v->is_answerable, "%s", path);
+    cr_expect_eq(sip_msg_is_answerable(&p.msg, &core), v->is_answerable, "%s", path);
     fixture_free(bytes);
 }
 

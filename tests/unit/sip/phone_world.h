@@ -31,6 +31,10 @@ static const char *const world_users[WORLD_ACCOUNTS] = {"alice@example.org", "bo
                                                         "carol@example.org", "dave@example.org",
                                                         "erin@example.org",  "mallory@example.org"};
 
+/* Another domain and other accounts for the nodes that are added from now on; NULL: the above. */
+static const char *world_domain, *const *world_other_users;
+static int world_digest = -1; /* enum sip_digest of all accounts; -1: they differ */
+
 struct phone {
     char name[32]; /* "alice" */
     struct address address;
@@ -38,7 +42,9 @@ struct phone {
     handle conn; /* TCP: its connection; 0 = UDP */
     handle flow;
     bool is_closed;
+    bool is_sink; /* what comes is not kept */
     char inbox[PHONE_INBOX][PHONE_TEXT];
+    size_t inbox_len[PHONE_INBOX]; /* there may be a NUL inside */
     int first, count;
     char stream[4 * PHONE_TEXT];
     size_t stream_len;
@@ -103,8 +109,8 @@ static void world_ha1(const char *user, const char *password, bool is_sha256, ch
 {
     char text[256];
     uint8_t hash[CRYPTO_SHA256_BYTES];
-    int len = snprintf(text, sizeof(text), "%.*s:example.org:%s", (int)strcspn(user, "@"), user,
-                       password);
+    int len = snprintf(text, sizeof(text), "%.*s:%s:%s", (int)strcspn(user, "@"), user,
+                       world_domain == NULL ? "example.org" : world_domain, password);
     if (is_sha256) {
         crypto_boring()->sha256(slice_of(text, (size_t)len), hash);
     } else {
@@ -140,7 +146,9 @@ static int world_add_node(struct world *w, uint16_t shards)
                                  .min_expires_s = 60,
                                  .max_expires_s = 7200,
                                  .limits = &x->limits};
-        snprintf(s.domain, sizeof(s.domain), "example.org");
+        snprintf(s.domain, sizeof(s.domain), "%s",
+                 world_domain == NULL ? "example.org" : world_domain);
+        const char *const *users = world_other_users == NULL ? world_users : world_other_users;
         memset(s.secret, 0x55 + first, sizeof(s.secret));
         for (uint16_t i = 0; i < shards; i++) {
             s.siblings[i] = world_node_id(first + i);
@@ -149,10 +157,12 @@ static int world_add_node(struct world *w, uint16_t shards)
         snprintf(text, sizeof(text), "10.0.0.%d:5060", first + 1);
         cr_assert_eq(address_parse(slice_text(text), 0, &s.advertised), ERR_OK);
         for (int i = 0; i < WORLD_ACCOUNTS; i++) {
-            snprintf(x->accounts[i].user, sizeof(x->accounts[i].user), "%s", world_users[i]);
-            world_ha1(world_users[i], "secret", false, x->accounts[i].ha1_md5);
-            world_ha1(world_users[i], "secret", true, x->accounts[i].ha1_sha256);
-            x->accounts[i].digest = i % 2 == 0 ? SIP_DIGEST_MD5 : SIP_DIGEST_SHA256_MD5;
+            snprintf(x->accounts[i].user, sizeof(x->accounts[i].user), "%s", users[i]);
+            world_ha1(users[i], "secret", false, x->accounts[i].ha1_md5);
+            world_ha1(users[i], "secret", true, x->accounts[i].ha1_sha256);
+            x->accounts[i].digest = world_digest >= 0 ? (enum sip_digest)world_digest
+                                    : i % 2 == 0      ? SIP_DIGEST_MD5
+                                                      : SIP_DIGEST_SHA256_MD5;
             memset(x->idents[i].node_id.bytes, 0x80 + first * 8 + i, IDS_RING_BYTES);
             x->accounts[i].ident = &x->idents[i];
         }
@@ -251,9 +261,14 @@ static struct phone *world_add_tcp_phone(struct world *w, const char *name, int 
 
 static void phone_deliver(struct world *w, struct phone *p, const void *data, size_t len)
 {
+    if (p->is_sink) {
+        return;
+    }
     cr_assert_lt(p->count, PHONE_INBOX, "inbox of %s is full", p->name);
     cr_assert_lt(len, (size_t)PHONE_TEXT);
-    char *to = p->inbox[(p->first + p->count++) % PHONE_INBOX];
+    int place = (p->first + p->count++) % PHONE_INBOX;
+    char *to = p->inbox[place];
+    p->inbox_len[place] = len;
     memcpy(to, data, len);
     to[len] = 0;
     if (w->trace != NULL) {
@@ -275,11 +290,11 @@ static void phone_stream(struct world *w, struct phone *p, const void *data, siz
         memmove(p->stream, p->stream + 2, p->stream_len + 1);
     }
     for (;;) {
-        char *end = strstr(p->stream, "\r\n\r\n");
+        char *end = memmem(p->stream, p->stream_len, "\r\n\r\n", 4); /* a NUL may stand before */
         if (end == NULL) {
             return;
         }
-        const char *length = strstr(p->stream, "Content-Length:");
+        const char *length = memmem(p->stream, p->stream_len, "Content-Length:", 15);
         size_t total = (size_t)(end - p->stream) + 4 +
                        (length != NULL && length < end ? strtoul(length + 15, NULL, 10) : 0);
         if (p->stream_len < total) {

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* test_flood.c - a phone with the right password sends ten times of what the tables hold: it gets
+ * 503, calls under way and those of others complete, and the tables do not stay full. */
+#include "tests/unit/sip/phone_world.h"
+#include <criterion/criterion.h>
+
+struct flooder {
+    struct phone *p;
+    char nonce[256];
+    char ha1[65];
+    uint32_t count;
+    unsigned refused, retry_min, retry_max;
+};
+
+/* One INVITE with a pre-emptive nonce count; the answers are counted and never acknowledged. */
+static void flood_one(struct world *w, struct flooder *f, const char *to)
+{
+    char via[256], branch[32], text[1024], ha2[65], response[65];
+    uint8_t hash[CRYPTO_MD5_BYTES];
+    f->count++;
+    snprintf(branch, sizeof(branch), "flood%u", f->count);
+    snprintf(text, sizeof(text), "INVITE:sip:%s@example.org", to);
+    crypto_boring()->md5(slice_text(text), hash);
+    ids_hex(slice_of(hash, sizeof(hash)), ha2);
+    snprintf(text, sizeof(text), "%s:%s:%08x:x:auth:%s", f->ha1, f->nonce, f->count, ha2);
+    crypto_boring()->md5(slice_text(text), hash);
+    ids_hex(slice_of(hash, sizeof(hash)), response);
+    phone_send(w, f->p,
+               "INVITE sip:%s@example.org SIP/2.0\nVia: %s\nFrom: <sip:%s@example.org>;tag=1\n"
+               "To: <sip:%s@example.org>\nCall-ID: flood%u\nCSeq: 1 INVITE\nMax-Forwards: 70\n"
+               "Proxy-Authorization: Digest username=\"%s\", realm=\"example.org\", nonce=\"%s\", "
+               "uri=\"sip:%s@example.org\", response=\"%s\", qop=auth, nc=%08x, cnonce=\"x\"\n",
+               to, phone_via(f->p, branch, via), f->p->name, to, f->count, f->p->name, f->nonce, to,
+               response, f->count);
+    for (; f->p->count > 0; f->p->first = (f->p->first + 1) % PHONE_INBOX, f->p->count--) {
+        const char *got = f->p->inbox[f->p->first];
+        char after[PHONE_TEXT];
+        if (strncmp(got, "SIP/2.0 503", 11) == 0) {
+            unsigned seconds = (unsigned)strtoul(value_of(got, "Retry-After", after), NULL, 10);
+            f->retry_min = f->refused == 0 || seconds < f->retry_min ? seconds : f->retry_min;
+            f->retry_max = seconds > f->retry_max ? seconds : f->retry_max;
+            f->refused++;
+        }
+    }
+}
+
+static struct flooder flooder(struct world *w, const char *name)
+{
+    struct flooder f = {.p = world_add_phone(w, name, 0)};
+    char text[PHONE_TEXT];
+    cr_assert(strncmp(phone_register(w, f.p, "7000"), "SIP/2.0 200", 11) == 0);
+    phone_send(w, f.p,
+               "INVITE sip:x@example.org SIP/2.0\nVia: %s\nFrom: <sip:%s@example.org>;tag=1\n"
+               "To: <sip:x@example.org>\nCall-ID: ask\nCSeq: 1 INVITE\n",
+               phone_via(f.p, "ask", text), name);
+    param_of(phone_expect(f.p, "SIP/2.0 407"), "nonce", f.nonce);
+    world_ha1(name, "secret", false, f.ha1);
+    return f;
+}
+
+/* A call of two others, from INVITE to the answer of BYE. */
+static void call(struct world *w, struct phone *a, struct phone *b, const char *id)
+{
+    struct dialog d;
+    char text[PHONE_TEXT];
+    a->first = a->count = b->first = b->count = 0;
+    phone_call(w, a, "INVITE", b->name, id);
+    world_run(w, 100000);
+    phone_expect(a, "SIP/2.0 100");
+    snprintf(text, sizeof(text), "%s", phone_expect(b, "INVITE sip:"));
+    phone_answer(w, b, text, "200 OK");
+    dialog_caller(&d, phone_expect(a, "SIP/2.0 200"));
+    phone_in_dialog(w, a, &d, "ACK");
+    phone_expect(b, "ACK ");
+    phone_in_dialog(w, a, &d, "BYE");
+    snprintf(text, sizeof(text), "%s", phone_expect(b, "BYE "));
+    phone_answer(w, b, text, "200 OK");
+    phone_expect(a, "SIP/2.0 200");
+}
+
+static void flood(const char *callee, bool is_callee_silent)
+{
+    enum { TIMES = 10, BATCH = 97 };
+    struct world *w = world_make();
+    struct dialog d;
+    char text[PHONE_TEXT];
+    world_digest = SIP_DIGEST_MD5;
+    world_add_node(w, 1);
+    struct world_instance *x = w->instances[0];
+    struct sip *s = x->sip;
+    x->limits.sip_proxies_per_account = x->limits.sip_proxies_per_source = 64;
+    x->limits.sip_branches_per_source = 128;
+    struct flooder f = flooder(w, "alice");
+    f.p->is_sink = !is_callee_silent;
+    struct phone *a = world_add_phone(w, "carol", 0), *b = world_add_phone(w, "dave", 0);
+    struct phone *c = world_add_phone(w, "erin", 0);
+    phone_register(w, a, "7000");
+    phone_register(w, b, "7000");
+    if (is_callee_silent) {
+        phone_register(w, c, "7000");
+        c->address.port++; /* what comes for it goes nowhere */
+    }
+    /* a call that is under way when it begins */
+    phone_call(w, a, "INVITE", "dave", "before");
+    world_run(w, 100000);
+    phone_expect(a, "SIP/2.0 100");
+    snprintf(text, sizeof(text), "%s", phone_expect(b, "INVITE sip:"));
+    phone_answer(w, b, text, "200 OK");
+    dialog_caller(&d, phone_expect(a, "SIP/2.0 200"));
+    phone_in_dialog(w, a, &d, "ACK");
+    phone_expect(b, "ACK ");
+    for (unsigned i = 0; i < TIMES * s->txs.cap; i++) {
+        flood_one(w, &f, callee);
+        w->now_us += 1000; /* 1,000 a second */
+        if (i % BATCH == BATCH - 1) {
+            snprintf(text, sizeof(text), "during%u", i);
+            call(w, a, b, text);
+        }
+    }
+    a->first = a->count = b->first = b->count = 0;
+    phone_in_dialog(w, a, &d, "BYE"); /* existing dialogs go on */
+    snprintf(text, sizeof(text), "%s", phone_expect(b, "BYE "));
+    phone_answer(w, b, text, "200 OK");
+    phone_expect(a, "SIP/2.0 200");
+    if (is_callee_silent) {
+        cr_expect_gt(f.refused, f.count / 2, "only %u of %u", f.refused, f.count);
+        cr_expect(f.retry_min >= 5 && f.retry_max > f.retry_min + 5, "Retry-After %u to %u",
+                  f.retry_min, f.retry_max);
+    }
+    f.p->is_sink = a->is_sink = b->is_sink = true;
+    world_expect_empty(w);
+    world_free(w);
+}
+
+Test(flood, calls_to_a_phone_that_does_not_answer)
+{
+    flood("erin", true);
+}
+
+/* Each is refused with 404, which is kept until an ACK comes; none does. */
+Test(flood, calls_to_nobody_without_an_ack)
+{
+    flood("nobody", false);
+}
