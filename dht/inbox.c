@@ -134,6 +134,9 @@ static void enter(struct inbox *in, struct inbox_item *item, bool is_in_front)
     item->after = is_in_front ? pile->oldest : 0;
     *(item->before == 0 ? &pile->oldest : &in->items[item->before - 1].after) = number;
     *(item->after == 0 ? &pile->newest : &in->items[item->after - 1].before) = number;
+    if (pile->ahead == 0 && !is_in_front) {
+        pile->ahead = number;
+    }
     if (pile->count++ == 0) {
         queue_pile(in, item->lane, item->source);
     }
@@ -153,6 +156,9 @@ static void leave(struct inbox *in, uint32_t number, struct inbox_item *out)
     *out = *item;
     *(item->before == 0 ? &pile->oldest : &in->items[item->before - 1].after) = item->after;
     *(item->after == 0 ? &pile->newest : &in->items[item->after - 1].before) = item->before;
+    if (pile->ahead == number) {
+        pile->ahead = item->after;
+    }
     if (item->is_request) {
         unlink_age(in, item);
     }
@@ -275,7 +281,6 @@ static struct inbox_kept *keep_header(struct msgbuf *buf, struct slice message, 
     kept->h.first.type = 0; /* nobody asks who was first any more */
     kept->resource = d->resource;
     kept->generation = 0;
-    kept->ahead = 0;
     kept->to = d->to;
     kept->to_resource = d->to_resource;
     return kept;
@@ -392,11 +397,24 @@ static uint32_t next_lane(const struct inbox *in)
     return in->count[lane] > 0 ? lane : INBOX_LANES - 1 - lane;
 }
 
-const struct inbox_item *inbox_peek(const struct inbox *in)
+size_t inbox_ahead(struct inbox *in, const struct inbox_item **out, size_t cap)
 {
-    uint32_t lane = next_lane(in);
-    uint32_t pile = in->first_pile[lane];
-    return in->count[lane] == 0 ? NULL : &in->items[in->piles[lane][pile - 1].oldest - 1];
+    struct inbox_pile *piles = in->piles[INBOX_SECOND];
+    size_t count = 0;
+    bool goes_on = true;
+    while (goes_on && count < cap) { /* a round of the sources, as if none of them owed */
+        goes_on = false;
+        for (uint32_t at = in->first_pile[INBOX_SECOND]; at != 0 && count < cap;) {
+            struct inbox_pile *pile = &piles[at - 1];
+            if (pile->ahead != 0) {
+                out[count] = &in->items[pile->ahead - 1];
+                pile->ahead = out[count++]->after;
+                goes_on = true;
+            }
+            at = pile->next;
+        }
+    }
+    return count;
 }
 
 bool inbox_pop(struct turn *t, struct inbox *in, struct inbox_item *out)
