@@ -107,8 +107,8 @@ void inbox_push_own(struct turn *t, struct inbox *in, struct msgbuf *buf, const 
 void inbox_shed(struct turn *t, struct inbox *in);
 /* The next one; the caller releases out->buf. */
 bool inbox_pop(struct turn *t, struct inbox *in, struct inbox_item *out);
-/* The next ones of the second lane, in the order in which inbox_pop is likely to give them, `cap` at
- * most; each is given once.  How many there are. */
+/* The next ones of the second lane, in the order in which inbox_pop is likely to give them, `cap`
+ * at most; each is given once.  How many there are. */
 size_t inbox_ahead(struct inbox *in, const struct inbox_item **out, size_t cap);
 /* Puts back the one that was popped last, in front of its source's others, with its buffer.  It has
  * been begun, so it does not grow old any more. */

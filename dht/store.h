@@ -96,8 +96,9 @@ void store_set_drop(struct store *s, struct store_set *set);
 /* Has `set` a value that lives and is proved? */
 bool store_set_is_alive(const struct turn *t, const struct store *s, const struct store_set *set);
 
-/* Some FetchReqs, STORE_AHEAD at most, will be answered now one after the other: `payloads` are those
- * of their messages, not looked into so far.  Has the processor fetch what answering will touch. */
+/* Some FetchReqs, STORE_AHEAD at most, will be answered now one after the other: `payloads` are
+ * those of their messages, not looked into so far.  Has the processor fetch what answering will
+ * touch. */
 void store_ahead(struct store *s, const struct slice *payloads, size_t count);
 
 /* A number that grows with each put, and those of a set's values. */

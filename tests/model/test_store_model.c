@@ -92,8 +92,8 @@ static void apply(struct model *m, const struct attempt *a)
     }
 }
 
-/* Says ahead that this will be fetched, among others, as overlay_work does; what the store remembers of it
- * must not outlive what it is about. */
+/* Says ahead that this will be fetched, among others, as overlay_work does; what the store
+ * remembers of it must not outlive what it is about. */
 static void announce(struct model *m, struct slice body)
 {
     uint8_t payload[128];
