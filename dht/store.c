@@ -286,7 +286,7 @@ struct store_set *store_set_find(struct store *s, struct slice resource, uint32_
         const struct store_inside_found *found = &s->found[at];
         if (memcmp(&found->key, &key, sizeof(key)) == 0) {
             s->found_at = at + 1;
-            store_inside_ahead(s, at + 1);
+            store_ahead_bytes(s, at + 1);
             if (found->set != NULL) {
                 return found->set;
             }

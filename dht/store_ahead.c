@@ -97,7 +97,7 @@ static void find_bytes(struct store *s, uint32_t count)
     }
 }
 
-void store_inside_ahead(const struct store *s, uint32_t at)
+void store_ahead_bytes(const struct store *s, uint32_t at)
 {
     if (at < s->found_count && s->found[at].value != NULL) {
         prefetch_rest(s->found[at].bytes);
@@ -119,5 +119,5 @@ void store_ahead(struct store *s, const struct slice *payloads, size_t count)
     find_bytes(s, n);
     s->found_at = 0;
     s->found_count = n;
-    store_inside_ahead(s, 0);
+    store_ahead_bytes(s, 0);
 }

@@ -125,7 +125,7 @@ static inline uint32_t store_inside_tag(const struct store *s, const struct stor
 struct store_set *store_inside_find(const struct store *s, const struct store_inside_key *key,
                                     uint32_t tag);
 /* Has the processor fetch what found[at] will copy. */
-void store_inside_ahead(const struct store *s, uint32_t at);
+void store_ahead_bytes(const struct store *s, uint32_t at);
 static inline bool store_inside_is_key_of(const struct store_set *set,
                                           const struct store_inside_key *key)
 {
