@@ -181,7 +181,7 @@ static void read_options(int argc, char **argv, struct options *o)
 /* Everything at one size; false: a wrong answer, or too much memory. */
 static bool measure(const struct options *o)
 {
-    struct series fetch = {0}, probe = {0}, copy = {0}, huge = {0};
+    struct series fetch = {0}, probe = {0}, copy = {0}, huge = {0}, stored = {0};
     struct rng rng;
     rng_init(&rng, 5);
     uint64_t before = resident();
@@ -193,17 +193,20 @@ static bool measure(const struct options *o)
         lookup_world_free(w);
         return was_right && fits;
     }
-    struct lookup_floor *floor = lookup_floor_make(o->records, false);
-    struct lookup_floor *large = lookup_floor_make(o->records, true);
+    struct lookup_floor *floor = lookup_floor_make(o->records, LOOKUP_FLOOR_SMALL_PAGES);
+    struct lookup_floor *large = lookup_floor_make(o->records, LOOKUP_FLOOR_HUGE_PAGES);
+    struct lookup_floor *same = lookup_floor_make(o->records, LOOKUP_FLOOR_AS_STORED);
     for (uint32_t i = 0; i <= o->repeats && !w->is_wrong; i++) {
-        double ns[4] = {fetch_round(w, &rng, o), lookup_floor_probe(floor, ROUND),
+        double ns[5] = {fetch_round(w, &rng, o), lookup_floor_probe(floor, ROUND),
                         lookup_floor_copy(floor, ROUND),
-                        lookup_floor_probe(large, ROUND) + 2 * lookup_floor_copy(large, ROUND)};
+                        lookup_floor_probe(large, ROUND) + 2 * lookup_floor_copy(large, ROUND),
+                        lookup_floor_probe(same, ROUND) + 2 * lookup_floor_copy(same, ROUND)};
         if (i > 0) { /* the first one fills the caches */
             note(&fetch, ns[0]);
             note(&probe, ns[1]);
             note(&copy, ns[2]);
             note(&huge, ns[3]);
+            note(&stored, ns[4]);
         }
     }
     bool is_right = !w->is_wrong;
@@ -215,6 +218,7 @@ static bool measure(const struct options *o)
         print(o, "lookup/floor_copy", median(&copy), 0);
         print(o, "lookup/floor", below, 0);
         print(o, "lookup/floor_huge_pages", median(&huge), 0);
+        print(o, "lookup/floor_as_stored", median(&stored), 0);
         print(o, "lookup/fetch", ours, ours / below);
     }
     if (is_right && o->records >= 100000) {
@@ -224,6 +228,7 @@ static bool measure(const struct options *o)
     }
     lookup_floor_free(floor);
     lookup_floor_free(large);
+    lookup_floor_free(same);
     lookup_world_free(w);
     return is_right && fits;
 }

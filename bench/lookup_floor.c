@@ -14,7 +14,6 @@ enum {
     COPY_BYTES = 500,
     SLOT_BYTES = 512,
     POOL_BYTES = 64 << 20,
-    POOL_SLOTS = POOL_BYTES / SLOT_BYTES,
 };
 
 /* One cache line: the key and what is looked for. */
@@ -28,6 +27,7 @@ struct lookup_floor {
     struct record *slots;
     uint8_t *pool;
     size_t slot_count;
+    size_t pool_slots;
     uint32_t records;
     uint64_t state;
     size_t copy_bytes; /* not a constant to the compiler */
@@ -54,17 +54,22 @@ static size_t home_of(const struct lookup_floor *f, const uint64_t key[2])
     return (size_t)hash_64(slice_of(key, 16), 99) & (f->slot_count - 1);
 }
 
-struct lookup_floor *lookup_floor_make(uint32_t records, bool huge_pages)
+struct lookup_floor *lookup_floor_make(uint32_t records, enum lookup_floor_kind kind)
 {
-    static struct lookup_floor floors[2];
-    struct lookup_floor *f = &floors[huge_pages];
-    *f = (struct lookup_floor){.records = records, .state = 1, .copy_bytes = COPY_BYTES};
+    static struct lookup_floor floors[LOOKUP_FLOOR_KINDS];
+    struct lookup_floor *f = &floors[kind];
+    bool huge_pages = kind != LOOKUP_FLOOR_SMALL_PAGES;
+    *f = (struct lookup_floor){
+        .records = records,
+        .state = 1,
+        .copy_bytes = COPY_BYTES,
+        .pool_slots = kind == LOOKUP_FLOOR_AS_STORED ? records : (size_t)POOL_BYTES / SLOT_BYTES};
     f->slot_count = 64;
     while (f->slot_count * 3 < (size_t)records * 4) {
         f->slot_count *= 2;
     }
     f->slots = map(f->slot_count * sizeof(*f->slots), huge_pages);
-    f->pool = map(POOL_BYTES, huge_pages);
+    f->pool = map(f->pool_slots * SLOT_BYTES, huge_pages);
     for (uint32_t i = 0; i < records; i++) {
         uint64_t key[2];
         key_of(i, key);
@@ -75,7 +80,7 @@ struct lookup_floor *lookup_floor_make(uint32_t records, bool huge_pages)
         memcpy(f->slots[at].key, key, sizeof(key));
         f->slots[at].value = (uint64_t)i + 1;
     }
-    for (size_t i = 0; i < POOL_SLOTS; i++) {
+    for (size_t i = 0; i < f->pool_slots; i++) {
         memset(f->pool + i * SLOT_BYTES, (int)(i % 251), SLOT_BYTES);
     }
     return f;
@@ -84,7 +89,7 @@ struct lookup_floor *lookup_floor_make(uint32_t records, bool huge_pages)
 void lookup_floor_free(struct lookup_floor *f)
 {
     (void)munmap(f->slots, f->slot_count * sizeof(*f->slots));
-    (void)munmap(f->pool, POOL_BYTES);
+    (void)munmap(f->pool, f->pool_slots * SLOT_BYTES);
 }
 
 static uint64_t next_random(struct lookup_floor *f)
@@ -132,7 +137,7 @@ double lookup_floor_copy(struct lookup_floor *f, uint32_t count)
     uint64_t wanted = 0;
     uint64_t from = lookup_world_cpu_ns();
     for (uint32_t i = 0; i < count; i++) {
-        size_t at = next_random(f) % POOL_SLOTS;
+        size_t at = next_random(f) % f->pool_slots;
         memcpy(copy, f->pool + at * SLOT_BYTES, f->copy_bytes);
         bench_keep(copy);
         sum += copy[COPY_BYTES - 1];

@@ -223,6 +223,27 @@ void secblock_wr_message_input(struct wr *w, uint32_t overlay, uint64_t transact
     (void)put_identity(p, signer);
 }
 
+void secblock_begin_input(struct wr *w, size_t at, uint32_t overlay, uint64_t transaction_id,
+                          const struct secblock_identity *signer, struct secblock_input *out)
+{
+    size_t behind = identity_bytes(signer);
+    if (!wr_ok(w) || at < SECBLOCK_INPUT_FRONT || at > wr_len(w) || wr_left(w) < behind ||
+        is_identity_too_long(signer)) {
+        wr_fail(w);
+        return;
+    }
+    uint8_t *front = w->start + at - SECBLOCK_INPUT_FRONT;
+    memcpy(out->front, front, SECBLOCK_INPUT_FRONT);
+    (void)wr_at64(wr_at32(front, overlay), transaction_id);
+    (void)put_identity(w->at, signer);
+    out->bytes = slice_of(front, (size_t)(w->at - front) + behind);
+}
+
+void secblock_end_input(struct wr *w, size_t at, const struct secblock_input *in)
+{
+    memcpy(w->start + at - SECBLOCK_INPUT_FRONT, in->front, SECBLOCK_INPUT_FRONT);
+}
+
 void secblock_wr_identity_input(struct wr *w, const struct rl_params *p,
                                 enum secblock_identity_type type, const struct node_id *id,
                                 struct slice der)

@@ -76,6 +76,19 @@ void secblock_wr_x509(struct wr *w, const struct slice *der, size_t count,
 void secblock_wr_message_input(struct wr *w, uint32_t overlay, uint64_t transaction_id,
                                struct slice contents, const struct secblock_identity *signer);
 
+/* The same where it need not be copied: MessageContents stand in `w` from offset `at` to the end of
+ * what is written.  The bytes in front of them give way to overlay and transaction id until
+ * secblock_end_input; the identity stands behind the end, where nothing is written yet.  Fails when
+ * either has no room. */
+enum { SECBLOCK_INPUT_FRONT = 4 + 8 };
+struct secblock_input {
+    struct slice bytes;
+    uint8_t front[SECBLOCK_INPUT_FRONT]; /* what has given way */
+};
+void secblock_begin_input(struct wr *w, size_t at, uint32_t overlay, uint64_t transaction_id,
+                          const struct secblock_identity *signer, struct secblock_input *out);
+void secblock_end_input(struct wr *w, size_t at, const struct secblock_input *in);
+
 /* What a SignerIdentity's hash is over (6.3.4): H(certificate), or H(Node-ID ‖ certificate). */
 void secblock_wr_identity_input(struct wr *w, const struct rl_params *p,
                                 enum secblock_identity_type type, const struct node_id *id,

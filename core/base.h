@@ -15,6 +15,8 @@
 /* Marks the functions that a message in transit runs through: no logging, no division by a
  * variable, no function pointer, no allocation inside. */
 #define HOT __attribute__((hot))
+/* Kept out of a hot caller: its stack, and the guard of that, would be paid for each time. */
+#define NOINLINE __attribute__((noinline))
 #define LIKELY(x) __builtin_expect(!!(x), 1)
 #define UNLIKELY(x) __builtin_expect(!!(x), 0)
 

@@ -126,7 +126,7 @@ static struct inbox_item *claim(struct inbox *in)
     return item;
 }
 
-static void enter(struct inbox *in, struct inbox_item *item, bool is_in_front)
+static inline void enter(struct inbox *in, struct inbox_item *item, bool is_in_front)
 {
     uint32_t number = (uint32_t)(item - in->items) + 1;
     struct inbox_pile *pile = pile_of(in, item);
@@ -134,6 +134,9 @@ static void enter(struct inbox *in, struct inbox_item *item, bool is_in_front)
     item->after = is_in_front ? pile->oldest : 0;
     *(item->before == 0 ? &pile->oldest : &in->items[item->before - 1].after) = number;
     *(item->after == 0 ? &pile->newest : &in->items[item->after - 1].before) = number;
+    if (pile->ahead == 0 && !is_in_front) {
+        pile->ahead = number;
+    }
     if (pile->count++ == 0) {
         queue_pile(in, item->lane, item->source);
     }
@@ -153,6 +156,9 @@ static void leave(struct inbox *in, uint32_t number, struct inbox_item *out)
     *out = *item;
     *(item->before == 0 ? &pile->oldest : &in->items[item->before - 1].after) = item->after;
     *(item->after == 0 ? &pile->newest : &in->items[item->after - 1].before) = item->before;
+    if (pile->ahead == number) {
+        pile->ahead = item->after;
+    }
     if (item->is_request) {
         unlink_age(in, item);
     }
@@ -248,7 +254,8 @@ static bool has_made_room(struct turn *t, struct inbox *in, const struct arrivin
 }
 
 /* An item for it, to be filled; NULL: it is not let in. */
-static struct inbox_item *let_in(struct turn *t, struct inbox *in, const struct arriving *item)
+static inline struct inbox_item *let_in(struct turn *t, struct inbox *in,
+                                        const struct arriving *item)
 {
     enum scarce what = scarcity(in, item);
     bool has_room = what == SCARCE_NOTHING || has_made_room(t, in, item, what);
@@ -256,9 +263,9 @@ static struct inbox_item *let_in(struct turn *t, struct inbox *in, const struct 
 }
 
 /* As numbers, since an empty slice may point nowhere. */
-static struct slice moved(struct slice s, const uint8_t *from, const uint8_t *to)
+static const uint8_t *moved(struct slice s, uintptr_t by)
 {
-    return slice_of((const uint8_t *)((uintptr_t)s.data - (uintptr_t)from + (uintptr_t)to), s.len);
+    return (const uint8_t *)((uintptr_t)s.data + by);
 }
 
 /* The same header with slices into the copy. */
@@ -266,16 +273,17 @@ static struct inbox_kept *keep_header(struct msgbuf *buf, struct slice message, 
                                       const struct route_decision *d)
 {
     struct inbox_kept *kept = (struct inbox_kept *)(void *)buf->storage;
-    const uint8_t *to = msgbuf_data(buf);
-    kept->h = *h;
-    kept->h.via_list = moved(h->via_list, message.data, to);
-    kept->h.destination_list = moved(h->destination_list, message.data, to);
-    kept->h.options = moved(h->options, message.data, to);
-    kept->h.payload = moved(h->payload, message.data, to);
+    uintptr_t by = (uintptr_t)msgbuf_data(buf) - (uintptr_t)message.data;
+    enum { FIRST = offsetof(struct fwd, first), BEHIND = FIRST + sizeof(h->first) };
+    memcpy(&kept->h, h, FIRST);
     kept->h.first.type = 0; /* nobody asks who was first any more */
+    memcpy((uint8_t *)&kept->h + BEHIND, (const uint8_t *)h + BEHIND, sizeof(*h) - BEHIND);
+    kept->h.via_list.data = moved(h->via_list, by);
+    kept->h.destination_list.data = moved(h->destination_list, by);
+    kept->h.options.data = moved(h->options, by);
+    kept->h.payload.data = moved(h->payload, by);
     kept->resource = d->resource;
     kept->generation = 0;
-    kept->ahead = 0;
     kept->to = d->to;
     kept->to_resource = d->to_resource;
     return kept;
@@ -283,10 +291,10 @@ static struct inbox_kept *keep_header(struct msgbuf *buf, struct slice message, 
 
 /* Out of the reserve, if need be, what calls itself upkeep: anybody may, so not all of it. */
 static struct msgbuf *acquire(struct turn *t, const struct inbox *in, size_t bytes, uint16_t code,
-                              uint16_t source)
+                              const struct inbox_pile *pile)
 {
     bool is_large = bytes > MSGBUF_SMALL_BYTES;
-    bool is_much = in->piles[lane_of(code)][source].count >= INBOX_UPKEEP_EACH ||
+    bool is_much = pile->count >= INBOX_UPKEEP_EACH ||
                    in->reserved[is_large] >= t->buffers->reserved[is_large] / 2;
     if (is_much) {
         return msgbuf_acquire(t->buffers, bytes);
@@ -302,9 +310,9 @@ struct inbox_kept *inbox_push(struct turn *t, struct inbox *in, struct slice mes
                               const struct node_id *previous_hop)
 {
     uint16_t code = inbox_code(h);
-    uint16_t source = source_of(link, h);
+    struct arriving what = {.source = source_of(link, h), .lane = (uint8_t)lane_of(code)};
     uint64_t taken = t->buffers->from_reserve;
-    struct msgbuf *buf = acquire(t, in, message.len, code, source);
+    struct msgbuf *buf = acquire(t, in, message.len, code, &in->piles[what.lane][what.source]);
     bool is_reserved = t->buffers->from_reserve != taken;
     if (buf == NULL) {
         metric_add(t->metrics,
@@ -316,7 +324,7 @@ struct inbox_kept *inbox_push(struct turn *t, struct inbox *in, struct slice mes
     enum err e = msgbuf_append(buf, message);
     CHECK(e == ERR_OK && buf->start >= sizeof(struct inbox_kept));
     struct inbox_kept *kept = keep_header(buf, message, h, d);
-    struct arriving what = {source, (uint8_t)lane_of(code), buf->is_large != 0};
+    what.is_large = buf->is_large != 0;
     struct inbox_item *item = let_in(t, in, &what);
     if (item == NULL) {
         msgbuf_release(t->buffers, buf);
@@ -392,11 +400,24 @@ static uint32_t next_lane(const struct inbox *in)
     return in->count[lane] > 0 ? lane : INBOX_LANES - 1 - lane;
 }
 
-const struct inbox_item *inbox_peek(const struct inbox *in)
+size_t inbox_ahead(struct inbox *in, const struct inbox_item **out, size_t cap)
 {
-    uint32_t lane = next_lane(in);
-    uint32_t pile = in->first_pile[lane];
-    return in->count[lane] == 0 ? NULL : &in->items[in->piles[lane][pile - 1].oldest - 1];
+    struct inbox_pile *piles = in->piles[INBOX_SECOND];
+    size_t count = 0;
+    bool goes_on = true;
+    while (goes_on && count < cap) { /* a round of the sources, as if none of them owed */
+        goes_on = false;
+        for (uint32_t at = in->first_pile[INBOX_SECOND]; at != 0 && count < cap;) {
+            struct inbox_pile *pile = &piles[at - 1];
+            if (pile->ahead != 0) {
+                out[count] = &in->items[pile->ahead - 1];
+                pile->ahead = out[count++]->after;
+                goes_on = true;
+            }
+            at = pile->next;
+        }
+    }
+    return count;
 }
 
 bool inbox_pop(struct turn *t, struct inbox *in, struct inbox_item *out)

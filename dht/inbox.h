@@ -52,7 +52,6 @@ struct inbox_kept {
     struct fwd h;
     struct ring_id resource; /* of the routing decision: to_resource, */
     uint64_t generation;     /* of the table then, for who pushes to say; 0: not said */
-    uint32_t ahead;          /* of a FetchReq: what store_ahead gave */
     const struct ident *to;
     bool to_resource;
 };
@@ -64,7 +63,8 @@ struct inbox_pile {
     uint32_t count;
     uint32_t large;
     uint32_t owes_us;
-    uint32_t next; /* that has its turn after this one, index + 1 */
+    uint32_t next;  /* that has its turn after this one, index + 1 */
+    uint32_t ahead; /* the oldest that inbox_ahead has not given, index + 1 */
 };
 
 struct inbox_limits {
@@ -107,8 +107,9 @@ void inbox_push_own(struct turn *t, struct inbox *in, struct msgbuf *buf, const 
 void inbox_shed(struct turn *t, struct inbox *in);
 /* The next one; the caller releases out->buf. */
 bool inbox_pop(struct turn *t, struct inbox *in, struct inbox_item *out);
-/* The one that inbox_pop is likely to give next; NULL when there is none. */
-const struct inbox_item *inbox_peek(const struct inbox *in);
+/* The next ones of the second lane, in the order in which inbox_pop is likely to give them, `cap`
+ * at most; each is given once.  How many there are. */
+size_t inbox_ahead(struct inbox *in, const struct inbox_item **out, size_t cap);
 /* Puts back the one that was popped last, in front of its source's others, with its buffer.  It has
  * been begun, so it does not grow old any more. */
 void inbox_put_back(struct inbox *in, const struct inbox_item *item);

@@ -644,14 +644,21 @@ static bool is_enough(struct turn *t, const struct overlay *o, uint64_t allowed_
     return true;
 }
 
-/* What the next message will ask the memory for. */
-static void look_ahead(struct overlay *o)
+/* What the next messages will ask the memory for.  How many they are. */
+static size_t look_ahead(struct overlay *o)
 {
-    const struct inbox_item *next = inbox_peek(&o->inbox);
-    const struct inbox_kept *kept = next == NULL ? NULL : inbox_kept_of(next);
-    if (kept != NULL && inbox_code(&kept->h) == CONTENT_FETCH_REQ) {
-        store_ahead_next(o->store, kept->h.payload, kept->ahead);
+    const struct inbox_item *next[STORE_AHEAD];
+    struct slice payloads[STORE_AHEAD];
+    size_t fetches = 0;
+    size_t count = inbox_ahead(&o->inbox, next, ARRAY_COUNT(next));
+    for (size_t i = 0; i < count; i++) {
+        const struct inbox_kept *kept = inbox_kept_of(next[i]);
+        if (kept != NULL && inbox_code(&kept->h) == CONTENT_FETCH_REQ) {
+            payloads[fetches++] = kept->h.payload;
+        }
     }
+    store_ahead(o->store, payloads, fetches);
+    return count;
 }
 
 static void serve(struct turn *t, struct overlay *o)
@@ -659,12 +666,16 @@ static void serve(struct turn *t, struct overlay *o)
     uint32_t budget = o->s.limits->verify_per_turn;
     uint64_t allowed_us = allowance_us(t, o);
     uint64_t last_us = 0;
-    store_ahead_end(o->store);
+    size_t ahead = 0;
     struct inbox_item item;
     while (budget-- > 0 && !o->has_fetched && overlay_impl_has_room(o) &&
-           !is_enough(t, o, allowed_us, last_us) && inbox_pop(t, &o->inbox, &item)) {
+           !is_enough(t, o, allowed_us, last_us)) {
+        ahead = ahead > 0 ? ahead : look_ahead(o);
+        if (!inbox_pop(t, &o->inbox, &item)) {
+            break;
+        }
         uint64_t before_us = sign_turn_us(o->sign);
-        look_ahead(o);
+        ahead -= ahead > 0 && item.lane == INBOX_SECOND ? 1 : 0;
         bool is_served = overlay_serve(t, o, &item);
         last_us = sign_turn_us(o->sign) - before_us;
         inbox_charge(&o->inbox, &item, last_us);

@@ -127,9 +127,6 @@ static void keep(struct turn *t, struct overlay *o, const struct arrival *a,
     if (kept != NULL) {
         kept->generation = o->table.generation;
     }
-    if (kept != NULL && a->code == CONTENT_FETCH_REQ) {
-        kept->ahead = store_ahead(o->store, kept->h.payload);
-    }
 }
 
 static bool park(struct turn *t, struct overlay *o, const struct arrival *a)

@@ -16,7 +16,7 @@ static void drop(struct turn *t, enum metric why)
 }
 
 /* Ping, TM-8 */
-static void on_ping(struct turn *t, struct overlay *o, const struct message *m)
+static NOINLINE void on_ping(struct turn *t, struct overlay *o, const struct message *m)
 {
     struct msgs_ping_req body;
     if (msgs_ping_req_decode(m->body, &o->params, &body) != ERR_OK) {
@@ -44,7 +44,7 @@ static uint32_t responsible_ppb(const struct overlay *o)
 }
 
 /* Probe, TM-7: what was asked for and is known, in that order. */
-static void on_probe(struct turn *t, struct overlay *o, const struct message *m)
+static NOINLINE void on_probe(struct turn *t, struct overlay *o, const struct message *m)
 {
     enum { ASKED_CAP = 16 };
     struct msgs_probe_req body;
@@ -78,13 +78,13 @@ static void on_probe(struct turn *t, struct overlay *o, const struct message *m)
 }
 
 /* Whoever is above judges the document, which stays where it is until then (CU-4). */
-static void on_config_update(struct turn *t, struct overlay *o, const struct message *m)
+static NOINLINE void on_config_update(struct turn *t, struct overlay *o, const struct message *m)
 {
     CHECK(!o->has_fetched);
     o->has_fetched = config_update_on_request(t, &o->config_update, m, &o->fetched);
 }
 
-static void on_appattach(struct turn *t, struct overlay *o, const struct message *m)
+static NOINLINE void on_appattach(struct turn *t, struct overlay *o, const struct message *m)
 {
     struct overlay_event event;
     if (appattach_on_request(t, &o->appattach, m, &event)) {
@@ -245,7 +245,7 @@ static bool open_message(struct turn *t, struct overlay *o, const struct inbox_i
     return true;
 }
 
-static bool is_proved(struct turn *t, struct overlay *o, struct opened *x)
+static inline bool is_proved(struct turn *t, struct overlay *o, struct opened *x)
 {
     struct message *m = &x->m;
     if (sign_signer(t, o->sign, &x->security.signature.identity, x->security.certificates,

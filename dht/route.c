@@ -147,6 +147,10 @@ HOT void route_decide(const struct route *r, const struct fwd *h, const struct r
     struct fwd_destination d;
     uint16_t left = h->destination_count;
     *out = (struct route_decision){.verdict = ROUTE_DROP, .why = METRIC_dht_drop_malformed};
+    if (left == 1 && h->first.type == FWD_DESTINATION_RESOURCE) { /* the usual one, read already */
+        to_resource(r, &h->first, true, from, out);
+        return;
+    }
     while (left > 0 && fwd_next(&rest, r->params, &d)) {
         bool is_sole = --left == 0;
         struct node_id id;

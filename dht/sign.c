@@ -646,35 +646,55 @@ enum err sign_make_value(struct turn *t, struct sign *s, const struct ident *who
     return e;
 }
 
-enum err sign_seal(struct turn *t, struct sign *s, struct wr *w, const struct sign_sealed *what)
+/* The same DER?  Others differ in their last bytes already, which are the signature's. */
+static inline bool is_same_der(struct slice a, struct slice b)
+{
+    enum { END = 8 };
+    if (a.len != b.len ||
+        (a.len >= END && memcmp(a.data + a.len - END, b.data + b.len - END, END) != 0)) {
+        return false;
+    }
+    return slice_is_equal(a, b);
+}
+
+/* The certificates that go along; how many. */
+static size_t bucket_of(const struct sign_sealed *what, struct slice bucket[SIGN_BUCKET_CAP])
 {
     const struct ident *who = what->who;
-    struct slice bucket[SIGN_BUCKET_CAP];
     size_t count = 0;
     bucket[count++] = who->certificate;
     for (size_t i = 0; i < who->intermediate_count && count < SIGN_BUCKET_CAP; i++) {
         bucket[count++] = who->intermediates[i];
     }
     for (size_t i = 0; i < what->certificate_count && count < SIGN_BUCKET_CAP; i++) {
-        if (!slice_is_equal(what->certificates[i], who->certificate)) {
+        if (!is_same_der(what->certificates[i], who->certificate)) {
             bucket[count++] = what->certificates[i];
         }
     }
+    return count;
+}
+
+enum err sign_seal(struct turn *t, struct sign *s, struct wr *w, const struct sign_sealed *what)
+{
+    const struct ident *who = what->who;
     struct secblock_signature signature = {.algorithm = (uint16_t)who->algorithm,
                                            .identity = sign_identity(who)};
-    struct wr input = wr_init(s->scratch, s->scratch_bytes);
-    secblock_wr_message_input(&input, s->params->overlay, what->transaction_id, what->contents,
-                              &signature.identity);
-    if (!wr_ok(&input)) {
+    struct secblock_input input;
+    secblock_begin_input(w, what->contents_at, s->params->overlay, what->transaction_id,
+                         &signature.identity, &input);
+    if (!wr_ok(w)) {
         return ERR_TOO_LARGE;
     }
     uint8_t value[CRYPTO_SIGNATURE_CAP];
     size_t len = 0;
-    enum err e = make(t, s, who, wr_slice(&input), value, &len);
+    enum err e = make(t, s, who, input.bytes, value, &len);
+    secblock_end_input(w, what->contents_at, &input);
     if (e != ERR_OK) {
         return e;
     }
     signature.value = slice_of(value, len);
+    struct slice bucket[SIGN_BUCKET_CAP];
+    size_t count = bucket_of(what, bucket);
     secblock_wr_x509(w, bucket, count, &signature);
     return wr_ok(w) ? ERR_OK : ERR_TOO_LARGE;
 }

@@ -109,12 +109,12 @@ struct secblock_identity sign_identity(const struct ident *who);
 enum err sign_make_value(struct turn *t, struct sign *s, const struct ident *who,
                          struct slice resource, uint32_t kind, struct stored_data *value,
                          uint8_t *out) MUST_USE;
-/* Writes the SecurityBlock behind `what->contents` of a message of ours: the signer's certificate,
- * its intermediates, and the others. */
+/* Writes the SecurityBlock of a message of ours, which stands in `w` as far as that: the signer's
+ * certificate, its intermediates, and the others. */
 struct sign_sealed {
     const struct ident *who;
     uint64_t transaction_id;
-    struct slice contents;            /* MessageContents as encoded */
+    size_t contents_at;               /* where MessageContents begin in `w` */
     const struct slice *certificates; /* DER, besides the signer's own */
     size_t certificate_count;
 };

@@ -269,8 +269,7 @@ struct store_set *store_inside_find(const struct store *s, const struct store_in
     uint32_t index = 0;
     while (tags_next(&s->by_key, tag, &at, &index)) {
         struct store_set *set = pool_at(&s->sets, index);
-        if (set->kind == key->kind &&
-            memcmp(set->resource, key->resource, sizeof(set->resource)) == 0) {
+        if (store_inside_is_key_of(set, key)) {
             return set;
         }
     }
@@ -283,10 +282,16 @@ struct store_set *store_set_find(struct store *s, struct slice resource, uint32_
         return NULL;
     }
     struct store_inside_key key = key_of(resource.data, kind);
-    /* The next one has been looked for in between. */
-    const struct store_inside_found *before = &s->found[s->found_last ^ 1];
-    if (before->set != NULL && memcmp(&before->key, &key, sizeof(key)) == 0) {
-        return before->set;
+    for (uint32_t at = s->found_at; at < s->found_count; at++) { /* by store_ahead; the first */
+        const struct store_inside_found *found = &s->found[at];
+        if (memcmp(&found->key, &key, sizeof(key)) == 0) {
+            s->found_at = at + 1;
+            store_ahead_bytes(s, at + 1);
+            if (found->set != NULL) {
+                return found->set;
+            }
+            break;
+        }
     }
     return store_inside_find(s, &key, store_inside_tag(s, &key));
 }
@@ -346,8 +351,6 @@ void store_set_drop(struct store *s, struct store_set *set)
     bool was_there =
         tags_remove(&s->by_key, tag_of(s, set->resource, set->kind), pool_index(&s->sets, set));
     CHECK(was_there);
-    s->found[0].set = NULL;
-    s->found[1].set = NULL;
     pool_release(&s->sets, set);
 }
 

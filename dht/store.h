@@ -30,6 +30,7 @@ enum {
     STORE_KEY_CAP = 255,  /* longest dictionary key */
     STORE_CERTIFICATES_CAP =
         14,                 /* that travel with one message; SIGN_BUCKET_CAP less the sender's */
+    STORE_AHEAD = 16,       /* requests whose memory is fetched together */
     STORE_SWEEP_STEP = 128, /* sets looked at in one sweep */
     STORE_MEMBERS_CAP = 16, /* bits of store_set.placed */
 };
@@ -95,15 +96,10 @@ void store_set_drop(struct store *s, struct store_set *set);
 /* Has `set` a value that lives and is proved? */
 bool store_set_is_alive(const struct turn *t, const struct store *s, const struct store_set *set);
 
-/* A FetchReq has come and will be answered soon: `payload` is that of its message, not looked into
- * so far.  Has the processor fetch what answering will touch, one step further with each call: the
- * slot of the index, the set, its first value.  Gives what store_ahead_next wants. */
-uint32_t store_ahead(struct store *s, struct slice payload);
-/* No more will come before they are answered. */
-void store_ahead_end(struct store *s);
-/* The payload of a FetchReq that is answered after the one that is looked at now: value and
- * certificate themselves. */
-void store_ahead_next(struct store *s, struct slice payload, uint32_t tag);
+/* Some FetchReqs, STORE_AHEAD at most, will be answered now one after the other: `payloads` are
+ * those of their messages, not looked into so far.  Has the processor fetch what answering will
+ * touch. */
+void store_ahead(struct store *s, const struct slice *payloads, size_t count);
 
 /* A number that grows with each put, and those of a set's values. */
 struct store_stamps {

@@ -1,68 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* store_ahead.c - has the memory that a Fetch will touch fetched while other requests are looked
- * at.
+/* store_ahead.c - has the memory that Fetches will touch fetched, for many of them at once.
  *
- * A look-up among a million records goes from one cold cache line to the next four times, and each
- * costs as much as decoding a message.  Requests come many in a turn, so each goes one step at a
- * time, and between two steps of one the steps of others.  The last step, a dozen lines of value
- * and certificate, waits until the request before is being answered: fetched earlier they would be
- * out of the first-level cache again.  Only hints: nothing is believed, nothing is changed, a wrong
- * one costs a cache line. */
+ * A look-up among a million records goes from one cold cache line to the next four times, then
+ * copies a dozen, on five pages that the processor does not know either.  One alone waits for each
+ * of these; so the requests that are next go step by step together, and while a step of one waits,
+ * that of the others is on its way.  Only hints: nothing is changed, and a wrong one costs a cache
+ * line. */
 #include "dht/store_inside.h"
 
 #include "codec/content.h"
 
 enum {
-    STEPS = 3,
     /* FetchReq: code, length of the body, Resource-ID with its length, length of the specifiers */
     AT_RESOURCE = 2 + 4 + 1,
     AT_KIND = AT_RESOURCE + OVERLAY_RESOURCE_BYTES + 2,
     LINE_BYTES = 64,
 };
-STATIC_CHECK(STEPS *STORE_INSIDE_AHEAD_STEP <= STORE_INSIDE_AHEAD);
-
-static void prefetch_bytes(const uint8_t *bytes, size_t len)
-{
-    for (size_t at = 0; at < len; at += LINE_BYTES) {
-        __builtin_prefetch(bytes + at);
-    }
-}
-
-/* The set that is most likely meant: the first with this tag. */
-static void find_set(const struct store *s, struct store_inside_ahead *a)
-{
-    uint32_t at = a->tag;
-    uint32_t index = 0;
-    if (tags_next(&s->by_key, a->tag, &at, &index)) {
-        a->set = index + 1;
-        __builtin_prefetch(pool_at(&s->sets, index));
-    }
-}
-
-static void find_value(const struct store *s, const struct store_inside_ahead *a)
-{
-    const struct store_set *set = a->set == 0 ? NULL : pool_at(&s->sets, a->set - 1);
-    if (set != NULL && set->first != 0) {
-        __builtin_prefetch(store_inside_value(s, set->first));
-    }
-}
-
-/* What is due when request number `next` comes: each step for the one that is so far behind it. */
-static void advance(struct store *s, uint32_t next, uint32_t last)
-{
-    for (uint32_t step = 1; step < STEPS; step++) {
-        uint32_t number = next - step * STORE_INSIDE_AHEAD_STEP;
-        if (number - s->ahead_first >= last - s->ahead_first) {
-            continue; /* none came so long ago, or it has been through */
-        }
-        struct store_inside_ahead *a = &s->ahead[number % STORE_INSIDE_AHEAD];
-        if (step == 1) {
-            find_set(s, a);
-        } else {
-            find_value(s, a);
-        }
-    }
-}
 
 /* The first Kind that a FetchReq asks for; false: it does not look like one. */
 static bool read_key(struct slice payload, struct store_inside_key *key)
@@ -75,43 +28,96 @@ static bool read_key(struct slice payload, struct store_inside_key *key)
     return true;
 }
 
-uint32_t store_ahead(struct store *s, struct slice payload)
+/* All lines but the first. */
+static void prefetch_rest(struct slice bytes)
 {
-    struct store_inside_key key;
-    if (!read_key(payload, &key)) {
-        return 0;
+    for (size_t at = LINE_BYTES; at < bytes.len; at += LINE_BYTES) {
+        __builtin_prefetch(bytes.data + at);
     }
-    uint32_t tag = store_inside_tag(s, &key);
-    uint32_t number = s->ahead_next++;
-    s->ahead[number % STORE_INSIDE_AHEAD] = (struct store_inside_ahead){.tag = tag};
-    tags_prefetch(&s->by_key, tag);
-    advance(s, number, s->ahead_next);
-    return tag;
 }
 
-void store_ahead_end(struct store *s)
+/* The slots of the index. */
+static uint32_t find_keys(struct store *s, const struct slice *payloads, size_t count,
+                          uint32_t *tags)
 {
-    uint32_t last = s->ahead_next;
-    if (last - s->ahead_first > 1) { /* one alone is as fast without */
-        for (uint32_t i = 0; i < STEPS * STORE_INSIDE_AHEAD_STEP; i++) {
-            advance(s, last + i, last);
+    uint32_t n = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct store_inside_key *key = &s->found[n].key;
+        if (read_key(payloads[i], key)) {
+            tags[n] = store_inside_tag(s, key);
+            tags_prefetch(&s->by_key, tags[n++]);
         }
     }
-    s->ahead_first = last;
+    return n;
 }
 
-void store_ahead_next(struct store *s, struct slice payload, uint32_t tag)
+/* The sets most likely meant: the first with this tag each. */
+static void find_sets(struct store *s, uint32_t count, const uint32_t *tags)
 {
-    struct store_inside_key key;
-    if (!read_key(payload, &key)) {
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t at = tags[i];
+        uint32_t index = 0;
+        s->found[i].set = NULL;
+        if (tags_next(&s->by_key, tags[i], &at, &index)) {
+            s->found[i].set = pool_at(&s->sets, index);
+            __builtin_prefetch(s->found[i].set);
+        }
+    }
+}
+
+/* The sets that are meant, and their first values. */
+static void find_values(struct store *s, uint32_t count, const uint32_t *tags)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        struct store_inside_found *found = &s->found[i];
+        struct store_set *set = found->set;
+        if (UNLIKELY(set != NULL && !store_inside_is_key_of(set, &found->key))) {
+            found->set = store_inside_find(s, &found->key, tags[i]);
+        }
+        found->value = found->set == NULL ? NULL : store_inside_value(s, found->set->first);
+        if (found->value != NULL) {
+            __builtin_prefetch(found->value);
+        }
+    }
+}
+
+/* One line of value and certificate each. */
+static void find_bytes(struct store *s, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        struct store_inside_found *found = &s->found[i];
+        const struct store_value *v = found->value;
+        if (v != NULL) {
+            found->bytes = slice_of(value_at(&s->heap, v->piece), v->len);
+            found->certificate =
+                slice_of(value_at(&s->heap, v->certificate_piece), v->certificate_len);
+            __builtin_prefetch(found->bytes.data);
+            __builtin_prefetch(found->certificate.data);
+        }
+    }
+}
+
+void store_ahead_bytes(const struct store *s, uint32_t at)
+{
+    if (at < s->found_count && s->found[at].value != NULL) {
+        prefetch_rest(s->found[at].bytes);
+        prefetch_rest(s->found[at].certificate);
+    }
+}
+
+void store_ahead(struct store *s, const struct slice *payloads, size_t count)
+{
+    uint32_t tags[STORE_AHEAD];
+    CHECK(count <= STORE_AHEAD);
+    store_inside_forget_ahead(s);
+    if (count < 2) { /* one alone is as fast without */
         return;
     }
-    struct store_set *set = store_inside_find(s, &key, tag);
-    s->found_last ^= 1;
-    s->found[s->found_last] = (struct store_inside_found){key, set};
-    const struct store_value *v = set == NULL ? NULL : store_inside_value(s, set->first);
-    if (v != NULL) {
-        prefetch_bytes(value_at(&s->heap, v->piece), v->len);
-        prefetch_bytes(value_at(&s->heap, v->certificate_piece), v->certificate_len);
-    }
+    uint32_t n = find_keys(s, payloads, count, tags);
+    find_sets(s, n, tags);
+    find_values(s, n, tags);
+    find_bytes(s, n);
+    s->found_at = 0;
+    s->found_count = n;
+    store_ahead_bytes(s, 0);
 }

@@ -53,24 +53,20 @@ struct store_plan {
     uint32_t value;    /* reserved: value + 1 */
 };
 
-/* Requests that are expected, as far as each has got (store_ahead). */
-enum { STORE_INSIDE_AHEAD = 32, STORE_INSIDE_AHEAD_STEP = 6 };
-struct store_inside_ahead {
-    uint32_t tag;
-    uint32_t set; /* + 1; 0: none */
-};
+/* What a request that is expected asks for (store_ahead). */
 struct store_inside_found {
     struct store_inside_key key;
-    struct store_set *set; /* NULL: none, or it is gone */
+    struct store_set *set;           /* NULL: none, as far as is known */
+    const struct store_value *value; /* its first: this and what follows is for fetching only */
+    struct slice bytes;
+    struct slice certificate;
 };
 
 struct store {
     struct store_settings settings;
-    struct store_inside_ahead ahead[STORE_INSIDE_AHEAD]; /* a ring */
-    uint32_t ahead_first; /* all numbers count up; behind this one nothing is left to do */
-    uint32_t ahead_next;
-    struct store_inside_found found[2]; /* by store_ahead_next: this and the next one */
-    uint32_t found_last;
+    struct store_inside_found found[STORE_AHEAD];
+    uint32_t found_at; /* the one that is likely asked for next */
+    uint32_t found_count;
     struct pool sets;
     struct pool values;
     struct pool certificates;
@@ -116,10 +112,10 @@ static inline struct slice store_inside_wire(const struct store *s, const struct
 {
     return slice_of(value_at(&s->heap, v->piece), v->len);
 }
-/* Sets and values that were found ahead may be gone. */
+/* Sets that were found ahead may be gone. */
 static inline void store_inside_forget_ahead(struct store *s)
 {
-    s->ahead_first = s->ahead_next;
+    s->found_count = 0;
 }
 static inline uint32_t store_inside_tag(const struct store *s, const struct store_inside_key *key)
 {
@@ -128,6 +124,14 @@ static inline uint32_t store_inside_tag(const struct store *s, const struct stor
 /* The set with this key, whose tag is known; NULL: none. */
 struct store_set *store_inside_find(const struct store *s, const struct store_inside_key *key,
                                     uint32_t tag);
+/* Has the processor fetch what found[at] will copy. */
+void store_ahead_bytes(const struct store *s, uint32_t at);
+static inline bool store_inside_is_key_of(const struct store_set *set,
+                                          const struct store_inside_key *key)
+{
+    return set->kind == key->kind &&
+           memcmp(set->resource, key->resource, sizeof(set->resource)) == 0;
+}
 /* Puts `v` into the list of its set. */
 void store_inside_link(struct store *s, struct store_set *set, struct store_value *v);
 void store_inside_unlink(struct store *s, struct store_set *set, struct store_value *v);

@@ -135,7 +135,7 @@ static enum err build_message(struct turn *t, struct transact *tr, struct build 
         struct sign_sealed sealed = {
             .who = b->signer,
             .transaction_id = b->header.transaction_id,
-            .contents = slice_of(w.start + contents, wr_len(&w) - contents),
+            .contents_at = contents,
             .certificates = b->certificates,
             .certificate_count = b->certificate_count,
         };
@@ -613,7 +613,7 @@ enum err transact_send_draft(struct turn *t, struct transact *tr, const struct m
     struct sign_sealed sealed = {
         .who = m->to,
         .transaction_id = m->transaction_id,
-        .contents = slice_of(w->start + d->contents, wr_len(w) - d->contents),
+        .contents_at = d->contents,
         .certificates = certificates,
         .certificate_count = certificate_count,
     };

@@ -92,24 +92,18 @@ static void apply(struct model *m, const struct attempt *a)
     }
 }
 
-/* Says ahead that this will be fetched, as overlay_receive does; what the store remembers of it
- * must not outlive what it is about. */
+/* Says ahead that this will be fetched, among others, as overlay_work does; what the store
+ * remembers of it must not outlive what it is about. */
 static void announce(struct model *m, struct slice body)
 {
     uint8_t payload[128];
     struct wr w = wr_init(payload, sizeof(payload));
     wr_u16(&w, CONTENT_FETCH_REQ);
     wr_opaque32(&w, body);
-    uint32_t tag = store_ahead(m->w->store, wr_slice(&w));
     struct slice part = slice_sub(wr_slice(&w), 0, rng_below(&m->w->rng, wr_len(&w)));
-    (void)store_ahead(m->w->store, part);
-    if (rng_below(&m->w->rng, 5) == 0) {
-        store_ahead_end(m->w->store);
-    }
-    if (rng_below(&m->w->rng, 2) == 0) {
-        store_ahead_next(m->w->store, wr_slice(&w), tag);
-        store_ahead_next(m->w->store, part, (uint32_t)rng_next(&m->w->rng));
-    }
+    const struct slice payloads[] = {part, wr_slice(&w), wr_slice(&w), part};
+    size_t from = rng_below(&m->w->rng, 2);
+    store_ahead(m->w->store, payloads + from, rng_below(&m->w->rng, 5 - from));
 }
 
 static struct slice fetch(struct model *m, int who, int kind)
