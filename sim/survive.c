@@ -35,6 +35,8 @@ void survive_init(struct run *r, struct arena *arena, uint64_t seed)
         .graceful_percent = (uint32_t)s->churn_graceful_percent,
         .silent_percent = (uint32_t)s->churn_silent_percent,
         .population = (uint32_t)(s->nodes / s->shards),
+        .day_us = s->churn_day_s * SECOND_US,
+        .night_percent = (uint32_t)s->churn_night_percent,
     };
     struct fault_settings fault = {.list = s->faults,
                                    .interval_us = s->mix_interval_s * SECOND_US,
@@ -146,10 +148,9 @@ static void roll(struct run *r)
 static uint64_t expected_lost_ppm(const struct run *r)
 {
     const struct scenario_survival *v = &r->out->survival;
-    double crashes =
-        (double)(v->churn.killed + v->churn.vanished + v->faults.killed + v->faults.vanished -
-                 v->faults.hosts) *
-        (double)r->s->shards;
+    double crashes = (double)(v->churn.killed + v->churn.vanished + v->faults.killed +
+                              v->faults.vanished - v->faults.hosts) *
+                     (double)r->s->shards;
     double seconds = (double)v->node_us / 1e6;
     if (seconds <= 0) {
         return 0;
