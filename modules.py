@@ -365,6 +365,7 @@ UNIT_TESTS = {
         test_owner_first
         test_replicate
         test_replicate_disk
+        test_replicate_return
         test_route
         test_sign
         test_sign_flood

@@ -3,7 +3,7 @@
  * (RFC 6940 10.7).
  *
  * Part of dht/chord; its state is in struct chord.  Reactive: a change of the neighbors is told
- * within CHORD_STABILIZE_UPDATE_MS, several changes in one Update. */
+ * within CHORD_STABILIZE_UPDATE_MS, those that follow within a second in one Update. */
 #pragma once
 #include "dht/chord.h"
 

@@ -314,7 +314,8 @@ const struct chord_table_node *chord_table_owner_behind(const struct chord_table
         }
         found = n;
     }
-    return NULL;
+    bool is_behind = ids_ring_is_less(ids_ring_minus(ct->self, k), distance(ct, k));
+    return is_behind ? found : NULL;
 }
 
 static struct ring_id power(uint32_t bit)

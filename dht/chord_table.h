@@ -116,8 +116,9 @@ const struct chord_table_node *chord_table_next_hop(const struct chord_table *ct
  * so many. */
 const struct chord_table_node *chord_table_nth_hop(const struct chord_table *ct, struct ring_id k,
                                                    uint32_t n);
-/* Where k lies behind us, among our predecessors: the first of them at or after k, who is
- * responsible as far as we know; NULL when we know nothing of k or are the first ourselves. */
+/* Where k lies behind us: the first of our predecessors at or after k, who is responsible as far as
+ * we know, or knows better, where k is farther away than they; NULL when k lies ahead of us or we
+ * are the first ourselves. */
 const struct chord_table_node *chord_table_owner_behind(const struct chord_table *ct,
                                                         struct ring_id k);
 /* The range of finger i, 1 to 128: [own + 2^(128-i), own + 2^(129-i) - 1] (CH-4). */

@@ -37,6 +37,7 @@ static uint64_t end_of_life(struct churn *c, const struct world *w)
 
 void churn_begin(struct churn *c, struct world *w)
 {
+    c->begun_us = world_now_us(w);
     for (uint32_t p = 0; p < c->processes; p++) {
         c->ends_us[p] = alive_in(w, p) > 0 ? end_of_life(c, w) : world_now_us(w);
         c->is_leaving[p] = false;
@@ -108,6 +109,19 @@ static uint32_t longest_dead(const struct churn *c, const struct world *w)
     return found;
 }
 
+/* How many are to be alive: from noon on fewer and fewer until midnight, then more again. */
+static uint32_t wanted(const struct churn *c, const struct world *w)
+{
+    if (c->s.day_us == 0) {
+        return c->s.population;
+    }
+    uint64_t hour_us = (world_now_us(w) - c->begun_us) % c->s.day_us;
+    uint64_t since_noon_us = min_u64(hour_us, c->s.day_us - hour_us);
+    uint64_t gone = (uint64_t)c->s.population * min_u64(c->s.night_percent, 100) * since_noon_us /
+                    (100 * (c->s.day_us / 2 + 1));
+    return c->s.population - (uint32_t)gone;
+}
+
 void churn_step(struct churn *c, struct world *w, churn_watch *watch, void *context)
 {
     uint32_t alive = 0;
@@ -123,7 +137,7 @@ void churn_step(struct churn *c, struct world *w, churn_watch *watch, void *cont
         }
         alive += now_alive > 0 ? 1 : 0;
     }
-    for (; alive < c->s.population; alive++) {
+    for (uint32_t most = wanted(c, w); alive < most; alive++) {
         uint32_t p = longest_dead(c, w);
         if (p == c->processes) {
             return;

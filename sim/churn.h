@@ -13,7 +13,9 @@ struct churn_settings {
     uint64_t lifetime_us; /* mean; 0: nobody dies of age */
     uint32_t graceful_percent;
     uint32_t silent_percent; /* of the others: their power fails, nobody is told */
-    uint32_t population;     /* processes alive */
+    uint32_t population;     /* processes alive, */
+    uint64_t day_us;         /* ... at noon; 0: always */
+    uint32_t night_percent;  /* of them are not replaced at midnight */
 };
 
 struct churn_counts {
@@ -26,6 +28,7 @@ struct churn {
     uint64_t *ends_us; /* of each process: its end; when dead, when it died */
     bool *is_leaving;
     uint32_t processes;
+    uint64_t begun_us; /* a noon */
     struct churn_counts counts;
 };
 

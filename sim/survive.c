@@ -35,6 +35,8 @@ void survive_init(struct run *r, struct arena *arena, uint64_t seed)
         .graceful_percent = (uint32_t)s->churn_graceful_percent,
         .silent_percent = (uint32_t)s->churn_silent_percent,
         .population = (uint32_t)(s->nodes / s->shards),
+        .day_us = s->churn_day_s * SECOND_US,
+        .night_percent = (uint32_t)s->churn_night_percent,
     };
     struct fault_settings fault = {.list = s->faults,
                                    .interval_us = s->mix_interval_s * SECOND_US,
@@ -141,13 +143,14 @@ static void roll(struct run *r)
 /* ---- the end ---- */
 
 /* Three holders of a record die within one window, the others not having been replaced: per second
- * 3 l * 2 l * l * w^2 / 2 for crashes at rate l. */
+ * 3 l * 2 l * l * w^2 / 2 for crashes at rate l.  Machines that die on purpose, one after another,
+ * are no part of it. */
 static uint64_t expected_lost_ppm(const struct run *r)
 {
     const struct scenario_survival *v = &r->out->survival;
-    double crashes =
-        (double)(v->churn.killed + v->churn.vanished + v->faults.killed + v->faults.vanished) *
-        (double)r->s->shards;
+    double crashes = (double)(v->churn.killed + v->churn.vanished + v->faults.killed +
+                              v->faults.vanished - v->faults.hosts) *
+                     (double)r->s->shards;
     double seconds = (double)v->node_us / 1e6;
     if (seconds <= 0) {
         return 0;
@@ -170,6 +173,7 @@ static void judge(struct run *r)
     v->faults = r->fault.counts;
     v->faults_total = fault_total(&r->fault) + v->churn.killed + v->churn.left + v->churn.vanished;
     v->expected_lost_ppm = expected_lost_ppm(r);
+    r->out->expected_lost_ppm += v->expected_lost_ppm;
     r->out->lost += v->lost;
     scenario_impl_holds(r, SCENARIO_one_owner, v->quiet_us != 0);
     scenario_impl_holds(r, SCENARIO_not_lost, v->lost_unexcused == 0);

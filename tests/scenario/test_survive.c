@@ -50,6 +50,27 @@ Test(survive, peers_come_and_go, .timeout = 120)
     cr_expect_eq(v->lost_unexcused, 0);
 }
 
+/* Two days of 200 s, and half as many at midnight: a quarter of all lives is missing, less those
+ * who have not died yet when they would no longer be replaced. */
+Test(survive, fewer_are_there_at_night, .timeout = 120)
+{
+    uint64_t node_us[2];
+    for (uint64_t is_diurnal = 0; is_diurnal < 2; is_diurnal++) {
+        struct scenario s;
+        static struct scenario_result r;
+        small(&s);
+        s.run_s = 400;
+        s.churn_lifetime_s = 60;
+        s.churn_graceful_percent = 100;
+        s.churn_day_s = is_diurnal * 200;
+        run_scenario(&s, 7, &r);
+        node_us[is_diurnal] = r.survival.node_us;
+        cr_expect_eq(r.survival.lost_unexcused, 0);
+    }
+    cr_expect_lt(node_us[1] * 100, node_us[0] * 90);
+    cr_expect_gt(node_us[1] * 100, node_us[0] * 70);
+}
+
 Test(survive, two_halves_meet_again, .timeout = 120)
 {
     struct scenario s;

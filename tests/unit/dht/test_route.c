@@ -173,6 +173,32 @@ Test(route, past_its_goal_a_message_goes_to_whom_we_know_behind_us)
     cr_expect_eq(decide(&f, "r10", from).next_hop.bytes[0], 0xc0, "not straight back");
 }
 
+/* Seed 11: the goal lay behind all eight predecessors, so nobody of them was tried, and three peers
+ * sent a message round until its ttl was used up. */
+Test(route, past_its_goal_by_more_than_our_predecessors)
+{
+    struct fixture f;
+    struct arena arena;
+    memset(&f, 0, sizeof(f));
+    arena_init(&arena, block, sizeof(block));
+    f.self.node_id = id_of(0x64);
+    chord_table_init(&f.table, &arena, NODES, &f.self.node_id, 0x64);
+    f.table.is_member = true;
+    for (uint8_t first = 0x54; first < 0x64; first += 2) {
+        add(&f, first, CHORD_TABLE_PEER);
+    }
+    add(&f, 0x33, CHORD_TABLE_PEER);
+    add(&f, 0x39, CHORD_TABLE_PEER);
+    add(&f, 0x70, CHORD_TABLE_PEER);
+    f.route = (struct route){.params = &params, .table = &f.table, .self = &f.self};
+    struct route_from from = {.link = 1000 + 0x39};
+    cr_expect_eq(decide(&f, "r3a", from).next_hop.bytes[0], 0x54, "on our side, nearest to it");
+    from.link = 1000 + 0x54;
+    cr_expect_eq(decide(&f, "r3a", from).next_hop.bytes[0], 0x39, "FW-7");
+    from.link = 1000 + 0x62;
+    cr_expect_eq(decide(&f, "r68", from).next_hop.bytes[0], 0x70, "ahead of us: FW-7");
+}
+
 Test(chord_table, other_first_hops_by_nearness)
 {
     struct fixture f;

@@ -443,6 +443,108 @@ Test(store_client, limits_and_failures)
     finish(f);
 }
 
+/* By other ways */
+
+enum { HOPS = 7 };
+
+static struct node_id at_distance(const struct fixture *f, uint8_t behind)
+{
+    struct node_id id = {{0}};
+    memcpy(id.bytes, f->at.bytes, 16);
+    id.bytes[0] = (uint8_t)(id.bytes[0] - behind);
+    return id;
+}
+
+/* Seven peers before the place of alice's record, 8 steps apart, ourselves behind them. */
+static struct chord_table *table_for(struct fixture *f)
+{
+    struct chord_table *table = ARENA_ARRAY(&f->w->arena, struct chord_table, 1);
+    struct node_id self = at_distance(f, 100);
+    chord_table_init(table, &f->w->arena, 16, &self, 1);
+    for (uint8_t i = 1; i <= HOPS; i++) {
+        struct chord_table_node n = {.id = at_distance(f, (uint8_t)(8 * i)),
+                                     .link = i,
+                                     .host = 10u + i,
+                                     .state = CHORD_TABLE_PEER};
+        cr_assert_eq(chord_table_add(table, &n), ERR_OK);
+    }
+    return table;
+}
+
+static void time_out(struct fixture *f, const struct sent *s, bool is_end)
+{
+    struct store_client_done done;
+    struct transact_result result = {
+        .tag = s->what.tag, .owner = s->what.owner, .code = s->what.code, .error = ERR_TIMEOUT};
+    cr_assert_eq(store_client_on_result(&f->w->turn, f->client, &result, &done), is_end);
+    cr_assert(!is_end || done.error == ERR_TIMEOUT);
+}
+
+/* `next` is the peer that whoever was asked names. */
+static void answer_query(struct fixture *f, const struct sent *s, const struct node_id *next)
+{
+    struct store_client_done done;
+    struct wr w = wr_init(f->answer, sizeof(f->answer));
+    const struct msgs_route_query_ans body = {.next_peer = *next};
+    cr_assert_eq(s->what.code, CONTENT_ROUTE_QUERY_REQ);
+    msgs_route_query_ans_wr(&w, &f->w->params, &body);
+    struct transact_result result = result_of(f, s, 0, wr_slice(&w), SLICE_EMPTY);
+    cr_assert_not(store_client_on_result(&f->w->turn, f->client, &result, &done));
+}
+
+static void expect_through(const struct fixture *f, const struct sent *s, uint8_t hop)
+{
+    struct node_id through = at_distance(f, (uint8_t)(8 * (hop + 1)));
+    cr_assert(ids_node_is_equal(&s->what.through, &through), "by hop %u", hop);
+}
+
+/* The first hops keep silent: two others are tried; then the owner is asked for, peer by peer, and
+ * spoken to by its Node-ID, each time by another way, until eight retries are used up. */
+Test(store_client, silence_is_met_with_other_ways)
+{
+    struct fixture *f = start();
+    struct store_client_settings s = {.params = &f->w->params,
+                                      .config = &f->w->config,
+                                      .sign = f->w->sign,
+                                      .transact = &link_end,
+                                      .table = table_for(f),
+                                      .ops = 4};
+    f->client = store_client_init(&f->w->arena, &s);
+    cr_assert_eq(store_client_fetch(&f->w->turn, f->client, &f->at, WORLD_KIND_SINGLE,
+                                    STORE_CLIENT_OVERLAY, 5),
+                 ERR_OK);
+    struct sent *q = pop();
+    cr_assert(ids_node_is_invalid(&q->what.through), "at first as everything is routed");
+    for (uint8_t hop = 1; hop <= 2; hop++) {
+        time_out(f, q, false);
+        q = pop();
+        expect_through(f, q, hop);
+        cr_assert_eq(q->what.target.type, TRANSACT_RESOURCE);
+    }
+    time_out(f, q, false);
+    q = pop();
+    struct node_id first = at_distance(f, 8);
+    struct node_id nearer = at_distance(f, 4);
+    struct node_id owner = at_distance(f, (uint8_t)-3);
+    cr_assert(ids_node_is_equal(&q->what.target.node, &first), "our own next hop is asked");
+    answer_query(f, q, &nearer);
+    q = pop();
+    cr_assert(ids_node_is_equal(&q->what.target.node, &nearer), "then the one that it names");
+    expect_through(f, q, 0);
+    answer_query(f, q, &owner);
+    for (uint8_t hop = 0; hop < 6; hop++) {
+        q = pop();
+        cr_assert_eq(q->what.code, CONTENT_FETCH_REQ);
+        cr_assert_eq(q->what.target.type, TRANSACT_NODE);
+        cr_assert(ids_node_is_equal(&q->what.target.node, &owner), "by Node-ID");
+        expect_through(f, q, hop);
+        time_out(f, q, hop == 5);
+    }
+    cr_assert_eq(link_end.count, 0);
+    cr_assert_eq(metric_read(&f->w->metrics, METRIC_requests_other_way), 8);
+    finish(f);
+}
+
 /* cert_usage */
 
 static void run_usage(struct fixture *f, struct cert_usage *cu, uint64_t ms)
