@@ -486,6 +486,7 @@ SCRIPT_TESTS = {
         scale
         shrink
         survive
+        swarm
         sweep
     '''),
     'tests/live': names('''

@@ -115,10 +115,10 @@ bool topo_is_plausible_replica_sender(const struct topo *tp, struct ring_id reso
 {
     const struct chord_table *ct = tp->table;
     struct ring_id at = ids_ring_of_node(sender);
-    /* The owner takes what its holders bring (ST-18), whoever they are: our successor hands over what
-     * becomes ours (CH-12, A-16), those behind it hold copies of what we own, and when two rings
-     * have become one, who owned it in the other may stand anywhere.  Each value is proved by its
-     * signature, and an older one refused. */
+    /* The owner takes what its holders bring (ST-18), whoever they are: our successor hands over
+     * what becomes ours (CH-12, A-16), those behind it hold copies of what we own, and when two
+     * rings have become one, who owned it in the other may stand anywhere.  Each value is proved by
+     * its signature, and an older one refused. */
     if (topo_is_responsible(tp, resource)) {
         return true;
     }

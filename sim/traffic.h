@@ -37,7 +37,7 @@ struct traffic_record {
     uint32_t sent;     /* versions */
     uint32_t acked;    /* of those acknowledged the one with the latest storage_time */
     uint64_t acked_ms; /* ... which clocks that are wrong need not give to the last one */
-    bool is_known;        /* a wave's Store was acknowledged */
+    bool is_known;     /* a wave's Store was acknowledged */
     bool is_storing;
     bool is_worn;    /* a holder died since the last Store was acknowledged */
     bool is_excused; /* so many holders died within a window that it may be gone */
