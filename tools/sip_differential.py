@@ -6,8 +6,9 @@
 
 Messages: those of RFC 4475 and RFC 5118, PROTOS-like cases, and mutations of the former with a
 fixed seed.  Disagreements fall into classes: why we refuse (or that we accept), and which of the
-others accept.  Each class is explained in docs/sip-differential.md; one that is not there, or a field that
-is read differently in a way that is not there, makes this end with 1.  --show prints examples.
+others accept.  Each class is explained in docs/sip-differential.md; one that is not there, or a
+field that is read differently in a way that is not there, makes this end with 1.
+--show prints examples.
 
 The others are libosip2, sofia-sip and libre (./configure.py --deps=bench); each runs as a process
 of its own (tests/differential/judge_*.c), since some crash: that is a class, too."""
