@@ -200,6 +200,9 @@ def check_orphans(top, modules):
     compilers = (scripts | {'bench/rival_run.py'}) & set(python)
     compiled = {os.path.dirname(p) + '/' + name for p in compilers
                 for name in re.findall(r"'(?:bench/)?(\w+\.c)'", tree.read(top, p))}
+    if 'tools/sip_differential.py' in python:
+        text = tree.read(top, 'tools/sip_differential.py')
+        compiled |= set(re.findall(r"'(tests/differential/\w+\.c)'", text))
     for path in sources:
         if path.endswith('.c') and path not in listed | compiled:
             yield path + ': not in modules.py, so nothing builds it'

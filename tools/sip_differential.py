@@ -4,13 +4,14 @@
 
     tools/sip_differential.py [--mutations N] [--show CLASS]     (ninja sip-differential)
 
-Messages: those of RFC 4475 and RFC 5118, PROTOS-like cases, and mutations of the former with a fixed
-seed.  Disagreements fall into classes: why we refuse (or that we accept), and which of the others
-accept.  Each class is explained in docs/sip-differential.md; one that is not there, or a field that
-is read differently in a way that is not there, makes this end with 1.  --show prints examples.
+Messages: those of RFC 4475 and RFC 5118, PROTOS-like cases, and mutations of the former with a
+fixed seed.  Disagreements fall into classes: why we refuse (or that we accept), and which of the
+others accept.  Each class is explained in docs/sip-differential.md; one that is not there, or a
+field that is read differently in a way that is not there, makes this end with 1.
+--show prints examples.
 
-The others are libosip2, sofia-sip and libre (./configure.py --deps=bench); each runs as a process of
-its own (tests/differential/judge_*.c), since some crash: that is a class, too."""
+The others are libosip2, sofia-sip and libre (./configure.py --deps=bench); each runs as a process
+of its own (tests/differential/judge_*.c), since some crash: that is a class, too."""
 import argparse
 import collections
 import os
@@ -27,8 +28,10 @@ import tree  # noqa: E402
 OUT = 'build/release/differential'
 DOCUMENT = 'docs/sip-differential.md'
 FIELDS = ['method', 'call-id', 'cseq', 'branch', 'from-tag', 'to-tag']
-# name: (pkg-config modules or None, libraries that have no module)
-OTHERS = {'osip': (['libosip2'], []), 'sofia': (['sofia-sip-ua'], []), 're': (['libre'], [])}
+# name: (source, pkg-config module)
+OTHERS = {'osip': ('tests/differential/judge_osip.c', 'libosip2'),
+          'sofia': ('tests/differential/judge_sofia.c', 'sofia-sip-ua'),
+          're': ('tests/differential/judge_re.c', 'libre')}
 STRIDE = 7
 SEED = 4475
 
@@ -36,15 +39,14 @@ Answer = collections.namedtuple('Answer', 'accepts why fields')
 CRASH = Answer(None, 'crash', ())
 
 
-def build(name, modules, more):
-    done = subprocess.run(['pkg-config', '--cflags', '--libs', *modules], capture_output=True,
+def build(name, source, module):
+    done = subprocess.run(['pkg-config', '--cflags', '--libs', module], capture_output=True,
                           text=True)
     if done.returncode != 0:
         sys.exit(f'sip_differential.py: {done.stderr.strip()}: ./configure.py --deps=bench')
     program = f'{OUT}/judge_{name}'
     subprocess.run(['gcc', '-std=gnu17', '-O1', '-g', '-I.', '-w', '-o', program,
-                    f'tests/differential/judge_{name}.c', *shlex.split(done.stdout), *more],
-                   check=True)
+                    source, *shlex.split(done.stdout)], check=True)
     return program
 
 

@@ -139,7 +139,8 @@ def test_kamailio_in_front_and_behind():
                 call(caller, callee, caller)
                 call(caller, callee, callee)
         except Failure as failure:
-            raise Failure(f'{failure}; Kamailio: ' + ' | '.join(p.said() for p in proxies)) from None
+            said = ' | '.join(p.said() for p in proxies)
+            raise Failure(f'{failure}; Kamailio: {said}') from None
         finally:
             for phone in phones:
                 phone.close()

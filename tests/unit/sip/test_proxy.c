@@ -693,7 +693,8 @@ Test(proxy, a_proxy_in_front_stays_in_the_dialog)
     register_ok(w, a);
     register_ok(w, b);
     set_up(w, a, b, "one", &da, &db);
-    strcat(db.routes, "Route: <sip:10.1.0.77:5070;lr;ftag=1>\n");
+    size_t len = strlen(db.routes);
+    snprintf(db.routes + len, sizeof(db.routes) - len, "Route: <sip:10.1.0.77:5070;lr;ftag=1>\n");
     phone_in_dialog(w, b, &db, "BYE");
     world_run(w, 1000);
     snprintf(bye, sizeof(bye), "%s", phone_expect(a, "BYE sip:"));
