@@ -90,7 +90,8 @@ static bool may_be(const struct sip_rx *rx)
     uint16_t shard = 0;
     bool is_repeated = rx->from.kind == SIP_UDP ||
                        (rx->from.kind == SIP_PEER && is_stateless(rx->core.via.branch, &shard));
-    return rx->core.to.has_tag && is_other && (is_repeated || method == SIP_METHOD_ACK);
+    bool is_sips = rx->core.uri.scheme == SIP_URI_SIPS; /* over TLS at each hop: sip/sips */
+    return rx->core.to.has_tag && is_other && !is_sips && (is_repeated || method == SIP_METHOD_ACK);
 }
 
 static void write_branch(struct turn *t, const struct sip *s, const struct sip_rx *rx,
