@@ -53,7 +53,7 @@ def judge(run, packets):
         if 'reload-framing' not in parts or is_data != ('reload' in parts) or expert or malformed:
             wrong.append((protocols, info, expert, malformed))
         if is_data:
-            seen[info, transport] += 1
+            seen[info.split(' (')[0], transport] += 1
     names = {info for info, _ in seen}
     print(', '.join(f'{n} {name} over {"UDP" if transport == "17" else "TCP"}'
                     for (name, transport), n in sorted(seen.items())))
