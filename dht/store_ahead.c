@@ -29,10 +29,10 @@ static bool read_key(struct slice payload, struct store_inside_key *key)
 }
 
 /* All lines but the first. */
-static void prefetch_rest(struct slice bytes)
+static void prefetch_rest(const uint8_t *bytes, size_t len)
 {
-    for (size_t at = LINE_BYTES; at < bytes.len; at += LINE_BYTES) {
-        __builtin_prefetch(bytes.data + at);
+    for (size_t at = LINE_BYTES; at < len; at += LINE_BYTES) {
+        __builtin_prefetch(bytes + at);
     }
 }
 
@@ -85,23 +85,20 @@ static void find_values(struct store *s, uint32_t count, const uint32_t *tags)
 static void find_bytes(struct store *s, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
-        struct store_inside_found *found = &s->found[i];
-        const struct store_value *v = found->value;
+        const struct store_value *v = s->found[i].value;
         if (v != NULL) {
-            found->bytes = slice_of(value_at(&s->heap, v->piece), v->len);
-            found->certificate =
-                slice_of(value_at(&s->heap, v->certificate_piece), v->certificate_len);
-            __builtin_prefetch(found->bytes.data);
-            __builtin_prefetch(found->certificate.data);
+            __builtin_prefetch(value_at(&s->heap, v->piece));
+            __builtin_prefetch(value_at(&s->heap, v->certificate_piece));
         }
     }
 }
 
 void store_ahead_bytes(const struct store *s, uint32_t at)
 {
-    if (at < s->found_count && s->found[at].value != NULL) {
-        prefetch_rest(s->found[at].bytes);
-        prefetch_rest(s->found[at].certificate);
+    const struct store_value *v = at < s->found_count ? s->found[at].value : NULL;
+    if (v != NULL) {
+        prefetch_rest(value_at(&s->heap, v->piece), v->len);
+        prefetch_rest(value_at(&s->heap, v->certificate_piece), v->certificate_len);
     }
 }
 

@@ -57,9 +57,7 @@ struct store_plan {
 struct store_inside_found {
     struct store_inside_key key;
     struct store_set *set;           /* NULL: none, as far as is known */
-    const struct store_value *value; /* its first: this and what follows is for fetching only */
-    struct slice bytes;
-    struct slice certificate;
+    const struct store_value *value; /* its first; for fetching ahead only */
 };
 
 struct store {
