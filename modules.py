@@ -39,6 +39,7 @@ MODULES = {
         fwd
         ids
         msgs
+        pidf
         reject
         secblock
         show
@@ -105,6 +106,7 @@ MODULES = {
         chord_table
         config_update
         cut
+        domain
         frag
         frag_hold
         inbox
@@ -133,23 +135,33 @@ MODULES = {
         verified
     '''),
     'sip': names('''
+        challenge
+        contacts
         dial
         digest
         flow
         fork
+        gruu
         guess
         hop
         keep_alive
         location
         loop
         mac
+        offline
+        outbound
+        prefs
+        presence
         proxy
+        publish
+        regevent
         registrar
         relay
         reply
         sip
         sips
         stateless
+        subscribe
         tx
         tx_client
         tx_server
@@ -320,6 +332,7 @@ UNIT_TESTS = {
         test_fwd
         test_ids
         test_msgs
+        test_pidf
         test_protos
         test_rw
         test_show
@@ -358,6 +371,7 @@ UNIT_TESTS = {
         test_attach
         test_config_sequence
         test_config_update
+        test_domain
         test_frag
         test_inbox
         test_overlay
@@ -379,8 +393,12 @@ UNIT_TESTS = {
     '''),
     'tests/unit/sip': names('''
         test_chaos
+        test_devices
+        test_events
         test_flood
         test_flow
+        test_forward
+        test_offline
         test_proxy
         test_registrar
         test_spoiled
@@ -499,6 +517,7 @@ SCRIPT_TESTS = {
         decode
         demo
         document
+        events
         hostile
         kamailio
         kill

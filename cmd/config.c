@@ -80,6 +80,8 @@ static const struct word level_words[] = {
 static const struct word ack_words[] = {
     {"memory", OVERLAY_ACK_MEMORY}, {"replica", OVERLAY_ACK_REPLICA}, {"disk", OVERLAY_ACK_DISK}};
 
+static const struct word yes_words[] = {{"no", 0}, {"yes", 1}};
+
 static const struct {
     const char *key;
     const struct word *words;
@@ -89,6 +91,8 @@ static const struct {
     {"backend", backend_words, ARRAY_COUNT(backend_words)},
     {"log-level", level_words, ARRAY_COUNT(level_words)},
     {"storage-ack", ack_words, ARRAY_COUNT(ack_words)},
+    {"presence", yes_words, ARRAY_COUNT(yes_words)},
+    {"service-route", yes_words, ARRAY_COUNT(yes_words)},
 };
 
 /* The value of a key that takes one of a few words; -1 and the words when it is none of them. */
@@ -196,6 +200,26 @@ static int check_seconds(cfg_t *cfg, cfg_opt_t *opt)
     return check_range(cfg, opt, 1, 3600);
 }
 
+/* A week: what a phone on a journey needs, and no longer than a record may last. */
+static int check_offline(cfg_t *cfg, cfg_opt_t *opt)
+{
+    return check_range(cfg, opt, 0, 7 * 24 * 3600);
+}
+
+static int check_watcher(cfg_t *cfg, cfg_opt_t *opt)
+{
+    const char *text = last_text(opt);
+    size_t len = strlen(text);
+    bool is_aor = len > 2 && len <= SIP_ACCOUNT_USER_CAP && strchr(text, '@') != NULL &&
+                  strpbrk(text, ": <>") == NULL;
+    if (cfg_opt_size(opt) > CONFIG_WATCHERS) {
+        return refuse(cfg, opt, text, "among the first 64");
+    }
+    return is_aor || strcmp(text, "*") == 0
+               ? 0
+               : refuse(cfg, opt, text, "an address as user@domain, or *");
+}
+
 static int check_spin(cfg_t *cfg, cfg_opt_t *opt)
 {
     return check_range(cfg, opt, 0, SPIN_MAX_US);
@@ -297,6 +321,25 @@ static void take_limits(cfg_t *cfg, struct limits *out)
     }
 }
 
+static void take_events(cfg_t *cfg, struct config *out)
+{
+    out->service_route = choice(cfg, "service-route") != 0;
+    out->presence = choice(cfg, "presence") != 0;
+    out->offline_s = (uint32_t)cfg_getint(cfg, "offline-messages");
+    out->watcher_count = cfg_size(cfg, "presence-watchers");
+    CHECK(out->watcher_count <= CONFIG_WATCHERS);
+    for (unsigned i = 0; i < out->watcher_count; i++) {
+        const char *text = cfg_getnstr(cfg, "presence-watchers", i);
+        char *aor = out->watchers[i].aor;
+        size_t at = 0;
+        for (; text[at] != '\0'; at++) { /* the domain in lower case, as AORs are compared */
+            bool is_host = strchr(text + at, '@') == NULL;
+            aor[at] = is_host ? (char)slice_lower((uint8_t)text[at]) : text[at];
+        }
+        aor[at] = '\0';
+    }
+}
+
 static enum err take_origins(cfg_t *cfg, struct config *out)
 {
     size_t len = 0;
@@ -342,6 +385,7 @@ static enum err take(cfg_t *cfg, struct config *out)
         const char *text = cfg_getnstr(cfg, "bootstrap", i);
         CHECK(address_parse(slice_text(text), 0, &out->bootstrap[i]) == ERR_OK);
     }
+    take_events(cfg, out);
     take_limits(cfg, &out->limits);
     enum err e = take_origins(cfg, out);
     return e == ERR_OK ? take_paths(cfg, out) : e;
@@ -463,6 +507,10 @@ static const struct {
     {"drain-timeout", check_seconds},
     {"busy-poll-us", check_spin},
     {"data-size", check_data_size},
+    {"presence", check_choice},
+    {"service-route", check_choice},
+    {"presence-watchers", check_watcher},
+    {"offline-messages", check_offline},
     {"sip-address6", check_host},
     {"sip-advertise6", check_host},
     {"sip-tls-port", check_port_or_none},
@@ -544,6 +592,10 @@ enum err config_load(const char *path, struct config *out, char *why)
                                CFG_INT("data-size", 0, CFGF_NONE),
                                CFG_STR("digest", "", CFGF_NONE),
                                CFG_INT("drain-timeout", 30, CFGF_NONE),
+                               CFG_STR("service-route", "no", CFGF_NONE),
+                               CFG_STR("presence", "yes", CFGF_NONE),
+                               CFG_STR_LIST("presence-watchers", "{\"*\"}", CFGF_NONE),
+                               CFG_INT("offline-messages", 0, CFGF_NONE),
                                CFG_SEC("limits", limits, CFGF_NONE),
                                CFG_END()};
     memset(out, 0, sizeof(*out));

@@ -13,6 +13,7 @@
 #include "dht/overlay.h"
 #include "sip/sip.h"
 
+enum { CONFIG_WATCHERS = 64 };
 enum { CONFIG_ORIGINS_CAP = 1024 };
 
 struct config {
@@ -47,6 +48,11 @@ struct config {
     bool has_digest; /* set here: for accounts whose keystore does not say */
     enum sip_digest digest;
     uint32_t drain_timeout_s;
+    bool service_route;
+    bool presence;
+    struct sip_watcher watchers[CONFIG_WATCHERS];
+    size_t watcher_count;
+    uint32_t offline_s; /* 0 = no messages are kept */
     struct limits limits;
 };
 

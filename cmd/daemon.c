@@ -230,6 +230,11 @@ static void fill_sip(const struct daemon *d, uint32_t i, struct sip_settings *p)
     p->default_expires_s = EXPIRES_DEFAULT_S;
     p->min_expires_s = EXPIRES_MIN_S;
     p->max_expires_s = EXPIRES_MAX_S;
+    p->service_route = setup->config.service_route;
+    p->presence = setup->config.presence;
+    p->watchers = setup->config.watchers;
+    p->watcher_count = setup->config.watcher_count;
+    p->offline_s = setup->config.offline_s;
     p->limits = &d->shards[i].limits;
 }
 

@@ -28,6 +28,7 @@ enum handle_of {
     HANDLE_SIP_FLOW,  /* sip/flow */
     HANDLE_SIP_REG,   /* sip/registrar */
     HANDLE_SIP_LOC,   /* sip/location */
+    HANDLE_SIP_EVENT, /* sip/subscribe, publish and offline */
     HANDLE_NODE,      /* node's own */
 };
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* H(name) = Resource-ID, for the name that the policy asks for. */
 #include "dht/access.h"
+#include "dht/domain.h"
 
 enum { NODE_MULTIPLE_MAX = 255 };
 
@@ -59,6 +60,7 @@ enum err access_check(struct turn *t, const struct overlay_kind *kind, struct sl
     /* A certificate without a user name proves none. */
     bool may = (signer->user.len > 0 || kind->access == OVERLAY_NODE_MATCH ||
                 kind->access == OVERLAY_NODE_MULTIPLE) &&
-               may_write(t, kind, resource, signer, key);
+               may_write(t, kind, resource, signer, key) &&
+               domain_admits(kind->domains, signer->user); /* RFC 7904 3.3 */
     return may ? ERR_OK : ERR_FORBIDDEN;
 }

@@ -4,7 +4,7 @@
 
 static const struct overlay_kind built_in[] = {
 #define KIND(name, text, id, model, policy, count, size, multiple)                                 \
-    {id, OVERLAY_##model, OVERLAY_##policy, count, size, multiple},
+    {id, OVERLAY_##model, OVERLAY_##policy, count, size, multiple, NULL},
 #include "dht/kind.def"
 #undef KIND
 };

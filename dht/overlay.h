@@ -47,6 +47,8 @@ enum overlay_access {
     OVERLAY_NODE_MULTIPLE
 };
 
+struct domain_rules; /* dht/domain.h */
+
 struct overlay_kind {
     uint32_t id;
     enum overlay_data_model data_model;
@@ -54,6 +56,8 @@ struct overlay_kind {
     uint32_t max_count;
     uint32_t max_size_bytes;
     uint32_t max_node_multiple;
+    /* SIP-REGISTRATION: of whom; NULL: of anybody.  Lives as long as `trust` does. */
+    const struct domain_rules *domains;
 };
 
 /* The overlay configuration document as far as a peer acts on it (RFC 6940 11.1), parsed by

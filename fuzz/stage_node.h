@@ -48,10 +48,11 @@ static inline void stage_node_limits(struct limits *l)
 static inline void stage_node_config(struct overlay_config *c)
 {
     static const struct overlay_kind kinds[] = {
-        {OVERLAY_KIND_SIP_REGISTRATION, OVERLAY_DICTIONARY, OVERLAY_USER_NODE_MATCH, 8, 512, 0},
-        {OVERLAY_KIND_CERTIFICATE_BY_NODE, OVERLAY_ARRAY, OVERLAY_NODE_MATCH, 4, 2048, 0},
-        {OVERLAY_KIND_CERTIFICATE_BY_USER, OVERLAY_ARRAY, OVERLAY_USER_MATCH, 8, 2048, 0},
-        {0x77, OVERLAY_SINGLE, OVERLAY_NODE_MULTIPLE, 1, 64, 3},
+        {OVERLAY_KIND_SIP_REGISTRATION, OVERLAY_DICTIONARY, OVERLAY_USER_NODE_MATCH, 8, 512, 0,
+         NULL},
+        {OVERLAY_KIND_CERTIFICATE_BY_NODE, OVERLAY_ARRAY, OVERLAY_NODE_MATCH, 4, 2048, 0, NULL},
+        {OVERLAY_KIND_CERTIFICATE_BY_USER, OVERLAY_ARRAY, OVERLAY_USER_MATCH, 8, 2048, 0, NULL},
+        {0x77, OVERLAY_SINGLE, OVERLAY_NODE_MULTIPLE, 1, 64, 3, NULL},
     };
     *c = (struct overlay_config){.sequence = 1,
                                  .node_id_length = 16,

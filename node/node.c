@@ -194,6 +194,7 @@ static void dispatch_timer(struct turn *t, struct node *n, struct wheel_timer *t
     case HANDLE_SIP_FLOW:
     case HANDLE_SIP_REG:
     case HANDLE_SIP_LOC:
+    case HANDLE_SIP_EVENT:
         sip_on_timer(t, n->sip, timer);
         break;
     case HANDLE_PATH:

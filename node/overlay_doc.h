@@ -16,7 +16,7 @@
 
 enum {
     OVERLAY_DOC_BYTES_CAP = 256 * 1024,
-    OVERLAY_DOC_ARENA_EXTRA = 1024, /* an arena needs the document's length and so much more */
+    OVERLAY_DOC_ARENA_EXTRA = 1536, /* an arena needs the document's length and so much more */
     OVERLAY_DOC_CONFIGURATIONS_CAP = 16,
     OVERLAY_DOC_ROOTS_CAP = 8,
     OVERLAY_DOC_IDS_CAP = 64,  /* signers and bad nodes, each */
@@ -47,10 +47,11 @@ struct overlay_doc_kind {
     struct slice access_control;
     uint32_t max_count;
     uint32_t max_size_bytes;
-    uint32_t max_node_multiple; /* 0: absent */
-    struct slice bytes;         /* of <kind>, in the document's text */
-    struct slice signature;     /* SecurityBlock */
-    const char *outside;        /* why no signature counts (namespaces); NULL: one may */
+    uint32_t max_node_multiple;         /* 0: absent */
+    const struct domain_rules *domains; /* RFC 7904 3.4; NULL: absent */
+    struct slice bytes;                 /* of <kind>, in the document's text */
+    struct slice signature;             /* SecurityBlock */
+    const char *outside;                /* why no signature counts (namespaces); NULL: one may */
     /* Set by overlay_doc_accept_kinds. */
     const char *refusal;   /* why it is not taken over; NULL: it is */
     struct node_id signer; /* of a Kind that is taken over */

@@ -58,6 +58,7 @@ static const char *resolve(const struct overlay_doc_kind *k, struct overlay_kind
                                      .access = (enum overlay_access)policy};
         out->max_node_multiple = policy == OVERLAY_NODE_MULTIPLE ? k->max_node_multiple : 0;
     }
+    out->domains = out->id == OVERLAY_KIND_SIP_REGISTRATION ? k->domains : NULL;
     out->max_count = k->max_count;
     out->max_size_bytes = k->max_size_bytes;
     return NULL;

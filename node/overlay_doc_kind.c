@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* <kind-block>: what a Kind is, and the bytes that its signature covers (RFC 6940 11.1). */
+#include "dht/domain.h"
 #include "node/overlay_doc_inside.h"
+
+#define SIP_NS "urn:ietf:params:xml:ns:p2p:config-base:sip"
 
 static bool copy_attribute(struct overlay_doc_reading *r, xmlNode *kind, const char *name,
                            struct slice *out)
@@ -80,6 +83,50 @@ static bool read_multiple(struct overlay_doc_reading *r, xmlNode *kind,
     return true;
 }
 
+static bool add_pattern(struct overlay_doc_reading *r, xmlNode *e, struct domain_rules *rules)
+{
+    struct slice text;
+    if (rules->count == DOMAIN_PATTERNS) {
+        return overlay_doc_complain(r, e, "more than 8 patterns");
+    }
+    if (!overlay_xml_copy(e, true, r->arena, &text) || !domain_is_pattern(text)) {
+        return overlay_doc_complain(r, e, "is no regular expression of at most 128 characters");
+    }
+    rules->patterns[rules->count++] = text;
+    return true;
+}
+
+/* <sip:domain-restriction>, as the grammar of RFC 7904 3.4 has it, or -restrictions as its prose.
+ */
+static bool read_domains(struct overlay_doc_reading *r, xmlNode *kind, struct overlay_doc_kind *out)
+{
+    char text[8];
+    xmlNode *e = overlay_xml_child(kind, SIP_NS, "domain-restriction");
+    e = e == NULL ? overlay_xml_child(kind, SIP_NS, "domain-restrictions") : e;
+    if (e == NULL) {
+        return true;
+    }
+    for (size_t i = 0; i < r->out->kind_count; i++) {
+        if (r->out->kinds[i].domains != NULL) { /* OVERLAY_DOC_ARENA_EXTRA has room for one */
+            return overlay_doc_complain(r, e, "another Kind has one, too");
+        }
+    }
+    struct domain_rules *rules = ARENA_ARRAY(r->arena, struct domain_rules, 1);
+    *rules = (struct domain_rules){.own = slice_text(r->out->config.name)};
+    if (overlay_xml_has_attribute(e, "enable") &&
+        (!overlay_xml_attribute(e, "enable", text, sizeof(text)) ||
+         !overlay_xml_boolean(slice_text(text), &rules->is_listed))) {
+        return overlay_doc_complain(r, e, "enable is no boolean");
+    }
+    for (xmlNode *p = e->children; p != NULL; p = p->next) {
+        if (overlay_xml_is(p, SIP_NS, "pattern") && !add_pattern(r, p, rules)) {
+            return false;
+        }
+    }
+    out->domains = rules;
+    return true;
+}
+
 bool overlay_doc_kind_read(struct overlay_doc_reading *r, xmlNode *block,
                            struct overlay_doc_kind *out)
 {
@@ -94,7 +141,8 @@ bool overlay_doc_kind_read(struct overlay_doc_reading *r, xmlNode *block,
     if (!read_name(r, kind, out) || !text_of(r, kind, "data-model", &out->data_model) ||
         !text_of(r, kind, "access-control", &out->access_control) ||
         !number_of(r, kind, "max-count", &out->max_count) ||
-        !number_of(r, kind, "max-size", &out->max_size_bytes) || !read_multiple(r, kind, out)) {
+        !number_of(r, kind, "max-size", &out->max_size_bytes) || !read_multiple(r, kind, out) ||
+        !read_domains(r, kind, out)) {
         return false;
     }
     if (!overlay_xml_base64(signature, r->arena, &out->signature)) {

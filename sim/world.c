@@ -44,12 +44,17 @@ void world_defaults(struct world_settings *s)
     c->chord_reactive = true;
     c->no_ice = true;
     c->replica_min_hosts = 2;
-    c->kinds[0] = (struct overlay_kind){
-        OVERLAY_KIND_SIP_REGISTRATION, OVERLAY_DICTIONARY, OVERLAY_USER_NODE_MATCH, 32, 512, 0};
+    c->kinds[0] = (struct overlay_kind){OVERLAY_KIND_SIP_REGISTRATION,
+                                        OVERLAY_DICTIONARY,
+                                        OVERLAY_USER_NODE_MATCH,
+                                        32,
+                                        512,
+                                        0,
+                                        NULL};
     c->kinds[1] = (struct overlay_kind){
-        OVERLAY_KIND_CERTIFICATE_BY_NODE, OVERLAY_ARRAY, OVERLAY_NODE_MATCH, 4, 2048, 0};
+        OVERLAY_KIND_CERTIFICATE_BY_NODE, OVERLAY_ARRAY, OVERLAY_NODE_MATCH, 4, 2048, 0, NULL};
     c->kinds[2] = (struct overlay_kind){
-        OVERLAY_KIND_CERTIFICATE_BY_USER, OVERLAY_ARRAY, OVERLAY_USER_MATCH, 64, 2048, 0};
+        OVERLAY_KIND_CERTIFICATE_BY_USER, OVERLAY_ARRAY, OVERLAY_USER_MATCH, 64, 2048, 0, NULL};
     c->kind_count = 3;
 }
 

@@ -7,10 +7,13 @@
  * Branches are released with their proxy, so that results that come late find nobody, which is a
  * normal miss. */
 #include "sip/fork.h"
+#include "sip/challenge.h"
 #include "sip/dial.h"
+#include "sip/registrar.h"
 #include "sip/relay.h"
 #include "sip/reply.h"
 #include "sip/sips.h"
+#include "sip/subscribe.h"
 
 #define US_PER_S UINT64_C(1000000)
 
@@ -103,13 +106,18 @@ static struct msgbuf *write_request(struct turn *t, struct sip *s, const struct 
 {
     struct sip_rx rx;
     sip_state_reread(s, p->request, &p->from, &rx);
+    const struct registrar_binding *binding = pool_get(&s->bindings, b->binding);
     struct relay how = {.to = &b->to,
                         .branch = branch,
                         .request_uri = slice_of(b->uri, b->uri_len),
                         .pop_routes = p->pop_routes,
                         .drop_routes = !p->is_in_dialog,
                         .record_route = !p->is_in_dialog && makes_dialog(p),
-                        .drop_credentials = !flow_is_peer(&p->from)};
+                        .drop_credentials = !flow_is_peer(&p->from),
+                        .max_breadth = p->breadth_each};
+    if (binding != NULL && !p->is_in_dialog) {
+        how.path = slice_of(binding->path, binding->path_len);
+    }
     return relay_request(t, s, &rx, &how);
 }
 
@@ -137,7 +145,11 @@ static void send_on(struct turn *t, struct sip *s, struct fork_branch *b)
     msgbuf_release(t->buffers, request);
     if (tx == NULL) {
         p->has_lost = p->has_lost || (error == ERR_CLOSED && b->to.kind == SIP_PEER);
-        over(t, s, b, error == ERR_CLOSED ? 480 : 503,
+        bool is_flow = error == ERR_CLOSED && p->is_in_dialog && !flow_is_peer(&b->to);
+        over(t, s, b,
+             is_flow               ? 430 /* Flow Failed (RFC 5626 5.3.1) */
+             : error == ERR_CLOSED ? 480
+                                   : 503,
              error == ERR_CLOSED ? "The connection to the callee is gone"
                                  : "Too many calls at once");
         return;
@@ -195,22 +207,27 @@ static uint16_t write_target(struct slice contact, char *out)
     return (uint16_t)len;
 }
 
-void fork_add(struct turn *t, struct sip *s, struct proxy *p, const struct flow_ref *to,
-              const struct node_id *node, struct slice uri)
+bool fork_expect(struct turn *t, struct sip *s, struct proxy *p, unsigned count)
+{
+    if (count > p->breadth) {
+        fork_note(t, s, p, 440, "Max-Breadth is less than there are contacts");
+        return false;
+    }
+    p->breadth_each = (uint8_t)(p->breadth / (count == 0 ? 1 : count));
+    return true;
+}
+
+/* All of a branch but the sending; NULL: no room (noted). */
+static struct fork_branch *add(struct turn *t, struct sip *s, struct proxy *p, struct slice uri)
 {
     bool is_much = p->source != 0 &&
                    s->sources[p->source].branches >= s->settings.limits->sip_branches_per_source;
     metric_add(t->metrics, METRIC_sip_refused_share, is_much ? 1 : 0);
-    char plain[FORK_URI_CAP];
-    if (to != NULL && !sips_may_go(p, to, &uri, plain)) {
-        fork_note(t, s, p, 480, SIPS_NOT_ALLOWED);
-        return;
-    }
     struct fork_branch *b = uri.len > FORK_URI_CAP || is_much ? NULL : pool_acquire(&s->branches);
     if (b == NULL) {
         metric_add(t->metrics, METRIC_pool_exhausted, 1);
         fork_note(t, s, p, 503, "Too many calls at once");
-        return;
+        return NULL;
     }
     handle h = pool_handle(&s->branches, b);
     b->proxy = pool_handle(&s->proxies, p);
@@ -222,6 +239,38 @@ void fork_add(struct turn *t, struct sip *s, struct proxy *p, const struct flow_
     p->first = h;
     p->open++;
     s->sources[p->source].branches++;
+    return b;
+}
+
+bool fork_add_binding(struct turn *t, struct sip *s, struct proxy *p,
+                      const struct registrar_binding *binding)
+{
+    struct slice uri = slice_of(binding->uri, binding->uri_len);
+    char plain[FORK_URI_CAP];
+    if (!sips_may_go(p, &binding->flow, &uri, plain)) {
+        return false;
+    }
+    struct fork_branch *b = add(t, s, p, uri);
+    if (b != NULL) {
+        b->to = binding->flow;
+        b->binding = pool_handle(&s->bindings, binding);
+        send_on(t, s, b);
+    }
+    return true;
+}
+
+void fork_add(struct turn *t, struct sip *s, struct proxy *p, const struct flow_ref *to,
+              const struct node_id *node, struct slice uri)
+{
+    char plain[FORK_URI_CAP];
+    if (to != NULL && !sips_may_go(p, to, &uri, plain)) {
+        fork_note(t, s, p, 480, SIPS_NOT_ALLOWED);
+        return;
+    }
+    struct fork_branch *b = add(t, s, p, uri);
+    if (b == NULL) {
+        return;
+    }
     if (to != NULL) {
         b->to = *to;
         send_on(t, s, b);
@@ -257,6 +306,7 @@ void fork_release_all(struct turn *t, struct sip *s, struct proxy *p)
         s->sources[p->source].branches--;
         pool_release(&s->branches, b);
     }
+    p->breadth = p->breadth_in;
 }
 
 /* ---- results */
@@ -313,7 +363,16 @@ static void on_failure(struct turn *t, struct sip *s, struct fork_branch *b,
 {
     struct proxy *p = pool_get(&s->proxies, b->proxy);
     enter(t, s, b, FORK_OVER);
-    if (!p->is_answered && is_better(p, m->status)) {
+    bool is_challenge = (m->status == 401 || m->status == 407) && p->best != NULL &&
+                        (p->best_status == 401 || p->best_status == 407);
+    if (!p->is_answered && is_challenge) {
+        struct msgbuf *both = challenge_merge(t, s, m, p->best);
+        if (both != NULL) {
+            msgbuf_release(t->buffers, p->best);
+            p->best = both;
+            p->best_status = m->status;
+        }
+    } else if (!p->is_answered && is_better(p, m->status)) {
         struct msgbuf *buf = relay_response(t, s, m);
         fork_note(t, s, p, m->status, "The callee's answer did not fit");
         p->best = buf;
@@ -326,6 +385,12 @@ static void on_failure(struct turn *t, struct sip *s, struct fork_branch *b,
 
 void fork_on_response(struct turn *t, struct sip *s, struct tx *tx, const struct sip_msg *m)
 {
+    if (handle_kind(tx->user) == HANDLE_SIP_EVENT) { /* of a NOTIFY of ours */
+        if (m->status >= 200) {
+            subscribe_on_answer(t, s, tx->user, m->status);
+        }
+        return;
+    }
     struct fork_branch *b = pool_get(&s->branches, tx->user);
     if (b == NULL || b->state != FORK_SENT) {
         /* Later 2xx of an INVITE whose proxy is gone, and answers to our CANCELs. */
@@ -345,6 +410,10 @@ void fork_on_response(struct turn *t, struct sip *s, struct tx *tx, const struct
 
 void fork_on_failed(struct turn *t, struct sip *s, handle branch, enum tx_does how)
 {
+    if (handle_kind(branch) == HANDLE_SIP_EVENT) {
+        subscribe_on_answer(t, s, branch, 0);
+        return;
+    }
     struct fork_branch *b = pool_get(&s->branches, branch);
     if (b == NULL || b->state != FORK_SENT) {
         return;
@@ -401,6 +470,7 @@ void fork_on_dialled(struct turn *t, struct sip *s, const struct node_id *node, 
         }
         fork_settle(t, s, p);
     }
+    subscribe_on_dialled(t, s, node, error);
 }
 
 void fork_on_flow_closed(struct turn *t, struct sip *s, handle flow)

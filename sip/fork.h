@@ -3,13 +3,14 @@
  *
  * All targets are tried at once.  A branch waits for a connection to its peer, then has a client
  * transaction, then a result.  2xx go up as they come and end the others with CANCEL; of failures
- * the best goes up when all branches are over; 6xx ends the others.
+ * the best goes up when all branches are over; 6xx ends the others.  The request's Max-Breadth is
+ * shared out among the branches (RFC 5393 5.3.3).
  *
  * Owner:  struct sip.  Limits: sip_branches; timer C FORK_TIMER_C_S. */
 #pragma once
 #include "sip/proxy.h"
 
-enum { FORK_TIMER_C_S = 200, FORK_URI_CAP = 255, FORK_TIMER_C = 1 };
+enum { FORK_TIMER_C_S = 200, FORK_URI_CAP = 255, FORK_TIMER_C = 1, FORK_BREADTH = 60 };
 
 enum fork_state { FORK_WAITING, FORK_SENT, FORK_OVER, FORK_STATE_COUNT };
 
@@ -18,6 +19,7 @@ struct fork_branch {
     handle next;
     handle proxy;
     handle tx;
+    handle binding;     /* to a phone of ours: whose Path goes with it */
     struct flow_ref to; /* WAITING: only `node` */
     uint8_t state;
     bool is_cancelled;
@@ -27,6 +29,12 @@ struct fork_branch {
 };
 STATIC_CHECK(sizeof(struct fork_branch) <= LIMITS_COST_sip_branches);
 
+/* There will be `count` branches at most.  False: Max-Breadth does not suffice, noted as 440. */
+bool fork_expect(struct turn *t, struct sip *s, struct proxy *p, unsigned count);
+/* A branch to a contact registered here; false: it is none for a sips request. */
+struct registrar_binding;
+bool fork_add_binding(struct turn *t, struct sip *s, struct proxy *p,
+                      const struct registrar_binding *b);
 /* Adds a branch and tries it: to `to`, or where that is NULL to the peer `node`.  Call fork_settle
  * (below) when all are added: a branch may be over at once. */
 void fork_add(struct turn *t, struct sip *s, struct proxy *p, const struct flow_ref *to,

@@ -85,7 +85,7 @@ static bool read_token(struct turn *t, const struct sip *s, struct slice user, s
 }
 
 /* RFC 7118 5.3: "ws" for both; RFC 5630 3.1.3: with sips there is no "tls" to be said. */
-static const char *transport_of(const struct flow_ref *side, bool is_sips)
+const char *hop_transport(const struct flow_ref *side, bool is_sips)
 {
     switch (side->kind) {
     case SIP_TCP:
@@ -112,7 +112,7 @@ struct slice hop_record(struct turn *t, const struct sip *s, const struct flow_r
         sip_write_text(&w, "@");
     }
     sip_write_text(&w, sip_state_host(s, side));
-    sip_write_text(&w, transport_of(side, is_sips));
+    sip_write_text(&w, hop_transport(side, is_sips));
     sip_write_text(&w, ";lr;s=");
     sip_write_u32(&w, s->settings.shard);
     sip_write_text(&w, ">");

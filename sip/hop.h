@@ -34,6 +34,8 @@ struct slice hop_record(struct turn *t, const struct sip *s, const struct flow_r
 void hop_read(struct turn *t, const struct sip *s, const struct sip_rx *rx, struct hop *out);
 /* The shard that the topmost Route entry names, if it is one of ours for phones. */
 bool hop_shard(const struct sip *s, const struct sip_rx *rx, uint16_t *shard);
+/* The URI parameter that says what `side` came over; may be empty. */
+const char *hop_transport(const struct flow_ref *side, bool is_sips);
 /* A peer's name in URIs and Vias, <32 hex digits>.<our domain>: its Node-ID. */
 bool hop_node(const struct sip *s, struct slice host, struct node_id *node);
 /* Host of a URI: our phone address, our domain, or ourselves as a peer? */

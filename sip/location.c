@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* location.c - see location.h. */
 #include "sip/location.h"
+#include "sip/prefs.h"
+#include "sip/proxy.h"
 #include "sip/reply.h"
 
 #define US_PER_MS UINT64_C(1000)
@@ -55,7 +57,7 @@ static bool find_cached(struct turn *t, struct sip *s, struct location *l)
 static void remember(struct turn *t, struct sip *s, const struct location *l)
 {
     uint8_t key[16];
-    if (l->aor_count != 1 || l->target_count > LOCATION_CACHED_NODES) {
+    if (l->aor_count != 1 || l->target_count > LOCATION_CACHED_NODES || l->is_filtered) {
         return;
     }
     key_of(t, location_aor(l, 0), NULL, key);
@@ -179,7 +181,19 @@ static void add_aor(const struct sip *s, struct location *l, struct slice text)
     l->aor_count++;
 }
 
-static void take_values(const struct sip *s, struct location *l, const struct overlay_event *event)
+/* May a device behind this record be what the caller requires? */
+static bool is_wanted(struct sip *s, const struct location *l, struct slice prefs)
+{
+    struct sip_rx rx;
+    const struct proxy *p = prefs.len == 0 ? NULL : pool_get(&s->proxies, l->owner);
+    if (p == NULL) {
+        return true;
+    }
+    sip_state_reread(s, p->request, &p->from, &rx);
+    return prefs_is_possible(rx.m, prefs);
+}
+
+static void take_values(struct sip *s, struct location *l, const struct overlay_event *event)
 {
     for (size_t i = 0; i < event->value_count; i++) {
         struct msgs_sip_registration value;
@@ -188,7 +202,11 @@ static void take_values(const struct sip *s, struct location *l, const struct ov
             continue; /* RFC 7904 and S11: that record only */
         }
         if (value.type == MSGS_SIP_ROUTE && last_node(s, value.destination_list, &node)) {
-            add_target(l, &node);
+            if (is_wanted(s, l, value.contact_prefs)) {
+                add_target(l, &node);
+            } else {
+                l->is_filtered = true;
+            }
         } else if (value.type == MSGS_SIP_URI) {
             add_aor(s, l, value.uri);
         }
@@ -220,6 +238,9 @@ static struct location *next_step(struct turn *t, struct sip *s, struct location
     if (l->target_count > 0) {
         remember(t, s, l);
         return finish(l, 0, NULL);
+    }
+    if (l->is_filtered) {
+        return finish(l, 480, "No device of the callee is what the caller asks for");
     }
     l->is_known = true;
     l->aor_at = 0;

@@ -2,7 +2,8 @@
 /* location.h - where a callee can be reached, and who may speak for a caller: Fetches of Kind 0x1.
  *
  * Location: all values at the AOR; a route gives the Node-ID at its end, an AOR is looked up in
- * turn (RFC 7904 4.2), each once.  Nothing there: Kind 0x10 at the same place tells 480 (known)
+ * turn (RFC 7904 4.2), each once.  A route whose contact_prefs cannot be what the request requires
+ * is left out (sip/prefs).  Nothing there: Kind 0x10 at the same place tells 480 (known)
  * from 404. Right to speak: design.md section 6; see location_may_speak.
  *
  * Owner:  struct sip.
@@ -32,8 +33,9 @@ struct location_target {
 struct location {
     handle owner; /* proxy */
     uint8_t purpose;
-    bool is_cached; /* found in the cache */
-    bool is_known;  /* asking Kind 0x10 */
+    bool is_cached;   /* found in the cache */
+    bool is_filtered; /* a target was left out: not for the cache */
+    bool is_known;    /* asking Kind 0x10 */
     bool is_done;
     uint16_t status; /* done: 0 found, else what to answer */
     const char *why;

@@ -23,13 +23,19 @@
  * and nowhere else.  ACK for 2xx goes the same way, without a transaction. */
 #include "sip/proxy.h"
 #include "core/hash.h"
+#include "sip/contacts.h"
 #include "sip/digest.h"
 #include "sip/fork.h"
+#include "sip/gruu.h"
 #include "sip/loop.h"
+#include "sip/offline.h"
+#include "sip/prefs.h"
+#include "sip/publish.h"
 #include "sip/registrar.h"
 #include "sip/relay.h"
 #include "sip/sips.h"
 #include "sip/stateless.h"
+#include "sip/subscribe.h"
 
 /* Whose the state is that a request costs. */
 static uint16_t source_of(const struct sip *s, const struct sip_rx *rx, uint32_t account)
@@ -49,6 +55,27 @@ static uint16_t source_of(const struct sip *s, const struct sip_rx *rx, uint32_t
         memcpy(bytes, rx->from.remote.ip, len);
     }
     return (uint16_t)(1 + hash_64(slice_of(bytes, len), s->source_seed) % (PROXY_SOURCES - 1));
+}
+
+/* RFC 5393 5.3.3: 60 where none came, and at most. */
+uint8_t proxy_breadth(const struct sip_rx *rx)
+{
+    uint32_t n = FORK_BREADTH;
+    struct slice text = sip_msg_first(rx->m, SIP_HDR_MAX_BREADTH);
+    if (text.data == NULL || sip_hdr_number_decode(text, FORK_BREADTH, &n) != ERR_OK) {
+        return FORK_BREADTH;
+    }
+    return (uint8_t)n;
+}
+
+/* A part of the room is for requests inside dialogs: calls that stand go on, and end, when there is
+ * no room for more (operations: existing dialogs first). */
+static bool has_room_for_new(const struct sip *s)
+{
+    uint32_t percent = s->settings.limits->sip_dialog_share;
+    uint32_t kept = percent > 100 ? 100 : percent;
+    return (uint64_t)s->proxies.in_use * 100 < (uint64_t)s->proxies.cap * (100 - kept) &&
+           (uint64_t)s->branches.in_use * 100 < (uint64_t)s->branches.cap * (100 - kept);
 }
 
 /* NULL: was answered, without state: who sends too much is to cost nothing more (a 503 through the
@@ -84,6 +111,7 @@ static struct proxy *open_proxy(struct turn *t, struct sip *s, const struct sip_
     p->from = rx->from;
     p->is_sips = rx->core.uri.scheme == SIP_URI_SIPS;
     p->method = (uint8_t)rx->m->method;
+    p->breadth_in = p->breadth = p->breadth_each = proxy_breadth(rx);
     if (tx != NULL) {
         p->tx = tx_handle(s, tx);
         tx->user = pool_handle(&s->proxies, p);
@@ -103,6 +131,9 @@ static void close_proxy(struct turn *t, struct sip *s, struct proxy *p)
     }
     CHECK(s->sources[p->source].proxies > 0);
     s->sources[p->source].proxies--;
+    if (p->kept != 0) {
+        offline_on_answer(t, s, p->kept, p->is_answered ? 200 : p->best_status);
+    }
     fork_release_all(t, s, p);
     if (s->live_copy == p->request) {
         s->live_copy = NULL;
@@ -132,11 +163,91 @@ static void answer(struct turn *t, struct sip *s, struct proxy *p, unsigned stat
 /* The contacts registered here, for AOR `account`. */
 static void fork_to_bindings(struct turn *t, struct sip *s, struct proxy *p, uint32_t account)
 {
-    handle at = 0;
-    const struct registrar_binding *b = NULL;
-    while ((b = registrar_next(t, s, account, &at)) != NULL) {
-        fork_add(t, s, p, &b->flow, NULL, slice_of(b->uri, b->uri_len));
+    const struct registrar_binding *chosen[CONTACTS_CAP];
+    struct sip_rx rx;
+    sip_state_reread(s, p->request, &p->from, &rx);
+    bool is_one = prefs_is_no_fork(rx.m);
+    unsigned count = contacts_choose(t, s, &rx, account, chosen);
+    if (count == 0) {
+        fork_note(t, s, p, 480, "No device of the callee is what the caller asks for");
     }
+    unsigned added = 0;
+    for (unsigned i = 0; i < count && !(is_one && added > 0); i++) {
+        added += fork_add_binding(t, s, p, chosen[i]) ? 1 : 0;
+    }
+    if (count > 0 && added == 0) {
+        fork_note(t, s, p, 480, SIPS_NOT_ALLOWED);
+    }
+}
+
+/* The one device behind a GRUU of this peer. */
+static void fork_to_device(struct turn *t, struct sip *s, struct proxy *p,
+                           const struct sip_uri *uri, const struct gruu *g)
+{
+    uint32_t account = REGISTRAR_NONE;
+    const struct registrar_binding *b = gruu_find(t, s, uri, g, &account);
+    if (b != NULL) {
+        if (!fork_add_binding(t, s, p, b)) {
+            fork_note(t, s, p, 480, SIPS_NOT_ALLOWED);
+        }
+    } else if (account == REGISTRAR_NONE) {
+        fork_note(t, s, p, 404, "Nobody by that GRUU here (any more)");
+    } else {
+        fork_note(t, s, p, 480, "The device of that GRUU is not registered now");
+    }
+}
+
+static void fork_to_gruu(struct turn *t, struct sip *s, struct proxy *p)
+{
+    struct sip_rx rx;
+    struct gruu g;
+    p->state = PROXY_FORKING;
+    sip_state_reread(s, p->request, &p->from, &rx);
+    gruu_read(s, &rx.core.uri, &g);
+    if (!fork_expect(t, s, p, 1)) {
+        /* noted */
+    } else if (ids_node_is_equal(&g.node, &s->settings.self)) {
+        fork_to_device(t, s, p, &rx.core.uri, &g);
+    } else if (flow_is_peer(&p->from)) {
+        fork_note(t, s, p, 404, "That GRUU is not of this peer");
+    } else {
+        fork_add(t, s, p, NULL, &g.node, SLICE_EMPTY);
+    }
+    fork_settle(t, s, p);
+}
+
+/* Nobody is here: 202 where messages are kept, else 480. */
+static void keep_or_note(struct turn *t, struct sip *s, struct proxy *p, uint32_t account)
+{
+    struct sip_rx rx;
+    sip_state_reread(s, p->request, &p->from, &rx);
+    if (p->is_answered || !offline_keep(t, s, &rx, account)) {
+        fork_note(t, s, p, 480, "Known, but not registered here now");
+        return;
+    }
+    answer(t, s, p, 202, NULL);
+}
+
+/* A subscription to what this node knows of the account.  False: a matter of its phones. */
+static bool serve(struct turn *t, struct sip *s, struct proxy *p, uint32_t account)
+{
+    struct sip_rx rx;
+    const char *why = NULL;
+    struct tx *tx = tx_get(s, p->tx);
+    if (p->method != SIP_METHOD_SUBSCRIBE || tx == NULL || p->is_answered) {
+        return false;
+    }
+    sip_state_reread(s, p->request, &p->from, &rx);
+    if (!subscribe_is_ours(s, &rx)) {
+        return false;
+    }
+    unsigned status = subscribe_serve(t, s, &rx, tx, account, &why);
+    if (status < 300) {
+        p->is_answered = true;
+    } else {
+        fork_note(t, s, p, status, why);
+    }
+    return true;
 }
 
 static void fork_to_aor(struct turn *t, struct sip *s, struct proxy *p, struct slice aor)
@@ -145,16 +256,33 @@ static void fork_to_aor(struct turn *t, struct sip *s, struct proxy *p, struct s
     if (account == REGISTRAR_NONE) {
         fork_note(t, s, p, 404, "Nobody by that name is served here");
     } else if (!registrar_is_live(t, s, account)) {
-        fork_note(t, s, p, 480, "Known, but not registered here now");
-    } else {
+        keep_or_note(t, s, p, account);
+    } else if (!serve(t, s, p, account)) {
         fork_to_bindings(t, s, p, account);
     }
+}
+
+/* How many branches a target may take. */
+static unsigned branches_of(const struct sip *s, const struct location *l, unsigned i)
+{
+    uint32_t account = ids_node_is_equal(&l->targets[i].node, &s->settings.self)
+                           ? registrar_find(s, location_aor(l, l->targets[i].aor))
+                           : REGISTRAR_NONE;
+    return account == REGISTRAR_NONE ? 1 : s->accounts[account].count;
 }
 
 static void fork_to_targets(struct turn *t, struct sip *s, struct proxy *p,
                             const struct location *l)
 {
+    unsigned count = 0;
     p->state = PROXY_FORKING;
+    for (unsigned i = 0; i < l->target_count; i++) {
+        count += branches_of(s, l, i);
+    }
+    if (!fork_expect(t, s, p, count)) {
+        fork_settle(t, s, p);
+        return;
+    }
     for (unsigned i = 0; i < l->target_count; i++) {
         char uri[FORK_URI_CAP];
         struct slice text = SLICE_EMPTY, aor = location_aor(l, l->targets[i].aor);
@@ -184,7 +312,10 @@ static void located(struct turn *t, struct sip *s, struct proxy *p, struct locat
         p->state = PROXY_FORKING;
         if (!p->is_cancelled && l->status != 404 && l->status != 480 && account != REGISTRAR_NONE &&
             registrar_is_live(t, s, account)) {
-            fork_to_bindings(t, s, p, account); /* the overlay is silent, but we know better */
+            /* the overlay is silent, but we know better */
+            if (fork_expect(t, s, p, s->accounts[account].count)) {
+                fork_to_bindings(t, s, p, account);
+            }
         } else {
             fork_note(t, s, p, p->is_cancelled ? 487 : l->status, l->why);
         }
@@ -195,6 +326,10 @@ static void located(struct turn *t, struct sip *s, struct proxy *p, struct locat
 
 static void locate(struct turn *t, struct sip *s, struct proxy *p)
 {
+    if (p->is_gruu) { /* it says itself where it leads: no Fetch */
+        fork_to_gruu(t, s, p);
+        return;
+    }
     p->state = PROXY_LOCATING;
     struct location *l = location_start(t, s, slice_of(p->aor, p->aor_len), NULL, !p->is_refetched,
                                         pool_handle(&s->proxies, p));
@@ -214,7 +349,7 @@ void proxy_settle(struct turn *t, struct sip *s, struct proxy *p)
         p->has_lost ||
         (p->is_cached && (p->best_status == 404 || p->best_status == 480 || p->best_status == 503));
     if (is_stale && !p->is_answered && !p->is_cancelled && !p->is_refetched && p->aor_len > 0 &&
-        !flow_is_peer(&p->from)) {
+        !p->is_gruu && !flow_is_peer(&p->from)) {
         p->is_refetched = true; /* the record may have moved: look once more, past the cache */
         p->has_lost = false;
         p->best_status = 0;
@@ -230,6 +365,9 @@ void proxy_settle(struct turn *t, struct sip *s, struct proxy *p)
     if (!p->is_answered && tx != NULL) {
         if (p->best_status == 408 && p->method != SIP_METHOD_INVITE && p->best == NULL) {
             tx_server_forget(t, s, tx); /* RFC 4320 4.2: silence, not 408 */
+        } else if (p->best != NULL && p->best_status == 503) {
+            /* 16.7 step 6: whoever else we could ask may well be able */
+            answer(t, s, p, 500, "The callee's server cannot take the request now");
         } else if (p->best != NULL) {
             tx_server_respond(t, s, tx, p->best_status, p->best);
         } else {
@@ -242,12 +380,44 @@ void proxy_settle(struct turn *t, struct sip *s, struct proxy *p)
 
 /* ---- outside a dialog */
 
+void proxy_send_kept(struct turn *t, struct sip *s, handle message, struct offline *x)
+{
+    struct proxy *p = pool_acquire(&s->proxies);
+    struct msgbuf *request = p == NULL ? NULL : sip_state_buffer(t, slice_of(x->message, x->len));
+    if (request == NULL) {
+        if (p != NULL) {
+            pool_release(&s->proxies, p);
+        }
+        metric_add(t->metrics, METRIC_pool_exhausted, 1);
+        return; /* with the next registration */
+    }
+    p->request = request;
+    p->from = x->from;
+    p->account = REGISTRAR_NONE;
+    p->method = SIP_METHOD_MESSAGE;
+    p->state = PROXY_FORKING;
+    p->breadth = p->breadth_in = p->breadth_each = FORK_BREADTH;
+    p->kept = message;
+    s->sources[0].proxies++;
+    x->proxy = pool_handle(&s->proxies, p);
+    if (fork_expect(t, s, p, s->accounts[x->account].count)) {
+        fork_to_bindings(t, s, p, x->account);
+    }
+    fork_settle(t, s, p);
+}
+
 /* The request may go on: 100 at once, then look for the callee. */
 static void go_on(struct turn *t, struct sip *s, struct proxy *p)
 {
-    if (flow_is_peer(&p->from)) {
+    if (p->is_gruu) {
+        fork_to_gruu(t, s, p);
+    } else if (flow_is_peer(&p->from)) {
         p->state = PROXY_FORKING;
-        fork_to_aor(t, s, p, slice_of(p->aor, p->aor_len));
+        struct slice aor = slice_of(p->aor, p->aor_len);
+        uint32_t account = registrar_find(s, aor);
+        if (account == REGISTRAR_NONE || fork_expect(t, s, p, s->accounts[account].count)) {
+            fork_to_aor(t, s, p, aor);
+        }
         fork_settle(t, s, p);
     } else {
         locate(t, s, p);
@@ -337,7 +507,9 @@ static uint32_t caller_of(struct turn *t, struct sip *s, const struct sip_rx *rx
 static bool read_callee(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx,
                         char *aor, size_t *len)
 {
+    struct gruu gruu;
     enum err e = sip_state_aor(s, &rx->core.uri, true, aor, len);
+    gruu_read(s, &rx->core.uri, &gruu);
     if (!sips_may_come(t, s, rx, tx)) {
         return false;
     }
@@ -347,6 +519,8 @@ static bool read_callee(struct turn *t, struct sip *s, const struct sip_rx *rx, 
         reply_send(t, s, rx, tx, 404, "This domain is not served here");
     } else if (*len > SIP_ACCOUNT_USER_CAP) {
         reply_send(t, s, rx, tx, 404, "Nobody by that name in this overlay");
+    } else if (gruu.kind == GRUU_BAD) {
+        reply_send(t, s, rx, tx, 404, "A GRUU that leads nowhere"); /* 5627 5.4.1 */
     } else {
         return true;
     }
@@ -402,6 +576,11 @@ static void route_new(struct turn *t, struct sip *s, const struct sip_rx *rx, st
         reply_stranger(t, s, rx, tx, 503, "This node is about to stop");
         return;
     }
+    if (!has_room_for_new(s)) {
+        metric_add(t->metrics, METRIC_sip_refused_for_dialogs, 1);
+        reply_stranger(t, s, rx, tx, 503, "Calls that stand come first");
+        return;
+    }
     uint32_t account = is_peer ? REGISTRAR_NONE : caller_of(t, s, rx, tx);
     if ((!is_peer && account == REGISTRAR_NONE) || !read_callee(t, s, rx, tx, aor, &len)) {
         return;
@@ -410,6 +589,9 @@ static void route_new(struct turn *t, struct sip *s, const struct sip_rx *rx, st
     if (p == NULL) {
         return;
     }
+    struct gruu gruu;
+    gruu_read(s, &rx->core.uri, &gruu);
+    p->is_gruu = gruu.kind != GRUU_NONE;
     p->aor_len = (uint8_t)len;
     memcpy(p->aor, aor, len);
     memcpy(p->loop, mark, TX_LOOP_BYTES);
@@ -426,11 +608,22 @@ static void route_new(struct turn *t, struct sip *s, const struct sip_rx *rx, st
 /* ---- inside a dialog */
 
 struct flow_ref proxy_flow_now(struct turn *t, struct sip *s, const struct sip_rx *rx,
-                               const struct flow_ref *flow)
+                               const struct flow_ref *flow, struct slice *contact)
 {
     char aor[SIP_STATE_AOR_CAP];
+    struct gruu gruu;
     size_t len = 0;
     handle at = 0;
+    gruu_read(s, &rx->core.uri, &gruu);
+    if (gruu.kind != GRUU_NONE && ids_node_is_equal(&gruu.node, &s->settings.self)) {
+        uint32_t whose = REGISTRAR_NONE;
+        const struct registrar_binding *device = gruu_find(t, s, &rx->core.uri, &gruu, &whose);
+        if (device !=
+            NULL) { /* RFC 5627 5.4.1: the device knows its contact, not always its GRUU */
+            *contact = slice_of(device->uri, device->uri_len);
+            return device->flow;
+        }
+    }
     const struct registrar_binding *b = NULL;
     if (sip_state_aor_text(s, rx->core.to.uri, false, aor, &len) != ERR_OK) {
         return *flow;
@@ -463,8 +656,9 @@ static void route_dialog(struct turn *t, struct sip *s, const struct sip_rx *rx,
     if (hop->has_next && hop->is_peer) {
         fork_add(t, s, p, NULL, &hop->node, SLICE_EMPTY);
     } else { /* what is left of Route is for a proxy on that flow, which recorded itself */
-        struct flow_ref flow = proxy_flow_now(t, s, rx, &hop->flow);
-        fork_add(t, s, p, &flow, NULL, SLICE_EMPTY);
+        struct slice contact = SLICE_EMPTY;
+        struct flow_ref flow = proxy_flow_now(t, s, rx, &hop->flow, &contact);
+        fork_add(t, s, p, &flow, NULL, contact);
     }
     fork_settle(t, s, p);
 }
@@ -510,7 +704,14 @@ static void say_methods(struct turn *t, struct sip *s, const struct sip_rx *rx, 
     struct sip_writer w;
     reply_begin(t, s, rx, status, &w);
     sip_write_header(&w, SIP_HDR_ALLOW,
-                     SLICE_LITERAL("INVITE, ACK, CANCEL, BYE, REGISTER, OPTIONS, MESSAGE"));
+                     s->settings.presence
+                         ? SLICE_LITERAL("INVITE, ACK, CANCEL, BYE, REGISTER, OPTIONS, MESSAGE, "
+                                         "SUBSCRIBE, NOTIFY, PUBLISH")
+                         : SLICE_LITERAL("INVITE, ACK, CANCEL, BYE, REGISTER, OPTIONS, MESSAGE, "
+                                         "SUBSCRIBE, NOTIFY"));
+    if (s->settings.presence) {
+        sip_write_header(&w, SIP_HDR_ALLOW_EVENTS, SLICE_LITERAL("presence, reg"));
+    }
     sip_write_header(&w, SIP_HDR_ACCEPT, SLICE_LITERAL("application/sdp"));
     reply_finish(t, s, rx, NULL, status, &w);
 }
@@ -532,6 +733,18 @@ static void refuse_extensions(struct turn *t, struct sip *s, const struct sip_rx
     reply_finish(t, s, rx, NULL, 420, &w);
 }
 
+/* Proxy-Require: pref, which we have (RFC 3841 13.1). */
+static bool is_preferences_only(const struct sip_msg *m)
+{
+    struct slice item;
+    struct sip_msg_items it = sip_msg_items(m, SIP_HDR_PROXY_REQUIRE);
+    enum err e = sip_msg_items_next(&it, &item);
+    while (e == ERR_OK && slice_is_equal_nocase(item, SLICE_LITERAL("pref"))) {
+        e = sip_msg_items_next(&it, &item);
+    }
+    return e == ERR_NOT_FOUND;
+}
+
 bool proxy_is_sound(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx,
                     uint8_t mark[TX_LOOP_BYTES])
 {
@@ -548,12 +761,37 @@ bool proxy_is_sound(struct turn *t, struct sip *s, const struct sip_rx *rx, stru
         reply_stranger(t, s, rx, tx, 482, "The request has been here before");
         return false;
     }
-    if (sip_msg_check_extensions(rx->m, &fault) != ERR_OK) {
+    if (sip_msg_check_extensions(rx->m, &fault) != ERR_OK && !is_preferences_only(rx->m)) {
         refuse_extensions(t, s, rx, SIP_HDR_PROXY_REQUIRE);
         forget(t, s, tx);
         return false;
     }
     return true;
+}
+
+/* Phones publish, and each for itself. */
+static void on_publish(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx)
+{
+    char aor[SIP_STATE_AOR_CAP];
+    size_t len = 0;
+    if (!s->settings.presence) {
+        say_methods(t, s, rx, 405);
+        forget(t, s, tx);
+        return;
+    }
+    if (flow_is_peer(&rx->from) || s->is_draining) {
+        reply_stranger(t, s, rx, tx, s->is_draining ? 503 : 403, "Phones publish where they are");
+        return;
+    }
+    uint32_t account = caller_of(t, s, rx, tx);
+    if (account == REGISTRAR_NONE || !read_callee(t, s, rx, tx, aor, &len)) {
+        return;
+    }
+    if (!slice_is_equal(slice_of(aor, len), slice_text(s->settings.accounts[account].user))) {
+        reply_send(t, s, rx, tx, 403, "Only the account itself publishes for its address");
+        return;
+    }
+    publish_on_request(t, s, rx, tx, account);
 }
 
 static void dispatch(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx)
@@ -566,6 +804,9 @@ static void dispatch(struct turn *t, struct sip *s, const struct sip_rx *rx, str
         return;
     }
     hop_read(t, s, rx, &hop);
+    if (rx->core.to.has_tag && subscribe_on_refresh(t, s, rx, tx)) {
+        return;
+    }
     if (rx->core.to.has_tag && hop.has_token) {
         route_dialog(t, s, rx, tx, &hop, mark);
     } else if (is_ack) {
@@ -573,8 +814,7 @@ static void dispatch(struct turn *t, struct sip *s, const struct sip_rx *rx, str
     } else if (rx->m->method == SIP_METHOD_REGISTER) {
         registrar_on_request(t, s, rx, tx);
     } else if (rx->m->method == SIP_METHOD_PUBLISH) {
-        say_methods(t, s, rx, 405);
-        forget(t, s, tx);
+        on_publish(t, s, rx, tx);
     } else if (rx->core.to.has_tag) {
         reply_stranger(t, s, rx, tx, 481, "No Route entry of this node's making");
     } else {

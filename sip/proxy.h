@@ -17,11 +17,15 @@ struct proxy {
     struct msgbuf *best;    /* the best failure so far, ready to be sent; NULL = made by us */
     const char *why;        /* of a best failure made by us */
     handle first;           /* branch */
+    handle kept;            /* sip/offline: the message that this delivers */
     struct flow_ref from;
     uint32_t account;     /* of the caller, when it is a phone of ours; else UINT32_MAX */
     uint16_t source;      /* in sip.sources; 0 = none: a sibling */
     uint16_t best_status; /* 0 = none yet */
     uint16_t open;        /* branches without a final response */
+    uint8_t breadth;      /* Max-Breadth (RFC 5393) that is left, */
+    uint8_t breadth_in;   /* came with the request */
+    uint8_t breadth_each; /* and goes with each branch */
     uint8_t state;
     uint8_t method;
     bool is_in_dialog;
@@ -32,6 +36,7 @@ struct proxy {
     bool is_cached;    /* the first came from the cache */
     bool has_lost;     /* a peer could not be reached */
     uint8_t loop[TX_LOOP_BYTES];
+    bool is_gruu; /* the Request-URI is one: one device, one peer */
     uint8_t pop_routes;
     uint8_t aor_len; /* the callee */
     char aor[SIP_ACCOUNT_USER_CAP];
@@ -49,12 +54,17 @@ bool proxy_is_sound(struct turn *t, struct sip *s, const struct sip_rx *rx, stru
                     uint8_t mark[TX_LOOP_BYTES]);
 /* Where a request inside a dialog goes that a token sends to `flow`.  A phone that has registered
  * again since may have moved to another flow: a binding of the To AOR that is the Request-URI knows
- * better than the token. */
+ * better than the token.  *contact: what a Request-URI that is a GRUU stands for (RFC 5627). */
 struct flow_ref proxy_flow_now(struct turn *t, struct sip *s, const struct sip_rx *rx,
-                               const struct flow_ref *flow);
+                               const struct flow_ref *flow, struct slice *contact);
 /* Any request that is for this shard to handle. */
 void proxy_on_request(struct turn *t, struct sip *s, const struct sip_rx *rx);
+/* Sends a kept message to the contacts of its account; offline_on_answer follows. */
+struct offline;
+void proxy_send_kept(struct turn *t, struct sip *s, handle message, struct offline *x);
 /* From OVERLAY_FETCHED. */
 void proxy_on_fetched(struct turn *t, struct sip *s, const struct overlay_event *event);
 /* All branches are over: sends the best response, or looks once more; then forgets the proxy. */
 void proxy_settle(struct turn *t, struct sip *s, struct proxy *p);
+/* RFC 5393 5.3.3: 60 where none came, and at most. */
+uint8_t proxy_breadth(const struct sip_rx *rx);

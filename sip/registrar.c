@@ -3,9 +3,15 @@
  * plan, overlay_store) ... registrar_on_stored (apply, 200). */
 #include "sip/registrar.h"
 #include "sip/digest.h"
+#include "sip/gruu.h"
+#include "sip/offline.h"
+#include "sip/outbound.h"
+#include "sip/prefs.h"
+#include "sip/subscribe.h"
 
 #define US_PER_S UINT64_C(1000000)
-enum { RETRY_S = 5, READY_SPREAD_MS = 2000, WORTH_REFRESHING_S = 10, ROUTE_CAP = 64 };
+enum { RETRY_S = 5, READY_SPREAD_MS = 2000, WORTH_REFRESHING_S = 10 };
+enum { ROUTE_CAP = 64 + PREFS_WRITE_CAP };
 
 /* What a REGISTER would change. */
 struct plan {
@@ -21,6 +27,8 @@ struct contact {
     struct sip_uri uri;
     uint32_t expires_s;
     bool has_instance;
+    bool has_reg_id;
+    struct slice instance_text;
     uint8_t instance[16];
 };
 
@@ -96,7 +104,8 @@ bool registrar_is_live(const struct turn *t, const struct sip *s, uint32_t accou
 
 /* ---- bindings */
 
-static void count_changed(struct turn *t, struct sip *s, uint32_t before, uint32_t after)
+static void count_changed(struct turn *t, struct sip *s, uint32_t account, uint32_t before,
+                          uint32_t after)
 {
     if (before == 0 && after > 0) {
         s->registered++;
@@ -104,6 +113,7 @@ static void count_changed(struct turn *t, struct sip *s, uint32_t before, uint32
         s->registered--;
     }
     metric_set(t->metrics, METRIC_sip_bindings, s->bindings.in_use);
+    subscribe_changed(t, s, account, SUBSCRIBE_ALL);
 }
 
 static void drop(struct turn *t, struct sip *s, struct registrar_binding *gone)
@@ -117,10 +127,11 @@ static void drop(struct turn *t, struct sip *s, struct registrar_binding *gone)
         link = &b->next;
     }
     *link = gone->next;
+    uint32_t account = gone->account;
     pool_release(&s->bindings, gone);
     CHECK(a->count > 0);
     a->count--;
-    count_changed(t, s, a->count + 1, a->count);
+    count_changed(t, s, account, a->count + 1, a->count);
 }
 
 static void drop_expired(struct turn *t, struct sip *s, uint32_t account)
@@ -184,6 +195,11 @@ static enum err read_contact(struct turn *t, const struct sip *s, const struct s
     if (c->uri.scheme == SIP_URI_SIPS && !flow_is_secure(&rx->from)) {
         return ERR_FORBIDDEN; /* it could not be reached over TLS */
     }
+    struct gruu g;
+    gruu_read(s, &c->uri, &g);
+    if (g.kind != GRUU_NONE) { /* 5627 5.1: a contact that is a GRUU would lead to itself */
+        return ERR_UNSUPPORTED;
+    }
     if (c->address.uri.len > REGISTRAR_URI_CAP) {
         return ERR_TOO_LARGE;
     }
@@ -193,11 +209,15 @@ static enum err read_contact(struct turn *t, const struct sip *s, const struct s
     }
     if (sip_lex_param_find(c->address.params, SLICE_LITERAL("+sip.instance"), &p) &&
         p.value.len > 0) {
-        uint8_t text[CRYPTO_SHA256_BYTES + 1];
-        t->crypto->sha256(p.value, text);
-        bool has_id = sip_lex_param_find(c->address.params, SLICE_LITERAL("reg-id"), &p);
-        text[CRYPTO_SHA256_BYTES] = has_id && p.value.len > 0 ? p.value.data[0] : 0;
-        hash16(t, slice_of(text, sizeof(text)), c->instance);
+        uint8_t text[CRYPTO_SHA256_BYTES + sizeof(uint32_t)];
+        uint32_t id = 0; /* 1 to 2^31 - 1 (5626 4.2): anything else is none */
+        struct wr w = wr_init(text, sizeof(text));
+        t->crypto->sha256(p.value, wr_claim(&w, CRYPTO_SHA256_BYTES));
+        c->instance_text = p.value;
+        c->has_reg_id = sip_lex_param_find(c->address.params, SLICE_LITERAL("reg-id"), &p) &&
+                        sip_lex_u32(p.value, INT32_MAX, &id) == ERR_OK && id > 0;
+        wr_u32(&w, id);
+        hash16(t, wr_slice(&w), c->instance);
         c->has_instance = true;
     }
     return ERR_OK;
@@ -254,6 +274,19 @@ static bool plan_contact(struct turn *t, struct sip *s, const struct sip_rx *rx,
     return true;
 }
 
+static bool is_touched(struct turn *t, struct sip *s, const struct sip_rx *rx,
+                       const struct registrar_binding *b)
+{
+    bool is_it = false;
+    struct slice item;
+    struct sip_msg_items it = sip_msg_items(rx->m, SIP_HDR_CONTACT);
+    while (!is_it && sip_msg_items_next(&it, &item) == ERR_OK) {
+        struct contact c;
+        is_it = read_contact(t, s, rx, item, &c) == ERR_OK && is_same_contact(b, &c);
+    }
+    return is_it;
+}
+
 /* Longest of the bindings that the request does not touch. */
 static uint32_t longest_untouched(struct turn *t, struct sip *s, const struct sip_rx *rx,
                                   uint32_t account)
@@ -261,14 +294,7 @@ static uint32_t longest_untouched(struct turn *t, struct sip *s, const struct si
     uint32_t longest = 0;
     for (struct registrar_binding *b = get(s, s->accounts[account].first); b != NULL;
          b = get(s, b->next)) {
-        bool is_touched = false;
-        struct slice item;
-        struct sip_msg_items it = sip_msg_items(rx->m, SIP_HDR_CONTACT);
-        while (!is_touched && sip_msg_items_next(&it, &item) == ERR_OK) {
-            struct contact c;
-            is_touched = read_contact(t, s, rx, item, &c) == ERR_OK && is_same_contact(b, &c);
-        }
-        uint32_t left = is_touched ? 0 : remaining_s(t, b->expires_us);
+        uint32_t left = is_touched(t, s, rx, b) ? 0 : remaining_s(t, b->expires_us);
         longest = left > longest ? left : longest;
     }
     return longest;
@@ -282,6 +308,9 @@ static bool make_plan(struct turn *t, struct sip *s, const struct sip_rx *rx, ui
     bool has_star = false;
     drop_expired(t, s, account);
     *p = (struct plan){.count = s->accounts[account].count};
+    if (outbound_path(rx, NULL) > REGISTRAR_PATH_CAP) {
+        return refuse(p, 513, "Path is too long");
+    }
     struct sip_msg_items it = sip_msg_items(rx->m, SIP_HDR_CONTACT);
     while (sip_msg_items_next(&it, &item) == ERR_OK) {
         struct contact c;
@@ -295,12 +324,15 @@ static bool make_plan(struct turn *t, struct sip *s, const struct sip_rx *rx, ui
         }
         enum err e = read_contact(t, s, rx, item, &c);
         if (e != ERR_OK) {
-            return refuse(p, 400,
+            return refuse(p, e == ERR_UNSUPPORTED ? 403 : 400,
                           e == ERR_FORBIDDEN ? "A sips Contact is registered over TLS"
                                              : "A Contact that cannot be used");
         }
         if (!plan_contact(t, s, rx, account, &c, p)) {
             return false;
+        }
+        if (outbound_is_asked(rx, c.has_reg_id) && outbound_is_broken(rx)) {
+            return refuse(p, 439, "The first hop does not keep flows");
         }
     }
     if (has_star) {
@@ -364,10 +396,11 @@ static bool apply_contact(struct turn *t, struct sip *s, const struct sip_rx *rx
         b->next = a->first;
         a->first = pool_handle(&s->bindings, b);
         a->count++;
-        count_changed(t, s, a->count - 1, a->count);
+        count_changed(t, s, account, a->count - 1, a->count);
     }
     b->flow = flow_of(rx, c);
     b->expires_us = t->now_us + c->expires_s * US_PER_S;
+    b->at_us = t->now_us;
     b->cseq = rx->core.cseq.number;
     b->q_milli = c->address.q_milli;
     b->uri_len = (uint16_t)c->address.uri.len;
@@ -375,6 +408,12 @@ static bool apply_contact(struct turn *t, struct sip *s, const struct sip_rx *rx
     b->uri[b->uri_len] = 0;
     b->has_instance = c->has_instance;
     memcpy(b->instance, c->instance, sizeof(b->instance));
+    b->is_outbound = outbound_is_asked(rx, c->has_reg_id);
+    b->path_len = (uint16_t)outbound_path(rx, b->path);
+    b->params_len = (uint16_t)prefs_keep(c->address.params, b->params, sizeof(b->params));
+    if (c->has_instance) {
+        gruu_instance(t, slice_text(s->settings.accounts[account].user), c->instance_text, b->gruu);
+    }
     hash16(t, rx->core.call_id, b->call_id);
     return true;
 }
@@ -414,16 +453,70 @@ static void arm(struct turn *t, struct sip *s, uint32_t account)
     }
 }
 
+/* Adds one device; false: nothing can be said of all of them. */
+static bool add_device(struct sip_writer *w, struct slice params)
+{
+    return params.len > 0 && prefs_write(w, params);
+}
+
+/* contact_prefs: any of the devices that there will be after `rx` (NULL: that there are).  Empty
+ * where one of them has said nothing of itself, or it is too long: no restriction. */
+static struct slice prefs_of(struct turn *t, struct sip *s, uint32_t account,
+                             const struct sip_rx *rx, char *out)
+{
+    struct sip_writer w;
+    struct slice item, text;
+    bool is_all = true;
+    sip_write_init(&w, (uint8_t *)out, PREFS_WRITE_CAP);
+    sip_write_text(&w, "(|");
+    struct sip_msg_items it = {0};
+    if (rx != NULL) {
+        it = sip_msg_items(rx->m, SIP_HDR_CONTACT);
+    }
+    while (rx != NULL && is_all && sip_msg_items_next(&it, &item) == ERR_OK) {
+        struct contact c;
+        if (read_contact(t, s, rx, item, &c) == ERR_OK && c.expires_s > 0) {
+            is_all = add_device(&w, c.address.params);
+        }
+    }
+    for (struct registrar_binding *b = get(s, s->accounts[account].first); b != NULL && is_all;
+         b = get(s, b->next)) {
+        if (rx == NULL || !is_touched(t, s, rx, b)) {
+            is_all = add_device(&w, slice_of(b->params, b->params_len));
+        }
+    }
+    sip_write_text(&w, ")");
+    return is_all && sip_write_finish(&w, &text) == ERR_OK && text.len > 3 ? text : SLICE_EMPTY;
+}
+
+/* FNV-1a: tells whether the record has other preferences than it should. */
+static uint32_t mark_of(struct slice prefs)
+{
+    uint32_t hash = UINT32_C(2166136261);
+    for (size_t i = 0; i < prefs.len; i++) {
+        hash = (hash ^ prefs.data[i]) * UINT32_C(16777619);
+    }
+    return hash;
+}
+
+/* Nobody is here, but who takes messages is (sip/offline). */
+#define MAILBOX_PREFS SLICE_LITERAL("(&(sip.automata=TRUE)(sip.methods=MESSAGE))")
+
 /* Stores the route [self] for `lifetime_s`, or removes it (0; then what is left of the record's
- * life is how long the removal must stand, RFC 6940 7.4.1.3). */
-static enum err store(struct turn *t, struct sip *s, uint32_t account, uint32_t lifetime_s,
-                      uint64_t tag)
+ * life is how long the removal must stand, RFC 6940 7.4.1.3).  `rx`: what is about to be applied.
+ */
+static enum err store(struct turn *t, struct sip *s, uint32_t account, const struct sip_rx *rx,
+                      uint32_t lifetime_s, uint64_t tag)
 {
     const struct sip_account *who = &s->settings.accounts[account];
     uint8_t list[FWD_NODE_BYTES_MAX], value[ROUTE_CAP];
+    char prefs[PREFS_WRITE_CAP];
+    bool is_mailbox = lifetime_s == 0 && s->settings.offline_s > 0;
+    struct slice wanted = is_mailbox ? MAILBOX_PREFS : prefs_of(t, s, account, rx, prefs);
     struct wr w = wr_init(list, sizeof(list));
     fwd_wr_node(&w, &s->params, &s->settings.self);
-    struct msgs_sip_registration route = {.type = MSGS_SIP_ROUTE, .destination_list = wr_slice(&w)};
+    struct msgs_sip_registration route = {
+        .type = MSGS_SIP_ROUTE, .contact_prefs = wanted, .destination_list = wr_slice(&w)};
     struct wr v = wr_init(value, sizeof(value));
     msgs_sip_registration_wr(&v, &s->params, &route);
     CHECK(wr_ok(&v));
@@ -431,12 +524,15 @@ static enum err store(struct turn *t, struct sip *s, uint32_t account, uint32_t 
     struct overlay_store what = {.kind = OVERLAY_KIND_SIP_REGISTRATION,
                                  .signer = who->ident,
                                  .key = ids_node_slice(&who->ident->node_id, &s->params),
-                                 .exists = lifetime_s > 0,
-                                 .value = lifetime_s > 0 ? wr_slice(&v) : SLICE_EMPTY,
-                                 .lifetime_s = lifetime_s > 0 ? lifetime_s : left + 1};
+                                 .exists = lifetime_s > 0 || is_mailbox,
+                                 .lifetime_s = lifetime_s > 0 ? lifetime_s
+                                               : is_mailbox   ? s->settings.offline_s
+                                                              : left + 1};
+    what.value = what.exists ? wr_slice(&v) : SLICE_EMPTY;
     overlay_resource_of(t, slice_text(who->user), &what.resource);
     enum err e = overlay_store(t, s->overlay, &what, tag);
     s->accounts[account].waiting += e == ERR_OK ? 1 : 0;
+    s->accounts[account].prefs_asked = mark_of(wanted);
     return e;
 }
 
@@ -444,6 +540,7 @@ static void note_stored(struct turn *t, struct sip *s, uint32_t account, uint32_
 {
     struct registrar_account *a = &s->accounts[account];
     a->stored_until_us = lifetime_s == 0 ? 0 : t->now_us + lifetime_s * US_PER_S;
+    a->prefs = a->prefs_asked;
     a->refresh_us = t->now_us + rng_jitter(t->rng, lifetime_s * US_PER_S * 45 / 100, 10);
 }
 
@@ -460,7 +557,7 @@ static void refresh(struct turn *t, struct sip *s, uint32_t account)
         a->refresh_us = UINT64_MAX;
         return;
     }
-    if (store(t, s, account, longest, a->timer.tag) != ERR_OK) {
+    if (store(t, s, account, NULL, longest, a->timer.tag) != ERR_OK) {
         metric_add(t->metrics, METRIC_sip_stores_failed, 1);
         a->refresh_us = t->now_us + RETRY_S * US_PER_S;
     }
@@ -470,9 +567,16 @@ void registrar_on_timer(struct turn *t, struct sip *s, struct wheel_timer *timer
 {
     uint32_t account = handle_index(timer->tag);
     CHECK(account < s->settings.account_count);
-    drop_expired(t, s, account);
     struct registrar_account *a = &s->accounts[account];
-    if (a->waiting == 0 && a->count > 0 && a->refresh_us <= t->now_us) {
+    bool was_here = a->count > 0;
+    drop_expired(t, s, account);
+    bool is_mailbox = was_here && a->count == 0 && s->settings.offline_s > 0;
+    if (a->waiting == 0 && is_mailbox) {
+        a->stored_until_us = 0;
+        if (store(t, s, account, NULL, 0, a->timer.tag) != ERR_OK) {
+            metric_add(t->metrics, METRIC_sip_stores_failed, 1);
+        }
+    } else if (a->waiting == 0 && a->count > 0 && a->refresh_us <= t->now_us) {
         refresh(t, s, account);
     }
     arm(t, s, account);
@@ -504,27 +608,52 @@ void registrar_on_ready(struct turn *t, struct sip *s)
 
 /* ---- answers */
 
+static void write_contact(struct turn *t, const struct sip *s, const struct sip_rx *rx,
+                          const struct registrar_binding *b, struct sip_writer *w)
+{
+    sip_write_header_begin(w, SIP_HDR_CONTACT);
+    sip_write_text(w, "<");
+    sip_write_slice(w, slice_of(b->uri, b->uri_len));
+    sip_write_text(w, ">;expires=");
+    sip_write_u32(w, remaining_s(t, b->expires_us));
+    if (b->q_milli != 1000) {
+        const char digits[] = {'0', '.', (char)('0' + b->q_milli / 100 % 10),
+                               (char)('0' + b->q_milli / 10 % 10), (char)('0' + b->q_milli % 10)};
+        sip_write_text(w, ";q=");
+        sip_write_slice(w, slice_of(digits, sizeof(digits)));
+    }
+    sip_write_slice(w, slice_of(b->params, b->params_len));
+    if (b->has_instance && sip_msg_has_option(rx->m, SIP_HDR_SUPPORTED, SLICE_LITERAL("gruu"))) {
+        gruu_write(t, s, b, w);
+    }
+    sip_write_header_end(w);
+}
+
+/* Did this request register the contact? */
+static bool is_here(struct turn *t, const struct sip_rx *rx, const struct registrar_binding *b)
+{
+    return !is_in_order(t, rx, b);
+}
+
 static void answer_ok(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx,
                       uint32_t account)
 {
     struct sip_writer w;
     handle at = 0;
     const struct registrar_binding *b = NULL;
+    bool is_outbound = false;
     reply_begin(t, s, rx, 200, &w);
     while ((b = registrar_next(t, s, account, &at)) != NULL) {
-        sip_write_header_begin(&w, SIP_HDR_CONTACT);
-        sip_write_text(&w, "<");
-        sip_write_slice(&w, slice_of(b->uri, b->uri_len));
-        sip_write_text(&w, ">;expires=");
-        sip_write_u32(&w, remaining_s(t, b->expires_us));
-        if (b->q_milli != 1000) {
-            const char digits[] = {'0', '.', (char)('0' + b->q_milli / 100 % 10),
-                                   (char)('0' + b->q_milli / 10 % 10),
-                                   (char)('0' + b->q_milli % 10)};
-            sip_write_text(&w, ";q=");
-            sip_write_slice(&w, slice_of(digits, sizeof(digits)));
-        }
-        sip_write_header_end(&w);
+        write_contact(t, s, rx, b, &w);
+        is_outbound = is_outbound || (b->is_outbound && is_here(t, rx, b));
+    }
+    sip_write_copy(&w, rx->m, SIP_HDR_PATH); /* 3327 5.3 */
+    outbound_service_route(s, rx, &w);
+    if (is_outbound) {
+        sip_write_header(&w, SIP_HDR_REQUIRE, SLICE_LITERAL("outbound")); /* 5626 6 */
+    }
+    if (s->accounts[account].offline != 0) {
+        offline_deliver(t, s, account);
     }
     metric_add(t->metrics, METRIC_sip_registers_ok, 1);
     reply_finish(t, s, rx, tx, 200, &w);
@@ -610,7 +739,7 @@ static void commit(struct turn *t, struct sip *s, const struct sip_rx *rx, struc
                                     .from = rx->from,
                                     .account = account,
                                     .lifetime_s = p->count > 0 ? p->longest_s : 0};
-    enum err e = store(t, s, account, wait->lifetime_s, pool_handle(&s->registers, wait));
+    enum err e = store(t, s, account, rx, wait->lifetime_s, pool_handle(&s->registers, wait));
     if (e != ERR_OK) {
         metric_add(t->metrics, METRIC_sip_stores_failed, 1);
         pool_release(&s->registers, wait);
@@ -664,11 +793,14 @@ static uint32_t authorise(struct turn *t, struct sip *s, const struct sip_rx *rx
 
 /* The overlay's record names this peer, not the contacts: a REGISTER that leaves some, none of them
  * ending before the record, changes nothing there.  The account's timer stores it again in time. */
-static bool is_record_fresh(const struct turn *t, const struct registrar_account *a,
-                            const struct plan *p)
+static bool is_record_fresh(struct turn *t, struct sip *s, const struct sip_rx *rx,
+                            uint32_t account, const struct plan *p)
 {
+    char prefs[PREFS_WRITE_CAP];
+    const struct registrar_account *a = &s->accounts[account];
     return p->count > 0 && a->waiting == 0 && a->refresh_us > t->now_us &&
-           a->stored_until_us > t->now_us && p->longest_s >= remaining_s(t, a->stored_until_us);
+           a->stored_until_us > t->now_us && p->longest_s >= remaining_s(t, a->stored_until_us) &&
+           a->prefs == mark_of(prefs_of(t, s, account, rx, prefs));
 }
 
 /* Nothing to ask the overlay for. */
@@ -683,6 +815,28 @@ static void commit_here(struct turn *t, struct sip *s, const struct sip_rx *rx, 
     arm(t, s, account);
 }
 
+/* 8.2.2.3: what the phone requires of a registrar.  False: 420 was sent. */
+static bool is_understood(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx)
+{
+    static const char *const known[] = {"path", "gruu", "outbound"};
+    struct slice item;
+    struct sip_msg_items it = sip_msg_items(rx->m, SIP_HDR_REQUIRE);
+    while (sip_msg_items_next(&it, &item) == ERR_OK) {
+        bool is_known = false;
+        for (size_t i = 0; i < ARRAY_COUNT(known); i++) {
+            is_known = is_known || slice_is_equal_nocase(item, slice_text(known[i]));
+        }
+        if (!is_known) {
+            struct sip_writer w;
+            reply_begin(t, s, rx, 420, &w);
+            sip_write_header(&w, SIP_HDR_UNSUPPORTED, item);
+            reply_finish(t, s, rx, tx, 420, &w);
+            return false;
+        }
+    }
+    return true;
+}
+
 void registrar_on_request(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx)
 {
     struct plan p;
@@ -691,7 +845,7 @@ void registrar_on_request(struct turn *t, struct sip *s, const struct sip_rx *rx
         return;
     }
     uint32_t account = authorise(t, s, rx, tx);
-    if (account == REGISTRAR_NONE) {
+    if (account == REGISTRAR_NONE || !is_understood(t, s, rx, tx)) {
         return;
     }
     if (!make_plan(t, s, rx, account, &p)) {
@@ -700,7 +854,7 @@ void registrar_on_request(struct turn *t, struct sip *s, const struct sip_rx *rx
         answer_ok(t, s, rx, tx, account);
     } else if (p.count == 0 && s->accounts[account].stored_until_us == 0) {
         commit_here(t, s, rx, tx, account); /* nothing is stored, nothing to remove */
-    } else if (is_record_fresh(t, &s->accounts[account], &p)) {
+    } else if (is_record_fresh(t, s, rx, account, &p)) {
         commit_here(t, s, rx, tx, account);
     } else {
         commit(t, s, rx, tx, account, &p);

@@ -4,29 +4,44 @@
  * A REGISTER is planned first, then the overlay is asked to store (or remove) the route, and only
  * when it said yes are the bindings changed and 200 answered; while the record is fresh and ends no
  * later than the contacts, there is nothing to ask.  A contact's flow is where its
- * REGISTER came from; for a phone that knows its own UDP address, the Contact itself.
+ * REGISTER came from; for a phone that knows its own UDP address, the Contact itself.  What the
+ * contacts say of themselves goes into the record as contact_prefs (sip/prefs), Path is kept and
+ * becomes Route, devices that ask get GRUUs (sip/gruu).
  *
  * Owner:  struct sip; accounts whose home shard this is.
  * Limits: sip_bindings, of one account sip_bindings_per_account; sip_registers waiting.
- * RFC:    3261 10, 7904 3; design.md section 6 (the stored route). */
+ * RFC:    3261 10, 3327, 3608, 3840, 5626 6, 5627 5, 7904 3; design.md section 6 (the stored
+ *         route). */
 #pragma once
 #include "sip/guess.h"
 #include "sip/reply.h"
 
-enum { REGISTRAR_URI_CAP = 255, REGISTRAR_NONE = UINT32_MAX };
+enum {
+    REGISTRAR_URI_CAP = 255,
+    REGISTRAR_PATH_CAP = 200,
+    REGISTRAR_PARAMS_CAP = 320,
+};
+#define REGISTRAR_NONE UINT32_MAX
 
 struct registrar_binding {
     handle next;
     struct flow_ref flow;
     uint64_t expires_us;
+    uint64_t at_us; /* of the last REGISTER */
     uint32_t account;
     uint32_t cseq;
     uint16_t q_milli;
     uint16_t uri_len;
     bool has_instance;
+    bool is_outbound; /* RFC 5626: the flow is what is registered */
+    uint16_t path_len;
+    uint16_t params_len;
     uint8_t call_id[16];  /* of a hash */
+    uint8_t gruu[8];      /* sip/gruu: the device */
     uint8_t instance[16]; /* of a hash over +sip.instance and reg-id */
     char uri[REGISTRAR_URI_CAP + 1];
+    char path[REGISTRAR_PATH_CAP];     /* RFC 3327: Route values for requests to it */
+    char params[REGISTRAR_PARAMS_CAP]; /* of the Contact: features, +sip.instance */
 };
 STATIC_CHECK(sizeof(struct registrar_binding) <= LIMITS_COST_sip_bindings);
 
@@ -37,7 +52,9 @@ struct registrar_account {
     uint32_t proxies; /* requests of it that are being forwarded */
     uint32_t waiting; /* stores under way, refreshes included */
     struct guess_level guesses;
-    uint64_t stored_until_us; /* 0 = the overlay has no record of ours */
+    uint64_t stored_until_us;                    /* 0 = the overlay has no record of ours */
+    handle publications, subscriptions, offline; /* the first of each */
+    uint32_t prefs, prefs_asked; /* marks of the contact_prefs in it, and in the one under way */
     uint64_t refresh_us;
 };
 

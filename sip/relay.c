@@ -3,7 +3,7 @@
 #include "sip/relay.h"
 #include "codec/sip_edit.h"
 
-enum { MAX_FORWARDS = 70, VIA_CAP = 64 + TX_BRANCH_CAP + SIP_STATE_HOST_CAP };
+enum { MAX_FORWARDS = 70, BREADTH_CAP = 4 };
 
 static const char *transport_name(const struct flow_ref *to)
 {
@@ -21,16 +21,17 @@ static const char *transport_name(const struct flow_ref *to)
     }
 }
 
-static struct slice write_via(const struct sip *s, const struct relay *how, char *out)
+struct slice relay_via(const struct sip *s, const struct flow_ref *to, const char *branch,
+                       char out[RELAY_VIA_CAP])
 {
     struct sip_writer w;
     struct slice text;
-    sip_write_init(&w, (uint8_t *)out, VIA_CAP);
-    sip_write_text(&w, transport_name(how->to));
-    sip_write_text(&w, sip_state_host(s, how->to));
+    sip_write_init(&w, (uint8_t *)out, RELAY_VIA_CAP);
+    sip_write_text(&w, transport_name(to));
+    sip_write_text(&w, sip_state_host(s, to));
     sip_write_text(&w, ";branch=");
-    sip_write_slice(&w, slice_of(how->branch, TX_BRANCH_CAP));
-    if (!flow_is_peer(how->to)) {
+    sip_write_slice(&w, slice_of(branch, TX_BRANCH_CAP));
+    if (!flow_is_peer(to)) {
         sip_write_text(&w, ";rport");
     }
     enum err e = sip_write_finish(&w, &text);
@@ -72,17 +73,40 @@ static struct msgbuf *emit(struct turn *t, struct sip *s, const struct sip_edit 
     return sip_state_buffer(t, slice_of(s->scratch, len));
 }
 
+/* RFC 5393 5.3.3: every request has one, and it is what its branch was given. */
+static void set_breadth(const struct sip_rx *rx, const struct relay *how, struct sip_edit *edit,
+                        char *text)
+{
+    struct slice was = sip_msg_first(rx->m, SIP_HDR_MAX_BREADTH);
+    unsigned n = how->max_breadth, len = 0;
+    if (n >= 10) {
+        text[len++] = (char)('0' + n / 10 % 10);
+    }
+    text[len++] = (char)('0' + n % 10);
+    struct slice is = slice_of(text, len);
+    if (was.data == NULL) {
+        sip_edit_append(edit, SIP_HDR_MAX_BREADTH, is);
+    } else if (!slice_is_equal(was, is)) {
+        sip_edit_replace(edit, rx->m->first[SIP_HDR_MAX_BREADTH] - 1u, is);
+    }
+}
+
 struct msgbuf *relay_request(struct turn *t, struct sip *s, const struct sip_rx *rx,
                              const struct relay *how)
 {
-    char via[VIA_CAP], host[ADDRESS_TEXT_CAP], up[HOP_URI_CAP], down[HOP_URI_CAP];
+    char via[RELAY_VIA_CAP], host[ADDRESS_TEXT_CAP], up[HOP_URI_CAP], down[HOP_URI_CAP];
+    char breadth[BREADTH_CAP];
     struct sip_edit edit;
     CHECK(!rx->core.has_max_forwards || rx->core.max_forwards > 0);
     sip_edit_init(&edit, rx->m);
     mark_received(rx, &edit, host);
-    sip_edit_push(&edit, SIP_HDR_VIA, write_via(s, how, via));
+    sip_edit_push(&edit, SIP_HDR_VIA, relay_via(s, how->to, how->branch, via));
     sip_edit_max_forwards(&edit, rx->core.has_max_forwards ? (uint8_t)(rx->core.max_forwards - 1)
                                                            : MAX_FORWARDS);
+    set_breadth(rx, how, &edit, breadth);
+    if (how->path.len > 0) {
+        sip_edit_append(&edit, SIP_HDR_ROUTE, how->path);
+    }
     if (how->request_uri.len > 0) {
         sip_edit_request_uri(&edit, how->request_uri);
     }

@@ -11,12 +11,18 @@ struct relay {
     const struct flow_ref *to;
     struct slice request_uri; /* empty: as it came */
     const char *branch;       /* TX_BRANCH_CAP bytes */
+    struct slice path;        /* becomes Route (RFC 3327 5.3); may be empty */
+    uint8_t max_breadth;
     unsigned pop_routes;
     bool drop_routes; /* outside a dialog: all Route headers */
     bool record_route;
     bool drop_credentials;
 };
 
+enum { RELAY_VIA_CAP = 64 + TX_BRANCH_CAP + SIP_STATE_HOST_CAP };
+/* Our Via towards `to`. */
+struct slice relay_via(const struct sip *s, const struct flow_ref *to, const char *branch,
+                       char out[RELAY_VIA_CAP]);
 /* NULL: it does not fit, or no buffer (counted). */
 struct msgbuf *relay_request(struct turn *t, struct sip *s, const struct sip_rx *rx,
                              const struct relay *how);

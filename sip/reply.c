@@ -14,7 +14,8 @@ enum {
 };
 
 /* Our To tag of a call: the same for every response of this shard to it. */
-static struct slice to_tag(struct turn *t, const struct sip *s, const struct sip_rx *rx, char *hex)
+struct slice reply_tag(struct turn *t, const struct sip *s, const struct sip_rx *rx,
+                       char hex[REPLY_TAG_CAP])
 {
     struct mac m;
     uint8_t hash[MAC_BYTES];
@@ -22,16 +23,17 @@ static struct slice to_tag(struct turn *t, const struct sip *s, const struct sip
     mac_piece(t, &m, rx->core.call_id);
     mac_piece(t, &m, rx->core.from.tag);
     mac_end(t, &m, hash);
+    STATIC_CHECK(REPLY_TAG_CAP == 2 * TAG_BYTES + 1);
     return slice_text(ids_hex(slice_of(hash, TAG_BYTES), hex));
 }
 
 void reply_begin(struct turn *t, struct sip *s, const struct sip_rx *rx, unsigned status,
                  struct sip_writer *w)
 {
-    char hex[2 * TAG_BYTES + 1], host[ADDRESS_TEXT_CAP];
+    char hex[REPLY_TAG_CAP], host[ADDRESS_TEXT_CAP];
     struct sip_write_reply how = {.status = status};
     if (status > 100) {
-        how.to_tag = to_tag(t, s, rx, hex);
+        how.to_tag = reply_tag(t, s, rx, hex);
     }
     if (!flow_is_peer(&rx->from)) {
         address_host_text(&rx->from.remote, host);

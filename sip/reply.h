@@ -7,6 +7,10 @@
 #pragma once
 #include "sip/sip_state.h"
 
+enum { REPLY_TAG_CAP = 13 };
+/* Our To tag of a request's dialog, in hex. */
+struct slice reply_tag(struct turn *t, const struct sip *s, const struct sip_rx *rx,
+                       char hex[REPLY_TAG_CAP]);
 /* Simple ones: `why` NULL = no Warning. */
 void reply_send(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx,
                 unsigned status, const char *why);

@@ -10,9 +10,12 @@
 #include "sip/hop.h"
 #include "sip/keep_alive.h"
 #include "sip/location.h"
+#include "sip/offline.h"
+#include "sip/publish.h"
 #include "sip/registrar.h"
 #include "sip/sip_state.h"
 #include "sip/stateless.h"
+#include "sip/subscribe.h"
 
 enum { SLOP = 4096, TABLES = 3 };
 
@@ -48,8 +51,8 @@ size_t sip_bytes(const struct sip_settings *s)
            pool_bytes(l->sip_bindings, sizeof(struct registrar_binding)) +
            LOCATION_CACHED * sizeof(struct location_cached) +
            LOCATION_RIGHTS * sizeof(struct speak_cached) +
-           DIGEST_SEEN * sizeof(struct digest_seen) + guess_bytes(l) +
-           PROXY_SOURCES * sizeof(struct proxy_source) +
+           DIGEST_SEEN * sizeof(struct digest_seen) + guess_bytes(l) + publish_bytes(l) +
+           subscribe_bytes(l) + offline_bytes(l) + PROXY_SOURCES * sizeof(struct proxy_source) +
            (s->account_count + 1) * sizeof(struct registrar_account) +
            table_bytes(s->account_count + 1, SIP_ACCOUNT_USER_CAP);
 }
@@ -123,6 +126,9 @@ struct sip *sip_init(struct turn *t, struct arena *arena, const struct sip_setti
     s->sources = ARENA_ARRAY(arena, struct proxy_source, PROXY_SOURCES);
     s->source_seed = rng_next(t->rng);
     guess_init(t, s, arena);
+    publish_init(s, arena);
+    subscribe_init(t, s, arena);
+    offline_init(s, arena);
     registrar_init(s, arena, rng_next(t->rng));
     return s;
 }
@@ -512,6 +518,20 @@ static void on_tx_timer(struct turn *t, struct sip *s, struct wheel_timer *timer
     }
 }
 
+static void on_event_timer(struct turn *t, struct sip *s, struct wheel_timer *timer)
+{
+    switch (timer->what) {
+    case SUBSCRIBE_TIMER_PUBLICATION:
+        publish_on_timer(t, s, timer);
+        break;
+    case SUBSCRIBE_TIMER_OFFLINE:
+        offline_on_timer(t, s, timer);
+        break;
+    default:
+        subscribe_on_timer(t, s, timer);
+    }
+}
+
 void sip_on_timer(struct turn *t, struct sip *s, struct wheel_timer *timer)
 {
     switch (handle_kind(timer->tag)) {
@@ -523,6 +543,9 @@ void sip_on_timer(struct turn *t, struct sip *s, struct wheel_timer *timer)
         break;
     case HANDLE_SIP_REG:
         registrar_on_timer(t, s, timer);
+        break;
+    case HANDLE_SIP_EVENT:
+        on_event_timer(t, s, timer);
         break;
     case HANDLE_SIP_FLOW:
         if (timer->what == DIAL_TIMER) {

@@ -40,6 +40,11 @@ struct sip_account {
     const struct ident *ident; /* its credential on this node */
 };
 
+/* Who may watch presence. */
+struct sip_watcher {
+    char aor[SIP_ACCOUNT_USER_CAP + 1]; /* or "*": whoever is of the overlay */
+};
+
 struct sip_settings {
     char domain[SIP_DOMAIN_CAP + 1];    /* the overlay's name = digest realm */
     const struct sip_account *accounts; /* all of the node, whatever their home shard */
@@ -53,6 +58,11 @@ struct sip_settings {
     uint16_t ports[SIP_PEER];  /* by kind, of both; UDP's and TCP's are advertised.port; 0 = none */
     uint8_t secret[32];        /* same on all shards of the node: sip/mac */
     uint32_t default_expires_s, min_expires_s, max_expires_s; /* 3600, 60, 7200 */
+    bool service_route; /* 200 to REGISTER names this node (RFC 3608) */
+    bool presence;      /* presence agent and registration events for who registers here */
+    uint32_t offline_s; /* MESSAGE for who is not there is kept so long; 0 = not at all */
+    const struct sip_watcher *watchers; /* who may watch presence */
+    size_t watcher_count;
     const struct limits *limits;
 };
 

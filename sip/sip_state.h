@@ -54,6 +54,13 @@ struct sip {
     struct pool bindings;
     struct registrar_account *accounts; /* beside settings.accounts */
     struct table account_table;
+    struct pool publications;  /* publish */
+    struct pool subscriptions; /* subscribe */
+    struct table subscription_table;
+    uint32_t *watchers;       /* subscriptions by watcher */
+    uint8_t *document;        /* being written */
+    struct pool offline;      /* offline */
+    uint32_t *senders;        /* kept messages by sender */
     struct digest_seen *seen; /* digest */
     struct guess *guesses;    /* guess */
     uint32_t guess_sets;

@@ -67,7 +67,7 @@ static bool find_back(const struct sip *s, const struct sip_rx *rx, struct addre
 
 /* The one place that a request inside a dialog goes to; false: it takes more than that. */
 static bool find_target(struct turn *t, struct sip *s, const struct sip_rx *rx, struct hop *hop,
-                        struct flow_ref *to)
+                        struct flow_ref *to, struct slice *contact)
 {
     bool is_ack = rx->m->method == SIP_METHOD_ACK;
     hop_read(t, s, rx, hop);
@@ -78,7 +78,7 @@ static bool find_target(struct turn *t, struct sip *s, const struct sip_rx *rx, 
         return hop->is_peer && dial_find(s, &hop->node, to) &&
                (is_ack || (to->kind == SIP_PEER && rx->from.kind == SIP_UDP));
     }
-    *to = proxy_flow_now(t, s, rx, &hop->flow);
+    *to = proxy_flow_now(t, s, rx, &hop->flow, contact);
     return is_ack || to->kind == SIP_UDP;
 }
 
@@ -111,9 +111,10 @@ bool stateless_request(struct turn *t, struct sip *s, const struct sip_rx *rx)
     struct hop hop;
     struct flow_ref to;
     struct address back = {0};
+    struct slice contact = SLICE_EMPTY; /* what a GRUU stands for */
     bool has_back = may_be(rx) && find_back(s, rx, &back);
     if (!may_be(rx) || (!has_back && rx->m->method != SIP_METHOD_ACK) ||
-        !find_target(t, s, rx, &hop, &to)) {
+        !find_target(t, s, rx, &hop, &to, &contact)) {
         return false;
     }
     if (!proxy_is_sound(t, s, rx, NULL, mark)) {
@@ -122,6 +123,8 @@ bool stateless_request(struct turn *t, struct sip *s, const struct sip_rx *rx)
     write_branch(t, s, rx, &back, mark, branch);
     struct relay how = {.to = &to,
                         .branch = branch,
+                        .request_uri = contact,
+                        .max_breadth = proxy_breadth(rx),
                         .pop_routes = hop.ours,
                         .drop_credentials = !flow_is_peer(&rx->from)};
     struct msgbuf *buf = relay_request(t, s, rx, &how);

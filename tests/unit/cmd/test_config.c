@@ -53,6 +53,9 @@ Test(config, defaults_and_relative_paths)
     cr_assert_eq(config.drain_timeout_s, 30);
     cr_assert_eq(config.bootstrap_count, 0);
     cr_assert_not(config.has_digest);
+    cr_assert(config.presence && !config.service_route && config.offline_s == 0);
+    cr_assert_eq(config.watcher_count, 1);
+    cr_assert_str_eq(config.watchers[0].aor, "*");
     cr_assert_eq(memcmp(&limits, &config.limits, sizeof(limits)), 0);
     cr_assert_str_eq(config.data_dir, "");
     cr_assert_gt(config_data_bytes(&config, 2), 2ull * limits.stored_bytes);
@@ -70,6 +73,8 @@ Test(config, every_key_is_taken)
                       "control-socket = s\nkeylog-file = k\nlog-level = debug\n"
                       "storage-ack = disk\ndata-dir = d\ndata-size = 100\n"
                       "digest = \"md5\"\ndrain-timeout = 5\n"
+                      "service-route = yes\npresence = no\noffline-messages = 86400\n"
+                      "presence-watchers = {\"*\", \"Ann@Example.ORG\"}\n"
                       "limits {\n conns = 99\n links = 7\n}\n"),
                  ERR_OK, "%s", why);
     cr_assert_str_eq(config.accounts, "/a");
@@ -89,6 +94,10 @@ Test(config, every_key_is_taken)
     cr_assert_str_eq(config.data_dir, expected);
     cr_assert_eq(config_data_bytes(&config, 3), 100ull << 20);
     cr_assert(config.has_digest && config.digest == SIP_DIGEST_MD5);
+    cr_assert(config.service_route && !config.presence);
+    cr_assert_eq(config.offline_s, 86400);
+    cr_assert_eq(config.watcher_count, 2);
+    cr_assert_str_eq(config.watchers[1].aor, "Ann@example.org");
     cr_assert_eq(config.limits.conns, 99);
     cr_assert_eq(config.limits.links, 7);
 }
@@ -107,6 +116,9 @@ Test(config, faults_come_with_line_and_suggestion)
         {NEEDED "limits { conns = -1 }\n", "c.conf:4", "conns = -1"},
         {NEEDED "storage-ack = disk\n", "c.conf", "data-dir: set it to a folder"},
         {NEEDED "storage-ack = disc\n", "c.conf:4", "one of memory replica disk"},
+        {NEEDED "presence = maybe\n", "c.conf:4", "one of no yes"},
+        {NEEDED "offline-messages = 700000\n", "c.conf:4", "offline-messages = 700000"},
+        {NEEDED "presence-watchers = {\"sip:a@b\"}\n", "c.conf:4", "user@domain"},
         {NEEDED "data-size = -1\n", "c.conf:4", "data-size = -1"},
         {NEEDED "limits { conns = 4294967296 }\n", "c.conf:4", "conns = 4294967296"},
         {NEEDED "found-ring = maybe\n", "c.conf:4", "one of no if-alone now"},
@@ -150,6 +162,6 @@ Test(config, the_sample_is_good)
     for (size_t i = 0; i < sample.len; i++) {
         lines += sample.data[i] == '\n' ? 1 : 0;
     }
-    cr_assert_leq(lines, 25);
+    cr_assert_leq(lines, 48);
     free((void *)(uintptr_t)sample.data);
 }

@@ -209,12 +209,12 @@ static inline struct world *world_make(uint64_t seed)
     w->config.max_message_bytes = 5000;
     w->config.node_id_length = 16;
     w->config.replica_min_hosts = 2;
-    w->config.kinds[0] =
-        (struct overlay_kind){WORLD_KIND_SINGLE, OVERLAY_SINGLE, OVERLAY_USER_MATCH, 1, 100, 0};
+    w->config.kinds[0] = (struct overlay_kind){
+        WORLD_KIND_SINGLE, OVERLAY_SINGLE, OVERLAY_USER_MATCH, 1, 100, 0, NULL};
     w->config.kinds[1] =
-        (struct overlay_kind){WORLD_KIND_ARRAY, OVERLAY_ARRAY, OVERLAY_USER_MATCH, 8, 100, 0};
+        (struct overlay_kind){WORLD_KIND_ARRAY, OVERLAY_ARRAY, OVERLAY_USER_MATCH, 8, 100, 0, NULL};
     w->config.kinds[2] = (struct overlay_kind){
-        WORLD_KIND_DICTIONARY, OVERLAY_DICTIONARY, OVERLAY_USER_MATCH, 8, 100, 0};
+        WORLD_KIND_DICTIONARY, OVERLAY_DICTIONARY, OVERLAY_USER_MATCH, 8, 100, 0, NULL};
     w->config.kind_count = 3;
     const struct sign_limits signs = {64, 1536, 256, 8192};
     w->sign = sign_init(&w->turn, &w->arena, &signs, &w->params, &w->trust);

@@ -78,8 +78,9 @@ Test(access, kinds_of_the_document_and_our_own)
 {
     struct overlay_config config = {.kind_count = 2};
     struct overlay_kind kind;
-    config.kinds[0] = (struct overlay_kind){0x1, OVERLAY_SINGLE, OVERLAY_USER_MATCH, 5, 50, 0};
-    config.kinds[1] = (struct overlay_kind){0x99, OVERLAY_ARRAY, OVERLAY_NODE_MATCH, 2, 9, 0};
+    config.kinds[0] =
+        (struct overlay_kind){0x1, OVERLAY_SINGLE, OVERLAY_USER_MATCH, 5, 50, 0, NULL};
+    config.kinds[1] = (struct overlay_kind){0x99, OVERLAY_ARRAY, OVERLAY_NODE_MATCH, 2, 9, 0, NULL};
     cr_assert(kind_find(&config, 0x1, &kind));
     cr_expect_eq(kind.data_model, OVERLAY_DICTIONARY, "registered model wins (spec A1.2)");
     cr_expect_eq(kind.access, OVERLAY_USER_NODE_MATCH);

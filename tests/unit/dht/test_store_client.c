@@ -353,7 +353,7 @@ Test(store_client, forged_values_cost_little)
         strangers[i] = person_make(w, "stranger", 200 + i);
     }
     w->config.kinds[w->config.kind_count++] = (struct overlay_kind){
-        OVERLAY_KIND_CERTIFICATE_BY_USER, OVERLAY_ARRAY, OVERLAY_USER_MATCH, 8, 1000, 0};
+        OVERLAY_KIND_CERTIFICATE_BY_USER, OVERLAY_ARRAY, OVERLAY_USER_MATCH, 8, 1000, 0, NULL};
     w->crypto.certificate = refusing_certificate;
     for (size_t i = 0; i < ARRAY_COUNT(kinds); i++) {
         cr_assert_eq(

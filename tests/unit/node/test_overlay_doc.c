@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The overlay configuration document: what it says (RFC 6940 11.1; catalogue CF-*, T15). */
+#include "dht/domain.h"
 #include "node/overlay_doc.h"
 #include "node/overlay_schema.h"
 #include "node/overlay_xml.h"
@@ -57,6 +58,10 @@ static bool is_text(struct slice s, const char *text)
 {
     return slice_is_equal(s, slice_text(text));
 }
+
+#define RESTRICT(enable, patterns)                                                                 \
+    "<s:domain-restriction xmlns:s='urn:ietf:params:xml:ns:p2p:config-base:sip' " enable           \
+    ">" patterns "</s:domain-restriction>"
 
 Test(overlay_doc, defaults_of_rfc6940_11_1)
 {
@@ -333,12 +338,42 @@ Test(overlay_doc, says_where_and_what)
         {DOCUMENT("<no-ice>1</no-ic>"), "line 5: not well-formed XML: "},
         {HEAD "\n</overlay>", "line 4: <overlay>: Expecting an element configuration"},
         {"<!DOCTYPE overlay>" DOCUMENT(""), "line 1: a DOCTYPE"},
+        {DOCUMENT(KINDS(KIND("name='SIP-REGISTRATION'", "DICTIONARY", "USER-NODE-MATCH",
+                             RESTRICT("enable='yes'", "")))),
+         "line 5: <domain-restriction>: enable is no boolean"},
+        {DOCUMENT(KINDS(KIND("name='SIP-REGISTRATION'", "DICTIONARY", "USER-NODE-MATCH",
+                             RESTRICT("enable='true'", "<s:pattern>a(b</s:pattern>")))),
+         "line 5: <pattern>: is no regular expression"},
+        {DOCUMENT(KINDS(
+             KIND("name='SIP-REGISTRATION'", "DICTIONARY", "USER-NODE-MATCH", RESTRICT("", ""))
+                 KIND("id='7'", "SINGLE", "USER-MATCH", RESTRICT("", "")))),
+         "line 5: <domain-restriction>: another Kind has one, too"},
         {DOCUMENT(KINDS(KIND("id='7'", "SINGLE", "NODE-MULTIPLE", ""))),
          "line 5: <kind>: NODE-MULTIPLE wants max-node-multiple"},
     };
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
         cr_assert_eq(parse(rows[i][0], ""), ERR_CONFIG);
         cr_assert_eq(strncmp(why, rows[i][1], strlen(rows[i][1])), 0, "%zu: %s", i, why);
+    }
+}
+
+/* RFC 7904 3.4: absent, the overlay's own name, patterns; in words of the prose, too. */
+Test(overlay_doc, domains_of_sip_registration)
+{
+    static const char *const forms[] = {
+        DOCUMENT(KINDS(KIND("name='SIP-REGISTRATION'", "DICTIONARY", "USER-NODE-MATCH", ""))),
+        DOCUMENT(KINDS(
+            KIND("name='SIP-REGISTRATION'", "DICTIONARY", "USER-NODE-MATCH", RESTRICT("", "")))),
+        DOCUMENT(KINDS(KIND(
+            "name='SIP-REGISTRATION'", "DICTIONARY", "USER-NODE-MATCH",
+            RESTRICT("enable='1'", "<s:pattern>a\\.example</s:pattern><s:pattern>b</s:pattern>")))),
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(forms); i++) {
+        cr_assert_eq(parse(forms[i], ""), ERR_OK, "%s", why);
+        const struct domain_rules *d = doc.kinds[0].domains;
+        cr_assert_eq(d == NULL, i == 0);
+        cr_assert(i != 1 || (!d->is_listed && is_text(d->own, "overlay.example.org")));
+        cr_assert(i != 2 || (d->is_listed && d->count == 2 && is_text(d->patterns[1], "b")));
     }
 }
 

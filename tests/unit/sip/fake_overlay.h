@@ -7,7 +7,7 @@
 #include "codec/msgs.h"
 #include "dht/overlay.h"
 
-enum { FAKE_RECORDS = 256, FAKE_REQUESTS = 512, FAKE_DELAY_US = 5000, FAKE_VALUE_CAP = 256 };
+enum { FAKE_RECORDS = 256, FAKE_REQUESTS = 512, FAKE_DELAY_US = 5000, FAKE_VALUE_CAP = 1024 };
 
 struct fake_record {
     struct overlay_resource resource;

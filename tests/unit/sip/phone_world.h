@@ -90,6 +90,7 @@ struct world {
     int phone_count;
     struct world_conn conns[WORLD_CONNS];
     uint32_t datagrams_lost; /* drop so many of the next datagrams to phones */
+    const char *body;        /* of the next message that a phone sends */
     FILE *trace;             /* WORLD_TRACE=FILE: every message */
 };
 
@@ -339,7 +340,9 @@ static void PRINTF_LIKE(3, 4) phone_send(struct world *w, struct phone *p, const
         }
         out[len++] = *c;
     }
-    len += (size_t)snprintf(out + len, sizeof(out) - len, "Content-Length: 0\r\n\r\n");
+    len += (size_t)snprintf(out + len, sizeof(out) - len, "Content-Length: %zu\r\n\r\n%s",
+                            w->body == NULL ? 0 : strlen(w->body), w->body == NULL ? "" : w->body);
+    w->body = NULL;
     if (strncmp(out, "SIP/2.0", 7) != 0) {
         memcpy(p->last_request, out, len + 1);
     }
@@ -516,6 +519,50 @@ static void phone_call(struct world *w, struct phone *p, const char *method, con
     (void)line;
     phone_send(w, p, format, method, uri, phone_via(p, branch, via), p->name, call, uri, call, 2,
                method, p->name, address, tcp, auth);
+}
+
+/* REGISTER with these lines (Contact, Expires, ...) and digest: the answer. */
+static const char *phone_register_as(struct world *w, struct phone *p, const char *lines)
+{
+    char auth[PHONE_TEXT];
+    phone_register_once(w, p, lines, "");
+    const char *challenge = phone_expect(p, "SIP/2.0 401");
+    credentials(challenge, p->name, "secret", "REGISTER", "sip:example.org", "00000001", auth);
+    phone_register_once(w, p, lines, auth);
+    world_run(w, 20000);
+    return phone_get(p);
+}
+
+/* A request outside a dialog to `uri`, with these lines and this body (NULL: none) and digest; the
+ * answers stay in the inbox. */
+static void phone_ask(struct world *w, struct phone *p, const char *method, const char *uri,
+                      const char *lines, const char *body)
+{
+    char via[256], branch[128], auth[PHONE_TEXT], address[ADDRESS_TEXT_CAP], to[PHONE_TEXT];
+    static unsigned unique;
+    unsigned call = unique++;
+    const char *format = "%s %s SIP/2.0\nVia: %s\nFrom: <sip:%s@example.org>;tag=a-%u\nTo: <%s>\n"
+                         "Call-ID: ask-%u\nCSeq: %d %s\nMax-Forwards: 70\n"
+                         "Contact: <sip:%s@%s>\n%s%s";
+    address_text(&p->address, address);
+    snprintf(branch, sizeof(branch), "ask-%u-1", call);
+    w->body = body;
+    phone_send(w, p, format, method, uri, phone_via(p, branch, via), p->name, call, uri, call, 1,
+               method, p->name, address, lines, "");
+    const char *challenge = phone_expect(p, "SIP/2.0 407");
+    credentials(challenge, p->name, "secret", method, uri, "00000001", auth);
+    if (strcmp(method, "INVITE") == 0) {
+        value_of(challenge, "To", to);
+        phone_send(w, p,
+                   "ACK %s SIP/2.0\nVia: %s\nFrom: <sip:%s@example.org>;tag=a-%u\nTo: %s\n"
+                   "Call-ID: ask-%u\nCSeq: 1 ACK\nMax-Forwards: 70\n",
+                   uri, via, p->name, call, to, call);
+    }
+    snprintf(branch, sizeof(branch), "ask-%u-2", call);
+    w->body = body;
+    phone_send(w, p, format, method, uri, phone_via(p, branch, via), p->name, call, uri, call, 2,
+               method, p->name, address, lines, auth);
+    world_run(w, 100000);
 }
 
 /* Answers `request`: "180 Ringing", "200 OK".  A To tag is added for all but 100. */

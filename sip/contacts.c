@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* contacts.c - see contacts.h. */
+#include "sip/contacts.h"
+#include "sip/prefs.h"
+
+/* Of the flows of one device only one is used (RFC 5626 5.3.1, 8): the last one registered that is
+ * not known to be gone. */
+static bool is_spare_flow(const struct turn *t, const struct sip *s, uint32_t account,
+                          const struct registrar_binding *b)
+{
+    handle at = 0;
+    const struct registrar_binding *other = NULL;
+    while (b->is_outbound && (other = registrar_next(t, s, account, &at)) != NULL) {
+        bool is_gone = other->flow.kind != SIP_UDP && other->flow.shard == s->settings.shard &&
+                       pool_get(&s->flows, other->flow.flow) == NULL;
+        if (other != b && other->is_outbound && !is_gone && other->at_us > b->at_us &&
+            memcmp(other->gruu, b->gruu, sizeof(b->gruu)) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+unsigned contacts_choose(struct turn *t, struct sip *s, const struct sip_rx *rx, uint32_t account,
+                         const struct registrar_binding *chosen[CONTACTS_CAP])
+{
+    uint32_t value[CONTACTS_CAP];
+    unsigned count = 0, implicit = 0;
+    for (unsigned pass = 0; pass < 2 && count == 0 && pass <= implicit; pass++) {
+        handle at = 0;
+        const struct registrar_binding *b = NULL;
+        while (count < CONTACTS_CAP && (b = registrar_next(t, s, account, &at)) != NULL) {
+            uint16_t rank = 0;
+            unsigned i = count;
+            enum prefs_verdict v = prefs_judge(rx->m, slice_of(b->params, b->params_len), &rank);
+            implicit += v == PREFS_DROP_IMPLICIT ? 1 : 0;
+            if (v == PREFS_DROP || (v == PREFS_DROP_IMPLICIT && pass == 0) ||
+                is_spare_flow(t, s, account, b)) {
+                continue;
+            }
+            uint32_t own = (uint32_t)b->q_milli << 16 | rank;
+            for (; i > 0 && value[i - 1] < own; i--) {
+                value[i] = value[i - 1];
+                chosen[i] = chosen[i - 1];
+            }
+            value[i] = own;
+            chosen[i] = b;
+            count++;
+        }
+    }
+    return count;
+}

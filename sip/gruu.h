@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* gruu.h - URIs that reach one device, whoever asks (RFC 5627, RFC 7904 6).
+ *
+ *   public     sip:alice@example.org;gr=G   G: [peer of the AOR's home shard] [opaque: the device]
+ *   temporary  sip:TOKEN@example.org;gr=G   G: [peer of the AOR's home shard]
+ *
+ * G is base64 (with ~ for =) of a Destination List, so every node of the overlay knows whom to ask
+ * without a Fetch.  The opaque id is a hash over AOR and +sip.instance: a public GRUU outlives
+ * registrations and restarts.  TOKEN is sealed with the node's key over account, device and the
+ * Call-ID of its REGISTER: it shows the node, not the user, and ends with the registration (5627
+ * 3.2) and with the process.  Nothing of either is stored anywhere.
+ *
+ * Owner:  nobody.  Limits: GRUU_ENTRIES entries (usages B.7). */
+#pragma once
+#include "sip/registrar.h"
+
+enum { GRUU_INSTANCE_BYTES = 8, GRUU_ENTRIES = 8, GRUU_TOKEN_BYTES = 16 + 4 + 8 + 8 };
+
+enum gruu_kind { GRUU_NONE, GRUU_PUBLIC, GRUU_TEMPORARY, GRUU_BAD };
+
+/* A URI of our domain with ;gr, taken apart. */
+struct gruu {
+    uint8_t kind; /* enum gruu_kind */
+    struct node_id node;
+    uint8_t instance[GRUU_INSTANCE_BYTES]; /* PUBLIC */
+};
+
+/* The device's part of a public GRUU. */
+void gruu_instance(struct turn *t, struct slice aor, struct slice instance,
+                   uint8_t out[GRUU_INSTANCE_BYTES]);
+/* What a Request-URI is.  GRUU_BAD: ;gr is there and cannot be read. */
+void gruu_read(const struct sip *s, const struct sip_uri *uri, struct gruu *out);
+/* The contact that a GRUU of this peer stands for; NULL: none now.  *account: whose it is, or
+ * REGISTRAR_NONE where that is nobody. */
+const struct registrar_binding *gruu_find(struct turn *t, const struct sip *s,
+                                          const struct sip_uri *uri, const struct gruu *g,
+                                          uint32_t *account);
+/* ;pub-gruu="..." ;temp-gruu="..." of a contact (5.2). */
+void gruu_write(struct turn *t, const struct sip *s, const struct registrar_binding *b,
+                struct sip_writer *w);

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* offline.c - see offline.h. */
+#include "sip/offline.h"
+#include "codec/sip_edit.h"
+#include "core/hash.h"
+#include "sip/registrar.h"
+#include "sip/subscribe.h"
+
+#define US_PER_S UINT64_C(1000000)
+enum { GAP_US = 200000, AGAIN_S = 300, DATE_CAP = 48 };
+
+size_t offline_bytes(const struct limits *l)
+{
+    return (size_t)l->sip_offline * (sizeof(struct offline) + 24) +
+           OFFLINE_SOURCES * sizeof(uint32_t) + 2 * 4096;
+}
+
+void offline_init(struct sip *s, struct arena *arena)
+{
+    pool_init(&s->offline, arena, "sip_offline", HANDLE_SIP_EVENT, s->settings.limits->sip_offline,
+              sizeof(struct offline));
+    s->senders = ARENA_ARRAY(arena, uint32_t, OFFLINE_SOURCES);
+}
+
+static void drop(struct turn *t, struct sip *s, struct offline *gone)
+{
+    handle h = pool_handle(&s->offline, gone), *link = &s->accounts[gone->account].offline;
+    while (*link != h) {
+        struct offline *x = pool_get(&s->offline, *link);
+        CHECK(x != NULL);
+        link = &x->next;
+    }
+    *link = gone->next;
+    wheel_cancel(t->wheel, &gone->timer);
+    CHECK(s->senders[gone->source] > 0);
+    s->senders[gone->source]--;
+    pool_release(&s->offline, gone);
+    metric_set(t->metrics, METRIC_sip_offline, s->offline.in_use);
+}
+
+/* ---- keeping */
+
+static void put_number(char *out, unsigned number, unsigned digits)
+{
+    for (unsigned i = digits; i > 0; i--) {
+        out[i - 1] = (char)('0' + number % 10);
+        number /= 10;
+    }
+}
+
+/* "Date: Sun, 29 Nov 2026 21:54:36 GMT" (RFC 3261 20.17): when it was sent, not when it came. */
+static struct slice date_line(uint64_t wall_ms, char *out)
+{
+    static const char days[] = "ThuFriSatSunMonTueWed";
+    static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    uint64_t seconds = wall_ms / 1000, day = seconds / 86400;
+    unsigned second = (unsigned)(seconds % 86400);
+    /* the era of 400 years that begins on 1 March (days from civil, the other way) */
+    uint64_t z = day + 719468, era = z / 146097, of_era = z % 146097;
+    uint64_t year = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
+    uint64_t of_year = of_era - (365 * year + year / 4 - year / 100);
+    unsigned month = (unsigned)((5 * of_year + 2) / 153);
+    unsigned of_month = (unsigned)(of_year - (153 * month + 2) / 5 + 1);
+    unsigned civil = month < 10 ? month + 2 : month - 10; /* from 0 */
+    year += era * 400 + (civil < 2 ? 1 : 0);
+    memcpy(out, "Date: Thu, 00 Jan 0000 00:00:00 GMT", 35);
+    memcpy(out + 6, days + day % 7 * 3, 3);
+    put_number(out + 11, of_month, 2);
+    memcpy(out + 14, months + (size_t)civil * 3, 3);
+    put_number(out + 18, (unsigned)year, 4);
+    put_number(out + 23, second / 3600, 2);
+    put_number(out + 26, second / 60 % 60, 2);
+    put_number(out + 29, second % 60, 2);
+    return slice_of(out, 35);
+}
+
+static uint16_t source_of(const struct sip *s, const struct sip_rx *rx)
+{
+    char aor[SIP_STATE_AOR_CAP];
+    size_t len = 0;
+    enum err e = sip_state_aor_text(s, rx->core.from.uri, false, aor, &len);
+    struct slice from = e == ERR_OK ? slice_of(aor, len) : rx->core.from.uri;
+    return (uint16_t)(hash_64(from, s->source_seed) % OFFLINE_SOURCES);
+}
+
+static bool has_room(const struct sip *s, uint32_t account, uint16_t source)
+{
+    uint32_t count = 0;
+    const struct offline *x = NULL;
+    for (handle h = s->accounts[account].offline; (x = pool_get(&s->offline, h)) != NULL;
+         h = x->next) {
+        count++;
+    }
+    return count < s->settings.limits->sip_offline_per_account &&
+           s->senders[source] < s->settings.limits->sip_offline_per_source;
+}
+
+bool offline_keep(struct turn *t, struct sip *s, const struct sip_rx *rx, uint32_t account)
+{
+    char date[DATE_CAP];
+    uint32_t seconds = s->settings.offline_s;
+    struct sip_edit edit;
+    size_t len = 0;
+    struct slice text = sip_msg_first(rx->m, SIP_HDR_EXPIRES);
+    if (seconds == 0 || rx->m->method != SIP_METHOD_MESSAGE || rx->core.to.has_tag) {
+        return false;
+    }
+    if (text.data != NULL && sip_hdr_number_decode(text, seconds, &seconds) == ERR_OK &&
+        seconds == 0) {
+        return false; /* now or never (3428 5) */
+    }
+    uint16_t source = source_of(s, rx);
+    struct offline *x = has_room(s, account, source) ? pool_acquire(&s->offline) : NULL;
+    if (x == NULL) {
+        metric_add(t->metrics, METRIC_sip_offline_refused, 1);
+        return false;
+    }
+    sip_edit_init(&edit, rx->m);
+    if (!sip_msg_has(rx->m, SIP_HDR_DATE)) {
+        sip_edit_append_named(&edit, date_line(t->wall_ms, date));
+    }
+    if (sip_edit_emit(&edit, x->message, sizeof(x->message), &len) != ERR_OK) {
+        pool_release(&s->offline, x);
+        metric_add(t->metrics, METRIC_sip_offline_refused, 1);
+        return false;
+    }
+    x->len = (uint16_t)len;
+    x->from = rx->from;
+    x->account = account;
+    x->source = source;
+    x->until_us = t->now_us + seconds * US_PER_S;
+    x->timer.tag = pool_handle(&s->offline, x);
+    x->timer.what = SUBSCRIBE_TIMER_OFFLINE;
+    handle *link = &s->accounts[account].offline;
+    for (struct offline *last = NULL; (last = pool_get(&s->offline, *link)) != NULL;) {
+        link = &last->next;
+    }
+    *link = x->timer.tag;
+    s->senders[source]++;
+    wheel_arm(t->wheel, &x->timer, x->until_us);
+    metric_add(t->metrics, METRIC_sip_offline_kept, 1);
+    metric_set(t->metrics, METRIC_sip_offline, s->offline.in_use);
+    return true;
+}
+
+/* ---- delivering */
+
+void offline_deliver(struct turn *t, struct sip *s, uint32_t account)
+{
+    uint64_t due = t->now_us + GAP_US;
+    struct offline *x = NULL;
+    for (handle h = s->accounts[account].offline; (x = pool_get(&s->offline, h)) != NULL;
+         h = x->next) {
+        if (x->proxy == 0) {
+            wheel_arm(t->wheel, &x->timer, min_u64(due, x->until_us));
+            due += GAP_US;
+        }
+    }
+}
+
+void offline_on_timer(struct turn *t, struct sip *s, struct wheel_timer *timer)
+{
+    struct offline *x = pool_get(&s->offline, timer->tag);
+    CHECK(x != NULL); /* cancelled with it */
+    if (x->until_us <= t->now_us) {
+        metric_add(t->metrics, METRIC_sip_offline_expired, 1);
+        drop(t, s, x);
+        return;
+    }
+    wheel_arm(t->wheel, &x->timer, x->until_us);
+    if (x->proxy == 0 && registrar_is_live(t, s, x->account)) {
+        proxy_send_kept(t, s, timer->tag, x);
+    }
+}
+
+void offline_on_answer(struct turn *t, struct sip *s, handle message, unsigned status)
+{
+    struct offline *x = pool_get(&s->offline, message);
+    if (x == NULL) {
+        return;
+    }
+    x->proxy = 0;
+    bool is_refused = status >= 400 && status < 700 && status != 408 && status != 480 &&
+                      status != 486 && status < 500;
+    if ((status >= 200 && status < 300) || is_refused) { /* it will not be taken later either */
+        metric_add(t->metrics, METRIC_sip_offline_delivered, is_refused ? 0 : 1);
+        drop(t, s, x);
+        return;
+    }
+    wheel_arm(t->wheel, &x->timer, min_u64(t->now_us + AGAIN_S * US_PER_S, x->until_us));
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* offline.h - MESSAGE for a phone that is not there (RFC 3428 4, usages B.9): 202, kept, delivered
+ * when it registers again.  Only where the operator wants it (offline-messages).
+ *
+ * The message stays at the node that serves the account, in its memory: nowhere else is anybody who
+ * could give it to the phone, and the overlay has no access policy by which a stranger may leave
+ * something at another's Resource-ID (RFC 6940 7.3).  So that senders elsewhere find this node
+ * while the phone is away, its record stays in the overlay, with contact_prefs that say what is
+ * there: an automaton that takes MESSAGE (sip/registrar).
+ *
+ * Owner:  struct sip; accounts whose home shard this is.
+ * Limits: sip_offline messages, of OFFLINE_CAP bytes, to one account sip_offline_per_account, of
+ * one sender sip_offline_per_source (by a hash of its AOR): beyond, 480 as without this.  Each
+ *         lasts as long as its Expires says, settings.offline_s at most. */
+#pragma once
+#include "sip/proxy.h"
+
+enum { OFFLINE_CAP = 3072, OFFLINE_SOURCES = 1024 };
+
+struct offline {
+    struct wheel_timer timer;
+    handle next;  /* of the account, the oldest first */
+    handle proxy; /* under way */
+    uint64_t until_us;
+    struct flow_ref from;
+    uint32_t account;
+    uint16_t source;
+    uint16_t len;
+    uint8_t message[OFFLINE_CAP];
+};
+STATIC_CHECK(sizeof(struct offline) <= LIMITS_COST_sip_offline);
+
+void offline_init(struct sip *s, struct arena *arena);
+size_t offline_bytes(const struct limits *l);
+/* Keeps the request; false: not a message to be kept, or no room. */
+bool offline_keep(struct turn *t, struct sip *s, const struct sip_rx *rx, uint32_t account);
+/* The account has registered: one after the other goes out. */
+void offline_deliver(struct turn *t, struct sip *s, uint32_t account);
+/* What came of one: `status` of the best answer. */
+void offline_on_answer(struct turn *t, struct sip *s, handle message, unsigned status);
+void offline_on_timer(struct turn *t, struct sip *s, struct wheel_timer *timer);

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* test_offline.c - MESSAGE for a phone that is not there: kept, 202, delivered (usages B.9, B13).
+ */
+#include "sip/offline.h"
+#include "sip/registrar.h"
+#include "tests/unit/sip/phone_world.h"
+#include <criterion/criterion.h>
+
+static void keep_for(struct world *w, uint32_t seconds)
+{
+    for (int i = 0; i < w->count; i++) {
+        w->instances[i]->sip->settings.offline_s = seconds;
+    }
+}
+
+static void register_ok(struct world *w, struct phone *p, const char *expires)
+{
+    const char *text = phone_register(w, p, expires);
+    cr_assert(strncmp(text, "SIP/2.0 200", 11) == 0, "%s:\n%s", p->name, text);
+}
+
+static void done(struct world *w)
+{
+    for (int i = 0; i < 4; i++) {
+        world_run(w, 20000000);
+        for (int k = 0; k < w->phone_count; k++) {
+            w->phones[k].first = w->phones[k].count = 0;
+        }
+    }
+    for (int i = 0; i < w->count; i++) {
+        cr_assert_eq(w->instances[i]->sip->offline.in_use, 0);
+        for (int k = 0; k < OFFLINE_SOURCES; k++) {
+            cr_assert_eq(w->instances[i]->sip->senders[k], 0);
+        }
+    }
+    world_expect_empty(w);
+    world_free(w);
+}
+
+/* Bob goes (`how`: he says so, or his registration ends); Alice, at another node, writes to him. */
+static void away_and_back(bool is_said)
+{
+    char got[PHONE_TEXT], value[PHONE_TEXT];
+    struct world *w = world_make();
+    int one = world_add_node(w, 1), two = world_add_node(w, 2);
+    struct phone *a = world_add_phone(w, "alice", one), *b = world_add_phone(w, "bob", two);
+    keep_for(w, 86400);
+    register_ok(w, a, "3600");
+    register_ok(w, b, "60");
+    if (is_said) {
+        register_ok(w, b, "0");
+    }
+    world_run(w, 61000000);
+    phone_ask(w, a, "MESSAGE", "sip:bob@example.org", "Content-Type: text/plain\n", "first");
+    phone_expect(a, "SIP/2.0 202");
+    phone_ask(w, a, "MESSAGE", "sip:bob@example.org", "Content-Type: text/plain\n", "second");
+    phone_expect(a, "SIP/2.0 202");
+    phone_ask(w, a, "INVITE", "sip:bob@example.org", "", NULL); /* a call is not kept */
+    phone_expect(a, "SIP/2.0 100");
+    phone_expect(a, "SIP/2.0 480");
+    cr_assert_eq(world_metric(w, METRIC_sip_offline), 2);
+    register_ok(w, b, "60");
+    world_run(w, 190000);
+    snprintf(got, sizeof(got), "%s", phone_expect(b, "MESSAGE sip:bob@10."));
+    cr_assert(strstr(got, "\r\n\r\nfirst") != NULL, "%s", got);
+    cr_assert(strstr(got, "From: <sip:alice@example.org>") != NULL, "%s", got);
+    cr_assert_str_eq(value_of(got, "Date", value), "Thu, 01 Jan 1970 00:00:00 GMT");
+    phone_answer(w, b, got, "200 OK");
+    world_run(w, 200000);
+    snprintf(got, sizeof(got), "%s", phone_expect(b, "MESSAGE sip:bob@10."));
+    cr_assert(strstr(got, "\r\n\r\nsecond") != NULL, "%s", got);
+    phone_answer(w, b, got, "500 Server Internal Error"); /* not now: again, later */
+    cr_assert_eq(world_metric(w, METRIC_sip_offline_delivered), 1);
+    cr_assert_eq(world_metric(w, METRIC_sip_offline), 1);
+    register_ok(w, b, "600");
+    world_run(w, 300000);
+    snprintf(got, sizeof(got), "%s", phone_expect(b, "MESSAGE sip:bob@10."));
+    phone_answer(w, b, got, "405 Method Not Allowed"); /* never */
+    cr_assert_eq(world_metric(w, METRIC_sip_offline), 0);
+    phone_expect_nothing(b);
+    a->first = a->count = 0;
+    done(w);
+}
+
+Test(offline, said_goodbye)
+{
+    away_and_back(true);
+}
+
+Test(offline, registration_ended)
+{
+    away_and_back(false);
+}
+
+/* Off by default, and then as honest as before: 480. */
+Test(offline, not_wanted)
+{
+    struct world *w = world_make();
+    world_add_node(w, 1);
+    struct phone *a = world_add_phone(w, "alice", 0), *b = world_add_phone(w, "bob", 0);
+    register_ok(w, a, "600");
+    register_ok(w, b, "60");
+    register_ok(w, b, "0");
+    world_run(w, 3000000);
+    phone_ask(w, a, "MESSAGE", "sip:bob@example.org", "", "x");
+    const char *no = phone_get(a);
+    cr_assert(strncmp(no, "SIP/2.0 404", 11) == 0 || strncmp(no, "SIP/2.0 480", 11) == 0, "%s", no);
+    done(w);
+}
+
+/* Shares, the table, the size, and how long. */
+Test(offline, caps)
+{
+    char big[3600];
+    struct world *w = world_make();
+    world_add_node(w, 1);
+    struct phone *a = world_add_phone(w, "alice", 0), *c = world_add_phone(w, "carol", 0);
+    struct phone *b = world_add_phone(w, "bob", 0);
+    struct limits *l = &w->instances[0]->limits;
+    keep_for(w, 3600);
+    register_ok(w, a, "3600");
+    register_ok(w, c, "3600");
+    register_ok(w, b, "60");
+    register_ok(w, b, "0");
+    l->sip_offline_per_source = 2;
+    for (int i = 0; i < 3; i++) {
+        phone_ask(w, a, "MESSAGE", "sip:bob@example.org", "Expires: 120\n", "x");
+        phone_expect(a, i < 2 ? "SIP/2.0 202" : "SIP/2.0 480");
+    }
+    l->sip_offline_per_account = 3;
+    for (int i = 0; i < 2; i++) {
+        phone_ask(w, c, "MESSAGE", "sip:bob@example.org", "", "x");
+        phone_expect(c, i < 1 ? "SIP/2.0 202" : "SIP/2.0 480");
+    }
+    cr_assert_geq(world_metric(w, METRIC_sip_offline_refused), 2);
+    world_run(w, 121000000); /* the two of 120 s are over */
+    cr_assert_eq(world_metric(w, METRIC_sip_offline_expired), 2);
+    memset(big, 'x', sizeof(big) - 1);
+    big[sizeof(big) - 1] = 0;
+    phone_ask(w, a, "MESSAGE", "sip:bob@example.org", "", big);
+    phone_expect(a, "SIP/2.0 480");
+    phone_ask(w, a, "MESSAGE", "sip:bob@example.org", "Expires: 0\n", "now or never");
+    phone_expect(a, "SIP/2.0 480");
+    pool_fail_after(&w->instances[0]->sip->offline, 0);
+    phone_ask(w, a, "MESSAGE", "sip:bob@example.org", "", "x");
+    phone_expect(a, "SIP/2.0 480");
+    world_run(w, UINT64_C(3600) * 1000000);
+    cr_assert_eq(world_metric(w, METRIC_sip_offline_expired), 3);
+    done(w);
+}
+
+Test(offline, date_is_right)
+{
+    static const struct {
+        uint64_t wall_ms;
+        const char *date;
+    } cases[] = {
+        {UINT64_C(0), "Thu, 01 Jan 1970 00:00:00 GMT"},
+        {UINT64_C(951782400000), "Tue, 29 Feb 2000 00:00:00 GMT"},
+        {UINT64_C(1735689599000), "Tue, 31 Dec 2024 23:59:59 GMT"},
+        {UINT64_C(1795989276000), "Sun, 29 Nov 2026 21:54:36 GMT"},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        char value[PHONE_TEXT];
+        struct world *w = world_make();
+        world_add_node(w, 1);
+        struct phone *b = world_add_phone(w, "bob", 0);
+        keep_for(w, 60);
+        register_ok(w, b, "600");
+        register_ok(w, b, "0");
+        register_ok(w, b, "60");
+        w->instances[0]->turn.wall_ms = cases[i].wall_ms;
+        struct registrar_binding *x = NULL;
+        uint32_t index = 0;
+        struct sip *s = w->instances[0]->sip;
+        struct phone *a = world_add_phone(w, "alice", 0);
+        register_ok(w, a, "600");
+        while ((x = pool_next(&s->bindings, &index)) != NULL) { /* gone, unnoticed as yet */
+            x->expires_us = x->account == 1 ? w->now_us : x->expires_us;
+        }
+        phone_ask(w, a, "MESSAGE", "sip:bob@example.org", "", "x");
+        phone_expect(a, "SIP/2.0 202");
+        index = 0;
+        const struct offline *kept = pool_next(&s->offline, &index);
+        char text[OFFLINE_CAP + 1];
+        memcpy(text, kept->message, kept->len);
+        text[kept->len] = 0;
+        cr_expect_str_eq(value_of(text, "Date", value), cases[i].date);
+        world_run(w, 61000000);
+        done(w);
+    }
+}
