@@ -118,7 +118,11 @@ static void fill_settings(struct ring *r, uint32_t i)
     c->chord_reactive = true;
     c->no_ice = true;
     c->replica_min_hosts = 2;
-    c->kinds[0] = (struct overlay_kind){RING_KIND, OVERLAY_SINGLE, OVERLAY_USER_MATCH, 1, 256, 0};
+    c->kinds[0] = (struct overlay_kind){.id = RING_KIND,
+                                        .data_model = OVERLAY_SINGLE,
+                                        .access = OVERLAY_USER_MATCH,
+                                        .max_count = 1,
+                                        .max_size_bytes = 256};
     c->kind_count = 1;
     o->trust = (struct crypto_trust){.roots = &r->root_der,
                                      .root_count = 1,
