@@ -402,7 +402,7 @@ class Build(Planted):
         for folder, listed in (item for table in tables for item in table.items()):
             for name in listed:
                 self.plant('%s/%s.c' % (folder, name), '')
-        for path in modules.PROGRAMS:
+        for path in modules.PROGRAMS + modules.FINGERPRINT:
             self.plant(path + '.c', '')
         for folder, listed in modules.SCRIPT_TESTS.items():
             for name in listed:

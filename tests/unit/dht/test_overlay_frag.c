@@ -13,7 +13,7 @@ struct links {
     size_t room;
     unsigned only_from; /* NOBODY: every peer's are cut */
     unsigned lose;      /* each so manieth piece; 0: none */
-    unsigned spoil;     /* each so manieth piece; 0: none */
+    unsigned spoil;     /* the same; prime, so that it is not the same piece of each message */
     bool is_odd;        /* 256 bytes and what is left, which fragment_plan does not do */
     uint64_t cut, pieces, answers;
 };
@@ -192,7 +192,7 @@ Test(overlay_frag, fr1_a_ring_grows_and_stores_in_pieces, .timeout = 60)
 Test(overlay_frag, sg1_a_spoiled_fragment_is_noticed, .timeout = 60)
 {
     struct harness *h = harness_make(4, 34);
-    struct links l = {.room = 480, .only_from = NOBODY, .spoil = 40};
+    struct links l = {.room = 480, .only_from = NOBODY, .spoil = 23};
     put_links(h, &l);
     (void)harness_grow(h, 120000);
     cr_expect_eq(harness_wrong(h), 0, "%u wrong", harness_wrong(h));
