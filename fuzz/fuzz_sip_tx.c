@@ -393,6 +393,8 @@ static void build(void)
     sc.limits.sip_lookups = sc.limits.sip_registers = sc.limits.sip_dials = 4;
     sc.limits.sip_bindings = 8;
     sc.limits.sip_bindings_per_account = 3;
+    sc.limits.sip_subscriptions = sc.limits.sip_publications = 8;
+    sc.limits.sip_offline = 4;
     sc.limits.sip_flows = 4;
     sc.limits.sip_events = 64;
     sc.limits.sip_guesses = 16;

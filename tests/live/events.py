@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """MESSAGE (sipsak writes, sipp reads), presence (sipp, sipp; baresip, baresip) between two nodes,
 and a MESSAGE that waits for its reader (docs/events.md)."""
+import json
 import os
 import signal
 import subprocess
@@ -33,10 +34,20 @@ def send_message(folder, demo, peer, sender, reader):
     return done.returncode, done.stdout + done.stderr
 
 
+def answer_to(demo, account):
+    """What a request to the account would get."""
+    done = subprocess.run([CHORDIAL, 'resolve', '-s', demo.peers[0]['ctl'],
+                           f'sip:{account["user"]}', '--json'],
+                          capture_output=True, text=True, timeout=60)
+    return json.loads(done.stdout)['status']
+
+
 def test_message_by_sipsak():
     with Folder() as folder, Demo() as demo:
         sender, reader = demo.accounts[0], demo.accounts[1]
         register(folder, demo, 0, sender, 15300)
+        # the certificates of accounts are published in the background
+        wait_for('480', 10, lambda: answer_to(demo, reader) == 480)
         status, said = send_message(folder, demo, 0, sender, reader)
         check(status != 0 and ' 480 ' in said, f'nobody is there, and yet: {said[-800:]}')
         register(folder, demo, 3, reader, 15301)
@@ -78,7 +89,7 @@ class Friend(Phone):
         self.friend = friend
         super().__init__(folder, account_name(demo.accounts[number]),
                          (15330 + 4 * number, 15340 + number, 15350 + 20 * number), 440,
-                         demo.accounts[number], demo.domain, demo.peers[peer]['sip'])
+                         demo.accounts[number], demo.peers[peer]['sip'])
 
     def write(self, name, text):
         if name == 'config':
