@@ -495,8 +495,8 @@ static void deliver(struct world *w, struct queue_event *e)
     }
 }
 
-/* Memory of a hundred thousand nodes is far away: what those need whose turns come next is asked
- * for now, step by step, since each step reads where the next one is. */
+/* Memory of a hundred thousand nodes is far away: what those need whose turns come next is
+ * fetched ahead, step by step, since each step reads where the next one is. */
 static void fetch_ahead(struct world *w)
 {
     enum { NEXT = 1, SOON = 3, LATER = 7, LAST = 15 };
