@@ -5,10 +5,12 @@ import base64
 import hashlib
 import os
 import secrets
+import select
 import socket
 import ssl
 import struct
 import threading
+import time
 
 from phone import Phone
 
@@ -24,6 +26,47 @@ def connect(host, port, context=None, timeout=5, name='voice.example'):
     """A TCP connection, in TLS where there is a context."""
     plain = socket.create_connection((host, port), timeout=timeout)
     return plain if context is None else context.wrap_socket(plain, server_hostname=name)
+
+
+class Shared:
+    """A TLS connection that one thread reads while others write: an SSL object serves one call at a
+    time (two at once lose an error between them, and a live connection reads as ended), so every
+    call holds the lock and the waiting is done outside it."""
+
+    def __init__(self, tls):
+        tls.setblocking(False)
+        self.tls = tls
+        self.timeout = 5.0
+        self.lock = threading.Lock()
+
+    def settimeout(self, seconds):
+        self.timeout = seconds
+
+    def call(self, method, *args):
+        end = time.monotonic() + self.timeout
+        while True:
+            try:
+                with self.lock:
+                    return method(*args)
+            except ssl.SSLWantReadError:
+                wait = [self.tls], []
+            except ssl.SSLWantWriteError:
+                wait = [], [self.tls]
+            if not any(select.select(*wait, [], max(0.0, end - time.monotonic()))):
+                raise socket.timeout('timed out')
+
+    def recv(self, count):
+        return self.call(self.tls.recv, count)
+
+    def sendall(self, data):
+        while data:
+            data = data[self.call(self.tls.send, data):]
+
+    def getsockname(self):
+        return self.tls.getsockname()
+
+    def close(self):
+        self.tls.close()
 
 
 class Stream:
@@ -167,6 +210,8 @@ class WirePhone(Phone):
         self.domain = domain
         self.aor = f'{self.user}@{domain}'
         plain = connect(host, port, context if kind in ('TLS', 'WSS') else None)
+        if kind in ('TLS', 'WSS'):
+            plain = Shared(plain)
         plain.settimeout(0.2)
         if kind in ('WS', 'WSS'):
             plain.settimeout(5)
@@ -198,7 +243,7 @@ class WirePhone(Phone):
         while self.running and not self.is_over:
             try:
                 data = self.wire.receive()
-            except (socket.timeout, ssl.SSLWantReadError):
+            except socket.timeout:
                 continue
             except OSError:
                 self.is_over = True
