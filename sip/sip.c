@@ -511,10 +511,13 @@ void sip_on_overlay(struct turn *t, struct sip *s, const struct overlay_event *e
 static void on_tx_timer(struct turn *t, struct sip *s, struct wheel_timer *timer)
 {
     struct tx *tx = NULL;
-    if (tx_on_timer(t, s, timer, &tx) == TX_GIVE_UP) {
+    enum tx_does does = tx_on_timer(t, s, timer, &tx);
+    if (does == TX_GIVE_UP) {
         handle branch = tx->user;
         tx_release(t, s, tx);
         fork_on_failed(t, s, branch, TX_GIVE_UP);
+    } else if (does == TX_SAY_TRYING) {
+        proxy_say_trying(t, s, tx);
     }
 }
 

@@ -80,8 +80,9 @@ Test(sip_way, every_length)
 {
     compare_pieces(SLICE_LITERAL("\"A quoted name of some length, with \\\\ in it\" "
                                  "<sip:alice@a.example;lr>;tag=7;x=\"y\""));
-    compare_pieces(SLICE_LITERAL("sip:00112233445566778899aabbccddeeff.a-longer.overlay.example.or9;"
-                                 "lr;s=0"));
+    compare_pieces(
+        SLICE_LITERAL("sip:00112233445566778899aabbccddeeff.a-longer.overlay.example.or9;"
+                      "lr;s=0"));
 }
 
 /* Each way has a text of its own. */
