@@ -135,6 +135,7 @@ MODULES = {
         verified
     '''),
     'sip': names('''
+        binding
         challenge
         contacts
         dial

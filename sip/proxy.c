@@ -638,7 +638,7 @@ struct flow_ref proxy_flow_now(struct turn *t, struct sip *s, const struct sip_r
         const struct registrar_binding *device = gruu_find(t, s, &rx->core.uri, &gruu, &whose);
         if (device !=
             NULL) { /* RFC 5627 5.4.1: the device knows its contact, not always its GRUU */
-            *contact = slice_of(device->uri, device->uri_len);
+            *contact = registrar_uri(device);
             return device->flow;
         }
     }
@@ -649,7 +649,7 @@ struct flow_ref proxy_flow_now(struct turn *t, struct sip *s, const struct sip_r
     uint32_t account = registrar_find(s, slice_of(aor, len));
     while (account != REGISTRAR_NONE && (b = registrar_next(t, s, account, &at)) != NULL) {
         struct sip_uri uri;
-        if (sip_uri_decode(slice_of(b->uri, b->uri_len), &uri) == ERR_OK &&
+        if (sip_uri_decode(registrar_uri(b), &uri) == ERR_OK &&
             sip_uri_is_equal(&uri, &rx->core.uri)) {
             return b->flow;
         }

@@ -3,6 +3,7 @@
  *
  * Every message takes the same way: parsed, judged (sip_msg_check), steered to the shard that is to
  * handle it, then a response goes to its client transaction and a request to the proxy. */
+#include "sip/binding.h"
 #include "sip/dial.h"
 #include "sip/digest.h"
 #include "sip/fork.h"
@@ -49,6 +50,7 @@ size_t sip_bytes(const struct sip_settings *s)
            pool_bytes(l->sip_lookups, sizeof(struct location)) +
            pool_bytes(l->sip_registers, sizeof(struct registrar_wait)) +
            pool_bytes(l->sip_bindings, sizeof(struct registrar_binding)) +
+           pool_bytes(l->sip_bindings_long, sizeof(struct binding_long)) +
            LOCATION_CACHED * sizeof(struct location_cached) +
            LOCATION_RIGHTS * sizeof(struct speak_cached) +
            DIGEST_SEEN * sizeof(struct digest_seen) + guess_bytes(l) + publish_bytes(l) +
@@ -122,6 +124,8 @@ struct sip *sip_init(struct turn *t, struct arena *arena, const struct sip_setti
               sizeof(struct registrar_wait));
     pool_init(&s->bindings, arena, "sip_bindings", HANDLE_SIP_REG, l->sip_bindings,
               sizeof(struct registrar_binding));
+    pool_init(&s->longs, arena, "sip_bindings_long", HANDLE_SIP_REG, l->sip_bindings_long,
+              sizeof(struct binding_long));
     s->seen = ARENA_ARRAY(arena, struct digest_seen, DIGEST_SEEN);
     s->sources = ARENA_ARRAY(arena, struct proxy_source, PROXY_SOURCES);
     s->source_seed = rng_next(t->rng);
@@ -605,7 +609,7 @@ bool sip_walk_bindings(const struct turn *t, const struct sip *s, uint32_t *inde
             continue;
         }
         out->aor = s->settings.accounts[b->account].user;
-        out->contact = slice_of(b->uri, b->uri_len);
+        out->contact = registrar_uri(b);
         out->expires_s = (uint32_t)((b->expires_us - t->now_us) / 1000000);
         out->is_stored = s->accounts[b->account].stored_until_us > t->now_us;
         return true;

@@ -52,6 +52,7 @@ struct sip {
     struct speak_cached *spoken;
     struct pool registers; /* registrar */
     struct pool bindings;
+    struct pool longs; /* binding */
     struct registrar_account *accounts; /* beside settings.accounts */
     struct table account_table;
     struct pool publications;  /* publish */
