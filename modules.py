@@ -25,6 +25,7 @@ MODULES = {
         msgbuf
         pool
         rng
+        siphash
         spsc
         table
         tags
@@ -317,6 +318,7 @@ UNIT_TESTS = {
         test_log
         test_msgbuf
         test_pool
+        test_siphash
         test_table
         test_tags
         test_wheel

@@ -74,6 +74,8 @@ static void init_names(struct turn *t, struct sip *s)
     ids_hex(slice_of(s->settings.self.bytes, IDS_RING_BYTES), s->self_host);
     s->self_host[2 * IDS_RING_BYTES] = '.';
     memcpy(s->self_host + 2 * IDS_RING_BYTES + 1, s->domain, len + 1);
+    s->domain_text = slice_text(s->domain);
+    s->self_text = slice_text(s->self_host);
     for (unsigned kind = SIP_UDP; s->settings.advertised.family != 0 && kind < SIP_PEER; kind++) {
         struct address at[2] = {s->settings.advertised, s->settings.second};
         for (unsigned side = 0; side < 2 && at[side].family != 0; side++) {
@@ -182,7 +184,7 @@ enum err sip_state_aor(const struct sip *s, const struct sip_uri *uri, bool alia
                        size_t *len)
 {
     struct address host;
-    size_t domain_len = strlen(s->domain);
+    size_t domain_len = s->domain_text.len;
     if (uri->scheme != SIP_URI_SIP && uri->scheme != SIP_URI_SIPS) { /* one resource: RFC 5630 3 */
         return ERR_UNSUPPORTED;
     }
@@ -190,7 +192,7 @@ enum err sip_state_aor(const struct sip *s, const struct sip_uri *uri, bool alia
     if (e != ERR_OK) {
         return ERR_NOT_FOUND;
     }
-    if (slice_is_equal_nocase(uri->host, slice_text(s->domain))) {
+    if (slice_is_equal_nocase(uri->host, s->domain_text)) {
         return ERR_OK;
     }
     if (!alias || uri->host_kind == SIP_LEX_HOST_NAME ||
