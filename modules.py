@@ -25,6 +25,7 @@ MODULES = {
         msgbuf
         pool
         rng
+        siphash
         spsc
         table
         tags
@@ -135,6 +136,7 @@ MODULES = {
         verified
     '''),
     'sip': names('''
+        binding
         challenge
         contacts
         dial
@@ -316,6 +318,7 @@ UNIT_TESTS = {
         test_log
         test_msgbuf
         test_pool
+        test_siphash
         test_table
         test_tags
         test_wheel

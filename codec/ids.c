@@ -63,15 +63,12 @@ const char *ids_node_text(const struct node_id *id, const struct rl_params *p, c
     return ids_hex(ids_node_slice(id, p), out);
 }
 
-/* The value of a hex digit, 16 for anything else. */
-static uint8_t digit(uint8_t c)
-{
-    if (c >= '0' && c <= '9') {
-        return (uint8_t)(c - '0');
-    }
-    c = slice_lower(c);
-    return c >= 'a' && c <= 'f' ? (uint8_t)(c - 'a' + 10) : 16;
-}
+/* 16 and what a hex digit is worth; 0 for anything else. */
+static const uint8_t digits[256] = {
+    ['0'] = 16, ['1'] = 17, ['2'] = 18, ['3'] = 19, ['4'] = 20, ['5'] = 21, ['6'] = 22, ['7'] = 23,
+    ['8'] = 24, ['9'] = 25, ['a'] = 26, ['b'] = 27, ['c'] = 28, ['d'] = 29, ['e'] = 30, ['f'] = 31,
+    ['A'] = 26, ['B'] = 27, ['C'] = 28, ['D'] = 29, ['E'] = 30, ['F'] = 31,
+};
 
 enum err ids_unhex(struct slice text, uint8_t *out, size_t cap, size_t *out_len)
 {
@@ -83,12 +80,11 @@ enum err ids_unhex(struct slice text, uint8_t *out, size_t cap, size_t *out_len)
         return ERR_TOO_LARGE;
     }
     for (size_t i = 0; i < text.len; i += 2) {
-        uint8_t high = digit(text.data[i]);
-        uint8_t low = digit(text.data[i + 1]);
-        if (high > 15 || low > 15) {
+        unsigned high = digits[text.data[i]], low = digits[text.data[i + 1]];
+        if ((high & low & 16) == 0) {
             return ERR_MALFORMED;
         }
-        out[i / 2] = (uint8_t)(high << 4 | low);
+        out[i / 2] = (uint8_t)(high << 4 | (low & 15));
     }
     *out_len = text.len / 2;
     return ERR_OK;
@@ -167,7 +163,7 @@ enum err ids_uri_parse(struct slice text, struct ids_uri *out)
         return ERR_MALFORMED;
     }
     for (size_t i = 0; i < rest.len; i++) {
-        if (digit(rest.data[i]) > 15) {
+        if (digits[rest.data[i]] == 0) {
             return ERR_MALFORMED;
         }
     }

@@ -88,7 +88,7 @@ static enum err take_pair(struct slice s, size_t *at, struct pair *out, bool *ha
 static enum err set_field(struct sip_hdr_digest *out, const struct pair *pair)
 {
     for (size_t i = 0; i < ARRAY_COUNT(fields); i++) {
-        if (sip_lex_is_word(pair->name, fields[i].name)) {
+        if (pair->name.len == fields[i].name.len && sip_lex_is_word(pair->name, fields[i].name)) {
             struct slice *slot = (struct slice *)(void *)((char *)out + fields[i].offset);
             if (slot->data != NULL) {
                 return ERR_MALFORMED;

@@ -77,6 +77,14 @@ enum err sip_lex_quoted(struct slice s, size_t *len)
     if (s.len == 0 || s.data[0] != '"') {
         return ERR_MALFORMED;
     }
+    const uint8_t *quote = memchr(s.data + 1, '"', s.len - 1);
+    if (quote == NULL) {
+        return ERR_MALFORMED;
+    }
+    *len = (size_t)(quote - s.data) + 1;
+    if (memchr(s.data + 1, '\\', *len - 2) == NULL) { /* nearly all */
+        return ERR_OK;
+    }
     for (size_t i = 1; i < s.len; i++) {
         if (s.data[i] == '"') {
             *len = i + 1;

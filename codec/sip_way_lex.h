@@ -169,6 +169,32 @@ WAY_INLINE size_t way_short_host(struct slice s, size_t from, size_t end, enum s
     }
     return stop;
 }
+
+/* The same for one that is longer than a vector, or stands where less than one is left: names of
+ * nodes are (sip/hop).  0 where none begins. */
+WAY_COLD size_t way_long_host(struct slice s, size_t from, size_t end, enum sip_lex_host *kind)
+{
+    uint32_t edge = 1; /* what stands before the name is one */
+    bool is_plain = true;
+    size_t stop = from;
+    for (size_t i = from; stop == i && i < end && s.len > 0; i += WAY_BYTES) {
+        size_t before = 0;
+        way_vec x = LIKELY(i < s.len) ? way_load(s.data + i) : way_last(s, i, &before);
+        way_vec high = way_high(x);
+        uint32_t others = way_outside(x, high, WAY_HOST) >> before;
+        uint32_t edges = (~way_outside(x, high, WAY_EDGE) & WAY_ALL) >> before;
+        stop = others != 0 ? way_first(others, i, end) : min_size(i + WAY_BYTES - before, end);
+        uint32_t within = (uint32_t)((UINT64_C(1) << (stop - i)) - 1);
+        is_plain = is_plain && (edges & (edges << 1 | edge) & within) == 0;
+        edge = edges >> (WAY_BYTES - 1);
+    }
+    if (stop > from) {
+        *kind = is_plain && (s.data[stop - 1] | 0x20) >= 'a'
+                    ? SIP_LEX_HOST_NAME
+                    : sip_lex_host_judge(slice_between(s, from, stop));
+    }
+    return stop > from ? stop : 0;
+}
 #endif
 
 /* The host that starts at `from`: where it ends.  *kind is BAD when there is none. */
@@ -177,6 +203,10 @@ WAY_INLINE size_t way_host(struct slice s, size_t from, size_t end, enum sip_lex
 #ifdef SIP_WAY_IS_WIDE
     size_t stop = way_short_host(s, from, end, kind);
     if (LIKELY(stop != 0)) {
+        return stop;
+    }
+    stop = way_long_host(s, from, end, kind);
+    if (stop != 0) {
         return stop;
     }
 #endif

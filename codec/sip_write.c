@@ -65,11 +65,6 @@ void sip_write_slice(struct sip_writer *w, struct slice s)
     w->len += s.len;
 }
 
-void sip_write_text(struct sip_writer *w, const char *text)
-{
-    sip_write_slice(w, slice_text(text));
-}
-
 void sip_write_u32(struct sip_writer *w, uint32_t number)
 {
     uint8_t digits[10];

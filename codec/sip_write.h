@@ -21,7 +21,10 @@ bool sip_write_is_line(struct slice s);
 
 void sip_write_init(struct sip_writer *w, uint8_t *buffer, size_t cap);
 void sip_write_slice(struct sip_writer *w, struct slice s); /* no check of the bytes */
-void sip_write_text(struct sip_writer *w, const char *text);
+static inline void sip_write_text(struct sip_writer *w, const char *text)
+{
+    sip_write_slice(w, slice_text(text)); /* of most the length is known here */
+}
 void sip_write_u32(struct sip_writer *w, uint32_t number);
 
 void sip_write_request_line(struct sip_writer *w, struct slice method, struct slice uri);

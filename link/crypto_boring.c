@@ -3,6 +3,7 @@
  * its key, its names, its signer (a chain to a root, or itself where the overlay permits that).
  * Sizes are checked before anything expensive is done with what a stranger sent. */
 #include "link/crypto_boring.h"
+#include "core/siphash.h"
 #include "link/crypto_keys_boring.h"
 #include "link/crypto_names_boring.h"
 
@@ -18,7 +19,6 @@
 #include <openssl/rand.h>
 #include <openssl/rsa.h>
 #include <openssl/sha.h>
-#include <openssl/siphash.h>
 #include <openssl/x509v3.h>
 
 struct crypto_key {
@@ -99,12 +99,7 @@ static void mac_sha1(struct slice key, struct slice bytes, uint8_t out[CRYPTO_SH
 static void siphash(const uint8_t key[CRYPTO_SIPHASH_BYTES], struct slice bytes,
                     uint8_t out[CRYPTO_SIPHASH_BYTES])
 {
-    uint64_t keys[2], hash[2];
-    memcpy(keys, key, sizeof(keys));
-    hash[0] = SIPHASH_24(keys, bytes.data, bytes.len);
-    keys[0] = ~keys[0];
-    hash[1] = SIPHASH_24(keys, bytes.data, bytes.len);
-    memcpy(out, hash, sizeof(hash));
+    siphash_128(key, bytes, out); /* BoringSSL's has half of the bits: two passes */
 }
 
 static void mac_sha256(struct slice key, struct slice bytes, uint8_t out[CRYPTO_SHA256_BYTES])

@@ -5,6 +5,7 @@
 #include "link/tls_pump.h"
 
 enum state { STATE_HANDSHAKE, STATE_UP, STATE_FAILED };
+enum { RECORD_OVERHEAD = 64 }; /* no cipher suite adds more to a record */
 
 struct stream_tls {
     enum state state;
@@ -138,7 +139,8 @@ enum err stream_tls_recv(struct turn *t, struct stream_tls *s, struct slice rece
     if (s->state != STATE_HANDSHAKE && s->state != STATE_UP) {
         return ERR_STATE;
     }
-    enum err error = ops_of(s)->feed(s->tls, received);
+    enum err error = s->state == STATE_UP ? ops_of(s)->lend(s->tls, received)
+                                          : ops_of(s)->feed(s->tls, received);
     if (error == ERR_OK && s->state == STATE_HANDSHAKE) {
         error = ops_of(s)->handshake(s->tls);
         if (error == ERR_OK) {
@@ -174,6 +176,30 @@ enum err stream_tls_read(struct turn *t, struct stream_tls *s, uint8_t *out, siz
     return fail(t, s, error, failed_of(s), "TLS record not acceptable");
 }
 
+/* One record, straight into the buffer that the kernel will read. */
+static enum err seal(struct turn *t, struct stream_tls *s, struct slice plain)
+{
+    struct msgbuf *buf = msgbuf_acquire(t->buffers, plain.len + RECORD_OVERHEAD);
+    size_t len = 0;
+    enum err error =
+        buf == NULL ? ops_of(s)->write(s->tls, plain)
+                    : ops_of(s)->seal(s->tls, plain, msgbuf_data(buf), msgbuf_tailroom(buf), &len);
+    if (error != ERR_OK || len == 0) {
+        if (buf != NULL) {
+            msgbuf_release(t->buffers, buf);
+        }
+        return error == ERR_OK ? pump(t, s, plain.len)
+                               : fail(t, s, error, failed_of(s), "TLS does not write");
+    }
+    buf->len = (uint32_t)len;
+    error = io_send(t->out, t->buffers, s->conn, buf);
+    if (error != ERR_OK) {
+        return fail(t, s, error, failed_of(s), "no room for output");
+    }
+    s->queued += (uint32_t)len;
+    return pump(t, s, plain.len); /* what did not find room there */
+}
+
 enum err stream_tls_write(struct turn *t, struct stream_tls *s, struct slice plaintext,
                           size_t *sent)
 {
@@ -183,13 +209,7 @@ enum err stream_tls_write(struct turn *t, struct stream_tls *s, struct slice pla
     }
     enum err error = ERR_OK;
     for (size_t at = 0; error == ERR_OK && at < plaintext.len; at += TLS_RECORD_BYTES) {
-        struct slice piece = slice_sub(plaintext, at, TLS_RECORD_BYTES);
-        error = ops_of(s)->write(s->tls, piece);
-        if (error == ERR_OK) {
-            error = pump(t, s, piece.len);
-        } else {
-            fail(t, s, error, failed_of(s), "TLS does not write");
-        }
+        error = seal(t, s, slice_sub(plaintext, at, TLS_RECORD_BYTES));
     }
     *sent = s->queued; /* with what the handshake and earlier reads have sent */
     s->queued = 0;

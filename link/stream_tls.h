@@ -34,8 +34,9 @@ void *stream_tls_table_use(struct stream_tls_table *table, void *tls_context);
  * there is no memory. */
 struct stream_tls *stream_tls_open(struct turn *t, struct stream_tls_table *table,
                                    enum tls_role role, handle conn, const struct node_id *expect);
-/* Received bytes.  ERR_OK: ask stream_tls_is_up and read on.  Anything else is its end, counted by
- * reason. */
+/* Received bytes, which must stay until stream_tls_read has said something else than ERR_OK: they
+ * are opened where they lie.  ERR_OK: ask stream_tls_is_up and read on.  Anything else is its end,
+ * counted by reason. */
 enum err stream_tls_recv(struct turn *t, struct stream_tls *s, struct slice received) MUST_USE;
 /* Authenticated; then these tell who it is. */
 bool stream_tls_is_up(const struct stream_tls *s);

@@ -32,7 +32,7 @@ unsigned contacts_choose(struct turn *t, struct sip *s, const struct sip_rx *rx,
         while (count < CONTACTS_CAP && (b = registrar_next(t, s, account, &at)) != NULL) {
             uint16_t rank = 0;
             unsigned i = count;
-            enum prefs_verdict v = prefs_judge(rx->m, slice_of(b->params, b->params_len), &rank);
+            enum prefs_verdict v = prefs_judge(rx->m, registrar_params(b), &rank);
             implicit += v == PREFS_DROP_IMPLICIT ? 1 : 0;
             if (v == PREFS_DROP || (v == PREFS_DROP_IMPLICIT && pass == 0) ||
                 is_spare_flow(t, s, account, b)) {

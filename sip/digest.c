@@ -207,7 +207,7 @@ static enum digest_result check(struct turn *t, struct sip *s, const struct sip_
     for (unsigned next = rx->m->first[id]; next != 0; next = rx->m->headers[next - 1].next) {
         struct sip_hdr_digest d;
         if (sip_hdr_digest_decode(sip_msg_value(rx->m, next - 1), &d) != ERR_OK || !d.is_digest ||
-            !slice_is_equal_nocase(d.realm, slice_text(s->domain))) {
+            !slice_is_equal_nocase(d.realm, s->domain_text)) {
             continue;
         }
         enum digest_result one = judge(t, s, rx, &d, account, index);
@@ -230,7 +230,7 @@ static void challenge(const struct sip *s, struct sip_writer *w, enum sip_hdr_id
 {
     sip_write_header_begin(w, id);
     sip_write_text(w, "Digest realm=");
-    sip_write_quoted(w, slice_text(s->domain));
+    sip_write_quoted(w, s->domain_text);
     sip_write_text(w, ", nonce=\"");
     sip_write_text(w, nonce);
     sip_write_text(w, "\", algorithm=");

@@ -116,7 +116,7 @@ static struct msgbuf *write_request(struct turn *t, struct sip *s, const struct 
                         .drop_credentials = !flow_is_peer(&p->from),
                         .max_breadth = p->breadth_each};
     if (binding != NULL && !p->is_in_dialog) {
-        how.path = slice_of(binding->path, binding->path_len);
+        how.path = registrar_path(binding);
     }
     return relay_request(t, s, &rx, &how);
 }
@@ -245,7 +245,7 @@ static struct fork_branch *add(struct turn *t, struct sip *s, struct proxy *p, s
 bool fork_add_binding(struct turn *t, struct sip *s, struct proxy *p,
                       const struct registrar_binding *binding)
 {
-    struct slice uri = slice_of(binding->uri, binding->uri_len);
+    struct slice uri = registrar_uri(binding);
     char plain[FORK_URI_CAP];
     if (!sips_may_go(p, &binding->flow, &uri, plain)) {
         return false;

@@ -118,7 +118,7 @@ void gruu_read(const struct sip *s, const struct sip_uri *uri, struct gruu *out)
     size_t len = 0, text_len = 0;
     *out = (struct gruu){0};
     if ((uri->scheme != SIP_URI_SIP && uri->scheme != SIP_URI_SIPS) || uri->params.len == 0 ||
-        !slice_is_equal_nocase(uri->host, slice_text(s->domain)) ||
+        !slice_is_equal_nocase(uri->host, s->domain_text) ||
         !sip_uri_param(uri, SLICE_LITERAL("gr"), &value)) {
         return;
     }

@@ -154,14 +154,14 @@ bool hop_node(const struct sip *s, struct slice host, struct node_id *node)
     size_t len = 0;
     memset(node, 0, sizeof(*node));
     return host.len > DIGITS + 1 && host.data[DIGITS] == '.' &&
-           slice_is_equal_nocase(slice_from(host, DIGITS + 1), slice_text(s->domain)) &&
+           slice_is_equal_nocase(slice_from(host, DIGITS + 1), s->domain_text) &&
            ids_unhex(slice_sub(host, 0, DIGITS), node->bytes, sizeof(node->bytes), &len) == ERR_OK;
 }
 
 bool hop_is_us(const struct sip *s, const struct sip_uri *uri)
 {
-    return is_phone_side(s, uri) || slice_is_equal_nocase(uri->host, slice_text(s->domain)) ||
-           slice_is_equal_nocase(uri->host, slice_text(s->self_host));
+    return is_phone_side(s, uri) || slice_is_equal_nocase(uri->host, s->domain_text) ||
+           slice_is_equal_nocase(uri->host, s->self_text);
 }
 
 static bool read_uri(struct slice item, struct sip_uri *uri)

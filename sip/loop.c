@@ -26,12 +26,15 @@ bool loop_is_found(const struct sip *s, const struct sip_rx *rx, const uint8_t m
     struct slice text = slice_of(ids_hex(slice_of(mark, TX_LOOP_BYTES), hex), 2 * TX_LOOP_BYTES);
     struct sip_msg_items it = sip_msg_items(rx->m, SIP_HDR_VIA);
     while (sip_msg_items_next(&it, &item) == ERR_OK) {
-        struct sip_hdr_via via;
+        struct sip_hdr_via other;
+        const struct sip_hdr_via *via = &rx->core.via; /* the first has been read */
         uint16_t shard = 0;
-        if (sip_hdr_via_decode(item, &via) == ERR_OK &&
-            tx_branch_read(via.branch, SIP_METHOD_OTHER, &shard, NULL) &&
+        if (item.data != via->text.data) {
+            via = sip_hdr_via_decode(item, &other) == ERR_OK ? &other : NULL;
+        }
+        if (via != NULL && tx_branch_read(via->branch, SIP_METHOD_OTHER, &shard, NULL) &&
             shard == s->settings.shard &&
-            slice_is_equal(slice_from(via.branch, TX_BRANCH_CAP - 2 * TX_LOOP_BYTES), text)) {
+            slice_is_equal(slice_from(via->branch, TX_BRANCH_CAP - 2 * TX_LOOP_BYTES), text)) {
             return true;
         }
     }

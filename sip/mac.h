@@ -2,9 +2,9 @@
 /* mac.h - short keyed hashes of what a message holds: keys of transactions, loop marks, tags, flow
  * tokens and nonces.
  *
- * SipHash-2-4 (twice for 16 bytes), each use with a key of its own that is derived from the node's
+ * SipHash-2-4 (of 16 bytes), each use with a key of its own that is derived from the node's
  * secret, so that what is given to everybody (a nonce) opens nothing else.  All shards of a node
- * have the same keys.  A few hundred bytes cost some 0.2 us, a sixth of HMAC-SHA256: every message
+ * have the same keys.  A few hundred bytes cost some 0.1 us, a tenth of HMAC-SHA256: every message
  * needs several. */
 #pragma once
 #include "codec/rw.h"

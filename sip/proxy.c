@@ -566,6 +566,26 @@ static void ask_right(struct turn *t, struct sip *s, const struct sip_rx *rx, st
     fork_settle(t, s, p);
 }
 
+/* 100 to an INVITE, or the promise of one: from a peer nothing is sent again, and what the phone
+ * says comes within milliseconds (RFC 3261 17.2.1: a 100 unless something else is said in 200). */
+static void acknowledge(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx)
+{
+    if (rx->m->method == SIP_METHOD_INVITE && flow_is_peer(&rx->from)) {
+        tx_arm_retry(t, tx, TX_TIMER_TRYING, TX_TRYING_MS);
+    } else if (rx->m->method == SIP_METHOD_INVITE) {
+        reply_send(t, s, rx, tx, 100, NULL);
+    }
+}
+
+void proxy_say_trying(struct turn *t, struct sip *s, struct tx *tx)
+{
+    struct sip_rx rx;
+    const struct proxy *p = pool_get(&s->proxies, tx->user);
+    CHECK(p != NULL); /* it answers before it goes */
+    sip_state_reread(s, p->request, &p->from, &rx);
+    reply_send(t, s, &rx, tx, 100, NULL);
+}
+
 static void route_new(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx,
                       const uint8_t mark[TX_LOOP_BYTES])
 {
@@ -595,9 +615,7 @@ static void route_new(struct turn *t, struct sip *s, const struct sip_rx *rx, st
     p->aor_len = (uint8_t)len;
     memcpy(p->aor, aor, len);
     memcpy(p->loop, mark, TX_LOOP_BYTES);
-    if (rx->m->method == SIP_METHOD_INVITE) {
-        reply_send(t, s, rx, tx, 100, NULL);
-    }
+    acknowledge(t, s, rx, tx);
     if (is_peer) {
         ask_right(t, s, rx, p);
     } else {
@@ -620,7 +638,7 @@ struct flow_ref proxy_flow_now(struct turn *t, struct sip *s, const struct sip_r
         const struct registrar_binding *device = gruu_find(t, s, &rx->core.uri, &gruu, &whose);
         if (device !=
             NULL) { /* RFC 5627 5.4.1: the device knows its contact, not always its GRUU */
-            *contact = slice_of(device->uri, device->uri_len);
+            *contact = registrar_uri(device);
             return device->flow;
         }
     }
@@ -631,7 +649,7 @@ struct flow_ref proxy_flow_now(struct turn *t, struct sip *s, const struct sip_r
     uint32_t account = registrar_find(s, slice_of(aor, len));
     while (account != REGISTRAR_NONE && (b = registrar_next(t, s, account, &at)) != NULL) {
         struct sip_uri uri;
-        if (sip_uri_decode(slice_of(b->uri, b->uri_len), &uri) == ERR_OK &&
+        if (sip_uri_decode(registrar_uri(b), &uri) == ERR_OK &&
             sip_uri_is_equal(&uri, &rx->core.uri)) {
             return b->flow;
         }
@@ -650,9 +668,7 @@ static void route_dialog(struct turn *t, struct sip *s, const struct sip_rx *rx,
     p->pop_routes = (uint8_t)hop->ours;
     p->state = PROXY_FORKING;
     memcpy(p->loop, mark, TX_LOOP_BYTES);
-    if (rx->m->method == SIP_METHOD_INVITE) {
-        reply_send(t, s, rx, tx, 100, NULL);
-    }
+    acknowledge(t, s, rx, tx);
     if (hop->has_next && hop->is_peer) {
         fork_add(t, s, p, NULL, &hop->node, SLICE_EMPTY);
     } else { /* what is left of Route is for a proxy on that flow, which recorded itself */

@@ -57,6 +57,8 @@ bool proxy_is_sound(struct turn *t, struct sip *s, const struct sip_rx *rx, stru
  * better than the token.  *contact: what a Request-URI that is a GRUU stands for (RFC 5627). */
 struct flow_ref proxy_flow_now(struct turn *t, struct sip *s, const struct sip_rx *rx,
                                const struct flow_ref *flow, struct slice *contact);
+/* The 100 to an INVITE of a peer, for which nothing has come so far. */
+void proxy_say_trying(struct turn *t, struct sip *s, struct tx *tx);
 /* Any request that is for this shard to handle. */
 void proxy_on_request(struct turn *t, struct sip *s, const struct sip_rx *rx);
 /* Sends a kept message to the contacts of its account; offline_on_answer follows. */

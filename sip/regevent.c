@@ -23,7 +23,7 @@ static void write_contact(const struct turn *t, const struct registrar_binding *
                            (char)('0' + b->q_milli % 10)};
     sip_write_slice(w, slice_of(digits, sizeof(digits)));
     sip_write_text(w, "\"><uri>");
-    pidf_write_text(w, slice_of(b->uri, b->uri_len));
+    pidf_write_text(w, registrar_uri(b));
     sip_write_text(w, "</uri></contact>");
 }
 

@@ -2,6 +2,7 @@
 /* registrar.c - see registrar.h.  The way of a REGISTER: registrar_on_request (whose AOR, digest,
  * plan, overlay_store) ... registrar_on_stored (apply, 200). */
 #include "sip/registrar.h"
+#include "sip/binding.h"
 #include "sip/digest.h"
 #include "sip/gruu.h"
 #include "sip/offline.h"
@@ -128,6 +129,7 @@ static void drop(struct turn *t, struct sip *s, struct registrar_binding *gone)
     }
     *link = gone->next;
     uint32_t account = gone->account;
+    binding_clear(s, gone);
     pool_release(&s->bindings, gone);
     CHECK(a->count > 0);
     a->count--;
@@ -152,8 +154,7 @@ static bool is_same_contact(const struct registrar_binding *b, const struct cont
     if (b->has_instance && c->has_instance) {
         return memcmp(b->instance, c->instance, sizeof(b->instance)) == 0;
     }
-    return sip_uri_decode(slice_of(b->uri, b->uri_len), &uri) == ERR_OK &&
-           sip_uri_is_equal(&uri, &c->uri);
+    return sip_uri_decode(registrar_uri(b), &uri) == ERR_OK && sip_uri_is_equal(&uri, &c->uri);
 }
 
 static struct registrar_binding *find_contact(const struct sip *s, uint32_t account,
@@ -392,25 +393,26 @@ static bool apply_contact(struct turn *t, struct sip *s, const struct sip_rx *rx
             metric_add(t->metrics, METRIC_pool_exhausted, 1);
             return false;
         }
+        if (!binding_write(t, s, b, &c->address, rx)) {
+            pool_release(&s->bindings, b);
+            return false;
+        }
         b->account = account;
         b->next = a->first;
         a->first = pool_handle(&s->bindings, b);
         a->count++;
         count_changed(t, s, account, a->count - 1, a->count);
+    } else if (!binding_write(t, s, b, &c->address, rx)) {
+        return false;
     }
     b->flow = flow_of(rx, c);
     b->expires_us = t->now_us + c->expires_s * US_PER_S;
     b->at_us = t->now_us;
     b->cseq = rx->core.cseq.number;
     b->q_milli = c->address.q_milli;
-    b->uri_len = (uint16_t)c->address.uri.len;
-    memcpy(b->uri, c->address.uri.data, c->address.uri.len);
-    b->uri[b->uri_len] = 0;
     b->has_instance = c->has_instance;
     memcpy(b->instance, c->instance, sizeof(b->instance));
     b->is_outbound = outbound_is_asked(rx, c->has_reg_id);
-    b->path_len = (uint16_t)outbound_path(rx, b->path);
-    b->params_len = (uint16_t)prefs_keep(c->address.params, b->params, sizeof(b->params));
     if (c->has_instance) {
         gruu_instance(t, slice_text(s->settings.accounts[account].user), c->instance_text, b->gruu);
     }
@@ -482,7 +484,7 @@ static struct slice prefs_of(struct turn *t, struct sip *s, uint32_t account,
     for (struct registrar_binding *b = get(s, s->accounts[account].first); b != NULL && is_all;
          b = get(s, b->next)) {
         if (rx == NULL || !is_touched(t, s, rx, b)) {
-            is_all = add_device(&w, slice_of(b->params, b->params_len));
+            is_all = add_device(&w, registrar_params(b));
         }
     }
     sip_write_text(&w, ")");
@@ -613,7 +615,7 @@ static void write_contact(struct turn *t, const struct sip *s, const struct sip_
 {
     sip_write_header_begin(w, SIP_HDR_CONTACT);
     sip_write_text(w, "<");
-    sip_write_slice(w, slice_of(b->uri, b->uri_len));
+    sip_write_slice(w, registrar_uri(b));
     sip_write_text(w, ">;expires=");
     sip_write_u32(w, remaining_s(t, b->expires_us));
     if (b->q_milli != 1000) {
@@ -622,7 +624,7 @@ static void write_contact(struct turn *t, const struct sip *s, const struct sip_
         sip_write_text(w, ";q=");
         sip_write_slice(w, slice_of(digits, sizeof(digits)));
     }
-    sip_write_slice(w, slice_of(b->params, b->params_len));
+    sip_write_slice(w, registrar_params(b));
     if (b->has_instance && sip_msg_has_option(rx->m, SIP_HDR_SUPPORTED, SLICE_LITERAL("gruu"))) {
         gruu_write(t, s, b, w);
     }

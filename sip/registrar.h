@@ -9,9 +9,9 @@
  * becomes Route, devices that ask get GRUUs (sip/gruu).
  *
  * Owner:  struct sip; accounts whose home shard this is.
- * Limits: sip_bindings, of one account sip_bindings_per_account; sip_registers waiting.
- * RFC:    3261 10, 3327, 3608, 3840, 5626 6, 5627 5, 7904 3; design.md section 6 (the stored
- *         route). */
+ * Limits: sip_bindings, of one account sip_bindings_per_account; sip_bindings_long of them with
+ * much to say; sip_registers waiting. RFC:    3261 10, 3327, 3608, 3840, 5626 6, 5627 5, 7904 3;
+ * design.md section 6 (the stored route). */
 #pragma once
 #include "sip/guess.h"
 #include "sip/reply.h"
@@ -20,6 +20,7 @@ enum {
     REGISTRAR_URI_CAP = 255,
     REGISTRAR_PATH_CAP = 200,
     REGISTRAR_PARAMS_CAP = 320,
+    REGISTRAR_NEAR_BYTES = 232, /* of all three, that stand in the contact itself */
 };
 #define REGISTRAR_NONE UINT32_MAX
 
@@ -32,18 +33,32 @@ struct registrar_binding {
     uint32_t cseq;
     uint16_t q_milli;
     uint16_t uri_len;
-    bool has_instance;
-    bool is_outbound; /* RFC 5626: the flow is what is registered */
-    uint16_t path_len;
     uint16_t params_len;
+    uint16_t path_len;
+    bool has_instance;
+    bool is_outbound;     /* RFC 5626: the flow is what is registered */
     uint8_t call_id[16];  /* of a hash */
     uint8_t gruu[8];      /* sip/gruu: the device */
     uint8_t instance[16]; /* of a hash over +sip.instance and reg-id */
-    char uri[REGISTRAR_URI_CAP + 1];
-    char path[REGISTRAR_PATH_CAP];     /* RFC 3327: Route values for requests to it */
-    char params[REGISTRAR_PARAMS_CAP]; /* of the Contact: features, +sip.instance */
+    char *text;           /* URI, parameters, Path: `near`, or of sip_bindings_long (sip/binding) */
+    char near[REGISTRAR_NEAR_BYTES];
 };
 STATIC_CHECK(sizeof(struct registrar_binding) <= LIMITS_COST_sip_bindings);
+
+static inline struct slice registrar_uri(const struct registrar_binding *b)
+{
+    return slice_of(b->text, b->uri_len);
+}
+/* Of the Contact: features, +sip.instance. */
+static inline struct slice registrar_params(const struct registrar_binding *b)
+{
+    return slice_of(b->text + b->uri_len, b->params_len);
+}
+/* RFC 3327: Route values for requests to it. */
+static inline struct slice registrar_path(const struct registrar_binding *b)
+{
+    return slice_of(b->text + b->uri_len + b->params_len, b->path_len);
+}
 
 struct registrar_account {
     struct wheel_timer timer;

@@ -57,7 +57,7 @@ static void drop_credentials(const struct sip *s, const struct sip_rx *rx, struc
     for (unsigned next = rx->m->first[id]; next != 0; next = rx->m->headers[next - 1].next) {
         struct sip_hdr_digest d;
         if (sip_hdr_digest_decode(sip_msg_value(rx->m, next - 1), &d) == ERR_OK && d.is_digest &&
-            slice_is_equal_nocase(d.realm, slice_text(s->domain))) {
+            slice_is_equal_nocase(d.realm, s->domain_text)) {
             sip_edit_remove(edit, next - 1);
         }
     }

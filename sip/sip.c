@@ -3,6 +3,7 @@
  *
  * Every message takes the same way: parsed, judged (sip_msg_check), steered to the shard that is to
  * handle it, then a response goes to its client transaction and a request to the proxy. */
+#include "sip/binding.h"
 #include "sip/dial.h"
 #include "sip/digest.h"
 #include "sip/fork.h"
@@ -49,6 +50,7 @@ size_t sip_bytes(const struct sip_settings *s)
            pool_bytes(l->sip_lookups, sizeof(struct location)) +
            pool_bytes(l->sip_registers, sizeof(struct registrar_wait)) +
            pool_bytes(l->sip_bindings, sizeof(struct registrar_binding)) +
+           pool_bytes(l->sip_bindings_long, sizeof(struct binding_long)) +
            LOCATION_CACHED * sizeof(struct location_cached) +
            LOCATION_RIGHTS * sizeof(struct speak_cached) +
            DIGEST_SEEN * sizeof(struct digest_seen) + guess_bytes(l) + publish_bytes(l) +
@@ -72,6 +74,8 @@ static void init_names(struct turn *t, struct sip *s)
     ids_hex(slice_of(s->settings.self.bytes, IDS_RING_BYTES), s->self_host);
     s->self_host[2 * IDS_RING_BYTES] = '.';
     memcpy(s->self_host + 2 * IDS_RING_BYTES + 1, s->domain, len + 1);
+    s->domain_text = slice_text(s->domain);
+    s->self_text = slice_text(s->self_host);
     for (unsigned kind = SIP_UDP; s->settings.advertised.family != 0 && kind < SIP_PEER; kind++) {
         struct address at[2] = {s->settings.advertised, s->settings.second};
         for (unsigned side = 0; side < 2 && at[side].family != 0; side++) {
@@ -122,6 +126,8 @@ struct sip *sip_init(struct turn *t, struct arena *arena, const struct sip_setti
               sizeof(struct registrar_wait));
     pool_init(&s->bindings, arena, "sip_bindings", HANDLE_SIP_REG, l->sip_bindings,
               sizeof(struct registrar_binding));
+    pool_init(&s->longs, arena, "sip_bindings_long", HANDLE_SIP_REG, l->sip_bindings_long,
+              sizeof(struct binding_long));
     s->seen = ARENA_ARRAY(arena, struct digest_seen, DIGEST_SEEN);
     s->sources = ARENA_ARRAY(arena, struct proxy_source, PROXY_SOURCES);
     s->source_seed = rng_next(t->rng);
@@ -178,7 +184,7 @@ enum err sip_state_aor(const struct sip *s, const struct sip_uri *uri, bool alia
                        size_t *len)
 {
     struct address host;
-    size_t domain_len = strlen(s->domain);
+    size_t domain_len = s->domain_text.len;
     if (uri->scheme != SIP_URI_SIP && uri->scheme != SIP_URI_SIPS) { /* one resource: RFC 5630 3 */
         return ERR_UNSUPPORTED;
     }
@@ -186,7 +192,7 @@ enum err sip_state_aor(const struct sip *s, const struct sip_uri *uri, bool alia
     if (e != ERR_OK) {
         return ERR_NOT_FOUND;
     }
-    if (slice_is_equal_nocase(uri->host, slice_text(s->domain))) {
+    if (slice_is_equal_nocase(uri->host, s->domain_text)) {
         return ERR_OK;
     }
     if (!alias || uri->host_kind == SIP_LEX_HOST_NAME ||
@@ -511,10 +517,13 @@ void sip_on_overlay(struct turn *t, struct sip *s, const struct overlay_event *e
 static void on_tx_timer(struct turn *t, struct sip *s, struct wheel_timer *timer)
 {
     struct tx *tx = NULL;
-    if (tx_on_timer(t, s, timer, &tx) == TX_GIVE_UP) {
+    enum tx_does does = tx_on_timer(t, s, timer, &tx);
+    if (does == TX_GIVE_UP) {
         handle branch = tx->user;
         tx_release(t, s, tx);
         fork_on_failed(t, s, branch, TX_GIVE_UP);
+    } else if (does == TX_SAY_TRYING) {
+        proxy_say_trying(t, s, tx);
     }
 }
 
@@ -602,7 +611,7 @@ bool sip_walk_bindings(const struct turn *t, const struct sip *s, uint32_t *inde
             continue;
         }
         out->aor = s->settings.accounts[b->account].user;
-        out->contact = slice_of(b->uri, b->uri_len);
+        out->contact = registrar_uri(b);
         out->expires_s = (uint32_t)((b->expires_us - t->now_us) / 1000000);
         out->is_stored = s->accounts[b->account].stored_until_us > t->now_us;
         return true;

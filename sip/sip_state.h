@@ -27,6 +27,7 @@ struct sip {
     bool is_draining;
     char domain[SIP_DOMAIN_CAP + 1];        /* lower case */
     char self_host[SIP_STATE_HOST_CAP + 1]; /* <Node-ID in hex>.<domain>: us, for other peers */
+    struct slice domain_text, self_text;    /* both, with their lengths */
     char advertised[2][SIP_PEER][ADDRESS_TEXT_CAP]; /* us, for phones: by flow_side and kind */
     struct sip_parser parser;                       /* datagrams and mail */
     struct sip_parser again;                        /* messages of ours that are read once more */
@@ -52,6 +53,7 @@ struct sip {
     struct speak_cached *spoken;
     struct pool registers; /* registrar */
     struct pool bindings;
+    struct pool longs;                  /* binding */
     struct registrar_account *accounts; /* beside settings.accounts */
     struct table account_table;
     struct pool publications;  /* publish */

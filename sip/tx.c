@@ -224,7 +224,7 @@ enum tx_does tx_on_timer(struct turn *t, struct sip *s, struct wheel_timer *time
             does = TX_IGNORE; /* counted; the end timer decides */
         }
     }
-    if (does == TX_GIVE_UP) {
+    if (does == TX_GIVE_UP || does == TX_SAY_TRYING) {
         *out = tx;
     } else if (tx->state == TX_DONE) {
         tx_release(t, s, tx);

@@ -24,6 +24,7 @@ enum {
     TX_T2_MS = 4000,
     TX_T4_MS = 5000,
     TX_64_T1_MS = 64 * TX_T1_MS,
+    TX_TRYING_MS = 200, /* RFC 3261 17.2.1: nobody waits longer for a first response */
     TX_D_MS = 32000,
     TX_KEY_BYTES = 16,
     TX_LOOP_BYTES = 8,
@@ -48,17 +49,18 @@ enum tx_event {
     TX_EVENT_FAILURE,     /* 3xx-6xx */
     TX_EVENT_REQUEST,     /* server: a retransmission */
     TX_EVENT_ACK,
-    TX_EVENT_RETRY,   /* timer A, E or G */
+    TX_EVENT_RETRY,   /* timer A, E or G, or that of the 100 */
     TX_EVENT_TIMEOUT, /* timer B, D, F, H, I, J, K, L or M */
     TX_EVENT_BROKEN,  /* the transport is gone */
 };
 
 enum tx_does {
     TX_IGNORE,
-    TX_PASS,    /* client: pass the response on; server: send the response */
-    TX_RESEND,  /* send tx->message again */
-    TX_GIVE_UP, /* nobody answered: 408 */
-    TX_LOST     /* the transport failed: 503 */
+    TX_PASS,       /* client: pass the response on; server: send the response */
+    TX_RESEND,     /* send tx->message again */
+    TX_SAY_TRYING, /* server of an INVITE: nothing was said so far: 100 */
+    TX_GIVE_UP,    /* nobody answered: 408 */
+    TX_LOST        /* the transport failed: 503 */
 };
 
 /* RFC names; a timer's `what`. */
@@ -74,11 +76,12 @@ enum tx_timer {
     TX_TIMER_J,
     TX_TIMER_K,
     TX_TIMER_L,
-    TX_TIMER_M
+    TX_TIMER_M,
+    TX_TIMER_TRYING
 };
 
 struct tx {
-    struct wheel_timer retry; /* A, E, G */
+    struct wheel_timer retry; /* A, E, G, TRYING */
     struct wheel_timer end;   /* all others */
     handle user;              /* client: the branch; server: proxy or register; 0 = nobody */
     handle server;            /* client of an INVITE: its server transaction, for later 2xx */
@@ -117,7 +120,7 @@ void tx_keep(struct turn *t, struct tx *tx, struct msgbuf *message); /* NULL: le
 handle tx_handle(const struct sip *s, const struct tx *tx);
 struct tx *tx_get(const struct sip *s, handle h);
 /* A timer of a transaction; *tx is NULL when it is over.  TX_GIVE_UP is for the caller to act on;
- * the transaction is then in TX_DONE and the caller releases it. */
+ * the transaction is then in TX_DONE and the caller releases it; so is TX_SAY_TRYING. */
 enum tx_does tx_on_timer(struct turn *t, struct sip *s, struct wheel_timer *timer, struct tx **tx);
 
 /* Writes a fresh branch into `out` (TX_BRANCH_CAP bytes). */

@@ -14,6 +14,8 @@ static void complete(struct turn *t, struct tx *tx)
     if (tx->kind == TX_INVITE_SERVER) {
         if (!tx->is_reliable) {
             tx_arm_retry(t, tx, TX_TIMER_G, TX_T1_MS);
+        } else {
+            wheel_cancel(t->wheel, &tx->retry);
         }
         tx_arm_end(t, tx, TX_TIMER_H, TX_64_T1_MS);
     } else {
@@ -28,9 +30,11 @@ static enum tx_does step_open(struct turn *t, struct tx *tx, enum tx_event event
         if (tx->state == TX_TRYING) {
             tx_enter(t, tx, TX_PROCEEDING);
         }
+        wheel_cancel(t->wheel, &tx->retry); /* a 100 that has not left yet says less */
         return TX_PASS;
     case TX_EVENT_SUCCESS:
         if (tx->kind == TX_INVITE_SERVER) {
+            wheel_cancel(t->wheel, &tx->retry);
             tx_enter(t, tx, TX_ACCEPTED);
             tx_arm_end(t, tx, TX_TIMER_L, TX_64_T1_MS);
         } else {
@@ -48,10 +52,12 @@ static enum tx_does step_open(struct turn *t, struct tx *tx, enum tx_event event
         tx_enter(t, tx, TX_DONE);
         return TX_IGNORE;
     case TX_EVENT_RETRY:
+        CHECK(tx->kind == TX_INVITE_SERVER);
+        return TX_SAY_TRYING;
     case TX_EVENT_TIMEOUT:
         break;
     }
-    UNREACHABLE("no timer runs before the final response");
+    UNREACHABLE("no end is set before the final response");
 }
 
 static enum tx_does step_over(struct turn *t, struct tx *tx, enum tx_event event)

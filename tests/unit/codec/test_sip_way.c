@@ -46,6 +46,8 @@ Test(sip_way, every_byte_at_every_place)
         "SIP/2.0/UDP pc33.atlanta.example.com:5060;branch=z9hG4bK776;rport;received=192.0.2.1",
         "SIP / 2.0 / TCP  [::1] : 5070 ; ttl=3 ;maddr=224.2.0.1; rport=\"5\";x=y=z",
         "sip:a-rather-long-user-name-that-fills-vectors@a-host-name.that.is.not.short.example",
+        "<sip:00112233445566778899aabbccddeeff.overlay.example;lr;s=0>",
+        "SIP/2.0/TLS 00112233445566778899aabbccddeeff.a-much-longer.overlay.example.org;branch=z",
     };
     for (size_t v = 0; v < ARRAY_COUNT(values); v++) {
         struct slice text = fixture_copy(slice_text(values[v]));
@@ -63,17 +65,24 @@ Test(sip_way, every_byte_at_every_place)
     }
 }
 
-Test(sip_way, every_length)
+static void compare_pieces(struct slice value)
 {
-    static const char value[] =
-        "\"A quoted name of some length, with \\\\ in it\" <sip:alice@a.example;lr>;tag=7;x=\"y\"";
-    for (size_t len = 1; len < sizeof(value); len++) {
+    for (size_t len = 1; len <= value.len; len++) {
         for (size_t from = 0; from < len; from++) {
-            struct slice text = fixture_copy(slice_of(value + from, len - from));
+            struct slice text = fixture_copy(slice_between(value, from, len));
             compare_values(text);
             fixture_free(text);
         }
     }
+}
+
+Test(sip_way, every_length)
+{
+    compare_pieces(SLICE_LITERAL("\"A quoted name of some length, with \\\\ in it\" "
+                                 "<sip:alice@a.example;lr>;tag=7;x=\"y\""));
+    compare_pieces(
+        SLICE_LITERAL("sip:00112233445566778899aabbccddeeff.a-longer.overlay.example.or9;"
+                      "lr;s=0"));
 }
 
 /* Each way has a text of its own. */

@@ -135,6 +135,7 @@ static int world_add_node(struct world *w, uint16_t shards)
         x->limits.sip_proxies = x->limits.sip_branches = 256;
         x->limits.sip_lookups = x->limits.sip_registers = 64;
         x->limits.sip_bindings = 64;
+        x->limits.sip_bindings_long = 8;
         x->limits.sip_flows = 32;
         x->limits.sip_dials = 16;
         x->limits.sip_events = 256;

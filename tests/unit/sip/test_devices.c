@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_devices.c - what contacts say of themselves: Path, flows, GRUUs, capabilities. */
+#include "sip/binding.h"
 #include "sip/gruu.h"
 #include "sip/prefs.h"
 #include "tests/unit/sip/phone_world.h"
@@ -53,6 +54,54 @@ Test(devices, path_becomes_route)
     snprintf(lines, sizeof(lines), "Path: <sip:%.300s;lr>\n", path);
     const char *text = phone_register_as(w, b, contact(b, "", lines, ok));
     cr_assert(strncmp(text, "SIP/2.0 513", 11) == 0, "%s", text);
+    done(w);
+}
+
+/* A plain phone pays for no features: six cache lines (operations.md: 2.5 KiB a registration, of
+ * which its account and certificate take 1.4). */
+Test(devices, contact_is_small)
+{
+    cr_assert_leq(sizeof(struct registrar_binding), 384);
+    cr_assert_leq(sizeof(struct binding_long), 784);
+}
+
+/* What does not fit into the contact stands beside it, as long as there is room for such. */
+Test(devices, much_to_say)
+{
+    char ok[PHONE_TEXT], more[PHONE_TEXT], much[PHONE_TEXT], value[PHONE_TEXT];
+    struct world *w = world_make();
+    int node = world_add_node(w, 1);
+    const struct pool *longs = &w->instances[node]->sip->longs;
+    struct phone *a = world_add_phone(w, "alice", node), *b = world_add_phone(w, "bob", node);
+    snprintf(much, sizeof(much), ";audio;+sip.note=\"%0200d\"", 7);
+    register_as(w, b, much, "Supported: path\nPath: <sip:p1.example.net;lr>\n", ok);
+    cr_assert(strstr(ok, much) != NULL, "%s", ok);
+    cr_assert_eq(longs->in_use, 1);
+    register_as(w, b, much, "Supported: path\nPath: <sip:p2.example.net;lr>\n", ok);
+    cr_assert_eq(longs->in_use, 1); /* the same one */
+    register_as(w, a, "", "", ok);
+    cr_assert_eq(longs->in_use, 1);
+    phone_ask(w, a, "MESSAGE", "sip:bob@example.org", "", NULL);
+    cr_assert_str_eq(value_of(phone_expect(b, "MESSAGE sip:bob@"), "Route", value),
+                     "<sip:p2.example.net;lr>");
+    register_as(w, b, ";audio", "", ok);
+    cr_assert_eq(longs->in_use, 0);
+    cr_assert(strstr(ok, ";audio") != NULL && strstr(ok, "note") == NULL, "%s", ok);
+    /* None is left: what there was stays, somebody new is refused. */
+    pool_fail_after(&w->instances[node]->sip->longs, 0);
+    const char *text = phone_register_as(w, b, contact(b, much, "", more));
+    cr_assert(strncmp(text, "SIP/2.0 503", 11) == 0, "%s", text);
+    register_as(w, b, "", "", ok);
+    struct phone *c = world_add_phone(w, "carol", node);
+    text = phone_register_as(w, c, contact(c, much, "", more));
+    cr_assert(strncmp(text, "SIP/2.0 503", 11) == 0, "%s", text);
+    cr_assert_eq(world_metric(w, METRIC_sip_bindings_long_refused), 2);
+    register_as(w, c, "", "", ok);
+    pool_fail_after(&w->instances[node]->sip->longs, UINT32_MAX);
+    register_as(w, c, much, "", ok);
+    cr_assert_eq(longs->in_use, 1);
+    world_run(w, UINT64_C(601000000)); /* it expires, and the block with it */
+    cr_assert_eq(longs->in_use, 0);
     done(w);
 }
 

@@ -101,6 +101,47 @@ Test(forward, decline_ends_all)
     done(w, a);
 }
 
+static unsigned said_by(const struct world *w, int instance)
+{
+    struct sip_status status;
+    sip_status(w->instances[instance]->sip, &status);
+    return (unsigned)status.responses_out;
+}
+
+static void try_slowly(bool is_slow)
+{
+    char invite[PHONE_TEXT];
+    struct world *w = world_make();
+    int one = world_add_node(w, 1), two = world_add_node(w, 1);
+    struct phone *a = world_add_phone(w, "alice", one), *b = world_add_phone(w, "bob", two);
+    register_ok(w, a);
+    register_ok(w, b);
+    unsigned before = said_by(w, two), trying = is_slow ? 1 : 0;
+    phone_ask(w, a, "INVITE", "sip:bob@example.org", "", NULL);
+    phone_expect(a, "SIP/2.0 100"); /* a phone repeats itself: at once */
+    snprintf(invite, sizeof(invite), "%s", phone_expect(b, "INVITE sip:"));
+    world_run(w, 50000); /* phone_ask has waited for 100 ms */
+    cr_assert_eq(said_by(w, two), before);
+    world_run(w, is_slow ? 100000 : 0);
+    cr_assert_eq(said_by(w, two), before + trying);
+    phone_answer(w, b, invite, "180 Ringing");
+    phone_expect(a, "SIP/2.0 180");
+    world_run(w, 300000);
+    cr_assert_eq(said_by(w, two), before + trying + 1);
+    phone_answer(w, b, invite, "486 Busy Here");
+    phone_expect(b, "ACK sip:");
+    phone_expect(a, "SIP/2.0 486");
+    phone_expect_nothing(a);
+    done(w, a);
+}
+
+/* RFC 3261 17.2.1: a peer hears 100 when nothing else has come for 200 ms; else it is spared. */
+Test(forward, trying_waits_for_peers)
+{
+    try_slowly(false);
+    try_slowly(true);
+}
+
 /* RFC 5393 5.3.3: there is one in every request, and the branches share what came. */
 Test(forward, breadth_is_shared)
 {
