@@ -154,6 +154,7 @@ MODULES = {
         presence
         proxy
         publish
+        refusal
         regevent
         registrar
         relay
