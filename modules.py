@@ -156,6 +156,7 @@ MODULES = {
         presence
         proxy
         publish
+        refusal
         regevent
         registrar
         relay

@@ -188,7 +188,7 @@ static enum err check_whole(const struct updating *u)
                              u->what->dir);
 }
 
-enum err ca_update(const struct ca_update *what, uint16_t *sequence, char *why)
+enum err ca_update(const struct ca_update *what, uint16_t *before, uint16_t *sequence, char *why)
 {
     struct ca_document d;
     struct updating *u = calloc(1, sizeof(*u));
@@ -203,6 +203,7 @@ enum err ca_update(const struct ca_update *what, uint16_t *sequence, char *why)
     e = e == ERR_OK ? choose_bad_nodes(u) : e;
     if (e == ERR_OK) {
         fill(u, &d);
+        *before = u->doc.config.sequence;
         *sequence = d.sequence;
         e = write_next(u, &d);
     }

@@ -28,5 +28,7 @@ struct ca_update {
 
 enum { CA_UPDATE_NEXT = 0x10000 };
 
-/* `sequence` gets the document's.  `why` is SAY_WHY_CAP bytes. */
-enum err ca_update(const struct ca_update *what, uint16_t *sequence, char *why) MUST_USE;
+/* `before` and `sequence` get those of overlay.xml and of the new document.  `why` is SAY_WHY_CAP
+ * bytes. */
+enum err ca_update(const struct ca_update *what, uint16_t *before, uint16_t *sequence,
+                   char *why) MUST_USE;

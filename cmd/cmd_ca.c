@@ -97,17 +97,16 @@ static int run_init(int argc, char **argv)
             "every node needs, and an empty user database.  Keep DIR safe and off the nodes.",
         .example = "    chordial ca init ca --overlay voice.example --bootstrap 192.0.2.10:6084",
         .items = items,
-        .count = ARRAY_COUNT(items)};
+        .count = ARRAY_COUNT(items),
+        .words = "DIR (the folder to make)",
+        .words_least = 1,
+        .words_most = 1};
     struct ca_init what = {.now_ms = host_wall_ms()};
     char why[SAY_WHY_CAP];
     int rest = 0;
     int status = 0;
     if (!options_parse(&options, argc, argv, &rest, &status)) {
         return status;
-    }
-    if (argc - rest != 1) {
-        say_error("wants one folder: DIR: see --help");
-        return CMD_USAGE;
     }
     if (!fill_init(&o, &what)) {
         return CMD_USAGE;
@@ -237,16 +236,15 @@ static int run_issue(int argc, char **argv)
         .example = "    echo secret | chordial ca issue ca --user alice@voice.example \\\n"
                    "        --password-stdin --nodes 5 --out keys",
         .items = items,
-        .count = ARRAY_COUNT(items)};
+        .count = ARRAY_COUNT(items),
+        .words = "DIR (the one of `chordial ca init`)",
+        .words_least = 1,
+        .words_most = 1};
     struct ca_issue what = {.now_ms = host_wall_ms()};
     int rest = 0;
     int status = 0;
     if (!options_parse(&options, argc, argv, &rest, &status)) {
         return status;
-    }
-    if (argc - rest != 1) {
-        say_error("wants one folder: DIR: the one of `chordial ca init`");
-        return CMD_USAGE;
     }
     what.dir = argv[rest];
     return fill_issue(&o, &what) ? issue(&o, &what) : CMD_USAGE;

@@ -7,6 +7,7 @@
 #include "cmd/options.h"
 #include "core/os/host.h"
 #include <jansson.h>
+#include <limits.h>
 #include <stdio.h>
 
 /* One keystore; a line about it, or an entry in `files`. */
@@ -44,15 +45,14 @@ int cmd_ca_renew(int argc, char **argv)
                  "DIR/users.json does not know is refused.",
         .example = "    chordial ca renew ca node1/peers/*.pem node1/accounts/*.pem",
         .items = items,
-        .count = ARRAY_COUNT(items)};
+        .count = ARRAY_COUNT(items),
+        .words = "DIR KEYSTORE...",
+        .words_least = 2,
+        .words_most = INT_MAX};
     int rest = 0;
     int status = 0;
     if (!options_parse(&options, argc, argv, &rest, &status)) {
         return status;
-    }
-    if (argc - rest < 2) {
-        say_error("wants a folder and keystores: DIR KEYSTORE...: see --help");
-        return CMD_USAGE;
     }
     if (days < 1 || days > CA_DAYS_ROOT) {
         say_error("out of range: --days 1..%d: correct it", CA_DAYS_ROOT);

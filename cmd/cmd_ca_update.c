@@ -6,10 +6,12 @@
 #include "cmd/cmd.h"
 #include "cmd/options.h"
 #include "core/os/host.h"
+#include "dht/config_sequence.h"
 #include <stdio.h>
 #include <stdlib.h>
 
 enum { KIND_PARTS = 5, KIND_TEXT_CAP = 128 };
+#define KEEP UINT64_MAX /* what the document of before says */
 
 struct update_options {
     struct options_texts bootstrap, add_kind, drop_kind, bad_node;
@@ -101,14 +103,25 @@ static bool fill_lists(const struct update_options *o, struct ca_update *what)
     return true;
 }
 
+static bool is_between(uint64_t given, uint64_t least, uint64_t most)
+{
+    return given == KEEP || (given >= least && given <= most);
+}
+
+/* 0: as in the document of before. */
+static uint32_t kept(uint64_t given)
+{
+    return given == KEEP ? 0 : (uint32_t)given;
+}
+
 static bool fill(const struct update_options *o, struct ca_update *what)
 {
-    bool is_in_range = (o->sequence == CA_UPDATE_NEXT || o->sequence < UINT16_MAX) &&
-                       o->days >= 1 && o->days <= CA_DAYS_ROOT && o->initial_ttl <= 255 &&
-                       (o->max_message_bytes == 0 ||
-                        (o->max_message_bytes >= 1000 && o->max_message_bytes <= 65535)) &&
-                       o->update_interval_s <= 86400 && o->ping_interval_s <= 86400 &&
-                       o->replica_min_hosts <= 8;
+    bool is_in_range =
+        (o->sequence == CA_UPDATE_NEXT || o->sequence < UINT16_MAX) && o->days >= 1 &&
+        o->days <= CA_DAYS_ROOT && is_between(o->initial_ttl, 1, 255) &&
+        is_between(o->max_message_bytes, 1000, 65535) &&
+        is_between(o->update_interval_s, 1, 86400) && is_between(o->ping_interval_s, 1, 86400) &&
+        is_between(o->replica_min_hosts, 1, 8);
     if (!is_in_range) {
         say_error(
             "out of range: --sequence 0..65534, --days 1..%d, --max-message-size 1000..65535, "
@@ -118,18 +131,24 @@ static bool fill(const struct update_options *o, struct ca_update *what)
     }
     what->sequence = (uint32_t)o->sequence;
     what->days = o->days;
-    what->max_message_bytes = (uint32_t)o->max_message_bytes;
-    what->initial_ttl = (uint32_t)o->initial_ttl;
-    what->update_interval_s = (uint32_t)o->update_interval_s;
-    what->ping_interval_s = (uint32_t)o->ping_interval_s;
-    what->replica_min_hosts = (uint32_t)o->replica_min_hosts;
+    what->max_message_bytes = kept(o->max_message_bytes);
+    what->initial_ttl = kept(o->initial_ttl);
+    what->update_interval_s = kept(o->update_interval_s);
+    what->ping_interval_s = kept(o->ping_interval_s);
+    what->replica_min_hosts = kept(o->replica_min_hosts);
     what->out = o->out;
     return fill_lists(o, what);
 }
 
 int cmd_ca_update(int argc, char **argv)
 {
-    struct update_options o = {.sequence = CA_UPDATE_NEXT, .days = CA_DAYS_ROOT};
+    struct update_options o = {.sequence = CA_UPDATE_NEXT,
+                               .days = CA_DAYS_ROOT,
+                               .max_message_bytes = KEEP,
+                               .initial_ttl = KEEP,
+                               .update_interval_s = KEEP,
+                               .ping_interval_s = KEEP,
+                               .replica_min_hosts = KEEP};
     const struct options_item items[] = {
         {"add-kind", 0, OPTIONS_LIST, &o.add_kind, "KIND",
          "a private Kind, ID:MODEL:POLICY:COUNT:SIZE (repeat)"},
@@ -155,27 +174,31 @@ int cmd_ca_update(int argc, char **argv)
             "`chordial ctl reload` there: it spreads to the others by itself.",
         .example = "    chordial ca update ca --add-kind 0xf0000001:single:user-match:1:1000",
         .items = items,
-        .count = ARRAY_COUNT(items)};
+        .count = ARRAY_COUNT(items),
+        .words = "DIR (the one of `chordial ca init`)",
+        .words_least = 1,
+        .words_most = 1};
     struct ca_update what = {.now_ms = host_wall_ms()};
     char why[SAY_WHY_CAP];
+    uint16_t before = 0;
     uint16_t sequence = 0;
     int rest = 0;
     int status = 0;
     if (!options_parse(&options, argc, argv, &rest, &status)) {
         return status;
     }
-    if (argc - rest != 1) {
-        say_error("wants one folder: DIR: the one of `chordial ca init`");
-        return CMD_USAGE;
-    }
     what.dir = argv[rest];
     if (!fill(&o, &what)) {
         return CMD_USAGE;
     }
-    enum err e = ca_update(&what, &sequence, why);
+    enum err e = ca_update(&what, &before, &sequence, why);
     if (e != ERR_OK) {
         say_error("%s", why);
         return e == ERR_CONFIG ? CMD_USAGE : CMD_FAILED;
+    }
+    if (!config_sequence_is_newer(sequence, before)) {
+        say_line("WARNING: %u is not newer than %u: nodes that have that one refuse it", sequence,
+                 before);
     }
     (void)printf("document %u written to %s%s\n", sequence, what.out != NULL ? what.out : what.dir,
                  what.out != NULL ? "" : "/overlay.xml");

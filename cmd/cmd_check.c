@@ -63,7 +63,10 @@ static enum err check_port(const struct address *a, uint16_t port, int type, cha
     }
     return say_why(why, ERR_IO, "cannot listen: %s %s: %s%s", type == SOCK_STREAM ? "tcp" : "udp",
                    address_text(&with_port, text), say_errno(),
-                   errno == EADDRINUSE ? "; is the node running already?" : "");
+                   errno == EADDRINUSE      ? "; is the node running already?"
+                   : errno == EADDRNOTAVAIL ? "; give an address of this machine"
+                   : errno == EACCES        ? "; ports below 1024 need CAP_NET_BIND_SERVICE"
+                                            : "");
 }
 
 static bool has_datagrams(const struct setup *s)
@@ -117,13 +120,34 @@ static enum err check_ports(const struct setup *s, char *why)
 /* ---- data-dir
  * ------------------------------------------------------------------------------------ */
 
+/* Could `run` make it?  The nearest folder above that is there says so. */
+static enum err check_parent(const char *dir, char *why)
+{
+    char above[FILES_PATH_CAP];
+    (void)snprintf(above, sizeof(above), "%s", dir);
+    do {
+        char *slash = strrchr(above, '/');
+        (void)snprintf(slash == NULL || slash == above ? above : slash, 2, "%s",
+                       slash == NULL    ? "."
+                       : slash == above ? "/"
+                                        : "");
+    } while (access(above, F_OK) != 0 && strcmp(above, "/") != 0 && strcmp(above, ".") != 0);
+    return access(above, W_OK | X_OK) == 0
+               ? ERR_OK
+               : say_why(why, ERR_IO, "cannot make data-dir: %s: %s: %s; name another", dir, above,
+                         say_errno());
+}
+
 /* It is made by `run`; what is there already must be ours to write. */
 static enum err check_data_dir(const struct setup *s, char *why)
 {
     const char *dir = s->config.data_dir;
     struct stat st;
-    if (dir[0] == '\0' || (stat(dir, &st) != 0 && errno == ENOENT)) {
+    if (dir[0] == '\0') {
         return ERR_OK;
+    }
+    if (stat(dir, &st) != 0 && errno == ENOENT) {
+        return check_parent(dir, why);
     }
     if (access(dir, R_OK | W_OK | X_OK) != 0) {
         return say_why(why, ERR_IO,
@@ -367,14 +391,17 @@ int cmd_check(int argc, char **argv)
                                              "the memory budget and the line for the firewall.",
                                     .example = "    chordial check -c chordial.conf",
                                     .items = items,
-                                    .count = ARRAY_COUNT(items)};
+                                    .count = ARRAY_COUNT(items),
+                                    .words = "",
+                                    .words_least = 0,
+                                    .words_most = 0};
     char why[SAY_WHY_CAP];
     int rest = 0;
     int status = 0;
     if (!options_parse(&options, argc, argv, &rest, &status)) {
         return status;
     }
-    if (path == NULL || rest != argc) {
+    if (path == NULL) {
         say_error("wants a configuration: -c FILE: see --help");
         return CMD_USAGE;
     }

@@ -378,16 +378,15 @@ int cmd_demo(int argc, char **argv)
             "it makes is gone when it ends.",
         .example = "    chordial demo --once",
         .items = items,
-        .count = ARRAY_COUNT(items)};
+        .count = ARRAY_COUNT(items),
+        .words = "",
+        .words_least = 0,
+        .words_most = 0};
     char why[SAY_WHY_CAP];
     int rest = 0;
     int status = 0;
     if (!options_parse(&options, argc, argv, &rest, &status)) {
         return status;
-    }
-    if (argc != rest) {
-        say_error("unknown word: %s: see --help", argv[rest]);
-        return CMD_USAGE;
     }
     if (!is_sound(&d)) {
         return CMD_USAGE;

@@ -21,14 +21,17 @@ int cmd_encode(int argc, char **argv)
             "    echo '{\"type\":\"PingReq\",\"fields\":{\"padding\":\"\"}}' | chordial encode"
             " --batch",
         .items = items,
-        .count = ARRAY_COUNT(items)};
+        .count = ARRAY_COUNT(items),
+        .words = "",
+        .words_least = 0,
+        .words_most = 0};
     int rest = 0;
     int status = 0;
     if (!options_parse(&options, argc, argv, &rest, &status)) {
         return status;
     }
-    if (!is_batch || argc != rest) {
-        say_error("wants --batch and no argument: encode: see --help");
+    if (!is_batch) {
+        say_error("wants lines on standard input: --batch: see --help");
         return CMD_USAGE;
     }
     struct wire *w = wire_new();

@@ -3,7 +3,9 @@
 #include "cmd/cmd.h"
 #include "cmd/lookup.h"
 #include "cmd/options.h"
+#include "cmd/say.h"
 #include "dht/overlay.h"
+#include <inttypes.h>
 
 int cmd_fetch(int argc, char **argv)
 {
@@ -22,14 +24,17 @@ int cmd_fetch(int argc, char **argv)
             "running node, and prints the values that proved themselves.",
         .example = "    chordial fetch -s control.sock alice@voice.example --kind 1",
         .items = items,
-        .count = ARRAY_COUNT(items)};
+        .count = ARRAY_COUNT(items),
+        .words = "NAME",
+        .words_least = 1,
+        .words_most = 1};
     int rest = 0;
     int status = 0;
     if (!options_parse(&options, argc, argv, &rest, &status)) {
         return status;
     }
-    if (argc - rest != 1 || kind == 0 || kind > UINT32_MAX) {
-        say_error("wants one argument: fetch: see --help");
+    if (kind == 0 || kind > UINT32_MAX) {
+        say_error("not a Kind-ID: --kind %" PRIu64 ": 1 to 4294967295", kind);
         return CMD_USAGE;
     }
     return lookup_fetch(ask_socket(socket), argv[rest], (uint32_t)kind, is_json);

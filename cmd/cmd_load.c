@@ -339,17 +339,16 @@ int cmd_load(int argc, char **argv)
         .example = "    chordial demo --hold --json > demo.json &\n"
                    "    chordial load --demo demo.json --kind options --rate 1000 --seconds 5",
         .items = items,
-        .count = ARRAY_COUNT(items)};
+        .count = ARRAY_COUNT(items),
+        .words = "",
+        .words_least = 0,
+        .words_most = 0};
     static struct load_target target;
     char why[SAY_WHY_CAP] = "";
     int rest = 0;
     int status = 0;
     if (!options_parse(&options, argc, argv, &rest, &status)) {
         return status;
-    }
-    if (rest != argc) {
-        say_error("takes no such word: %s: see --help", argv[rest]);
-        return CMD_USAGE;
     }
     catch_signals();
     if (!check_asked(&a)) {

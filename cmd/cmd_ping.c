@@ -19,15 +19,14 @@ int cmd_ping(int argc, char **argv)
                                     .example =
                                         "    chordial ping -s control.sock alice@voice.example",
                                     .items = items,
-                                    .count = ARRAY_COUNT(items)};
+                                    .count = ARRAY_COUNT(items),
+                                    .words = "NODE-ID or NAME",
+                                    .words_least = 1,
+                                    .words_most = 1};
     int rest = 0;
     int status = 0;
     if (!options_parse(&options, argc, argv, &rest, &status)) {
         return status;
-    }
-    if (argc - rest != 1) {
-        say_error("wants one argument: ping: see --help");
-        return CMD_USAGE;
     }
     return lookup_ping(ask_socket(socket), argv[rest], is_json);
 }

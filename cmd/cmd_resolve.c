@@ -20,15 +20,14 @@ int cmd_resolve(int argc, char **argv)
             "404 nobody, 480 known but not registered, 504 no answer.  Exit status 1 but for 200.",
         .example = "    chordial resolve -s control.sock sip:alice@voice.example",
         .items = items,
-        .count = ARRAY_COUNT(items)};
+        .count = ARRAY_COUNT(items),
+        .words = "sip:U@D",
+        .words_least = 1,
+        .words_most = 1};
     int rest = 0;
     int status = 0;
     if (!options_parse(&options, argc, argv, &rest, &status)) {
         return status;
-    }
-    if (argc - rest != 1) {
-        say_error("wants one argument: resolve: see --help");
-        return CMD_USAGE;
     }
     return lookup_resolve(ask_socket(socket), argv[rest], is_json);
 }

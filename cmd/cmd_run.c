@@ -76,13 +76,16 @@ int cmd_run(int argc, char **argv)
             "the overlay document anew, as `chordial ctl reload`.",
         .example = "    chordial run -c chordial.conf",
         .items = items,
-        .count = ARRAY_COUNT(items)};
+        .count = ARRAY_COUNT(items),
+        .words = "",
+        .words_least = 0,
+        .words_most = 0};
     int rest = 0;
     int status = 0;
     if (!options_parse(&options, argc, argv, &rest, &status)) {
         return status;
     }
-    if (path == NULL || rest != argc) {
+    if (path == NULL) {
         say_error("wants a configuration: -c FILE: see --help");
         return CMD_USAGE;
     }

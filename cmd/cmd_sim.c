@@ -73,10 +73,11 @@ static enum err say_key(const char *key, const char *where, enum err e, char *wh
 {
     const char *near = say_suggestion(key, keys, ARRAY_COUNT(keys));
     if (e == ERR_MALFORMED) {
-        return say_why(why, ERR_CONFIG, "not a whole number: %s: %s", where, key);
+        return say_why(why, ERR_CONFIG, "not a whole number: %s %s: give digits only", where, key);
     }
-    return say_why(why, ERR_CONFIG, "unknown key: %s: %s%s%s", where, key,
-                   near == NULL ? "" : "; did you mean ", near == NULL ? "" : near);
+    return say_why(why, ERR_CONFIG, "unknown key: %s %s: %s%s", where, key,
+                   near == NULL ? "sim/scenario.def lists them" : "did you mean ",
+                   near == NULL ? "" : near);
 }
 
 static enum err set_one(struct scenario *s, const char *pair, char *why)
@@ -638,16 +639,15 @@ int cmd_sim(int argc, char **argv)
             "or the name of one in sim/scenarios.  Exit status 1: an invariant was broken.",
         .example = "    chordial sim massfail10 --seed 7 --set nodes=100",
         .items = items,
-        .count = ARRAY_COUNT(items)};
+        .count = ARRAY_COUNT(items),
+        .words = "SCENARIO (a file, or a name such as baseline)",
+        .words_least = 1,
+        .words_most = 1};
     char why[SAY_WHY_CAP];
     int rest = 0;
     int status = 0;
     if (!options_parse(&options, argc, argv, &rest, &status)) {
         return status;
-    }
-    if (argc - rest != 1) {
-        say_error("wants one scenario: SCENARIO: a file, or a name such as baseline");
-        return CMD_USAGE;
     }
     o.word = argv[rest];
     if (load(argv[rest], &o.sets, &o.scenario, why) != ERR_OK) {

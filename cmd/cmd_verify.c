@@ -80,7 +80,7 @@ struct request {
 };
 
 /* The bytes of a file, or of the argument itself where it is hex; hex inside of a file too, and a
- * certificate also as PEM. */
+ * certificate also as PEM, with text before it as in a keystore. */
 static enum err read_input(const char *what, struct slice *out, char *why)
 {
     size_t len = strlen(what);
@@ -99,17 +99,18 @@ static enum err read_input(const char *what, struct slice *out, char *why)
     while (text.len > 0 && text.data[text.len - 1] <= ' ') {
         text.len--;
     }
+    bool is_pem = memmem(text.data, text.len, "-----BEGIN ", 11) != NULL;
     bytes = malloc(max_size(text.len, 1));
     if (bytes != NULL && text.len > 0 &&
         (ids_unhex(text, bytes, text.len, &len) == ERR_OK ||
-         (text.data[0] == '-' &&
+         (is_pem &&
           crypto_boring_pem_decode(text, "CERTIFICATE", 0, bytes, text.len, &len) == ERR_OK))) {
         files_release(out);
         *out = slice_of(bytes, len);
         return ERR_OK;
     }
     free(bytes);
-    if (text.len > 0 && text.data[0] == '-') {
+    if (is_pem) {
         files_release(out);
         return say_why(why, ERR_MALFORMED,
                        "PEM text without a certificate: %s: give the certificate", what);
@@ -125,7 +126,7 @@ static bool is_message(struct slice bytes)
 /* What these bytes are: the type of a line, and of a frame the message in it. */
 static const char *type_of(struct slice *bytes, const char *what, char *why)
 {
-    static const char wanted[] = "give a RELOAD message or a certificate";
+    static const char wanted[] = "give one of them, or a keystore";
     struct frame frame;
     bool is_frame = frame_decode(*bytes, &frame) == ERR_OK;
     if (is_frame && frame.type == FRAME_DATA && is_message(frame.message)) {

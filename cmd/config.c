@@ -6,6 +6,7 @@
 #include <confuse.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 enum {
     PORT_MAX = 65535,
@@ -529,6 +530,12 @@ static enum err parse(cfg_t *cfg, struct config *out)
         char path[80];
         (void)snprintf(path, sizeof(path), "limits|%s", limits_name((enum limit)i));
         cfg_set_validate_func(cfg, path, check_limit);
+    }
+    struct stat status;
+    if (stat(reading.path, &status) == 0 && S_ISDIR(status.st_mode)) { /* flex would end us */
+        return say_why(reading.why, ERR_CONFIG,
+                       "a folder: %s: give the file; see contrib/chordial.conf.example",
+                       reading.path);
     }
     switch (cfg_parse(cfg, reading.path)) {
     case CFG_SUCCESS:

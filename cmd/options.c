@@ -117,6 +117,17 @@ static void complain(const struct options *o, int value, char **argv)
     }
 }
 
+/* As many words as the command takes? */
+static bool check_words(const struct options *o, int count, char **words)
+{
+    if (count < o->words_least) {
+        say_error("incomplete: %s: see --help", o->words);
+    } else if (count > o->words_most) {
+        say_error("a word too many: %s: see --help", words[o->words_most]);
+    }
+    return count >= o->words_least && count <= o->words_most;
+}
+
 bool options_parse(const struct options *o, int argc, char **argv, int *rest, int *status)
 {
     struct option longs[OPTIONS_ITEMS_CAP + 2] = {0};
@@ -139,5 +150,9 @@ bool options_parse(const struct options *o, int argc, char **argv, int *rest, in
         }
     }
     *rest = optind;
+    if (o->words != NULL && !check_words(o, argc - optind, argv + optind)) {
+        *status = 2;
+        return false;
+    }
     return true;
 }

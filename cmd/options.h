@@ -32,8 +32,11 @@ struct options {
     const char *example; /* lines, each indented by four */
     const struct options_item *items;
     size_t count;
+    const char *words; /* what stands beside the options ("sip:U@D"); NULL: the command looks */
+    int words_least, words_most;
 };
 
-/* Reads argv[1..].  True: go on; words that are no options stand at argv[*rest] and behind.  False:
- * help was asked for (*status 0, printed) or something is wrong (*status 2, said). */
+/* Reads argv[1..].  True: go on; words that are no options stand at argv[*rest] and behind, as many
+ * as there may be.  False: help was asked for (*status 0, printed) or something is wrong (*status
+ * 2, said). */
 bool options_parse(const struct options *o, int argc, char **argv, int *rest, int *status) MUST_USE;

@@ -56,8 +56,10 @@ static enum err load_candidate(const struct setup *s, struct candidate *c, char 
     struct arena arena;
     enum err e = files_read(c->path, &c->xml, NULL);
     if (e != ERR_OK) {
-        return say_why(why, e, "cannot read the overlay document: %s: %s", c->path,
-                       e == ERR_TOO_LARGE ? err_text(e) : say_errno());
+        return say_why(why, e,
+                       "cannot read the overlay document: %s: %s; copy overlay.xml of `chordial ca "
+                       "init` there",
+                       c->path, e == ERR_TOO_LARGE ? err_text(e) : say_errno());
     }
     c->arena_block = calloc(1, DOC_ARENA_BYTES);
     if (c->arena_block == NULL) {
@@ -66,7 +68,7 @@ static enum err load_candidate(const struct setup *s, struct candidate *c, char 
     arena_init(&arena, c->arena_block, DOC_ARENA_BYTES);
     e = overlay_doc_parse(s->schema, c->xml, SLICE_EMPTY, &arena, &c->doc, reason);
     if (e != ERR_OK) {
-        return say_why(why, e, "overlay document refused: %s: %s", c->path, reason);
+        return say_why(why, e, "overlay document refused: %s: %s; fetch it anew", c->path, reason);
     }
     return judge_document(s, c, why);
 }
@@ -144,7 +146,10 @@ static enum err load_keystores(struct setup *s, const char *folder, struct keyst
         .crypto = crypto_boring(), .trust = &s->trust, .at_ms = s->at_ms};
     enum err e = files_list(folder, ".pem", &files);
     if (e != ERR_OK) {
-        return say_why(why, e, "cannot read a folder of keystores: %s: %s", folder, say_errno());
+        return say_why(
+            why, e,
+            "cannot read a folder of keystores: %s: %s; `peers` and `accounts` name folders",
+            folder, say_errno());
     }
     *out = calloc(files.count + 1, sizeof(**out));
     e = *out == NULL ? say_why(why, ERR_NO_MEMORY, "no memory: %s: free some", folder) : ERR_OK;

@@ -2,6 +2,7 @@
 /* publish.c - see publish.h. */
 #include "sip/publish.h"
 #include "codec/pidf.h"
+#include "sip/refusal.h"
 #include "sip/registrar.h"
 #include "sip/subscribe.h"
 
@@ -60,16 +61,8 @@ void publish_on_timer(struct turn *t, struct sip *s, struct wheel_timer *timer)
 struct wish {
     struct publication *old; /* what SIP-If-Match names */
     uint32_t expires_s;
-    unsigned status; /* not 0: refused */
-    const char *why;
+    struct refusal refused;
 };
-
-static bool refuse(struct wish *w, unsigned status, const char *why)
-{
-    w->status = status;
-    w->why = why;
-    return false;
-}
 
 static bool find_old(const struct sip *s, const struct sip_rx *rx, uint32_t account, struct wish *w)
 {
@@ -80,7 +73,7 @@ static bool find_old(const struct sip *s, const struct sip_rx *rx, uint32_t acco
         return true;
     }
     if (!sip_lex_is_token(match)) {
-        return refuse(w, 400, "SIP-If-Match is no single tag");
+        return refusal_set(&w->refused, 400, "SIP-If-Match is no single tag");
     }
     while ((x = publish_next(s, account, &at)) != NULL) {
         if (slice_is_equal(match, slice_text(x->etag))) {
@@ -88,22 +81,7 @@ static bool find_old(const struct sip *s, const struct sip_rx *rx, uint32_t acco
             return true;
         }
     }
-    return refuse(w, 412, "No publication under that tag");
-}
-
-static bool read_expires(const struct sip *s, const struct sip_rx *rx, struct wish *w)
-{
-    struct slice text = sip_msg_first(rx->m, SIP_HDR_EXPIRES);
-    w->expires_s = s->settings.default_expires_s;
-    if (text.data != NULL &&
-        sip_hdr_number_decode(text, UINT32_MAX, &w->expires_s) == ERR_TOO_LARGE) {
-        w->expires_s = s->settings.max_expires_s;
-    }
-    if (w->expires_s > s->settings.max_expires_s) {
-        w->expires_s = s->settings.max_expires_s;
-    }
-    return w->expires_s == 0 || w->expires_s >= s->settings.min_expires_s ||
-           refuse(w, 423, "The publication would be too short");
+    return refusal_set(&w->refused, 412, "No publication under that tag");
 }
 
 static bool read_body(const struct sip_rx *rx, struct wish *w)
@@ -111,20 +89,20 @@ static bool read_body(const struct sip_rx *rx, struct wish *w)
     struct pidf p;
     struct slice type = sip_msg_first(rx->m, SIP_HDR_CONTENT_TYPE);
     if (rx->m->body.len == 0) {
-        return w->old != NULL || refuse(w, 400, "Nothing is published");
+        return w->old != NULL || refusal_set(&w->refused, 400, "Nothing is published");
     }
     bool is_pidf = type.len >= TYPE.len &&
                    slice_is_equal_nocase(slice_sub(type, 0, TYPE.len), TYPE) &&
                    (type.len == TYPE.len || type.data[TYPE.len] == ';' ||
                     sip_lex_is_space(type.data[TYPE.len]));
     if (!is_pidf || sip_msg_has(rx->m, SIP_HDR_CONTENT_ENCODING)) {
-        return refuse(w, 415, "Only application/pidf+xml is understood");
+        return refusal_set(&w->refused, 415, "Only application/pidf+xml is understood");
     }
     if (rx->m->body.len > PUBLISH_BODY_CAP) {
-        return refuse(w, 413, "The document is too long");
+        return refusal_set(&w->refused, 413, "The document is too long");
     }
     return pidf_read(rx->m->body, &p) == ERR_OK ||
-           refuse(w, 400, "The document is not well-formed");
+           refusal_set(&w->refused, 400, "The document is not well-formed");
 }
 
 static bool is_sound(const struct sip *s, const struct sip_rx *rx, uint32_t account, struct wish *w)
@@ -132,9 +110,12 @@ static bool is_sound(const struct sip *s, const struct sip_rx *rx, uint32_t acco
     struct sip_hdr_event event;
     if (sip_hdr_event_decode(sip_msg_first(rx->m, SIP_HDR_EVENT), &event) != ERR_OK ||
         !slice_is_equal_nocase(event.package, SLICE_LITERAL("presence"))) {
-        return refuse(w, 489, "Only presence is published here");
+        return refusal_set(&w->refused, 489, "Only presence is published here");
     }
-    return find_old(s, rx, account, w) && read_expires(s, rx, w) && read_body(rx, w);
+    return find_old(s, rx, account, w) &&
+           refusal_read_expires(s, rx, "The publication would be too short", &w->expires_s,
+                                &w->refused) &&
+           read_body(rx, w);
 }
 
 /* The publication that is to hold it; NULL: w says why not. */
@@ -147,13 +128,13 @@ static struct publication *place(struct turn *t, struct sip *s, uint32_t account
     }
     if (count >= s->settings.limits->sip_publications_per_account) {
         metric_add(t->metrics, METRIC_sip_refused_share, 1);
-        (void)refuse(w, 403, "Too many publications of this account");
+        (void)refusal_set(&w->refused, 403, "Too many publications of this account");
         return NULL;
     }
     struct publication *x = pool_acquire(&s->publications);
     if (x == NULL) {
         metric_add(t->metrics, METRIC_pool_exhausted, 1);
-        (void)refuse(w, 503, "Too many publications at once");
+        (void)refusal_set(&w->refused, 503, "Too many publications at once");
         return NULL;
     }
     x->account = account;
@@ -163,22 +144,6 @@ static struct publication *place(struct turn *t, struct sip *s, uint32_t account
     s->accounts[account].publications = x->timer.tag;
     metric_set(t->metrics, METRIC_sip_publications, s->publications.in_use);
     return x;
-}
-
-static void answer_fault(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx,
-                         const struct wish *w)
-{
-    struct sip_writer out;
-    reply_begin(t, s, rx, w->status, &out);
-    if (w->status == 423) {
-        sip_write_header_u32(&out, SIP_HDR_MIN_EXPIRES, s->settings.min_expires_s);
-    } else if (w->status == 415) {
-        sip_write_header(&out, SIP_HDR_ACCEPT, TYPE);
-    } else if (w->status == 489) {
-        sip_write_header(&out, SIP_HDR_ALLOW_EVENTS, SLICE_LITERAL("presence"));
-    }
-    reply_warning(s, &out, w->why);
-    reply_finish(t, s, rx, tx, w->status, &out);
 }
 
 void publish_on_request(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx,
@@ -192,8 +157,9 @@ void publish_on_request(struct turn *t, struct sip *s, const struct sip_rx *rx, 
     if (is_sound(s, rx, account, &w) && w.expires_s > 0) {
         x = w.old != NULL ? w.old : place(t, s, account, &w);
     }
-    if (w.status != 0) {
-        answer_fault(t, s, rx, tx, &w);
+    if (w.refused.status != 0) {
+        const struct refusal_facts facts = {.types = TYPE, .events = SLICE_LITERAL("presence")};
+        refusal_send(t, s, rx, tx, &w.refused, &facts);
         return;
     }
     t->crypto->random(t->crypto, random, sizeof(random));

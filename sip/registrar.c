@@ -8,6 +8,7 @@
 #include "sip/offline.h"
 #include "sip/outbound.h"
 #include "sip/prefs.h"
+#include "sip/refusal.h"
 #include "sip/subscribe.h"
 
 #define US_PER_S UINT64_C(1000000)
@@ -16,8 +17,7 @@ enum { ROUTE_CAP = 64 + PREFS_WRITE_CAP };
 
 /* What a REGISTER would change. */
 struct plan {
-    unsigned status; /* not 0: refused */
-    const char *why;
+    struct refusal refused;
     uint32_t longest_s; /* of all contacts afterwards */
     uint32_t count;     /* contacts afterwards */
 };
@@ -224,13 +224,6 @@ static enum err read_contact(struct turn *t, const struct sip *s, const struct s
     return ERR_OK;
 }
 
-static bool refuse(struct plan *p, unsigned status, const char *why)
-{
-    p->status = status;
-    p->why = why;
-    return false;
-}
-
 /* RFC 3261 10.3 step 7: an older request of the same registrar client changes nothing. */
 static bool is_in_order(struct turn *t, const struct sip_rx *rx, const struct registrar_binding *b)
 {
@@ -243,12 +236,12 @@ static bool plan_star(struct turn *t, struct sip *s, const struct sip_rx *rx, ui
                       struct plan *p)
 {
     if (default_expires(s, rx) != 0 || !sip_msg_has(rx->m, SIP_HDR_EXPIRES)) {
-        return refuse(p, 400, "Contact: * needs Expires: 0");
+        return refusal_set(&p->refused, 400, "Contact: * needs Expires: 0");
     }
     for (struct registrar_binding *b = get(s, s->accounts[account].first); b != NULL;
          b = get(s, b->next)) {
         if (!is_in_order(t, rx, b)) {
-            return refuse(p, 400, "CSeq is not higher than that of the binding");
+            return refusal_set(&p->refused, 400, "CSeq is not higher than that of the binding");
         }
     }
     p->count = 0;
@@ -260,11 +253,11 @@ static bool plan_contact(struct turn *t, struct sip *s, const struct sip_rx *rx,
                          const struct contact *c, struct plan *p)
 {
     if (c->expires_s != 0 && c->expires_s < s->settings.min_expires_s) {
-        return refuse(p, 423, "The registration would be too short");
+        return refusal_set(&p->refused, 423, "The registration would be too short");
     }
     const struct registrar_binding *b = find_contact(s, account, c);
     if (b != NULL && !is_in_order(t, rx, b)) {
-        return refuse(p, 400, "CSeq is not higher than that of the binding");
+        return refusal_set(&p->refused, 400, "CSeq is not higher than that of the binding");
     }
     if (c->expires_s == 0) {
         p->count -= b != NULL && p->count > 0 ? 1 : 0;
@@ -310,7 +303,7 @@ static bool make_plan(struct turn *t, struct sip *s, const struct sip_rx *rx, ui
     drop_expired(t, s, account);
     *p = (struct plan){.count = s->accounts[account].count};
     if (outbound_path(rx, NULL) > REGISTRAR_PATH_CAP) {
-        return refuse(p, 513, "Path is too long");
+        return refusal_set(&p->refused, 513, "Path is too long");
     }
     struct sip_msg_items it = sip_msg_items(rx->m, SIP_HDR_CONTACT);
     while (sip_msg_items_next(&it, &item) == ERR_OK) {
@@ -321,27 +314,27 @@ static bool make_plan(struct turn *t, struct sip *s, const struct sip_rx *rx, ui
             continue;
         }
         if (items > s->settings.limits->sip_bindings_per_account) {
-            return refuse(p, 403, "Too many contacts");
+            return refusal_set(&p->refused, 403, "Too many contacts");
         }
         enum err e = read_contact(t, s, rx, item, &c);
         if (e != ERR_OK) {
-            return refuse(p, e == ERR_UNSUPPORTED ? 403 : 400,
-                          e == ERR_FORBIDDEN ? "A sips Contact is registered over TLS"
-                                             : "A Contact that cannot be used");
+            return refusal_set(&p->refused, e == ERR_UNSUPPORTED ? 403 : 400,
+                               e == ERR_FORBIDDEN ? "A sips Contact is registered over TLS"
+                                                  : "A Contact that cannot be used");
         }
         if (!plan_contact(t, s, rx, account, &c, p)) {
             return false;
         }
         if (outbound_is_asked(rx, c.has_reg_id) && outbound_is_broken(rx)) {
-            return refuse(p, 439, "The first hop does not keep flows");
+            return refusal_set(&p->refused, 439, "The first hop does not keep flows");
         }
     }
     if (has_star) {
         return items == 1 ? plan_star(t, s, rx, account, p)
-                          : refuse(p, 400, "Contact: * stands alone");
+                          : refusal_set(&p->refused, 400, "Contact: * stands alone");
     }
     if (p->count > s->settings.limits->sip_bindings_per_account) {
-        return refuse(p, 403, "Too many contacts of this account");
+        return refusal_set(&p->refused, 403, "Too many contacts of this account");
     }
     uint32_t untouched = longest_untouched(t, s, rx, account);
     p->longest_s = untouched > p->longest_s ? untouched : p->longest_s;
@@ -661,18 +654,6 @@ static void answer_ok(struct turn *t, struct sip *s, const struct sip_rx *rx, st
     reply_finish(t, s, rx, tx, 200, &w);
 }
 
-static void answer_plan(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx,
-                        const struct plan *p)
-{
-    struct sip_writer w;
-    reply_begin(t, s, rx, p->status, &w);
-    if (p->status == 423) {
-        sip_write_header_u32(&w, SIP_HDR_MIN_EXPIRES, s->settings.min_expires_s);
-    }
-    reply_warning(s, &w, p->why);
-    reply_finish(t, s, rx, tx, p->status, &w);
-}
-
 void registrar_on_stored(struct turn *t, struct sip *s, const struct overlay_event *event)
 {
     bool is_ok = event->error == ERR_OK;
@@ -851,7 +832,7 @@ void registrar_on_request(struct turn *t, struct sip *s, const struct sip_rx *rx
         return;
     }
     if (!make_plan(t, s, rx, account, &p)) {
-        answer_plan(t, s, rx, tx, &p);
+        refusal_send(t, s, rx, tx, &p.refused, &(const struct refusal_facts){0});
     } else if (!sip_msg_has(rx->m, SIP_HDR_CONTACT)) {
         answer_ok(t, s, rx, tx, account);
     } else if (p.count == 0 && s->accounts[account].stored_until_us == 0) {

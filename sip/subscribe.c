@@ -4,6 +4,7 @@
 #include "core/hash.h"
 #include "sip/dial.h"
 #include "sip/presence.h"
+#include "sip/refusal.h"
 #include "sip/regevent.h"
 #include "sip/registrar.h"
 #include "sip/relay.h"
@@ -282,16 +283,8 @@ struct wish {
     uint8_t event;
     uint32_t expires_s;
     struct slice event_id, target;
-    unsigned status;
-    const char *why;
+    struct refusal refused;
 };
-
-static bool refuse(struct wish *w, unsigned status, const char *why)
-{
-    w->status = status;
-    w->why = why;
-    return false;
-}
 
 static uint8_t event_of(const struct sip_rx *rx, struct slice *id)
 {
@@ -338,31 +331,23 @@ static bool is_accepted(const struct sip_rx *rx, struct slice type)
 
 static bool read_wish(const struct sip *s, const struct sip_rx *rx, struct wish *w)
 {
-    struct slice item, text = sip_msg_first(rx->m, SIP_HDR_EXPIRES);
+    struct slice item;
     struct sip_hdr_address contact;
     w->event = event_of(rx, &w->event_id);
     if (w->event == 0) {
-        return refuse(w, 489, "Events here are presence and reg");
+        return refusal_set(&w->refused, 489, "Events here are presence and reg");
     }
     if (!is_accepted(rx, packages[w->event].type)) {
-        return refuse(w, 406, "The event's document is not accepted");
+        return refusal_set(&w->refused, 406, "The event's document is not accepted");
     }
     struct sip_msg_items it = sip_msg_items(rx->m, SIP_HDR_CONTACT);
     if (sip_msg_items_next(&it, &item) != ERR_OK ||
         sip_hdr_address_decode(item, &contact) != ERR_OK || contact.is_star) {
-        return refuse(w, 400, "SUBSCRIBE needs a Contact");
+        return refusal_set(&w->refused, 400, "SUBSCRIBE needs a Contact");
     }
     w->target = contact.uri;
-    w->expires_s = s->settings.default_expires_s;
-    if (text.data != NULL &&
-        sip_hdr_number_decode(text, UINT32_MAX, &w->expires_s) == ERR_TOO_LARGE) {
-        w->expires_s = s->settings.max_expires_s;
-    }
-    if (w->expires_s > s->settings.max_expires_s) {
-        w->expires_s = s->settings.max_expires_s;
-    }
-    return w->expires_s == 0 || w->expires_s >= s->settings.min_expires_s ||
-           refuse(w, 423, "The subscription would be too short");
+    return refusal_read_expires(s, rx, "The subscription would be too short", &w->expires_s,
+                                &w->refused);
 }
 
 /* The operator's list: "*", or addresses of record. */
@@ -383,13 +368,13 @@ static bool may_watch(const struct sip *s, const struct sip_rx *rx, uint32_t acc
     char aor[SIP_STATE_AOR_CAP];
     size_t len = 0;
     if (sip_state_aor_text(s, rx->core.from.uri, false, aor, &len) != ERR_OK) {
-        return refuse(w, 403, "From cannot be judged");
+        return refusal_set(&w->refused, 403, "From cannot be judged");
     }
     struct slice from = slice_of(aor, len);
     *source = (uint16_t)(hash_64(from, s->source_seed) % SUBSCRIBE_SOURCES);
     bool is_self = slice_is_equal(from, slice_text(s->settings.accounts[account].user));
     return is_self || (w->event == SUBSCRIBE_PRESENCE && is_listed(s, from)) ||
-           refuse(w, 403, "Not for this watcher");
+           refusal_set(&w->refused, 403, "Not for this watcher");
 }
 
 static bool put(struct subscription *x, enum subscribe_text which, struct slice text)
@@ -458,24 +443,25 @@ static struct subscription *add(struct turn *t, struct sip *s, const struct sip_
     uint8_t key[16];
     key_of(t, s, rx, key);
     if (find(s, key) != NULL) { /* 8.2.2.2: the same request by another way */
-        (void)refuse(w, 482, "The same SUBSCRIBE has come before");
+        (void)refusal_set(&w->refused, 482, "The same SUBSCRIBE has come before");
         return NULL;
     }
     if (s->watchers[source] >= l->sip_subscriptions_per_source ||
         count_of(s, account) >= l->sip_subscriptions_per_account) {
         metric_add(t->metrics, METRIC_sip_refused_share, 1);
-        (void)refuse(w, 503, "Too many subscriptions of this watcher, or to this account");
+        (void)refusal_set(&w->refused, 503,
+                          "Too many subscriptions of this watcher, or to this account");
         return NULL;
     }
     struct subscription *x = pool_acquire(&s->subscriptions);
     if (x == NULL) {
         metric_add(t->metrics, METRIC_pool_exhausted, 1);
-        (void)refuse(w, 503, "Too many subscriptions at once");
+        (void)refusal_set(&w->refused, 503, "Too many subscriptions at once");
         return NULL;
     }
     if (!put_texts(t, s, x, rx, w)) {
         pool_release(&s->subscriptions, x);
-        (void)refuse(w, 513, "The dialog's headers are too long");
+        (void)refusal_set(&w->refused, 513, "The dialog's headers are too long");
         return NULL;
     }
     handle h = pool_handle(&s->subscriptions, x);
@@ -500,15 +486,8 @@ static struct subscription *add(struct turn *t, struct sip *s, const struct sip_
 static void answer_fault(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx,
                          const struct wish *w)
 {
-    struct sip_writer out;
-    reply_begin(t, s, rx, w->status, &out);
-    if (w->status == 423) {
-        sip_write_header_u32(&out, SIP_HDR_MIN_EXPIRES, s->settings.min_expires_s);
-    } else if (w->status == 489) {
-        sip_write_header(&out, SIP_HDR_ALLOW_EVENTS, SLICE_LITERAL("presence, reg"));
-    }
-    reply_warning(s, &out, w->why);
-    reply_finish(t, s, rx, tx, w->status, &out);
+    const struct refusal_facts facts = {.events = SLICE_LITERAL("presence, reg")};
+    refusal_send(t, s, rx, tx, &w->refused, &facts);
 }
 
 /* 200, and at once the first NOTIFY (4.2.1.2). */
@@ -554,12 +533,12 @@ unsigned subscribe_serve(struct turn *t, struct sip *s, const struct sip_rx *rx,
         accept_it(t, s, rx, tx, x, w.expires_s);
         return 200;
     }
-    *why = w.why;
-    if (w.status == 423 || w.status == 489) { /* these say more than a status can */
+    *why = w.refused.why;
+    if (w.refused.status == 423 || w.refused.status == 489) { /* these say more than a status can */
         answer_fault(t, s, rx, tx, &w);
         return 200;
     }
-    return w.status;
+    return w.refused.status;
 }
 
 bool subscribe_on_refresh(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx)
@@ -580,15 +559,15 @@ bool subscribe_on_refresh(struct turn *t, struct sip *s, const struct sip_rx *rx
             ? flow_is_peer(&rx->from) && ids_node_is_equal(&rx->from.node, &x->to.node)
             : rx->from.kind == x->to.kind && address_is_same_host(&rx->from.remote, &x->to.remote);
     if (!is_same) {
-        (void)refuse(&w, 403, "Another way than the subscription was made by");
+        (void)refusal_set(&w.refused, 403, "Another way than the subscription was made by");
     } else if (rx->core.cseq.number <= x->remote_cseq) { /* 12.2.2 */
-        (void)refuse(&w, 500, "CSeq is not higher than before");
+        (void)refusal_set(&w.refused, 500, "CSeq is not higher than before");
     } else if (read_wish(s, rx, &w) && w.event != x->event) {
-        (void)refuse(&w, 489, "Another event than the dialog is for");
-    } else if (w.status == 0 && x->is_ending) {
-        (void)refuse(&w, 481, "The subscription has ended");
+        (void)refusal_set(&w.refused, 489, "Another event than the dialog is for");
+    } else if (w.refused.status == 0 && x->is_ending) {
+        (void)refusal_set(&w.refused, 481, "The subscription has ended");
     }
-    if (w.status != 0) {
+    if (w.refused.status != 0) {
         answer_fault(t, s, rx, tx, &w);
         return true;
     }

@@ -82,7 +82,13 @@ def test_bad_usage_is_status_2():
                         (['sim', 'no-such'], 'no such scenario'),
                         (['sim', 'small', '--set', 'node=3'], 'nodes'),
                         (['resolve', 'alice'], 'sip:USER@DOMAIN'),
-                        (['check', '-c', 'missing.conf'], 'missing.conf')]:
+                        (['check', '-c', 'missing.conf'], 'missing.conf'),
+                        (['check', '-c', '.'], 'a folder'),
+                        (['run', '-c', 'x', 'y'], 'too many: y'),
+                        (['ca', 'renew', 'x'], 'DIR KEYSTORE...'), (['ping'], 'NODE-ID or NAME'),
+                        (['ca', 'update', 'x', '--initial-ttl', '0'], '--initial-ttl 1..255'),
+                        (['fetch', 'x', '--kind', '0'], '--kind 0'), (['resolve'], 'sip:U@D'),
+                        (['sim'], 'SCENARIO'), (['demo', 'x'], 'too many: x')]:
         errors = chordial('.', *words, status=2)
         check(hint in errors, f'{words}: {errors}')
 
@@ -109,7 +115,13 @@ def test_check():
         check('did you mean' in errors and 'n.conf:' in errors, errors)
         write(folder, 'n.conf', good.replace('shards = 2', 'shards = 3'))
         check('chordial ca issue' in chordial(folder, 'run', '-c', 'n.conf', status=2), 'shards')
+        write(folder, 'n.conf', good.replace('127.0.0.1', '192.0.2.1'))
+        errors = chordial(folder, 'check', '-c', 'n.conf', status=2)
+        check('an address of this machine' in errors, errors)
         write(folder, 'n.conf', good)
+        judged = chordial(folder, 'verify', 'peers/host1@voice.example.1.pem', '--trust',
+                          'ca/root.crt')
+        check('valid' in judged and 'host1@voice.example' in judged, judged)
         os.chmod(os.path.join(folder, 'peers', 'host1@voice.example.1.pem'), 0o644)
         check('chmod 600' in chordial(folder, 'check', '-c', 'n.conf', status=2), 'mode')
 

@@ -10,8 +10,8 @@ import shutil
 import socket
 import time
 
-from capture import Capture, is_blind_spot, tshark, why_not
-from live import Demo, Folder, Sipp, account_name, check, credentials, register, run, wait_for
+from capture import Capture, dissect, is_blind_spot, tshark, why_not
+from live import Demo, Folder, call_between, check, run, wait_for
 
 PEERS = 5
 PHONE_PORTS = (15280, 15281)
@@ -19,7 +19,6 @@ DATA = 0x80
 DATAGRAM_BYTES = 1232  # link_datagram_bytes
 RECORD_HEADER = 13
 DATA_RECORD = '23'  # the last of a train may be an alert
-LAST_PACKETS_S = 0.7
 STRANGERS = 60
 PARKED_S = 2.5
 
@@ -43,44 +42,28 @@ def record_a_call(folder):
     facts = {}
     try:
         with Demo(peers=PEERS, extra=('--links', 'dtls')) as demo:
-            caller, callee = demo.accounts[0], demo.accounts[1]
-            register(folder, demo, 3, callee, PHONE_PORTS[0])
-            register(folder, demo, 1, caller, PHONE_PORTS[1])
-            answering = Sipp(folder, 'callee', demo.peers[3]['sip'], PHONE_PORTS[0], 1)
-            try:
-                fields = [(account_name(caller), credentials(caller), demo.domain,
-                           account_name(callee))]
-                result = Sipp(folder, 'caller', demo.peers[1]['sip'], PHONE_PORTS[1], 1,
-                              fields=fields, seconds=20).wait()
-            finally:
-                answering.stop()
-            check(result['ok'] == 1, f'no call: {result}')
+            call_between(folder, demo, 1, 3, PHONE_PORTS)
             facts['links'] = links_over(demo, 'dtls')
             for name in ('dht_cut', 'dht_reassembled', 'link_suspect', 'link_datagram_garbage',
                          'link_datagrams_stray'):
                 facts[name] = total(demo, name)
             facts['ports'] = {n['overlay'].split(':')[1] for p in demo.peers for n in p['nodes']}
             shutil.copy(demo.info['keylog'], os.path.join(folder, 'keylog'))
-        time.sleep(LAST_PACKETS_S)
     finally:
         facts['dropped'] = capture.stop()
     return facts
 
 
-def dissect(folder, ports):
+def read_all(folder, ports):
     """What tshark sees between overlay ports, but for alerts and handshakes."""
     fields = ['frame.protocols', 'reload_framing.type', 'udp.dstport', 'dtls.record.length',
               '_ws.col.Info', '_ws.expert.message', '_ws.malformed', 'reload.datavalue.exists',
               'reload.signature.identity.type', 'dtls.record.content_type']
-    said = tshark(os.path.join(folder, 'datagrams.pcap'), '-Y', 'dtls', '-o',
-                  f'tls.keylog_file:{folder}/keylog', '-o', 'reload.nodeid_length:16', '-o',
-                  'reload.topology_plugin:CHORD-RELOAD', '-o', 'reload.defragment:TRUE', '-T',
-                  'fields', '-E', 'separator=|', '-E', 'aggregator=,',
-                  *(word for field in fields for word in ('-e', field)))
+    rows = dissect(os.path.join(folder, 'datagrams.pcap'), fields, '-Y', 'dtls', '-o',
+                   f'tls.keylog_file:{folder}/keylog')
     packets, handshakes = [], 0
-    for line in said.splitlines():
-        (protocols, kinds, port, lengths, info, expert, malformed, exists, identities,
-         content) = line.split('|')
+    for (protocols, kinds, port, lengths, info, expert, malformed, exists, identities,
+         content) in rows:
         if port not in ports:
             continue
         expert = expert.split(',') if expert else []
@@ -103,7 +86,7 @@ def test_every_datagram_is_dissected():
         facts = record_a_call(folder)
         check(facts['dropped'] == 0, f'the capture missed {facts["dropped"]} packets')
         check(len(facts['links']) >= 6, f'{len(facts["links"])} ends of DTLS links')
-        packets, handshakes = dissect(folder, facts['ports'])
+        packets, handshakes = read_all(folder, facts['ports'])
         foreign = [p for p in packets
                    if p.protocols.count('reload-framing') != len(p.lengths) or
                    (str(DATA) in p.kinds) != ('reload' in p.protocols)]
@@ -146,7 +129,6 @@ def test_strangers_get_nothing():
             raise
         with demo:
             wait_for('DTLS links', 20, lambda: len(links_over(demo, 'dtls')) == 6)
-            time.sleep(LAST_PACKETS_S)
             capture.stop()
             hello = client_hello(folder)
             before = {name: total(demo, name) for name in ('link_accepts', 'links_up')}

@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 import time
 
-from live import CHORDIAL, Demo, Folder, check, run, wait_for
+from live import CHORDIAL, Demo, Folder, check, patience, run, wait_for
 
 CALL_KEYS = {'from', 'to', 'fetch_hops', 'fetch_us', 'appattach_us', 'invite_to_200_us', 'ok'}
 FIRST_SCREEN_S = 5
@@ -36,14 +36,14 @@ def processes_of(folder):
 
 
 def check_gone(folder, what):
-    wait_for(f'{what}: folder empty', 3, lambda: not os.listdir(folder))
-    wait_for(f'{what}: no process left', 3, lambda: not processes_of(folder))
+    wait_for(f'{what}: folder empty', 10, lambda: not os.listdir(folder))
+    wait_for(f'{what}: no process left', 10, lambda: not processes_of(folder))
 
 
 def test_once_json():
     with Folder() as folder:
         demo = start(folder, '--once', '--json', stdout=subprocess.PIPE)
-        out, errors = demo.communicate(timeout=60)
+        out, errors = demo.communicate(timeout=120)
         check(demo.returncode == 0, f'exit {demo.returncode}: {errors[-1000:]} {out}')
         result = json.loads(out)
         check(set(result) == {'peers', 'ring_ok', 'calls', 'killed', 'calls_after_kill',
@@ -63,7 +63,7 @@ def test_once_two_shards():
     """With two shards a record may be at the callee's sibling, so only the outcome counts."""
     with Folder() as folder:
         demo = start(folder, '--once', '--json', '--shards', '2', stdout=subprocess.PIPE)
-        out, errors = demo.communicate(timeout=60)
+        out, errors = demo.communicate(timeout=120)
         check(demo.returncode == 0, f'exit {demo.returncode}: {errors[-1000:]} {out}')
         check_gone(folder, 'after --once --shards 2')
 
@@ -71,7 +71,7 @@ def test_once_two_shards():
 def test_once_with_baresip():
     with Folder() as folder:
         demo = start(folder, '--once', '--json', '--phones', 'baresip', stdout=subprocess.PIPE)
-        out, errors = demo.communicate(timeout=60)
+        out, errors = demo.communicate(timeout=120)
         check(demo.returncode == 0, f'exit {demo.returncode}: {errors[-1000:]} {out}')
         check_gone(folder, 'after --once --phones baresip')
 
@@ -82,11 +82,11 @@ def test_first_screen():
         demo = start(folder, '--once', stdout=subprocess.PIPE)
         line = demo.stdout.readline()
         took = time.monotonic() - began
-        rest, _ = demo.communicate(timeout=60)
+        rest, _ = demo.communicate(timeout=120)
         check(demo.returncode == 0, line + rest)
         check('ring OK' in line, line)
         check('alice calls bob' in rest and 'SIGKILL' in rest, rest)
-        check(took < FIRST_SCREEN_S, f'first screen after {took:.1f} s')
+        check(took < FIRST_SCREEN_S * patience(), f'first screen after {took:.1f} s')
         print(f'  first screen after {took:.1f} s')
 
 
@@ -112,13 +112,13 @@ def test_ends():
             check(demo.stdout.readline().startswith('{'), 'no line')
             check(len(processes_of(folder)) >= 5, 'no peers')
             demo.send_signal(number)
-            demo.communicate(timeout=20)
+            demo.communicate(timeout=60)
             check_gone(folder, f'after {number.name}')
     with Folder() as folder:  # in the middle of starting
         demo = start(folder, '--once', stdout=subprocess.DEVNULL)
         time.sleep(0.15)
         demo.send_signal(signal.SIGINT)
-        demo.communicate(timeout=20)
+        demo.communicate(timeout=60)
         check_gone(folder, 'after SIGINT at the start')
 
 
@@ -138,14 +138,14 @@ def test_live_keys():
         demo = start(folder, stdin=theirs, stdout=theirs)
         os.close(theirs)
         try:
-            read_terminal(ours, 'alice calls bob', 20)
+            read_terminal(ours, 'alice calls bob', 60)
             os.write(ours, b'4')
-            read_terminal(ours, 'peer4 was killed', 10)
+            read_terminal(ours, 'peer4 was killed', 60)
             os.write(ours, b'c')
-            read_terminal(ours, 'INVITE', 15)
-            read_terminal(ours, 'ring OK', 15)
+            read_terminal(ours, 'INVITE', 60)
+            read_terminal(ours, 'ring OK', 60)
             os.write(ours, b'q')
-            demo.wait(15)
+            demo.wait(60)
         finally:
             if demo.poll() is None:
                 demo.kill()
@@ -159,7 +159,7 @@ def test_usage():
     for words in (['--once', '--hold'], ['--json'], ['--peers', '0'], ['--backend', 'x'], ['word']):
         with tempfile.TemporaryDirectory() as folder:
             demo = start(folder, *words, stdout=subprocess.PIPE)
-            out, errors = demo.communicate(timeout=10)
+            out, errors = demo.communicate(timeout=60)
             check(demo.returncode == 2 and not out and errors.startswith('chordial demo: '),
                   f'{words}: {demo.returncode} {out} {errors}')
 

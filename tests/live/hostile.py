@@ -344,7 +344,7 @@ def look_on(demo, pair, seconds):
     while time.monotonic() < end and any(sipp.process.poll() is None for sipp in pair):
         most = max(most, demo.descriptors(0))
         start = time.monotonic()
-        demo.ctl(0, 'status', timeout=5)
+        demo.ctl(0, 'status', timeout=30)
         slowest = max(slowest, time.monotonic() - start)
         time.sleep(0.2)
     return most, slowest

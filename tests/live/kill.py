@@ -58,6 +58,11 @@ def copies(demo, peers):
             for resource, at in held.items()}
 
 
+def has_copies(demo, peers, phones):
+    held = copies(demo, peers)
+    return len(held) == len(phones) and min(held.values()) >= 3
+
+
 def call_until(caller, callee, end):
     while True:
         status, bye, why = caller.call(callee.aor, limit=max(1, end - time.monotonic()))
@@ -70,7 +75,8 @@ def call_until(caller, callee, end):
 def kill_one(victim, shards=1):
     with Demo(peers=PEERS, shards=shards) as demo, Phones(demo) as phones:
         survivors = [i for i in range(PEERS) if i != victim]
-        time.sleep(1.2)
+        wait_for('three copies before', COPIES_S,
+                 lambda: has_copies(demo, range(PEERS), phones.all))
         demo.kill(victim)
         killed = time.monotonic()
         left = phones.not_at(victim)
@@ -81,8 +87,7 @@ def kill_one(victim, shards=1):
                  lambda: is_readable(demo, survivors, phones.all))
         readable = time.monotonic() - killed
         wait_for('three copies of all registrations', COPIES_S - readable,
-                 lambda: len(copies(demo, survivors)) == len(phones.all) and
-                 min(copies(demo, survivors).values()) >= 3)
+                 lambda: has_copies(demo, survivors, phones.all))
         print(f'  peer{victim + 1} killed: calls well after {called:.1f} s, all readable after '
               f'{readable:.1f} s, three copies after {time.monotonic() - killed:.1f} s')
 
@@ -108,7 +113,8 @@ def test_leave():
                    for a, b in pairs for _ in range(3)]
         for thread in threads:
             thread.start()
-        time.sleep(0.7)  # all of them ring
+        wait_for('all of them ring', 20, lambda: sum(p.rung for p in phones.all) == len(threads),
+                 every=0.02)
         demo.kill(victim, signal.SIGTERM)
         begun = time.monotonic()
         for thread in threads:

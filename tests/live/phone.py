@@ -9,6 +9,8 @@ import socket
 import threading
 import time
 
+from live import patience
+
 T1 = 0.5
 
 
@@ -66,6 +68,7 @@ class Phone:
         self.waiting = {}  # branch -> [event, final response]
         self.dialogs = {}  # call-id of a call that we take -> 200
         self.taken = 0
+        self.rung = 0
         self.lock = threading.Lock()
         self.running = True
         self.thread = threading.Thread(target=self.receive, daemon=True)
@@ -113,6 +116,9 @@ class Phone:
                 wait[0].set()
 
     def respond(self, status, headers, extra='', tag='t'):
+        self.send(self.response(status, headers, extra, tag))
+
+    def response(self, status, headers, extra='', tag='t'):
         to = first(headers, 'to')
         text = f'SIP/2.0 {status}\r\n'
         text += ''.join(f'Via: {v}\r\n' for v in values(headers, 'via'))
@@ -122,7 +128,6 @@ class Phone:
         text += f'Call-ID: {first(headers, "call-id")}\r\nCSeq: {first(headers, "cseq")}\r\n'
         contact = self.contact if 'sips:' in to else self.contact.replace('sips:', 'sip:')
         text += f'Contact: <{contact}>\r\n{extra}Content-Length: 0\r\n\r\n'
-        self.send(text)
         return text
 
     def on_request(self, method, headers):
@@ -132,6 +137,7 @@ class Phone:
                 return
             self.dialogs[call_id] = None
             self.respond('180 Ringing', headers)
+            self.rung += 1
             threading.Timer(self.answer_after, self.answer, [headers]).start()
         elif method == 'ACK':
             self.dialogs[call_id] = None
@@ -140,7 +146,8 @@ class Phone:
 
     def answer(self, headers):
         call_id = first(headers, 'call-id')
-        text = self.dialogs[call_id] = self.respond('200 OK', headers)
+        text = self.dialogs[call_id] = self.response('200 OK', headers)
+        self.send(text)  # noted before: the ACK may be faster than this thread
         self.taken += 1
         for _ in range(8):  # 2xx over any transport (13.3.1.4)
             time.sleep(T1)
@@ -163,7 +170,7 @@ class Phone:
         with self.lock:
             self.waiting[branch] = wait
         pause = T1
-        end = time.monotonic() + limit
+        end = time.monotonic() + limit * patience()
         self.send(text)
         while not wait[0].wait(min(pause, max(0.01, end - time.monotonic()))):
             if time.monotonic() >= end:

@@ -374,7 +374,6 @@ def test_tshark_reads_it():
                 check(caller.call(callee.aor, limit=8)[:2] == (200, 200), f'no call from {kind}')
                 caller.close()
             callee.close()
-            time.sleep(0.7)  # dumpcap has not yet fetched the last packets
         finally:
             check(capture.stop() == 0, 'the capture missed packets')
         said = tshark(recorded, '-o', f'tls.keylog_file:{folder}/keylog',

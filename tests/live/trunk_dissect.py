@@ -13,10 +13,9 @@ import os
 import re
 import shutil
 import struct
-import time
 
-from capture import Capture, is_blind_spot, tshark, why_not
-from live import Demo, Folder, Sipp, check, credentials, account_name, register, run
+from capture import Capture, dissect, is_blind_spot, tshark, why_not
+from live import Demo, Folder, call_between, check, run
 
 DATA, ACK = 0x80, 0x81
 ACK_BYTES, DATA_HEADER, FORWARDING_HEADER = 9, 8, 38
@@ -24,7 +23,6 @@ RELOAD_PORT, FIRST_CLIENT_PORT = 6084, 40000
 LINKTYPE_RAW = 101
 ROUND_TRIP = 40  # hops and repetitions of one message that only a routing loop reaches
 PHONE_PORTS = (15270, 15271)
-LAST_PACKETS_S = 0.7  # dumpcap forgets what it has not yet fetched from the kernel
 
 # One transmission: type, its sequence number, and of data the transaction and the message code.
 Frame = collections.namedtuple('Frame', 'type sequence transaction code')
@@ -35,22 +33,10 @@ def record_a_call(folder):
     capture = Capture(os.path.join(folder, 'trunks.pcap'), 'tcp')
     try:
         with Demo() as demo:
-            caller, callee = demo.accounts[0], demo.accounts[1]
-            register(folder, demo, 3, callee, PHONE_PORTS[0])
-            register(folder, demo, 0, caller, PHONE_PORTS[1])
-            answering = Sipp(folder, 'callee', demo.peers[3]['sip'], PHONE_PORTS[0], 1)
-            try:
-                fields = [(account_name(caller), credentials(caller), demo.domain,
-                           account_name(callee))]
-                result = Sipp(folder, 'caller', demo.peers[0]['sip'], PHONE_PORTS[1], 1,
-                              fields=fields, seconds=20).wait()
-            finally:
-                answering.stop()
-            check(result['ok'] == 1, f'no call: {result}')
+            call_between(folder, demo, 0, 3, PHONE_PORTS)
             sent = sum(demo.metrics(i)['link_messages_out'] for i in range(len(demo.peers)))
             shutil.copy(demo.info['keylog'], os.path.join(folder, 'keylog'))
             ports = {n['overlay'].split(':')[1] for p in demo.peers for n in p['nodes']}
-        time.sleep(LAST_PACKETS_S)
     finally:
         dropped = capture.stop()
     check(dropped == 0, f'the capture missed {dropped} packets')
@@ -132,20 +118,16 @@ def write_plain(path, streams):
     return frames
 
 
-def dissect(path):
+def read_all(path):
     """What tshark sees: frames, the messages' names, and (packet, complaint) of each complaint."""
     fields = ['frame.protocols', 'reload_framing.type', 'reload_framing.sequence',
               'reload_framing.ack_sequence', 'reload.forwarding.trans_id', 'reload.message.code',
               '_ws.col.Info', '_ws.expert.message', '_ws.malformed', 'reload.datavalue.exists',
               'reload.signature.identity.type']
-    said = tshark(path, '-o', 'reload.nodeid_length:16', '-o',
-                  'reload.topology_plugin:CHORD-RELOAD', '-o', 'reload.defragment:TRUE', '-T',
-                  'fields', '-E', 'separator=|', '-E', 'aggregator=,',
-                  *(word for field in fields for word in ('-e', field)))
     frames, names, complaints, excused = [], collections.Counter(), [], 0
-    for number, line in enumerate(said.splitlines(), 1):
+    for number, row in enumerate(dissect(path, fields), 1):
         (protocols, kind, sequence, acked, transaction, code, info, expert, malformed, exists,
-         identities) = line.split('|')
+         identities) = row
         parts = protocols.split(':')
         if 'reload-framing' not in parts or (kind == str(DATA)) != ('reload' in parts):
             complaints.append((number, f'taken for {protocols}'))
@@ -169,7 +151,7 @@ def test_every_frame_is_dissected():
         check(len(streams) >= 4, f'{len(streams)} trunks between five peers')
         plain = os.path.join(folder, 'plain.pcap')
         ours = write_plain(plain, streams)
-        theirs, names, complaints, excused = dissect(plain)
+        theirs, names, complaints, excused = read_all(plain)
         data = sum(f.type == DATA for f in ours)
         print(f'{len(streams)} trunks, {len(ours)} frames: {data} messages, {len(ours) - data} '
               f'ACKs; tshark dissected {len(theirs)}, malformed or unknown {len(complaints)}, '
@@ -199,7 +181,7 @@ def test_a_broken_frame_is_noticed():
         raw = struct.pack('!BI', DATA, 0) + len(message).to_bytes(3, 'big') + message
         streams = {0: [(False, raw)]}
         write_plain(path, streams)
-        _, _, complaints, _ = dissect(path)
+        _, _, complaints, _ = read_all(path)
         check(complaints, 'a Fetch of nothing passes')
 
 

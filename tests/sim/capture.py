@@ -3,34 +3,17 @@
 """`chordial sim --pcap`: tshark finds in it every frame that was sent, over TCP and UDP, as what it
 is, and nothing malformed."""
 import collections
-import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
 
-CHORDIAL = os.environ.get('CHORDIAL', './build/release/chordial')
+from simulated import check, finish, run_of, settings
+
 FIELDS = ['frame.protocols', 'ip.proto', 'reload_framing.type', '_ws.col.Info',
           '_ws.expert.message', '_ws.malformed']
-WORDS = ['nodes=8', 'records=10', 'links=2', 'leave_percent=15', 'publish=1']
-passed = failed = 0
-
-
-def check(condition, text):
-    global passed, failed
-    if condition:
-        passed += 1
-    else:
-        failed += 1
-        print('FAIL', text, flush=True)
-
-
-def simulate(path):
-    done = subprocess.run([CHORDIAL, 'sim', 'baseline', '--seed', '3', '--json', '--pcap', path,
-                           *(w for s in WORDS for w in ('--set', s))],
-                          capture_output=True, text=True, check=False, timeout=120)
-    return json.loads(done.stdout) if done.stdout else {'metrics': {}}
+WORDS = settings('nodes=8', 'records=10', 'links=2', 'leave_percent=15', 'publish=1')
 
 
 def dissect(path):
@@ -58,7 +41,7 @@ def judge(run, packets):
     print(', '.join(f'{n} {name} over {"UDP" if transport == "17" else "TCP"}'
                     for (name, transport), n in sorted(seen.items())))
     check(not wrong, f'{len(wrong)} of {len(packets)} packets: {wrong[:3]}')
-    sent = run['metrics'].get('link_messages_out', 0)
+    sent = run['metrics'].get('link_messages_out', 0) if run else 0
     check(0 < sent <= sum(seen.values()), f'{sent} messages sent, {sum(seen.values())} captured')
     for name in ('Attach', 'Join', 'Update', 'Store', 'Fetch', 'Leave'):
         check(name + ' Request' in names, f'no {name} in {sorted(names)}')
@@ -71,6 +54,5 @@ if shutil.which('tshark') is None:
     sys.exit(0)
 with tempfile.TemporaryDirectory() as temporary:
     capture = os.path.join(temporary, 'run.pcap')
-    judge(simulate(capture), dissect(capture))
-print(f'{passed} passed, {failed} failed')
-sys.exit(1 if failed else 0)
+    judge(run_of('baseline', 3, '--pcap', capture, *WORDS), dissect(capture))
+finish()

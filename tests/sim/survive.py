@@ -4,36 +4,14 @@
 here, the scenarios as they stand in sim/scenarios with --full (`ninja live-check`)."""
 import json
 import math
-import os
-import subprocess
-import sys
 
-CHORDIAL = os.environ.get('CHORDIAL', './build/release/chordial')
-FULL = '--full' in sys.argv
-passed = failed = 0
+from simulated import FULL, check, finish, run_of, settings
 
 
-def check(condition, text):
-    global passed, failed
-    if condition:
-        passed += 1
-    else:
-        failed += 1
-        print('FAIL', text, flush=True)
-
-
-def simulate(scenario, seed, smaller):
-    words = [CHORDIAL, 'sim', scenario, '--seed', str(seed)]
-    for key, value in ({} if FULL else smaller).items():
-        words += ['--set', f'{key}={value}']
-    done = subprocess.run(words + ['--json'], capture_output=True, text=True, timeout=3000,
-                          check=False)
-    print(' '.join(words), flush=True)
-    try:
-        return json.loads(done.stdout)
-    except ValueError:
-        check(False, done.stderr[-500:])
-        return None
+def survive(scenario, smaller):
+    words = settings(**({} if FULL else smaller))
+    print('chordial sim', scenario, '--seed 1', *words, flush=True)
+    return run_of(scenario, 1, *words, timeout=3000)
 
 
 def common(run, least_percent):
@@ -48,7 +26,7 @@ def common(run, least_percent):
 
 
 def churn(name, least_percent, smaller):
-    run = simulate(name, 1, smaller)
+    run = survive(name, smaller)
     if run:
         common(run, least_percent)
         survival = run['survival']
@@ -59,7 +37,7 @@ def churn(name, least_percent, smaller):
 
 
 def massfail(smaller):
-    run = simulate('massfail30', 1, smaller)
+    run = survive('massfail30', smaller)
     if not run:
         return
     records = run['stores']['acked']
@@ -74,7 +52,7 @@ def massfail(smaller):
 
 
 def whole(name, least_percent, smaller):
-    run = simulate(name, 1, smaller)
+    run = survive(name, smaller)
     if run:
         common(run, least_percent)
         verified = run['survival']['verified']
@@ -97,5 +75,4 @@ whole('hostile20', 95, {'nodes': 150, 'records': 150, 'run_s': 40})
 if FULL:
     whole('hostile10', 95, {})
     whole('hostile5', 95, {})
-print(f'{passed} passed, {failed} failed')
-sys.exit(1 if failed else 0)
+finish()

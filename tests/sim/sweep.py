@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """tools/sim_sweep.py: its means are those of the runs, its intervals Student's, its plot is there;
 and the statistics of tools/sim_vs_real.py have known values."""
-import json
 import os
 import re
 import shutil
@@ -13,26 +12,13 @@ import tempfile
 sys.path.insert(0, 'tools')
 import sim_sweep  # noqa: E402
 import sim_vs_real  # noqa: E402
+from simulated import check, finish, run_of, settings  # noqa: E402
 
-CHORDIAL = os.environ.get('CHORDIAL', './build/release/chordial')
 SEEDS = range(3, 6)
-passed = failed = 0
-
-
-def check(condition, text):
-    global passed, failed
-    if condition:
-        passed += 1
-    else:
-        failed += 1
-        print('FAIL', text, flush=True)
 
 
 def hops_of(seed, nodes):
-    done = subprocess.run([CHORDIAL, 'sim', 'baseline', '--seed', str(seed), '--set',
-                           f'nodes={nodes}', '--set', 'records=10', '--json'],
-                          capture_output=True, text=True, check=False)
-    return json.loads(done.stdout)['hops']['mean']
+    return run_of('baseline', seed, *settings('records=10', nodes=nodes))['hops']['mean']
 
 
 mean, half = sim_sweep.interval([1.0, 2.0, 3.0])
@@ -55,5 +41,4 @@ with tempfile.TemporaryDirectory() as temporary:
     if shutil.which('gnuplot'):
         with open(svg, encoding='utf-8') as f:
             check('<svg' in f.read(), 'no plot')
-print(f'{passed} passed, {failed} failed')
-sys.exit(1 if failed else 0)
+finish()

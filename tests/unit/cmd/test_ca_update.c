@@ -4,6 +4,7 @@
 #include "cmd/ca_update.h"
 #include "cmd/setup.h"
 #include "codec/content.h"
+#include "dht/config_sequence.h"
 #include "link/crypto_boring.h"
 #include "node/overlay_doc_keep.h"
 #include "node/overlay_schema.h"
@@ -85,11 +86,13 @@ TestSuite(ca_update, .init = setup, .fini = teardown);
 
 static uint16_t update(struct ca_update what)
 {
+    uint16_t before = 0;
     uint16_t sequence = 0;
     what.dir = what.dir == NULL ? "ca" : what.dir;
     what.now_ms = NOW_MS;
     what.days = what.days == 0 ? 365 : what.days;
-    cr_assert_eq(ca_update(&what, &sequence, why), ERR_OK, "%s", why);
+    cr_assert_eq(ca_update(&what, &before, &sequence, why), ERR_OK, "%s", why);
+    cr_expect(what.sequence != CA_UPDATE_NEXT || sequence == config_sequence_next(before));
     return sequence;
 }
 

@@ -120,7 +120,7 @@ static const struct protos_part protos_register[] = {
     {NULL, "\r\nRequire: "},
     {"r-require", ""},
     {NULL, "\r\nPath: "},
-    {"r-path", "<sip:p@10.9.8.7;lr>"},
+    {"r-path", "<sip:p@10.9.8.7;lr;ob>"},
     {NULL, "\r\nAuthorization: "},
     {"r-scheme", "Digest"},
     {NULL, " username="},
@@ -455,14 +455,27 @@ static inline void protos_emit(struct protos_out *o, const struct protos_case *c
     }
 }
 
+static inline size_t protos_build(const struct protos_case *c, const char *domain, unsigned n,
+                                  uint8_t *out)
+{
+    struct protos_out first = {.data = out}, second = {.data = out};
+    protos_emit(&first, c, domain, n, 0);
+    size_t body_len = first.body == 0 ? 0 : first.len - first.body;
+    protos_emit(&second, c, domain, n, body_len);
+    return second.len;
+}
+
 /* Case `n` < protos_count() into `out` of PROTOS_CASE_CAP bytes; its length.  `domain` is what the
  * node under test serves. */
 static inline size_t protos_make(unsigned n, const char *domain, uint8_t *out)
 {
     struct protos_case c = protos_find(n);
-    struct protos_out first = {.data = out}, second = {.data = out};
-    protos_emit(&first, &c, domain, n, 0);
-    size_t body_len = first.body == 0 ? 0 : first.len - first.body;
-    protos_emit(&second, &c, domain, n, body_len);
-    return second.len;
+    return protos_build(&c, domain, n, out);
+}
+
+/* The same message as case `n` with nothing spoiled. */
+static inline size_t protos_make_good(unsigned n, const char *domain, uint8_t *out)
+{
+    struct protos_case c = {.template = protos_find(n).template};
+    return protos_build(&c, domain, n, out);
 }

@@ -425,28 +425,37 @@ static const char *param_of(const char *text, const char *name, char *out)
     return out;
 }
 
+/* The response of RFC 7616 3.4.1 in `hex` (65 bytes): `method_uri` is "REGISTER:sip:example.org",
+ * `sent` "nonce:nc:cnonce:auth". */
+static void digest_response(bool is_sha256, const char *ha1, const char *method_uri,
+                            const char *sent, char *hex)
+{
+    char text[1024], ha2[65];
+    uint8_t hash[CRYPTO_SHA256_BYTES];
+    size_t size = is_sha256 ? CRYPTO_SHA256_BYTES : CRYPTO_MD5_BYTES;
+    void (*digest)(struct slice, uint8_t *) =
+        is_sha256 ? crypto_boring()->sha256 : crypto_boring()->md5;
+    digest(slice_text(method_uri), hash);
+    ids_hex(slice_of(hash, size), ha2);
+    snprintf(text, sizeof(text), "%s:%s:%s", ha1, sent, ha2);
+    digest(slice_text(text), hash);
+    ids_hex(slice_of(hash, size), hex);
+}
+
 /* Answers a challenge: the credentials' header line. */
 static const char *credentials(const char *challenge_text, const char *user, const char *password,
                                const char *method, const char *uri, const char *nc, char *out)
 {
-    char value[PHONE_TEXT], nonce[256], algorithm[256], text[1024], ha1[65], ha2[65], response[65];
-    uint8_t hash[32];
+    char value[PHONE_TEXT], nonce[256], algorithm[256], text[512], sent[512], ha1[65], response[65];
     bool is_proxy = strstr(challenge_text, "Proxy-Authenticate") != NULL;
     value_of(challenge_text, is_proxy ? "Proxy-Authenticate" : "WWW-Authenticate", value);
     param_of(value, "nonce", nonce);
     param_of(value, "algorithm", algorithm);
-    bool sha = strcmp(algorithm, "SHA-256") == 0;
-    size_t size = sha ? 32 : 16;
-    void (*digest)(struct slice, uint8_t *) = sha ? crypto_boring()->sha256 : crypto_boring()->md5;
-    char whole[128];
-    snprintf(whole, sizeof(whole), "%s@example.org", user);
-    world_ha1(whole, password, sha, ha1);
+    bool is_sha256 = strcmp(algorithm, "SHA-256") == 0;
+    world_ha1(user, password, is_sha256, ha1);
     snprintf(text, sizeof(text), "%s:%s", method, uri);
-    digest(slice_text(text), hash);
-    ids_hex(slice_of(hash, size), ha2);
-    snprintf(text, sizeof(text), "%s:%s:%s:0a4f:auth:%s", ha1, nonce, nc, ha2);
-    digest(slice_text(text), hash);
-    ids_hex(slice_of(hash, size), response);
+    snprintf(sent, sizeof(sent), "%s:%s:0a4f:auth", nonce, nc);
+    digest_response(is_sha256, ha1, text, sent, response);
     snprintf(out, PHONE_TEXT,
              "%s: Digest username=\"%s\", realm=\"example.org\", nonce=\"%s\", uri=\"%s\", "
              "response=\"%s\", algorithm=%s, cnonce=\"0a4f\", qop=auth, nc=%s\n",
@@ -478,50 +487,6 @@ static void phone_register_once(struct world *w, struct phone *p, const char *mo
                p->cseq, more, authorization);
 }
 
-/* 401, then whatever comes to the second REGISTER. */
-static const char *phone_register(struct world *w, struct phone *p, const char *expires)
-{
-    char more[256], address[ADDRESS_TEXT_CAP], auth[PHONE_TEXT];
-    snprintf(more, sizeof(more), "Contact: <sip:%s@%s%s>\nExpires: %s\n", p->name,
-             address_text(&p->address, address), p->conn != 0 ? ";transport=tcp" : "", expires);
-    phone_register_once(w, p, more, "");
-    const char *challenge = phone_expect(p, "SIP/2.0 401");
-    credentials(challenge, p->name, "secret", "REGISTER", "sip:example.org", "00000001", auth);
-    phone_register_once(w, p, more, auth);
-    world_run(w, 20000);
-    return phone_get(p);
-}
-
-/* An INVITE (or MESSAGE, OPTIONS) to `to` with digest; leaves the answers in the inbox. */
-static void phone_call(struct world *w, struct phone *p, const char *method, const char *to,
-                       const char *call)
-{
-    char via[256], branch[128], auth[PHONE_TEXT], uri[128], address[ADDRESS_TEXT_CAP];
-    char line[PHONE_TEXT];
-    snprintf(uri, sizeof(uri), "sip:%s@example.org", to);
-    address_text(&p->address, address);
-    snprintf(branch, sizeof(branch), "%s-%s-1", method, call);
-    const char *format = "%s %s SIP/2.0\nVia: %s\nFrom: <sip:%s@example.org>;tag=f-%s\nTo: <%s>\n"
-                         "Call-ID: %s\nCSeq: %d %s\nMax-Forwards: 70\nContact: <sip:%s@%s%s>\n%s";
-    const char *tcp = p->conn != 0 ? ";transport=tcp" : "";
-    phone_send(w, p, format, method, uri, phone_via(p, branch, via), p->name, call, uri, call, 1,
-               method, p->name, address, tcp, "");
-    const char *challenge = phone_expect(p, "SIP/2.0 407");
-    credentials(challenge, p->name, "secret", method, uri, "00000001", auth);
-    if (strcmp(method, "INVITE") == 0) {
-        char to_line[PHONE_TEXT];
-        value_of(challenge, "To", to_line);
-        phone_send(w, p,
-                   "ACK %s SIP/2.0\nVia: %s\nFrom: <sip:%s@example.org>;tag=f-%s\nTo: %s\n"
-                   "Call-ID: %s\nCSeq: 1 ACK\nMax-Forwards: 70\n",
-                   uri, via, p->name, call, to_line, call);
-    }
-    snprintf(branch, sizeof(branch), "%s-%s-2", method, call);
-    (void)line;
-    phone_send(w, p, format, method, uri, phone_via(p, branch, via), p->name, call, uri, call, 2,
-               method, p->name, address, tcp, auth);
-}
-
 /* REGISTER with these lines (Contact, Expires, ...) and digest: the answer. */
 static const char *phone_register_as(struct world *w, struct phone *p, const char *lines)
 {
@@ -534,35 +499,63 @@ static const char *phone_register_as(struct world *w, struct phone *p, const cha
     return phone_get(p);
 }
 
-/* A request outside a dialog to `uri`, with these lines and this body (NULL: none) and digest; the
- * answers stay in the inbox. */
+/* The same with the phone's address as Contact. */
+static const char *phone_register(struct world *w, struct phone *p, const char *expires)
+{
+    char lines[256], address[ADDRESS_TEXT_CAP];
+    snprintf(lines, sizeof(lines), "Contact: <sip:%s@%s%s>\nExpires: %s\n", p->name,
+             address_text(&p->address, address), p->conn != 0 ? ";transport=tcp" : "", expires);
+    return phone_register_as(w, p, lines);
+}
+
+/* A request outside a dialog to `uri`, with these lines and this body (NULL: none), and digest
+ * once it was challenged. */
+static void phone_request(struct world *w, struct phone *p, const char *method, const char *uri,
+                          const char *call, const char *lines, const char *body)
+{
+    char via[256], branch[128], auth[PHONE_TEXT] = "", address[ADDRESS_TEXT_CAP], to[PHONE_TEXT];
+    const char *tcp = p->conn != 0 ? ";transport=tcp" : "";
+    address_text(&p->address, address);
+    for (int cseq = 1; cseq <= 2; cseq++) {
+        snprintf(branch, sizeof(branch), "%s-%s-%d", method, call, cseq);
+        w->body = body;
+        phone_send(w, p,
+                   "%s %s SIP/2.0\nVia: %s\nFrom: <sip:%s@example.org>;tag=f-%s\nTo: <%s>\n"
+                   "Call-ID: %s\nCSeq: %d %s\nMax-Forwards: 70\nContact: <sip:%s@%s%s>\n%s%s",
+                   method, uri, phone_via(p, branch, via), p->name, call, uri, call, cseq, method,
+                   p->name, address, tcp, lines, auth);
+        if (cseq == 2) {
+            return;
+        }
+        const char *challenge = phone_expect(p, "SIP/2.0 407");
+        credentials(challenge, p->name, "secret", method, uri, "00000001", auth);
+        if (strcmp(method, "INVITE") == 0) {
+            value_of(challenge, "To", to);
+            phone_send(w, p,
+                       "ACK %s SIP/2.0\nVia: %s\nFrom: <sip:%s@example.org>;tag=f-%s\nTo: %s\n"
+                       "Call-ID: %s\nCSeq: 1 ACK\nMax-Forwards: 70\n",
+                       uri, via, p->name, call, to, call);
+        }
+    }
+}
+
+/* An INVITE (or MESSAGE, OPTIONS) to `to`; leaves the answers in the inbox. */
+static void phone_call(struct world *w, struct phone *p, const char *method, const char *to,
+                       const char *call)
+{
+    char uri[128];
+    snprintf(uri, sizeof(uri), "sip:%s@example.org", to);
+    phone_request(w, p, method, uri, call, "", NULL);
+}
+
+/* Any request in a call of its own, and time for its answers, which stay in the inbox. */
 static void phone_ask(struct world *w, struct phone *p, const char *method, const char *uri,
                       const char *lines, const char *body)
 {
-    char via[256], branch[128], auth[PHONE_TEXT], address[ADDRESS_TEXT_CAP], to[PHONE_TEXT];
     static unsigned unique;
-    unsigned call = unique++;
-    const char *format = "%s %s SIP/2.0\nVia: %s\nFrom: <sip:%s@example.org>;tag=a-%u\nTo: <%s>\n"
-                         "Call-ID: ask-%u\nCSeq: %d %s\nMax-Forwards: 70\n"
-                         "Contact: <sip:%s@%s>\n%s%s";
-    address_text(&p->address, address);
-    snprintf(branch, sizeof(branch), "ask-%u-1", call);
-    w->body = body;
-    phone_send(w, p, format, method, uri, phone_via(p, branch, via), p->name, call, uri, call, 1,
-               method, p->name, address, lines, "");
-    const char *challenge = phone_expect(p, "SIP/2.0 407");
-    credentials(challenge, p->name, "secret", method, uri, "00000001", auth);
-    if (strcmp(method, "INVITE") == 0) {
-        value_of(challenge, "To", to);
-        phone_send(w, p,
-                   "ACK %s SIP/2.0\nVia: %s\nFrom: <sip:%s@example.org>;tag=a-%u\nTo: %s\n"
-                   "Call-ID: ask-%u\nCSeq: 1 ACK\nMax-Forwards: 70\n",
-                   uri, via, p->name, call, to, call);
-    }
-    snprintf(branch, sizeof(branch), "ask-%u-2", call);
-    w->body = body;
-    phone_send(w, p, format, method, uri, phone_via(p, branch, via), p->name, call, uri, call, 2,
-               method, p->name, address, lines, auth);
+    char call[32];
+    snprintf(call, sizeof(call), "ask-%u", unique++);
+    phone_request(w, p, method, uri, call, lines, body);
     world_run(w, 100000);
 }
 
@@ -651,6 +644,31 @@ static void phone_in_dialog(struct world *w, struct phone *p, struct dialog *d, 
                "Max-Forwards: 70\n%s%s%s>\n",
                method, d->target, phone_via(p, branch, via), d->local, d->remote, d->call_id,
                d->cseq, method, d->routes, "Contact: <sip:x@x.invalid", "");
+}
+
+/* `a` calls `b`, who answers at once; *d: the dialog as the caller sees it. */
+static void phone_talk(struct world *w, struct phone *a, struct phone *b, const char *call,
+                       struct dialog *d)
+{
+    char invite[PHONE_TEXT];
+    phone_call(w, a, "INVITE", b->name, call);
+    world_run(w, 100000);
+    phone_expect(a, "SIP/2.0 100");
+    snprintf(invite, sizeof(invite), "%s", phone_expect(b, "INVITE sip:"));
+    phone_answer(w, b, invite, "200 OK");
+    dialog_caller(d, phone_expect(a, "SIP/2.0 200"));
+    phone_in_dialog(w, a, d, "ACK");
+    phone_expect(b, "ACK ");
+}
+
+/* ... and the caller ends it. */
+static void phone_hang_up(struct world *w, struct phone *a, struct phone *b, struct dialog *d)
+{
+    char bye[PHONE_TEXT];
+    phone_in_dialog(w, a, d, "BYE");
+    snprintf(bye, sizeof(bye), "%s", phone_expect(b, "BYE "));
+    phone_answer(w, b, bye, "200 OK");
+    phone_expect(a, "SIP/2.0 200");
 }
 
 /* ---- running */

@@ -22,20 +22,13 @@ static struct address stranger(void)
 /* A valid registration and a call, while things go on. */
 static void is_served(struct world *w, struct phone *a, struct phone *b, unsigned n)
 {
-    char call[32], invite[PHONE_TEXT];
+    char call[32];
     struct dialog d;
     a->first = a->count = b->first = b->count = 0;
     cr_assert(strncmp(phone_register(w, a, "600"), "SIP/2.0 200", 11) == 0, "after case %u", n);
     cr_assert(strncmp(phone_register(w, b, "600"), "SIP/2.0 200", 11) == 0, "after case %u", n);
     snprintf(call, sizeof(call), "c%u", n);
-    phone_call(w, a, "INVITE", b->name, call);
-    world_run(w, 100000);
-    phone_expect(a, "SIP/2.0 100");
-    snprintf(invite, sizeof(invite), "%s", phone_expect(b, "INVITE sip:"));
-    phone_answer(w, b, invite, "200 OK");
-    dialog_caller(&d, phone_expect(a, "SIP/2.0 200"));
-    phone_in_dialog(w, a, &d, "ACK");
-    phone_expect(b, "ACK ");
+    phone_talk(w, a, b, call, &d);
 }
 
 static struct world *two_phones(struct phone **a, struct phone **b)
@@ -156,44 +149,51 @@ static size_t put(size_t len, const char *what, const char *with)
     return len - old + new;
 }
 
-/* Alice knows her password and spoils the rest of her REGISTERs. */
+/* The REGISTER in `text` with the right answer to a challenge, from where nobody listens. */
+static void send_register(struct world *w, struct phone *alice, size_t len)
+{
+    char nonce[256], sent[512], ha1[65], response[65], field[300];
+    struct world_instance *x = w->instances[0];
+    alice->first = alice->count = 0;
+    phone_register_once(w, alice, "", "");
+    param_of(phone_expect(alice, "SIP/2.0 401"), "nonce", nonce);
+    world_ha1("alice", "secret", false, ha1);
+    snprintf(sent, sizeof(sent), "%s:00000001:x:auth", nonce);
+    digest_response(false, ha1, "REGISTER:sip:example.org", sent, response);
+    snprintf(field, sizeof(field), "nonce=\"%s\"", nonce);
+    len = put(len, "nonce=\"00\"", field);
+    len = put(len, "00000000000000000000000000000000", response);
+    struct address other = alice->address; /* of the same network */
+    other.ip[3] = 250;
+    x->turn.now_us = w->now_us;
+    sip_on_datagram(&x->turn, x->sip, &other, text, len);
+    world_run(w, 100000);
+}
+
+/* Alice knows her password and spoils the rest of her REGISTERs.  A field like a tag, Supported or
+ * q takes much, and so does the end of any: of all cases a quarter is sound. */
 Test(spoiled, from_a_phone_that_registers)
 {
     struct phone *a = NULL, *b = NULL;
     struct world *w = two_phones(&a, &b);
-    struct world_instance *x = w->instances[0];
     struct phone *alice = world_add_phone(w, "alice", 0);
+    uint64_t before = world_metric(w, METRIC_sip_registers_ok);
     unsigned count = 0;
     for (unsigned n = 0; n < protos_count(); n += STRIDE_PHONE) {
-        struct protos_case c = protos_find(n);
-        char nonce[256], hashed[512], ha1[65], ha2[65], answer[65], field[300];
-        uint8_t hash[CRYPTO_MD5_BYTES];
-        if (c.template->parts != protos_register) {
+        if (protos_find(n).template->parts != protos_register) {
             continue;
         }
-        alice->first = alice->count = 0;
-        phone_register_once(w, alice, "", "");
-        param_of(phone_expect(alice, "SIP/2.0 401"), "nonce", nonce);
-        world_ha1("alice", "secret", false, ha1);
-        crypto_boring()->md5(SLICE_LITERAL("REGISTER:sip:example.org"), hash);
-        ids_hex(slice_of(hash, sizeof(hash)), ha2);
-        snprintf(hashed, sizeof(hashed), "%s:%s:00000001:x:auth:%s", ha1, nonce, ha2);
-        crypto_boring()->md5(slice_text(hashed), hash);
-        ids_hex(slice_of(hash, sizeof(hash)), answer);
-        size_t len = protos_make(n, "example.org", text);
-        snprintf(field, sizeof(field), "nonce=\"%s\"", nonce);
-        len = put(len, "nonce=\"00\"", field);
-        len = put(len, "00000000000000000000000000000000", answer);
-        struct address other = alice->address; /* of the same network, where nobody listens */
-        other.ip[3] = 250;
-        x->turn.now_us = w->now_us;
-        sip_on_datagram(&x->turn, x->sip, &other, text, len);
-        world_run(w, 100000);
+        if (count == 0) { /* with nothing spoiled it is a good one */
+            send_register(w, alice, protos_make_good(n, "example.org", text));
+            cr_assert_eq(world_metric(w, METRIC_sip_registers_ok), before + 1);
+        }
+        send_register(w, alice, protos_make(n, "example.org", text));
         count++;
     }
+    uint64_t taken = world_metric(w, METRIC_sip_registers_ok) - before;
     cr_expect_geq(count, 500);
-    cr_expect_geq(world_metric(w, METRIC_sip_registers_ok), count / 12, "%lu of %u got through",
-                  (unsigned long)world_metric(w, METRIC_sip_registers_ok), count);
+    cr_expect(taken >= count / 4 && taken <= count / 2, "%lu of %u got through",
+              (unsigned long)taken, count);
     is_served(w, a, b, protos_count());
     end(w);
 }
