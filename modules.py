@@ -402,6 +402,7 @@ UNIT_TESTS = {
         test_flood
         test_flow
         test_forward
+        test_hostile
         test_offline
         test_proxy
         test_registrar

@@ -165,6 +165,23 @@ void sip_write_quoted(struct sip_writer *w, struct slice text)
     sip_write_text(w, "\"");
 }
 
+void sip_write_aor(struct sip_writer *w, struct slice scheme, struct slice aor)
+{
+    static const char digits[] = "0123456789abcdef";
+    size_t at = aor.len;
+    while (at > 0 && aor.data[at - 1] != '@') {
+        at--;
+    }
+    sip_write_slice(w, scheme);
+    for (size_t i = 0; i + 1 < at; i++) {
+        uint8_t c = aor.data[i];
+        const char escape[] = {'%', digits[c >> 4], digits[c & 15]};
+        bool is_plain = (sip_lex_class[c] & SIP_LEX_USER) != 0;
+        sip_write_slice(w, is_plain ? slice_of(&c, 1) : slice_of(escape, sizeof(escape)));
+    }
+    sip_write_slice(w, slice_from(aor, at > 0 ? at - 1 : 0));
+}
+
 void sip_write_copy(struct sip_writer *w, const struct sip_msg *from, enum sip_hdr_id id)
 {
     for (unsigned next = from->first[id]; next != 0; next = from->headers[next - 1].next) {

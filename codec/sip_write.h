@@ -44,6 +44,9 @@ void sip_write_header_begin(struct sip_writer *w, enum sip_hdr_id id);
 void sip_write_header_end(struct sip_writer *w);
 /* `text` as a quoted string, escaped as needed; control characters become spaces. */
 void sip_write_quoted(struct sip_writer *w, struct slice text);
+/* "alice@example.org" behind `scheme` ("sip:"): the URI that has this address of record.  What may
+ * not stand in a user part is escaped, also an '@'. */
+void sip_write_aor(struct sip_writer *w, struct slice scheme, struct slice aor);
 /* Every occurrence of `id` in `from`, in order, as it stands. */
 void sip_write_copy(struct sip_writer *w, const struct sip_msg *from, enum sip_hdr_id id);
 

@@ -476,6 +476,7 @@ bool replicate_on_store(struct turn *t, struct replicate *r, const struct messag
     struct store_put put = {
         .resource = req.resource,
         .replica_number = req.replica_number,
+        .is_owner = topo_is_responsible(r->s.topo, at),
         .kind_data = req.kind_data,
         .bucket = m->certificates,
         .signer_user = slice_of(m->certificate->parsed.user, m->certificate->parsed.user_len),

@@ -452,6 +452,26 @@ static void commit(struct job *j)
     }
 }
 
+/* 0 stands for no counter (ST-6, ST-7): it is left out. */
+static uint64_t next_generation(uint64_t before)
+{
+    return before == UINT64_MAX ? 1 : before + 1;
+}
+
+/* The counter of a set that a copy was brought of.  A replica takes its owner's (7.4.1.1).  The
+ * owner himself, to whom anybody may bring copies (ST-18), takes one with a set that he did not
+ * have; of one that he has it is his to count, or whoever is of the overlay could set it back, so
+ * that readers keep what they had (FT-1), or forward, so that a writer is refused (ST-6). */
+static uint64_t copied_generation(const struct job *j, uint32_t at, uint64_t before,
+                                  bool is_changed)
+{
+    uint64_t theirs = j->generations[at];
+    if (!j->put->is_owner || j->made[at] != 0) {
+        return theirs != 0 ? theirs : before;
+    }
+    return is_changed && theirs != before ? next_generation(before) : before;
+}
+
 /* ST-7, ST-9 */
 static void count_generations(struct job *j)
 {
@@ -468,9 +488,9 @@ static void count_generations(struct job *j)
         if (j->put->only_newer) {
             set->generation = max_u64(set->generation, j->generations[at]);
         } else if (j->put->replica_number != 0) {
-            set->generation = j->generations[at] != 0 ? j->generations[at] : set->generation;
+            set->generation = copied_generation(j, at, before, has_changed[at]);
         } else if (has_changed[at]) {
-            set->generation++;
+            set->generation = next_generation(before);
         }
         if (has_changed[at] || before != set->generation) {
             store_log_put_set(j->t, j->s, set);

@@ -17,6 +17,7 @@ struct store_put {
     struct slice bucket;      /* certificates that came along, as in struct secblock */
     struct slice signer_user; /* who signed the request: judged if replica_number is 0 */
     struct node_id signer;
+    bool is_owner;   /* it is we who are responsible: a copy is brought to us (ST-18) */
     bool only_newer; /* skip what is not newer than ours, instead of 0x9 (ST-16) */
 };
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* challenge.c - see challenge.h. */
 #include "sip/challenge.h"
-#include "codec/sip_edit.h"
 
 enum { CHALLENGES = 8 };
 
@@ -27,7 +26,8 @@ struct msgbuf *challenge_merge(struct turn *t, struct sip *s, const struct sip_m
     sip_edit_pop(&edit, SIP_HDR_VIA, 1);
     unsigned room = add(&edit, &s->again.msg, SIP_HDR_WWW_AUTHENTICATE, CHALLENGES);
     (void)add(&edit, &s->again.msg, SIP_HDR_PROXY_AUTHENTICATE, room);
-    if (sip_edit_emit(&edit, s->scratch, sizeof(s->scratch), &len) != ERR_OK) {
+    if (sip_edit_emit(&edit, s->scratch, sizeof(s->scratch), &len) != ERR_OK ||
+        !sip_state_is_readable(s, &edit, slice_of(s->scratch, len))) {
         metric_add(t->metrics, METRIC_sip_drop_full, 1);
         return NULL;
     }

@@ -181,11 +181,14 @@ static void send_to_peer(struct turn *t, struct sip *s, struct fork_branch *b)
 }
 
 /* A contact as it may stand in a Request-URI (RFC 3261 16.6 step 2): without headers, and without
- * the parameter `method` (19.1.1, table 1). */
+ * the parameter `method` (19.1.1, table 1).  0: it is none. */
 static uint16_t write_target(struct slice contact, char *out)
 {
     struct sip_uri uri;
-    if (sip_uri_decode(contact, &uri) != ERR_OK || (uri.params.len == 0 && !uri.has_headers)) {
+    if (sip_uri_decode(contact, &uri) != ERR_OK) {
+        return 0;
+    }
+    if (uri.params.len == 0 && !uri.has_headers) {
         memcpy(out, contact.data, contact.len);
         return (uint16_t)contact.len;
     }
@@ -229,13 +232,18 @@ static struct fork_branch *add(struct turn *t, struct sip *s, struct proxy *p, s
         fork_note(t, s, p, 503, "Too many calls at once");
         return NULL;
     }
+    b->uri_len = uri.len == 0 ? 0 : write_target(uri, b->uri);
+    if (uri.len > 0 && b->uri_len == 0) {
+        pool_release(&s->branches, b);
+        fork_note(t, s, p, 404, "The callee's address is no URI to ask for");
+        return NULL;
+    }
     handle h = pool_handle(&s->branches, b);
     b->proxy = pool_handle(&s->proxies, p);
     b->next = p->first;
     b->state = FORK_WAITING;
     b->timer_c.tag = h;
     b->timer_c.what = FORK_TIMER_C;
-    b->uri_len = uri.len == 0 ? 0 : write_target(uri, b->uri);
     p->first = h;
     p->open++;
     s->sources[p->source].branches++;

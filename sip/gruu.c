@@ -240,36 +240,13 @@ static void write_list(const struct sip *s, const uint8_t *instance, struct sip_
     write_base64(w, wr_slice(&out));
 }
 
-/* The user part as it was given, with what a URI may not hold escaped. */
-static void write_user(struct slice user, struct sip_writer *w)
-{
-    char hex[3];
-    for (size_t i = 0; i < user.len; i++) {
-        bool is_plain = (sip_lex_class[user.data[i]] & SIP_LEX_USER) != 0;
-        if (!is_plain) {
-            sip_write_text(w, "%");
-            sip_write_text(w, ids_hex(slice_sub(user, i, 1), hex));
-            continue;
-        }
-        sip_write_slice(w, slice_sub(user, i, 1));
-    }
-}
-
 void gruu_write(struct turn *t, const struct sip *s, const struct registrar_binding *b,
                 struct sip_writer *w)
 {
     uint8_t plain[PLAIN_BYTES], token[GRUU_TOKEN_BYTES], random[8];
     char hex[2 * GRUU_TOKEN_BYTES + 1];
-    struct slice user = slice_text(s->settings.accounts[b->account].user);
-    size_t at = user.len;
-    while (at > 0 && user.data[at - 1] != '@') {
-        at--;
-    }
-    at -= at > 0 ? 1 : 0;
-    sip_write_text(w, ";pub-gruu=\"sip:");
-    write_user(slice_sub(user, 0, at), w);
-    sip_write_text(w, "@");
-    sip_write_text(w, s->domain);
+    sip_write_text(w, ";pub-gruu=\"");
+    sip_write_aor(w, SLICE_LITERAL("sip:"), slice_text(s->settings.accounts[b->account].user));
     sip_write_text(w, ";gr=");
     write_list(s, b->gruu, w);
     struct wr p = wr_init(plain, sizeof(plain));

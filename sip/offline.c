@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* offline.c - see offline.h. */
 #include "sip/offline.h"
-#include "codec/sip_edit.h"
 #include "core/hash.h"
 #include "sip/registrar.h"
 #include "sip/subscribe.h"
@@ -119,7 +118,8 @@ bool offline_keep(struct turn *t, struct sip *s, const struct sip_rx *rx, uint32
     if (!sip_msg_has(rx->m, SIP_HDR_DATE)) {
         sip_edit_append_named(&edit, date_line(t->wall_ms, date));
     }
-    if (sip_edit_emit(&edit, x->message, sizeof(x->message), &len) != ERR_OK) {
+    if (sip_edit_emit(&edit, x->message, sizeof(x->message), &len) != ERR_OK ||
+        !sip_state_is_readable(s, &edit, slice_of(x->message, len))) {
         pool_release(&s->offline, x);
         metric_add(t->metrics, METRIC_sip_offline_refused, 1);
         return false;

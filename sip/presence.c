@@ -5,6 +5,18 @@
 #include "sip/publish.h"
 #include "sip/registrar.h"
 
+void presence_write_uri(struct sip_writer *w, struct slice aor)
+{
+    uint8_t text[sizeof("sip:") + 3 * SIP_ACCOUNT_USER_CAP];
+    struct sip_writer uri;
+    struct slice written;
+    sip_write_init(&uri, text, sizeof(text));
+    sip_write_aor(&uri, SLICE_LITERAL("sip:"), aor);
+    enum err e = sip_write_finish(&uri, &written);
+    CHECK(e == ERR_OK); /* an account's: three letters for each of it are room enough */
+    pidf_write_text(w, written);
+}
+
 /* Whoever has published nothing: one tuple for all devices. */
 static void write_basic(struct sip_writer *w, struct slice aor, bool is_open)
 {
@@ -12,8 +24,8 @@ static void write_basic(struct sip_writer *w, struct slice aor, bool is_open)
     sip_write_text(w, is_open ? "open" : "closed");
     sip_write_text(w, "</basic></status>");
     if (is_open) {
-        sip_write_text(w, "<contact>sip:");
-        pidf_write_text(w, aor);
+        sip_write_text(w, "<contact>");
+        presence_write_uri(w, aor);
         sip_write_text(w, "</contact>");
     }
     sip_write_text(w, "</tuple>");

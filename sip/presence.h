@@ -8,6 +8,8 @@
 #pragma once
 #include "sip/sip_state.h"
 
+/* "sip:alice@example.org" of an account, as text of a document. */
+void presence_write_uri(struct sip_writer *w, struct slice aor);
 /* Writes it into `out`; ERR_TOO_LARGE: it does not fit. */
 enum err presence_write(struct turn *t, const struct sip *s, uint32_t account, uint8_t *out,
                         size_t cap, struct slice *document) MUST_USE;

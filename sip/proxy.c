@@ -284,17 +284,20 @@ static void fork_to_targets(struct turn *t, struct sip *s, struct proxy *p,
         return;
     }
     for (unsigned i = 0; i < l->target_count; i++) {
-        char uri[FORK_URI_CAP];
+        uint8_t uri[FORK_URI_CAP];
+        struct sip_writer w;
         struct slice text = SLICE_EMPTY, aor = location_aor(l, l->targets[i].aor);
         if (ids_node_is_equal(&l->targets[i].node, &s->settings.self)) {
             fork_to_aor(t, s, p, aor);
             continue;
         }
         if (l->targets[i].aor != 0) { /* forwarded to another AOR: that is what the peer serves */
-            struct slice scheme = p->is_sips ? SLICE_LITERAL("sips:") : SLICE_LITERAL("sip:");
-            memcpy(uri, scheme.data, scheme.len);
-            memcpy(uri + scheme.len, aor.data, aor.len);
-            text = slice_of(uri, scheme.len + aor.len);
+            sip_write_init(&w, uri, sizeof(uri));
+            sip_write_aor(&w, p->is_sips ? SLICE_LITERAL("sips:") : SLICE_LITERAL("sip:"), aor);
+            if (sip_write_finish(&w, &text) != ERR_OK) {
+                fork_note(t, s, p, 404, "The callee is forwarded to a name that is too long");
+                continue;
+            }
         }
         fork_add(t, s, p, NULL, &l->targets[i].node, text);
     }

@@ -2,6 +2,7 @@
 /* regevent.c - see regevent.h. */
 #include "sip/regevent.h"
 #include "codec/pidf.h"
+#include "sip/presence.h"
 #include "sip/registrar.h"
 
 #define US_PER_S UINT64_C(1000000)
@@ -37,8 +38,8 @@ enum err regevent_write(struct turn *t, const struct sip *s, uint32_t account, u
     sip_write_text(&w, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\r\n"
                        "<reginfo xmlns=\"urn:ietf:params:xml:ns:reginfo\" version=\"");
     sip_write_u32(&w, version);
-    sip_write_text(&w, "\" state=\"full\"><registration aor=\"sip:");
-    pidf_write_text(&w, slice_text(s->settings.accounts[account].user));
+    sip_write_text(&w, "\" state=\"full\"><registration aor=\"");
+    presence_write_uri(&w, slice_text(s->settings.accounts[account].user));
     sip_write_text(&w, "\" id=\"a\" state=\"");
     sip_write_text(&w, registrar_is_live(t, s, account) ? "active\">" : "terminated\">");
     while ((b = registrar_next(t, s, account, &at)) != NULL) {

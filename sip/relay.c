@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* relay.c - see relay.h. */
 #include "sip/relay.h"
-#include "codec/sip_edit.h"
 
 enum { MAX_FORWARDS = 70, BREADTH_CAP = 4 };
 
@@ -66,7 +65,8 @@ static void drop_credentials(const struct sip *s, const struct sip_rx *rx, struc
 static struct msgbuf *emit(struct turn *t, struct sip *s, const struct sip_edit *edit)
 {
     size_t len = 0;
-    if (sip_edit_emit(edit, s->scratch, sizeof(s->scratch), &len) != ERR_OK) {
+    if (sip_edit_emit(edit, s->scratch, sizeof(s->scratch), &len) != ERR_OK ||
+        !sip_state_is_readable(s, edit, slice_of(s->scratch, len))) {
         metric_add(t->metrics, METRIC_sip_drop_full, 1);
         return NULL;
     }

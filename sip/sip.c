@@ -164,6 +164,14 @@ struct msgbuf *sip_state_buffer(struct turn *t, struct slice bytes)
     return buf;
 }
 
+bool sip_state_is_readable(struct sip *s, const struct sip_edit *edit, struct slice text)
+{
+    size_t head = text.len - edit->msg->body.len;
+    unsigned headers = edit->msg->header_count + edit->count + 1u; /* Content-Length */
+    bool is_plain = head <= SIP_MSG_LINE_CAP && headers <= SIP_MSG_HEADERS_CAP;
+    return is_plain || sip_parser_datagram(&s->proof, text) == SIP_PARSE_OK;
+}
+
 void sip_state_reread(struct sip *s, const struct msgbuf *buf, const struct flow_ref *from,
                       struct sip_rx *rx)
 {

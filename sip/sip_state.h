@@ -4,7 +4,7 @@
  * Nobody outside of sip/ includes this.  Each table is owned by the file named beside it. */
 #pragma once
 #include "codec/msgs.h"
-#include "codec/sip_write.h"
+#include "codec/sip_edit.h"
 #include "core/pool.h"
 #include "core/table.h"
 #include "sip/mac.h"
@@ -31,6 +31,7 @@ struct sip {
     char advertised[2][SIP_PEER][ADDRESS_TEXT_CAP]; /* us, for phones: by flow_side and kind */
     struct sip_parser parser;                       /* datagrams and mail */
     struct sip_parser again;                        /* messages of ours that are read once more */
+    struct sip_parser proof;                        /* whether they will be readable */
     const struct sip_rx *live;           /* the request that is being handled: no need to */
     const struct msgbuf *live_copy;      /* read it again from its copy */
     uint8_t scratch[MSGBUF_LARGE_BYTES]; /* messages being written */
@@ -74,6 +75,9 @@ struct sip {
     struct sip_setup last_setup; /* location and dial */
 };
 
+/* Is `text`, written of `edit`, a message that sip_state_reread can read?  What came in keeps to
+ * the limits of codec/sip_msg.h; with a Via and more in addition it need not. */
+bool sip_state_is_readable(struct sip *s, const struct sip_edit *edit, struct slice text);
 /* Reads a message of ours again, into s->again: valid until the next call (the copy of the request
  * that is just being handled is not read: it is the same).  CHECKs that it is
  * sound: it was when it was kept. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tcp.c - see tcp.h. */
 #include "core/os/tcp.h"
+#include "core/hash.h"
 #include "core/os/sock.h"
 #include <errno.h>
 #include <unistd.h>
@@ -9,6 +10,8 @@ enum {
     DIAL_US = 8000000,   /* as TCP_USER_TIMEOUT */
     DRAIN_US = 5000000,  /* io.h: IO_OP_CLOSE */
     LINGER_US = 1000000, /* for the other side's end, once all is sent */
+    HOARD_US = 500000,   /* to take what waits, while one's address has more than its share */
+    V6_HOST_BYTES = 8,
 };
 
 size_t tcp_bytes(const struct limits *l)
@@ -28,6 +31,7 @@ void tcp_init(struct tcp *t, struct arena *arena, const struct limits *l, struct
     pool_init(&t->conns, arena, "conns", HANDLE_CONN, l->conns, sizeof(struct conn));
     stranger_init(&t->strangers, arena, l, table_seed);
     t->failed = ARENA_ARRAY(arena, struct tcp_failed_dial, l->outbox);
+    t->seed = table_seed;
     wheel_init(&t->wheel, turn->now_us);
 }
 
@@ -199,8 +203,44 @@ static void advance(struct tcp *t, struct conn *c)
     }
 }
 
+static void overflow(struct tcp *t, struct conn *c)
+{
+    metric_add(t->turn->metrics, METRIC_conns_overflowed, 1);
+    sock_reset_on_close(c->fd);
+    kill_conn(t, c, ERR_LIMIT);
+}
+
+/* Whoever has many connections and reads from none of them could have all buffers wait for him,
+ * each connection within conn_queue_bytes.  What waits counts to his address. */
+static bool is_hoarding(const struct tcp *t, const struct conn *c)
+{
+    const struct msgbuf_pool *pool = t->turn->buffers;
+    return c->queue_first != NULL && c->queue_first->account == c->account &&
+           t->turn->now_us - c->waits_us >= HOARD_US &&
+           !msgbuf_has_share(pool, c->account, c->queue_first->is_large != 0);
+}
+
+/* Those who are silent, too, once in a while when buffers are few. */
+static void search_hoarders(struct tcp *t)
+{
+    const struct msgbuf_pool *pool = t->turn->buffers;
+    uint32_t index = 0;
+    struct conn *c = NULL;
+    bool is_scarce = pool->in_use[0] > pool->cap[0] / 4 || pool->in_use[1] > pool->cap[1] / 4;
+    if (!is_scarce || t->turn->now_us - t->searched_us < HOARD_US) {
+        return;
+    }
+    t->searched_us = t->turn->now_us;
+    while ((c = pool_next(&t->conns, &index)) != NULL) {
+        if (c->state != CONN_DYING && is_hoarding(t, c)) {
+            overflow(t, c);
+        }
+    }
+}
+
 void tcp_flush(struct tcp *t)
 {
+    search_hoarders(t);
     struct conn *c = t->first_dirty;
     t->first_dirty = NULL;
     while (c != NULL) {
@@ -255,9 +295,7 @@ void tcp_send(struct tcp *t, handle conn, struct msgbuf *buf)
     if ((uint64_t)c->queue_bytes + buf->len > t->limits->conn_queue_bytes) {
         /* Bytes cannot be left out of a stream: a reader too slow for its queue loses it. */
         msgbuf_release(t->turn->buffers, buf);
-        metric_add(t->turn->metrics, METRIC_conns_overflowed, 1);
-        sock_reset_on_close(c->fd);
-        kill_conn(t, c, ERR_LIMIT);
+        overflow(t, c);
         return;
     }
     if (join_last(c, buf)) {
@@ -277,9 +315,13 @@ void tcp_send(struct tcp *t, handle conn, struct msgbuf *buf)
         }
         buf = copy;
     }
+    if (buf->account == 0) { /* those of a link count to its peer */
+        msgbuf_charge(t->turn->buffers, buf, c->account);
+    }
     buf->next = NULL;
     if (c->queue_last == NULL) {
         c->queue_first = buf;
+        c->waits_us = t->turn->now_us;
     } else {
         c->queue_last->next = buf;
     }
@@ -290,13 +332,21 @@ void tcp_send(struct tcp *t, handle conn, struct msgbuf *buf)
 
 /* ---- beginning ---- */
 
-static struct conn *make(struct tcp *t, int fd)
+static uint16_t account_of(const struct tcp *t, const struct address *remote)
+{
+    size_t len = remote->family == 6 ? V6_HOST_BYTES : sizeof(remote->ip);
+    return msgbuf_account(hash_64(slice_of(remote->ip, len), t->seed));
+}
+
+static struct conn *make(struct tcp *t, int fd, const struct address *remote)
 {
     struct conn *c = pool_acquire(&t->conns);
     if (c == NULL) {
         return NULL;
     }
     c->fd = fd;
+    c->remote = *remote;
+    c->account = account_of(t, remote);
     t->live++;
     c->deadline.tag = pool_handle(&t->conns, c);
     metric_set(t->turn->metrics, METRIC_conns, t->conns.in_use);
@@ -362,12 +412,11 @@ bool tcp_accepted(struct tcp *t, uint16_t listener, int fd, struct io_event *out
         close(fd);
         return false;
     }
-    struct conn *c = make(t, fd);
+    struct conn *c = make(t, fd, &remote);
     CHECK(c != NULL); /* make_room looked */
     sock_tune(fd);
     c->state = CONN_OPEN;
     c->listener = listener;
-    c->remote = remote;
     c->local = sock_local(fd);
     stranger_add(&t->strangers, &c->stranger, listener, &remote, t->turn->now_us);
     start_receive(t, c);
@@ -402,14 +451,13 @@ void tcp_connect(struct tcp *t, const struct io_op *op)
         fail_dial(t, op->tag, sock_err(-fd));
         return;
     }
-    struct conn *c = make(t, fd);
+    struct conn *c = make(t, fd, &op->remote);
     CHECK(c != NULL);
     sock_tune(fd);
     c->state = CONN_DIALLING;
     c->is_dialled = true;
     c->listener = IO_LISTENER_COUNT;
     c->tag = op->tag;
-    c->remote = op->remote;
     wheel_arm(&t->wheel, &c->deadline, t->turn->now_us + DIAL_US);
     socklen_t len = sock_from_address(&op->remote, &c->kernel.to);
     c->in_flight++;

@@ -5,7 +5,8 @@
  * lives until the kernel has let go of everything that belongs to it and its end has been reported,
  * so no completion is ever stale and no handle is reused under somebody's feet. Owner: the shard's
  * thread. Limits: conns, of which conns_reserved are kept for dialling; accepted connections are
- * strangers (core/os/stranger) until they are proved; conn_queue_bytes a connection. */
+ * strangers (core/os/stranger) until they are proved; conn_queue_bytes a connection; what all
+ * connections of one address keep waiting has the share of the buffers that core/msgbuf.h says. */
 #pragma once
 #include "core/limits.h"
 #include "core/os/driver.h"
@@ -42,6 +43,8 @@ struct conn {
     struct msgbuf *queue_first;
     struct msgbuf *queue_last;
     uint32_t queue_bytes; /* not yet taken by the kernel */
+    uint16_t account;     /* of the buffers in it, by the address at the other end */
+    uint64_t waits_us;    /* since when it has not been empty */
     uint32_t first_sent;  /* of queue_first */
     struct conn *next_report;
     struct conn *next_dirty;
@@ -67,6 +70,8 @@ struct tcp {
     uint32_t live; /* connections that are not dying */
     struct strangers strangers;
     struct wheel wheel; /* the engine's own; the turn's belongs to the node */
+    uint64_t seed;
+    uint64_t searched_us; /* for those who hoard, last */
     struct conn *first_report;
     struct conn *last_report;
     struct conn *first_dirty;

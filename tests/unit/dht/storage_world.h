@@ -148,6 +148,7 @@ struct person {
 };
 
 struct world {
+    bool is_owner; /* of what is put there, when a copy is */
     uint8_t *block;
     struct arena arena;
     struct rng rng;
@@ -353,12 +354,15 @@ static inline struct store_put_outcome put_as(struct world *w, const struct pers
     const struct person *people[] = {signer, sender};
     struct store_put put = {.resource = resource_slice(at),
                             .replica_number = replica_number,
+                            .is_owner = w->is_owner,
                             .signer_user = person_user(sender),
                             .signer = sender->ident.node_id};
     put.bucket = bucket_of(&out, people, 2);
     uint8_t *start = out.at;
     size_t mark = stored_block_begin(&out, wish->kind, generation);
-    wr_wish(w, &out, wish, at, signer);
+    if (wish->lifetime_s > 0) { /* else the Kind alone */
+        wr_wish(w, &out, wish, at, signer);
+    }
     stored_block_end(&out, mark);
     put.kind_data = slice_of(start, (size_t)(out.at - start));
     cr_assert(wr_ok(&out));

@@ -125,6 +125,37 @@ Test(store, generation_and_storage_time_rules)
     finish(&f);
 }
 
+/* ST-18: anybody may bring a copy to its owner, who counts all the same. */
+Test(store, counter_of_an_owner_is_his)
+{
+    struct fixture f = start();
+    struct world *w = f.w;
+    w->is_owner = true;
+    struct wish copy = single("one", T0), none = {.kind = WORLD_KIND_SINGLE};
+    struct store_put_outcome o = put_as(w, f.alice, f.bob, &f.at, &copy, 1, 41);
+    cr_assert_eq(o.error, 0);
+    handle set = o.kinds[0].set;
+    cr_assert_eq(store_set_get(w->store, set)->generation, 41, "as its former owner counted");
+    const uint64_t others[] = {1, 40, 42, UINT64_MAX - 1, UINT64_MAX};
+    for (size_t i = 0; i < ARRAY_COUNT(others); i++) {
+        cr_assert_eq(put_as(w, f.alice, f.bob, &f.at, &copy, 1, others[i]).error, 0);
+        cr_assert_eq(put_as(w, f.alice, f.bob, &f.at, &none, 1, others[i]).error, 0);
+        cr_assert_eq(store_set_get(w->store, set)->generation, 41, "nothing has changed");
+    }
+    struct wish newer = single("two", T0 + 1);
+    cr_assert_eq(put_as(w, f.alice, f.bob, &f.at, &newer, 1, 7).error, 0);
+    cr_assert_eq(store_set_get(w->store, set)->generation, 42, "this has");
+    newer.time_ms++;
+    cr_assert_eq(put_as(w, f.alice, f.bob, &f.at, &newer, 1, 42).error, 0);
+    cr_assert_eq(store_set_get(w->store, set)->generation, 42, "the rest of the same set");
+    w->is_owner = false; /* a replica has no choice, and may own it one day */
+    cr_assert_eq(put_as(w, f.alice, f.bob, &f.at, &none, 1, UINT64_MAX).error, 0);
+    newer.time_ms++;
+    cr_assert_eq(put_own(w, f.alice, &newer).error, 0);
+    cr_assert_eq(store_set_get(w->store, set)->generation, 1, "0 would be no counter");
+    finish(&f);
+}
+
 struct refusal {
     const char *what;
     struct wish wish;

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* test_hostile.c - messages that are sound as they come, and would not be as they leave.
+ *
+ * A forwarded message is longer than it was: by a Via, two Record-Route, Max-Breadth and more. What
+ * we send we read again when it is acknowledged, cancelled or merged, so it has to keep to the
+ * limits of codec/sip_msg.h that the one that came kept to. */
+#include "sip/relay.h"
+#include "tests/unit/sip/phone_world.h"
+#include <criterion/criterion.h>
+
+enum { OWN_HEADERS = 9 }; /* of a phone_ask: Via, From, To, Call-ID, CSeq, Max-Forwards, ... */
+
+static const char *fill(int count, char *out)
+{
+    size_t len = 0;
+    for (int i = 0; i < count; i++) {
+        len += (size_t)snprintf(out + len, PHONE_TEXT - len, "X: %d\n", i);
+    }
+    return out;
+}
+
+static struct world *two_nodes(struct phone **alice, struct phone **bob)
+{
+    struct world *w = world_make();
+    world_add_node(w, 1);
+    world_add_node(w, 1);
+    *alice = world_add_phone(w, "alice", 0);
+    *bob = world_add_phone(w, "bob", 1);
+    cr_assert(strncmp(phone_register(w, *alice, "3600"), "SIP/2.0 200", 11) == 0);
+    cr_assert(strncmp(phone_register(w, *bob, "3600"), "SIP/2.0 200", 11) == 0);
+    return w;
+}
+
+/* From no header too many to all that fit: each is answered, with what the callee says or a 513. */
+Test(hostile, as_many_headers_as_are_accepted)
+{
+    for (int more = 0; more <= 8; more++) {
+        struct phone *alice, *bob;
+        struct world *w = two_nodes(&alice, &bob);
+        char lines[PHONE_TEXT];
+        phone_ask(w, alice, "INVITE", "sip:bob@example.org",
+                  fill(SIP_MSG_HEADERS_CAP - OWN_HEADERS - more, lines), NULL);
+        if (bob->count > 0) {
+            phone_answer(w, bob, phone_expect(bob, "INVITE"), "486 Busy Here");
+            world_run(w, 1000);
+            phone_expect(bob, "ACK");
+        }
+        phone_expect(alice, "SIP/2.0 100");
+        const char *final = phone_get(alice);
+        bool is_busy = strncmp(final, "SIP/2.0 486", 11) == 0;
+        cr_assert(is_busy || strncmp(final, "SIP/2.0 513", 11) == 0, "%d: %s", more, final);
+        cr_assert(is_busy || more < 8, "there was room");
+        world_free(w);
+    }
+}
+
+/* Forwards `text`; false: not forwarded.  What is forwarded can be read again. */
+static bool is_relayed(struct world *w, const struct phone *from, const char *text, size_t len)
+{
+    struct world_instance *x = w->instances[0];
+    struct sip_parser parser;
+    struct sip_fault fault;
+    struct sip_rx rx = {.m = &parser.msg, .from = {.kind = SIP_UDP, .remote = from->address}};
+    sip_parser_init(&parser, false);
+    cr_assert_eq(sip_parser_datagram(&parser, slice_of(text, len)), SIP_PARSE_OK);
+    cr_assert_eq(sip_msg_check(rx.m, &rx.core, &fault), ERR_OK);
+    char branch[TX_BRANCH_CAP + 1];
+    memset(branch, 'b', sizeof(branch));
+    struct relay how = {.to = &rx.from, .branch = branch, .max_breadth = 60, .record_route = true};
+    struct msgbuf *buf = relay_request(&x->turn, x->sip, &rx, &how);
+    if (buf == NULL) {
+        return false;
+    }
+    cr_assert_eq(sip_parser_datagram(&parser, msgbuf_slice(buf)), SIP_PARSE_OK);
+    msgbuf_release(&x->buffers, buf);
+    return true;
+}
+
+/* A Via whose line is so long, or (`is_head`) a head that is. */
+static size_t write_long(const struct phone *from, char *out, size_t size, bool is_head)
+{
+    static char fill_a[MSGBUF_LARGE_BYTES];
+    char via[256];
+    memset(fill_a, 'a', sizeof(fill_a) - 1);
+    const char *format = "INVITE sip:bob@example.org SIP/2.0\r\nVia: %s;x=%.*s\r\n"
+                         "From: <sip:alice@example.org>;tag=1\r\nTo: <sip:bob@example.org>\r\n"
+                         "Call-ID: long\r\nCSeq: 1 INVITE\r\nX: %.*s\r\nY: %.*s\r\n\r\n";
+    phone_via(from, "1", via);
+    int rest = snprintf(out, MSGBUF_LARGE_BYTES, format, via, 0, "", 0, "", 0, "");
+    int line = (int)strlen("Via: ;x=\r\n") + (int)strlen(via), wanted = (int)size;
+    int x = is_head ? 8000 : 1;
+    int y = is_head ? wanted - rest - x - 1 : 1;
+    return (size_t)snprintf(out, MSGBUF_LARGE_BYTES, format, via, is_head ? 1 : wanted - line,
+                            fill_a, x, fill_a, y, fill_a);
+}
+
+Test(hostile, as_long_as_is_accepted)
+{
+    static char text[MSGBUF_LARGE_BYTES];
+    struct phone *alice, *bob;
+    struct world *w = two_nodes(&alice, &bob);
+    unsigned relayed[2] = {0}, refused[2] = {0};
+    for (int is_head = 0; is_head < 2; is_head++) {
+        size_t most = is_head ? SIP_MSG_HEAD_CAP : SIP_MSG_LINE_CAP;
+        for (size_t less = 1; less <= 1024; less++) {
+            size_t len = write_long(alice, text, most - less, is_head);
+            *(is_relayed(w, alice, text, len) ? &relayed[is_head] : &refused[is_head]) += 1;
+        }
+        cr_assert_gt(relayed[is_head], 100);
+        cr_assert_gt(refused[is_head], 10);
+    }
+    world_free(w);
+}
+
+/* Three devices of one callee challenge (RFC 3261 16.7 step 7), each as long-winded as it may be.
+ */
+Test(hostile, challenges_of_long_answers)
+{
+    struct world *w = world_make();
+    world_add_node(w, 1);
+    struct phone *alice = world_add_phone(w, "alice", 0), *bobs[3];
+    cr_assert(strncmp(phone_register(w, alice, "3600"), "SIP/2.0 200", 11) == 0);
+    for (int i = 0; i < 3; i++) {
+        bobs[i] = world_add_phone(w, "bob", 0);
+        bobs[i]->cseq = 10 * (unsigned)i;
+        cr_assert(strncmp(phone_register(w, bobs[i], "3600"), "SIP/2.0 200", 11) == 0);
+    }
+    phone_ask(w, alice, "MESSAGE", "sip:bob@example.org", "", NULL);
+    for (int i = 0; i < 3; i++) {
+        char vias[PHONE_TEXT], from[PHONE_TEXT], to[PHONE_TEXT], id[PHONE_TEXT], cseq[PHONE_TEXT],
+            lines[PHONE_TEXT];
+        const char *request = phone_expect(bobs[i], "MESSAGE");
+        lines_of(request, "Via", vias);
+        for (char *next = vias; (next = strstr(next, "\nVia: ")) != NULL;) {
+            memcpy(next, ",     ", 6); /* all on one line: taking ours off leaves the header */
+        }
+        fill(SIP_MSG_HEADERS_CAP - 8, lines);
+        value_of(request, "From", from);
+        value_of(request, "To", to);
+        value_of(request, "Call-ID", id);
+        value_of(request, "CSeq", cseq);
+        phone_send(w, bobs[i],
+                   "SIP/2.0 401 No\n%sFrom: %s\nTo: %s;tag=%d\nCall-ID: %s\nCSeq: %s\n"
+                   "WWW-Authenticate: Digest realm=\"%d\", nonce=\"1\"\n"
+                   "WWW-Authenticate: Digest realm=\"%d\", nonce=\"2\"\n%s",
+                   vias, from, to, i, id, cseq, i, i, lines);
+        world_run(w, 1000);
+    }
+    world_run(w, 1000000);
+    phone_expect(alice, "SIP/2.0 401");
+    world_expect_empty(w);
+    world_free(w);
+}
+
+/* An address of record may hold what a URI may not: it is escaped where it becomes one. */
+Test(hostile, forward_to_an_odd_name)
+{
+    static const char *const names[] = {"o#neil@example.org", "a@b@example.org", "a b@example.org",
+                                        "a\r\nX: y@example.org"};
+    static const char *const uris[] = {"o%23neil@example.org", "a%40b@example.org",
+                                       "a%20b@example.org", "a%0d%0aX:%20y@example.org"};
+    for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
+        struct phone *alice, *bob;
+        struct world *w = two_nodes(&alice, &bob);
+        struct sip *s = w->instances[0]->sip;
+        struct node_id there = world_node_id(1);
+        struct overlay_resource at;
+        uint8_t key[16] = {9}, list[64], value[128];
+        struct wr l = wr_init(list, sizeof(list)), v = wr_init(value, sizeof(value));
+        fwd_wr_node(&l, &s->params, &there);
+        struct msgs_sip_registration route = {.type = MSGS_SIP_ROUTE,
+                                              .destination_list = wr_slice(&l)};
+        msgs_sip_registration_wr(&v, &s->params, &route);
+        overlay_resource_of(&w->instances[0]->turn, slice_text(names[i]), &at);
+        fake_put(&w->dht, &at, OVERLAY_KIND_SIP_REGISTRATION, slice_of(key, 16), wr_slice(&v), true,
+                 UINT64_MAX);
+        v = wr_init(value, sizeof(value));
+        struct msgs_sip_registration forward = {.type = MSGS_SIP_URI, .uri = slice_text(uris[i])};
+        msgs_sip_registration_wr(&v, &s->params, &forward);
+        overlay_resource_of(&w->instances[0]->turn, slice_text("carol@example.org"), &at);
+        fake_put(&w->dht, &at, OVERLAY_KIND_SIP_REGISTRATION, slice_of(key, 16), wr_slice(&v), true,
+                 UINT64_MAX);
+        phone_ask(w, alice, "INVITE", "sip:carol@example.org", "", NULL);
+        phone_expect(alice, "SIP/2.0 100");
+        phone_expect(alice, "SIP/2.0 404"); /* it is what node 2 says of that name */
+        world_free(w);
+    }
+}
+
+/* A kept message is one header longer, and read again when it is delivered. */
+Test(hostile, kept_with_as_many_headers_as_are_accepted)
+{
+    for (int more = 0; more < 3; more++) {
+        struct world *w = world_make();
+        char lines[PHONE_TEXT];
+        world_add_node(w, 1);
+        struct sip *s = w->instances[0]->sip;
+        s->settings.offline_s = 3600;
+        struct phone *alice = world_add_phone(w, "alice", 0), *bob = world_add_phone(w, "bob", 0);
+        cr_assert(strncmp(phone_register(w, alice, "3600"), "SIP/2.0 200", 11) == 0);
+        cr_assert(strncmp(phone_register(w, bob, "60"), "SIP/2.0 200", 11) == 0);
+        cr_assert(strncmp(phone_register(w, bob, "0"), "SIP/2.0 200", 11) == 0);
+        world_run(w, 10 * 1000000);
+        phone_ask(w, alice, "MESSAGE", "sip:bob@example.org",
+                  fill(SIP_MSG_HEADERS_CAP - OWN_HEADERS - more, lines), NULL);
+        const char *answer = phone_get(alice);
+        bool is_kept = strncmp(answer, "SIP/2.0 202", 11) == 0;
+        cr_assert(is_kept || strncmp(answer, "SIP/2.0 480", 11) == 0, "%s", answer);
+        cr_assert(is_kept == (more > 0), "%d: %s", more, answer);
+        cr_assert(strncmp(phone_register(w, bob, "3600"), "SIP/2.0 200", 11) == 0);
+        world_run(w, 1000000);
+        world_free(w);
+    }
+}
