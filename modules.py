@@ -34,6 +34,7 @@ MODULES = {
     'codec': names('''
         candidate
         content
+        dns
         fragment
         frame
         fwd
@@ -327,6 +328,7 @@ UNIT_TESTS = {
     '''),
     'tests/unit/codec': names('''
         test_content
+        test_dns
         test_fragment
         test_frame
         test_fwd
