@@ -73,6 +73,7 @@ MODULES = {
         crypto_issue
         crypto_keys_boring
         crypto_names_boring
+        crypto_roots_boring
         crypto_sip_boring
         dtls
         frame_io
@@ -141,6 +142,7 @@ MODULES = {
         dial
         digest
         flow
+        foreign
         fork
         gruu
         guess
@@ -159,6 +161,7 @@ MODULES = {
         registrar
         relay
         reply
+        resolve
         sip
         sips
         stateless
@@ -170,6 +173,7 @@ MODULES = {
     'node': names('''
         answer
         node
+        outward
         overlay_doc
         overlay_doc_accept
         overlay_doc_join
@@ -399,6 +403,7 @@ UNIT_TESTS = {
         test_events
         test_flood
         test_flow
+        test_foreign
         test_forward
         test_offline
         test_proxy
