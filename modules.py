@@ -35,6 +35,7 @@ MODULES = {
     'codec': names('''
         candidate
         content
+        dns
         fragment
         frame
         fwd
@@ -73,6 +74,7 @@ MODULES = {
         crypto_issue
         crypto_keys_boring
         crypto_names_boring
+        crypto_roots_boring
         crypto_sip_boring
         dtls
         frame_io
@@ -142,6 +144,7 @@ MODULES = {
         dial
         digest
         flow
+        foreign
         fork
         gruu
         guess
@@ -161,6 +164,7 @@ MODULES = {
         registrar
         relay
         reply
+        resolve
         sip
         sips
         stateless
@@ -172,6 +176,7 @@ MODULES = {
     'node': names('''
         answer
         node
+        outward
         overlay_doc
         overlay_doc_accept
         overlay_doc_join
@@ -331,6 +336,7 @@ UNIT_TESTS = {
     '''),
     'tests/unit/codec': names('''
         test_content
+        test_dns
         test_fragment
         test_frame
         test_fwd
@@ -401,6 +407,7 @@ UNIT_TESTS = {
         test_events
         test_flood
         test_flow
+        test_foreign
         test_forward
         test_hostile
         test_offline

@@ -78,6 +78,7 @@ enum io_mail {
     IO_MAIL_SIP_SEND, /* SIP bytes to be sent on a flow of the receiving shard */
     IO_MAIL_SIP_PEER, /* a SIP message from a sibling peer, as over an AppAttach connection */
     IO_MAIL_CONTROL,  /* from and to the control thread: admin requests and answers */
+    IO_MAIL_DNS,      /* to the control thread a question, from there the answer (sip/resolve) */
     IO_MAIL_PERSIST,  /* from the control thread: what has become of records (node/persist.h) */
 };
 enum { IO_SHARD_CONTROL = 0xffff }; /* the control thread, as sender or receiver of mail */

@@ -29,6 +29,8 @@ enum handle_of {
     HANDLE_SIP_REG,   /* sip/registrar */
     HANDLE_SIP_LOC,   /* sip/location */
     HANDLE_SIP_EVENT, /* sip/subscribe, publish and offline */
+    HANDLE_SIP_FOREIGN, /* sip/foreign */
+    HANDLE_OUTWARD,   /* node/outward */
     HANDLE_NODE,      /* node's own */
 };
 

@@ -80,8 +80,9 @@ static enum err pump(struct turn *t, struct stream_tls *s, size_t expected)
     return error == ERR_OK ? ERR_OK : fail(t, s, error, failed_of(s), "no room for output");
 }
 
-struct stream_tls *stream_tls_open(struct turn *t, struct stream_tls_table *table,
-                                   enum tls_role role, handle conn, const struct node_id *expect)
+static struct stream_tls *open_as(struct turn *t, struct stream_tls_table *table,
+                                  enum tls_role role, handle conn, const struct node_id *expect,
+                                  const char *host)
 {
     const struct tls_ops *ops = table->settings.tls;
     struct stream_tls *s = pool_acquire(&table->pool);
@@ -98,6 +99,9 @@ struct stream_tls *stream_tls_open(struct turn *t, struct stream_tls_table *tabl
         s->node_id = *expect;
     }
     s->tls = ops->open(table->settings.tls_context, role);
+    if (s->tls != NULL && host != NULL && ops->set_host != NULL) {
+        ops->set_host(s->tls, host);
+    }
     enum err error = s->tls == NULL ? ERR_NO_MEMORY : ops->handshake(s->tls);
     if (error == ERR_OK || error == ERR_MORE) {
         error = pump(t, s, 0);
@@ -109,6 +113,24 @@ struct stream_tls *stream_tls_open(struct turn *t, struct stream_tls_table *tabl
         return NULL;
     }
     return s;
+}
+
+struct stream_tls *stream_tls_open(struct turn *t, struct stream_tls_table *table,
+                                   enum tls_role role, handle conn, const struct node_id *expect)
+{
+    return open_as(t, table, role, conn, expect, NULL);
+}
+
+struct stream_tls *stream_tls_open_to(struct turn *t, struct stream_tls_table *table, handle conn,
+                                      const char *host)
+{
+    CHECK(table->settings.trust == NULL);
+    return open_as(t, table, TLS_CLIENT, conn, NULL, host);
+}
+
+size_t stream_tls_chain(const struct stream_tls *s, struct slice chain[TLS_CHAIN_CAP])
+{
+    return ops_of(s)->peer_chain(s->tls, chain);
 }
 
 static enum err authenticate(struct turn *t, struct stream_tls *s)

@@ -34,6 +34,12 @@ void *stream_tls_table_use(struct stream_tls_table *table, void *tls_context);
  * there is no memory. */
 struct stream_tls *stream_tls_open(struct turn *t, struct stream_tls_table *table,
                                    enum tls_role role, handle conn, const struct node_id *expect);
+/* The same as a client without a certificate, of a table without trust: `host` goes into the
+ * handshake (RFC 6066 3) where it is a name; who answers is for the user to judge, by the chain. */
+struct stream_tls *stream_tls_open_to(struct turn *t, struct stream_tls_table *table, handle conn,
+                                      const char *host);
+/* What the other side has presented, leaf first, borrowed; how many. */
+size_t stream_tls_chain(const struct stream_tls *s, struct slice chain[TLS_CHAIN_CAP]);
 /* Received bytes, which must stay until stream_tls_read has said something else than ERR_OK: they
  * are opened where they lie.  ERR_OK: ask stream_tls_is_up and read on.  Anything else is its end,
  * counted by reason. */

@@ -26,6 +26,8 @@ struct tls_ops {
     /* A new connection with the credential in `context`; NULL when there is no memory for one. */
     struct tls *(*open)(void *context, enum tls_role role);
     void (*close)(struct tls *tls);
+    /* Of a client, before its handshake: the name that it looks for.  May be NULL. */
+    void (*set_host)(struct tls *tls, const char *host);
     /* Feeds received bytes (copied or consumed before it returns) and drives the handshake.
      * ERR_OK, or ERR_IO / ERR_MALFORMED when the connection must be closed (an alert may be
      * waiting in pull); ERR_UNAUTHENTICATED when the peer has presented no certificate. */

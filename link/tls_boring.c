@@ -224,8 +224,9 @@ static enum err make_context(struct slice certificate, const struct slice *inter
         !set_rules(made->dtls, is_public) || !set_stream_rules(made->ssl) ||
         !tls_boring_datagram_rules(made->dtls)) {
         error = ERR_NO_MEMORY;
-    } else if (!set_credential(made->ssl, certificate, intermediates, intermediate_count, key) ||
-               !set_credential(made->dtls, certificate, intermediates, intermediate_count, key)) {
+    } else if (key != NULL && (!set_credential(made->ssl, certificate, intermediates, intermediate_count, key) ||
+               !set_credential(made->dtls, certificate, intermediates, intermediate_count,
+                                               key))) {
         error = ERR_BAD_CERTIFICATE;
     }
     ERR_clear_error();
@@ -249,6 +250,11 @@ enum err tls_boring_context_public(struct slice certificate, const struct slice 
                                    struct tls_boring **context)
 {
     return make_context(certificate, intermediates, intermediate_count, key, true, context);
+}
+
+enum err tls_boring_context_client(struct tls_boring **context)
+{
+    return make_context(SLICE_EMPTY, NULL, 0, NULL, false, context);
 }
 
 void tls_boring_context_retire(struct tls_boring *context)
@@ -325,6 +331,21 @@ static struct tls *open_tls(void *context, enum tls_role role)
 {
     struct tls_boring *owner = context;
     return tls_boring_make(owner, owner->ssl, owner->bio, role);
+}
+
+/* RFC 6066 3: names only, no addresses. */
+static void set_host(struct tls *tls, const char *host)
+{
+    bool is_name = false;
+    for (const char *c = host; *c != '\0'; c++) {
+        is_name = is_name || ((*c < '0' || *c > '9') && *c != '.');
+        if (*c == ':') {
+            return;
+        }
+    }
+    if (is_name && SSL_set_tlsext_host_name(tls->ssl, host) != 1) {
+        ERR_clear_error(); /* then without: the server's default certificate is judged */
+    }
 }
 
 static void close_tls(struct tls *tls)
@@ -514,6 +535,7 @@ const struct tls_ops *tls_boring_ops(void)
     static const struct tls_ops table = {
         .open = open_tls,
         .close = close_tls,
+        .set_host = set_host,
         .feed = feed_tls,
         .handshake = do_handshake,
         .read = read_tls,

@@ -27,6 +27,8 @@ enum err tls_boring_context_new(struct slice certificate, const struct slice *in
 enum err tls_boring_context_public(struct slice certificate, const struct slice *intermediates,
                                    size_t intermediate_count, const struct crypto_key *key,
                                    struct tls_boring **context) MUST_USE;
+/* The same for a client that has no certificate, and whose user judges the server's. */
+enum err tls_boring_context_client(struct tls_boring **context) MUST_USE;
 void tls_boring_context_free(struct tls_boring *context);
 /* Nobody opens connections with it any more: it goes with the last that is open.  To be called by
  * the thread that owns its connections. */

@@ -69,7 +69,7 @@ size_t node_bytes(const struct node_settings *s)
     struct stream_tls_settings streams = stream_settings_of(s);
     size_t sip =
         has_sip(s) ? sip_bytes(&s->sip) + stream_tls_table_bytes(&streams) + TLS_RECORD_BYTES : 0;
-    size_t wrapped = has_sip(s) ? wrapped_bytes(s) : 0;
+    size_t wrapped = has_sip(s) ? wrapped_bytes(s) + outward_bytes(s) : 0;
     return own_bytes(s) + link_table_bytes(&links) + overlay_bytes(&s->overlay) + sip + wrapped;
 }
 
@@ -95,6 +95,7 @@ struct node *node_init(struct turn *t, struct arena *arena, const struct node_se
         n->plain = ARENA_RAW(arena, uint8_t, TLS_RECORD_BYTES);
         n->sip = sip_init(t, arena, &s->sip, n->overlay);
         wrapped_init(n, arena, links.secret);
+        outward_init(n, arena);
     }
     if (document_bytes(s) > 0) {
         n->document.bytes = ARENA_ARRAY(arena, uint8_t, document_bytes(s));
@@ -195,10 +196,14 @@ static void dispatch_timer(struct turn *t, struct node *n, struct wheel_timer *t
     case HANDLE_SIP_REG:
     case HANDLE_SIP_LOC:
     case HANDLE_SIP_EVENT:
+    case HANDLE_SIP_FOREIGN:
         sip_on_timer(t, n->sip, timer);
         break;
     case HANDLE_PATH:
         path_on_deadline(t, n, timer);
+        break;
+    case HANDLE_OUTWARD:
+        outward_on_timer(t, n, timer);
         break;
     case HANDLE_NODE:
         if (timer == &n->persist.timer) {

@@ -7,6 +7,7 @@
 #pragma once
 #include "dht/overlay.h"
 #include "link/link.h"
+#include "node/outward.h"
 #include "node/persist.h"
 #include "sip/sip.h"
 
@@ -17,6 +18,7 @@ struct node_settings {
     void *tls_context;
     void *sip_tls_context;      /* for phones by TLS: a server's alone; NULL = none */
     const char *sip_ws_origins; /* that browsers may come from, separated by spaces; "" = any */
+    struct outward_trust outward; /* TLS to other domains */
     const struct limits *limits;
     const struct persist_ops *persist; /* NULL: what is stored does not outlive the process */
     void *persist_context;

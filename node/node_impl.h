@@ -5,6 +5,7 @@
 #include "link/pace.h"
 #include "link/stream_tls.h"
 #include "node/answer.h"
+#include "node/outward.h"
 #include "node/persist.h"
 #include "node/wrapped.h"
 
@@ -67,6 +68,7 @@ struct node {
     uint32_t peers_strange; /* of those accepted, and not authenticated yet */
     struct pace pace;       /* of these */
     struct wrapped_all wrapped;
+    struct pool outward;
     enum node_phase phase;
     struct wheel_timer drain;
     struct persist persist;

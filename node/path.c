@@ -368,6 +368,10 @@ static void on_connected(struct turn *t, struct node *n, const struct io_event *
         peer_connected(t, n, event);
         return;
     }
+    if (handle_kind(event->tag) == HANDLE_OUTWARD) {
+        outward_connected(t, n, event);
+        return;
+    }
     if (event->error == ERR_OK) {
         path_record(n, event->conn, NODE_OWNER_LINK, event->tag);
     }
@@ -456,6 +460,11 @@ static void on_mail(struct turn *t, struct node *n, const struct io_event *event
                         event->data_len);
         }
         return;
+    case IO_MAIL_DNS:
+        if (n->sip != NULL) {
+            sip_on_dns(t, n->sip, event->tag, event->data, event->data_len);
+        }
+        return;
     case IO_MAIL_PERSIST:
         on_persist(t, n, event);
         return;
@@ -528,6 +537,10 @@ static void overlay_event(struct turn *t, struct node *n, const struct overlay_e
 
 static void sip_output(struct turn *t, struct node *n, const struct sip_event *event)
 {
+    if (event->kind == SIP_DIAL) {
+        outward_dial(t, n, event->conn, event->buf);
+        return;
+    }
     struct node_conn *c = record_of(n, event->conn);
     struct node_peer *p =
         c != NULL && c->owner == NODE_OWNER_PEER ? pool_get(&n->peers, c->user) : NULL;

@@ -2,12 +2,14 @@
 /* wrapped.c - see wrapped.h. */
 #include "node/wrapped.h"
 #include "node/node_impl.h"
+#include "node/outward.h"
 
 enum { READ_BYTES = 2048 };
 
 static bool is_needed(const struct node_settings *s)
 {
-    return s->sip.ports[SIP_TLS] != 0 || s->sip.ports[SIP_WS] != 0 || s->sip.ports[SIP_WSS] != 0;
+    return s->sip.ports[SIP_TLS] != 0 || s->sip.ports[SIP_WS] != 0 ||
+           s->sip.ports[SIP_WSS] != 0 || s->sip.foreign_tls;
 }
 
 /* A plain WebSocket has a place there that it does not use. */
@@ -17,11 +19,22 @@ static struct stream_tls_settings streams_of(const struct node_settings *s)
         .tls = s->tls, .tls_context = s->sip_tls_context, .streams = s->limits->sip_wrapped};
 }
 
-size_t wrapped_bytes(const struct node_settings *s)
+/* To other domains: as many as all in all. */
+static struct stream_tls_settings outward_of(const struct node_settings *s)
 {
     struct stream_tls_settings streams = streams_of(s);
+    streams.tls_context = s->outward.tls_context;
+    streams.streams = s->sip.foreign_tls ? streams.streams : 0;
+    return streams;
+}
+
+size_t wrapped_bytes(const struct node_settings *s)
+{
+    struct stream_tls_settings streams = streams_of(s), outward = outward_of(s);
     size_t each = sizeof(struct wrapped) + 2 * sizeof(uint32_t);
-    return is_needed(s) ? streams.streams * each + stream_tls_table_bytes(&streams) + 256 : 0;
+    return is_needed(s) ? streams.streams * each + stream_tls_table_bytes(&streams) +
+                              stream_tls_table_bytes(&outward) + 256
+                        : 0;
 }
 
 void wrapped_init(struct node *n, struct arena *arena, uint64_t secret)
@@ -30,10 +43,11 @@ void wrapped_init(struct node *n, struct arena *arena, uint64_t secret)
     const struct limits *l = n->settings.limits;
     pace_init(&all->pace, l->handshakes_per_s, l->handshakes_per_host_s, secret);
     if (is_needed(&n->settings)) {
-        struct stream_tls_settings s = streams_of(&n->settings);
+        struct stream_tls_settings s = streams_of(&n->settings), out = outward_of(&n->settings);
         pool_init(&all->pool, arena, "sip_wrapped", HANDLE_PATH, l->sip_wrapped,
                   sizeof(struct wrapped));
         all->streams = stream_tls_table_init(arena, &s);
+        all->outward = out.streams == 0 ? NULL : stream_tls_table_init(arena, &out);
     }
 }
 
@@ -49,26 +63,34 @@ void *wrapped_use(struct node *n, void *tls_context)
 
 /* ---- beginning and end */
 
+static void end_tls(struct turn *t, struct node *n, struct wrapped *w, bool graceful)
+{
+    if (w->tls != NULL) {
+        stream_tls_close(t, w->is_outward ? n->wrapped.outward : n->wrapped.streams, w->tls,
+                         graceful);
+        w->tls = NULL;
+    }
+}
+
 static void release(struct turn *t, struct node *n, struct wrapped *w)
 {
     struct wrapped_all *all = &n->wrapped;
-    if (w->tls != NULL) {
-        stream_tls_close(t, all->streams, w->tls, false);
-    }
+    handle outward = w->outward;
+    end_tls(t, n, w, false);
     ws_conn_free(t, &w->web);
     path_forget(n, w->conn);
     pool_release(&all->pool, w);
     metric_set(t->metrics, METRIC_sip_wrapped, all->pool.in_use);
+    if (outward != 0) {
+        outward_failed(t, n, outward);
+    }
 }
 
 /* The other side gets what was sent before, an alert or a Close frame perhaps; the flow ends. */
 static void finish(struct turn *t, struct node *n, struct wrapped *w)
 {
     handle flow = w->flow;
-    if (w->tls != NULL) {
-        stream_tls_close(t, n->wrapped.streams, w->tls, true);
-        w->tls = NULL;
-    }
+    end_tls(t, n, w, true);
     io_close(t->out, w->conn);
     release(t, n, w);
     if (flow != 0) {
@@ -127,6 +149,36 @@ void wrapped_accepted(struct turn *t, struct node *n, const struct io_event *eve
         if (flow != 0) {
             sip_flow_closed(t, n->sip, flow);
         }
+    }
+}
+
+bool wrapped_outward(struct turn *t, struct node *n, handle conn, handle who, const char *host)
+{
+    struct wrapped *w = n->wrapped.outward == NULL ? NULL : acquire(t, n);
+    if (w == NULL) {
+        return false;
+    }
+    w->conn = conn;
+    w->is_outward = true;
+    path_record(n, conn, NODE_OWNER_WRAPPED, pool_handle(&n->wrapped.pool, w));
+    w->tls = stream_tls_open_to(t, n->wrapped.outward, conn, host);
+    if (w->tls == NULL) {
+        release(t, n, w);
+        return false;
+    }
+    w->outward = who;
+    return true;
+}
+
+void wrapped_give_up(struct turn *t, struct node *n, handle conn)
+{
+    uint32_t index = 0;
+    struct wrapped *w = NULL;
+    while ((w = pool_next(&n->wrapped.pool, &index)) != NULL && w->conn != conn) {
+    }
+    if (w != NULL) {
+        io_abort(t->out, conn);
+        release(t, n, w);
     }
 }
 
@@ -259,6 +311,15 @@ void wrapped_stream(struct turn *t, struct node *n, handle who, uint8_t *data, s
     if (e == ERR_OK && !w->is_up && stream_tls_is_up(w->tls)) {
         w->is_up = true;
         metric_add(t->metrics, METRIC_sip_tls_up, 1);
+        if (w->is_outward) {
+            w->flow = outward_up(t, n, w->outward, w->tls);
+            w->outward = w->flow == 0 ? w->outward : 0;
+            e = w->flow == 0 ? ERR_BAD_CERTIFICATE : ERR_OK;
+            path_pump(t, n); /* what has waited for it leaves */
+            if (pool_get(&n->wrapped.pool, who) == NULL) {
+                return;
+            }
+        }
     }
     while (e == ERR_OK && w->is_up) {
         e = stream_tls_read(t, w->tls, plain, sizeof(plain), &got);

@@ -25,6 +25,8 @@ struct wrapped {
     handle conn;
     handle flow;            /* of sip/; 0 = it is over there */
     struct stream_tls *tls; /* NULL: none */
+    handle outward;         /* of node/outward, until TLS is up; 0 = a phone's */
+    bool is_outward;
     bool is_web;
     bool is_up; /* TLS handshake done, or none needed */
     struct ws_conn web;
@@ -34,6 +36,7 @@ STATIC_CHECK(sizeof(struct wrapped) <= 512); /* of LIMITS_COST_sip_wrapped */
 struct wrapped_all {
     struct pool pool;
     struct stream_tls_table *streams;
+    struct stream_tls_table *outward; /* of connections to other domains */
     struct pace pace;
 };
 
@@ -43,6 +46,11 @@ void wrapped_init(struct node *n, struct arena *arena, uint64_t secret);
 void *wrapped_use(struct node *n, void *tls_context);
 
 void wrapped_accepted(struct turn *t, struct node *n, const struct io_event *event);
+/* TLS as a client to `host`, for outward `who`.  False: no room, and the connection is the
+ * caller's. */
+bool wrapped_outward(struct turn *t, struct node *n, handle conn, handle who, const char *host);
+/* Ends one that does not come up. */
+void wrapped_give_up(struct turn *t, struct node *n, handle conn);
 void wrapped_stream(struct turn *t, struct node *n, handle who, uint8_t *data, size_t len);
 void wrapped_send(struct turn *t, struct node *n, handle who, struct slice message);
 /* sip/ has closed the flow. */

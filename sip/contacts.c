@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* contacts.c - see contacts.h. */
 #include "sip/contacts.h"
+#include "sip/gruu.h"
 #include "sip/prefs.h"
 
 /* Of the flows of one device only one is used (RFC 5626 5.3.1, 8): the last one registered that is
@@ -49,4 +50,36 @@ unsigned contacts_choose(struct turn *t, struct sip *s, const struct sip_rx *rx,
         }
     }
     return count;
+}
+
+struct flow_ref contacts_flow_now(struct turn *t, struct sip *s, const struct sip_rx *rx,
+                               const struct flow_ref *flow, struct slice *contact)
+{
+    char aor[SIP_STATE_AOR_CAP];
+    struct gruu gruu;
+    size_t len = 0;
+    handle at = 0;
+    gruu_read(s, &rx->core.uri, &gruu);
+    if (gruu.kind != GRUU_NONE && ids_node_is_equal(&gruu.node, &s->settings.self)) {
+        uint32_t whose = REGISTRAR_NONE;
+        const struct registrar_binding *device = gruu_find(t, s, &rx->core.uri, &gruu, &whose);
+        if (device !=
+            NULL) { /* RFC 5627 5.4.1: the device knows its contact, not always its GRUU */
+            *contact = registrar_uri(device);
+            return device->flow;
+        }
+    }
+    const struct registrar_binding *b = NULL;
+    if (sip_state_aor_text(s, rx->core.to.uri, false, aor, &len) != ERR_OK) {
+        return *flow;
+    }
+    uint32_t account = registrar_find(s, slice_of(aor, len));
+    while (account != REGISTRAR_NONE && (b = registrar_next(t, s, account, &at)) != NULL) {
+        struct sip_uri uri;
+        if (sip_uri_decode(registrar_uri(b), &uri) == ERR_OK &&
+            sip_uri_is_equal(&uri, &rx->core.uri)) {
+            return b->flow;
+        }
+    }
+    return *flow;
 }

@@ -353,6 +353,19 @@ void flow_end(struct turn *t, struct sip *s, struct flow_read *r)
 
 /* ---- the way out */
 
+/* Closes need their places: the rest takes at most event_cap less one for each connection. */
+static bool has_place(struct turn *t, const struct sip *s)
+{
+    bool has = s->event_count + s->flows.cap < s->event_cap;
+    metric_add(t->metrics, METRIC_sip_drop_full, has ? 0 : 1);
+    return has;
+}
+
+bool flow_ask_dial(struct turn *t, struct sip *s, handle tag, struct msgbuf *buf)
+{
+    return has_place(t, s) && push_event(t, s, SIP_DIAL, tag, buf);
+}
+
 static enum err send_stream(struct turn *t, struct sip *s, const struct flow_ref *ref,
                             struct msgbuf *buf)
 {
@@ -365,9 +378,7 @@ static enum err send_stream(struct turn *t, struct sip *s, const struct flow_ref
         metric_add(t->metrics, METRIC_sip_drop_no_flow, 1);
         return ERR_CLOSED;
     }
-    /* Closes need their places: sends take at most event_cap less one for each connection. */
-    if (s->event_count + s->flows.cap >= s->event_cap) {
-        metric_add(t->metrics, METRIC_sip_drop_full, 1);
+    if (!has_place(t, s)) {
         return ERR_LIMIT;
     }
     bool pushed = push_event(t, s, SIP_SEND, f->conn, msgbuf_ref(buf));

@@ -22,7 +22,8 @@ struct flow_ref {
     struct node_id node;   /* peers and siblings */
     uint16_t shard;        /* that owns the socket; SIBLING: the sibling */
     uint8_t kind;
-    uint8_t zero[5];
+    uint8_t is_foreign; /* a server of another domain (sip/foreign) */
+    uint8_t zero[4];
 };
 STATIC_CHECK(sizeof(struct flow_ref) == 56);
 
@@ -40,6 +41,7 @@ struct flow {
     bool is_proved;   /* authenticated */
     bool is_dialled;
     bool is_partial;  /* WebSocket: node/wrapped has the beginning of a message */
+    uint8_t domain[16]; /* of another domain over TLS: a hash of which; else 0 */
     uint32_t clients; /* client transactions over it */
     uint16_t host;    /* in sip.flow_hosts + 1; 0 = none: a peer */
     uint32_t account; /* whose phone it is, as far as it has proved that; UINT32_MAX: nobody's */
@@ -104,6 +106,8 @@ enum err flow_send(struct turn *t, struct sip *s, const struct flow_ref *ref,
 /* Who is at the other end has authenticated itself, as `account` of the node: the caps on strangers
  * no longer count it, and when it ends registrar_on_flow_gone is told. */
 void flow_prove(struct turn *t, struct sip *s, const struct flow_ref *ref, uint32_t account);
+/* Asks the taker of events for a connection; false: no room, and `buf` is still the caller's. */
+bool flow_ask_dial(struct turn *t, struct sip *s, handle tag, struct msgbuf *buf);
 /* From IO_MAIL_SIP_SEND. */
 void flow_on_mail(struct turn *t, struct sip *s, uint8_t *data, size_t len);
 /* Mails a received message to the shard that is to handle it; false: no room (counted). */

@@ -9,6 +9,7 @@
 #include "sip/fork.h"
 #include "sip/challenge.h"
 #include "sip/dial.h"
+#include "sip/foreign.h"
 #include "sip/registrar.h"
 #include "sip/relay.h"
 #include "sip/reply.h"
@@ -145,7 +146,8 @@ static void send_on(struct turn *t, struct sip *s, struct fork_branch *b)
     msgbuf_release(t->buffers, request);
     if (tx == NULL) {
         p->has_lost = p->has_lost || (error == ERR_CLOSED && b->to.kind == SIP_PEER);
-        bool is_flow = error == ERR_CLOSED && p->is_in_dialog && !flow_is_peer(&b->to);
+        bool is_flow = error == ERR_CLOSED && p->is_in_dialog && !flow_is_peer(&b->to) &&
+                       !b->to.is_foreign;
         over(t, s, b,
              is_flow               ? 430 /* Flow Failed (RFC 5626 5.3.1) */
              : error == ERR_CLOSED ? 480
@@ -293,6 +295,7 @@ void fork_add(struct turn *t, struct sip *s, struct proxy *p, const struct flow_
 void fork_cancel(struct turn *t, struct sip *s, struct proxy *p)
 {
     struct fork_branch *b = NULL;
+    foreign_stop(t, s, p);
     for (handle h = p->first; (b = pool_get(&s->branches, h)) != NULL; h = b->next) {
         struct tx *tx = b->state == FORK_SENT ? tx_get(s, b->tx) : NULL;
         b->is_cancelled = true;
@@ -387,6 +390,8 @@ static void on_failure(struct turn *t, struct sip *s, struct fork_branch *b,
     }
     if (m->status >= 600) {
         fork_cancel(t, s, p);
+    } else if (m->status == 503) {
+        foreign_on_failed(t, s, p, pool_handle(&s->branches, b));
     }
     fork_settle(t, s, p);
 }
@@ -439,6 +444,9 @@ void fork_on_failed(struct turn *t, struct sip *s, handle branch, enum tx_does h
         over(t, s, b, 480, "The connection to the callee is gone");
     } else {
         over(t, s, b, 408, "The callee's device did not answer");
+    }
+    if (b->state == FORK_OVER) {
+        foreign_on_failed(t, s, p, branch);
     }
     fork_settle(t, s, p);
 }

@@ -2,14 +2,17 @@
 /* hop.c - see hop.h.
  *
  * A token is hex of: the second it was made (4), kind, shard (2), family, then for UDP port (2) and
- * address (4 or 16), for streams the flow's handle (8), then a MAC of 8 bytes. */
+ * address (4 or 16), for streams the flow's handle (8), then a MAC of 8 bytes.  Towards another
+ * domain the kind has FOREIGN in it, and there is neither address nor handle: what goes on from
+ * there is looked up each time (sip/foreign). */
 #include "sip/hop.h"
 
 enum {
     SEAL_BYTES = 8,
     TOKEN_CAP = 4 + 3 + 1 + 2 + 16 + SEAL_BYTES,
     SIP_PORT = 5060,
-    SIPS_PORT = 5061
+    SIPS_PORT = 5061,
+    FOREIGN = 0x80
 };
 
 static void seal(struct turn *t, const struct sip *s, struct slice bytes, uint8_t out[SEAL_BYTES])
@@ -41,10 +44,12 @@ static void write_token(struct turn *t, const struct sip *s, const struct flow_r
     char hex[2 * TOKEN_CAP + 1];
     struct wr token = wr_init(bytes, sizeof(bytes));
     wr_u32(&token, now_s(t));
-    wr_u8(&token, f->kind);
+    wr_u8(&token, f->is_foreign ? FOREIGN | f->kind : f->kind);
     wr_u16(&token, f->shard);
     wr_u8(&token, f->remote.family);
-    if (f->kind == SIP_UDP) {
+    if (f->is_foreign) {
+        /* no way of its own */
+    } else if (f->kind == SIP_UDP) {
         wr_u16(&token, f->remote.port);
         wr_bytes(&token, slice_of(f->remote.ip, f->remote.family == 4 ? 4 : 16));
     } else {
@@ -74,7 +79,11 @@ static bool read_token(struct turn *t, const struct sip *s, struct slice user, s
     *out = (struct flow_ref){.kind = rd_u8(&r)};
     out->shard = rd_u16(&r);
     out->remote.family = rd_u8(&r);
-    if (out->kind == SIP_UDP) {
+    out->is_foreign = (out->kind & FOREIGN) != 0;
+    out->kind &= FOREIGN - 1;
+    if (out->is_foreign) {
+        /* see sip/foreign */
+    } else if (out->kind == SIP_UDP) {
         out->remote.port = rd_u16(&r);
         struct slice ip = rd_rest(&r);
         memcpy(out->remote.ip, ip.data, ip.len);
@@ -196,7 +205,8 @@ bool hop_shard(const struct sip *s, const struct sip_rx *rx, uint16_t *shard)
 void hop_read(struct turn *t, const struct sip *s, const struct sip_rx *rx, struct hop *out)
 {
     struct slice item;
-    *out = (struct hop){0};
+    memset(out, 0, offsetof(struct hop, next));
+    out->has_uri = false;
     struct sip_msg_items it = sip_msg_items(rx->m, SIP_HDR_ROUTE);
     while (sip_msg_items_next(&it, &item) == ERR_OK) {
         struct sip_uri uri;
@@ -213,6 +223,8 @@ void hop_read(struct turn *t, const struct sip *s, const struct sip_rx *rx, stru
             continue;
         }
         out->has_next = true;
+        out->next = uri;
+        out->has_uri = is_read;
         if (is_read && is_phone_side(s, &uri)) { /* a sibling, by its phone side */
             out->is_peer = true;
             out->node = s->settings.siblings[shard];

@@ -26,6 +26,8 @@ struct hop {
     bool has_next;        /* more entries follow */
     bool is_peer;         /* the next one is a peer or sibling: */
     struct node_id node;
+    struct sip_uri next; /* what has_next is about, where it can be read at all */
+    bool has_uri;        /* ... which it could */
 };
 
 /* Writes the Record-Route value towards `side` and returns it. */

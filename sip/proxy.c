@@ -25,6 +25,7 @@
 #include "core/hash.h"
 #include "sip/contacts.h"
 #include "sip/digest.h"
+#include "sip/foreign.h"
 #include "sip/fork.h"
 #include "sip/gruu.h"
 #include "sip/loop.h"
@@ -134,6 +135,7 @@ static void close_proxy(struct turn *t, struct sip *s, struct proxy *p)
     if (p->kept != 0) {
         offline_on_answer(t, s, p->kept, p->is_answered ? 200 : p->best_status);
     }
+    foreign_release(t, s, p);
     fork_release_all(t, s, p);
     if (s->live_copy == p->request) {
         s->live_copy = NULL;
@@ -605,7 +607,9 @@ static void route_new(struct turn *t, struct sip *s, const struct sip_rx *rx, st
         return;
     }
     uint32_t account = is_peer ? REGISTRAR_NONE : caller_of(t, s, rx, tx);
-    if ((!is_peer && account == REGISTRAR_NONE) || !read_callee(t, s, rx, tx, aor, &len)) {
+    bool is_foreign = !is_peer && foreign_is_wanted(s, &rx->core.uri);
+    if ((!is_peer && account == REGISTRAR_NONE) ||
+        !(is_foreign ? sips_may_come(t, s, rx, tx) : read_callee(t, s, rx, tx, aor, &len))) {
         return;
     }
     struct proxy *p = open_proxy(t, s, rx, tx, account);
@@ -614,13 +618,15 @@ static void route_new(struct turn *t, struct sip *s, const struct sip_rx *rx, st
     }
     struct gruu gruu;
     gruu_read(s, &rx->core.uri, &gruu);
-    p->is_gruu = gruu.kind != GRUU_NONE;
+    p->is_gruu = gruu.kind != GRUU_NONE && !is_foreign;
     p->aor_len = (uint8_t)len;
     memcpy(p->aor, aor, len);
     memcpy(p->loop, mark, TX_LOOP_BYTES);
     acknowledge(t, s, rx, tx);
     if (is_peer) {
         ask_right(t, s, rx, p);
+    } else if (is_foreign) {
+        foreign_begin(t, s, p, &rx->core.uri);
     } else {
         locate(t, s, p);
     }
@@ -628,41 +634,15 @@ static void route_new(struct turn *t, struct sip *s, const struct sip_rx *rx, st
 
 /* ---- inside a dialog */
 
-struct flow_ref proxy_flow_now(struct turn *t, struct sip *s, const struct sip_rx *rx,
-                               const struct flow_ref *flow, struct slice *contact)
-{
-    char aor[SIP_STATE_AOR_CAP];
-    struct gruu gruu;
-    size_t len = 0;
-    handle at = 0;
-    gruu_read(s, &rx->core.uri, &gruu);
-    if (gruu.kind != GRUU_NONE && ids_node_is_equal(&gruu.node, &s->settings.self)) {
-        uint32_t whose = REGISTRAR_NONE;
-        const struct registrar_binding *device = gruu_find(t, s, &rx->core.uri, &gruu, &whose);
-        if (device !=
-            NULL) { /* RFC 5627 5.4.1: the device knows its contact, not always its GRUU */
-            *contact = registrar_uri(device);
-            return device->flow;
-        }
-    }
-    const struct registrar_binding *b = NULL;
-    if (sip_state_aor_text(s, rx->core.to.uri, false, aor, &len) != ERR_OK) {
-        return *flow;
-    }
-    uint32_t account = registrar_find(s, slice_of(aor, len));
-    while (account != REGISTRAR_NONE && (b = registrar_next(t, s, account, &at)) != NULL) {
-        struct sip_uri uri;
-        if (sip_uri_decode(registrar_uri(b), &uri) == ERR_OK &&
-            sip_uri_is_equal(&uri, &rx->core.uri)) {
-            return b->flow;
-        }
-    }
-    return *flow;
-}
-
 static void route_dialog(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx,
                          const struct hop *hop, const uint8_t mark[TX_LOOP_BYTES])
 {
+    bool is_foreign = hop->flow.is_foreign && !(hop->has_next && hop->is_peer);
+    bool may = !is_foreign || foreign_is_from_phone(t, s, rx);
+    if (!may && (tx == NULL || caller_of(t, s, rx, tx) == REGISTRAR_NONE)) {
+        metric_add(t->metrics, METRIC_sip_acks_absorbed, tx == NULL ? 1 : 0);
+        return; /* whoever has seen the token is not therefore a phone of ours */
+    }
     struct proxy *p = sips_may_come(t, s, rx, tx) ? open_proxy(t, s, rx, tx, REGISTRAR_NONE) : NULL;
     if (p == NULL) {
         return;
@@ -672,11 +652,15 @@ static void route_dialog(struct turn *t, struct sip *s, const struct sip_rx *rx,
     p->state = PROXY_FORKING;
     memcpy(p->loop, mark, TX_LOOP_BYTES);
     acknowledge(t, s, rx, tx);
+    if (is_foreign) {
+        foreign_begin(t, s, p, hop->has_next && hop->has_uri ? &hop->next : &rx->core.uri);
+        return;
+    }
     if (hop->has_next && hop->is_peer) {
         fork_add(t, s, p, NULL, &hop->node, SLICE_EMPTY);
     } else { /* what is left of Route is for a proxy on that flow, which recorded itself */
         struct slice contact = SLICE_EMPTY;
-        struct flow_ref flow = proxy_flow_now(t, s, rx, &hop->flow, &contact);
+        struct flow_ref flow = contacts_flow_now(t, s, rx, &hop->flow, &contact);
         fork_add(t, s, p, &flow, NULL, contact);
     }
     fork_settle(t, s, p);

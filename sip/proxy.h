@@ -17,6 +17,7 @@ struct proxy {
     struct msgbuf *best;    /* the best failure so far, ready to be sent; NULL = made by us */
     const char *why;        /* of a best failure made by us */
     handle first;           /* branch */
+    handle foreign;         /* sip/foreign: where it goes in another domain */
     handle kept;            /* sip/offline: the message that this delivers */
     struct flow_ref from;
     uint32_t account;     /* of the caller, when it is a phone of ours; else UINT32_MAX */
@@ -52,11 +53,6 @@ struct proxy_source {
 /* The checks of 16.3; writes the loop mark.  False: was answered (or dropped, an ACK). */
 bool proxy_is_sound(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx,
                     uint8_t mark[TX_LOOP_BYTES]);
-/* Where a request inside a dialog goes that a token sends to `flow`.  A phone that has registered
- * again since may have moved to another flow: a binding of the To AOR that is the Request-URI knows
- * better than the token.  *contact: what a Request-URI that is a GRUU stands for (RFC 5627). */
-struct flow_ref proxy_flow_now(struct turn *t, struct sip *s, const struct sip_rx *rx,
-                               const struct flow_ref *flow, struct slice *contact);
 /* The 100 to an INVITE of a peer, for which nothing has come so far. */
 void proxy_say_trying(struct turn *t, struct sip *s, struct tx *tx);
 /* Any request that is for this shard to handle. */

@@ -6,6 +6,7 @@
 #include "sip/binding.h"
 #include "sip/dial.h"
 #include "sip/digest.h"
+#include "sip/foreign.h"
 #include "sip/fork.h"
 #include "sip/guess.h"
 #include "sip/hop.h"
@@ -54,7 +55,8 @@ size_t sip_bytes(const struct sip_settings *s)
            LOCATION_CACHED * sizeof(struct location_cached) +
            LOCATION_RIGHTS * sizeof(struct speak_cached) +
            DIGEST_SEEN * sizeof(struct digest_seen) + guess_bytes(l) + publish_bytes(l) +
-           subscribe_bytes(l) + offline_bytes(l) + PROXY_SOURCES * sizeof(struct proxy_source) +
+           subscribe_bytes(l) + offline_bytes(l) +
+           (s->foreign ? foreign_bytes(l) : 0) + PROXY_SOURCES * sizeof(struct proxy_source) +
            (s->account_count + 1) * sizeof(struct registrar_account) +
            table_bytes(s->account_count + 1, SIP_ACCOUNT_USER_CAP);
 }
@@ -135,6 +137,9 @@ struct sip *sip_init(struct turn *t, struct arena *arena, const struct sip_setti
     publish_init(s, arena);
     subscribe_init(t, s, arena);
     offline_init(s, arena);
+    if (settings->foreign) {
+        foreign_init(s, arena);
+    }
     registrar_init(s, arena, rng_next(t->rng));
     return s;
 }
@@ -563,6 +568,9 @@ void sip_on_timer(struct turn *t, struct sip *s, struct wheel_timer *timer)
         break;
     case HANDLE_SIP_EVENT:
         on_event_timer(t, s, timer);
+        break;
+    case HANDLE_SIP_FOREIGN:
+        foreign_on_timer(t, s, timer);
         break;
     case HANDLE_SIP_FLOW:
         if (timer->what == DIAL_TIMER) {

@@ -13,6 +13,7 @@
  * Output: datagrams and mail through turn->out, stream bytes as events (node/path puts TLS
  * between), overlay requests by calling dht/overlay.h with tags that carry HANDLE_SIP_* kinds. */
 #pragma once
+#include "codec/dns.h"
 #include "core/limits.h"
 #include "core/turn.h"
 #include "dht/overlay.h"
@@ -60,6 +61,8 @@ struct sip_settings {
     uint32_t default_expires_s, min_expires_s, max_expires_s; /* 3600, 60, 7200 */
     bool service_route; /* 200 to REGISTER names this node (RFC 3608) */
     bool presence;      /* presence agent and registration events for who registers here */
+    bool foreign;       /* requests to other domains (sip/foreign) */
+    bool foreign_tls;   /* TLS to them can be checked */
     uint32_t offline_s; /* MESSAGE for who is not there is kept so long; 0 = not at all */
     const struct sip_watcher *watchers; /* who may watch presence */
     size_t watcher_count;
@@ -69,12 +72,21 @@ struct sip_settings {
 enum sip_event_kind {
     SIP_SEND,  /* conn, buf (one reference is the taker's): plaintext for a stream */
     SIP_CLOSE, /* conn: close it once what was sent before has left */
+    SIP_DIAL,  /* conn: the tag for sip_dialled; buf: a struct sip_dial, the reference is taken */
 };
 
 struct sip_event {
     enum sip_event_kind kind;
     handle conn;
     struct msgbuf *buf;
+};
+
+/* A connection to a server of another domain; of TLS the certificate must speak for `domain` (RFC
+ * 5922 7.2). */
+struct sip_dial {
+    struct address to;
+    uint8_t kind; /* SIP_TCP, SIP_TLS */
+    char domain[DNS_NAME_CAP];
 };
 
 struct sip;
@@ -104,6 +116,11 @@ void sip_on_web(struct turn *t, struct sip *s, handle flow, uint8_t *data, size_
  * awaited.  False: a stranger's. */
 bool sip_flow_touch(struct turn *t, struct sip *s, handle flow, bool is_partial);
 void sip_flow_closed(struct turn *t, struct sip *s, handle flow);
+/* What became of a SIP_DIAL, TLS handshake and all; conn 0: nothing.  The flow; 0: conn is not
+ * wanted (any more). */
+handle sip_dialled(struct turn *t, struct sip *s, handle tag, handle conn);
+/* From IO_MAIL_DNS. */
+void sip_on_dns(struct turn *t, struct sip *s, uint64_t tag, uint8_t *data, size_t len);
 /* Everything of kind IO_MAIL_SIP, _SIP_SEND, _SIP_PEER. */
 void sip_on_mail(struct turn *t, struct sip *s, uint16_t shard, uint16_t mail, uint64_t tag,
                  uint8_t *data, size_t len);

@@ -62,6 +62,8 @@ struct sip {
     struct table subscription_table;
     uint32_t *watchers;       /* subscriptions by watcher */
     uint8_t *document;        /* being written */
+    struct pool foreigns, foreign_dials; /* foreign */
+    struct resolve_cached *resolved;     /* resolve */
     struct pool offline;      /* offline */
     uint32_t *senders;        /* kept messages by sender */
     struct digest_seen *seen; /* digest */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* stateless.c - see stateless.h. */
 #include "sip/stateless.h"
+#include "sip/contacts.h"
 #include "sip/dial.h"
 #include "sip/hop.h"
 #include "sip/proxy.h"
@@ -71,14 +72,14 @@ static bool find_target(struct turn *t, struct sip *s, const struct sip_rx *rx, 
 {
     bool is_ack = rx->m->method == SIP_METHOD_ACK;
     hop_read(t, s, rx, hop);
-    if (!hop->has_token) {
+    if (!hop->has_token || hop->flow.is_foreign) {
         return false;
     }
     if (hop->has_next) {
         return hop->is_peer && dial_find(s, &hop->node, to) &&
                (is_ack || (to->kind == SIP_PEER && rx->from.kind == SIP_UDP));
     }
-    *to = proxy_flow_now(t, s, rx, &hop->flow, contact);
+    *to = contacts_flow_now(t, s, rx, &hop->flow, contact);
     return is_ack || to->kind == SIP_UDP;
 }
 

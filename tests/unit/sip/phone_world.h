@@ -33,6 +33,7 @@ static const char *const world_users[WORLD_ACCOUNTS] = {"alice@example.org", "bo
 
 /* Another domain and other accounts for the nodes that are added from now on; NULL: the above. */
 static const char *world_domain, *const *world_other_users;
+static bool world_foreign, world_foreign_tls; /* of the nodes that are added from now on */
 static int world_digest = -1; /* enum sip_digest of all accounts; -1: they differ */
 
 struct phone {
@@ -42,6 +43,7 @@ struct phone {
     handle conn; /* TCP: its connection; 0 = UDP */
     handle flow;
     bool is_closed;
+    bool is_server; /* takes connections to its address */
     bool is_sink; /* what comes is not kept */
     char inbox[PHONE_INBOX][PHONE_TEXT];
     size_t inbox_len[PHONE_INBOX]; /* there may be a NUL inside */
@@ -91,6 +93,8 @@ struct world {
     struct world_conn conns[WORLD_CONNS];
     uint32_t datagrams_lost; /* drop so many of the next datagrams to phones */
     const char *body;        /* of the next message that a phone sends */
+    /* The control side: a question to the name server, by instance `at`. */
+    void (*dns)(struct world *w, int at, uint64_t tag, const uint8_t *data, size_t len);
     FILE *trace;             /* WORLD_TRACE=FILE: every message */
 };
 
@@ -139,6 +143,10 @@ static int world_add_node(struct world *w, uint16_t shards)
         x->limits.sip_flows = 32;
         x->limits.sip_dials = 16;
         x->limits.sip_events = 256;
+        x->limits.sip_foreign = 16;
+        x->limits.sip_dns_cache = 16;
+        x->limits.sip_dns_cache_per_source = 8;
+        x->limits.sip_foreign_dials = 8;
         struct sip_settings s = {.shard = k,
                                  .shards = shards,
                                  .self = world_node_id(at),
@@ -147,6 +155,8 @@ static int world_add_node(struct world *w, uint16_t shards)
                                  .default_expires_s = 3600,
                                  .min_expires_s = 60,
                                  .max_expires_s = 7200,
+                                 .foreign = world_foreign,
+                                 .foreign_tls = world_foreign_tls,
                                  .limits = &x->limits};
         snprintf(s.domain, sizeof(s.domain), "%s",
                  world_domain == NULL ? "example.org" : world_domain);
@@ -725,6 +735,26 @@ static void world_datagram(struct world *w, const struct io_op *op)
     }
 }
 
+/* A server of another domain that listens there, or nobody. */
+static void world_dial(struct world *w, int at, handle tag, struct msgbuf *buf)
+{
+    struct world_instance *x = w->instances[at];
+    struct sip_dial dial;
+    handle conn = 0;
+    memcpy(&dial, msgbuf_data(buf), sizeof(dial));
+    for (int k = 0; k < w->phone_count && conn == 0; k++) {
+        struct phone *p = &w->phones[k];
+        if (p->is_server && address_is_equal(&p->address, &dial.to)) {
+            conn = p->conn = world_conn_add(w, at, -1, k);
+        }
+    }
+    handle flow = sip_dialled(&x->turn, x->sip, tag, conn);
+    if (conn != 0) {
+        w->conns[handle_index(conn)].flow = flow;
+        w->phones[w->conns[handle_index(conn)].phone].flow = flow;
+    }
+}
+
 static bool world_output(struct world *w, int at)
 {
     struct world_instance *x = w->instances[at];
@@ -732,6 +762,11 @@ static bool world_output(struct world *w, int at)
     bool any = false;
     while (sip_next(&x->turn, x->sip, &e)) {
         any = true;
+        if (e.kind == SIP_DIAL) {
+            world_dial(w, at, e.conn, e.buf);
+            msgbuf_release(&x->buffers, e.buf);
+            continue;
+        }
         struct world_conn *c = &w->conns[handle_index(e.conn)];
         if (e.kind == SIP_CLOSE) {
             world_close_conn(w, (int)handle_index(e.conn), false);
@@ -757,6 +792,8 @@ static bool world_output(struct world *w, int at)
         any = true;
         if (op.kind == IO_OP_DATAGRAM) {
             world_datagram(w, &op);
+        } else if (op.kind == IO_OP_MAIL && op.shard == IO_SHARD_CONTROL) {
+            w->dns(w, at, op.tag, msgbuf_data(op.buf), op.buf->len);
         } else if (op.kind == IO_OP_MAIL) {
             struct world_instance *y = w->instances[x->node + op.shard];
             uint8_t copy[MSGBUF_LARGE_BYTES];

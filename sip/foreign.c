@@ -1,0 +1,432 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* foreign.c - see foreign.h. */
+#include "sip/foreign.h"
+#include "sip/fork.h"
+#include "sip/hop.h"
+#include "sip/registrar.h"
+
+#define US_PER_S UINT64_C(1000000)
+enum { LOWEST_PORT = 1024 };
+
+size_t foreign_bytes(const struct limits *l)
+{
+    return (size_t)l->sip_foreign * (sizeof(struct foreign) + 24) +
+           (size_t)l->sip_foreign_dials * (sizeof(struct foreign_dial) + 24) + 2 * 4096 +
+           resolve_cache_bytes(l);
+}
+
+void foreign_init(struct sip *s, struct arena *arena)
+{
+    const struct limits *l = s->settings.limits;
+    pool_init(&s->foreigns, arena, "sip_foreign", HANDLE_SIP_FOREIGN, l->sip_foreign,
+              sizeof(struct foreign));
+    pool_init(&s->foreign_dials, arena, "sip_foreign_dials", HANDLE_SIP_FOREIGN,
+              l->sip_foreign_dials, sizeof(struct foreign_dial));
+    resolve_cache_init(s, arena);
+}
+
+bool foreign_is_wanted(const struct sip *s, const struct sip_uri *uri)
+{
+    struct node_id node;
+    return s->settings.foreign && (uri->scheme == SIP_URI_SIP || uri->scheme == SIP_URI_SIPS) &&
+           !hop_is_us(s, uri) && !hop_node(s, uri->host, &node);
+}
+
+bool foreign_is_from_phone(struct turn *t, struct sip *s, const struct sip_rx *rx)
+{
+    char aor[SIP_STATE_AOR_CAP];
+    size_t len = 0;
+    handle at = 0;
+    const struct registrar_binding *b = NULL;
+    const struct flow_ref *from = &rx->from;
+    if (flow_is_peer(from) || from->is_foreign ||
+        sip_state_aor_text(s, rx->core.from.uri, false, aor, &len) != ERR_OK) {
+        return false;
+    }
+    uint32_t account = registrar_find(s, slice_of(aor, len));
+    while (account != REGISTRAR_NONE && (b = registrar_next(t, s, account, &at)) != NULL) {
+        if (b->flow.kind == from->kind &&
+            (from->kind == SIP_UDP ? address_is_equal(&b->flow.remote, &from->remote)
+                                   : b->flow.flow == from->flow && b->flow.shard == from->shard)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- whom we dial */
+
+static bool is_ourselves(const struct sip *s, const struct address *a)
+{
+    bool is_ours = a->port == s->settings.advertised.port;
+    for (unsigned kind = SIP_TLS; kind < SIP_PEER; kind++) {
+        is_ours = is_ours || a->port == s->settings.ports[kind];
+    }
+    return is_ours && (address_is_same_host(a, &s->settings.advertised) ||
+                       address_is_same_host(a, &s->settings.second));
+}
+
+/* The rule of design.md section 6, "An Attach makes us dial". */
+static bool may_dial(const struct sip *s, const struct address *a)
+{
+    enum address_range range = address_range_of(a);
+    const struct address *own =
+        s->settings.advertised.family == a->family ? &s->settings.advertised : &s->settings.second;
+    return a->port >= LOWEST_PORT && range != ADDRESS_NEVER && own->family == a->family &&
+           (range == ADDRESS_GLOBAL || range == address_range_of(own)) && !is_ourselves(s, a);
+}
+
+static void domain_key(struct turn *t, const struct foreign *x, uint8_t key[16])
+{
+    uint8_t hash[CRYPTO_SHA256_BYTES];
+    memset(key, 0, 16);
+    if (x->target.kind == SIP_TLS) {
+        t->crypto->sha256(slice_text(x->domain), hash);
+        memcpy(key, hash, 16);
+    }
+}
+
+static bool is_same_target(const struct resolve_target *a, const struct resolve_target *b)
+{
+    return a->kind == b->kind && address_is_equal(&a->address, &b->address);
+}
+
+/* A connection that is there already. */
+static bool find_flow(struct turn *t, struct sip *s, const struct foreign *x, struct flow_ref *out)
+{
+    uint8_t key[16];
+    uint32_t index = 0;
+    const struct flow *f = NULL;
+    domain_key(t, x, key);
+    while ((f = pool_next(&s->flows, &index)) != NULL) {
+        if (f->ref.is_foreign && f->ref.kind == x->target.kind &&
+            address_is_equal(&f->ref.remote, &x->target.address) &&
+            memcmp(f->domain, key, sizeof(key)) == 0) {
+            *out = f->ref;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Joins whoever dials the same, or dials; false: no room. */
+static bool dial(struct turn *t, struct sip *s, struct foreign *x)
+{
+    uint8_t key[16];
+    uint32_t index = 0, count = 0;
+    struct foreign_dial *d = NULL;
+    domain_key(t, x, key);
+    while ((d = pool_next(&s->foreign_dials, &index)) != NULL) {
+        if (is_same_target(&d->target, &x->target) && memcmp(d->key, key, sizeof(key)) == 0) {
+            x->dial = pool_handle(&s->foreign_dials, d);
+            return true;
+        }
+        count += d->source == x->source ? 1 : 0;
+    }
+    d = count * 4 >= s->foreign_dials.cap ? NULL : pool_acquire(&s->foreign_dials);
+    struct msgbuf *buf = d == NULL ? NULL : msgbuf_acquire(t->buffers, sizeof(struct sip_dial));
+    struct sip_dial what = {.to = x->target.address, .kind = x->target.kind};
+    memcpy(what.domain, x->domain, sizeof(what.domain));
+    enum err e = buf == NULL ? ERR_LIMIT : msgbuf_append(buf, slice_of(&what, sizeof(what)));
+    handle h = d == NULL ? 0 : pool_handle(&s->foreign_dials, d);
+    if (e != ERR_OK || !flow_ask_dial(t, s, h, buf)) {
+        metric_add(t->metrics, METRIC_pool_exhausted, 1);
+        if (buf != NULL) {
+            msgbuf_release(t->buffers, buf);
+        }
+        if (d != NULL) {
+            pool_release(&s->foreign_dials, d);
+        }
+        return false;
+    }
+    *d = (struct foreign_dial){.target = x->target, .source = x->source};
+    memcpy(d->key, key, sizeof(key));
+    x->dial = h;
+    metric_add(t->metrics, METRIC_sip_foreign_dials, 1);
+    return true;
+}
+
+/* ---- one target after another */
+
+static struct proxy *proxy_of(struct sip *s, const struct foreign *x)
+{
+    struct proxy *p = pool_get(&s->proxies, x->proxy);
+    CHECK(p != NULL);
+    return p;
+}
+
+static void open_again(struct proxy *p, struct foreign *x)
+{
+    CHECK(!x->is_open);
+    x->is_open = true;
+    p->open++;
+}
+
+static void close_now(struct turn *t, struct proxy *p, struct foreign *x)
+{
+    CHECK(x->is_open && p->open > 0);
+    x->is_open = false;
+    x->dial = 0;
+    p->open--;
+    wheel_cancel(t->wheel, &x->timer);
+}
+
+/* There is no (further) target. */
+static void end(struct turn *t, struct sip *s, struct proxy *p, struct foreign *x)
+{
+    close_now(t, p, x);
+    if (x->tries > 0 && p->best_status != 0) {
+        return; /* one of them has said why */
+    }
+    if (x->tries > 0) {
+        fork_note(t, s, p, 504, "No server of that domain could be reached");
+    } else if (x->was_refused) {
+        metric_add(t->metrics, METRIC_sip_foreign_refused, 1);
+        fork_note(t, s, p, 403, "The servers of that domain are where this node does not send");
+    } else if (x->resolve.is_silent) {
+        fork_note(t, s, p, 504, "The name server did not answer");
+    } else {
+        fork_note(t, s, p, 404, "No SIP server is known for that domain");
+    }
+}
+
+/* A branch over `flow`.  False: it came to nothing at once. */
+static bool send_over(struct turn *t, struct sip *s, struct proxy *p, struct foreign *x,
+                      const struct flow_ref *flow)
+{
+    struct flow_ref to = *flow;
+    handle before = p->first;
+    to.is_foreign = true;
+    x->tries++;
+    close_now(t, p, x);
+    fork_add(t, s, p, &to, NULL, SLICE_EMPTY);
+    const struct fork_branch *b = p->first == before ? NULL : pool_get(&s->branches, p->first);
+    x->branch = b == NULL ? 0 : p->first;
+    if (b != NULL && b->state == FORK_OVER && p->method != SIP_METHOD_ACK) {
+        open_again(p, x);
+        return false;
+    }
+    if (b != NULL && b->state == FORK_SENT) {
+        wheel_arm(t->wheel, &x->timer, t->now_us + FOREIGN_PATIENCE_S * US_PER_S);
+    }
+    return true;
+}
+
+static void advance(struct turn *t, struct sip *s, struct proxy *p, struct foreign *x)
+{
+    CHECK(x->is_open);
+    for (;;) {
+        struct flow_ref flow = {0};
+        enum err e = x->tries >= FOREIGN_TRIES
+                         ? ERR_NOT_FOUND
+                         : resolve_next(t, s, &x->resolve, &x->target);
+        if (e == ERR_PENDING) {
+            wheel_arm(t->wheel, &x->timer, t->now_us + FOREIGN_WAIT_S * US_PER_S);
+            return;
+        }
+        if (e != ERR_OK) {
+            end(t, s, p, x);
+            return;
+        }
+        if (!may_dial(s, &x->target.address)) {
+            x->was_refused = true;
+            continue;
+        }
+        flow = (struct flow_ref){.kind = SIP_UDP, .shard = s->settings.shard};
+        flow.remote = x->target.address;
+        if (x->target.kind != SIP_UDP && !find_flow(t, s, x, &flow)) {
+            if (dial(t, s, x)) {
+                wheel_arm(t->wheel, &x->timer, t->now_us + FOREIGN_WAIT_S * US_PER_S);
+                return;
+            }
+            x->tries++;
+            continue;
+        }
+        if (send_over(t, s, p, x, &flow)) {
+            return;
+        }
+    }
+}
+
+/* ---- beginning and end */
+
+static uint32_t count_of(const struct sip *s, uint16_t source)
+{
+    uint32_t index = 0, count = 0;
+    const struct foreign *x = NULL;
+    while ((x = pool_next(&s->foreigns, &index)) != NULL) {
+        count += x->source == source ? 1 : 0;
+    }
+    return count;
+}
+
+static struct foreign *acquire(struct turn *t, struct sip *s, struct proxy *p)
+{
+    if (p->source != 0 && count_of(s, p->source) >= s->settings.limits->sip_foreign_per_source) {
+        metric_add(t->metrics, METRIC_sip_refused_share, 1);
+        return NULL;
+    }
+    struct foreign *x = pool_acquire(&s->foreigns);
+    if (x == NULL) {
+        metric_add(t->metrics, METRIC_pool_exhausted, 1);
+        return NULL;
+    }
+    x->proxy = pool_handle(&s->proxies, p);
+    x->source = p->source;
+    x->timer.tag = pool_handle(&s->foreigns, x);
+    x->timer.what = FOREIGN_TIMER;
+    p->foreign = x->timer.tag;
+    return x;
+}
+
+/* The domain in lower case; an IPv6 address without its brackets, as certificates have it. */
+static bool take_domain(struct slice host, char out[DNS_NAME_CAP])
+{
+    if (host.len > 0 && host.data[0] == '[') {
+        host = slice_between(host, 1, host.len - 1);
+    }
+    for (size_t i = 0; i < host.len && host.len < DNS_NAME_CAP; i++) {
+        out[i] = (char)slice_lower(host.data[i]);
+    }
+    return host.len < DNS_NAME_CAP;
+}
+
+void foreign_begin(struct turn *t, struct sip *s, struct proxy *p, const struct sip_uri *uri)
+{
+    struct foreign *x = acquire(t, s, p);
+    p->state = PROXY_FORKING;
+    metric_add(t->metrics, METRIC_sip_foreign_requests, 1);
+    enum err e = x == NULL                           ? ERR_LIMIT
+                 : !take_domain(uri->host, x->domain) ? ERR_MALFORMED
+                                                      : resolve_begin(s, &x->resolve, uri,
+                                                                      x->timer.tag, p->source);
+    if (e == ERR_OK && fork_expect(t, s, p, 1)) {
+        open_again(p, x);
+        advance(t, s, p, x);
+    } else if (e == ERR_UNSUPPORTED) {
+        fork_note(t, s, p, p->is_sips ? 480 : 503, "No such transport to other domains here");
+    } else if (e != ERR_OK) {
+        fork_note(t, s, p, e == ERR_LIMIT ? 503 : 404,
+                  e == ERR_LIMIT ? "Too many calls to other domains at once"
+                                 : "That is no name of a domain");
+    }
+    fork_settle(t, s, p);
+}
+
+void foreign_stop(struct turn *t, struct sip *s, struct proxy *p)
+{
+    struct foreign *x = pool_get(&s->foreigns, p->foreign);
+    if (x == NULL) {
+        return;
+    }
+    wheel_cancel(t->wheel, &x->timer);
+    x->branch = 0;
+    if (x->is_open) {
+        close_now(t, p, x);
+        fork_note(t, s, p, 487, NULL);
+    }
+}
+
+void foreign_release(struct turn *t, struct sip *s, struct proxy *p)
+{
+    struct foreign *x = pool_get(&s->foreigns, p->foreign);
+    if (x != NULL) {
+        wheel_cancel(t->wheel, &x->timer);
+        pool_release(&s->foreigns, x);
+    }
+    p->foreign = 0;
+}
+
+/* ---- what comes back */
+
+void foreign_on_failed(struct turn *t, struct sip *s, struct proxy *p, handle branch)
+{
+    struct foreign *x = pool_get(&s->foreigns, p->foreign);
+    if (x == NULL || x->branch != branch || x->is_open || p->is_answered || p->is_cancelled) {
+        return;
+    }
+    metric_add(t->metrics, METRIC_sip_foreign_failovers, 1);
+    open_again(p, x);
+    advance(t, s, p, x);
+}
+
+/* Silence for too long: of a name server, of a connection being set up, of the newest branch. */
+void foreign_on_timer(struct turn *t, struct sip *s, struct wheel_timer *timer)
+{
+    struct foreign *x = pool_get(&s->foreigns, timer->tag);
+    CHECK(x != NULL); /* cancelled with it */
+    struct proxy *p = proxy_of(s, x);
+    const struct fork_branch *b = pool_get(&s->branches, x->branch);
+    if (x->is_open) {
+        if (x->dial != 0) {
+            x->tries++;
+        }
+        x->dial = 0;
+        resolve_give_up(&x->resolve);
+        advance(t, s, p, x);
+    } else if (b != NULL && b->state == FORK_SENT) {
+        const struct tx *tx = tx_get(s, b->tx);
+        if (tx != NULL && tx->state == TX_TRYING && !p->is_cancelled) {
+            foreign_on_failed(t, s, p, x->branch);
+        }
+    }
+    fork_settle(t, s, p);
+}
+
+void sip_on_dns(struct turn *t, struct sip *s, uint64_t tag, uint8_t *data, size_t len)
+{
+    struct foreign *x = handle_kind(tag) == HANDLE_SIP_FOREIGN ? pool_get(&s->foreigns, tag) : NULL;
+    if (x == NULL || !x->is_open || !x->resolve.is_pending) {
+        return; /* the caller has hung up meanwhile */
+    }
+    struct proxy *p = proxy_of(s, x);
+    resolve_on_answer(t, s, &x->resolve, slice_of(data, len));
+    advance(t, s, p, x);
+    fork_settle(t, s, p);
+}
+
+/* Of those that wait for `h` the next; they may come and go meanwhile, so from the beginning. */
+static struct foreign *next_waiting(struct sip *s, handle h)
+{
+    uint32_t index = 0;
+    struct foreign *x = NULL;
+    while ((x = pool_next(&s->foreigns, &index)) != NULL && x->dial != h) {
+    }
+    return x;
+}
+
+handle sip_dialled(struct turn *t, struct sip *s, handle tag, handle conn)
+{
+    struct foreign *x = NULL;
+    struct foreign_dial *d = pool_get(&s->foreign_dials, tag);
+    if (d == NULL) {
+        return 0;
+    }
+    struct resolve_target target = d->target;
+    uint8_t key[16];
+    memcpy(key, d->key, sizeof(key));
+    pool_release(&s->foreign_dials, d);
+    struct flow *f =
+        conn == 0 ? NULL
+                  : flow_open(t, s, (enum sip_flow_kind)target.kind, conn, &target.address);
+    metric_add(t->metrics, METRIC_sip_foreign_dials_failed, f == NULL ? 1 : 0);
+    struct flow_ref flow = {0};
+    if (f != NULL) {
+        f->is_dialled = f->is_proved = true;
+        f->ref.is_foreign = true;
+        memcpy(f->domain, key, sizeof(key));
+        flow = f->ref;
+    }
+    while ((x = next_waiting(s, tag)) != NULL) {
+        struct proxy *p = proxy_of(s, x);
+        x->dial = 0;
+        if (f == NULL) {
+            x->tries++;
+        }
+        if (f == NULL || !send_over(t, s, p, x, &flow)) {
+            advance(t, s, p, x);
+        }
+        fork_settle(t, s, p);
+    }
+    return flow.flow;
+}
