@@ -132,7 +132,11 @@ static void replace_slot(struct wheel *w, uint32_t level, uint32_t at)
 /* Lets now be `tick`; the slots of the higher levels that begin there come down. */
 static void enter(struct wheel *w, uint64_t tick)
 {
+    bool is_same_block = (w->now_tick ^ tick) >> DIGIT_BITS == 0;
     w->now_tick = tick;
+    if (is_same_block) {
+        return; /* of the higher levels the same slots, which have come down already */
+    }
     for (uint32_t level = WHEEL_LEVELS - 1; level > 0; level--) {
         if ((w->occupied[level] >> digit(tick, level) & 1) != 0) {
             replace_slot(w, level, digit(tick, level));

@@ -33,6 +33,7 @@ STATIC_CHECK(sizeof(struct exchange) <= LIMITS_COST_attaches);
 struct attach {
     struct attach_settings s;
     struct pool exchanges;
+    uint32_t done; /* exchanges that have ended, for attach_next: it is asked in each turn */
 };
 
 size_t attach_bytes(const struct attach_settings *s)
@@ -65,6 +66,7 @@ static void done(struct turn *t, struct attach *a, struct exchange *x, enum err 
     if (error != ERR_OK && x->why != ATTACH_ANSWERED) {
         metric_add(t->metrics, METRIC_attach_failed, 1);
     }
+    a->done += x->state != DONE ? 1 : 0;
     x->state = DONE;
     x->error = error;
 }
@@ -191,8 +193,9 @@ bool attach_next(struct turn *t, struct attach *a, struct attach_event *event)
 {
     (void)t;
     uint32_t index = 0;
-    for (struct exchange *x; (x = pool_next(&a->exchanges, &index)) != NULL;) {
+    for (struct exchange *x; a->done > 0 && (x = pool_next(&a->exchanges, &index)) != NULL;) {
         if (x->state == DONE) {
+            a->done--;
             *event = (struct attach_event){
                 .why = x->why, .tag = x->tag, .error = x->error, .node_id = x->node_id};
             pool_release(&a->exchanges, x);
@@ -209,6 +212,7 @@ void attach_clear(struct turn *t, struct attach *a)
         done(t, a, x, ERR_CLOSED);
         pool_release(&a->exchanges, x);
     }
+    a->done = 0;
 }
 
 /* Theirs */
@@ -239,6 +243,7 @@ static void note_update_wanted(struct turn *t, struct attach *a, const struct no
         x->why = ATTACH_ANSWERED;
         x->node_id = *id;
         x->state = DONE;
+        a->done++;
     }
 }
 

@@ -329,14 +329,15 @@ void chord_consider(struct turn *t, struct chord *c, const struct node_id *id,
                     const struct node_id *informer)
 {
     enum { ASK_AGAIN_US = 5000000 };
-    if (!chord_table_is_wanted(c->s.table, ids_ring_of_node(id)) ||
+    const struct chord_table_node *n = chord_table_find(c->s.table, id);
+    if ((n != NULL && n->state == CHORD_TABLE_PEER) || /* nearly all that Updates name */
+        !chord_table_is_wanted(c->s.table, ids_ring_of_node(id)) ||
         chord_stabilize_is_lost(t, c, id)) {
         return;
     }
-    const struct chord_table_node *n = chord_table_find(c->s.table, id);
     if (n != NULL) {
         bool is_asked = n->asked_us != 0 && t->now_us - n->asked_us < ASK_AGAIN_US;
-        if (n->state == CHORD_TABLE_PEER || is_asked) {
+        if (is_asked) {
             return;
         }
         chord_table_note_asked(c->s.table, id, t->now_us);

@@ -108,6 +108,7 @@ struct chord {
     uint64_t updates_next_us;   /* a change is made known then at the earliest */
     uint64_t everybody_next_us; /* those who are not neighbors get one a second at most */
     struct chord_lost lost[CHORD_LOST_CAP];
+    uint32_t lost_end; /* behind the last of them that is in use */
     uint64_t finger_next_us[CHORD_TABLE_FINGERS];
     uint8_t finger_tries[CHORD_TABLE_FINGERS];
     uint64_t partition_next_us;

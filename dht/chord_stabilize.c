@@ -28,9 +28,17 @@ enum {
 
 /* Lost neighbors (CH-20) */
 
+static void forget_lost(struct chord *c, struct chord_lost *l)
+{
+    *l = (struct chord_lost){0};
+    while (c->lost_end > 0 && c->lost[c->lost_end - 1].until_us == 0) {
+        c->lost_end--;
+    }
+}
+
 static struct chord_lost *find_lost(struct chord *c, const struct node_id *id)
 {
-    for (size_t i = 0; i < CHORD_LOST_CAP; i++) {
+    for (size_t i = 0; i < c->lost_end; i++) {
         if (c->lost[i].until_us != 0 && ids_node_is_equal(&c->lost[i].id, id)) {
             return &c->lost[i];
         }
@@ -320,7 +328,7 @@ void chord_stabilize_on_update(struct turn *t, struct chord *c, const struct mes
 
 bool chord_stabilize_is_lost(const struct turn *t, const struct chord *c, const struct node_id *id)
 {
-    for (size_t i = 0; i < CHORD_LOST_CAP; i++) {
+    for (size_t i = 0; i < c->lost_end; i++) {
         const struct chord_lost *l = &c->lost[i];
         if (l->until_us > t->now_us && ids_node_is_equal(&l->id, id)) {
             return true;
@@ -334,10 +342,12 @@ void chord_stabilize_lose(struct turn *t, struct chord *c, const struct node_id 
     struct chord_lost *l = find_lost(c, id);
     if (l == NULL) {
         l = &c->lost[0];
-        for (size_t i = 1; i < CHORD_LOST_CAP; i++) {
+        for (size_t i = 1; i < CHORD_LOST_CAP && i <= c->lost_end; i++) {
             l = c->lost[i].until_us < l->until_us ? &c->lost[i] : l;
         }
         *l = (struct chord_lost){.id = *id};
+        uint32_t end = (uint32_t)(l - c->lost) + 1;
+        c->lost_end = end > c->lost_end ? end : c->lost_end;
     }
     if (l->has_left && l->until_us > t->now_us) {
         return;
@@ -356,20 +366,20 @@ void chord_stabilize_found_again(struct chord *c, const struct node_id *id)
 {
     struct chord_lost *l = find_lost(c, id);
     if (l != NULL) {
-        *l = (struct chord_lost){0};
+        forget_lost(c, l);
     }
 }
 
 /* A lost link need not mean a lost peer: it is tried a few times, later and later. */
 static void try_lost(struct turn *t, struct chord *c)
 {
-    for (size_t i = 0; i < CHORD_LOST_CAP; i++) {
+    for (size_t i = 0; i < c->lost_end; i++) {
         struct chord_lost *l = &c->lost[i];
         if (l->until_us == 0 || l->until_us > t->now_us) {
             continue;
         }
         if (l->has_left || l->tries >= LOST_TRIES) {
-            *l = (struct chord_lost){0};
+            forget_lost(c, l);
             continue;
         }
         struct node_id id = l->id;
@@ -572,7 +582,7 @@ void chord_stabilize_on_partition(struct turn *t, struct chord *c,
 static uint64_t next_lost_us(const struct chord *c)
 {
     uint64_t next_us = UINT64_MAX;
-    for (size_t i = 0; i < CHORD_LOST_CAP; i++) {
+    for (size_t i = 0; i < c->lost_end; i++) {
         next_us = c->lost[i].until_us == 0 ? next_us : min_u64(next_us, c->lost[i].until_us);
     }
     return next_us;

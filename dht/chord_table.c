@@ -170,8 +170,8 @@ bool chord_table_set_state(struct chord_table *ct, const struct node_id *id,
                            enum chord_table_state state)
 {
     uint32_t i = 0;
-    if (!find(ct, id, &i)) {
-        return false;
+    if (!find(ct, id, &i) || ct->nodes[i].state == state) {
+        return false; /* each Update says it again */
     }
     struct before b;
     remember(ct, &b);

@@ -52,7 +52,7 @@ void replicate_set_message_bytes(struct replicate *r, uint32_t max_message_bytes
 
 bool replicate_next(struct replicate *r, struct replicate_event *event)
 {
-    for (uint32_t i = 0; i < STORE_MEMBERS_CAP; i++) {
+    for (uint32_t i = 0; r->may_tell && i < STORE_MEMBERS_CAP; i++) {
         struct replicate_member *m = &r->members[i];
         if (m->is_handed_over) {
             m->is_handed_over = false;
@@ -60,6 +60,7 @@ bool replicate_next(struct replicate *r, struct replicate_event *event)
             return true;
         }
     }
+    r->may_tell = false;
     if (r->is_left) {
         r->is_left = false;
         *event = (struct replicate_event){.kind = REPLICATE_LEFT, .error = r->left_error};

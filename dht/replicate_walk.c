@@ -360,8 +360,10 @@ static void visit(struct turn *t, struct replicate *r, struct store_set *set)
 
 /* passes */
 
-static void joiner_done(struct replicate_member *m, uint64_t now_us, enum err error)
+static void joiner_done(struct replicate *r, struct replicate_member *m, uint64_t now_us,
+                        enum err error)
 {
+    r->may_tell = true;
     m->is_joiner = false;
     m->kept_until_us = now_us + (uint64_t)REPLICATE_UNWANTED_S * 1000000;
     m->is_handed_over = true;
@@ -380,7 +382,7 @@ static void end_pass(struct turn *t, struct replicate *r)
     for (uint32_t i = 0; i < STORE_MEMBERS_CAP; i++) {
         struct replicate_member *m = &r->members[i];
         if (m->is_joiner && m->is_pass_whole && !m->is_missing) {
-            joiner_done(m, t->now_us, ERR_OK);
+            joiner_done(r, m, t->now_us, ERR_OK);
         }
         m->is_pass_whole = m->is_joiner;
         m->is_missing = false;
@@ -401,7 +403,7 @@ static void check_deadlines(struct turn *t, struct replicate *r)
     for (uint32_t i = 0; i < STORE_MEMBERS_CAP; i++) {
         struct replicate_member *m = &r->members[i];
         if (m->is_joiner && m->deadline_us <= t->now_us) {
-            joiner_done(m, t->now_us, ERR_TIMEOUT);
+            joiner_done(r, m, t->now_us, ERR_TIMEOUT);
         }
     }
     if (r->is_leaving && r->leave_deadline_us <= t->now_us) {

@@ -100,9 +100,11 @@ static void place_list(struct queue *q, uint32_t *list)
 }
 
 /* The first slot of a level that is not empty, or QUEUE_SLOTS: those behind now are. */
-static uint32_t first_slot(const struct queue_level *l)
+static uint32_t first_slot(const struct queue *q, uint32_t level)
 {
-    for (uint32_t i = 0; i < QUEUE_SLOTS / 64; i++) {
+    const struct queue_level *l = &q->levels[level];
+    uint32_t digit = (uint32_t)(q->now >> level * QUEUE_LEVEL_BITS) & LEVEL_MASK;
+    for (uint32_t i = digit / 64; i < QUEUE_SLOTS / 64; i++) {
         if (l->occupied[i] != 0) {
             return i * 64 + (uint32_t)__builtin_ctzll(l->occupied[i]);
         }
@@ -123,8 +125,8 @@ static void enter(struct queue *q, uint32_t level, uint32_t digit)
 static void advance(struct queue *q)
 {
     while (q->in_heap == 0) {
-        uint32_t near = first_slot(&q->levels[0]);
-        uint32_t later = near < QUEUE_SLOTS ? QUEUE_SLOTS : first_slot(&q->levels[1]);
+        uint32_t near = first_slot(q, 0);
+        uint32_t later = near < QUEUE_SLOTS ? QUEUE_SLOTS : first_slot(q, 1);
         if (near < QUEUE_SLOTS) {
             enter(q, 0, near);
         } else if (later < QUEUE_SLOTS) {
