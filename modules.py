@@ -428,6 +428,7 @@ UNIT_TESTS = {
         test_draw
         test_fault_list
         test_narrow
+        test_net
         test_queue
         test_spread
         test_underlay
