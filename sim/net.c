@@ -319,9 +319,12 @@ static void post_datagram(struct world *w, uint32_t node, uint32_t far, const ui
     post(w, far, *at_us, &datagram, copy);
 }
 
-/* No phones in this world yet: only links between nodes. */
 static void send_datagram(struct world *w, uint32_t node, const struct io_op *op)
 {
+    if (op->listener == IO_LISTEN_SIP_UDP) {
+        world_phones_take(w, node, op);
+        return;
+    }
     uint32_t far = 0;
     bool arrives = op->listener == IO_LISTEN_OVERLAY_UDP && node_of(w, &op->remote, &far) &&
                    op->remote.port == NET_PORT && w->nodes[far].is_alive &&
