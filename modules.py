@@ -194,6 +194,7 @@ MODULES = {
     'sim': names('''
         account
         adversary
+        calls
         checker
         churn
         crypto_fake
@@ -201,12 +202,16 @@ MODULES = {
         draw
         fault
         fault_list
+        handset
         measure
         narrow
         net
+        phone_digest
+        phones
         queue
         ready
         scenario
+        scenario_check
         spread
         survive
         tls_fake
@@ -217,6 +222,7 @@ MODULES = {
         world
         world_disk
         world_limits
+        world_phones
     '''),
     'core/os': names('''
         driver
@@ -299,10 +305,10 @@ MODULES = {
         persist_lmdb
         persist_thread
         phone
-        phone_digest
         say
         setup
         sim_files
+        sim_phones
         sip_cert
         verify
         wire
@@ -427,7 +433,9 @@ UNIT_TESTS = {
         test_disk
         test_draw
         test_fault_list
+        test_handset
         test_narrow
+        test_net
         test_queue
         test_spread
         test_underlay
@@ -511,6 +519,7 @@ STRESS_TESTS = names('''
 # Python programs tests/<folder>/<name>.py that run the real binary (its path is in $CHORDIAL).
 SCRIPT_TESTS = {
     'tests/sim': names('''
+        calls
         capture
         massfail
         scale

@@ -4,6 +4,7 @@
 #include "cmd/files.h"
 #include "cmd/options.h"
 #include "cmd/sim_files.h"
+#include "cmd/sim_phones.h"
 #include "core/os/host.h"
 #include "core/os/mem.h"
 #include "sim/net.h"
@@ -94,6 +95,18 @@ static enum err set_one(struct scenario *s, const char *pair, char *why)
     return e == ERR_OK ? e : say_key(key, "--set", e, why);
 }
 
+static enum err check(const struct scenario *s, const char *path, char *why)
+{
+    const char *key = NULL;
+    uint64_t least = 0;
+    uint64_t most = 0;
+    enum err e = scenario_check(s, &key, &least, &most);
+    return e == ERR_OK
+               ? e
+               : say_why(why, ERR_CONFIG, "out of range: %s: %s: from %" PRIu64 " to %" PRIu64,
+                         path, key, least, most);
+}
+
 static enum err load(const char *word, const struct options_texts *sets, struct scenario *s,
                      char *why)
 {
@@ -115,13 +128,7 @@ static enum err load(const char *word, const struct options_texts *sets, struct 
     for (size_t i = 0; e == ERR_OK && i < sets->count; i++) {
         e = set_one(s, sets->texts[i], why);
     }
-    if (e == ERR_OK && (s->nodes < 1 || s->nodes > 1000000 || s->shards < 1 ||
-                        s->shards > OVERLAY_SHARDS_CAP || s->records > 10000000)) {
-        return say_why(why, ERR_CONFIG,
-                       "out of range: nodes 1..1000000, shards 1..%d, records 0..10000000: %s",
-                       OVERLAY_SHARDS_CAP, path);
-    }
-    return e;
+    return e == ERR_OK ? check(s, path, why) : e;
 }
 
 /* ---- what came of it
@@ -355,9 +362,7 @@ static void print_json(const struct outcome *o)
     json_object_set_new(all, "measured", measured_json(r));
     json_object_set_new(all, "fetched", wave_json(&r->fetches));
     json_object_set_new(all, "stream_bytes", json_integer((json_int_t)r->stream_bytes));
-    json_object_set_new(all, "calls",
-                        json_pack("{s:i, s:i, s:{s:n, s:n}}", "placed", 0, "completed", 0,
-                                  "setup_ms", "p50", "p99"));
+    sim_phones_json(all, &r->phones, (uint32_t)o->scenario.phones);
     json_object_set_new(all, "invariants",
                         json_pack("{s:I, s:I}", "checked", (json_int_t)r->checked, "broken",
                                   (json_int_t)r->broken));
@@ -475,6 +480,9 @@ static void print_table(const struct outcome *o)
     if (o->scenario.records > 0) {
         print_wave("fetches", &r->fetches);
         print_copies("copies", &r->copies_after);
+    }
+    if (o->scenario.phones > 0) {
+        sim_phones_print(&r->phones, (uint32_t)o->scenario.phones);
     }
     (void)printf("%-16s %u checked, %u broken\n", "invariants", r->checked, r->broken);
 }

@@ -2,9 +2,9 @@
 /* Small on purpose: one request at a time, one dialog at a time.  What it sends is real SIP; what
  * it receives is parsed by codec/sip_parser, like everything in this program. */
 #include "cmd/phone.h"
-#include "cmd/phone_digest.h"
 #include "codec/sip_parser.h"
 #include "codec/sip_write.h"
+#include "sim/phone_digest.h"
 #include <arpa/inet.h>
 #include <poll.h>
 #include <stdio.h>

@@ -14,6 +14,8 @@ enum {
     KEEP_ALIVE = 1,               /* tag of what ends a connection that is cut */
 };
 
+STATIC_CHECK(NET_CONNS_PER_NODE <= 256); /* far_make */
+
 uint32_t net_conns_cap(uint32_t nodes)
 {
     /* Most nodes have some tens of links; only the bootstrap nodes come near their cap. */
@@ -78,6 +80,22 @@ static void take_row(struct world *w, uint32_t node)
 static handle handle_of(struct world *w, uint32_t node, uint32_t index)
 {
     return handle_make(HANDLE_CONN, end_at(w, node, index)->generation, index);
+}
+
+/* The far end's handle, be it over by now. */
+static uint32_t far_make(uint32_t index, uint32_t generation)
+{
+    return generation << 8 | index;
+}
+
+static uint32_t far_index(const struct net_end *end)
+{
+    return end->far & 0xff;
+}
+
+static handle far_handle(const struct net_end *end)
+{
+    return handle_make(HANDLE_CONN, end->far >> 8, far_index(end));
 }
 
 static struct net_end *end_of(struct world *w, uint32_t node, handle conn)
@@ -201,12 +219,12 @@ static void connect_to(struct world *w, uint32_t node, const struct io_op *op)
     }
     struct net_end *a = end_at(w, node, mine);
     struct net_end *b = end_at(w, far, theirs);
-    a->is_dialled = true;
+    a->is_dialled = 1;
     a->far_node = far;
-    a->far_index = (uint16_t)theirs;
+    a->far = far_make(theirs, b->generation);
     a->arrives_us = w->now_us + delay;
     b->far_node = node;
-    b->far_index = (uint16_t)mine;
+    b->far = far_make(mine, a->generation);
     b->arrives_us = w->now_us + 2 * delay;
     struct io_event accepted = {
         .kind = IO_ACCEPTED,
@@ -238,7 +256,7 @@ static void capture_stream(struct world *w, uint32_t node, struct net_end *end, 
     enum { FIRST_PORT = 20000 };
     struct world_captured what = {.from = net_address(node), .to = net_address(end->far_node)};
     what.from.port = end->is_dialled ? (uint16_t)(FIRST_PORT + index) : NET_PORT;
-    what.to.port = end->is_dialled ? NET_PORT : (uint16_t)(FIRST_PORT + end->far_index);
+    what.to.port = end->is_dialled ? NET_PORT : (uint16_t)(FIRST_PORT + far_index(end));
     size_t record = 0;
     while ((record = tls_fake_record(bytes, &what.frames)) != 0) {
         what.sequence = end->captured;
@@ -281,8 +299,7 @@ static void send_on(struct world *w, uint32_t node, const struct io_op *op)
         return;
     }
     op->buf->owner = 0; /* the network has it now */
-    struct io_event stream = {.kind = IO_STREAM,
-                              .conn = handle_of(w, end->far_node, end->far_index)};
+    struct io_event stream = {.kind = IO_STREAM, .conn = far_handle(end)};
     post(w, end->far_node, at, &stream, op->buf);
 }
 
@@ -302,9 +319,12 @@ static void post_datagram(struct world *w, uint32_t node, uint32_t far, const ui
     post(w, far, *at_us, &datagram, copy);
 }
 
-/* No phones in this world yet: only links between nodes. */
 static void send_datagram(struct world *w, uint32_t node, const struct io_op *op)
 {
+    if (op->listener == IO_LISTEN_SIP_UDP) {
+        world_phones_take(w, node, op);
+        return;
+    }
     uint32_t far = 0;
     bool arrives = op->listener == IO_LISTEN_OVERLAY_UDP && node_of(w, &op->remote, &far) &&
                    op->remote.port == NET_PORT && w->nodes[far].is_alive &&
@@ -332,8 +352,7 @@ static void send_datagram(struct world *w, uint32_t node, const struct io_op *op
 /* The far end hears of it at `at_us`; its end stays in use until then (net_admit). */
 static void tell_far_end(struct world *w, const struct net_end *end, uint64_t at_us, enum err why)
 {
-    struct io_event closed = {
-        .kind = IO_CLOSED, .conn = handle_of(w, end->far_node, end->far_index), .error = why};
+    struct io_event closed = {.kind = IO_CLOSED, .conn = far_handle(end), .error = why};
     if (w->nodes[end->far_node].is_alive) {
         post(w, end->far_node, at_us, &closed, NULL);
     }

@@ -17,11 +17,11 @@ struct world_settings;
 
 /* One end of a connection: number index % NET_ROW of row index / NET_ROW of its node. */
 struct net_end {
-    uint32_t generation; /* odd while in use */
+    uint32_t generation : 24; /* odd while in use */
+    uint32_t is_dialled : 1;
     uint32_t far_node;
-    uint16_t far_index;
-    bool is_dialled;
-    uint32_t captured;     /* bytes of frames sent so far */
+    uint32_t far;      /* index and generation of the far end: its place may be another's by now */
+    uint32_t captured; /* bytes of frames sent so far */
     uint64_t arrives_us;   /* of the last bytes towards the far end: streams keep their order */
     uint64_t held_us;      /* bytes towards this end wait until then: the way was cut */
     uint64_t cut_since_us; /* 0: there is a way, both there and back */
@@ -37,6 +37,8 @@ struct net_faults {
     uint32_t extra_loss_ppm;
 };
 enum { NET_CLOG_OUT = 1, NET_CLOG_IN = 2 };
+
+STATIC_CHECK(sizeof(struct net_end) == 40); /* there are 192 of each node */
 
 struct net {
     /* Few nodes have many connections: rows are taken as they are needed, and stay theirs. */

@@ -15,6 +15,7 @@ enum queue_what {
     QUEUE_IO,   /* event for node, its bytes in buf */
     QUEUE_WAKE, /* the node's timers are due */
     QUEUE_DISK, /* a sync of its disk ends */
+    QUEUE_PHONE /* a datagram for a phone (sim/world_phones), or its time has come */
 };
 
 struct queue_event {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* join -> settle -> store -> count copies -> leave or kill -> faults -> repair -> fetch -> end.
  * What goes on during the faults stands in sim/survive.c. */
+#include "sim/calls.h"
 #include "sim/scenario_impl.h"
 #include "sim/survive.h"
 
@@ -131,6 +132,7 @@ void scenario_world(const struct scenario *s, uint64_t seed, struct world_settin
     out->config.replica_min_hosts = (uint32_t)s->replica_min_hosts;
     out->is_publishing = s->publish != 0;
     out->is_ready = s->ready != 0;
+    calls_world(s, out);
     out->ids = s->ids;
     out->id_count = s->id_count;
     out->capture = s->capture;
@@ -141,8 +143,9 @@ void scenario_world(const struct scenario *s, uint64_t seed, struct world_settin
     out->datagram_bytes = (uint32_t)s->datagram_bytes;
     /* Three copies of each, unevenly spread; a small ring holds everything everywhere. */
     uint64_t least = s->publish != 0 ? 256 : s->nodes >= WORLD_TIGHT_NODES ? 8 : 64;
-    uint64_t share = least + s->records * 48 / (s->nodes + 1);
-    out->stored_values = (uint32_t)min_u64(share, s->records + least);
+    uint64_t records = s->records + s->phones * s->phone_homes;
+    uint64_t share = least + records * 48 / (s->nodes + 1);
+    out->stored_values = (uint32_t)min_u64(share, records + least);
 }
 
 /* With those that come in for the dead. */
@@ -161,8 +164,9 @@ size_t scenario_bytes(const struct scenario *s)
     return sizeof(struct run) + world_bytes(&world) + workload_bytes((uint32_t)s->records) +
            world.nodes * sizeof(struct ready_node) + measure_bytes() +
            checker_bytes(world.nodes, (uint32_t)s->records * COPIES_PER_RECORD + 1024) +
-           traffic_bytes((uint32_t)s->records) + churn_bytes(world.nodes) + sizeof(struct traffic) +
-           adversary_bytes(world.nodes) + sizeof(struct adversary) + 4096;
+           phones_bytes((uint32_t)s->phones) + traffic_bytes((uint32_t)s->records) +
+           churn_bytes(world.nodes) + sizeof(struct traffic) + adversary_bytes(world.nodes) +
+           sizeof(struct adversary) + 4096;
 }
 
 bool scenario_impl_is_ring_right(struct run *r)
@@ -356,6 +360,7 @@ static void end_world(struct run *r)
     r->out->stream_bytes = world_stream_bytes(r->world);
     r->out->carried = *world_account_of_links(r->world);
     r->out->datagrams = world_datagrams(r->world, &r->out->datagrams_lost);
+    calls_end(r);
     world_end(r->world);
     world_run_until(r->world, world_now_us(r->world) + 60000000);
     r->out->buffers_left = world_buffers_in_use(r->world);
@@ -385,6 +390,7 @@ void scenario_run(const struct scenario *s, struct arena *arena, uint64_t seed,
     r->order = ARENA_RAW(arena, struct ready_node, settings.nodes);
     measure_init(&r->measure, arena, r->world, r->order, settings.nodes);
     survive_init(r, arena, seed);
+    calls_init(r, arena);
     if (s->ready != 0) {
         make_ready(r);
     } else {
@@ -395,6 +401,7 @@ void scenario_run(const struct scenario *s, struct arena *arena, uint64_t seed,
     run_until_copied(r, world_now_us(r->world), COPIES_US);
     out->copies_before = copies_of(r);
     scenario_impl_holds(r, SCENARIO_copied, out->copies_before.under == 0);
+    calls_begin(r);
     if (s->idle_s > 0 || s->measure_s > 0) {
         measure_load(r);
     }
@@ -407,6 +414,7 @@ void scenario_run(const struct scenario *s, struct arena *arena, uint64_t seed,
     if (survive_is_asked(s)) {
         survive(r);
     } else {
+        calls_judge(r);
         fetch_all(r);
     }
     out->copies_after = copies_of(r);

@@ -14,6 +14,7 @@
 #include "sim/checker.h"
 #include "sim/fault.h"
 #include "sim/measure.h"
+#include "sim/phones.h"
 #include "sim/traffic.h"
 
 struct scenario {
@@ -33,6 +34,10 @@ void scenario_defaults(struct scenario *s);
 enum err scenario_set(struct scenario *s, struct slice key, struct slice value) MUST_USE;
 /* A whole file; '#' begins a comment.  *line is the number of the line at fault. */
 enum err scenario_parse(struct scenario *s, struct slice text, uint32_t *line) MUST_USE;
+
+/* Is every key within its bounds?  ERR_MALFORMED: *key is not, and must be from *least to *most. */
+enum err scenario_check(const struct scenario *s, const char **key, uint64_t *least,
+                        uint64_t *most) MUST_USE;
 
 /* What must hold, whatever happens; operations.md calls them the invariants. */
 enum scenario_invariant {
@@ -90,6 +95,7 @@ struct scenario_result {
     uint32_t checked, broken; /* invariants */
     uint32_t broken_by[SCENARIO_INVARIANTS];
     struct scenario_survival survival;
+    struct phones_counts phones;
     uint32_t buffers_left; /* after all nodes were gone: must be 0 */
     struct metrics metrics;
 };

@@ -18,6 +18,7 @@ struct run {
     struct churn churn;
     struct fault fault;
     struct adversary *adversary;
+    struct phones *phones; /* sim/calls */
     uint64_t lived_from_us;
 };
 

@@ -2,6 +2,7 @@
 /* Traffic goes on, while faults come and go; then all is made whole, and after a while of quiet
  * everything must be as if nothing had happened. */
 #include "sim/survive.h"
+#include "sim/calls.h"
 
 enum {
     STEP_US = 100000,
@@ -218,6 +219,7 @@ void survive(struct run *r)
     while (!traffic_drain(r->traffic, r->world) && world_now_us(r->world) < until) {
         world_run_until(r->world, world_now_us(r->world) + SECOND_US);
     }
+    calls_judge(r);
     judge(r);
     if (s->load_lookups_per_s > 0) {
         r->load.fetches = r->out->survival.traffic.lookups;

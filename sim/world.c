@@ -14,8 +14,11 @@ enum {
     BUFFERS_SMALL_PER_NODE = 128,
     BUFFERS_LARGE_PER_NODE = 32,
     BUFFERS_EXTRA = 8192,
+    BUFFERS_PER_PHONE = 8,
     EVENTS_PER_NODE = 256,
     EVENTS_EXTRA = 65536,
+    EVENTS_PER_PHONE = 16,
+    WORLD_SIP_PEERS = 96, /* TLS objects for SIP between nodes */
 };
 #define LIFE_MS (365ULL * 24 * 3600 * 1000)
 
@@ -60,7 +63,7 @@ void world_defaults(struct world_settings *s)
 
 static uint32_t buffers_small(const struct world_settings *s)
 {
-    return s->nodes * BUFFERS_SMALL_PER_NODE + BUFFERS_EXTRA;
+    return s->nodes * BUFFERS_SMALL_PER_NODE + s->phones.count * BUFFERS_PER_PHONE + BUFFERS_EXTRA;
 }
 
 static uint32_t buffers_large(const struct world_settings *s)
@@ -70,12 +73,12 @@ static uint32_t buffers_large(const struct world_settings *s)
 
 static uint32_t events_cap(const struct world_settings *s)
 {
-    return s->nodes * EVENTS_PER_NODE + EVENTS_EXTRA;
+    return s->nodes * EVENTS_PER_NODE + s->phones.count * EVENTS_PER_PHONE + EVENTS_EXTRA;
 }
 
 static uint32_t tls_cap(const struct world_settings *s)
 {
-    return 2 * net_conns_cap(s->nodes);
+    return 2 * net_conns_cap(s->nodes) + (s->phones.count > 0 ? s->nodes * WORLD_SIP_PEERS : 0);
 }
 
 /* Their certificates, and some that nobody has issued. */
@@ -100,6 +103,7 @@ static __attribute__((noinline)) size_t bytes_of_node(const struct world_setting
     node.overlay.shards = 1;
     node.overlay.log_bytes = s->has_disks ? WORLD_DISK_LOG_BYTES : 0;
     node.limits = limits;
+    world_phones_room(s, limits, &node);
     return node_bytes(&node);
 }
 
@@ -117,14 +121,14 @@ size_t world_bytes(const struct world_settings *s)
                (MSGBUF_SMALL_BYTES + MSGBUF_HEADROOM + sizeof(struct msgbuf) + 64ULL) +
            buffers_large(s) *
                (MSGBUF_LARGE_BYTES + MSGBUF_HEADROOM + sizeof(struct msgbuf) + 64ULL) +
-           io_outbox_bytes(WORLD_OUTBOX) + world_disk_bytes(s) +
+           io_outbox_bytes(WORLD_OUTBOX) + world_disk_bytes(s) + world_phones_bytes(s) +
            tls_fake_table_bytes(tls_cap(s), tls_peers(s)) + 65536;
 }
 
 /* ---- identities ---- */
 
-static void make_ident(struct world *w, struct world_ident *out, const char *user,
-                       const struct node_id *given)
+void world_make_ident(struct world *w, struct world_ident *out, const char *user,
+                      const struct node_id *given)
 {
     struct crypto_fake_names names = {
         .user = slice_text(user),
@@ -155,11 +159,11 @@ static void make_idents(struct world *w, struct arena *arena)
     w->accounts = s->accounts == 0 ? NULL : ARENA_ARRAY(arena, struct world_ident, s->accounts);
     for (uint32_t i = 0; i < s->nodes; i++) {
         snprintf(user, sizeof(user), "host%u@sim.example", i / s->shards);
-        make_ident(w, &w->idents[i], user, i < s->id_count ? &s->ids[i] : NULL);
+        world_make_ident(w, &w->idents[i], user, i < s->id_count ? &s->ids[i] : NULL);
     }
     for (uint32_t i = 0; i < s->accounts; i++) {
         snprintf(user, sizeof(user), "u%u@sim.example", i);
-        make_ident(w, &w->accounts[i], user, NULL);
+        world_make_ident(w, &w->accounts[i], user, NULL);
     }
 }
 
@@ -204,6 +208,7 @@ static void node_settings_of(struct world *w, uint32_t i, struct node_settings *
     n->tls =
         (struct tls_fake_context){.table = &w->tls, .certificate = w->idents[i].ident.certificate};
     world_disk_settings(w->disks, i, out);
+    world_phones_settings(w, i, out);
     out->tls = tls_fake_ops();
     out->tls_context = &n->tls;
     out->limits = &w->limits;
@@ -254,6 +259,7 @@ struct world *world_init(struct arena *arena, const struct world_settings *s)
     net_init(&w->net, arena, s);
     make_idents(w, arena);
     w->disks = world_disk_init(arena, s);
+    w->phones = world_phones_init(arena, w);
     w->nodes = ARENA_ARRAY(arena, struct world_node, s->nodes);
     for (uint32_t i = 0; i < s->nodes; i++) {
         make_room(w, i, arena->sparse == NULL ? arena : arena->sparse);
@@ -388,6 +394,7 @@ void world_start(struct world *w, uint32_t i)
     n->started_us = w->now_us;
     n->ready_us = 0;
     n->is_off = false;
+    n->is_leaving = false;
     wheel_init(&n->wheel, w->now_us);
     struct turn *t = world_begin_turn(w, i);
     n->node = node_init(t, &n->arena, &settings);
@@ -446,6 +453,7 @@ void world_vanish(struct world *w, uint32_t i)
 void world_stop(struct world *w, uint32_t i)
 {
     CHECK(w->nodes[i].is_alive);
+    w->nodes[i].is_leaving = true;
     struct turn *t = world_begin_turn(w, i);
     node_stop(t, w->nodes[i].node, 1000000);
     world_end_turn(w, i);
@@ -465,7 +473,10 @@ static void fingerprint(struct world *w, const struct queue_event *e)
 static void deliver(struct world *w, struct queue_event *e)
 {
     struct world_node *n = &w->nodes[e->node];
-    bool is_meant = n->is_alive && n->incarnation == e->incarnation;
+    bool is_meant = n->is_alive && n->incarnation == e->incarnation && e->what != QUEUE_PHONE;
+    if (e->what == QUEUE_PHONE) {
+        world_phones_deliver(w, e);
+    }
     if (is_meant && e->what == QUEUE_WAKE) {
         is_meant = n->wake_us == e->at_us; /* else an earlier one has come first */
         n->wake_us = is_meant ? 0 : n->wake_us;
@@ -545,6 +556,11 @@ bool world_is_alive(const struct world *w, uint32_t i)
     return w->nodes[i].is_alive;
 }
 
+bool world_is_leaving(const struct world *w, uint32_t i)
+{
+    return w->nodes[i].is_leaving;
+}
+
 uint32_t world_alive_count(const struct world *w)
 {
     uint32_t alive = 0;
@@ -621,6 +637,11 @@ const struct ident *world_account(const struct world *w, uint32_t i)
 {
     CHECK(i < w->settings.accounts);
     return &w->accounts[i].ident;
+}
+
+const struct crypto *world_crypto(const struct world *w)
+{
+    return &w->crypto;
 }
 
 struct rng *world_rng(struct world *w)

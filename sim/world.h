@@ -28,6 +28,15 @@ struct world_captured {
 };
 typedef void world_capture(void *context, const struct world_captured *what);
 
+/* Phones (sim/world_phones.h); count 0: none, and nodes have no SIP. */
+struct world_phone_settings {
+    uint32_t count;
+    uint32_t homes; /* processes that serve each */
+    uint32_t nodes; /* the first so many nodes do */
+    uint64_t delay_us;
+    uint32_t loss_ppm;
+};
+
 struct world_settings {
     uint64_t seed;
     uint32_t nodes;
@@ -45,7 +54,8 @@ struct world_settings {
     bool is_ready;         /* nodes do not join: sim/ready makes them a ring */
     bool has_disks;        /* what nodes store survives them, and is acknowledged when it does */
     uint64_t disk_sync_us; /* what a sync takes */
-    bool is_publishing;    /* nodes publish their certificates (Kinds 0x3 and 0x10) */
+    struct world_phone_settings phones;
+    bool is_publishing;        /* nodes publish their certificates (Kinds 0x3 and 0x10) */
     const struct node_id *ids; /* of the first nodes; the others draw theirs */
     uint32_t id_count;
     world_capture *capture; /* NULL: nobody looks */
@@ -86,6 +96,7 @@ void world_run_until(struct world *w, uint64_t at_us);
 uint64_t world_now_us(const struct world *w);
 
 bool world_is_alive(const struct world *w, uint32_t i);
+bool world_is_leaving(const struct world *w, uint32_t i); /* in good order */
 uint32_t world_alive_count(const struct world *w);
 /* A node that has had answers since it was last named here; UINT32_MAX: none. */
 uint32_t world_take_answering(struct world *w);
@@ -103,6 +114,7 @@ void world_set_skew(struct world *w, uint32_t i, int64_t skew_ms);
 const struct world_settings *world_settings_of(const struct world *w);
 const struct ident *world_ident(const struct world *w, uint32_t i);   /* the node's */
 const struct ident *world_account(const struct world *w, uint32_t i); /* user "u<i>@sim.example" */
+const struct crypto *world_crypto(const struct world *w);
 /* A turn of node i for calls from outside (answer_fetch, answer_store); world_end_turn carries out
  * what the node asked for. */
 struct turn *world_begin_turn(struct world *w, uint32_t i);

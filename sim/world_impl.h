@@ -6,6 +6,7 @@
 #include "sim/tls_fake.h"
 #include "sim/world.h"
 #include "sim/world_disk.h"
+#include "sim/world_phones.h"
 
 enum { WORLD_OUTBOX = 2048 };
 
@@ -29,6 +30,7 @@ struct world_node {
     int64_t skew_ms;      /* of its wall clock */
     uint32_t incarnation; /* counts lives and deaths */
     bool is_alive;
+    bool is_leaving;
     bool is_off;      /* its power failed: nothing answers there */
     bool has_work;    /* its queue of messages to be verified is not empty */
     bool has_answers; /* it stands in world.answering */
@@ -65,7 +67,8 @@ struct world {
     uint32_t *answering; /* nodes that have answers for whoever asked (workload) */
     uint32_t answering_count;
     struct tls_fake_table tls;
-    struct world_disks *disks; /* NULL: none */
+    struct world_disks *disks;   /* NULL: none */
+    struct world_phones *phones; /* NULL: none */
     world_tamper *tamper;
     void *tamper_context;
     struct metrics metrics;
@@ -74,5 +77,8 @@ struct world {
 
 /* The limits of a simulated node: those of a small peer, so that many fit into one memory. */
 void world_limits(const struct world_settings *s, struct limits *l);
+/* A certificate of the world's root; given: the Node-ID, NULL: drawn. */
+void world_make_ident(struct world *w, struct world_ident *out, const char *user,
+                      const struct node_id *given);
 /* The node is no more: its connections, buffers and TLS objects go. */
 void world_bury(struct world *w, uint32_t i, bool is_told);

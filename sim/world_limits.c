@@ -38,4 +38,5 @@ void world_limits(const struct world_settings *s, struct limits *l)
     l->replica_requests = is_tight ? 16 : 64;
     l->replica_acks = s->has_disks ? 128 : is_tight ? 8 : 32; /* each waits for a sync */
     l->storage_requests = is_tight ? 8 : 32;
+    world_phones_limits(s, l);
 }

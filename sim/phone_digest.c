@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "cmd/phone_digest.h"
+#include "sim/phone_digest.h"
 #include <stdio.h>
 
 enum { HEX_CAP = 2 * CRYPTO_SHA256_BYTES + 1, TEXT_CAP = 512 };
