@@ -361,17 +361,15 @@ void fwd_wr_option(struct wr *w, uint8_t type, uint8_t flags, struct slice value
 /* Usually all entries are nodes, and those have one length. */
 static bool reverse_nodes(uint8_t *out, struct slice list)
 {
-    enum { ENTRY = 2 + IDS_NODE_MIN };
-    if (list.len % ENTRY != 0) {
-        return false;
-    }
-    for (size_t at = 0; at < list.len; at += ENTRY) {
-        if (list.data[at] != FWD_DESTINATION_NODE || list.data[at + 1] != IDS_NODE_MIN) {
+    enum { ENTRY = 2 + IDS_NODE_MIN, HEAD = FWD_DESTINATION_NODE << 8 | IDS_NODE_MIN };
+    size_t at = 0;
+    for (; list.len - at >= ENTRY; at += ENTRY) {
+        if (rd_at16(list.data + at) != HEAD) {
             return false;
         }
         memcpy(out + list.len - at - ENTRY, list.data + at, ENTRY);
     }
-    return true;
+    return at == list.len;
 }
 
 void fwd_wr_reversed(struct wr *w, const struct rl_params *p, struct slice list)
@@ -437,15 +435,37 @@ void fwd_wr(struct wr *w, const struct fwd *h)
     (void)wr_at_bytes(p, h->options);
 }
 
+static size_t response_options_bytes(struct slice options)
+{
+    struct rd r = rd_init(options);
+    struct fwd_option o;
+    size_t bytes = 0;
+    while (fwd_option_next(&r, &o)) {
+        bytes += (o.flags & FWD_OPTION_RESPONSE_COPY) != 0 ? o.wire.len : 0;
+    }
+    return bytes;
+}
+
+static inline size_t first_bytes(const struct rl_params *p, const struct fwd_return *in)
+{
+    return in->first == NULL ? 0 : 2u + p->node_id_length;
+}
+
+size_t fwd_return_bytes(const struct rl_params *p, const struct fwd_return *in)
+{
+    size_t options = in->options.len == 0 ? 0 : response_options_bytes(in->options);
+    return FWD_FIXED_BYTES + first_bytes(p, in) + in->via_list.len + options;
+}
+
 void fwd_wr_return(struct wr *w, const struct rl_params *p, const struct fwd_return *in)
 {
-    size_t first_len = in->first == NULL ? 0 : 2u + p->node_id_length;
+    size_t first_len = first_bytes(p, in);
     struct fwd h; /* as much of it as is written */
     h.overlay = in->overlay;
     h.configuration_sequence = in->configuration_sequence;
     h.ttl = in->ttl;
     h.fragment = FWD_FRAGMENT_WHOLE;
-    h.length = 0;
+    h.length = in->length;
     h.transaction_id = in->transaction_id;
     h.max_response_length = 0;
     h.via_list.len = 0;
@@ -461,7 +481,11 @@ void fwd_wr_return(struct wr *w, const struct rl_params *p, const struct fwd_ret
     if (in->first != NULL) {
         *lists++ = FWD_DESTINATION_NODE;
         *lists++ = p->node_id_length;
-        memcpy(lists, in->first->bytes, p->node_id_length);
+        if (LIKELY(p->node_id_length == IDS_NODE_MIN)) { /* copying a constant number is quick */
+            memcpy(lists, in->first->bytes, IDS_NODE_MIN);
+        } else {
+            memcpy(lists, in->first->bytes, p->node_id_length);
+        }
     }
     fwd_wr_reversed(w, p, in->via_list);
     if (UNLIKELY(in->options.len > 0)) {

@@ -157,9 +157,10 @@ void fwd_wr(struct wr *w, const struct fwd *h);
 
 /* The header of an answer, written where it leaves from: its Destination List is `first` (NULL:
  * nobody) and then the Via List of the request from the last entry to the first (VL-3); of the
- * request's options those follow that must (fwd_wr_response_options).  The length is 0 as yet. */
+ * request's options those follow that must (fwd_wr_response_options). */
 struct fwd_return {
     uint32_t overlay;
+    uint32_t length; /* of the message */
     uint16_t configuration_sequence;
     uint8_t ttl;
     uint64_t transaction_id;
@@ -168,6 +169,8 @@ struct fwd_return {
     struct slice options;
 };
 HOT void fwd_wr_return(struct wr *w, const struct rl_params *p, const struct fwd_return *in);
+/* So long will it be. */
+size_t fwd_return_bytes(const struct rl_params *p, const struct fwd_return *in);
 
 /* Sets the length field of a message that begins at `message`. */
 void fwd_put_length(uint8_t *message, uint32_t length);

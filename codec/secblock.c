@@ -25,16 +25,34 @@ bool secblock_certificate_next(struct rd *r, struct secblock_certificate *out)
     return rd_ok(r);
 }
 
+enum { SHA256_BYTES = 32, SHA256_IDENTITY_BYTES = 1 + 2 + 2 + SHA256_BYTES };
+
+/* The usual identity, a hash of 32 bytes; anything else is left to whoever can say what is wrong
+ * with it. */
+INLINE bool read_usual_identity(struct rd *r, struct secblock_identity *out)
+{
+    const uint8_t *p = r->at;
+    if (UNLIKELY(rd_left(r) < SHA256_IDENTITY_BYTES || p[0] != SECBLOCK_IDENTITY_CERT_HASH ||
+                 rd_at16(p + 1) != 2 + SHA256_BYTES || p[4] != SHA256_BYTES)) {
+        return false;
+    }
+    *out = (struct secblock_identity){p[0], p[3], slice_of(p + 5, SHA256_BYTES)};
+    r->at = p + SHA256_IDENTITY_BYTES;
+    return true;
+}
+
 INLINE void read_identity(struct rd *r, struct secblock_identity *out)
 {
+    if (LIKELY(read_usual_identity(r, out))) {
+        return;
+    }
     const uint8_t *start = r->at;
     uint8_t type = rd_u8(r);
     uint8_t algorithm = 0;
     struct slice hash = SLICE_EMPTY;
     size_t len = rd_u16(r);
     struct rd value = rd_sub(r, len); /* told by its length, so that new types can be skipped */
-    if (LIKELY(type == SECBLOCK_IDENTITY_CERT_HASH ||
-               type == SECBLOCK_IDENTITY_CERT_HASH_NODE_ID)) {
+    if (type == SECBLOCK_IDENTITY_CERT_HASH || type == SECBLOCK_IDENTITY_CERT_HASH_NODE_ID) {
         algorithm = rd_u8(&value);
         hash = rd_opaque8(&value);
     } else if (type != SECBLOCK_IDENTITY_NONE) {
@@ -70,9 +88,13 @@ INLINE void read_block(struct rd *r, struct secblock *out)
     struct rd list = rd_init(certificates);
     struct secblock_certificate c;
     uint32_t count = 0;
-    while (rd_left(&list) > 0) {
-        read_certificate(&list, &c);
-        count += rd_ok(&list) ? 1 : 0;
+    size_t len = 0;
+    while (rd_left(&list) >= 3 && rd_left(&list) - 3 >= (len = rd_at16(list.at + 1))) {
+        list.at += 3 + len;
+        count++;
+    }
+    if (UNLIKELY(rd_left(&list) > 0)) {
+        read_certificate(&list, &c); /* which says what is wrong with it */
     }
     out->certificates = certificates;
     out->certificate_count = (uint16_t)count; /* three bytes each at least */
@@ -91,8 +113,6 @@ enum err secblock_decode(struct slice in, struct secblock *out)
     read_block(&r, out);
     return rd_finish(&r);
 }
-
-enum { SHA256_BYTES = 32 };
 
 /* These claim their bytes at once: each message and each value that we sign has them. */
 
@@ -223,25 +243,20 @@ void secblock_wr_message_input(struct wr *w, uint32_t overlay, uint64_t transact
     (void)put_identity(p, signer);
 }
 
-void secblock_begin_input(struct wr *w, size_t at, uint32_t overlay, uint64_t transaction_id,
-                          const struct secblock_identity *signer, struct secblock_input *out)
+struct slice secblock_put_message_input(struct wr *w, size_t at, uint32_t overlay,
+                                        uint64_t transaction_id,
+                                        const struct secblock_identity *signer)
 {
     size_t behind = identity_bytes(signer);
     if (!wr_ok(w) || at < SECBLOCK_INPUT_FRONT || at > wr_len(w) || wr_left(w) < behind ||
         is_identity_too_long(signer)) {
         wr_fail(w);
-        return;
+        return SLICE_EMPTY;
     }
     uint8_t *front = w->start + at - SECBLOCK_INPUT_FRONT;
-    memcpy(out->front, front, SECBLOCK_INPUT_FRONT);
     (void)wr_at64(wr_at32(front, overlay), transaction_id);
     (void)put_identity(w->at, signer);
-    out->bytes = slice_of(front, (size_t)(w->at - front) + behind);
-}
-
-void secblock_end_input(struct wr *w, size_t at, const struct secblock_input *in)
-{
-    memcpy(w->start + at - SECBLOCK_INPUT_FRONT, in->front, SECBLOCK_INPUT_FRONT);
+    return slice_of(front, (size_t)(w->at - front) + behind);
 }
 
 void secblock_wr_identity_input(struct wr *w, const struct rl_params *p,

@@ -77,17 +77,13 @@ void secblock_wr_message_input(struct wr *w, uint32_t overlay, uint64_t transact
                                struct slice contents, const struct secblock_identity *signer);
 
 /* The same where it need not be copied: MessageContents stand in `w` from offset `at` to the end of
- * what is written.  The bytes in front of them give way to overlay and transaction id until
- * secblock_end_input; the identity stands behind the end, where nothing is written yet.  Fails when
+ * what is written.  Overlay and transaction id go in front of them, where the end of the header
+ * comes to stand afterwards, the identity behind them, where the SecurityBlock does.  Fails when
  * either has no room. */
 enum { SECBLOCK_INPUT_FRONT = 4 + 8 };
-struct secblock_input {
-    struct slice bytes;
-    uint8_t front[SECBLOCK_INPUT_FRONT]; /* what has given way */
-};
-void secblock_begin_input(struct wr *w, size_t at, uint32_t overlay, uint64_t transaction_id,
-                          const struct secblock_identity *signer, struct secblock_input *out);
-void secblock_end_input(struct wr *w, size_t at, const struct secblock_input *in);
+struct slice secblock_put_message_input(struct wr *w, size_t at, uint32_t overlay,
+                                        uint64_t transaction_id,
+                                        const struct secblock_identity *signer);
 
 /* What a SignerIdentity's hash is over (6.3.4): H(certificate), or H(Node-ID ‖ certificate). */
 void secblock_wr_identity_input(struct wr *w, const struct rl_params *p,

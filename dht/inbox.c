@@ -39,14 +39,6 @@ void inbox_init(struct inbox *in, struct arena *arena, const struct inbox_limits
     }
 }
 
-uint16_t inbox_code(const struct fwd *h)
-{
-    if (!fwd_is_whole(h) || h->payload.len < 2) {
-        return 0;
-    }
-    return (uint16_t)(h->payload.data[0] << 8 | h->payload.data[1]);
-}
-
 /* Storage, whatever else sip/ asks for, and documents go to the second lane. */
 static enum inbox_lane lane_of(uint16_t code)
 {
@@ -70,11 +62,6 @@ static uint16_t source_of(handle link, const struct fwd *h)
 {
     uint32_t passed_on = h->via_count > 0 ? 1 : 0;
     return (uint16_t)(1 + 2 * (handle_index(link) % INBOX_LINKS) + passed_on);
-}
-
-static struct inbox_pile *pile_of(const struct inbox *in, const struct inbox_item *item)
-{
-    return &in->piles[item->lane][item->source];
 }
 
 /* ---- lists ---- */
@@ -105,9 +92,10 @@ static void unqueue_pile(struct inbox *in, uint32_t lane, uint32_t index)
 
 static void link_youngest(struct inbox *in, struct inbox_item *item, uint32_t number)
 {
-    item->older = in->youngest;
+    uint32_t older = in->youngest;
+    item->older = older;
     item->younger = 0;
-    *(item->older == 0 ? &in->oldest : &in->items[item->older - 1].younger) = number;
+    *(older == 0 ? &in->oldest : &in->items[older - 1].younger) = number;
     in->youngest = number;
 }
 
@@ -126,25 +114,40 @@ static struct inbox_item *claim(struct inbox *in)
     return item;
 }
 
-static inline void enter(struct inbox *in, struct inbox_item *item, bool is_in_front)
+/* One more, or less, of what there is little of. */
+static void count_scarce(struct inbox *in, const struct inbox_item *item, int by)
+{
+    uint32_t one = (uint32_t)by;
+    item->pile->large += item->is_large ? one : 0;
+    in->large += item->is_large ? one : 0;
+    in->reserved[item->is_large] += item->is_reserved ? one : 0;
+}
+
+/* Pile and lane are the item's, which was written a moment ago: to read it back would wait. */
+static inline void enter(struct inbox *in, struct inbox_item *item, struct inbox_pile *pile,
+                         uint32_t lane, bool is_in_front)
 {
     uint32_t number = (uint32_t)(item - in->items) + 1;
-    struct inbox_pile *pile = pile_of(in, item);
-    item->before = is_in_front ? 0 : pile->newest;
-    item->after = is_in_front ? pile->oldest : 0;
-    *(item->before == 0 ? &pile->oldest : &in->items[item->before - 1].after) = number;
-    *(item->after == 0 ? &pile->newest : &in->items[item->after - 1].before) = number;
-    if (pile->ahead == 0 && !is_in_front) {
-        pile->ahead = number;
-    }
+    uint32_t before = is_in_front ? 0 : pile->newest;
+    uint32_t after = is_in_front ? pile->oldest : 0;
+    item->before = before;
+    item->after = after;
+    *(before == 0 ? &pile->oldest : &in->items[before - 1].after) = number;
+    *(after == 0 ? &pile->newest : &in->items[after - 1].before) = number;
     if (pile->count++ == 0) {
-        queue_pile(in, item->lane, item->source);
+        queue_pile(in, lane, (uint32_t)(pile - in->piles[lane]));
     }
-    pile->large += item->is_large ? 1 : 0;
-    in->large += item->is_large ? 1 : 0;
-    in->reserved[item->is_large] += item->is_reserved ? 1 : 0;
-    in->count[item->lane]++;
-    if (item->is_request) {
+    in->count[lane]++;
+}
+
+/* ... behind its source's others. */
+static inline void enter_last(struct inbox *in, struct inbox_item *item, struct inbox_pile *pile,
+                              uint32_t lane, bool is_request)
+{
+    uint32_t number = (uint32_t)(item - in->items) + 1;
+    enter(in, item, pile, lane, false);
+    pile->ahead = pile->ahead == 0 ? number : pile->ahead;
+    if (is_request) {
         link_youngest(in, item, number);
     }
 }
@@ -152,7 +155,7 @@ static inline void enter(struct inbox *in, struct inbox_item *item, bool is_in_f
 static void leave(struct inbox *in, uint32_t number, struct inbox_item *out)
 {
     struct inbox_item *item = &in->items[number - 1];
-    struct inbox_pile *pile = pile_of(in, item);
+    struct inbox_pile *pile = item->pile;
     *out = *item;
     *(item->before == 0 ? &pile->oldest : &in->items[item->before - 1].after) = item->after;
     *(item->after == 0 ? &pile->newest : &in->items[item->after - 1].before) = item->before;
@@ -163,12 +166,11 @@ static void leave(struct inbox *in, uint32_t number, struct inbox_item *out)
         unlink_age(in, item);
     }
     in->count[item->lane]--;
-    in->large -= item->is_large ? 1 : 0;
-    in->reserved[item->is_large] -= item->is_reserved ? 1 : 0;
-    pile->large -= item->is_large ? 1 : 0;
-    pile->count--;
-    if (pile->count == 0) {
-        unqueue_pile(in, item->lane, item->source);
+    if (UNLIKELY(item->is_large || item->is_reserved)) {
+        count_scarce(in, item, -1);
+    }
+    if (--pile->count == 0) {
+        unqueue_pile(in, item->lane, (uint32_t)(pile - in->piles[item->lane]));
     }
     item->after = in->free;
     in->free = number;
@@ -181,7 +183,7 @@ enum scarce { SCARCE_NOTHING, SCARCE_LANE, SCARCE_ALL, SCARCE_LARGE };
 
 /* What decides whether a message is let in. */
 struct arriving {
-    uint16_t source;
+    struct inbox_pile *pile; /* of its source in its lane */
     uint8_t lane;
     bool is_large;
 };
@@ -224,8 +226,7 @@ static bool make_room(struct turn *t, struct inbox *in, const struct arriving *i
                       enum scarce what)
 {
     const struct inbox_pile *most = largest(in, what, item->lane);
-    const struct inbox_pile *own = &in->piles[item->lane][item->source];
-    if (most == NULL || held(most, what) <= held(own, what) + 1) {
+    if (most == NULL || held(most, what) <= held(item->pile, what) + 1) {
         return false;
     }
     uint32_t number = most->newest;
@@ -262,31 +263,39 @@ static inline struct inbox_item *let_in(struct turn *t, struct inbox *in,
     return has_room ? claim(in) : NULL;
 }
 
-/* As numbers, since an empty slice may point nowhere. */
-static const uint8_t *moved(struct slice s, uintptr_t by)
+/* By numbers, since an empty slice may point nowhere. */
+static struct slice moved(struct slice s, uintptr_t by)
 {
-    return (const uint8_t *)((uintptr_t)s.data + by);
+    return slice_of((const uint8_t *)((uintptr_t)s.data + by), s.len);
 }
 
-/* The same header with slices into the copy. */
-static struct inbox_kept *keep_header(struct msgbuf *buf, struct slice message, const struct fwd *h,
-                                      const struct route_decision *d)
+/* `by`: how far behind where `h` points the message stands now. */
+static inline void keep(struct inbox_kept *kept, const struct fwd *h,
+                        const struct route_decision *d, uintptr_t by)
 {
-    struct inbox_kept *kept = (struct inbox_kept *)(void *)buf->storage;
-    uintptr_t by = (uintptr_t)msgbuf_data(buf) - (uintptr_t)message.data;
-    enum { FIRST = offsetof(struct fwd, first), BEHIND = FIRST + sizeof(h->first) };
-    memcpy(&kept->h, h, FIRST);
-    kept->h.first.type = 0; /* nobody asks who was first any more */
-    memcpy((uint8_t *)&kept->h + BEHIND, (const uint8_t *)h + BEHIND, sizeof(*h) - BEHIND);
-    kept->h.via_list.data = moved(h->via_list, by);
-    kept->h.destination_list.data = moved(h->destination_list, by);
-    kept->h.options.data = moved(h->options, by);
-    kept->h.payload.data = moved(h->payload, by);
-    kept->resource = d->resource;
+    struct message *m = &kept->m; /* contents and signer: overlay_serve */
+    m->transaction_id = h->transaction_id;
+    m->configuration_sequence = h->configuration_sequence;
+    m->max_response_length = h->max_response_length;
+    m->ttl = h->ttl;
+    m->is_own = false;
+    m->is_adjacent = h->via_count == 0;
+    m->to_resource = d->to_resource;
+    m->resource = d->resource;
+    m->to = d->to;
+    m->via_list = moved(h->via_list, by);
+    m->options = moved(h->options, by);
+    kept->payload = moved(h->payload, by);
     kept->generation = 0;
-    kept->to = d->to;
-    kept->to_resource = d->to_resource;
-    return kept;
+    kept->option_flags = h->option_flags;
+}
+
+void inbox_keep(struct inbox_kept *kept, const struct fwd *h, const struct route_decision *d,
+                handle link, const struct node_id *previous_hop)
+{
+    keep(kept, h, d, 0);
+    kept->m.link = link;
+    kept->m.previous_hop = *previous_hop;
 }
 
 /* Out of the reserve, if need be, what calls itself upkeep: anybody may, so not all of it. */
@@ -294,15 +303,11 @@ static struct msgbuf *acquire(struct turn *t, const struct inbox *in, size_t byt
                               const struct inbox_pile *pile)
 {
     bool is_large = bytes > MSGBUF_SMALL_BYTES;
-    bool is_much = pile->count >= INBOX_UPKEEP_EACH ||
-                   in->reserved[is_large] >= t->buffers->reserved[is_large] / 2;
-    if (is_much) {
+    if (!upkeep_is(code) || pile->count >= INBOX_UPKEEP_EACH ||
+        in->reserved[is_large] >= t->buffers->reserved[is_large] / 2) {
         return msgbuf_acquire(t->buffers, bytes);
     }
-    bool before = upkeep_begin(t->buffers, code);
-    struct msgbuf *buf = msgbuf_acquire(t->buffers, bytes);
-    msgbuf_open_reserve(t->buffers, before);
-    return buf;
+    return msgbuf_acquire_reserved(t->buffers, bytes);
 }
 
 struct inbox_kept *inbox_push(struct turn *t, struct inbox *in, struct slice message,
@@ -310,9 +315,10 @@ struct inbox_kept *inbox_push(struct turn *t, struct inbox *in, struct slice mes
                               const struct node_id *previous_hop)
 {
     uint16_t code = inbox_code(h);
-    struct arriving what = {.source = source_of(link, h), .lane = (uint8_t)lane_of(code)};
+    struct arriving what = {.lane = (uint8_t)lane_of(code)};
+    what.pile = &in->piles[what.lane][source_of(link, h)];
     uint64_t taken = t->buffers->from_reserve;
-    struct msgbuf *buf = acquire(t, in, message.len, code, &in->piles[what.lane][what.source]);
+    struct msgbuf *buf = acquire(t, in, message.len, code, what.pile);
     bool is_reserved = t->buffers->from_reserve != taken;
     if (buf == NULL) {
         metric_add(t->metrics,
@@ -323,7 +329,10 @@ struct inbox_kept *inbox_push(struct turn *t, struct inbox *in, struct slice mes
     }
     enum err e = msgbuf_append(buf, message);
     CHECK(e == ERR_OK && buf->start >= sizeof(struct inbox_kept));
-    struct inbox_kept *kept = keep_header(buf, message, h, d);
+    struct inbox_kept *kept = (struct inbox_kept *)(void *)buf->storage;
+    keep(kept, h, d, (uintptr_t)msgbuf_data(buf) - (uintptr_t)message.data);
+    kept->m.link = link;
+    kept->m.previous_hop = *previous_hop;
     what.is_large = buf->is_large != 0;
     struct inbox_item *item = let_in(t, in, &what);
     if (item == NULL) {
@@ -333,33 +342,38 @@ struct inbox_kept *inbox_push(struct turn *t, struct inbox *in, struct slice mes
     item->buf = buf;
     item->link = link;
     item->since_us = t->now_us;
-    item->previous_hop = *previous_hop;
-    item->source = what.source;
+    item->pile = what.pile;
+    item->code = code;
     item->lane = what.lane;
     item->is_own = false;
-    item->is_request = content_is_request(code);
+    bool is_request = content_is_request(code);
+    item->is_request = is_request;
     item->is_large = what.is_large;
     item->is_reserved = is_reserved;
     item->tries = 0;
-    enter(in, item, false);
+    if (UNLIKELY(what.is_large || is_reserved)) {
+        count_scarce(in, item, 1);
+    }
+    enter_last(in, item, what.pile, what.lane, is_request);
     metric_add(t->metrics, METRIC_dht_local, 1);
     return kept;
 }
 
-void inbox_push_own(struct turn *t, struct inbox *in, struct msgbuf *buf, const struct fwd *h,
-                    const struct node_id *self)
+void inbox_push_own(struct turn *t, struct inbox *in, struct msgbuf *buf, const struct fwd *h)
 {
     uint16_t code = inbox_code(h);
     struct arriving what = {.lane = (uint8_t)lane_of(code)};
+    what.pile = &in->piles[what.lane][0];
     struct inbox_item *item = let_in(t, in, &what);
     if (item != NULL) {
         *item = (struct inbox_item){.buf = msgbuf_ref(buf),
                                     .since_us = t->now_us,
-                                    .previous_hop = *self,
+                                    .pile = what.pile,
+                                    .code = code,
                                     .lane = what.lane,
                                     .is_own = true,
                                     .is_request = content_is_request(code)};
-        enter(in, item, false);
+        enter_last(in, item, what.pile, what.lane, content_is_request(code));
     }
 }
 
@@ -438,12 +452,16 @@ void inbox_put_back(struct inbox *in, const struct inbox_item *item)
     *again = *item;
     again->is_request = false;
     again->tries++;
-    enter(in, again, true);
+    if (item->is_large || item->is_reserved) {
+        count_scarce(in, again, 1);
+    }
+    enter(in, again, item->pile, item->lane, true);
 }
 
 void inbox_charge(struct inbox *in, const struct inbox_item *item, uint64_t cost_us)
 {
-    struct inbox_pile *pile = pile_of(in, item);
+    struct inbox_pile *pile = item->pile;
+    (void)in;
     pile->owes_us = (uint32_t)min_u64(pile->owes_us + cost_us, OWES_MAX_US);
 }
 

@@ -17,8 +17,8 @@
  * proved yet: half of the reserve, INBOX_UPKEEP_EACH for each source.  A request that
  * has waited for `age_us` is dropped, since its sender has sent it again by then. */
 #pragma once
-#include "codec/fwd.h"
 #include "core/turn.h"
+#include "dht/message.h"
 #include "dht/route.h"
 
 enum {
@@ -30,30 +30,31 @@ enum {
 
 enum inbox_lane { INBOX_FIRST, INBOX_SECOND, INBOX_LANES };
 
+struct inbox_pile;
+
 struct inbox_item {
-    struct msgbuf *buf; /* the whole message */
-    handle link;        /* 0: from ourselves */
+    _Alignas(64) struct msgbuf *buf; /* the whole message; an item is one cache line */
     uint64_t since_us;
-    struct node_id previous_hop;
-    uint16_t source;
+    handle link;             /* 0: from ourselves */
+    struct inbox_pile *pile; /* of its source in its lane */
+    /* indices + 1, 0 = none */
+    uint32_t before, after;  /* in its pile; `after` of a free one: the next free */
+    uint32_t older, younger; /* requests of all sources */
+    uint16_t code;
     uint8_t lane; /* enum inbox_lane */
     bool is_own;
     bool is_request;
     bool is_large;    /* holds one of the large buffers that are counted here */
     bool is_reserved; /* ... of the reserve */
     uint8_t tries;    /* how often it was taken and put back: then its sender is proved */
-    /* indices + 1, 0 = none */
-    uint32_t before, after;  /* of its source in its lane; `after` of a free one: the next free */
-    uint32_t older, younger; /* requests of all sources */
 };
 
 /* What is known of a message before it is taken, kept in front of it in its buffer. */
 struct inbox_kept {
-    struct fwd h;
-    struct ring_id resource; /* of the routing decision: to_resource, */
-    uint64_t generation;     /* of the table then, for who pushes to say; 0: not said */
-    const struct ident *to;
-    bool to_resource;
+    struct message m;     /* what header and routing decision say of it */
+    struct slice payload; /* behind the header */
+    uint64_t generation;  /* of the table then, for who pushes to say; 0: not said */
+    uint8_t option_flags; /* as in struct fwd */
 };
 STATIC_CHECK(sizeof(struct inbox_kept) <= MSGBUF_HEADROOM);
 
@@ -89,20 +90,22 @@ struct inbox {
 size_t inbox_bytes(uint32_t cap);
 void inbox_init(struct inbox *in, struct arena *arena, const struct inbox_limits *limits);
 
-/* Copies `message`, whose decoded header is `h`, and keeps header and decision (LOCAL) for
+/* Copies `message`, whose decoded header is `h`, and keeps what header and decision (LOCAL) say for
  * inbox_kept_of.  What is kept, until it is popped; NULL, and counted in a metric, when there is no
  * room. */
 struct inbox_kept *inbox_push(struct turn *t, struct inbox *in, struct slice message,
                               const struct fwd *h, const struct route_decision *d, handle link,
                               const struct node_id *previous_hop);
 /* NULL for what we have sent ourselves.  Borrowed from the buffer. */
-static inline const struct inbox_kept *inbox_kept_of(const struct inbox_item *item)
+static inline struct inbox_kept *inbox_kept_of(const struct inbox_item *item)
 {
-    return item->is_own ? NULL : (const struct inbox_kept *)(const void *)item->buf->storage;
+    return item->is_own ? NULL : (struct inbox_kept *)(void *)item->buf->storage;
 }
+/* The same for a message that stands where `h` points into. */
+void inbox_keep(struct inbox_kept *kept, const struct fwd *h, const struct route_decision *d,
+                handle link, const struct node_id *previous_hop);
 /* A message of ours for ourselves; takes a reference to `buf`. */
-void inbox_push_own(struct turn *t, struct inbox *in, struct msgbuf *buf, const struct fwd *h,
-                    const struct node_id *self);
+void inbox_push_own(struct turn *t, struct inbox *in, struct msgbuf *buf, const struct fwd *h);
 /* Drops the requests that are too old. */
 void inbox_shed(struct turn *t, struct inbox *in);
 /* The next one; the caller releases out->buf. */
@@ -120,4 +123,7 @@ uint32_t inbox_count(const struct inbox *in);
 /* How long the oldest request has waited; 0 when there is none. */
 uint64_t inbox_oldest_us(const struct turn *t, const struct inbox *in);
 /* Message code of an unfragmented message, 0 when there is none. */
-uint16_t inbox_code(const struct fwd *h);
+static inline uint16_t inbox_code(const struct fwd *h)
+{
+    return fwd_is_whole(h) && h->payload.len >= 2 ? rd_at16(h->payload.data) : 0;
+}

@@ -27,7 +27,7 @@ void outgoing_send(struct turn *t, struct outgoing *og, struct msgbuf *buf, hand
     route_decide(og->route, &h, &from, &d);
     switch (d.verdict) {
     case ROUTE_LOCAL:
-        inbox_push_own(t, og->inbox, buf, &h, &og->route->self->node_id);
+        inbox_push_own(t, og->inbox, buf, &h);
         break;
     case ROUTE_FORWARD:
         hand_to_link(t, og, d.link, message);

@@ -653,8 +653,8 @@ static size_t look_ahead(struct overlay *o)
     size_t count = inbox_ahead(&o->inbox, next, ARRAY_COUNT(next));
     for (size_t i = 0; i < count; i++) {
         const struct inbox_kept *kept = inbox_kept_of(next[i]);
-        if (kept != NULL && inbox_code(&kept->h) == CONTENT_FETCH_REQ) {
-            payloads[fetches++] = kept->h.payload;
+        if (kept != NULL && next[i]->code == CONTENT_FETCH_REQ) {
+            payloads[fetches++] = kept->payload;
         }
     }
     store_ahead(o->store, payloads, fetches);

@@ -133,7 +133,7 @@ static bool dispatch(struct turn *t, struct overlay *o, const struct message *m)
 }
 
 /* What may be wrong with a request whose signature is right; 0: nothing. */
-static uint16_t fault_of(const struct overlay *o, const struct message *m, const struct fwd *h,
+static uint16_t fault_of(const struct overlay *o, const struct message *m, uint8_t option_flags,
                          bool has_critical)
 {
     bool is_update = m->code == CONTENT_CONFIG_UPDATE_REQ &&
@@ -143,7 +143,7 @@ static uint16_t fault_of(const struct overlay *o, const struct message *m, const
                    ? CONTENT_ERROR_CONFIG_TOO_NEW
                    : CONTENT_ERROR_CONFIG_TOO_OLD; /* CU-1 */
     }
-    if ((h->option_flags & FWD_OPTION_DESTINATION_CRITICAL) != 0) {
+    if ((option_flags & FWD_OPTION_DESTINATION_CRITICAL) != 0) {
         return CONTENT_ERROR_UNSUPPORTED_FORWARDING_OPTION; /* FW-14 */
     }
     return has_critical ? CONTENT_ERROR_UNKNOWN_EXTENSION : 0;
@@ -169,39 +169,42 @@ static bool is_repeated(struct turn *t, struct overlay *o, const struct message 
 
 struct opened {
     bool is_known; /* proved in an earlier turn */
-    const struct fwd *h;
-    struct inbox_kept own; /* where the inbox has kept nothing that still holds */
+    struct message *m;
+    struct slice payload;
+    uint8_t option_flags;
     struct content content;
     struct secblock security;
-    struct message m;
+    struct inbox_kept own; /* where the inbox has kept nothing that still holds */
 };
 
 /* Header and destination of a message of ours for ourselves, or of one that is not for us any more:
- * then the ring has changed since it was queued.  The header stands in `own`. */
+ * then the ring has changed since it was queued.  What was kept of it comes to stand in `own`. */
 static bool place_anew(struct turn *t, struct overlay *o, const struct inbox_item *item,
                        struct inbox_kept *own)
 {
+    struct fwd h;
     struct route_decision d;
     struct route_from from = {.link = item->link, .is_own = item->is_own};
-    if (fwd_decode(msgbuf_slice(item->buf), &o->params, &own->h) != ERR_OK) {
+    if (fwd_decode(msgbuf_slice(item->buf), &o->params, &h) != ERR_OK) {
         drop(t, METRIC_dht_drop_contents);
         return false;
     }
-    route_decide(&o->route, &own->h, &from, &d);
+    route_decide(&o->route, &h, &from, &d);
     if (d.verdict != ROUTE_LOCAL) {
         drop(t, d.verdict == ROUTE_DROP ? d.why : METRIC_dht_drop_no_route);
         return false;
     }
-    own->resource = d.resource;
-    own->to = d.to;
-    own->to_resource = d.to_resource;
+    const struct inbox_kept *before = inbox_kept_of(item);
+    inbox_keep(own, &h, &d, item->link,
+               before == NULL ? &o->s.self->node_id : &before->m.previous_hop);
+    own->m.is_own = item->is_own;
     return true;
 }
 
 static bool is_ours_still(const struct chord_table *ct, const struct inbox_kept *kept)
 {
     bool is_as_then = kept->generation == ct->generation && ct->is_member;
-    return is_as_then || chord_table_is_responsible(ct, kept->resource);
+    return is_as_then || chord_table_is_responsible(ct, kept->m.resource);
 }
 
 /* Header, contents, security block: everything that can be read without proof. */
@@ -209,45 +212,33 @@ static bool open_message(struct turn *t, struct overlay *o, const struct inbox_i
                          struct opened *out)
 {
     struct slice rest;
-    const struct inbox_kept *kept = inbox_kept_of(item);
-    bool is_placed = kept != NULL && (!kept->to_resource || is_ours_still(&o->table, kept));
+    struct inbox_kept *kept = inbox_kept_of(item);
+    bool is_placed = kept != NULL && (!kept->m.to_resource || is_ours_still(&o->table, kept));
     if (!is_placed) {
         if (!place_anew(t, o, item, &out->own)) {
             return false;
         }
         kept = &out->own;
     }
-    const struct fwd *h = &kept->h;
-    if (content_decode(h->payload, &out->content, &rest) != ERR_OK ||
+    if (content_decode(kept->payload, &out->content, &rest) != ERR_OK ||
         secblock_decode(rest, &out->security) != ERR_OK) {
         drop(t, METRIC_dht_drop_contents);
         return false;
     }
-    out->h = h;
-    struct message *m = &out->m; /* signer and certificate: is_proved */
-    m->transaction_id = h->transaction_id;
+    out->payload = kept->payload;
+    out->option_flags = kept->option_flags;
+    struct message *m = &kept->m; /* signer and certificate: is_proved */
     m->code = out->content.code;
-    m->configuration_sequence = h->configuration_sequence;
-    m->max_response_length = h->max_response_length;
-    m->ttl = h->ttl;
-    m->is_own = item->is_own;
-    m->is_adjacent = h->via_count == 0;
-    m->to_resource = kept->to_resource;
-    m->resource = kept->resource;
-    m->to = kept->to;
-    m->link = item->link;
-    m->previous_hop = item->previous_hop;
     m->body = out->content.body;
     m->contents = out->content.bytes;
     m->certificates = out->security.certificates;
-    m->via_list = h->via_list;
-    m->options = h->options;
+    out->m = m;
     return true;
 }
 
 static inline bool is_proved(struct turn *t, struct overlay *o, struct opened *x)
 {
-    struct message *m = &x->m;
+    struct message *m = x->m;
     if (sign_signer(t, o->sign, &x->security.signature.identity, x->security.certificates,
                     &m->certificate, &m->signer) != ERR_OK) {
         drop(t, METRIC_dht_drop_certificate);
@@ -268,8 +259,8 @@ static inline bool is_proved(struct turn *t, struct overlay *o, struct opened *x
 static bool is_done_already(struct turn *t, struct overlay *o, struct opened *x,
                             const struct answer_cache_key *payload_key)
 {
-    struct answer_cache_key key = answer_cache_signer_key(x->m.transaction_id, &x->m.signer);
-    if (is_repeated(t, o, &x->m, &key)) {
+    struct answer_cache_key key = answer_cache_signer_key(x->m->transaction_id, &x->m->signer);
+    if (is_repeated(t, o, x->m, &key)) {
         return true;
     }
     answer_cache_begin(t, &o->answers, payload_key, &key);
@@ -278,11 +269,11 @@ static bool is_done_already(struct turn *t, struct overlay *o, struct opened *x,
 
 static bool serve_request(struct turn *t, struct overlay *o, struct opened *x)
 {
-    struct message *m = &x->m;
+    struct message *m = x->m;
     bool is_new = answer_cache_is_for(m->code) && !x->is_known;
     struct answer_cache_key payload_key;
     if (is_new) {
-        payload_key = answer_cache_payload_key(t, m->transaction_id, x->h->payload);
+        payload_key = answer_cache_payload_key(t, m->transaction_id, x->payload);
         if (is_repeated(t, o, m, &payload_key)) {
             return true;
         }
@@ -290,7 +281,7 @@ static bool serve_request(struct turn *t, struct overlay *o, struct opened *x)
     if (!is_proved(t, o, x)) {
         return true;
     }
-    uint16_t fault = fault_of(o, m, x->h, x->content.has_critical);
+    uint16_t fault = fault_of(o, m, x->option_flags, x->content.has_critical);
     if (fault != 0) {
         transact_error(t, o->transact, m, fault, SLICE_EMPTY);
         if (fault == CONTENT_ERROR_CONFIG_TOO_OLD) {
@@ -298,7 +289,7 @@ static bool serve_request(struct turn *t, struct overlay *o, struct opened *x)
         }
         return true;
     }
-    if (x->h->configuration_sequence == o->s.config.sequence) {
+    if (m->configuration_sequence == o->s.config.sequence) {
         config_update_note(t, &o->config_update, &m->signer);
     }
     if (is_new && is_done_already(t, o, x, &payload_key)) {
@@ -311,7 +302,7 @@ static bool serve_request(struct turn *t, struct overlay *o, struct opened *x)
 static void serve_answer(struct turn *t, struct overlay *o, struct opened *x)
 {
     struct transact_result result;
-    if (!transact_is_expected(o->transact, x->m.transaction_id)) {
+    if (!transact_is_expected(o->transact, x->m->transaction_id)) {
         drop(t, METRIC_dht_drop_unexpected);
         return;
     }
@@ -322,9 +313,9 @@ static void serve_answer(struct turn *t, struct overlay *o, struct opened *x)
         drop(t, METRIC_dht_drop_contents);
         return;
     }
-    if (transact_on_answer(t, o->transact, &x->m, &result)) {
+    if (transact_on_answer(t, o->transact, x->m, &result)) {
         if (result.reload_error == CONTENT_ERROR_CONFIG_TOO_NEW) {
-            config_update_send(t, &o->config_update, &x->m.signer); /* CU-2 */
+            config_update_send(t, &o->config_update, &x->m->signer); /* CU-2 */
         }
         overlay_impl_on_result(t, o, &result);
     }

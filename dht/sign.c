@@ -27,7 +27,7 @@ struct order {
     uint32_t count;
 };
 
-enum { FRONT = 256 };
+enum { FRONT_MAX = 1024 };
 
 struct sign {
     struct sign_certificate *entries;
@@ -37,7 +37,8 @@ struct sign {
     const struct crypto_trust *trust;
     uint32_t cap;
     uint32_t count;
-    uint32_t front[FRONT];  /* found a moment ago, by the first byte of the hash: index + 1 */
+    uint32_t *front; /* found a moment ago, by the first bits of the hash: index + 1 */
+    uint32_t front_mask;
     struct order orders[2]; /* by is_kept */
     uint32_t moves;         /* to the front of one of them */
     uint32_t kept_cap;
@@ -59,12 +60,23 @@ struct sign {
     struct refused refused[SIGN_MESSAGE_JUDGED_CAP];
 };
 
+/* Enough for two to share a place rarely. */
+static uint32_t front_of(uint32_t certificates)
+{
+    uint32_t front = 16;
+    while (front < 4 * certificates && front < FRONT_MAX) {
+        front *= 2;
+    }
+    return front;
+}
+
 size_t sign_bytes(const struct sign_limits *l)
 {
     return sizeof(struct sign) +
            (size_t)l->certificates * (sizeof(struct sign_certificate) + l->certificate_bytes) +
            budget_table(l->certificates, CRYPTO_SHA256_BYTES) + verified_bytes(l->values) +
-           l->max_message_bytes + SCRATCH_EXTRA + BUDGET_SLACK;
+           front_of(l->certificates) * sizeof(uint32_t) + l->max_message_bytes + SCRATCH_EXTRA +
+           BUDGET_SLACK;
 }
 
 /* So many may be protected: never so many that what came in this turn is evicted in this turn. */
@@ -85,6 +97,8 @@ struct sign *sign_init(struct turn *t, struct arena *arena, const struct sign_li
     s->entries = ARENA_RAW(arena, struct sign_certificate, l->certificates);
     s->ders = arena_take_raw(arena, l->certificates, l->certificate_bytes, 1);
     s->der_cap = l->certificate_bytes;
+    s->front = ARENA_ARRAY(arena, uint32_t, front_of(l->certificates));
+    s->front_mask = front_of(l->certificates) - 1;
     table_init(&s->by_hash, arena, l->certificates, CRYPTO_SHA256_BYTES, rng_next(t->rng));
     verified_init(&s->verified, arena, l->values, rng_next(t->rng));
     s->kept_cap = kept_cap_of(l->certificates);
@@ -209,19 +223,19 @@ static void link_newest(struct sign *s, uint32_t index, bool is_kept)
 /* Who is met again is kept; strangers who are met once displace each other only. */
 static struct sign_certificate *touch(struct sign *s, const uint8_t *sha256)
 {
-    uint32_t *front = &s->front[sha256[0] % FRONT];
+    uint32_t *front = &s->front[rd_at16(sha256) & s->front_mask];
     uint32_t index = *front - 1;
-    bool is_front =
-        *front != 0 && memcmp(s->entries[index].sha256, sha256, CRYPTO_SHA256_BYTES) == 0;
-    if (!is_front && !table_find(&s->by_hash, sha256, &index)) {
-        return NULL;
+    if (*front == 0 || memcmp(s->entries[index].sha256, sha256, CRYPTO_SHA256_BYTES) != 0) {
+        if (!table_find(&s->by_hash, sha256, &index)) {
+            return NULL;
+        }
+        *front = index + 1;
     }
-    *front = index + 1;
+    struct sign_certificate *c = &s->entries[index];
     bool is_kept = s->kept_cap > 0;
     /* Among those moved last it is as safe as at the very front, and to move it touches three. */
-    bool is_recent =
-        s->entries[index].is_kept && s->moves - s->entries[index].moved_at <= s->kept_cap / 2;
-    if (!is_recent && s->orders[is_kept].newest != index + 1) {
+    bool is_recent = c->is_kept && s->moves - c->moved_at <= s->kept_cap / 2;
+    if (UNLIKELY(!is_recent) && s->orders[is_kept].newest != index + 1) {
         unlink_entry(s, index);
         link_newest(s, index, is_kept);
         if (is_kept && s->orders[is_kept].count > s->kept_cap) {
@@ -230,7 +244,7 @@ static struct sign_certificate *touch(struct sign *s, const uint8_t *sha256)
             link_newest(s, last, false);
         }
     }
-    return &s->entries[index];
+    return c;
 }
 
 const struct sign_certificate *sign_find(struct sign *s, const uint8_t sha256[CRYPTO_SHA256_BYTES])
@@ -245,7 +259,7 @@ void sign_forget(struct sign *s)
         CHECK(was_there);
     }
     s->count = 0;
-    memset(s->front, 0, sizeof(s->front));
+    memset(s->front, 0, (s->front_mask + 1) * sizeof(*s->front));
     memset(s->orders, 0, sizeof(s->orders));
     verified_clear(&s->verified);
 }
@@ -273,6 +287,10 @@ static const struct sign_certificate *enter(struct turn *t, struct sign *s, stru
     memcpy(c->sha256, sha256, sizeof(c->sha256));
     c->parsed = *parsed;
     memcpy(c->node_id.bytes, parsed->node_ids[0], sizeof(c->node_id.bytes));
+    c->is_of_one_node = parsed->node_id_count == 1;
+    c->not_before_ms = parsed->not_before_ms;
+    c->not_after_ms = parsed->not_after_ms;
+    c->verify_us = verify_us(parsed->algorithm, parsed->public_key_len);
     c->host = sign_host(t, slice_of(parsed->user, parsed->user_len));
     c->der = s->ders + (size_t)index * s->der_cap;
     if (der.len <= s->der_cap) {
@@ -288,7 +306,7 @@ static const struct sign_certificate *enter(struct turn *t, struct sign *s, stru
 
 static bool is_in_time(const struct turn *t, const struct sign_certificate *c)
 {
-    return c->parsed.not_before_ms <= t->wall_ms && t->wall_ms <= c->parsed.not_after_ms;
+    return c->not_before_ms <= t->wall_ms && t->wall_ms <= c->not_after_ms;
 }
 
 static enum err check_period(const struct turn *t, struct sign *s, const struct sign_certificate *c,
@@ -538,7 +556,7 @@ enum err sign_signer(struct turn *t, struct sign *s, const struct secblock_ident
         identity->hash.len == CRYPTO_SHA256_BYTES) {
         const struct sign_certificate *known = touch(s, identity->hash.data);
         if (known != NULL) {
-            if (known->parsed.node_id_count != 1) {
+            if (!known->is_of_one_node) {
                 return ERR_UNAUTHENTICATED; /* SG-3 */
             }
             *node_id = known->node_id;
@@ -564,7 +582,7 @@ enum err sign_verify(struct turn *t, struct sign *s, const struct sign_certifica
                      const struct secblock_signature *signature, struct slice input)
 {
     metric_add(t->metrics, METRIC_signatures_checked, 1);
-    s->turn_us += verify_us(certificate->parsed.algorithm, certificate->parsed.public_key_len);
+    s->turn_us += certificate->verify_us;
     return t->crypto->verify(
         slice_of(certificate->parsed.public_key, certificate->parsed.public_key_len),
         (enum crypto_algorithm)signature->algorithm, input, signature->value);
@@ -679,16 +697,14 @@ enum err sign_seal(struct turn *t, struct sign *s, struct wr *w, const struct si
     const struct ident *who = what->who;
     struct secblock_signature signature = {.algorithm = (uint16_t)who->algorithm,
                                            .identity = sign_identity(who)};
-    struct secblock_input input;
-    secblock_begin_input(w, what->contents_at, s->params->overlay, what->transaction_id,
-                         &signature.identity, &input);
+    struct slice input = secblock_put_message_input(w, what->contents_at, s->params->overlay,
+                                                    what->transaction_id, &signature.identity);
     if (!wr_ok(w)) {
         return ERR_TOO_LARGE;
     }
     uint8_t value[CRYPTO_SIGNATURE_CAP];
     size_t len = 0;
-    enum err e = make(t, s, who, input.bytes, value, &len);
-    secblock_end_input(w, what->contents_at, &input);
+    enum err e = make(t, s, who, input, value, &len);
     if (e != ERR_OK) {
         return e;
     }

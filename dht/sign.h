@@ -30,13 +30,18 @@ enum {
 
 struct sign_certificate {
     uint8_t sha256[CRYPTO_SHA256_BYTES];
-    uint32_t newer, older;  /* order of use: index + 1 */
-    uint32_t moved_at;      /* to the front of that order: how many had been so far */
-    uint16_t der_len;       /* 0: too long to be kept */
-    bool is_kept;           /* it was met again */
-    struct node_id node_id; /* the first of parsed.node_ids */
-    uint64_t host;          /* hash of the user name: equal numbers, one user, one machine */
-    uint8_t *der;           /* in the table of them */
+    uint32_t newer, older; /* order of use: index + 1 */
+    uint32_t moved_at;     /* to the front of that order: how many had been so far */
+    uint16_t der_len;      /* 0: too long to be kept */
+    bool is_kept;          /* it was met again */
+    /* What each message of its owner asks for stands together: of `parsed`, that it has one Node-ID
+     * and when it is valid, the first of its Node-IDs, what a signature of its key costs. */
+    bool is_of_one_node;
+    uint64_t not_before_ms, not_after_ms;
+    struct node_id node_id;
+    uint32_t verify_us;
+    uint64_t host; /* hash of the user name: equal numbers, one user, one machine */
+    uint8_t *der;  /* in the table of them */
     struct crypto_certificate parsed;
 };
 
@@ -109,8 +114,9 @@ struct secblock_identity sign_identity(const struct ident *who);
 enum err sign_make_value(struct turn *t, struct sign *s, const struct ident *who,
                          struct slice resource, uint32_t kind, struct stored_data *value,
                          uint8_t *out) MUST_USE;
-/* Writes the SecurityBlock of a message of ours, which stands in `w` as far as that: the signer's
- * certificate, its intermediates, and the others. */
+/* Writes the SecurityBlock of a message of ours behind its contents: the signer's certificate, its
+ * intermediates, and the others.  The header in front of them, at least SECBLOCK_INPUT_FRONT bytes,
+ * is written afterwards: what is signed stands there for a while. */
 struct sign_sealed {
     const struct ident *who;
     uint64_t transaction_id;

@@ -127,8 +127,9 @@ static enum err build_message(struct turn *t, struct transact *tr, struct build 
                         : tr->s.initial_ttl;
     b->header.fragment = FWD_FRAGMENT_WHOLE;
     struct wr w = wr_init(msgbuf_data(buf), msgbuf_tailroom(buf));
-    fwd_wr(&w, &b->header);
-    size_t contents = wr_len(&w);
+    size_t contents = FWD_FIXED_BYTES + b->header.destination_list.len + b->header.options.len;
+    struct wr head = w;
+    (void)wr_claim(&w, contents);
     content_wr(&w, b->code, b->body, SLICE_EMPTY);
     enum err e = wr_ok(&w) ? ERR_OK : ERR_TOO_LARGE;
     if (e == ERR_OK) {
@@ -144,12 +145,16 @@ static enum err build_message(struct turn *t, struct transact *tr, struct build 
     if (e == ERR_OK && wr_len(&w) > tr->s.max_message_bytes) {
         e = ERR_TOO_LARGE;
     }
+    if (e == ERR_OK) {
+        b->header.length = (uint32_t)wr_len(&w);
+        fwd_wr(&head, &b->header);
+        e = wr_ok(&head) ? ERR_OK : ERR_TOO_LARGE;
+    }
     if (e != ERR_OK) {
         msgbuf_release(t->buffers, buf);
         return e;
     }
-    fwd_put_length(w.start, (uint32_t)wr_len(&w));
-    buf->len = (uint32_t)wr_len(&w);
+    buf->len = b->header.length;
     *out = buf;
     return ERR_OK;
 }
@@ -570,6 +575,20 @@ enum err transact_answer(struct turn *t, struct transact *tr, const struct messa
     return answer_well(t, tr, &back, body, certificates, certificate_count);
 }
 
+/* Not ourselves: the previous hop comes first. */
+static inline struct fwd_return header_of_draft(const struct transact *tr, const struct message *m,
+                                                size_t length)
+{
+    return (struct fwd_return){.overlay = tr->s.params->overlay,
+                               .length = (uint32_t)length,
+                               .configuration_sequence = tr->s.configuration_sequence,
+                               .ttl = tr->s.initial_ttl,
+                               .transaction_id = m->transaction_id,
+                               .first = &m->previous_hop,
+                               .via_list = m->via_list,
+                               .options = m->options};
+}
+
 /* Back over the link that it came by: whoever handed it to us is the first destination (VL-3), and
  * a link to a node comes before any table (FW-6). */
 bool transact_begin_draft(struct turn *t, struct transact *tr, const struct message *m,
@@ -585,18 +604,11 @@ bool transact_begin_draft(struct turn *t, struct transact *tr, const struct mess
     if (at == NULL) {
         return false;
     }
-    /* Not ourselves: the previous hop comes first. */
-    struct fwd_return back = {.overlay = tr->s.params->overlay,
-                              .configuration_sequence = tr->s.configuration_sequence,
-                              .ttl = tr->s.initial_ttl,
-                              .transaction_id = m->transaction_id,
-                              .first = &m->previous_hop,
-                              .via_list = m->via_list,
-                              .options = m->options};
+    struct fwd_return back = header_of_draft(tr, m, 0);
     d->w = wr_init(at, min_size(cap, tr->s.max_message_bytes));
     d->link = m->link;
-    fwd_wr_return(&d->w, tr->s.params, &back);
-    d->contents = wr_len(&d->w);
+    d->contents = fwd_return_bytes(tr->s.params, &back);
+    (void)wr_claim(&d->w, d->contents);
     d->mark = content_begin(&d->w, (uint16_t)(m->code + 1));
     return wr_ok(&d->w);
 }
@@ -622,7 +634,12 @@ enum err transact_send_draft(struct turn *t, struct transact *tr, const struct m
         e = ERR_TOO_LARGE; /* TX-9 */
     }
     if (e == ERR_OK) {
-        fwd_put_length(w->start, (uint32_t)wr_len(w));
+        struct fwd_return back = header_of_draft(tr, m, wr_len(w));
+        struct wr head = wr_init(w->start, d->contents);
+        fwd_wr_return(&head, tr->s.params, &back);
+        e = wr_ok(&head) && wr_left(&head) == 0 ? ERR_OK : ERR_TOO_LARGE;
+    }
+    if (e == ERR_OK) {
         link_commit(t, tr->s.out->links, d->link, wr_len(w));
         metric_add(t->metrics, METRIC_answers_sent, 1);
     }

@@ -513,6 +513,7 @@ Test(fwd, the_header_of_an_answer)
     for (unsigned count = 0; count < 40; count++) {
         uint8_t list[512], lists[1024], want[1024], got[1024];
         struct fwd_return in = {.overlay = params.overlay,
+                                .length = 1000 + count,
                                 .configuration_sequence = 9,
                                 .ttl = 77,
                                 .transaction_id = 0x0102030405060708 + count,
@@ -530,6 +531,7 @@ Test(fwd, the_header_of_an_answer)
                         .configuration_sequence = in.configuration_sequence,
                         .ttl = in.ttl,
                         .fragment = FWD_FRAGMENT_WHOLE,
+                        .length = in.length,
                         .transaction_id = in.transaction_id,
                         .destination_list = slice_of(lists, destination_len),
                         .options = slice_from(wr_slice(&l), destination_len)};
@@ -539,6 +541,7 @@ Test(fwd, the_header_of_an_answer)
         fwd_wr_return(&g, &params, &in);
         cr_assert(wr_ok(&g));
         cr_assert(slice_is_equal(wr_slice(&g), wr_slice(&w)), "%u entries", count / 2);
+        cr_assert_eq(fwd_return_bytes(&params, &in), wr_len(&w));
         for (size_t cap = 0; cap < wr_len(&w); cap++) {
             g = wr_init(got, cap);
             fwd_wr_return(&g, &params, &in);
