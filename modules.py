@@ -199,12 +199,14 @@ MODULES = {
         queue
         ready
         scenario
+        shortage
         spread
         survive
         tls_fake
         tls_fake_datagram
         traffic
         underlay
+        vigil
         workload
         world
         world_disk
@@ -417,6 +419,7 @@ UNIT_TESTS = {
         test_fault_list
         test_narrow
         test_queue
+        test_shortage
         test_spread
         test_underlay
     '''),
