@@ -453,6 +453,7 @@ WIDE_TESTS = {
         test_store_model
     '''),
     'tests/scenario': names('''
+        test_bootstrap
         test_documents
         test_restart
         test_rings
