@@ -212,12 +212,14 @@ MODULES = {
         ready
         scenario
         scenario_check
+        shortage
         spread
         survive
         tls_fake
         tls_fake_datagram
         traffic
         underlay
+        vigil
         workload
         world
         world_disk
@@ -437,6 +439,7 @@ UNIT_TESTS = {
         test_narrow
         test_net
         test_queue
+        test_shortage
         test_spread
         test_underlay
     '''),
@@ -470,6 +473,7 @@ WIDE_TESTS = {
         test_store_model
     '''),
     'tests/scenario': names('''
+        test_bootstrap
         test_documents
         test_restart
         test_rings

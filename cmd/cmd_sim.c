@@ -286,6 +286,25 @@ static json_t *broken_json(const struct scenario_result *r)
     return out;
 }
 
+/* What sim/vigil saw, and when first. */
+static json_t *first_broken_json(const struct scenario_result *r)
+{
+    static const char *const names[VIGIL_RULES] = {[VIGIL_LOOPS] = "no_loops",
+                                                   [VIGIL_ONCE] = "answered_once",
+                                                   [VIGIL_SIGNED] = "true_values",
+                                                   [VIGIL_CAPS] = "within_caps"};
+    json_t *out = json_object();
+    for (unsigned i = 0; i < VIGIL_RULES; i++) {
+        const struct vigil_first *f = &r->first[i];
+        if (f->is_broken) {
+            json_object_set_new(out, names[i],
+                                json_pack("{s:f, s:I, s:I}", "at_s", (double)f->at_us / 1e6, "node",
+                                          (json_int_t)f->node, "event", (json_int_t)f->event));
+        }
+    }
+    return out;
+}
+
 static json_t *survival_json(const struct scenario_result *r)
 {
     const struct scenario_survival *v = &r->survival;
@@ -297,6 +316,11 @@ static json_t *survival_json(const struct scenario_result *r)
                   (json_int_t)v->lost_unexcused, "stale_unexcused", (json_int_t)v->stale_unexcused,
                   "expected_lost", (double)v->expected_lost_ppm * (double)v->verified.sent / 1e6,
                   "node_hours", (double)v->node_us / 3.6e9);
+    json_object_set_new(out, "repair_window_s",
+                        json_pack("{s:I, s:f, s:f, s:f}", "shortages", (json_int_t)v->shortages,
+                                  "mean", (double)v->shortage_mean_us / 1e6, "p95",
+                                  (double)v->shortage_p95_us / 1e6, "max",
+                                  (double)v->shortage_longest_us / 1e6));
     json_object_set_new(out, "quiet_s", seconds_or_null(v->quiet_us));
     json_object_set_new(out, "verified", wave_json(&v->verified));
     json_object_set_new(out, "stores", wave_json(&c->stores));
@@ -367,6 +391,8 @@ static void print_json(const struct outcome *o)
                         json_pack("{s:I, s:I}", "checked", (json_int_t)r->checked, "broken",
                                   (json_int_t)r->broken));
     json_object_set_new(all, "broken", broken_json(r));
+    json_object_set_new(all, "events_looked_at", json_integer((json_int_t)r->looked));
+    json_object_set_new(all, "first_broken", first_broken_json(r));
     if (o->scenario.run_s + o->scenario.partition_s + o->scenario.hosts_crash +
             o->scenario.rolling >
         0) {

@@ -151,6 +151,12 @@ enum err attach_begin(struct turn *t, struct attach *a, const struct attach_requ
                     find(a, &what->target.node, false) != NULL)) {
         return ERR_EXISTS;
     }
+    /* Neighbors and fingers are many, the way into the ring is one. */
+    bool is_last = a->exchanges.cap - a->exchanges.in_use <= (a->s.exchanges + 7) / 8;
+    if (is_last && what->why != ATTACH_TO_JOIN) {
+        metric_add(t->metrics, METRIC_pool_exhausted, 1);
+        return ERR_LIMIT;
+    }
     struct exchange *x = acquire(t, a);
     if (x == NULL) {
         return ERR_LIMIT;

@@ -115,6 +115,9 @@ static void on_up(struct turn *t, struct chord *c, const struct link_event *even
         return;
     }
     chord_stabilize_found_again(c, &event->node_id);
+    if (c->state > CHORD_IDLE && c->state < CHORD_MEMBER) {
+        chord_stabilize_trim(t, c);
+    }
     chord_stabilize_wake(t, c); /* there may be too many links now */
     attach_on_link_up(t, c->s.attach, &event->node_id);
     if (c->state == CHORD_MEMBER && event->is_local) {

@@ -207,6 +207,9 @@ void chord_join_again(struct turn *t, struct chord *c)
         c->dial = 0;
     }
     enter(c, CHORD_SEEKING);
+    /* A bootstrap node is dialled by all others, ring or no ring; with all its links taken it could
+     * not be dialled by those that will be its neighbors. */
+    chord_stabilize_trim(t, c);
     wait_a_little(t, c);
 }
 
@@ -318,6 +321,12 @@ void chord_join_on_result(struct turn *t, struct chord *c, const struct transact
      */
     c->s.table->is_member = true;
     wheel_arm(t->wheel, &c->step, t->now_us + ADMIT_US);
+}
+
+bool chord_join_is_of_use(const struct chord *c, const struct node_id *from)
+{
+    return c->state == CHORD_MEMBER || (c->state >= CHORD_MEETING && c->state <= CHORD_AWAITING &&
+                                        ids_node_is_equal(from, &c->admitting));
 }
 
 void chord_join_on_update(struct turn *t, struct chord *c, const struct node_id *from,

@@ -22,6 +22,7 @@ enum {
     CALM_FACTOR = 3,
     TRIM_AT_ONCE = 8,
     TRIM_AGE_US = 5000000,
+    TRIM_STRANGER_US = 1000000, /* before we are in the ring, and of use to nobody */
     PEER_LIST_CAP = CHORD_TABLE_NEIGHBORS * IDS_NODE_MAX,
     FINGER_LIST_CAP = 48 * IDS_NODE_MAX, /* named in a full Update */
 };
@@ -320,9 +321,11 @@ void chord_stabilize_on_update(struct turn *t, struct chord *c, const struct mes
                              names(c, body.predecessors) || names(c, body.successors));
     chord_table_note_updated(c->s.table, &m->signer, t->now_us);
     chord_join_forget(c, &m->signer);
-    chord_consider_list(t, c, body.predecessors, &m->signer);
-    chord_consider_list(t, c, body.successors, &m->signer);
-    chord_consider_list(t, c, body.fingers, &m->signer);
+    if (chord_join_is_of_use(c, &m->signer)) {
+        chord_consider_list(t, c, body.predecessors, &m->signer);
+        chord_consider_list(t, c, body.successors, &m->signer);
+        chord_consider_list(t, c, body.fingers, &m->signer);
+    }
     chord_join_on_update(t, c, &m->signer, body.predecessors);
 }
 
@@ -505,16 +508,24 @@ static bool is_crowded(const struct chord *c)
     return c->s.table->count > 3 * cap / 8;
 }
 
-static void trim(struct turn *t, struct chord *c)
+/* Nearest of all who are connected, peers or not yet: neighbors to be. */
+static bool is_close(const struct chord_table *ct, uint32_t index)
+{
+    return index < CHORD_TABLE_NEIGHBORS || index + CHORD_TABLE_NEIGHBORS >= ct->count;
+}
+
+void chord_stabilize_trim(struct turn *t, struct chord *c)
 {
     const struct chord_table *ct = c->s.table;
+    uint64_t age_us = c->state == CHORD_MEMBER ? TRIM_AGE_US : TRIM_STRANGER_US;
     uint32_t trimmed = 0;
     uint32_t start = (uint32_t)rng_below(t->rng, ct->count);
     for (uint32_t k = 0; k < ct->count && trimmed < TRIM_AT_ONCE && is_crowded(c); k++) {
         uint32_t i = (start + k) % ct->count;
         const struct chord_table_node *n = &ct->nodes[i];
-        if (n->is_local || n->names_us || is_neighbor(ct, i) ||
-            t->now_us - n->up_since_us < TRIM_AGE_US || is_of_use(c, n)) {
+        if (n->is_local || n->names_us || is_neighbor(ct, i) || is_close(ct, i) ||
+            n->link == c->s.route->way_in || t->now_us - n->up_since_us < age_us ||
+            is_of_use(c, n)) {
             continue;
         }
         link_close(t, c->s.links, n->link);
@@ -592,7 +603,7 @@ static void tick(struct turn *t, struct chord *c)
 {
     try_lost(t, c);
     uint64_t next_us = seek_fingers(t, c);
-    trim(t, c);
+    chord_stabilize_trim(t, c);
     if (t->now_us >= c->partition_next_us && c->dial == 0) {
         (void)chord_join_dial(t, c);
         c->partition_next_us = t->now_us + rng_jitter(t->rng, partition_wait_us(t, c), 50);

@@ -22,6 +22,9 @@ void chord_stabilize_wake(struct turn *t, struct chord *c);
 /* The neighbors have changed: periodic Updates come soon again. */
 void chord_stabilize_excite(struct turn *t, struct chord *c);
 
+/* Closes some links that nobody needs, where there are too many. */
+void chord_stabilize_trim(struct turn *t, struct chord *c);
+
 /* All has been as it is for long: no Update is due, the periodic ones come at their interval. */
 void chord_stabilize_calm(struct turn *t, struct chord *c);
 

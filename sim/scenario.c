@@ -165,6 +165,7 @@ size_t scenario_bytes(const struct scenario *s)
            world.nodes * sizeof(struct ready_node) + measure_bytes() +
            checker_bytes(world.nodes, (uint32_t)s->records * COPIES_PER_RECORD + 1024) +
            phones_bytes((uint32_t)s->phones) + traffic_bytes((uint32_t)s->records) +
+           shortage_bytes((uint32_t)s->records) + sizeof(struct shortage) +
            churn_bytes(world.nodes) + sizeof(struct traffic) + adversary_bytes(world.nodes) +
            sizeof(struct adversary) + 4096;
 }
@@ -367,6 +368,22 @@ static void end_world(struct run *r)
     r->out->metrics = *world_metrics(r->world);
 }
 
+/* What was seen after single events. */
+static void judge_vigil(struct run *r)
+{
+    static const enum scenario_invariant names[VIGIL_RULES] = {
+        [VIGIL_LOOPS] = SCENARIO_no_loops,
+        [VIGIL_ONCE] = SCENARIO_answered_once,
+        [VIGIL_SIGNED] = SCENARIO_true_values,
+        [VIGIL_CAPS] = SCENARIO_within_caps,
+    };
+    r->out->looked = r->vigil.looked;
+    for (uint32_t i = 0; i < VIGIL_RULES; i++) {
+        r->out->first[i] = r->vigil.first[i];
+        scenario_impl_holds(r, names[i], !r->vigil.first[i].is_broken);
+    }
+}
+
 static void fetch_all(struct run *r)
 {
     workload_run(&r->load, r->world, WORKLOAD_FETCH, 0, (uint32_t)r->s->records, WAVE_US);
@@ -391,6 +408,7 @@ void scenario_run(const struct scenario *s, struct arena *arena, uint64_t seed,
     measure_init(&r->measure, arena, r->world, r->order, settings.nodes);
     survive_init(r, arena, seed);
     calls_init(r, arena);
+    vigil_begin(&r->vigil, r->world);
     if (s->ready != 0) {
         make_ready(r);
     } else {
@@ -417,6 +435,7 @@ void scenario_run(const struct scenario *s, struct arena *arena, uint64_t seed,
         calls_judge(r);
         fetch_all(r);
     }
+    judge_vigil(r);
     out->copies_after = copies_of(r);
     out->stores = r->load.stores;
     out->fetches = r->load.fetches;

@@ -16,6 +16,7 @@
 #include "sim/measure.h"
 #include "sim/phones.h"
 #include "sim/traffic.h"
+#include "sim/vigil.h"
 
 struct scenario {
 #define SCENARIO(name, value, help) uint64_t name;
@@ -60,8 +61,10 @@ struct scenario_survival {
     uint32_t lost;              /* records without any copy */
     uint32_t lost_unexcused;    /* ... of which never more than two copies failed within a window */
     uint32_t stale_unexcused;   /* newest value gone though no holder died since */
-    uint64_t expected_lost_ppm; /* of the records, by a model of three copies and the window */
-    uint64_t node_us;           /* lived by all nodes together */
+    uint64_t expected_lost_ppm; /* of the records, by the model of sim/shortage */
+    uint64_t shortages;         /* times that a record had fewer than three copies, and how long */
+    uint64_t shortage_mean_us, shortage_p95_us, shortage_longest_us;
+    uint64_t node_us; /* lived by all nodes together */
 };
 
 struct scenario_result {
@@ -96,6 +99,8 @@ struct scenario_result {
     uint32_t broken_by[SCENARIO_INVARIANTS];
     struct scenario_survival survival;
     struct phones_counts phones;
+    uint64_t looked; /* events after which sim/vigil looked, and what it saw first */
+    struct vigil_first first[VIGIL_RULES];
     uint32_t buffers_left; /* after all nodes were gone: must be 0 */
     struct metrics metrics;
 };

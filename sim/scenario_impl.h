@@ -3,6 +3,8 @@
 #pragma once
 #include "sim/ready.h"
 #include "sim/scenario.h"
+#include "sim/shortage.h"
+#include "sim/vigil.h"
 
 struct run {
     const struct scenario *s;
@@ -15,6 +17,8 @@ struct run {
     struct scenario_result *out;
     /* sim/survive */
     struct traffic *traffic;
+    struct shortage *shortage;
+    struct vigil vigil;
     struct churn churn;
     struct fault fault;
     struct adversary *adversary;

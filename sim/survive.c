@@ -7,7 +7,6 @@
 enum {
     STEP_US = 100000,
     SECOND_US = 1000000,
-    COPIES_OF_ONE = 3,
     READY_US = 120 * SECOND_US,
     SETTLE_US =
         100 * SECOND_US, /* copies that were held down come too, and what is unwanted goes */
@@ -48,6 +47,8 @@ void survive_init(struct run *r, struct arena *arena, uint64_t seed)
     struct adversary_settings adversary = {.percent = (uint32_t)min_u64(s->hostile_percent, 90),
                                            .does = (uint32_t)s->hostile_does};
     r->adversary = ARENA_ARRAY(arena, struct adversary, 1);
+    r->shortage = ARENA_ARRAY(arena, struct shortage, 1);
+    shortage_init(r->shortage, arena, (uint32_t)s->records, s->window_s * SECOND_US);
     adversary_init(r->adversary, arena, &adversary, scenario_impl_nodes(s), seed);
     fault_init(&r->fault, &fault, seed);
 }
@@ -56,6 +57,7 @@ void survive_init(struct run *r, struct arena *arena, uint64_t seed)
 static void watch(void *context, struct world *w, uint32_t first, uint32_t count, bool is_graceful)
 {
     struct run *r = context;
+    shortage_wake(r->shortage, w);
     for (uint32_t i = first; i < first + count && !is_graceful; i++) {
         if (world_is_alive(w, i)) {
             traffic_note_crash(r->traffic, w, i);
@@ -75,6 +77,7 @@ static void advance(struct run *r, uint64_t us, bool replaces)
         fault_step(&r->fault, r->world, watch, r);
         adversary_step(r->adversary, r->world);
         traffic_step(r->traffic, r->world);
+        shortage_step(r->shortage, r->world);
     }
 }
 
@@ -143,23 +146,19 @@ static void roll(struct run *r)
 
 /* ---- the end ---- */
 
-/* Three holders of a record die within one window, the others not having been replaced: per second
- * 3 l * 2 l * l * w^2 / 2 for crashes at rate l.  Machines that die on purpose, one after another,
- * are no part of it. */
-static uint64_t expected_lost_ppm(const struct run *r)
+/* Machines that die on purpose, one after another, are no part of the model. */
+static void judge_shortages(struct run *r)
 {
-    const struct scenario_survival *v = &r->out->survival;
-    double crashes = (double)(v->churn.killed + v->churn.vanished + v->faults.killed +
-                              v->faults.vanished - v->faults.hosts) *
-                     (double)r->s->shards;
-    double seconds = (double)v->node_us / 1e6;
-    if (seconds <= 0) {
-        return 0;
-    }
-    double rate = crashes / seconds;
-    double window = (double)r->s->window_s;
-    double each = 3 * rate * rate * rate * window * window;
-    return (uint64_t)(each * (seconds / (double)r->s->nodes) * 1e6);
+    struct scenario_survival *v = &r->out->survival;
+    const struct shortage *s = r->shortage;
+    uint64_t processes = v->churn.killed + v->churn.vanished + v->faults.killed +
+                         v->faults.vanished - v->faults.hosts;
+    uint64_t total_ppm = shortage_expected_ppm(s, processes * r->s->shards, v->node_us);
+    v->expected_lost_ppm = s->records == 0 ? 0 : total_ppm / s->records;
+    v->shortages = s->count;
+    v->shortage_mean_us = s->count == 0 ? 0 : s->total_us / s->count;
+    v->shortage_p95_us = shortage_p95_us(s);
+    v->shortage_longest_us = s->longest_us;
 }
 
 static void judge(struct run *r)
@@ -173,7 +172,7 @@ static void judge(struct run *r)
     v->churn = r->churn.counts;
     v->faults = r->fault.counts;
     v->faults_total = fault_total(&r->fault) + v->churn.killed + v->churn.left + v->churn.vanished;
-    v->expected_lost_ppm = expected_lost_ppm(r);
+    judge_shortages(r);
     r->out->expected_lost_ppm += v->expected_lost_ppm;
     r->out->lost += v->lost;
     scenario_impl_holds(r, SCENARIO_one_owner, v->quiet_us != 0);
@@ -191,6 +190,8 @@ void survive(struct run *r)
 {
     const struct scenario *s = r->s;
     traffic_begin(r->traffic, r->world, r->load.acked);
+    r->vigil.traffic = r->traffic;
+    shortage_begin(r->shortage, r->world, SECOND_US);
     churn_begin(&r->churn, r->world);
     fault_begin(&r->fault, r->world);
     adversary_begin(r->adversary, r->world);
@@ -209,6 +210,7 @@ void survive(struct run *r)
         roll(r);
     }
     advance(r, s->run_s * SECOND_US, s->churn_lifetime_s > 0 || s->mix_interval_s > 0);
+    shortage_end(r->shortage, r->world);
     fault_heal(&r->fault, r->world);
     r->out->survival.deeds = adversary_deeds(r->adversary);
     adversary_end(r->adversary, r->world);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sim/traffic.h"
 #include "codec/msgs.h"
+#include "codec/stored.h"
 #include <stdio.h>
 
 enum {
@@ -304,6 +305,24 @@ static uint32_t collect(struct traffic *f, struct world *w)
         open += o->tag != 0 ? 1 : 0;
     }
     return open;
+}
+
+void traffic_take(struct traffic *f, struct world *w, uint32_t i)
+{
+    poll_node(f, w, i);
+}
+
+bool traffic_has_sent(const struct traffic *f, const struct world *w,
+                      const struct overlay_stored *s)
+{
+    struct stored_data d;
+    uint32_t version = 0;
+    int64_t k = s->kind == OVERLAY_KIND_SIP_REGISTRATION ? record_of(f, w, s->key) : NO_RECORD;
+    if (k == NO_RECORD || !s->exists) {
+        return true;
+    }
+    return stored_decode(s->wire, STORED_DICTIONARY, &d) == ERR_OK &&
+           version_of(f, w, (uint32_t)k, d.value.bytes, &version);
 }
 
 void traffic_step(struct traffic *f, struct world *w)

@@ -77,6 +77,11 @@ void traffic_init(struct traffic *f, struct arena *arena, const struct traffic_s
 void traffic_begin(struct traffic *f, struct world *w, const bool *acked);
 /* Asks what is due, and takes what was answered. */
 void traffic_step(struct traffic *f, struct world *w);
+/* Node i has answers: takes them at once. */
+void traffic_take(struct traffic *f, struct world *w, uint32_t i);
+/* False: a value of one of the records that its owner has never sent. */
+bool traffic_has_sent(const struct traffic *f, const struct world *w,
+                      const struct overlay_stored *s);
 /* Asks nothing more; true when all is answered. */
 bool traffic_drain(struct traffic *f, struct world *w);
 /* Looks all records up once, until answered; counted apart in *out, of which `wrong` are values

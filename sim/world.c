@@ -500,6 +500,9 @@ static void deliver(struct world *w, struct queue_event *e)
             node_on_timers(t, n->node);
         }
         world_end_turn(w, e->node);
+        if (w->watch != NULL) {
+            w->watch(w->watch_context, w, e->node);
+        }
     }
     if (e->buf != NULL) {
         msgbuf_release(&w->buffers, e->buf);
@@ -610,6 +613,12 @@ void world_set_tamper(struct world *w, world_tamper *tamper, void *context)
 {
     w->tamper = tamper;
     w->tamper_context = context;
+}
+
+void world_set_watch(struct world *w, world_watch *watch, void *context)
+{
+    w->watch = watch;
+    w->watch_context = context;
 }
 
 void world_set_skew(struct world *w, uint32_t i, int64_t skew_ms)

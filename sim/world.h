@@ -109,6 +109,9 @@ void world_ways_changed(struct world *w);
 typedef void world_tamper(void *context, struct world *w, uint32_t node, uint8_t *bytes,
                           size_t len);
 void world_set_tamper(struct world *w, world_tamper *tamper, void *context);
+/* Somebody who looks at a node after each event that came to it; it may be gone then. */
+typedef void world_watch(void *context, struct world *w, uint32_t node);
+void world_set_watch(struct world *w, world_watch *watch, void *context);
 /* Its wall clock goes wrong by so much; its timers do not. */
 void world_set_skew(struct world *w, uint32_t i, int64_t skew_ms);
 const struct world_settings *world_settings_of(const struct world *w);

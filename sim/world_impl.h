@@ -71,6 +71,8 @@ struct world {
     struct world_phones *phones; /* NULL: none */
     world_tamper *tamper;
     void *tamper_context;
+    world_watch *watch;
+    void *watch_context;
     struct metrics metrics;
     struct log log;
 };

@@ -48,6 +48,11 @@ Test(survive, peers_come_and_go, .timeout = 120)
     cr_expect_gt(v->churn.left + v->churn.killed + v->churn.vanished, 8);
     cr_expect_geq(v->traffic.lookups.ok * 1000, v->traffic.lookups.sent * 995);
     cr_expect_eq(v->lost_unexcused, 0);
+    cr_expect_geq(r.looked, r.events, "not each event was looked at");
+    /* Repair takes seconds, and the model has not much to expect then. */
+    cr_expect_gt(v->shortages, 0);
+    cr_expect_leq(v->shortage_mean_us, 50000000ULL);
+    cr_expect_lt(v->expected_lost_ppm * s.records, 3000000);
 }
 
 /* Two days of 200 s, and half as many at midnight: a quarter of all lives is missing, less those
