@@ -109,7 +109,7 @@ void *pool_get(const struct pool *p, handle h)
 
 void *pool_next(const struct pool *p, uint32_t *index)
 {
-    while (*index < p->never_used) {
+    while (p->in_use > 0 && *index < p->never_used) {
         uint32_t at = (*index)++;
         if (is_in_use(p, at)) {
             return object_at(p, at);

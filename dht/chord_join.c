@@ -357,7 +357,8 @@ void chord_join_step(struct turn *t, struct chord *c)
         seek(t, c); /* the sibling has just said that it is in the ring */
         return;
     }
-    bool has_met = attach_pending(c->s.attach, ATTACH_NEIGHBOR) == 0;
+    bool is_joining = c->state == CHORD_MEETING || c->state == CHORD_AWAITING;
+    bool has_met = is_joining && attach_pending(c->s.attach, ATTACH_NEIGHBOR) == 0;
     if (c->state == CHORD_MEETING && has_met) {
         const struct chord_table_node *n = chord_table_find(c->s.table, &c->admitting);
         if (n != NULL && n->state == CHORD_TABLE_PEER) {

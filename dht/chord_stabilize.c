@@ -462,10 +462,20 @@ void chord_stabilize_on_finger(struct turn *t, struct chord *c, const struct att
     }
 }
 
+static uint32_t finger_of(struct ring_id from, struct ring_id at)
+{
+    struct ring_id far = ids_ring_minus(at, from);
+    uint32_t leading = far.hi != 0 ? (uint32_t)__builtin_clzll(far.hi)
+                                   : 64 + (uint32_t)__builtin_clzll(far.lo | 1);
+    return leading + 1;
+}
+
 uint32_t chord_stabilize_fingers(const struct chord *c)
 {
     uint32_t fingers = 0;
-    for (uint32_t i = 1; i <= CHORD_TABLE_FINGERS; i++) {
+    const struct chord_table_node *next = chord_table_successor(c->s.table, 0);
+    uint32_t last_range = next == NULL ? 0 : finger_of(c->s.table->self, next->at);
+    for (uint32_t i = 1; i <= last_range; i++) { /* nobody stands in the nearer ones */
         struct ring_id first;
         struct ring_id last;
         chord_table_finger_range(c->s.table->self, i, &first, &last);
@@ -477,14 +487,6 @@ uint32_t chord_stabilize_fingers(const struct chord *c)
 /* Links that nobody needs: those to peers that were neighbors when the ring was smaller.  Every
  * Node-ID lies in just one finger range of another, and the peer to keep there is the first one, so
  * both ends can tell whether a link is of use to either. */
-
-static uint32_t finger_of(struct ring_id from, struct ring_id at)
-{
-    struct ring_id far = ids_ring_minus(at, from);
-    uint32_t leading = far.hi != 0 ? (uint32_t)__builtin_clzll(far.hi)
-                                   : 64 + (uint32_t)__builtin_clzll(far.lo | 1);
-    return leading + 1;
-}
 
 static bool is_of_use(const struct chord *c, const struct chord_table_node *n)
 {

@@ -38,6 +38,7 @@ static uint64_t end_of_life(struct churn *c, const struct world *w)
 void churn_begin(struct churn *c, struct world *w)
 {
     c->begun_us = world_now_us(w);
+    c->seen_lives = 0;
     for (uint32_t p = 0; p < c->processes; p++) {
         c->ends_us[p] = alive_in(w, p) > 0 ? end_of_life(c, w) : world_now_us(w);
         c->is_leaving[p] = false;
@@ -125,6 +126,11 @@ static uint32_t wanted(const struct churn *c, const struct world *w)
 void churn_step(struct churn *c, struct world *w, churn_watch *watch, void *context)
 {
     uint32_t alive = 0;
+    bool has_clock = c->s.lifetime_us > 0 || c->s.day_us > 0;
+    if (!has_clock && c->seen_lives == world_lives(w) + 1) {
+        return; /* whoever had to come for somebody has come */
+    }
+    c->seen_lives = world_lives(w) + 1;
     for (uint32_t p = 0; p < c->processes; p++) {
         uint32_t now_alive = alive_in(w, p);
         if (now_alive > 0 && !c->is_leaving[p] && c->ends_us[p] <= world_now_us(w)) {

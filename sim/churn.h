@@ -28,7 +28,8 @@ struct churn {
     uint64_t *ends_us; /* of each process: its end; when dead, when it died */
     bool *is_leaving;
     uint32_t processes;
-    uint64_t begun_us; /* a noon */
+    uint64_t begun_us;   /* a noon */
+    uint64_t seen_lives; /* world_lives of the last step, + 1 */
     struct churn_counts counts;
 };
 

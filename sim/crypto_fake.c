@@ -39,14 +39,17 @@ static const uint8_t der_end[] = "\x30\x05\x06\x03\x2b\x65\x70"
                                  "\x03\x01";
 STATIC_CHECK(sizeof(der_end) == DER_END_BYTES); /* its last byte is the 0 of the text */
 
-/* Fills `out` with a digest of any length: one XXH3-128 for each 16 bytes, each with its own seed.
- */
+/* Fills `out` with a digest of any length: XXH3-128 of the bytes, and what is longer comes from
+ * those 16: a message is read once, and no bit of it changes without all of the digest. */
 static void digest(struct slice bytes, uint64_t seed, uint8_t *out, size_t len)
 {
-    for (size_t done = 0; done < len; done += 16) {
-        uint8_t block[16];
-        hash_128(bytes, seed + done, block);
-        memcpy(out + done, block, min_size(16, len - done));
+    uint8_t first[16];
+    hash_128(bytes, seed, first);
+    memcpy(out, first, min_size(sizeof(first), len));
+    for (size_t done = sizeof(first); done < len; done += sizeof(first)) {
+        uint8_t more[16];
+        hash_128(slice_of(first, sizeof(first)), seed + done, more);
+        memcpy(out + done, more, min_size(sizeof(more), len - done));
     }
 }
 

@@ -85,6 +85,7 @@ static struct traffic_open *free_slot(struct traffic *f)
 {
     for (uint32_t i = 0; i < TRAFFIC_OPEN; i++) {
         if (f->open[i].tag == 0) {
+            f->open_end = i < f->open_end ? f->open_end : i + 1;
             return &f->open[i];
         }
     }
@@ -287,7 +288,10 @@ static void give_up(struct traffic *f, struct traffic_open *o)
 static uint32_t collect(struct traffic *f, struct world *w)
 {
     uint32_t open = 0;
-    for (uint32_t i = 0; i < TRAFFIC_OPEN; i++) {
+    while (f->open_end > 0 && f->open[f->open_end - 1].tag == 0) {
+        f->open_end--;
+    }
+    for (uint32_t i = 0; i < f->open_end; i++) {
         struct traffic_open *o = &f->open[i];
         if (o->tag == 0) {
             continue;

@@ -62,6 +62,7 @@ struct traffic {
     uint32_t stale_unexcused;  /* ... where no holder has died */
     struct traffic_settings s;
     struct traffic_open open[TRAFFIC_OPEN];
+    uint32_t open_end; /* behind the last of them that is in use */
     struct traffic_record *records;
     struct rng rng;
     uint32_t last_tag;

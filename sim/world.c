@@ -391,6 +391,7 @@ void world_start(struct world *w, uint32_t i)
     n->incarnation++;
     n->wake_us = 0;
     n->is_alive = true;
+    w->lives++;
     n->started_us = w->now_us;
     n->ready_us = 0;
     n->is_off = false;
@@ -407,6 +408,7 @@ void world_bury(struct world *w, uint32_t i, bool is_told)
 {
     struct world_node *n = &w->nodes[i];
     n->is_alive = false;
+    w->lives++;
     n->incarnation++;
     world_disk_crash(w->disks, i);
     net_bury(w, i, is_told);
@@ -571,6 +573,11 @@ uint32_t world_alive_count(const struct world *w)
         alive += w->nodes[i].is_alive ? 1 : 0;
     }
     return alive;
+}
+
+uint64_t world_lives(const struct world *w)
+{
+    return w->lives;
 }
 
 void world_set_instant(struct world *w, bool is_instant)

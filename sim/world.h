@@ -98,6 +98,7 @@ uint64_t world_now_us(const struct world *w);
 bool world_is_alive(const struct world *w, uint32_t i);
 bool world_is_leaving(const struct world *w, uint32_t i); /* in good order */
 uint32_t world_alive_count(const struct world *w);
+uint64_t world_lives(const struct world *w); /* changes whenever somebody comes or goes */
 /* A node that has had answers since it was last named here; UINT32_MAX: none. */
 uint32_t world_take_answering(struct world *w);
 uint32_t world_incarnation(const struct world *w, uint32_t i); /* changes with life and death */

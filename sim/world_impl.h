@@ -47,6 +47,7 @@ struct world {
     uint64_t now_us;
     uint64_t events;
     uint64_t turns;
+    uint64_t lives; /* how often somebody came or went */
     uint64_t fingerprint;
     struct turn turn;
     struct queue queue;
