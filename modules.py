@@ -216,6 +216,7 @@ MODULES = {
         survive
         tls_fake
         tls_fake_datagram
+        trace
         traffic
         underlay
         workload
@@ -438,6 +439,7 @@ UNIT_TESTS = {
         test_net
         test_queue
         test_spread
+        test_trace
         test_underlay
     '''),
     'tests/unit/cmd': names('''

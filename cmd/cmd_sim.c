@@ -8,7 +8,7 @@
 #include "core/os/host.h"
 #include "core/os/mem.h"
 #include "sim/net.h"
-#include "sim/scenario.h"
+#include "sim/survive.h"
 #include <inttypes.h>
 #include <jansson.h>
 #include <signal.h>
@@ -31,8 +31,9 @@ struct outcome {
     uint64_t wall_us;
     const char *word; /* as the scenario was named */
     struct options_texts sets;
-    const char *pcap, *faults, *faults_out, *ids; /* paths, or NULL */
+    const char *pcap, *faults, *faults_out, *ids, *trace; /* paths, or NULL */
     struct fault_list list;
+    struct trace trace_events;
     struct scenario scenario;
     struct scenario_result result;
 };
@@ -286,6 +287,16 @@ static json_t *broken_json(const struct scenario_result *r)
     return out;
 }
 
+static json_t *trace_json(const struct trace_counts *c)
+{
+    json_t *out = json_object();
+    for (unsigned i = 0; i < TRACE_ACTIONS; i++) {
+        json_object_set_new(out, trace_action_name((enum trace_action)i), json_integer(c->done[i]));
+    }
+    json_object_set_new(out, "passed_over", json_integer(c->passed_over));
+    return out;
+}
+
 static json_t *survival_json(const struct scenario_result *r)
 {
     const struct scenario_survival *v = &r->survival;
@@ -298,6 +309,9 @@ static json_t *survival_json(const struct scenario_result *r)
                   "expected_lost", (double)v->expected_lost_ppm * (double)v->verified.sent / 1e6,
                   "node_hours", (double)v->node_us / 3.6e9);
     json_object_set_new(out, "quiet_s", seconds_or_null(v->quiet_us));
+    json_object_set_new(out, "blackout_s", seconds_or_null(v->blackout_us));
+    json_object_set_new(out, "disks_lost", json_integer(v->disks_lost));
+    json_object_set_new(out, "trace", trace_json(&v->trace));
     json_object_set_new(out, "verified", wave_json(&v->verified));
     json_object_set_new(out, "stores", wave_json(&c->stores));
     json_object_set_new(out, "lookups",
@@ -367,9 +381,7 @@ static void print_json(const struct outcome *o)
                         json_pack("{s:I, s:I}", "checked", (json_int_t)r->checked, "broken",
                                   (json_int_t)r->broken));
     json_object_set_new(all, "broken", broken_json(r));
-    if (o->scenario.run_s + o->scenario.partition_s + o->scenario.hosts_crash +
-            o->scenario.rolling >
-        0) {
+    if (survive_is_asked(&o->scenario)) {
         json_object_set_new(all, "survival", survival_json(r));
     }
     json_object_set_new(all, "buffers_left", json_integer(r->buffers_left));
@@ -497,6 +509,9 @@ static void print_command(const struct outcome *o)
     if (o->faults != NULL) {
         (void)fprintf(stderr, " --faults %s", o->faults);
     }
+    if (o->trace != NULL) {
+        (void)fprintf(stderr, " --trace %s", o->trace);
+    }
     if (o->ids != NULL) {
         (void)fprintf(stderr, " --ids %s", o->ids);
     }
@@ -603,6 +618,10 @@ static int simulate(struct outcome *o, bool is_json)
         e = sim_files_ids(o->ids, &ids, &o->scenario.id_count, why);
         o->scenario.ids = ids;
     }
+    if (e == ERR_OK && o->trace != NULL) {
+        e = sim_files_trace(o->trace, o->scenario.nodes, &o->trace_events, why);
+        o->scenario.trace = &o->trace_events;
+    }
     if (e == ERR_OK && o->pcap != NULL) {
         capture = sim_files_open(o->pcap, why);
         e = capture == NULL ? ERR_IO : e;
@@ -620,6 +639,7 @@ static int simulate(struct outcome *o, bool is_json)
     }
     sim_files_release_faults(&o->list);
     free(ids);
+    free(o->trace_events.items);
     if (e != ERR_OK) {
         say_error("%s", why);
     }
@@ -636,6 +656,7 @@ int cmd_sim(int argc, char **argv)
         {"pcap", 0, OPTIONS_TEXT, &o.pcap, "FILE", "write all frames between peers, for tshark"},
         {"faults-out", 0, OPTIONS_TEXT, &o.faults_out, "FILE", "write what faults there were"},
         {"faults", 0, OPTIONS_TEXT, &o.faults, "FILE", "do these instead of mix.interval_s's"},
+        {"trace", 0, OPTIONS_TEXT, &o.trace, "FILE", "who comes and goes when (docs/simulator.md)"},
         {"ids", 0, OPTIONS_TEXT, &o.ids, "FILE", "Node-IDs of the first peers, one a line"},
         {"json", 0, OPTIONS_FLAG, &is_json, NULL, "print one JSON object"},
     };

@@ -133,6 +133,9 @@ void scenario_world(const struct scenario *s, uint64_t seed, struct world_settin
     out->is_publishing = s->publish != 0;
     out->is_ready = s->ready != 0;
     calls_world(s, out);
+    out->has_disks = s->disks != 0;
+    out->disk_sync_us = s->disk_sync_ms * 1000;
+    out->disk_lost_percent = (uint32_t)s->disk_lost_percent;
     out->ids = s->ids;
     out->id_count = s->id_count;
     out->capture = s->capture;
@@ -166,7 +169,7 @@ size_t scenario_bytes(const struct scenario *s)
            checker_bytes(world.nodes, (uint32_t)s->records * COPIES_PER_RECORD + 1024) +
            phones_bytes((uint32_t)s->phones) + traffic_bytes((uint32_t)s->records) +
            churn_bytes(world.nodes) + sizeof(struct traffic) + adversary_bytes(world.nodes) +
-           sizeof(struct adversary) + 4096;
+           world.nodes + 64 + sizeof(struct adversary) + 4096;
 }
 
 bool scenario_impl_is_ring_right(struct run *r)
@@ -276,6 +279,9 @@ static void join_all(struct run *r)
     uint64_t start = world_now_us(r->world);
     uint64_t at_once = r->s->nodes * r->s->flash_percent / 100;
     for (uint32_t i = 0; i < r->s->nodes; i++) {
+        if (!survive_begins_with(r->s, i)) {
+            continue;
+        }
         world_start(r->world, i);
         bool is_flash = i + at_once >= r->s->nodes;
         uint64_t wait_us = is_flash ? 0 : r->s->join_interval_ms * 1000;

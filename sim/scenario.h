@@ -15,6 +15,7 @@
 #include "sim/fault.h"
 #include "sim/measure.h"
 #include "sim/phones.h"
+#include "sim/trace.h"
 #include "sim/traffic.h"
 
 struct scenario {
@@ -25,6 +26,7 @@ struct scenario {
     const struct node_id *ids; /* of the first nodes; the others draw theirs */
     uint32_t id_count;
     struct fault_list *faults; /* sim/fault_list.h */
+    const struct trace *trace; /* sim/trace.h */
     world_capture *capture;    /* is given all frames between nodes */
     void *capture_context;
 };
@@ -53,6 +55,9 @@ struct scenario_survival {
     struct workload_result verified; /* all records, once, when all was quiet again */
     struct churn_counts churn;
     struct fault_counts faults;
+    struct trace_counts trace;
+    uint32_t disks_lost;  /* with their machines */
+    uint64_t blackout_us; /* after the power was back, until the ring was right; 0 = never */
     uint64_t faults_total;
     uint32_t hostile;           /* peers, */
     uint64_t deeds;             /* and what they did */

@@ -3,6 +3,7 @@
 #pragma once
 #include "sim/ready.h"
 #include "sim/scenario.h"
+#include "sim/world_disk.h"
 
 struct run {
     const struct scenario *s;
@@ -20,6 +21,9 @@ struct run {
     struct adversary *adversary;
     struct phones *phones; /* sim/calls */
     uint64_t lived_from_us;
+    uint8_t *was_alive; /* before a blackout */
+    uint32_t trace_next;
+    uint64_t trace_from_us;
 };
 
 /* Nodes of the world that `s` asks for. */

@@ -408,7 +408,7 @@ void world_bury(struct world *w, uint32_t i, bool is_told)
     struct world_node *n = &w->nodes[i];
     n->is_alive = false;
     n->incarnation++;
-    world_disk_crash(w->disks, i);
+    world_disk_crash(w->disks, i, !n->is_leaving);
     net_bury(w, i, is_told);
     tls_fake_bury(&n->tls);
     msgbuf_release_owned(&w->buffers, i + 1);

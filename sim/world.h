@@ -54,6 +54,7 @@ struct world_settings {
     bool is_ready;         /* nodes do not join: sim/ready makes them a ring */
     bool has_disks;        /* what nodes store survives them, and is acknowledged when it does */
     uint64_t disk_sync_us; /* what a sync takes */
+    uint32_t disk_lost_percent; /* of deaths take the disk along */
     struct world_phone_settings phones;
     bool is_publishing;        /* nodes publish their certificates (Kinds 0x3 and 0x10) */
     const struct node_id *ids; /* of the first nodes; the others draw theirs */
