@@ -208,8 +208,10 @@ MODULES = {
         net
         phone_digest
         phones
+        places
         queue
         ready
+        roam
         scenario
         scenario_check
         spread

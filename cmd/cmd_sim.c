@@ -287,6 +287,14 @@ static json_t *broken_json(const struct scenario_result *r)
     return out;
 }
 
+static json_t *places_json(const struct scenario_roam *c)
+{
+    return json_pack("{s:I, s:I, s:I, s:I, s:I}", "moves", (json_int_t)c->moves, "behind_nat",
+                     (json_int_t)c->behind, "behind_nat_joined", (json_int_t)c->behind_joined,
+                     "streams_refused", (json_int_t)c->streams_refused, "datagrams_refused",
+                     (json_int_t)c->datagrams_refused);
+}
+
 static json_t *trace_json(const struct trace_counts *c)
 {
     json_t *out = json_object();
@@ -376,6 +384,7 @@ static void print_json(const struct outcome *o)
     json_object_set_new(all, "measured", measured_json(r));
     json_object_set_new(all, "fetched", wave_json(&r->fetches));
     json_object_set_new(all, "stream_bytes", json_integer((json_int_t)r->stream_bytes));
+    json_object_set_new(all, "places", places_json(&r->roam));
     sim_phones_json(all, &r->phones, (uint32_t)o->scenario.phones);
     json_object_set_new(all, "invariants",
                         json_pack("{s:I, s:I}", "checked", (json_int_t)r->checked, "broken",
@@ -458,6 +467,33 @@ static void print_start(const struct outcome *o)
                  (double)spread_at(&r->join_each_us, 990) / 1e6);
 }
 
+/* What became of faults that only some scenarios have. */
+static void print_places(const struct outcome *o)
+{
+    const struct scenario_roam *c = &o->result.roam;
+    const struct scenario_survival *v = &o->result.survival;
+    if (c->behind > 0) {
+        (void)printf("%-16s %u peers, %u of them joined; %" PRIu64 " connections and %" PRIu64
+                     " datagrams refused\n",
+                     "behind NATs", c->behind, c->behind_joined, c->streams_refused,
+                     c->datagrams_refused);
+    }
+    if (o->scenario.move_interval_s > 0) {
+        (void)printf("%-16s %u\n", "addresses moved", c->moves);
+    }
+    if (o->scenario.disks != 0) {
+        (void)printf("%-16s %u went with their machines\n", "disks", v->disks_lost);
+    }
+    if (o->scenario.blackout_s > 0) {
+        print_time("ring lit again", v->blackout_us);
+    }
+    if (o->trace != NULL) {
+        (void)printf("%-16s %u joined, %u left, %u crashed, %u vanished, %u passed over\n", "trace",
+                     v->trace.done[TRACE_JOIN], v->trace.done[TRACE_LEAVE],
+                     v->trace.done[TRACE_CRASH], v->trace.done[TRACE_VANISH], v->trace.passed_over);
+    }
+}
+
 static void print_table(const struct outcome *o)
 {
     const struct scenario_result *r = &o->result;
@@ -493,6 +529,7 @@ static void print_table(const struct outcome *o)
         print_wave("fetches", &r->fetches);
         print_copies("copies", &r->copies_after);
     }
+    print_places(o);
     if (o->scenario.phones > 0) {
         sim_phones_print(&r->phones, (uint32_t)o->scenario.phones);
     }

@@ -69,6 +69,13 @@ struct scenario_survival {
     uint64_t node_us;           /* lived by all nodes together */
 };
 
+/* Addresses that changed, and peers behind NATs. */
+struct scenario_roam {
+    uint32_t moves;
+    uint32_t behind, behind_joined;
+    uint64_t streams_refused, datagrams_refused; /* by NATs */
+};
+
 struct scenario_result {
     uint64_t simulated_us;
     uint64_t events;
@@ -101,6 +108,7 @@ struct scenario_result {
     uint32_t broken_by[SCENARIO_INVARIANTS];
     struct scenario_survival survival;
     struct phones_counts phones;
+    struct scenario_roam roam;
     uint32_t buffers_left; /* after all nodes were gone: must be 0 */
     struct metrics metrics;
 };

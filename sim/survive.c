@@ -3,6 +3,7 @@
  * everything must be as if nothing had happened. */
 #include "sim/survive.h"
 #include "sim/calls.h"
+#include "sim/roam.h"
 
 enum {
     STEP_US = 100000,
@@ -89,6 +90,7 @@ static void advance(struct run *r, uint64_t us, bool replaces)
             churn_step(&r->churn, r->world, watch, r);
         }
         step_trace(r);
+        roam_step(r, watch);
         fault_step(&r->fault, r->world, watch, r);
         adversary_step(r->adversary, r->world);
         traffic_step(r->traffic, r->world);
