@@ -208,8 +208,10 @@ MODULES = {
         net
         phone_digest
         phones
+        places
         queue
         ready
+        roam
         scenario
         scenario_check
         shortage
@@ -217,6 +219,7 @@ MODULES = {
         survive
         tls_fake
         tls_fake_datagram
+        trace
         traffic
         underlay
         vigil
@@ -441,6 +444,7 @@ UNIT_TESTS = {
         test_queue
         test_shortage
         test_spread
+        test_trace
         test_underlay
     '''),
     'tests/unit/cmd': names('''

@@ -8,7 +8,7 @@
 #include "core/os/host.h"
 #include "core/os/mem.h"
 #include "sim/net.h"
-#include "sim/scenario.h"
+#include "sim/survive.h"
 #include <inttypes.h>
 #include <jansson.h>
 #include <signal.h>
@@ -31,8 +31,9 @@ struct outcome {
     uint64_t wall_us;
     const char *word; /* as the scenario was named */
     struct options_texts sets;
-    const char *pcap, *faults, *faults_out, *ids; /* paths, or NULL */
+    const char *pcap, *faults, *faults_out, *ids, *trace; /* paths, or NULL */
     struct fault_list list;
+    struct trace trace_events;
     struct scenario scenario;
     struct scenario_result result;
 };
@@ -305,6 +306,24 @@ static json_t *first_broken_json(const struct scenario_result *r)
     return out;
 }
 
+static json_t *places_json(const struct scenario_roam *c)
+{
+    return json_pack("{s:I, s:I, s:I, s:I, s:I}", "moves", (json_int_t)c->moves, "behind_nat",
+                     (json_int_t)c->behind, "behind_nat_joined", (json_int_t)c->behind_joined,
+                     "streams_refused", (json_int_t)c->streams_refused, "datagrams_refused",
+                     (json_int_t)c->datagrams_refused);
+}
+
+static json_t *trace_json(const struct trace_counts *c)
+{
+    json_t *out = json_object();
+    for (unsigned i = 0; i < TRACE_ACTIONS; i++) {
+        json_object_set_new(out, trace_action_name((enum trace_action)i), json_integer(c->done[i]));
+    }
+    json_object_set_new(out, "passed_over", json_integer(c->passed_over));
+    return out;
+}
+
 static json_t *survival_json(const struct scenario_result *r)
 {
     const struct scenario_survival *v = &r->survival;
@@ -322,6 +341,9 @@ static json_t *survival_json(const struct scenario_result *r)
                                   (double)v->shortage_p95_us / 1e6, "max",
                                   (double)v->shortage_longest_us / 1e6));
     json_object_set_new(out, "quiet_s", seconds_or_null(v->quiet_us));
+    json_object_set_new(out, "blackout_s", seconds_or_null(v->blackout_us));
+    json_object_set_new(out, "disks_lost", json_integer(v->disks_lost));
+    json_object_set_new(out, "trace", trace_json(&v->trace));
     json_object_set_new(out, "verified", wave_json(&v->verified));
     json_object_set_new(out, "stores", wave_json(&c->stores));
     json_object_set_new(out, "lookups",
@@ -386,6 +408,7 @@ static void print_json(const struct outcome *o)
     json_object_set_new(all, "measured", measured_json(r));
     json_object_set_new(all, "fetched", wave_json(&r->fetches));
     json_object_set_new(all, "stream_bytes", json_integer((json_int_t)r->stream_bytes));
+    json_object_set_new(all, "places", places_json(&r->roam));
     sim_phones_json(all, &r->phones, (uint32_t)o->scenario.phones);
     json_object_set_new(all, "invariants",
                         json_pack("{s:I, s:I}", "checked", (json_int_t)r->checked, "broken",
@@ -393,9 +416,7 @@ static void print_json(const struct outcome *o)
     json_object_set_new(all, "broken", broken_json(r));
     json_object_set_new(all, "events_looked_at", json_integer((json_int_t)r->looked));
     json_object_set_new(all, "first_broken", first_broken_json(r));
-    if (o->scenario.run_s + o->scenario.partition_s + o->scenario.hosts_crash +
-            o->scenario.rolling >
-        0) {
+    if (survive_is_asked(&o->scenario)) {
         json_object_set_new(all, "survival", survival_json(r));
     }
     json_object_set_new(all, "buffers_left", json_integer(r->buffers_left));
@@ -472,6 +493,33 @@ static void print_start(const struct outcome *o)
                  (double)spread_at(&r->join_each_us, 990) / 1e6);
 }
 
+/* What became of faults that only some scenarios have. */
+static void print_places(const struct outcome *o)
+{
+    const struct scenario_roam *c = &o->result.roam;
+    const struct scenario_survival *v = &o->result.survival;
+    if (c->behind > 0) {
+        (void)printf("%-16s %u peers, %u of them joined; %" PRIu64 " connections and %" PRIu64
+                     " datagrams refused\n",
+                     "behind NATs", c->behind, c->behind_joined, c->streams_refused,
+                     c->datagrams_refused);
+    }
+    if (o->scenario.move_interval_s > 0) {
+        (void)printf("%-16s %u\n", "addresses moved", c->moves);
+    }
+    if (o->scenario.disks != 0) {
+        (void)printf("%-16s %u went with their machines\n", "disks", v->disks_lost);
+    }
+    if (o->scenario.blackout_s > 0) {
+        print_time("ring lit again", v->blackout_us);
+    }
+    if (o->trace != NULL) {
+        (void)printf("%-16s %u joined, %u left, %u crashed, %u vanished, %u passed over\n", "trace",
+                     v->trace.done[TRACE_JOIN], v->trace.done[TRACE_LEAVE],
+                     v->trace.done[TRACE_CRASH], v->trace.done[TRACE_VANISH], v->trace.passed_over);
+    }
+}
+
 static void print_table(const struct outcome *o)
 {
     const struct scenario_result *r = &o->result;
@@ -507,6 +555,7 @@ static void print_table(const struct outcome *o)
         print_wave("fetches", &r->fetches);
         print_copies("copies", &r->copies_after);
     }
+    print_places(o);
     if (o->scenario.phones > 0) {
         sim_phones_print(&r->phones, (uint32_t)o->scenario.phones);
     }
@@ -522,6 +571,9 @@ static void print_command(const struct outcome *o)
     }
     if (o->faults != NULL) {
         (void)fprintf(stderr, " --faults %s", o->faults);
+    }
+    if (o->trace != NULL) {
+        (void)fprintf(stderr, " --trace %s", o->trace);
     }
     if (o->ids != NULL) {
         (void)fprintf(stderr, " --ids %s", o->ids);
@@ -629,6 +681,10 @@ static int simulate(struct outcome *o, bool is_json)
         e = sim_files_ids(o->ids, &ids, &o->scenario.id_count, why);
         o->scenario.ids = ids;
     }
+    if (e == ERR_OK && o->trace != NULL) {
+        e = sim_files_trace(o->trace, o->scenario.nodes, &o->trace_events, why);
+        o->scenario.trace = &o->trace_events;
+    }
     if (e == ERR_OK && o->pcap != NULL) {
         capture = sim_files_open(o->pcap, why);
         e = capture == NULL ? ERR_IO : e;
@@ -646,6 +702,7 @@ static int simulate(struct outcome *o, bool is_json)
     }
     sim_files_release_faults(&o->list);
     free(ids);
+    free(o->trace_events.items);
     if (e != ERR_OK) {
         say_error("%s", why);
     }
@@ -662,6 +719,7 @@ int cmd_sim(int argc, char **argv)
         {"pcap", 0, OPTIONS_TEXT, &o.pcap, "FILE", "write all frames between peers, for tshark"},
         {"faults-out", 0, OPTIONS_TEXT, &o.faults_out, "FILE", "write what faults there were"},
         {"faults", 0, OPTIONS_TEXT, &o.faults, "FILE", "do these instead of mix.interval_s's"},
+        {"trace", 0, OPTIONS_TEXT, &o.trace, "FILE", "who comes and goes when (docs/simulator.md)"},
         {"ids", 0, OPTIONS_TEXT, &o.ids, "FILE", "Node-IDs of the first peers, one a line"},
         {"json", 0, OPTIONS_FLAG, &is_json, NULL, "print one JSON object"},
     };

@@ -163,6 +163,39 @@ void sim_files_release_faults(struct fault_list *l)
     *l = (struct fault_list){0};
 }
 
+/* ---- traces ---- */
+
+static uint32_t lines_of(struct slice text)
+{
+    uint32_t lines = 1;
+    for (size_t i = 0; i < text.len; i++) {
+        lines += text.data[i] == '\n' && lines < TRACE_CAP ? 1 : 0;
+    }
+    return lines;
+}
+
+enum err sim_files_trace(const char *path, uint64_t peers, struct trace *t, char *why)
+{
+    struct slice text = SLICE_EMPTY;
+    uint32_t line = 0;
+    const char *wrong = NULL;
+    *t = (struct trace){0};
+    if (files_read(path, &text, NULL) != ERR_OK) {
+        return say_why(why, ERR_CONFIG, "cannot be read: --trace %s", path);
+    }
+    t->cap = lines_of(text);
+    t->items = calloc(t->cap, sizeof(struct trace_event));
+    if (t->items == NULL) {
+        files_release(&text);
+        return say_why(why, ERR_NO_MEMORY, "no memory for a trace: %s", path);
+    }
+    bool good = trace_parse(t, text, peers, &line, &wrong);
+    files_release(&text);
+    return good ? ERR_OK
+                : say_why(why, ERR_CONFIG, "%s: --trace %s:%u: a line is TIME PEER ACTION", wrong,
+                          path, line);
+}
+
 /* ---- Node-IDs ---- */
 
 static bool take_id(struct slice *text, struct node_id *id)

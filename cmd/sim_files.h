@@ -21,4 +21,7 @@ enum err sim_files_faults(const char *path, struct fault_list *l, char *why) MUS
 enum err sim_files_write_faults(const char *path, const struct fault_list *l, char *why) MUST_USE;
 /* A file of Node-IDs, 32 hex digits a line; to be given to free. */
 enum err sim_files_ids(const char *path, struct node_id **ids, uint32_t *count, char *why) MUST_USE;
+/* A file of who comes and goes (sim/trace.h), with memory of its own: to be given to free as items.
+ */
+enum err sim_files_trace(const char *path, uint64_t peers, struct trace *t, char *why) MUST_USE;
 void sim_files_release_faults(struct fault_list *l);

@@ -25,7 +25,8 @@ uint32_t net_conns_cap(uint32_t nodes)
 size_t net_bytes(const struct world_settings *s)
 {
     size_t rows = NET_ROWS * (NET_ROW * sizeof(struct net_end) + sizeof(uint32_t));
-    return s->nodes * (rows + 3) + underlay_bytes(&s->underlay, s->nodes) + 192;
+    return s->nodes * (rows + 3) + underlay_bytes(&s->underlay, s->nodes) +
+           places_bytes(&s->places, s->nodes) + 192;
 }
 
 void net_init(struct net *net, struct arena *arena, const struct world_settings *s)
@@ -38,6 +39,7 @@ void net_init(struct net *net, struct arena *arena, const struct world_settings 
     net->faults.clog = ARENA_ARRAY(arena, uint8_t, s->nodes);
     rng_init(&net->rng, s->seed ^ 0x10557);
     underlay_init(&net->underlay, arena, &s->underlay, s->nodes, s->seed);
+    places_init(&net->places, arena, &s->places, s->nodes, NET_PORT);
 }
 
 struct address net_address(uint32_t node)
@@ -48,12 +50,6 @@ struct address net_address(uint32_t node)
     a.ip[2] = (uint8_t)(node >> 8);
     a.ip[3] = (uint8_t)node;
     return a;
-}
-
-static bool node_of(const struct world *w, const struct address *a, uint32_t *node)
-{
-    *node = (uint32_t)a->ip[1] << 16 | (uint32_t)a->ip[2] << 8 | a->ip[3];
-    return a->family == 4 && a->ip[0] == 10 && *node < w->settings.nodes;
 }
 
 static struct net_end *end_at(struct world *w, uint32_t node, uint32_t index)
@@ -194,13 +190,15 @@ static void fail_connect(struct world *w, uint32_t node, uint64_t after_us, uint
 
 static void connect_to(struct world *w, uint32_t node, const struct io_op *op)
 {
-    uint32_t far = 0;
-    if (!node_of(w, &op->remote, &far) || far == node) {
+    uint32_t far = UINT32_MAX;
+    bool is_there = places_find(&w->net.places, &op->remote, &far);
+    if (far == UINT32_MAX || far == node) {
         fail_connect(w, node, 1000, op->tag);
         return;
     }
     uint64_t delay = delay_us(w, node, far, IP_AND_TCP);
-    if (!has_ways(w, node, far) || (!w->nodes[far].is_alive && w->nodes[far].is_off)) {
+    if (!has_ways(w, node, far) || (!w->nodes[far].is_alive && w->nodes[far].is_off) || !is_there ||
+        !places_admits_stream(&w->net.places, far)) {
         fail_connect(w, node, SYN_US, op->tag);
         return;
     }
@@ -231,12 +229,12 @@ static void connect_to(struct world *w, uint32_t node, const struct io_op *op)
         .conn = handle_of(w, far, theirs),
         .listener = op->remote.port == NET_PORT_SIP ? IO_LISTEN_OVERLAY_SIP : IO_LISTEN_OVERLAY,
         .local = op->remote,
-        .remote = net_address(node),
+        .remote = places_address(&w->net.places, node),
     };
     struct io_event connected = {.kind = IO_CONNECTED,
                                  .conn = handle_of(w, node, mine),
                                  .tag = op->tag,
-                                 .local = net_address(node),
+                                 .local = places_address(&w->net.places, node),
                                  .remote = op->remote};
     post(w, far, w->now_us + delay, &accepted, NULL);
     post(w, node, w->now_us + 2 * delay, &connected, NULL);
@@ -294,7 +292,7 @@ static void send_on(struct world *w, uint32_t node, const struct io_op *op)
     CHECK(w->sent_count < WORLD_OUTBOX);
     w->sent[w->sent_count++] = (struct world_sent){.conn = op->conn, .len = op->buf->len};
     uint64_t at = arrival(w, node, end, op->buf->len);
-    if (!w->nodes[end->far_node].is_alive) { /* into the void */
+    if (!w->nodes[end->far_node].is_alive || end->is_void != 0) {
         msgbuf_release(&w->buffers, op->buf);
         return;
     }
@@ -304,19 +302,19 @@ static void send_on(struct world *w, uint32_t node, const struct io_op *op)
 }
 
 /* A receiver decrypts in place, so that each copy has bytes of its own. */
-static void post_datagram(struct world *w, uint32_t node, uint32_t far, const uint64_t *at_us,
+static void post_datagram(struct world *w, const struct address *seen, uint32_t far, uint64_t at_us,
                           const struct io_op *op)
 {
     struct io_event datagram = {.kind = IO_DATAGRAM,
                                 .listener = IO_LISTEN_OVERLAY_UDP,
-                                .local = op->remote,
-                                .remote = net_address(node)};
+                                .local = places_address(&w->net.places, far),
+                                .remote = *seen};
     struct msgbuf *copy = msgbuf_acquire(&w->buffers, op->buf->len);
     CHECK(copy != NULL); /* the world was made too small */
     copy->owner = 0;     /* the network's */
     enum err e = msgbuf_append(copy, msgbuf_slice(op->buf));
     CHECK(e == ERR_OK);
-    post(w, far, *at_us, &datagram, copy);
+    post(w, far, at_us, &datagram, copy);
 }
 
 static void send_datagram(struct world *w, uint32_t node, const struct io_op *op)
@@ -326,11 +324,14 @@ static void send_datagram(struct world *w, uint32_t node, const struct io_op *op
         return;
     }
     uint32_t far = 0;
-    bool arrives = op->listener == IO_LISTEN_OVERLAY_UDP && node_of(w, &op->remote, &far) &&
-                   op->remote.port == NET_PORT && w->nodes[far].is_alive &&
-                   net_has_way(w, node, far) && !is_lost(w);
+    struct places *places = &w->net.places;
+    struct address seen = places_datagram_out(places, w->now_us, node, &op->remote);
+    bool is_there = places_find(places, &op->remote, &far);
+    bool arrives = op->listener == IO_LISTEN_OVERLAY_UDP && is_there &&
+                   places_datagram_in(places, w->now_us, far, &op->remote, &seen) &&
+                   w->nodes[far].is_alive && net_has_way(w, node, far) && !is_lost(w);
     w->net.datagrams++;
-    if (w->settings.capture != NULL && node_of(w, &op->remote, &far)) {
+    if (w->settings.capture != NULL && is_there) {
         capture_datagram(w, node, far, msgbuf_slice(op->buf));
     }
     if (!arrives) {
@@ -344,7 +345,7 @@ static void send_datagram(struct world *w, uint32_t node, const struct io_op *op
     }
     w->net.datagrams_lost += fate.copies == 0 ? 1 : 0;
     for (uint32_t i = 0; i < fate.copies; i++) {
-        post_datagram(w, node, far, &fate.arrives_us[i], op);
+        post_datagram(w, &seen, far, fate.arrives_us[i], op);
     }
     msgbuf_release(&w->buffers, op->buf);
 }
@@ -362,7 +363,10 @@ static void close_end(struct world *w, uint32_t node, handle conn)
 {
     struct net_end *end = end_of(w, node, conn);
     if (end != NULL) {
-        tell_far_end(w, end, arrival(w, node, end, 0), ERR_CLOSED);
+        uint64_t at = arrival(w, node, end, 0);
+        if (end->is_void == 0) {
+            tell_far_end(w, end, at, ERR_CLOSED);
+        }
         drop_end(end);
     }
 }
@@ -418,8 +422,30 @@ void net_bury(struct world *w, uint32_t i, bool is_told)
             continue;
         }
         uint64_t heard = is_told ? arrival(w, i, end, 0) : w->now_us + SILENCE_US;
-        tell_far_end(w, end, heard, is_told ? ERR_CLOSED : ERR_TIMEOUT);
+        if (end->is_void == 0) { /* else it is told already */
+            tell_far_end(w, end, heard, is_told ? ERR_CLOSED : ERR_TIMEOUT);
+        }
         drop_end(end);
+    }
+}
+
+void net_move(struct world *w, uint32_t i)
+{
+    places_move(&w->net.places, i);
+    for (uint32_t k = 0; k < ends_of(w, i); k++) {
+        struct net_end *end = end_at(w, i, k);
+        if ((end->generation & 1) == 0 || end->is_void != 0) {
+            continue;
+        }
+        struct net_end *far = end_of(w, end->far_node, far_handle(end));
+        struct io_event closed = {
+            .kind = IO_CLOSED, .conn = handle_of(w, i, k), .error = ERR_TIMEOUT};
+        tell_far_end(w, end, w->now_us + SILENCE_US, ERR_TIMEOUT);
+        post(w, i, w->now_us + SILENCE_US, &closed, NULL);
+        end->is_void = 1;
+        if (far != NULL) {
+            far->is_void = 1;
+        }
     }
 }
 
@@ -483,6 +509,9 @@ bool net_admit(struct world *w, struct queue_event *e)
             e->io.error = ERR_REFUSED;
             return true;
         }
+        return false;
+    }
+    if (end->is_void != 0 && kind == IO_STREAM) {
         return false;
     }
     if (is_held(w, e, end)) {

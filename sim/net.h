@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* net.h - the network of a made-up world: connections, delays, losses.
  *
- * Fulfils the promises of core/io.h.  Node i has the address 10.a.b.c with i in the last three
- * bytes; its overlay listeners are NET_PORT, its SIP listener for peers NET_PORT_SIP. */
+ * Fulfils the promises of core/io.h.  Which address a node has, and who is let in there, says
+ * sim/places; its overlay listeners are NET_PORT, its SIP listener for peers NET_PORT_SIP. */
 #pragma once
 #include "core/rng.h"
 #include "sim/account.h"
+#include "sim/places.h"
 #include "sim/queue.h"
 #include "sim/underlay.h"
 
@@ -19,6 +20,7 @@ struct world_settings;
 struct net_end {
     uint32_t generation : 24; /* odd while in use */
     uint32_t is_dialled : 1;
+    uint32_t is_void : 1; /* one of the two has moved: nothing arrives any more */
     uint32_t far_node;
     uint32_t far;      /* index and generation of the far end: its place may be another's by now */
     uint32_t captured; /* bytes of frames sent so far */
@@ -48,6 +50,7 @@ struct net {
     uint8_t *rows_count; /* of each node */
     struct rng rng;
     struct underlay underlay;
+    struct places places;
     uint64_t stream_bytes;
     struct account account;
     uint64_t datagrams, datagrams_lost;
@@ -59,7 +62,10 @@ struct net {
 uint32_t net_conns_cap(uint32_t nodes);
 size_t net_bytes(const struct world_settings *s);
 void net_init(struct net *net, struct arena *arena, const struct world_settings *s);
+/* Where a node is that has never moved. */
 struct address net_address(uint32_t node);
+/* Its address is another one now: its connections end when their keep-alive has failed. */
+void net_move(struct world *w, uint32_t i);
 /* The turn of node i is over: what it asked for goes on its way. */
 void net_carry_out(struct world *w, uint32_t i);
 /* Node i is gone.  is_told: its kernel closes the connections; else the far ends find out when

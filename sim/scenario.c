@@ -2,6 +2,7 @@
 /* join -> settle -> store -> count copies -> leave or kill -> faults -> repair -> fetch -> end.
  * What goes on during the faults stands in sim/survive.c. */
 #include "sim/calls.h"
+#include "sim/roam.h"
 #include "sim/scenario_impl.h"
 #include "sim/survive.h"
 
@@ -133,6 +134,10 @@ void scenario_world(const struct scenario *s, uint64_t seed, struct world_settin
     out->is_publishing = s->publish != 0;
     out->is_ready = s->ready != 0;
     calls_world(s, out);
+    roam_world(s, out);
+    out->has_disks = s->disks != 0;
+    out->disk_sync_us = s->disk_sync_ms * 1000;
+    out->disk_lost_percent = (uint32_t)s->disk_lost_percent;
     out->ids = s->ids;
     out->id_count = s->id_count;
     out->capture = s->capture;
@@ -167,7 +172,7 @@ size_t scenario_bytes(const struct scenario *s)
            phones_bytes((uint32_t)s->phones) + traffic_bytes((uint32_t)s->records) +
            shortage_bytes((uint32_t)s->records) + sizeof(struct shortage) +
            churn_bytes(world.nodes) + sizeof(struct traffic) + adversary_bytes(world.nodes) +
-           sizeof(struct adversary) + 4096;
+           world.nodes + 64 + sizeof(struct adversary) + 4096;
 }
 
 bool scenario_impl_is_ring_right(struct run *r)
@@ -277,11 +282,15 @@ static void join_all(struct run *r)
     uint64_t start = world_now_us(r->world);
     uint64_t at_once = r->s->nodes * r->s->flash_percent / 100;
     for (uint32_t i = 0; i < r->s->nodes; i++) {
+        if (!survive_begins_with(r->s, i)) {
+            continue;
+        }
         world_start(r->world, i);
         bool is_flash = i + at_once >= r->s->nodes;
         uint64_t wait_us = is_flash ? 0 : r->s->join_interval_ms * 1000;
         world_run_until(r->world, world_now_us(r->world) + wait_us);
     }
+    roam_settle(r);
     bool joined = scenario_impl_until_right(r, r->s->settle_s * 1000000) != 0;
     r->out->join_us = joined ? world_now_us(r->world) - start : 0;
     for (uint32_t i = 0; i < r->s->nodes; i++) {
@@ -362,6 +371,7 @@ static void end_world(struct run *r)
     r->out->carried = *world_account_of_links(r->world);
     r->out->datagrams = world_datagrams(r->world, &r->out->datagrams_lost);
     calls_end(r);
+    roam_count(r);
     world_end(r->world);
     world_run_until(r->world, world_now_us(r->world) + 60000000);
     r->out->buffers_left = world_buffers_in_use(r->world);
@@ -409,6 +419,7 @@ void scenario_run(const struct scenario *s, struct arena *arena, uint64_t seed,
     survive_init(r, arena, seed);
     calls_init(r, arena);
     vigil_begin(&r->vigil, r->world);
+    roam_init(r, seed);
     if (s->ready != 0) {
         make_ready(r);
     } else {

@@ -15,6 +15,7 @@
 #include "sim/fault.h"
 #include "sim/measure.h"
 #include "sim/phones.h"
+#include "sim/trace.h"
 #include "sim/traffic.h"
 #include "sim/vigil.h"
 
@@ -26,6 +27,7 @@ struct scenario {
     const struct node_id *ids; /* of the first nodes; the others draw theirs */
     uint32_t id_count;
     struct fault_list *faults; /* sim/fault_list.h */
+    const struct trace *trace; /* sim/trace.h */
     world_capture *capture;    /* is given all frames between nodes */
     void *capture_context;
 };
@@ -54,6 +56,9 @@ struct scenario_survival {
     struct workload_result verified; /* all records, once, when all was quiet again */
     struct churn_counts churn;
     struct fault_counts faults;
+    struct trace_counts trace;
+    uint32_t disks_lost;  /* with their machines */
+    uint64_t blackout_us; /* after the power was back, until the ring was right; 0 = never */
     uint64_t faults_total;
     uint32_t hostile;           /* peers, */
     uint64_t deeds;             /* and what they did */
@@ -65,6 +70,13 @@ struct scenario_survival {
     uint64_t shortages;         /* times that a record had fewer than three copies, and how long */
     uint64_t shortage_mean_us, shortage_p95_us, shortage_longest_us;
     uint64_t node_us; /* lived by all nodes together */
+};
+
+/* Addresses that changed, and peers behind NATs. */
+struct scenario_roam {
+    uint32_t moves;
+    uint32_t behind, behind_joined;
+    uint64_t streams_refused, datagrams_refused; /* by NATs */
 };
 
 struct scenario_result {
@@ -101,6 +113,7 @@ struct scenario_result {
     struct phones_counts phones;
     uint64_t looked; /* events after which sim/vigil looked, and what it saw first */
     struct vigil_first first[VIGIL_RULES];
+    struct scenario_roam roam;
     uint32_t buffers_left; /* after all nodes were gone: must be 0 */
     struct metrics metrics;
 };

@@ -14,6 +14,15 @@ enum err scenario_check(const struct scenario *s, const char **key, uint64_t *le
         {"nodes", s->nodes, 1, WORLD_NODES_CAP},
         {"shards", s->shards, 1, OVERLAY_SHARDS_CAP},
         {"records", s->records, 0, 10000000},
+        {"disks", s->disks, 0, 1},
+        {"disk_sync_ms", s->disk_sync_ms, 0, 60000},
+        {"disk_lost_percent", s->disk_lost_percent, 0, s->blackout_s != 0 ? 0 : 100},
+        {"blackout_s", s->blackout_s, 0, s->disks != 0 ? 86400 : 0}, /* else all is lost */
+        {"move_interval_s", s->move_interval_s, 0, 86400},
+        {"move_restart", s->move_restart, 0, 1},
+        {"nat_percent", s->nat_percent, 0, s->ready != 0 ? 0 : 90}, /* nobody joins there */
+        {"nat_kind", s->nat_kind, 1, PLACES_NATS - 1},
+        {"nat_mapping_s", s->nat_mapping_s, 1, 86400},
         {"phones", s->phones, 0, WORLD_PHONES_CAP},
         {"phone_homes", s->phone_homes, 1, WORLD_PHONES_HOMES},
         {"phone_expires_s", s->phone_expires_s, 60, 7200},

@@ -5,6 +5,7 @@
 #include "sim/scenario.h"
 #include "sim/shortage.h"
 #include "sim/vigil.h"
+#include "sim/world_disk.h"
 
 struct run {
     const struct scenario *s;
@@ -24,6 +25,11 @@ struct run {
     struct adversary *adversary;
     struct phones *phones; /* sim/calls */
     uint64_t lived_from_us;
+    struct rng roam_rng; /* sim/roam */
+    uint64_t move_next_us;
+    uint8_t *was_alive; /* before a blackout */
+    uint32_t trace_next;
+    uint64_t trace_from_us;
 };
 
 /* Nodes of the world that `s` asks for. */

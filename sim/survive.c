@@ -3,6 +3,7 @@
  * everything must be as if nothing had happened. */
 #include "sim/survive.h"
 #include "sim/calls.h"
+#include "sim/roam.h"
 
 enum {
     STEP_US = 100000,
@@ -15,7 +16,14 @@ enum {
 
 bool survive_is_asked(const struct scenario *s)
 {
-    return s->run_s > 0 || s->partition_s > 0 || s->hosts_crash > 0 || s->rolling != 0;
+    return s->run_s > 0 || s->partition_s > 0 || s->hosts_crash > 0 || s->rolling != 0 ||
+           s->blackout_s > 0 || s->trace != NULL;
+}
+
+bool survive_begins_with(const struct scenario *s, uint32_t i)
+{
+    uint32_t shards = (uint32_t)s->shards;
+    return s->trace == NULL || trace_begins_with(s->trace, i / shards, shards);
 }
 
 void survive_init(struct run *r, struct arena *arena, uint64_t seed)
@@ -51,6 +59,7 @@ void survive_init(struct run *r, struct arena *arena, uint64_t seed)
     shortage_init(r->shortage, arena, (uint32_t)s->records, s->window_s * SECOND_US);
     adversary_init(r->adversary, arena, &adversary, scenario_impl_nodes(s), seed);
     fault_init(&r->fault, &fault, seed);
+    r->was_alive = ARENA_ARRAY(arena, uint8_t, scenario_impl_nodes(s));
 }
 
 /* Some peers of one process are about to be gone: books are kept on the copies. */
@@ -65,6 +74,14 @@ static void watch(void *context, struct world *w, uint32_t first, uint32_t count
     }
 }
 
+static void step_trace(struct run *r)
+{
+    if (r->s->trace != NULL) {
+        trace_step(r->s->trace, &r->trace_next, world_now_us(r->world) - r->trace_from_us, r->world,
+                   &r->out->survival.trace, watch, r);
+    }
+}
+
 static void advance(struct run *r, uint64_t us, bool replaces)
 {
     uint64_t until = world_now_us(r->world) + us;
@@ -74,6 +91,8 @@ static void advance(struct run *r, uint64_t us, bool replaces)
         if (replaces) {
             churn_step(&r->churn, r->world, watch, r);
         }
+        step_trace(r);
+        roam_step(r, watch);
         fault_step(&r->fault, r->world, watch, r);
         adversary_step(r->adversary, r->world);
         traffic_step(r->traffic, r->world);
@@ -99,6 +118,29 @@ static void lose_hosts(struct run *r)
         r->fault.counts.hosts += is_done ? 1 : 0;
         advance(r, r->s->hosts_interval_s * SECOND_US, r->s->hosts_return != 0);
     }
+}
+
+/* Whoever keeps books on copies is not told: nothing that was acknowledged may be missed. */
+static void black_out(struct run *r)
+{
+    struct world *w = r->world;
+    uint32_t nodes = world_settings_of(w)->nodes;
+    uint8_t *was_alive = r->was_alive;
+    for (uint32_t i = 0; i < nodes; i++) {
+        was_alive[i] = world_is_alive(w, i) ? 1 : 0;
+    }
+    for (uint32_t i = 0; i < nodes; i++) {
+        if (world_is_alive(w, i)) {
+            world_vanish(w, i);
+        }
+    }
+    advance(r, r->s->blackout_s * SECOND_US, false);
+    for (uint32_t i = 0; i < nodes; i++) {
+        if (was_alive[i] != 0) {
+            world_start(w, i);
+        }
+    }
+    r->out->survival.blackout_us = scenario_impl_until_right(r, r->s->quiet_s * SECOND_US);
 }
 
 static bool is_ready(struct world *w, uint32_t first, uint32_t count)
@@ -171,6 +213,7 @@ static void judge(struct run *r)
     v->stale_unexcused = r->traffic->stale_unexcused;
     v->churn = r->churn.counts;
     v->faults = r->fault.counts;
+    v->disks_lost = world_disk_lost(r->world);
     v->faults_total = fault_total(&r->fault) + v->churn.killed + v->churn.left + v->churn.vanished;
     judge_shortages(r);
     r->out->expected_lost_ppm += v->expected_lost_ppm;
@@ -195,6 +238,7 @@ void survive(struct run *r)
     churn_begin(&r->churn, r->world);
     fault_begin(&r->fault, r->world);
     adversary_begin(r->adversary, r->world);
+    r->trace_from_us = world_now_us(r->world);
     r->out->survival.hostile = r->adversary->hostile;
     r->traffic->is_hostile = r->adversary->is_hostile;
     if (s->skew_ms > 0) {
@@ -209,8 +253,15 @@ void survive(struct run *r)
     if (s->rolling != 0) {
         roll(r);
     }
+    if (s->trace != NULL) {
+        uint64_t ends_us = r->trace_from_us + trace_ends_us(s->trace);
+        advance(r, ends_us - min_u64(ends_us, world_now_us(r->world)) + STEP_US, false);
+    }
     advance(r, s->run_s * SECOND_US, s->churn_lifetime_s > 0 || s->mix_interval_s > 0);
     shortage_end(r->shortage, r->world);
+    if (s->blackout_s > 0) {
+        black_out(r);
+    }
     fault_heal(&r->fault, r->world);
     r->out->survival.deeds = adversary_deeds(r->adversary);
     adversary_end(r->adversary, r->world);

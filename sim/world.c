@@ -196,9 +196,9 @@ static void node_settings_of(struct world *w, uint32_t i, struct node_settings *
     for (uint32_t k = 0; k < o->bootstrap_count; k++) {
         o->bootstrap[k] = net_address(k);
     }
-    o->candidates[0] = net_address(i);
+    o->candidates[0] = places_address(&w->net.places, i);
     o->candidate_count = 1;
-    o->sip_candidates[0] = net_address(i);
+    o->sip_candidates[0] = places_address(&w->net.places, i);
     o->sip_candidates[0].port = NET_PORT_SIP;
     o->sip_candidate_count = 1;
     o->storage_ack = OVERLAY_ACK_REPLICA;
@@ -366,7 +366,7 @@ static void remember_peers(struct world *w, struct overlay_settings *o)
     for (uint32_t k = 0; k < TRIES && found < REMEMBERED; k++) {
         uint32_t i = (uint32_t)rng_below(&w->scenario_rng, w->settings.nodes);
         if (w->nodes[i].is_alive && o->bootstrap_count < OVERLAY_BOOTSTRAP_CAP) {
-            o->bootstrap[o->bootstrap_count++] = net_address(i);
+            o->bootstrap[o->bootstrap_count++] = places_address(&w->net.places, i);
             found++;
         }
     }
@@ -410,7 +410,7 @@ void world_bury(struct world *w, uint32_t i, bool is_told)
     n->is_alive = false;
     w->lives++;
     n->incarnation++;
-    world_disk_crash(w->disks, i);
+    world_disk_crash(w->disks, i, !n->is_leaving);
     net_bury(w, i, is_told);
     tls_fake_bury(&n->tls);
     msgbuf_release_owned(&w->buffers, i + 1);
@@ -450,6 +450,14 @@ void world_kill(struct world *w, uint32_t i)
 void world_vanish(struct world *w, uint32_t i)
 {
     end_process(w, i, false);
+}
+
+void world_move(struct world *w, uint32_t i)
+{
+    uint32_t first = i - i % w->settings.shards;
+    for (uint32_t k = first; k < first + w->settings.shards; k++) {
+        net_move(w, k);
+    }
 }
 
 void world_stop(struct world *w, uint32_t i)
@@ -604,6 +612,11 @@ uint32_t world_take_answering(struct world *w)
 uint32_t world_incarnation(const struct world *w, uint32_t i)
 {
     return w->nodes[i].incarnation;
+}
+
+const struct places *world_places(const struct world *w)
+{
+    return &w->net.places;
 }
 
 struct net_faults *world_net_faults(struct world *w)

@@ -9,6 +9,7 @@
  * Owner: one thread.  Memory: one arena, world_bytes tells how much. */
 #pragma once
 #include "node/node.h"
+#include "sim/places.h"
 #include "sim/underlay.h"
 
 enum {
@@ -54,7 +55,9 @@ struct world_settings {
     bool is_ready;         /* nodes do not join: sim/ready makes them a ring */
     bool has_disks;        /* what nodes store survives them, and is acknowledged when it does */
     uint64_t disk_sync_us; /* what a sync takes */
+    uint32_t disk_lost_percent; /* of deaths take the disk along */
     struct world_phone_settings phones;
+    struct places_settings places;
     bool is_publishing;        /* nodes publish their certificates (Kinds 0x3 and 0x10) */
     const struct node_id *ids; /* of the first nodes; the others draw theirs */
     uint32_t id_count;
@@ -79,6 +82,9 @@ void world_start(struct world *w, uint32_t i);
 void world_kill(struct world *w, uint32_t i);
 /* The power fails: nobody is told; the others notice by their own timers. */
 void world_vanish(struct world *w, uint32_t i);
+/* The address of the process changes while it runs.  It goes on announcing the old one, which its
+ * configuration names (chordial knows no other way), until it is started again. */
+void world_move(struct world *w, uint32_t i);
 /* Leaves in good order. */
 void world_stop(struct world *w, uint32_t i);
 
@@ -103,6 +109,7 @@ uint64_t world_lives(const struct world *w); /* changes whenever somebody comes 
 uint32_t world_take_answering(struct world *w);
 uint32_t world_incarnation(const struct world *w, uint32_t i); /* changes with life and death */
 struct node *world_node(struct world *w, uint32_t i);
+const struct places *world_places(const struct world *w);
 struct net_faults;                                    /* sim/net.h */
 struct net_faults *world_net_faults(struct world *w); /* then world_ways_changed */
 void world_ways_changed(struct world *w);

@@ -10,6 +10,9 @@ enum {
 
 struct world_disks {
     struct disk *disks;
+    struct rng rng;
+    uint32_t lost_percent;
+    uint32_t lost;
 };
 
 static struct disk_settings settings_of(const struct world_settings *s)
@@ -35,6 +38,8 @@ struct world_disks *world_disk_init(struct arena *arena, const struct world_sett
     }
     struct disk_settings one = settings_of(s);
     struct world_disks *d = ARENA_ARRAY(arena, struct world_disks, 1);
+    rng_init(&d->rng, s->seed ^ 0xd15c10);
+    d->lost_percent = s->disk_lost_percent;
     d->disks = ARENA_ARRAY(arena, struct disk, s->nodes);
     for (uint32_t i = 0; i < s->nodes; i++) {
         disk_init(&d->disks[i], arena, &one, (s->seed ^ 0xd15c) * 0x9e3779b97f4a7c15ULL + i);
@@ -88,11 +93,18 @@ void world_disk_deliver(struct world_disks *d, uint32_t i, struct turn *t, struc
     node_on_event(t, n, &event);
 }
 
-void world_disk_crash(struct world_disks *d, uint32_t i)
+void world_disk_crash(struct world_disks *d, uint32_t i, bool is_death)
 {
     if (d != NULL) {
-        disk_crash(&d->disks[i], true);
+        bool is_lost = is_death && d->lost_percent > 0 && rng_below(&d->rng, 100) < d->lost_percent;
+        d->lost += is_lost ? 1 : 0;
+        disk_crash(&d->disks[i], !is_lost);
     }
+}
+
+uint32_t world_disk_lost(const struct world *w)
+{
+    return w->disks == NULL ? 0 : w->disks->lost;
 }
 
 struct disk *world_disk(struct world *w, uint32_t i)

@@ -20,7 +20,11 @@ void world_disk_restore(struct world_disks *d, uint32_t i, struct turn *t, struc
 /* True when a sync has begun that ends at *at_us. */
 bool world_disk_flush(struct world_disks *d, uint32_t i, uint64_t now_us, uint64_t *at_us);
 void world_disk_deliver(struct world_disks *d, uint32_t i, struct turn *t, struct node *n);
-void world_disk_crash(struct world_disks *d, uint32_t i);
+/* is_death: it has not left in good order; then the disk may be gone with it
+ * (world_settings.disk_lost_percent). */
+void world_disk_crash(struct world_disks *d, uint32_t i, bool is_death);
+/* Disks that went with their machines. */
+uint32_t world_disk_lost(const struct world *w);
 
 /* The disk of node i, NULL where there are none: disk_set_full, or disk_crash(.., false) while the
  * node is dead. */
