@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* arena.c - see arena.h. */
 #include "core/arena.h"
+#include "core/poison.h"
 #include <string.h>
 
 enum { POISON = 0xdb, POISON_BYTES = 65536 };
@@ -8,6 +9,7 @@ enum { POISON = 0xdb, POISON_BYTES = 65536 };
 void arena_init(struct arena *a, void *block, size_t cap)
 {
     CHECK(block != NULL || cap == 0);
+    poison_lift(block, cap); /* of pools that stood there before */
     *a = (struct arena){.base = block, .cap = cap};
 }
 
