@@ -470,6 +470,7 @@ WIDE_TESTS = {
         test_store_model
     '''),
     'tests/scenario': names('''
+        test_clocks
         test_documents
         test_restart
         test_rings

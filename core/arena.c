@@ -9,7 +9,6 @@ enum { POISON = 0xdb, POISON_BYTES = 65536 };
 void arena_init(struct arena *a, void *block, size_t cap)
 {
     CHECK(block != NULL || cap == 0);
-    poison_lift(block, cap); /* of pools that stood there before */
     *a = (struct arena){.base = block, .cap = cap};
 }
 
@@ -25,6 +24,7 @@ void *arena_take_raw(struct arena *a, size_t count, size_t size, size_t align)
     CHECK(a->cap - a->used - gap >= bytes);
     uint8_t *taken = a->base + a->used + gap;
     a->used += gap + bytes;
+    poison_lift(taken, bytes); /* a pool may have stood there before */
 #ifdef CHORDIAL_DEBUG
     memset(taken, POISON, min_size(bytes, POISON_BYTES));
 #endif

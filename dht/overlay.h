@@ -263,6 +263,7 @@ struct overlay_stored {
     uint32_t kind;
     struct slice key;
     uint64_t storage_time_ms;
+    struct slice wire; /* StoredData, as it was received */
     bool exists;
     bool is_owned; /* we are responsible; else a replica */
 };

@@ -433,6 +433,7 @@ bool store_walk(const struct turn *t, const struct store *s, uint32_t *index,
         out->kind = set->kind;
         out->key = store_inside_key_of(s, set, v);
         out->storage_time_ms = v->storage_time_ms;
+        out->wire = store_inside_wire(s, v);
         out->exists = v->exists;
         out->is_owned = false;
         return true;
