@@ -478,6 +478,7 @@ WIDE_TESTS = {
     '''),
     'tests/scenario': names('''
         test_bootstrap
+        test_clocks
         test_documents
         test_restart
         test_rings

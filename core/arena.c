@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* arena.c - see arena.h. */
 #include "core/arena.h"
+#include "core/poison.h"
 #include <string.h>
 
 enum { POISON = 0xdb, POISON_BYTES = 65536 };
@@ -23,6 +24,7 @@ void *arena_take_raw(struct arena *a, size_t count, size_t size, size_t align)
     CHECK(a->cap - a->used - gap >= bytes);
     uint8_t *taken = a->base + a->used + gap;
     a->used += gap + bytes;
+    poison_lift(taken, bytes); /* a pool may have stood there before */
 #ifdef CHORDIAL_DEBUG
     memset(taken, POISON, min_size(bytes, POISON_BYTES));
 #endif

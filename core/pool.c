@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* pool.c - see pool.h. */
 #include "core/pool.h"
+#include "core/poison.h"
 #include <string.h>
 
 enum { ALIGNMENT = 16, LINE = 64, POISON = 0xdb };
@@ -63,6 +64,7 @@ void *pool_acquire(struct pool *p)
     p->generations[index]++;
     p->in_use++;
     p->peak = p->in_use > p->peak ? p->in_use : p->peak;
+    poison_lift(object_at(p, index), p->object_size);
     return memset(object_at(p, index), 0, p->object_size);
 }
 
@@ -74,6 +76,7 @@ void pool_release(struct pool *p, void *object)
 #ifdef CHORDIAL_DEBUG
     memset(object, POISON, p->object_size);
 #endif
+    poison_set(object, p->object_size);
     p->generations[index]++;
     p->next_free[index] = p->first_free;
     p->first_free = index + 1;

@@ -7,6 +7,7 @@
  * Properties: the machines take only legal edges (tx_enter), no pool exceeds its cap, and when all
  * are silent for ten minutes nothing is held but registrations. */
 #include "codec/sip_write.h"
+#include "core/poison.h"
 #include "core/wheel.h"
 #include "fuzz/fuzz.h"
 #include "link/crypto_boring.h"
@@ -381,6 +382,7 @@ static void build(void)
     static struct arena arena;
     block = block == NULL ? calloc(1, BLOCK) : block;
     CHECK(block != NULL);
+    poison_lift(block, arena.used);
     memset(block, 0, arena.used);
     memset(&sc, 0, sizeof(sc));
     memset(&s, 0, sizeof(s));

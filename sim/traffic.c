@@ -194,11 +194,17 @@ static void judge_fetched(struct traffic *f, struct world *w, const struct traff
 
 static int64_t record_of(const struct traffic *f, const struct world *w, struct slice key);
 
-/* When the copy of who acknowledged it says that it was stored; 0: there is none any more. */
-static uint64_t stored_ms(const struct traffic *f, struct world *w, uint32_t record,
-                          const struct node_id *by)
+/* What who acknowledged it holds now. */
+struct copy {
+    uint32_t version;
+    uint64_t stored_ms;
+};
+
+static bool copy_at(const struct traffic *f, struct world *w, uint32_t record,
+                    const struct node_id *by, struct copy *out)
 {
     struct overlay_stored s;
+    struct stored_data d;
     for (uint32_t i = 0; i < world_settings_of(w)->nodes; i++) {
         if (!world_is_alive(w, i) || !ids_node_is_equal(&world_ident(w, i)->node_id, by)) {
             continue;
@@ -206,24 +212,28 @@ static uint64_t stored_ms(const struct traffic *f, struct world *w, uint32_t rec
         uint32_t at = 0;
         while (overlay_walk_stored(node_overlay(world_node(w, i)), &at, &s)) {
             if (s.kind == OVERLAY_KIND_SIP_REGISTRATION && record_of(f, w, s.key) == record) {
-                return s.storage_time_ms;
+                out->stored_ms = s.storage_time_ms;
+                return s.exists && stored_decode(s.wire, STORED_DICTIONARY, &d) == ERR_OK &&
+                       version_of(f, w, record, d.value.bytes, &out->version);
             }
         }
     }
-    return 0;
+    return false;
 }
 
-/* Two halves that do not see each other may both have a new value: the later one will count. */
+/* Two halves that do not see each other may both have a new value: the later one will count.  Who
+ * acknowledged this one may have got that before the answer is looked at. */
 static void note_stored(struct traffic *f, struct world *w, const struct traffic_open *o,
                         const struct node_id *by)
 {
     struct traffic_record *r = &f->records[o->record];
-    uint64_t ms = stored_ms(f, w, o->record, by);
-    if (ms != 0 && ms < r->acked_ms) {
+    struct copy c = {.version = o->version};
+    bool has_copy = copy_at(f, w, o->record, by, &c);
+    if (has_copy && c.stored_ms <= r->acked_ms) {
         return;
     }
-    r->acked = o->version;
-    r->acked_ms = max_u64(r->acked_ms, ms);
+    r->acked = c.version;
+    r->acked_ms = max_u64(r->acked_ms, c.stored_ms);
     r->is_worn = r->crashes_us[0] >= o->since_us;
 }
 

@@ -1,27 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Whole rings of real nodes in virtual time (RFC 6940 10; catalogue T14): they form, keep three
  * copies, survive, and do the same again from the same seed. */
-#include "sim/scenario.h"
-#include <criterion/criterion.h>
+#include "tests/scenario/scenarios.h"
 #include <stdio.h>
-#include <stdlib.h>
-
-/* How long it takes is of no interest here. */
-static uint64_t no_clock(void)
-{
-    return 0;
-}
-
-static void run_scenario(const struct scenario *s, uint64_t seed, struct scenario_result *out)
-{
-    struct arena arena;
-    size_t bytes = scenario_bytes(s);
-    void *block = calloc(1, bytes);
-    cr_assert(block != NULL);
-    arena_init(&arena, block, bytes);
-    scenario_run(s, &arena, seed, no_clock, out);
-    free(block);
-}
 
 static void expect_whole(const struct scenario_result *r, const char *name)
 {

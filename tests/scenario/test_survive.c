@@ -1,29 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Small worlds in which things go wrong for a while (operations.md 3.3 on a small scale; the large
  * ones are sim/scenarios). */
-#include "sim/scenario.h"
-#include <criterion/criterion.h>
-#include <stdlib.h>
-
-static uint64_t no_clock(void)
-{
-    return 0;
-}
-
-static void run_scenario(const struct scenario *s, uint64_t seed, struct scenario_result *out)
-{
-    struct arena arena;
-    size_t bytes = scenario_bytes(s);
-    void *block = calloc(1, bytes);
-    cr_assert(block != NULL);
-    arena_init(&arena, block, bytes);
-    scenario_run(s, &arena, seed, no_clock, out);
-    free(block);
-    for (unsigned i = 0; i < SCENARIO_INVARIANTS; i++) {
-        cr_expect_eq(out->broken_by[i], 0, "%s is broken", scenario_invariant_name(i));
-    }
-    cr_expect_gt(out->checked, 5);
-}
+#include "tests/scenario/scenarios.h"
 
 static void small(struct scenario *s)
 {
@@ -43,7 +21,7 @@ Test(survive, peers_come_and_go, .timeout = 120)
     small(&s);
     s.run_s = 300;
     s.churn_lifetime_s = 300;
-    run_scenario(&s, 1, &r);
+    run_unbroken(&s, 1, &r);
     const struct scenario_survival *v = &r.survival;
     cr_expect_gt(v->churn.left + v->churn.killed + v->churn.vanished, 8);
     cr_expect_geq(v->traffic.lookups.ok * 1000, v->traffic.lookups.sent * 995);
@@ -68,7 +46,7 @@ Test(survive, fewer_are_there_at_night, .timeout = 120)
         s.churn_lifetime_s = 60;
         s.churn_graceful_percent = 100;
         s.churn_day_s = is_diurnal * 200;
-        run_scenario(&s, 7, &r);
+        run_unbroken(&s, 7, &r);
         node_us[is_diurnal] = r.survival.node_us;
         cr_expect_eq(r.survival.lost_unexcused, 0);
     }
@@ -82,7 +60,7 @@ Test(survive, two_halves_meet_again, .timeout = 120)
     static struct scenario_result r;
     small(&s);
     s.partition_s = 120;
-    run_scenario(&s, 2, &r);
+    run_unbroken(&s, 2, &r);
     cr_expect_eq(r.survival.verified.ok, r.survival.verified.sent, "newest values everywhere");
     cr_expect_gt(r.survival.traffic.stale, 0, "the halves did not differ");
 }
@@ -95,7 +73,7 @@ Test(survive, machines_die, .timeout = 120)
     s.shards = 4;
     s.settle_s = 120;
     s.hosts_crash = 2;
-    run_scenario(&s, 3, &r);
+    run_unbroken(&s, 3, &r);
     cr_expect_eq(r.survival.faults.hosts, 2);
     cr_expect_eq(r.survival.lost, 0);
 }
@@ -109,7 +87,7 @@ Test(survive, some_drop_what_passes_through, .timeout = 120)
     s.ready = 1;
     s.run_s = 30;
     s.hostile_percent = 20;
-    run_scenario(&s, 4, &r);
+    run_unbroken(&s, 4, &r);
     const struct workload_result *l = &r.survival.traffic.lookups;
     cr_expect_geq(l->ok * 100, l->sent * 95, "%u of %u", l->ok, l->sent);
     cr_expect_gt(metric_read(&r.metrics, METRIC_requests_other_way), 0);
@@ -123,7 +101,7 @@ Test(survive, some_do_everything_wrong, .timeout = 120)
     s.run_s = 60;
     s.hostile_percent = 10;
     s.hostile_does = 127;
-    run_scenario(&s, 5, &r);
+    run_unbroken(&s, 5, &r);
     cr_expect_gt(r.survival.deeds, 1000);
     cr_expect_eq(r.survival.traffic.lookups.wrong, 0, "forged values");
 }
@@ -136,7 +114,7 @@ Test(survive, everything_at_once, .timeout = 300)
         small(&s);
         s.run_s = 300;
         s.mix_interval_s = 40;
-        run_scenario(&s, seed, &r);
+        run_unbroken(&s, seed, &r);
         cr_expect_gt(r.survival.faults_total, 2);
     }
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_pool.c - pools: handles notice reuse, exhaustion is a result, walking survives release. */
 #include "core/pool.h"
+#include "core/poison.h"
 #include "core/rng.h"
 #include <criterion/criterion.h>
 #include <signal.h>
@@ -14,6 +15,7 @@ struct object {
 static void make(struct pool *p, uint32_t cap)
 {
     struct arena arena;
+    poison_lift(block, sizeof(block)); /* the pool before this one */
     memset(block, 0xaa, sizeof(block));
     arena_init(&arena, block, sizeof(block));
     pool_init(p, &arena, "object", 7, cap, sizeof(struct object));

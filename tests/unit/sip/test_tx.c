@@ -288,6 +288,52 @@ Test(tx, every_edge)
     world_free(x.w);
 }
 
+/* The table is full of what is under way, but for an INVITE that was refused and has no ACK.  Its
+ * CANCEL makes it go (sip/tx.h): 200, and nothing is read of what is gone. */
+Test(tx, a_cancel_takes_the_place_of_its_invite)
+{
+    for (unsigned fails = 0; fails < 2; fails++) {
+        struct pair x = make_pair();
+        struct world_instance *at = x.w->instances[0];
+        struct sip *s = at->sip;
+        struct flow_ref nowhere = {.kind = SIP_UDP, .remote = x.b->address};
+        struct tx *fillers[512];
+        uint8_t key[TX_KEY_BYTES] = {0};
+        size_t count = 0;
+        world_run(x.w, 40000000); /* the REGISTERs are forgotten */
+        phone_call(x.w, x.a, "INVITE", "nobody", "a");
+        world_run(x.w, 7000000); /* and the ACK of the 407 */
+        phone_expect(x.a, "SIP/2.0 100");
+        phone_expect(x.a, "SIP/2.0 404");
+        x.a->first = x.a->count = 0;
+        cr_assert_eq(s->txs.in_use, 1);
+        cr_assert_eq(s->tx_oldest, 0);
+        while (s->txs.in_use < s->txs.cap) {
+            cr_assert_lt(count, ARRAY_COUNT(fillers));
+            memcpy(key, &count, sizeof(count));
+            fillers[count++] =
+                tx_acquire(&at->turn, s, TX_SERVER, SIP_METHOD_MESSAGE, &nowhere, key);
+        }
+        char cancel[PHONE_TEXT];
+        snprintf(cancel, sizeof(cancel), "CANCEL%.*s CANCEL\r\n\r\n",
+                 (int)(strstr(x.a->last_request, " INVITE\r\n") - x.a->last_request - 6),
+                 x.a->last_request + 6);
+        pool_fail_after(&s->txs, fails == 0 ? UINT32_MAX : 0);
+        phone_raw(x.w, x.a, cancel, strlen(cancel));
+        pool_fail_after(&s->txs, UINT32_MAX);
+        phone_expect(x.a, "SIP/2.0 200");
+        cr_assert_eq(s->txs.in_use, s->txs.cap - fails);
+        cr_assert_eq(world_metric(x.w, METRIC_sip_transactions_evicted), 1);
+        while (count > 0) {
+            tx_release(&at->turn, s, fillers[--count]);
+        }
+        world_run(x.w, 40000000);
+        phone_expect_nothing(x.a);
+        world_expect_empty(x.w);
+        world_free(x.w);
+    }
+}
+
 Test(tx, branch_ids)
 {
     struct pair x = make_pair();
