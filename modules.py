@@ -422,6 +422,7 @@ UNIT_TESTS = {
         test_underlay
     '''),
     'tests/unit/cmd': names('''
+        test_ask
         test_batch
         test_ca
         test_ca_update
