@@ -175,7 +175,7 @@ static void send_now(struct turn *t, struct sip *s, struct subscription *x)
     enum err error = ERR_OK;
     struct flow_ref to = x->to;
     if (flow_is_peer(&to) && !dial_find(s, &x->to.node, &to)) {
-        x->is_dialing = dial_want(t, s, &x->to.node) == ERR_PENDING;
+        x->is_dialing = dial_want(t, s, &x->to.node, 0) == ERR_PENDING;
         if (!x->is_dialing) {
             give_up(t, s, x);
         }

@@ -4,6 +4,7 @@
  * A forwarded message is longer than it was: by a Via, two Record-Route, Max-Breadth and more. What
  * we send we read again when it is acknowledged, cancelled or merged, so it has to keep to the
  * limits of codec/sip_msg.h that the one that came kept to. */
+#include "sip/proxy.h"
 #include "sip/relay.h"
 #include "tests/unit/sip/phone_world.h"
 #include <criterion/criterion.h>
@@ -211,4 +212,60 @@ Test(hostile, kept_with_as_many_headers_as_are_accepted)
         world_run(w, 1000000);
         world_free(w);
     }
+}
+
+/* sip:x@example.org;gr=G of a device of the peer whose Node-ID is all `byte`. */
+static const char *gruu_of(const struct world *w, uint8_t byte, char *out)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    uint8_t list[64];
+    struct node_id node = {0};
+    struct wr l = wr_init(list, sizeof(list));
+    memset(node.bytes, byte, IDS_RING_BYTES);
+    fwd_wr_node(&l, &w->instances[0]->sip->params, &node);
+    cr_assert_eq(wr_len(&l) % 3, 0);
+    size_t len = (size_t)snprintf(out, PHONE_TEXT, "sip:x@example.org;gr=");
+    for (size_t i = 0; i < wr_len(&l); i += 3) {
+        uint32_t n = (uint32_t)list[i] << 16 | (uint32_t)list[i + 1] << 8 | list[i + 2];
+        for (int k = 18; k >= 0; k -= 6) {
+            out[len++] = digits[n >> k & 63];
+        }
+    }
+    out[len] = 0;
+    return out;
+}
+
+/* A GRUU names a peer: one account asks for many that there are not.  The next account's call to a
+ * peer that is not connected yet goes through. */
+Test(hostile, dials_to_nobody)
+{
+    struct phone *alice, *bob;
+    struct world *w = two_nodes(&alice, &bob);
+    struct sip *s = w->instances[0]->sip;
+    char uri[PHONE_TEXT];
+    w->instances[0]->limits.sip_dials_per_source = 4;
+    struct phone *carol = world_add_phone(w, "carol", 0);
+    cr_assert(strncmp(phone_register(w, carol, "3600"), "SIP/2.0 200", 11) == 0);
+    unsigned refused = 0;
+    for (uint8_t i = 0; i < 20; i++) {
+        phone_ask(w, alice, "MESSAGE", gruu_of(w, (uint8_t)(0x80 + i), uri), "", NULL);
+        refused += alice->count > 0;
+        alice->count = 0;
+    }
+    cr_assert_eq(refused, 16);
+    cr_assert_eq(s->dials.in_use, 4);
+    phone_ask(w, carol, "MESSAGE", "sip:bob@example.org", "", NULL);
+    phone_answer(w, bob, phone_expect(bob, "MESSAGE"), "200 OK");
+    phone_expect(carol, "SIP/2.0 200");
+    world_run(w, UINT64_C(30) * 1000000);
+    alice->first = alice->count = 0;
+    cr_assert_eq(s->dials.in_use, 1, "the one to bob's node");
+    phone_ask(w, alice, "MESSAGE", gruu_of(w, 0x70, uri), "", NULL);
+    cr_assert_eq(s->dials.in_use, 2, "its share is free again");
+    alice->is_sink = true;
+    world_expect_empty(w);
+    for (size_t i = 0; i < PROXY_SOURCES; i++) {
+        cr_assert_eq(s->sources[i].dials, 0);
+    }
+    world_free(w);
 }
