@@ -4,6 +4,7 @@
  * A forwarded message is longer than it was: by a Via, two Record-Route, Max-Breadth and more. What
  * we send we read again when it is acknowledged, cancelled or merged, so it has to keep to the
  * limits of codec/sip_msg.h that the one that came kept to. */
+#include "sip/digest.h"
 #include "sip/proxy.h"
 #include "sip/relay.h"
 #include "tests/unit/sip/phone_world.h"
@@ -267,5 +268,60 @@ Test(hostile, dials_to_nobody)
     for (size_t i = 0; i < PROXY_SOURCES; i++) {
         cr_assert_eq(s->sources[i].dials, 0);
     }
+    world_free(w);
+}
+
+/* The place of a challenge's nonce in the table of those that were used. */
+static uint32_t place_of(const char *challenge)
+{
+    char nonce[256];
+    uint8_t bytes[64];
+    size_t len = 0;
+    uint32_t number = 0;
+    param_of(challenge, "nonce", nonce);
+    cr_assert_eq(ids_unhex(slice_text(nonce), bytes, sizeof(bytes), &len), ERR_OK);
+    memcpy(&number, bytes + 4, sizeof(number));
+    return number % DIGEST_SEEN;
+}
+
+/* Somebody with an account of his own pushes the nonce of another out of the table, to play what he
+ * has heard again, with his Contact. */
+Test(hostile, nonce_that_was_pushed_out)
+{
+    struct world *w = world_make();
+    world_add_node(w, 1);
+    struct phone *alice = world_add_phone(w, "alice", 0),
+                 *mallory = world_add_phone(w, "mallory", 0);
+    char auth[PHONE_TEXT], own[PHONE_TEXT], more[PHONE_TEXT];
+    static const char contact[] = "Contact: <sip:alice@10.1.0.1>\n";
+    phone_register_once(w, alice, contact, "");
+    const char *challenge = phone_expect(alice, "SIP/2.0 401");
+    uint32_t place = place_of(challenge);
+    credentials(challenge, "alice", "secret", "REGISTER", "sip:example.org", "00000001", auth);
+    phone_register_once(w, alice, contact, auth);
+    world_run(w, 20000);
+    phone_expect(alice, "SIP/2.0 200");
+    for (bool is_met = false; !is_met;) {
+        phone_register_once(w, mallory, "Contact: <sip:m@10.1.0.2>\n", "");
+        challenge = phone_expect(mallory, "SIP/2.0 401");
+        is_met = place_of(challenge) == place;
+        w->now_us += 100;
+    }
+    credentials(challenge, "mallory", "secret", "REGISTER", "sip:example.org", "00000001", own);
+    phone_register_once(w, mallory, "Contact: <sip:m@10.1.0.2>\n", own);
+    world_run(w, 20000);
+    phone_expect(mallory, "SIP/2.0 200");
+    snprintf(more, sizeof(more), "Contact: <sip:evil@10.1.0.2>\n");
+    snprintf(mallory->name, sizeof(mallory->name), "alice");
+    mallory->cseq += 1000;
+    phone_register_once(w, mallory, more, auth);
+    world_run(w, 20000);
+    challenge = phone_expect(mallory, "SIP/2.0 401");
+    cr_assert(strstr(challenge, "stale=true") != NULL, "%s", challenge);
+    /* who knows the password gets in with the next nonce */
+    credentials(challenge, "alice", "secret", "REGISTER", "sip:example.org", "00000001", auth);
+    phone_register_once(w, alice, contact, auth);
+    world_run(w, 20000);
+    phone_expect(alice, "SIP/2.0 200");
     world_free(w);
 }
