@@ -115,8 +115,10 @@ static void write_state(struct turn *t, const struct subscription *x, struct sip
     if (x->is_ending) {
         sip_write_text(w, "terminated;reason=timeout");
     } else {
+        /* a late turn: its timer runs after this one */
+        uint64_t left_us = x->expires_us > t->now_us ? x->expires_us - t->now_us : 0;
         sip_write_text(w, "active;expires=");
-        sip_write_u32(w, (uint32_t)((x->expires_us - t->now_us + US_PER_S - 1) / US_PER_S));
+        sip_write_u32(w, (uint32_t)((left_us + US_PER_S - 1) / US_PER_S));
     }
     sip_write_header_end(w);
 }
