@@ -448,6 +448,7 @@ UNIT_TESTS = {
         test_underlay
     '''),
     'tests/unit/cmd': names('''
+        test_ask
         test_batch
         test_ca
         test_ca_update

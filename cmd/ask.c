@@ -137,6 +137,40 @@ void ask_print_json(const json_t *value)
     (void)putchar('\n');
 }
 
+static void make_plain(json_t *string)
+{
+    size_t len = json_string_length(string);
+    char *copy = malloc(len + 1);
+    if (copy == NULL) {
+        json_string_set(string, "?");
+        return;
+    }
+    memcpy(copy, json_string_value(string), len + 1);
+    say_make_plain(copy, len);
+    json_string_setn(string, copy, len);
+    free(copy);
+}
+
+void ask_make_plain(json_t *value) /* NOLINT(misc-no-recursion): as deep as JSON is read */
+{
+    size_t i = 0;
+    const char *key = NULL;
+    json_t *member = NULL;
+    if (json_is_string(value)) {
+        make_plain(value);
+    } else if (json_is_array(value)) {
+        json_array_foreach(value, i, member)
+        {
+            ask_make_plain(member);
+        }
+    } else if (json_is_object(value)) {
+        json_object_foreach(value, key, member)
+        {
+            ask_make_plain(member);
+        }
+    }
+}
+
 /* Lists are counted; the ring shows more of them in JSON. */
 static const char *cell(const json_t *row, const char *key, char *out)
 {

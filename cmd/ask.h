@@ -19,6 +19,10 @@ enum err ask_node_within(const char *path, uint32_t timeout_ms, json_t *request,
 /* One JSON object or array on stdout, compact, on a line. */
 void ask_print_json(const json_t *value);
 
+/* Strings of an answer may be a stranger's (a URI that somebody has stored under his name): before
+ * any of them is printed as it is, so that it tells the terminal nothing. */
+void ask_make_plain(json_t *value);
+
 struct ask_column {
     const char *key;
     const char *title;

@@ -152,6 +152,7 @@ static void print_answer(const struct question *q, json_t *answer, bool is_json)
         ask_print_json(answer);
         return;
     }
+    ask_make_plain(answer);
     if (strcmp(q->word, "status") == 0) {
         print_status(answer);
         print_persistence(answer);

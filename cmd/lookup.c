@@ -120,6 +120,7 @@ int lookup_fetch(const char *socket, const char *name, uint32_t kind, bool is_js
         ask_print_json(row);
         status = is_ok(row) ? CMD_OK : CMD_FAILED;
     } else if (is_ok(row)) {
+        ask_make_plain(row);
         print_values(row);
     } else {
         status = say_operation(row, name);
@@ -224,6 +225,7 @@ static int print_resolved(const char *aor, json_t *row, int status, bool is_json
     } else {
         (void)printf("sip:%s  %d %s\n", aor, status, text);
         if (status == 200) {
+            ask_make_plain(row);
             print_values(row);
         }
     }

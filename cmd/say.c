@@ -16,7 +16,7 @@ void say_begin(const char *command)
 
 /* Names and arguments come from anywhere: none of them moves the cursor or begins a line of its
  * own.  Control bytes, and those of U+0080 to U+009F in UTF-8. */
-static void make_plain(char *text, size_t len)
+void say_make_plain(char *text, size_t len)
 {
     for (size_t i = 0; i < len; i++) {
         uint8_t c = (uint8_t)text[i];
@@ -38,7 +38,7 @@ static void write_line(const char *format, va_list args)
     size_t len = min_size((size_t)head, sizeof(line) - 2);
     int used = vsnprintf(line + len, sizeof(line) - len - 1, format, args);
     len = min_size(len + (size_t)(used > 0 ? used : 0), sizeof(line) - 2);
-    make_plain(line, len);
+    say_make_plain(line, len);
     line[len++] = '\n';
     ssize_t written = write(STDERR_FILENO, line, len);
     (void)written; /* there is nobody to tell */

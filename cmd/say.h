@@ -17,6 +17,8 @@ void say_error(const char *format, ...) PRINTF_LIKE(1, 2);
 void say_line(const char *format, ...) PRINTF_LIKE(1, 2);
 /* Fills `why` (SAY_WHY_CAP bytes) and returns `e`: for `return say_why(why, ERR_CONFIG, ...)`. */
 enum err say_why(char *why, enum err e, const char *format, ...) PRINTF_LIKE(3, 4);
+/* As in a line: control bytes become '?'. */
+void say_make_plain(char *text, size_t len);
 /* The text of errno. */
 const char *say_errno(void);
 /* The nearest of `count` words, when it is near enough to have been meant; else NULL. */

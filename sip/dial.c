@@ -2,7 +2,6 @@
 /* dial.c - see dial.h. */
 #include "sip/dial.h"
 #include "sip/fork.h"
-#include "sip/sip_state.h"
 
 #define US_PER_S UINT64_C(1000000)
 enum { EXPECT_S = 10 };
@@ -35,8 +34,17 @@ static struct dial *obtain(struct turn *t, struct sip *s, const struct node_id *
     return d;
 }
 
+/* It is not being set up any more. */
+static void uncount(struct sip *s, struct dial *d)
+{
+    CHECK(d->source == 0 || s->sources[d->source].dials > 0);
+    s->sources[d->source].dials -= d->source != 0 ? 1 : 0;
+    d->source = 0;
+}
+
 static void forget(struct turn *t, struct sip *s, struct dial *d)
 {
+    uncount(s, d);
     wheel_cancel(t->wheel, &d->timer);
     CHECK(table_remove(&s->dial_table, d->node.bytes));
     pool_release(&s->dials, d);
@@ -70,9 +78,13 @@ bool dial_find(const struct sip *s, const struct node_id *node, struct flow_ref 
     return true;
 }
 
-enum err dial_want(struct turn *t, struct sip *s, const struct node_id *node)
+enum err dial_want(struct turn *t, struct sip *s, const struct node_id *node, uint16_t source)
 {
-    struct dial *d = obtain(t, s, node);
+    bool is_much = source != 0 &&
+                   s->sources[source].dials >= s->settings.limits->sip_dials_per_source &&
+                   find(s, node) == NULL;
+    metric_add(t->metrics, METRIC_sip_refused_share, is_much ? 1 : 0);
+    struct dial *d = is_much ? NULL : obtain(t, s, node);
     if (d == NULL) {
         return ERR_LIMIT;
     }
@@ -87,6 +99,8 @@ enum err dial_want(struct turn *t, struct sip *s, const struct node_id *node)
     }
     metric_add(t->metrics, METRIC_sip_appattaches, 1);
     d->state = DIAL_ATTACHING;
+    d->source = source;
+    s->sources[source].dials += source != 0 ? 1 : 0;
     d->begun_us = t->now_us;
     return ERR_PENDING;
 }
@@ -128,6 +142,7 @@ void dial_on_up(struct turn *t, struct sip *s, const struct flow *f)
         return; /* it can be read from all the same */
     }
     wheel_cancel(t->wheel, &d->timer);
+    uncount(s, d);
     if (d->state == DIAL_ATTACHING || d->state == DIAL_EXPECTING) {
         s->last_setup.appattach_us = t->now_us - d->begun_us;
     }

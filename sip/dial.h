@@ -5,8 +5,9 @@
  * sip_peer_up.  Glare leaves two connections: both are read, the one opened by the higher Node-ID
  * is written to.
  *
- * Owner:  struct sip.  Limits: sip_dials peers; 10 s from AppAttachAns until the connection is up.
- */
+ * Owner:  struct sip.  Limits: sip_dials peers, of which sip_dials_per_source are being set up for
+ * one source (sip/proxy.h): whom to ask for is said by a GRUU, or by the callee's record, so one
+ * account could ask for Node-IDs that there are not; 10 s from AppAttachAns until it is up. */
 #pragma once
 #include "sip/flow.h"
 
@@ -18,6 +19,7 @@ struct dial {
     handle flow;       /* UP: the one we write to */
     uint64_t begun_us; /* of the AppAttach */
     uint8_t state;
+    uint16_t source; /* while it is being set up: counted there; 0: nowhere */
 };
 STATIC_CHECK(sizeof(struct dial) <= LIMITS_COST_sip_dials);
 
@@ -25,8 +27,10 @@ enum dial_timer { DIAL_TIMER = 100 }; /* `what`; flows use 0 */
 
 /* A way to `node` that can be used at once: ourselves never, siblings always. */
 bool dial_find(const struct sip *s, const struct node_id *node, struct flow_ref *out);
-/* Sets one up.  ERR_PENDING: fork_on_dialled will tell; else it cannot be done now. */
-enum err dial_want(struct turn *t, struct sip *s, const struct node_id *node) MUST_USE;
+/* Sets one up, for `source`.  ERR_PENDING: fork_on_dialled will tell; else it cannot be done now.
+ */
+enum err dial_want(struct turn *t, struct sip *s, const struct node_id *node,
+                   uint16_t source) MUST_USE;
 /* From OVERLAY_APPATTACHED. */
 void dial_on_attached(struct turn *t, struct sip *s, const struct overlay_event *event);
 void dial_on_timer(struct turn *t, struct sip *s, struct wheel_timer *timer);

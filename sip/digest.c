@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* digest.c - see digest.h.
  *
- * nonce = hex(seconds, 4 bytes | random, 4 bytes | MAC of both and the network, 16 bytes).  It is
- * looked at before the password: a guess costs a nonce that was received.
- * The `uri` of the credentials is hashed but not compared with the Request-URI: RFC 3261 22.4 lets
- * phones differ there (several name the proxy), and the account is bound to From or To anyway. */
+ * nonce = hex(time in 1/256 s, 4 bytes | random, 4 bytes | MAC of both and the network, 16 bytes).
+ * It is looked at before the password: a guess costs a nonce that was received. The `uri` of the
+ * credentials is hashed but not compared with the Request-URI: RFC 3261 22.4 lets phones differ
+ * there (several name the proxy), and the account is bound to From or To anyway. */
 #include "sip/digest.h"
 #include "sip/guess.h"
 
 #define US_PER_S UINT64_C(1000000)
 enum {
+    TICKS_PER_S = 256, /* few enough nonces in one that they seldom meet in a place */
+    NONCE_TICKS = DIGEST_NONCE_S * TICKS_PER_S,
     TIME_BYTES = 4,
     RANDOM_BYTES = 4,
     NETWORK_BYTES = 8,
@@ -20,6 +22,17 @@ enum {
     TEXT_CAP = 2048,
     HASH_HEX_CAP = 2 * CRYPTO_SHA256_BYTES + 1
 };
+
+static uint32_t now_ticks(const struct turn *t)
+{
+    return (uint32_t)(t->now_us * TICKS_PER_S / US_PER_S);
+}
+
+static uint32_t made_at(const uint8_t *nonce)
+{
+    struct rd r = rd_init(slice_of(nonce, TIME_BYTES));
+    return rd_u32(&r);
+}
 
 static void seal(struct turn *t, const struct sip *s, const struct address *remote,
                  const uint8_t *head, uint8_t out[MAC_BYTES])
@@ -35,7 +48,7 @@ static void make_nonce(struct turn *t, const struct sip *s, const struct address
 {
     uint8_t bytes[NONCE_BYTES];
     struct wr w = wr_init(bytes, sizeof(bytes));
-    wr_u32(&w, (uint32_t)(t->now_us / US_PER_S));
+    wr_u32(&w, now_ticks(t));
     CHECK(wr_ok(&w));
     t->crypto->random(t->crypto, bytes + TIME_BYTES, RANDOM_BYTES);
     seal(t, s, remote, bytes, bytes + TIME_BYTES + RANDOM_BYTES);
@@ -63,22 +76,37 @@ static bool is_fresh(struct turn *t, const struct sip *s, const struct address *
         return false;
     }
     seal(t, s, remote, nonce, mac);
-    struct rd r = rd_init(slice_of(nonce, TIME_BYTES));
-    uint32_t age = (uint32_t)(t->now_us / US_PER_S) - rd_u32(&r);
-    return is_same(mac, nonce + TIME_BYTES + RANDOM_BYTES, MAC_BYTES) && age <= DIGEST_NONCE_S;
+    return is_same(mac, nonce + TIME_BYTES + RANDOM_BYTES, MAC_BYTES) &&
+           now_ticks(t) - made_at(nonce) <= NONCE_TICKS;
 }
 
-/* Notes the use of a nonce count; false when it was used before. */
-static bool is_first_use(struct sip *s, const uint8_t *nonce, uint32_t count)
+/* A nonce takes the place of another; false: it may have stood there before. */
+static bool take_place(const struct turn *t, struct digest_seen *seen, const uint8_t *nonce,
+                       uint32_t count)
+{
+    uint32_t now = now_ticks(t), made = made_at(nonce), lost = made_at(seen->nonce);
+    seen->has_lost = seen->has_lost && now - seen->lost <= NONCE_TICKS;
+    if (seen->has_lost && now - made >= now - seen->lost) {
+        return false;
+    }
+    if (seen->bits != 0 && (!seen->has_lost || now - lost < now - seen->lost)) {
+        seen->lost = lost;
+        seen->has_lost = true;
+    }
+    memcpy(seen->nonce, nonce, sizeof(seen->nonce));
+    seen->bits = 1;
+    seen->highest = count;
+    return true;
+}
+
+/* Notes the use of a nonce count; false when it was used before, or may have been. */
+static bool is_first_use(const struct turn *t, struct sip *s, const uint8_t *nonce, uint32_t count)
 {
     uint32_t slot = 0;
     memcpy(&slot, nonce + TIME_BYTES, sizeof(slot));
     struct digest_seen *seen = &s->seen[slot % DIGEST_SEEN];
-    if (memcmp(seen->nonce, nonce, sizeof(seen->nonce)) != 0) {
-        memcpy(seen->nonce, nonce, sizeof(seen->nonce));
-        seen->bits = 1;
-        seen->highest = count;
-        return true;
+    if (seen->bits == 0 || memcmp(seen->nonce, nonce, sizeof(seen->nonce)) != 0) {
+        return take_place(t, seen, nonce, count);
     }
     if (count > seen->highest) {
         uint32_t step = count - seen->highest;
@@ -196,7 +224,7 @@ static enum digest_result judge(struct turn *t, struct sip *s, const struct sip_
         return DIGEST_WRONG;
     }
     struct rd r = rd_init(slice_of(number, sizeof(number)));
-    return is_first_use(s, nonce, rd_u32(&r)) ? DIGEST_OK : DIGEST_STALE;
+    return is_first_use(t, s, nonce, rd_u32(&r)) ? DIGEST_OK : DIGEST_STALE;
 }
 
 static enum digest_result check(struct turn *t, struct sip *s, const struct sip_rx *rx,

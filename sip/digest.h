@@ -4,8 +4,10 @@
  * Nonces are stateless: time, random and a keyed hash of both and of the network that asked (IPv4
  * /24, IPv6 /48: a NAT may take another address of its own).  What is remembered, in a small
  * direct-mapped table, is the highest nonce count seen with a nonce and the 64 below it, so that a
- * request that is played again is challenged once more (stale).  A nonce that was pushed out of the
- * table counts as fresh: its time limits what that can be used for.
+ * request that is played again is challenged once more (stale).  So is one with a nonce that may
+ * have been pushed out of the table: each place remembers the youngest nonce that it has lost, and
+ * none that is not younger gets in.  (Digests say nothing of Contact or body: what one hears in a
+ * network could be played again there, with another Contact.)
  *
  * Owner: struct sip.  Limits: DIGEST_SEEN nonces, DIGEST_NONCE_S of age. */
 #pragma once
@@ -17,6 +19,8 @@ struct digest_seen {
     uint8_t nonce[16];
     uint64_t bits; /* bit i: count highest - i was used */
     uint32_t highest;
+    uint32_t lost; /* when the youngest was made that stood here before */
+    bool has_lost;
 };
 
 enum digest_result {

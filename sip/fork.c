@@ -173,9 +173,10 @@ static void send_to_peer(struct turn *t, struct sip *s, struct fork_branch *b)
         send_on(t, s, b);
         return;
     }
-    enum err e = dial_want(t, s, &node);
+    struct proxy *p = pool_get(&s->proxies, b->proxy);
+    CHECK(p != NULL);
+    enum err e = dial_want(t, s, &node, p->source);
     if (e != ERR_PENDING) {
-        struct proxy *p = pool_get(&s->proxies, b->proxy);
         p->has_lost = true;
         over(t, s, b, e == ERR_LIMIT || e == ERR_STATE ? 503 : 480,
              "The callee's peer cannot be reached from here now");

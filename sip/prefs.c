@@ -6,7 +6,7 @@
  * "#4", "#>=4", "#1:7" (numbers).  No value is TRUE (RFC 3840 9). */
 #include "sip/prefs.h"
 
-enum { TERMS = 24, NUMBER_MAX = 1000000000 };
+enum { TERMS = 24, VALUES = 32, LEAVES = 48, NUMBER_MAX = 1000000000 };
 
 static const char *const base_tags[] = {
     "audio",   "automata", "class",   "duplex",      "data",       "control",     "mobility",
@@ -122,14 +122,14 @@ static bool is_value_match(struct slice a, struct slice b)
     return not_a && not_b ? true : not_a || not_b ? !is_same : is_same;
 }
 
-/* Does any value of one list fit one of the other? */
+/* Does any value of one list fit one of the other?  Lists that are longer than anybody's fit. */
 static bool is_list_match(struct slice a, struct slice b)
 {
     struct slice x, y;
-    while (cut(&a, ',', &x)) {
+    for (unsigned i = 0; cut(&a, ',', &x); i++) {
         struct slice rest = b;
-        while (cut(&rest, ',', &y)) {
-            if (is_value_match(x, y)) {
+        for (unsigned k = 0; cut(&rest, ',', &y); k++) {
+            if (i == VALUES || k == VALUES || is_value_match(x, y)) {
                 return true;
             }
         }
@@ -138,6 +138,30 @@ static bool is_list_match(struct slice a, struct slice b)
 }
 
 /* ---- predicates of a request */
+
+/* The items of a header that are heeded: all are read again for each contact, or for each term of a
+ * record, and who sends them decides how many and how long they are. */
+struct items {
+    struct sip_msg_items it;
+    unsigned count;
+    size_t bytes;
+};
+
+static struct items items_of(const struct sip_msg *m, enum sip_hdr_id id)
+{
+    return (struct items){.it = sip_msg_items(m, id)};
+}
+
+static bool next_item(struct items *items, struct slice *item)
+{
+    if (items->count == PREFS_ITEMS || sip_msg_items_next(&items->it, item) != ERR_OK ||
+        item->len > PREFS_BYTES - items->bytes) {
+        return false;
+    }
+    items->count++;
+    items->bytes += item->len;
+    return true;
+}
 
 struct judged {
     unsigned terms, present;
@@ -198,8 +222,8 @@ static bool has_feature(struct slice params)
 static bool is_rejected(const struct sip_msg *m, struct slice params)
 {
     struct slice item;
-    struct sip_msg_items it = sip_msg_items(m, SIP_HDR_REJECT_CONTACT);
-    for (unsigned i = 0; i < PREFS_ITEMS && sip_msg_items_next(&it, &item) == ERR_OK; i++) {
+    struct items items = items_of(m, SIP_HDR_REJECT_CONTACT);
+    while (next_item(&items, &item)) {
         struct judged j = judge_item(item, params);
         if (j.terms > 0 && j.present == j.terms && j.is_match) {
             return true;
@@ -239,8 +263,8 @@ enum prefs_verdict prefs_judge(const struct sip_msg *m, struct slice params, uin
     if (is_rejected(m, params)) {
         return PREFS_DROP;
     }
-    struct sip_msg_items it = sip_msg_items(m, SIP_HDR_ACCEPT_CONTACT);
-    for (unsigned i = 0; i < PREFS_ITEMS && sip_msg_items_next(&it, &item) == ERR_OK; i++) {
+    struct items items = items_of(m, SIP_HDR_ACCEPT_CONTACT);
+    while (next_item(&items, &item)) {
         struct judged j = judge_item(item, params);
         if (j.terms == 0) {
             continue;
@@ -266,7 +290,9 @@ bool prefs_is_no_fork(const struct sip_msg *m)
 /* ---- contact_prefs: (& f f), (| f f), (! f), (tag=value), (tag<=n), (tag>=n) */
 
 struct walk {
-    const struct sip_msg *msg;
+    struct slice required[PREFS_ITEMS]; /* parameters of what Accept-Contact requires */
+    unsigned required_count;
+    unsigned leaves;
     struct slice text;
     size_t at;
     bool is_bad;
@@ -275,24 +301,31 @@ struct walk {
 /* Does a device with this tag and value meet what the request requires of the tag? */
 static bool is_leaf_possible(const struct walk *w, struct slice tag, struct slice value)
 {
-    struct slice item;
     if (slice_is_equal_nocase(tag, SLICE_LITERAL("schemes"))) {
         return is_list_match(value, SLICE_LITERAL("sip")); /* all that we offer (RFC 7904 5.1) */
     }
-    struct sip_msg_items it = sip_msg_items(w->msg, SIP_HDR_ACCEPT_CONTACT);
-    for (unsigned i = 0; i < PREFS_ITEMS && sip_msg_items_next(&it, &item) == ERR_OK; i++) {
+    for (unsigned i = 0; i < w->required_count; i++) {
         struct sip_lex_param p;
-        size_t k = 0;
-        while (k < item.len && item.data[k] != ';') {
-            k++;
-        }
-        struct judged j = judge_item(item, SLICE_EMPTY);
-        if (j.is_require && find_feature(slice_from(item, k), tag, &p) &&
-            !is_list_match(value_of(&p), value)) {
+        if (find_feature(w->required[i], tag, &p) && !is_list_match(value_of(&p), value)) {
             return false;
         }
     }
     return true;
+}
+
+static void note_required(struct walk *w, const struct sip_msg *m)
+{
+    struct slice item;
+    struct items items = items_of(m, SIP_HDR_ACCEPT_CONTACT);
+    while (next_item(&items, &item)) {
+        size_t k = 0;
+        while (k < item.len && item.data[k] != ';') {
+            k++;
+        }
+        if (judge_item(item, SLICE_EMPTY).is_require) {
+            w->required[w->required_count++] = slice_from(item, k);
+        }
+    }
 }
 
 static bool bad(struct walk *w)
@@ -328,7 +361,7 @@ static bool walk_leaf(struct walk *w)
         op = op == 0 && (c == '=' || c == '<' || c == '>') ? w->at : op;
         w->at++;
     }
-    if (op == 0 || op <= from || w->at >= w->text.len) {
+    if (op == 0 || op <= from || w->at >= w->text.len || w->leaves++ == LEAVES) {
         return bad(w);
     }
     struct slice tag = sip_lex_trim(slice_sub(w->text, from, op - from));
@@ -378,10 +411,11 @@ static bool walk_filter(struct walk *w, unsigned depth) /* NOLINT(misc-no-recurs
 
 bool prefs_is_possible(const struct sip_msg *m, struct slice predicate)
 {
-    struct walk w = {.msg = m, .text = predicate};
+    struct walk w = {.text = predicate};
     if (predicate.len == 0 || predicate.len > PREFS_PREDICATE_CAP) {
         return true;
     }
+    note_required(&w, m);
     bool is_possible = walk_filter(&w, 0);
     return w.is_bad || is_possible;
 }

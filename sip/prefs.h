@@ -13,7 +13,8 @@
 #include "sip/sip_state.h"
 
 enum {
-    PREFS_ITEMS = 16,          /* predicates of a request */
+    PREFS_ITEMS = 16,          /* predicates of a request, */
+    PREFS_BYTES = 1024,        /* and bytes of them together */
     PREFS_PREDICATE_CAP = 512, /* bytes of contact_prefs that we heed, */
     PREFS_WRITE_CAP = 384,     /* and that we write: documents allow values of 512 at least */
     PREFS_DEPTH = 8,           /* of parentheses */

@@ -48,6 +48,7 @@ enum { PROXY_SOURCES = 1024 };
 struct proxy_source {
     uint32_t proxies;
     uint32_t branches;
+    uint32_t dials; /* being set up */
 };
 
 /* The checks of 16.3; writes the loop mark.  False: was answered (or dropped, an ACK). */

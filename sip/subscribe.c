@@ -116,8 +116,10 @@ static void write_state(struct turn *t, const struct subscription *x, struct sip
     if (x->is_ending) {
         sip_write_text(w, "terminated;reason=timeout");
     } else {
+        /* a late turn: its timer runs after this one */
+        uint64_t left_us = x->expires_us > t->now_us ? x->expires_us - t->now_us : 0;
         sip_write_text(w, "active;expires=");
-        sip_write_u32(w, (uint32_t)((x->expires_us - t->now_us + US_PER_S - 1) / US_PER_S));
+        sip_write_u32(w, (uint32_t)((left_us + US_PER_S - 1) / US_PER_S));
     }
     sip_write_header_end(w);
 }
@@ -176,7 +178,7 @@ static void send_now(struct turn *t, struct sip *s, struct subscription *x)
     enum err error = ERR_OK;
     struct flow_ref to = x->to;
     if (flow_is_peer(&to) && !dial_find(s, &x->to.node, &to)) {
-        x->is_dialing = dial_want(t, s, &x->to.node) == ERR_PENDING;
+        x->is_dialing = dial_want(t, s, &x->to.node, 0) == ERR_PENDING;
         if (!x->is_dialing) {
             give_up(t, s, x);
         }

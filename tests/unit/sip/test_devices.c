@@ -429,6 +429,50 @@ Test(prefs, predicates)
     }
 }
 
+/* `count` times `each`, between `before` and `after`. */
+static const char *repeated(const char *before, const char *each, unsigned count, const char *after,
+                            char *out)
+{
+    size_t len = (size_t)snprintf(out, PHONE_TEXT, "%s", before);
+    for (unsigned i = 0; i < count; i++) {
+        len += (size_t)snprintf(out + len, PHONE_TEXT - len, "%s", each);
+    }
+    snprintf(out + len, PHONE_TEXT - len, "%s", after);
+    return out;
+}
+
+/* What one message may cost: all of its preferences are read for each term of each record, and for
+ * each contact.  Beyond the limits nothing is a restriction. */
+Test(prefs, limits)
+{
+    enum { LEAVES = 48, VALUES = 32 };
+    static const char audio[] = "\r\nAccept-Contact: *;audio;require\r\n";
+    char lines[PHONE_TEXT], text[PHONE_TEXT], predicate[PHONE_TEXT], params[PHONE_TEXT];
+    struct sip_parser parser;
+    uint16_t rank = 0;
+    const struct sip_msg *m = parsed(&parser, audio + 2, text);
+    repeated("(&", "(x=1)", LEAVES - 1, "(sip.audio=FALSE))", predicate);
+    cr_expect(!prefs_is_possible(m, slice_text(predicate)));
+    repeated("(&", "(x=1)", LEAVES, "(sip.audio=FALSE))", predicate);
+    cr_expect(prefs_is_possible(m, slice_text(predicate)));
+
+    repeated("Accept-Contact: *;x=", "y", PREFS_BYTES - 40, audio, lines);
+    m = parsed(&parser, lines, text);
+    cr_expect(!prefs_is_possible(m, SLICE_LITERAL("(sip.audio=FALSE)")));
+    cr_expect_eq(prefs_judge(m, SLICE_LITERAL(";audio=\"FALSE\""), &rank), PREFS_DROP);
+    repeated("Accept-Contact: *;x=", "y", PREFS_BYTES, audio, lines);
+    m = parsed(&parser, lines, text);
+    cr_expect(prefs_is_possible(m, SLICE_LITERAL("(sip.audio=FALSE)")));
+    cr_expect_eq(prefs_judge(m, SLICE_LITERAL(";audio=\"FALSE\""), &rank), PREFS_KEEP);
+
+    repeated("Accept-Contact: *;require;methods=\"", "A,", VALUES - 1, "B\"\r\n", lines);
+    m = parsed(&parser, lines, text);
+    repeated(";methods=\"", "C,", VALUES - 1, "D\"", params);
+    cr_expect_eq(prefs_judge(m, slice_text(params), &rank), PREFS_DROP);
+    repeated(";methods=\"", "C,", VALUES, "D\"", params);
+    cr_expect_eq(prefs_judge(m, slice_text(params), &rank), PREFS_KEEP);
+}
+
 /* Two devices of Bob at one node: who is asked, and in which order. */
 Test(devices, caller_preferences)
 {

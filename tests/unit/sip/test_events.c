@@ -454,3 +454,29 @@ Test(events, registrations)
     expect_notify(w, a, text, "terminated", "version=\"3\"");
     done(w);
 }
+
+/* A turn that comes late finds what was to be told, and the end of the subscription, both due. */
+Test(events, notify_in_a_late_turn)
+{
+    struct phone *a, *b;
+    struct dialog d;
+    char text[PHONE_TEXT], body[1024];
+    struct world *w = two_phones(1, &a, &b);
+    subscribe(w, a, "bob", "Event: presence\nExpires: 60\n", &d);
+    expect_notify(w, a, text, "active;expires=60", "open");
+    world_run(w, 54000000);
+    for (int i = 0; i < 2; i++) {
+        snprintf(body, sizeof(body), PIDF, i == 0 ? "first" : "second");
+        publish(w, b, "", body);
+        phone_expect(b, "SIP/2.0 200");
+        if (i == 0) {
+            expect_notify(w, a, text, "active;expires=", "first");
+        }
+    }
+    w->now_us += 10000000;
+    world_run(w, 0);
+    expect_notify(w, a, text, "active;expires=0\r\n", "second");
+    world_run(w, 10000000);
+    expect_notify(w, a, text, "terminated;reason=timeout", "second");
+    done(w);
+}

@@ -4,6 +4,8 @@
  * A forwarded message is longer than it was: by a Via, two Record-Route, Max-Breadth and more. What
  * we send we read again when it is acknowledged, cancelled or merged, so it has to keep to the
  * limits of codec/sip_msg.h that the one that came kept to. */
+#include "sip/digest.h"
+#include "sip/proxy.h"
 #include "sip/relay.h"
 #include "tests/unit/sip/phone_world.h"
 #include <criterion/criterion.h>
@@ -211,4 +213,115 @@ Test(hostile, kept_with_as_many_headers_as_are_accepted)
         world_run(w, 1000000);
         world_free(w);
     }
+}
+
+/* sip:x@example.org;gr=G of a device of the peer whose Node-ID is all `byte`. */
+static const char *gruu_of(const struct world *w, uint8_t byte, char *out)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    uint8_t list[64];
+    struct node_id node = {0};
+    struct wr l = wr_init(list, sizeof(list));
+    memset(node.bytes, byte, IDS_RING_BYTES);
+    fwd_wr_node(&l, &w->instances[0]->sip->params, &node);
+    cr_assert_eq(wr_len(&l) % 3, 0);
+    size_t len = (size_t)snprintf(out, PHONE_TEXT, "sip:x@example.org;gr=");
+    for (size_t i = 0; i < wr_len(&l); i += 3) {
+        uint32_t n = (uint32_t)list[i] << 16 | (uint32_t)list[i + 1] << 8 | list[i + 2];
+        for (int k = 18; k >= 0; k -= 6) {
+            out[len++] = digits[n >> k & 63];
+        }
+    }
+    out[len] = 0;
+    return out;
+}
+
+/* A GRUU names a peer: one account asks for many that there are not.  The next account's call to a
+ * peer that is not connected yet goes through. */
+Test(hostile, dials_to_nobody)
+{
+    struct phone *alice, *bob;
+    struct world *w = two_nodes(&alice, &bob);
+    struct sip *s = w->instances[0]->sip;
+    char uri[PHONE_TEXT];
+    w->instances[0]->limits.sip_dials_per_source = 4;
+    struct phone *carol = world_add_phone(w, "carol", 0);
+    cr_assert(strncmp(phone_register(w, carol, "3600"), "SIP/2.0 200", 11) == 0);
+    unsigned refused = 0;
+    for (uint8_t i = 0; i < 20; i++) {
+        phone_ask(w, alice, "MESSAGE", gruu_of(w, (uint8_t)(0x80 + i), uri), "", NULL);
+        refused += alice->count > 0;
+        alice->count = 0;
+    }
+    cr_assert_eq(refused, 16);
+    cr_assert_eq(s->dials.in_use, 4);
+    phone_ask(w, carol, "MESSAGE", "sip:bob@example.org", "", NULL);
+    phone_answer(w, bob, phone_expect(bob, "MESSAGE"), "200 OK");
+    phone_expect(carol, "SIP/2.0 200");
+    world_run(w, UINT64_C(30) * 1000000);
+    alice->first = alice->count = 0;
+    cr_assert_eq(s->dials.in_use, 1, "the one to bob's node");
+    phone_ask(w, alice, "MESSAGE", gruu_of(w, 0x70, uri), "", NULL);
+    cr_assert_eq(s->dials.in_use, 2, "its share is free again");
+    alice->is_sink = true;
+    world_expect_empty(w);
+    for (size_t i = 0; i < PROXY_SOURCES; i++) {
+        cr_assert_eq(s->sources[i].dials, 0);
+    }
+    world_free(w);
+}
+
+/* The place of a challenge's nonce in the table of those that were used. */
+static uint32_t place_of(const char *challenge)
+{
+    char nonce[256];
+    uint8_t bytes[64];
+    size_t len = 0;
+    uint32_t number = 0;
+    param_of(challenge, "nonce", nonce);
+    cr_assert_eq(ids_unhex(slice_text(nonce), bytes, sizeof(bytes), &len), ERR_OK);
+    memcpy(&number, bytes + 4, sizeof(number));
+    return number % DIGEST_SEEN;
+}
+
+/* Somebody with an account of his own pushes the nonce of another out of the table, to play what he
+ * has heard again, with his Contact. */
+Test(hostile, nonce_that_was_pushed_out)
+{
+    struct world *w = world_make();
+    world_add_node(w, 1);
+    struct phone *alice = world_add_phone(w, "alice", 0),
+                 *mallory = world_add_phone(w, "mallory", 0);
+    char auth[PHONE_TEXT], own[PHONE_TEXT], more[PHONE_TEXT];
+    static const char contact[] = "Contact: <sip:alice@10.1.0.1>\n";
+    phone_register_once(w, alice, contact, "");
+    const char *challenge = phone_expect(alice, "SIP/2.0 401");
+    uint32_t place = place_of(challenge);
+    credentials(challenge, "alice", "secret", "REGISTER", "sip:example.org", "00000001", auth);
+    phone_register_once(w, alice, contact, auth);
+    world_run(w, 20000);
+    phone_expect(alice, "SIP/2.0 200");
+    for (bool is_met = false; !is_met;) {
+        phone_register_once(w, mallory, "Contact: <sip:m@10.1.0.2>\n", "");
+        challenge = phone_expect(mallory, "SIP/2.0 401");
+        is_met = place_of(challenge) == place;
+        w->now_us += 100;
+    }
+    credentials(challenge, "mallory", "secret", "REGISTER", "sip:example.org", "00000001", own);
+    phone_register_once(w, mallory, "Contact: <sip:m@10.1.0.2>\n", own);
+    world_run(w, 20000);
+    phone_expect(mallory, "SIP/2.0 200");
+    snprintf(more, sizeof(more), "Contact: <sip:evil@10.1.0.2>\n");
+    snprintf(mallory->name, sizeof(mallory->name), "alice");
+    mallory->cseq += 1000;
+    phone_register_once(w, mallory, more, auth);
+    world_run(w, 20000);
+    challenge = phone_expect(mallory, "SIP/2.0 401");
+    cr_assert(strstr(challenge, "stale=true") != NULL, "%s", challenge);
+    /* who knows the password gets in with the next nonce */
+    credentials(challenge, "alice", "secret", "REGISTER", "sip:example.org", "00000001", auth);
+    phone_register_once(w, alice, contact, auth);
+    world_run(w, 20000);
+    phone_expect(alice, "SIP/2.0 200");
+    world_free(w);
 }
