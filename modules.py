@@ -138,6 +138,7 @@ MODULES = {
         verified
     '''),
     'sip': names('''
+        asked
         binding
         challenge
         contacts

@@ -150,14 +150,14 @@ static void close_proxy(struct turn *t, struct sip *s, struct proxy *p)
 /* A final answer of our own to a forwarded request. */
 static void answer(struct turn *t, struct sip *s, struct proxy *p, unsigned status, const char *why)
 {
-    struct sip_rx rx;
+    struct sip_rx room;
     struct tx *tx = tx_get(s, p->tx);
     p->is_answered = true;
     if (tx == NULL) {
         return;
     }
-    sip_state_reread(s, p->request, &p->from, &rx);
-    reply_send(t, s, &rx, tx, status, why);
+    const struct sip_rx *rx = sip_state_reread(s, p->request, &p->from, &room);
+    reply_send(t, s, rx, tx, status, why);
 }
 
 /* ---- targets */
@@ -166,10 +166,10 @@ static void answer(struct turn *t, struct sip *s, struct proxy *p, unsigned stat
 static void fork_to_bindings(struct turn *t, struct sip *s, struct proxy *p, uint32_t account)
 {
     const struct registrar_binding *chosen[CONTACTS_CAP];
-    struct sip_rx rx;
-    sip_state_reread(s, p->request, &p->from, &rx);
-    bool is_one = prefs_is_no_fork(rx.m);
-    unsigned count = contacts_choose(t, s, &rx, account, chosen);
+    struct sip_rx room;
+    const struct sip_rx *rx = sip_state_reread(s, p->request, &p->from, &room);
+    bool is_one = prefs_is_no_fork(rx->m);
+    unsigned count = contacts_choose(t, s, rx, account, chosen);
     if (count == 0) {
         fork_note(t, s, p, 480, "No device of the callee is what the caller asks for");
     }
@@ -201,15 +201,15 @@ static void fork_to_device(struct turn *t, struct sip *s, struct proxy *p,
 
 static void fork_to_gruu(struct turn *t, struct sip *s, struct proxy *p)
 {
-    struct sip_rx rx;
+    struct sip_rx room;
     struct gruu g;
     p->state = PROXY_FORKING;
-    sip_state_reread(s, p->request, &p->from, &rx);
-    gruu_read(s, &rx.core.uri, &g);
+    const struct sip_rx *rx = sip_state_reread(s, p->request, &p->from, &room);
+    gruu_read(s, &rx->core.uri, &g);
     if (!fork_expect(t, s, p, 1)) {
         /* noted */
     } else if (ids_node_is_equal(&g.node, &s->settings.self)) {
-        fork_to_device(t, s, p, &rx.core.uri, &g);
+        fork_to_device(t, s, p, &rx->core.uri, &g);
     } else if (flow_is_peer(&p->from)) {
         fork_note(t, s, p, 404, "That GRUU is not of this peer");
     } else {
@@ -221,9 +221,9 @@ static void fork_to_gruu(struct turn *t, struct sip *s, struct proxy *p)
 /* Nobody is here: 202 where messages are kept, else 480. */
 static void keep_or_note(struct turn *t, struct sip *s, struct proxy *p, uint32_t account)
 {
-    struct sip_rx rx;
-    sip_state_reread(s, p->request, &p->from, &rx);
-    if (p->is_answered || !offline_keep(t, s, &rx, account)) {
+    struct sip_rx room;
+    const struct sip_rx *rx = sip_state_reread(s, p->request, &p->from, &room);
+    if (p->is_answered || !offline_keep(t, s, rx, account)) {
         fork_note(t, s, p, 480, "Known, but not registered here now");
         return;
     }
@@ -233,17 +233,17 @@ static void keep_or_note(struct turn *t, struct sip *s, struct proxy *p, uint32_
 /* A subscription to what this node knows of the account.  False: a matter of its phones. */
 static bool serve(struct turn *t, struct sip *s, struct proxy *p, uint32_t account)
 {
-    struct sip_rx rx;
+    struct sip_rx room;
     const char *why = NULL;
     struct tx *tx = tx_get(s, p->tx);
     if (p->method != SIP_METHOD_SUBSCRIBE || tx == NULL || p->is_answered) {
         return false;
     }
-    sip_state_reread(s, p->request, &p->from, &rx);
-    if (!subscribe_is_ours(s, &rx)) {
+    const struct sip_rx *rx = sip_state_reread(s, p->request, &p->from, &room);
+    if (!subscribe_is_ours(s, rx)) {
         return false;
     }
-    unsigned status = subscribe_serve(t, s, &rx, tx, account, &why);
+    unsigned status = subscribe_serve(t, s, rx, tx, account, &why);
     if (status < 300) {
         p->is_answered = true;
     } else {
@@ -466,7 +466,7 @@ static uint32_t caller_of(struct turn *t, struct sip *s, const struct sip_rx *rx
     char from[SIP_STATE_AOR_CAP];
     size_t len = 0;
     uint32_t account = REGISTRAR_NONE;
-    if (sip_state_aor_text(s, rx->core.from.uri, false, from, &len) == ERR_OK) {
+    if (sip_state_aor(s, &rx->core.from_uri, false, from, &len) == ERR_OK) {
         account = registrar_find(s, slice_of(from, len));
     } else {
         len = 0; /* it may have been written before the refusal */
@@ -544,7 +544,7 @@ static void ask_right(struct turn *t, struct sip *s, const struct sip_rx *rx, st
     }
     CHECK(f != NULL);
     struct location *l = NULL;
-    if (sip_state_aor_text(s, rx->core.from.uri, false, from, &len) == ERR_OK) {
+    if (sip_state_aor(s, &rx->core.from_uri, false, from, &len) == ERR_OK) {
         if (slice_is_equal(slice_of(from, len), slice_of(f->user, f->user_len))) {
             go_on(t, s, p);
             return;
@@ -584,11 +584,11 @@ static void acknowledge(struct turn *t, struct sip *s, const struct sip_rx *rx, 
 
 void proxy_say_trying(struct turn *t, struct sip *s, struct tx *tx)
 {
-    struct sip_rx rx;
+    struct sip_rx room;
     const struct proxy *p = pool_get(&s->proxies, tx->user);
     CHECK(p != NULL); /* it answers before it goes */
-    sip_state_reread(s, p->request, &p->from, &rx);
-    reply_send(t, s, &rx, tx, 100, NULL);
+    const struct sip_rx *rx = sip_state_reread(s, p->request, &p->from, &room);
+    reply_send(t, s, rx, tx, 100, NULL);
 }
 
 static void route_new(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx,
