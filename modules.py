@@ -154,6 +154,7 @@ MODULES = {
         location
         loop
         mac
+        methods
         offline
         outbound
         prefs

@@ -29,6 +29,7 @@
 #include "sip/fork.h"
 #include "sip/gruu.h"
 #include "sip/loop.h"
+#include "sip/methods.h"
 #include "sip/offline.h"
 #include "sip/prefs.h"
 #include "sip/publish.h"
@@ -700,40 +701,11 @@ static void on_cancel(struct turn *t, struct sip *s, const struct sip_rx *rx)
     }
 }
 
-/* 200 to OPTIONS, or 405: what we take (RFC 3261 11.2, 21.4.6).  Anybody may ask, so nothing is
- * kept: asked again, it is said again (8.2.7). */
-static void say_methods(struct turn *t, struct sip *s, const struct sip_rx *rx, unsigned status)
-{
-    struct sip_writer w;
-    reply_begin(t, s, rx, status, &w);
-    sip_write_header(&w, SIP_HDR_ALLOW,
-                     s->settings.presence
-                         ? SLICE_LITERAL("INVITE, ACK, CANCEL, BYE, REGISTER, OPTIONS, MESSAGE, "
-                                         "SUBSCRIBE, NOTIFY, PUBLISH")
-                         : SLICE_LITERAL("INVITE, ACK, CANCEL, BYE, REGISTER, OPTIONS, MESSAGE, "
-                                         "SUBSCRIBE, NOTIFY"));
-    if (s->settings.presence) {
-        sip_write_header(&w, SIP_HDR_ALLOW_EVENTS, SLICE_LITERAL("presence, reg"));
-    }
-    sip_write_header(&w, SIP_HDR_ACCEPT, SLICE_LITERAL("application/sdp"));
-    reply_finish(t, s, rx, NULL, status, &w);
-}
-
 static void forget(struct turn *t, struct sip *s, struct tx *tx)
 {
     if (tx != NULL) {
         tx_server_forget(t, s, tx);
     }
-}
-
-/* 420, statelessly: what the request requires of us and we do not know. */
-static void refuse_extensions(struct turn *t, struct sip *s, const struct sip_rx *rx,
-                              enum sip_hdr_id id)
-{
-    struct sip_writer w;
-    reply_begin(t, s, rx, 420, &w);
-    sip_write_header(&w, SIP_HDR_UNSUPPORTED, sip_msg_first(rx->m, id));
-    reply_finish(t, s, rx, NULL, 420, &w);
 }
 
 /* Proxy-Require: pref, which we have (RFC 3841 13.1). */
@@ -765,7 +737,7 @@ bool proxy_is_sound(struct turn *t, struct sip *s, const struct sip_rx *rx, stru
         return false;
     }
     if (sip_msg_check_extensions(rx->m, &fault) != ERR_OK && !is_preferences_only(rx->m)) {
-        refuse_extensions(t, s, rx, SIP_HDR_PROXY_REQUIRE);
+        methods_refuse(t, s, rx, SIP_HDR_PROXY_REQUIRE);
         forget(t, s, tx);
         return false;
     }
@@ -778,7 +750,7 @@ static void on_publish(struct turn *t, struct sip *s, const struct sip_rx *rx, s
     char aor[SIP_STATE_AOR_CAP];
     size_t len = 0;
     if (!s->settings.presence) {
-        say_methods(t, s, rx, 405);
+        methods_say(t, s, rx, 405);
         forget(t, s, tx);
         return;
     }
@@ -825,21 +797,15 @@ static void dispatch(struct turn *t, struct sip *s, const struct sip_rx *rx, str
     }
 }
 
-/* OPTIONS that asks this node what it takes. */
-static bool is_for_us(const struct sip *s, const struct sip_rx *rx)
+/* More comes in than the processor can serve, so some of it will be lost unread: what stands inside
+ * dialogs must not be.  A refusal costs a tenth of a call.  Registrations may: they are few, and a
+ * phone that lost its own would miss calls for long. */
+static bool is_overrun(const struct turn *t, const struct sip *s, const struct sip_rx *rx)
 {
-    return rx->m->method == SIP_METHOD_OPTIONS && !rx->core.uri.has_user && !rx->core.to.has_tag &&
-           hop_is_us(s, &rx->core.uri);
-}
-
-/* As a user agent server without state: no loop, no Max-Forwards to look at (11, 8.2.7, 16.3). */
-static void answer_options(struct turn *t, struct sip *s, const struct sip_rx *rx)
-{
-    if (sip_msg_has(rx->m, SIP_HDR_REQUIRE)) { /* 8.2.2.3: nothing is supported */
-        refuse_extensions(t, s, rx, SIP_HDR_REQUIRE);
-        return;
-    }
-    say_methods(t, s, rx, 200);
+    uint64_t patience_us = (uint64_t)s->settings.limits->sip_overrun_ms * 1000;
+    return UNLIKELY(t->full_since_us != 0) && patience_us != 0 &&
+           t->now_us - t->full_since_us >= patience_us && !rx->core.to.has_tag &&
+           rx->m->method != SIP_METHOD_REGISTER;
 }
 
 void proxy_on_request(struct turn *t, struct sip *s, const struct sip_rx *rx)
@@ -850,8 +816,8 @@ void proxy_on_request(struct turn *t, struct sip *s, const struct sip_rx *rx)
         on_cancel(t, s, rx);
         return;
     }
-    if (is_for_us(s, rx)) {
-        answer_options(t, s, rx);
+    if (methods_is_asked(s, rx)) {
+        methods_answer(t, s, rx);
         return;
     }
     if (!is_ack && stateless_request(t, s, rx)) {
@@ -868,6 +834,11 @@ void proxy_on_request(struct turn *t, struct sip *s, const struct sip_rx *rx)
             dispatch(t, s, rx, NULL);
             s->live_copy = NULL;
         }
+        return;
+    }
+    if (is_overrun(t, s, rx)) {
+        metric_add(t->metrics, METRIC_sip_refused_overrun, 1);
+        reply_send(t, s, rx, NULL, 503, "More comes in than can be served");
         return;
     }
     struct flow_ref to = tx_server_return(&rx->core, &rx->from);
