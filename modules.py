@@ -556,6 +556,7 @@ SCRIPT_TESTS = {
         kill
         load
         locks
+        overrun
         storm
         strangers
         stun_dissect
