@@ -138,6 +138,7 @@ MODULES = {
         verified
     '''),
     'sip': names('''
+        asked
         binding
         challenge
         contacts
@@ -153,6 +154,7 @@ MODULES = {
         location
         loop
         mac
+        methods
         offline
         outbound
         prefs
@@ -554,6 +556,7 @@ SCRIPT_TESTS = {
         kill
         load
         locks
+        overrun
         storm
         strangers
         stun_dissect

@@ -96,6 +96,9 @@ struct sip_hdr_via {
 };
 /* ERR_UNSUPPORTED: protocol name or version is not SIP/2.0. */
 enum err sip_hdr_via_decode(struct slice item, struct sip_hdr_via *out) MUST_USE;
+/* The same for an item of `whole`: see sip_hdr_address_within. */
+enum err sip_hdr_via_within(struct slice whole, struct slice item,
+                            struct sip_hdr_via *out) MUST_USE;
 /* The same for [from, end) of `s`, trimmed. */
 enum err sip_hdr_via_read(struct slice s, size_t from, size_t end,
                           struct sip_hdr_via *out) MUST_USE;
@@ -121,6 +124,11 @@ enum err sip_hdr_address_decode(struct slice item, struct sip_hdr_address *out) 
  * those of sip_uri_decode); of a star it says nothing. */
 enum err sip_hdr_address_read(struct slice s, size_t from, size_t end, struct sip_hdr_address *out,
                               struct sip_uri *uri) MUST_USE;
+
+/* The same for an item of `whole`, such as sip_msg_items gives of a message: what stands behind it
+ * may be looked at, which is faster. */
+enum err sip_hdr_address_within(struct slice whole, struct slice item, struct sip_hdr_address *out,
+                                struct sip_uri *uri) MUST_USE;
 
 /* qvalue in thousandths; false when it is none. */
 bool sip_hdr_q_decode(struct slice s, uint16_t *milli);

@@ -17,3 +17,17 @@ enum err sip_hdr_address_decode(struct slice item, struct sip_hdr_address *out)
     }
     return sip_hdr_address_read(item, 0, item.len, out, NULL);
 }
+
+enum err sip_hdr_address_within(struct slice whole, struct slice item, struct sip_hdr_address *out,
+                                struct sip_uri *uri)
+{
+    item = sip_lex_trim(item);
+    size_t from = (size_t)((uintptr_t)item.data - (uintptr_t)whole.data);
+    if (item.len == 0) {
+        *uri = (struct sip_uri){.scheme = SIP_URI_OTHER};
+        return sip_hdr_address_decode(item, out);
+    }
+    bool is_inside = from <= whole.len && item.len <= whole.len - from;
+    return is_inside ? sip_hdr_address_read(whole, from, from + item.len, out, uri)
+                     : sip_hdr_address_read(item, 0, item.len, out, uri);
+}

@@ -16,3 +16,12 @@ enum err sip_hdr_via_decode(struct slice item, struct sip_hdr_via *out)
     }
     return sip_hdr_via_read(item, 0, item.len, out);
 }
+
+enum err sip_hdr_via_within(struct slice whole, struct slice item, struct sip_hdr_via *out)
+{
+    item = sip_lex_trim(item);
+    size_t from = (size_t)((uintptr_t)item.data - (uintptr_t)whole.data);
+    bool is_inside = item.len > 0 && from <= whole.len && item.len <= whole.len - from;
+    return is_inside ? sip_hdr_via_read(whole, from, from + item.len, out)
+                     : sip_hdr_via_decode(item, out);
+}

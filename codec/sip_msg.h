@@ -98,6 +98,8 @@ struct sip_msg_core {
     struct sip_hdr_via via; /* the topmost */
     struct sip_hdr_address from;
     struct sip_hdr_address to;
+    struct sip_uri from_uri;
+    struct sip_uri to_uri;
     struct sip_hdr_cseq cseq;
     struct slice call_id;
     bool has_max_forwards; /* a missing one is tolerated: 70 is assumed */

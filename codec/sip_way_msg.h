@@ -141,18 +141,16 @@ WAY_INLINE void way_check_vias(struct way_check *c)
 }
 
 WAY_INLINE bool way_check_party(struct way_check *c, enum sip_hdr_id id,
-                                struct sip_hdr_address *out)
+                                struct sip_hdr_address *out, struct sip_uri *uri)
 {
     const struct sip_msg *m = c->msg;
     if (m->first[id] == 0) {
         way_fault(c, 400, 0, id == SIP_HDR_FROM ? "Missing From" : "Missing To");
         return false;
     }
-    struct sip_uri uri;
-    way_clear(&uri, sizeof(uri));
     size_t at = way_header(m, id)->value;
     size_t end = at + way_header(m, id)->value_len;
-    if (way_address(c->s, at, end, out, &uri) != ERR_OK || out->is_star) {
+    if (way_address(c->s, at, end, out, uri) != ERR_OK || out->is_star) {
         way_fault(c, 400, at, id == SIP_HDR_FROM ? "Bad From" : "Bad To");
         return false;
     }
@@ -297,8 +295,8 @@ WAY static inline enum err way_check(const struct sip_msg *m, struct sip_msg_cor
         way_check_request_uri(&c);
     }
     way_check_vias(&c);
-    core->has_from = way_check_party(&c, SIP_HDR_FROM, &core->from);
-    core->has_to = way_check_party(&c, SIP_HDR_TO, &core->to);
+    core->has_from = way_check_party(&c, SIP_HDR_FROM, &core->from, &core->from_uri);
+    core->has_to = way_check_party(&c, SIP_HDR_TO, &core->to, &core->to_uri);
     way_check_ids(&c);
     way_check_max_forwards(&c);
     for (size_t i = 0; i < ARRAY_COUNT(lists); i++) {

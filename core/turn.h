@@ -39,6 +39,8 @@ struct turn {
     uint64_t wall_ms; /* since 1970 UTC: certificates and storage_time only */
     bool is_short;    /* it was ended before all that had come in was taken: more may be there */
     bool wants_short; /* set by who runs in it: what comes in shall not wait for much else */
+    /* Since then no turn has taken all that had come in; 0: the last one has. */
+    uint64_t full_since_us;
     struct rng *rng;
     const struct crypto *crypto;
     struct wheel *wheel;

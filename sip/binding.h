@@ -12,7 +12,7 @@
 #include "sip/registrar.h"
 
 struct binding_long {
-    char text[REGISTRAR_URI_CAP + REGISTRAR_PARAMS_CAP + REGISTRAR_PATH_CAP];
+    char text[REGISTRAR_FAR_BYTES];
 };
 STATIC_CHECK(sizeof(struct binding_long) <= LIMITS_COST_sip_bindings_long);
 

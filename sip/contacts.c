@@ -70,13 +70,13 @@ struct flow_ref contacts_flow_now(struct turn *t, struct sip *s, const struct si
         }
     }
     const struct registrar_binding *b = NULL;
-    if (sip_state_aor_text(s, rx->core.to.uri, false, aor, &len) != ERR_OK) {
+    if (sip_state_aor(s, &rx->core.to_uri, false, aor, &len) != ERR_OK) {
         return *flow;
     }
     uint32_t account = registrar_find(s, slice_of(aor, len));
     while (account != REGISTRAR_NONE && (b = registrar_next(t, s, account, &at)) != NULL) {
         struct sip_uri uri;
-        if (sip_uri_decode(registrar_uri(b), &uri) == ERR_OK &&
+        if (registrar_uri_decode(b, &uri) == ERR_OK &&
             sip_uri_is_equal(&uri, &rx->core.uri)) {
             return b->flow;
         }

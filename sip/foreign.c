@@ -40,7 +40,7 @@ bool foreign_is_from_phone(struct turn *t, struct sip *s, const struct sip_rx *r
     const struct registrar_binding *b = NULL;
     const struct flow_ref *from = &rx->from;
     if (flow_is_peer(from) || from->is_foreign ||
-        sip_state_aor_text(s, rx->core.from.uri, false, aor, &len) != ERR_OK) {
+        sip_state_aor(s, &rx->core.from_uri, false, aor, &len) != ERR_OK) {
         return false;
     }
     uint32_t account = registrar_find(s, slice_of(aor, len));

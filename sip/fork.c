@@ -105,8 +105,8 @@ static bool makes_dialog(const struct proxy *p)
 static struct msgbuf *write_request(struct turn *t, struct sip *s, const struct proxy *p,
                                     const struct fork_branch *b, const char *branch)
 {
-    struct sip_rx rx;
-    sip_state_reread(s, p->request, &p->from, &rx);
+    struct sip_rx room;
+    const struct sip_rx *rx = sip_state_reread(s, p->request, &p->from, &room);
     const struct registrar_binding *binding = pool_get(&s->bindings, b->binding);
     struct relay how = {.to = &b->to,
                         .branch = branch,
@@ -119,7 +119,7 @@ static struct msgbuf *write_request(struct turn *t, struct sip *s, const struct 
     if (binding != NULL && !p->is_in_dialog) {
         how.path = registrar_path(binding);
     }
-    return relay_request(t, s, &rx, &how);
+    return relay_request(t, s, rx, &how);
 }
 
 static void send_on(struct turn *t, struct sip *s, struct fork_branch *b)

@@ -173,12 +173,11 @@ bool hop_is_us(const struct sip *s, const struct sip_uri *uri)
            slice_is_equal_nocase(uri->host, s->self_text);
 }
 
-static bool read_uri(struct slice item, struct sip_uri *uri)
+static bool read_uri(const struct sip_rx *rx, struct slice item, struct sip_uri *uri)
 {
     struct sip_hdr_address address;
-    return sip_hdr_address_decode(item, &address) == ERR_OK &&
-           sip_uri_decode(address.uri, uri) == ERR_OK &&
-           (uri->scheme == SIP_URI_SIP || uri->scheme == SIP_URI_SIPS);
+    return sip_hdr_address_within(rx->m->bytes, item, &address, uri) == ERR_OK &&
+           !address.is_star && (uri->scheme == SIP_URI_SIP || uri->scheme == SIP_URI_SIPS);
 }
 
 static bool read_shard(const struct sip *s, const struct sip_uri *uri, uint16_t *shard)
@@ -198,7 +197,7 @@ bool hop_shard(const struct sip *s, const struct sip_rx *rx, uint16_t *shard)
     struct sip_uri uri;
     struct slice item;
     struct sip_msg_items it = sip_msg_items(rx->m, SIP_HDR_ROUTE);
-    return sip_msg_items_next(&it, &item) == ERR_OK && read_uri(item, &uri) &&
+    return sip_msg_items_next(&it, &item) == ERR_OK && read_uri(rx, item, &uri) &&
            is_phone_side(s, &uri) && read_shard(s, &uri, shard);
 }
 
@@ -212,7 +211,7 @@ void hop_read(struct turn *t, const struct sip *s, const struct sip_rx *rx, stru
         struct sip_uri uri;
         struct flow_ref flow;
         uint16_t shard = s->settings.shard;
-        bool is_read = read_uri(item, &uri);
+        bool is_read = read_uri(rx, item, &uri);
         if (is_read && hop_is_us(s, &uri) &&
             (!read_shard(s, &uri, &shard) || shard == s->settings.shard)) {
             out->ours++;

@@ -184,13 +184,13 @@ static void add_aor(const struct sip *s, struct location *l, struct slice text)
 /* May a device behind this record be what the caller requires? */
 static bool is_wanted(struct sip *s, const struct location *l, struct slice prefs)
 {
-    struct sip_rx rx;
+    struct sip_rx room;
     const struct proxy *p = prefs.len == 0 ? NULL : pool_get(&s->proxies, l->owner);
     if (p == NULL) {
         return true;
     }
-    sip_state_reread(s, p->request, &p->from, &rx);
-    return prefs_is_possible(rx.m, prefs);
+    const struct sip_rx *rx = sip_state_reread(s, p->request, &p->from, &room);
+    return prefs_is_possible(rx->m, prefs);
 }
 
 static void take_values(struct sip *s, struct location *l, const struct overlay_event *event)

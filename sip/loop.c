@@ -30,7 +30,7 @@ bool loop_is_found(const struct sip *s, const struct sip_rx *rx, const uint8_t m
         const struct sip_hdr_via *via = &rx->core.via; /* the first has been read */
         uint16_t shard = 0;
         if (item.data != via->text.data) {
-            via = sip_hdr_via_decode(item, &other) == ERR_OK ? &other : NULL;
+            via = sip_hdr_via_within(rx->m->bytes, item, &other) == ERR_OK ? &other : NULL;
         }
         if (via != NULL && tx_branch_read(via->branch, SIP_METHOD_OTHER, &shard, NULL) &&
             shard == s->settings.shard &&

@@ -77,7 +77,7 @@ static uint16_t source_of(const struct sip *s, const struct sip_rx *rx)
 {
     char aor[SIP_STATE_AOR_CAP];
     size_t len = 0;
-    enum err e = sip_state_aor_text(s, rx->core.from.uri, false, aor, &len);
+    enum err e = sip_state_aor(s, &rx->core.from_uri, false, aor, &len);
     struct slice from = e == ERR_OK ? slice_of(aor, len) : rx->core.from.uri;
     return (uint16_t)(hash_64(from, s->source_seed) % OFFLINE_SOURCES);
 }

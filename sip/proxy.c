@@ -29,6 +29,7 @@
 #include "sip/fork.h"
 #include "sip/gruu.h"
 #include "sip/loop.h"
+#include "sip/methods.h"
 #include "sip/offline.h"
 #include "sip/prefs.h"
 #include "sip/publish.h"
@@ -150,14 +151,14 @@ static void close_proxy(struct turn *t, struct sip *s, struct proxy *p)
 /* A final answer of our own to a forwarded request. */
 static void answer(struct turn *t, struct sip *s, struct proxy *p, unsigned status, const char *why)
 {
-    struct sip_rx rx;
+    struct sip_rx room;
     struct tx *tx = tx_get(s, p->tx);
     p->is_answered = true;
     if (tx == NULL) {
         return;
     }
-    sip_state_reread(s, p->request, &p->from, &rx);
-    reply_send(t, s, &rx, tx, status, why);
+    const struct sip_rx *rx = sip_state_reread(s, p->request, &p->from, &room);
+    reply_send(t, s, rx, tx, status, why);
 }
 
 /* ---- targets */
@@ -166,10 +167,10 @@ static void answer(struct turn *t, struct sip *s, struct proxy *p, unsigned stat
 static void fork_to_bindings(struct turn *t, struct sip *s, struct proxy *p, uint32_t account)
 {
     const struct registrar_binding *chosen[CONTACTS_CAP];
-    struct sip_rx rx;
-    sip_state_reread(s, p->request, &p->from, &rx);
-    bool is_one = prefs_is_no_fork(rx.m);
-    unsigned count = contacts_choose(t, s, &rx, account, chosen);
+    struct sip_rx room;
+    const struct sip_rx *rx = sip_state_reread(s, p->request, &p->from, &room);
+    bool is_one = prefs_is_no_fork(rx->m);
+    unsigned count = contacts_choose(t, s, rx, account, chosen);
     if (count == 0) {
         fork_note(t, s, p, 480, "No device of the callee is what the caller asks for");
     }
@@ -201,15 +202,15 @@ static void fork_to_device(struct turn *t, struct sip *s, struct proxy *p,
 
 static void fork_to_gruu(struct turn *t, struct sip *s, struct proxy *p)
 {
-    struct sip_rx rx;
+    struct sip_rx room;
     struct gruu g;
     p->state = PROXY_FORKING;
-    sip_state_reread(s, p->request, &p->from, &rx);
-    gruu_read(s, &rx.core.uri, &g);
+    const struct sip_rx *rx = sip_state_reread(s, p->request, &p->from, &room);
+    gruu_read(s, &rx->core.uri, &g);
     if (!fork_expect(t, s, p, 1)) {
         /* noted */
     } else if (ids_node_is_equal(&g.node, &s->settings.self)) {
-        fork_to_device(t, s, p, &rx.core.uri, &g);
+        fork_to_device(t, s, p, &rx->core.uri, &g);
     } else if (flow_is_peer(&p->from)) {
         fork_note(t, s, p, 404, "That GRUU is not of this peer");
     } else {
@@ -221,9 +222,9 @@ static void fork_to_gruu(struct turn *t, struct sip *s, struct proxy *p)
 /* Nobody is here: 202 where messages are kept, else 480. */
 static void keep_or_note(struct turn *t, struct sip *s, struct proxy *p, uint32_t account)
 {
-    struct sip_rx rx;
-    sip_state_reread(s, p->request, &p->from, &rx);
-    if (p->is_answered || !offline_keep(t, s, &rx, account)) {
+    struct sip_rx room;
+    const struct sip_rx *rx = sip_state_reread(s, p->request, &p->from, &room);
+    if (p->is_answered || !offline_keep(t, s, rx, account)) {
         fork_note(t, s, p, 480, "Known, but not registered here now");
         return;
     }
@@ -233,17 +234,17 @@ static void keep_or_note(struct turn *t, struct sip *s, struct proxy *p, uint32_
 /* A subscription to what this node knows of the account.  False: a matter of its phones. */
 static bool serve(struct turn *t, struct sip *s, struct proxy *p, uint32_t account)
 {
-    struct sip_rx rx;
+    struct sip_rx room;
     const char *why = NULL;
     struct tx *tx = tx_get(s, p->tx);
     if (p->method != SIP_METHOD_SUBSCRIBE || tx == NULL || p->is_answered) {
         return false;
     }
-    sip_state_reread(s, p->request, &p->from, &rx);
-    if (!subscribe_is_ours(s, &rx)) {
+    const struct sip_rx *rx = sip_state_reread(s, p->request, &p->from, &room);
+    if (!subscribe_is_ours(s, rx)) {
         return false;
     }
-    unsigned status = subscribe_serve(t, s, &rx, tx, account, &why);
+    unsigned status = subscribe_serve(t, s, rx, tx, account, &why);
     if (status < 300) {
         p->is_answered = true;
     } else {
@@ -466,7 +467,7 @@ static uint32_t caller_of(struct turn *t, struct sip *s, const struct sip_rx *rx
     char from[SIP_STATE_AOR_CAP];
     size_t len = 0;
     uint32_t account = REGISTRAR_NONE;
-    if (sip_state_aor_text(s, rx->core.from.uri, false, from, &len) == ERR_OK) {
+    if (sip_state_aor(s, &rx->core.from_uri, false, from, &len) == ERR_OK) {
         account = registrar_find(s, slice_of(from, len));
     } else {
         len = 0; /* it may have been written before the refusal */
@@ -544,7 +545,7 @@ static void ask_right(struct turn *t, struct sip *s, const struct sip_rx *rx, st
     }
     CHECK(f != NULL);
     struct location *l = NULL;
-    if (sip_state_aor_text(s, rx->core.from.uri, false, from, &len) == ERR_OK) {
+    if (sip_state_aor(s, &rx->core.from_uri, false, from, &len) == ERR_OK) {
         if (slice_is_equal(slice_of(from, len), slice_of(f->user, f->user_len))) {
             go_on(t, s, p);
             return;
@@ -584,11 +585,11 @@ static void acknowledge(struct turn *t, struct sip *s, const struct sip_rx *rx, 
 
 void proxy_say_trying(struct turn *t, struct sip *s, struct tx *tx)
 {
-    struct sip_rx rx;
+    struct sip_rx room;
     const struct proxy *p = pool_get(&s->proxies, tx->user);
     CHECK(p != NULL); /* it answers before it goes */
-    sip_state_reread(s, p->request, &p->from, &rx);
-    reply_send(t, s, &rx, tx, 100, NULL);
+    const struct sip_rx *rx = sip_state_reread(s, p->request, &p->from, &room);
+    reply_send(t, s, rx, tx, 100, NULL);
 }
 
 static void route_new(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx,
@@ -700,40 +701,11 @@ static void on_cancel(struct turn *t, struct sip *s, const struct sip_rx *rx)
     }
 }
 
-/* 200 to OPTIONS, or 405: what we take (RFC 3261 11.2, 21.4.6).  Anybody may ask, so nothing is
- * kept: asked again, it is said again (8.2.7). */
-static void say_methods(struct turn *t, struct sip *s, const struct sip_rx *rx, unsigned status)
-{
-    struct sip_writer w;
-    reply_begin(t, s, rx, status, &w);
-    sip_write_header(&w, SIP_HDR_ALLOW,
-                     s->settings.presence
-                         ? SLICE_LITERAL("INVITE, ACK, CANCEL, BYE, REGISTER, OPTIONS, MESSAGE, "
-                                         "SUBSCRIBE, NOTIFY, PUBLISH")
-                         : SLICE_LITERAL("INVITE, ACK, CANCEL, BYE, REGISTER, OPTIONS, MESSAGE, "
-                                         "SUBSCRIBE, NOTIFY"));
-    if (s->settings.presence) {
-        sip_write_header(&w, SIP_HDR_ALLOW_EVENTS, SLICE_LITERAL("presence, reg"));
-    }
-    sip_write_header(&w, SIP_HDR_ACCEPT, SLICE_LITERAL("application/sdp"));
-    reply_finish(t, s, rx, NULL, status, &w);
-}
-
 static void forget(struct turn *t, struct sip *s, struct tx *tx)
 {
     if (tx != NULL) {
         tx_server_forget(t, s, tx);
     }
-}
-
-/* 420, statelessly: what the request requires of us and we do not know. */
-static void refuse_extensions(struct turn *t, struct sip *s, const struct sip_rx *rx,
-                              enum sip_hdr_id id)
-{
-    struct sip_writer w;
-    reply_begin(t, s, rx, 420, &w);
-    sip_write_header(&w, SIP_HDR_UNSUPPORTED, sip_msg_first(rx->m, id));
-    reply_finish(t, s, rx, NULL, 420, &w);
 }
 
 /* Proxy-Require: pref, which we have (RFC 3841 13.1). */
@@ -765,7 +737,7 @@ bool proxy_is_sound(struct turn *t, struct sip *s, const struct sip_rx *rx, stru
         return false;
     }
     if (sip_msg_check_extensions(rx->m, &fault) != ERR_OK && !is_preferences_only(rx->m)) {
-        refuse_extensions(t, s, rx, SIP_HDR_PROXY_REQUIRE);
+        methods_refuse(t, s, rx, SIP_HDR_PROXY_REQUIRE);
         forget(t, s, tx);
         return false;
     }
@@ -778,7 +750,7 @@ static void on_publish(struct turn *t, struct sip *s, const struct sip_rx *rx, s
     char aor[SIP_STATE_AOR_CAP];
     size_t len = 0;
     if (!s->settings.presence) {
-        say_methods(t, s, rx, 405);
+        methods_say(t, s, rx, 405);
         forget(t, s, tx);
         return;
     }
@@ -825,21 +797,15 @@ static void dispatch(struct turn *t, struct sip *s, const struct sip_rx *rx, str
     }
 }
 
-/* OPTIONS that asks this node what it takes. */
-static bool is_for_us(const struct sip *s, const struct sip_rx *rx)
+/* More comes in than the processor can serve, so some of it will be lost unread: what stands inside
+ * dialogs must not be.  A refusal costs a tenth of a call.  Registrations may: they are few, and a
+ * phone that lost its own would miss calls for long. */
+static bool is_overrun(const struct turn *t, const struct sip *s, const struct sip_rx *rx)
 {
-    return rx->m->method == SIP_METHOD_OPTIONS && !rx->core.uri.has_user && !rx->core.to.has_tag &&
-           hop_is_us(s, &rx->core.uri);
-}
-
-/* As a user agent server without state: no loop, no Max-Forwards to look at (11, 8.2.7, 16.3). */
-static void answer_options(struct turn *t, struct sip *s, const struct sip_rx *rx)
-{
-    if (sip_msg_has(rx->m, SIP_HDR_REQUIRE)) { /* 8.2.2.3: nothing is supported */
-        refuse_extensions(t, s, rx, SIP_HDR_REQUIRE);
-        return;
-    }
-    say_methods(t, s, rx, 200);
+    uint64_t patience_us = (uint64_t)s->settings.limits->sip_overrun_ms * 1000;
+    return UNLIKELY(t->full_since_us != 0) && patience_us != 0 &&
+           t->now_us - t->full_since_us >= patience_us && !rx->core.to.has_tag &&
+           rx->m->method != SIP_METHOD_REGISTER;
 }
 
 void proxy_on_request(struct turn *t, struct sip *s, const struct sip_rx *rx)
@@ -850,8 +816,8 @@ void proxy_on_request(struct turn *t, struct sip *s, const struct sip_rx *rx)
         on_cancel(t, s, rx);
         return;
     }
-    if (is_for_us(s, rx)) {
-        answer_options(t, s, rx);
+    if (methods_is_asked(s, rx)) {
+        methods_answer(t, s, rx);
         return;
     }
     if (!is_ack && stateless_request(t, s, rx)) {
@@ -868,6 +834,11 @@ void proxy_on_request(struct turn *t, struct sip *s, const struct sip_rx *rx)
             dispatch(t, s, rx, NULL);
             s->live_copy = NULL;
         }
+        return;
+    }
+    if (is_overrun(t, s, rx)) {
+        metric_add(t->metrics, METRIC_sip_refused_overrun, 1);
+        reply_send(t, s, rx, NULL, 503, "More comes in than can be served");
         return;
     }
     struct flow_ref to = tx_server_return(&rx->core, &rx->from);

@@ -2,6 +2,7 @@
 /* registrar.c - see registrar.h.  The way of a REGISTER: registrar_on_request (whose AOR, digest,
  * plan, overlay_store) ... registrar_on_stored (apply, 200). */
 #include "sip/registrar.h"
+#include "sip/asked.h"
 #include "sip/binding.h"
 #include "sip/digest.h"
 #include "sip/gruu.h"
@@ -22,17 +23,6 @@ struct plan {
     uint32_t count;     /* contacts afterwards */
 };
 
-/* One contact of a REGISTER. */
-struct contact {
-    struct sip_hdr_address address;
-    struct sip_uri uri;
-    uint32_t expires_s;
-    bool has_instance;
-    bool has_reg_id;
-    struct slice instance_text;
-    uint8_t instance[16];
-};
-
 static struct registrar_binding *get(const struct sip *s, handle h)
 {
     return pool_get(&s->bindings, h);
@@ -43,17 +33,11 @@ static uint32_t remaining_s(const struct turn *t, uint64_t until_us)
     return until_us <= t->now_us ? 0 : (uint32_t)((until_us - t->now_us + US_PER_S - 1) / US_PER_S);
 }
 
-static void hash16(struct turn *t, struct slice text, uint8_t out[16])
-{
-    uint8_t hash[CRYPTO_SHA256_BYTES];
-    t->crypto->sha256(text, hash);
-    memcpy(out, hash, 16);
-}
-
 void registrar_init(struct sip *s, struct arena *arena, uint64_t seed)
 {
     size_t count = s->settings.account_count;
     s->accounts = ARENA_ARRAY(arena, struct registrar_account, count + 1);
+    s->asked = ARENA_ARRAY(arena, struct asked, 1);
     table_init(&s->account_table, arena, (uint32_t)count + 1, SIP_ACCOUNT_USER_CAP, seed);
     for (uint32_t i = 0; i < count; i++) {
         char key[SIP_ACCOUNT_USER_CAP] = {0};
@@ -148,20 +132,11 @@ static void drop_expired(struct turn *t, struct sip *s, uint32_t account)
     }
 }
 
-static bool is_same_contact(const struct registrar_binding *b, const struct contact *c)
-{
-    struct sip_uri uri;
-    if (b->has_instance && c->has_instance) {
-        return memcmp(b->instance, c->instance, sizeof(b->instance)) == 0;
-    }
-    return sip_uri_decode(registrar_uri(b), &uri) == ERR_OK && sip_uri_is_equal(&uri, &c->uri);
-}
-
 static struct registrar_binding *find_contact(const struct sip *s, uint32_t account,
-                                              const struct contact *c)
+                                              const struct asked_contact *c)
 {
     struct registrar_binding *b = get(s, s->accounts[account].first);
-    while (b != NULL && !is_same_contact(b, c)) {
+    while (b != NULL && !asked_is_same(b, c)) {
         b = get(s, b->next);
     }
     return b;
@@ -169,78 +144,14 @@ static struct registrar_binding *find_contact(const struct sip *s, uint32_t acco
 
 /* ---- reading a REGISTER */
 
-static uint32_t default_expires(const struct sip *s, const struct sip_rx *rx)
+static bool plan_star(struct sip *s, const struct asked *a, uint32_t account, struct plan *p)
 {
-    uint32_t seconds = 0;
-    struct slice value = sip_msg_first(rx->m, SIP_HDR_EXPIRES);
-    if (value.data == NULL) {
-        return s->settings.default_expires_s;
-    }
-    enum err e = sip_hdr_number_decode(value, UINT32_MAX, &seconds);
-    if (e == ERR_TOO_LARGE) {
-        return UINT32_MAX;
-    }
-    return e == ERR_OK ? seconds : s->settings.default_expires_s;
-}
-
-static enum err read_contact(struct turn *t, const struct sip *s, const struct sip_rx *rx,
-                             struct slice item, struct contact *c)
-{
-    struct sip_lex_param p;
-    *c = (struct contact){0};
-    if (sip_hdr_address_decode(item, &c->address) != ERR_OK || c->address.is_star ||
-        sip_uri_decode(c->address.uri, &c->uri) != ERR_OK ||
-        (c->uri.scheme != SIP_URI_SIP && c->uri.scheme != SIP_URI_SIPS)) {
-        return ERR_MALFORMED;
-    }
-    if (c->uri.scheme == SIP_URI_SIPS && !flow_is_secure(&rx->from)) {
-        return ERR_FORBIDDEN; /* it could not be reached over TLS */
-    }
-    struct gruu g;
-    gruu_read(s, &c->uri, &g);
-    if (g.kind != GRUU_NONE) { /* 5627 5.1: a contact that is a GRUU would lead to itself */
-        return ERR_UNSUPPORTED;
-    }
-    if (c->address.uri.len > REGISTRAR_URI_CAP) {
-        return ERR_TOO_LARGE;
-    }
-    c->expires_s = c->address.has_expires ? c->address.expires_s : default_expires(s, rx);
-    if (c->expires_s > s->settings.max_expires_s) {
-        c->expires_s = s->settings.max_expires_s;
-    }
-    if (sip_lex_param_find(c->address.params, SLICE_LITERAL("+sip.instance"), &p) &&
-        p.value.len > 0) {
-        uint8_t text[CRYPTO_SHA256_BYTES + sizeof(uint32_t)];
-        uint32_t id = 0; /* 1 to 2^31 - 1 (5626 4.2): anything else is none */
-        struct wr w = wr_init(text, sizeof(text));
-        t->crypto->sha256(p.value, wr_claim(&w, CRYPTO_SHA256_BYTES));
-        c->instance_text = p.value;
-        c->has_reg_id = sip_lex_param_find(c->address.params, SLICE_LITERAL("reg-id"), &p) &&
-                        sip_lex_u32(p.value, INT32_MAX, &id) == ERR_OK && id > 0;
-        wr_u32(&w, id);
-        hash16(t, wr_slice(&w), c->instance);
-        c->has_instance = true;
-    }
-    return ERR_OK;
-}
-
-/* RFC 3261 10.3 step 7: an older request of the same registrar client changes nothing. */
-static bool is_in_order(struct turn *t, const struct sip_rx *rx, const struct registrar_binding *b)
-{
-    uint8_t call_id[16];
-    hash16(t, rx->core.call_id, call_id);
-    return memcmp(call_id, b->call_id, sizeof(call_id)) != 0 || rx->core.cseq.number > b->cseq;
-}
-
-static bool plan_star(struct turn *t, struct sip *s, const struct sip_rx *rx, uint32_t account,
-                      struct plan *p)
-{
-    if (default_expires(s, rx) != 0 || !sip_msg_has(rx->m, SIP_HDR_EXPIRES)) {
+    if (asked_expires(s, a->rx) != 0 || !sip_msg_has(a->rx->m, SIP_HDR_EXPIRES)) {
         return refusal_set(&p->refused, 400, "Contact: * needs Expires: 0");
     }
     for (struct registrar_binding *b = get(s, s->accounts[account].first); b != NULL;
          b = get(s, b->next)) {
-        if (!is_in_order(t, rx, b)) {
+        if (!asked_is_in_order(a, b)) {
             return refusal_set(&p->refused, 400, "CSeq is not higher than that of the binding");
         }
     }
@@ -249,14 +160,14 @@ static bool plan_star(struct turn *t, struct sip *s, const struct sip_rx *rx, ui
     return true;
 }
 
-static bool plan_contact(struct turn *t, struct sip *s, const struct sip_rx *rx, uint32_t account,
-                         const struct contact *c, struct plan *p)
+static bool plan_contact(struct sip *s, const struct asked *a, uint32_t account,
+                         const struct asked_contact *c, struct plan *p)
 {
     if (c->expires_s != 0 && c->expires_s < s->settings.min_expires_s) {
         return refusal_set(&p->refused, 423, "The registration would be too short");
     }
     const struct registrar_binding *b = find_contact(s, account, c);
-    if (b != NULL && !is_in_order(t, rx, b)) {
+    if (b != NULL && !asked_is_in_order(a, b)) {
         return refusal_set(&p->refused, 400, "CSeq is not higher than that of the binding");
     }
     if (c->expires_s == 0) {
@@ -268,109 +179,66 @@ static bool plan_contact(struct turn *t, struct sip *s, const struct sip_rx *rx,
     return true;
 }
 
-static bool is_touched(struct turn *t, struct sip *s, const struct sip_rx *rx,
-                       const struct registrar_binding *b)
-{
-    bool is_it = false;
-    struct slice item;
-    struct sip_msg_items it = sip_msg_items(rx->m, SIP_HDR_CONTACT);
-    while (!is_it && sip_msg_items_next(&it, &item) == ERR_OK) {
-        struct contact c;
-        is_it = read_contact(t, s, rx, item, &c) == ERR_OK && is_same_contact(b, &c);
-    }
-    return is_it;
-}
-
 /* Longest of the bindings that the request does not touch. */
-static uint32_t longest_untouched(struct turn *t, struct sip *s, const struct sip_rx *rx,
+static uint32_t longest_untouched(struct turn *t, struct sip *s, const struct asked *a,
                                   uint32_t account)
 {
     uint32_t longest = 0;
     for (struct registrar_binding *b = get(s, s->accounts[account].first); b != NULL;
          b = get(s, b->next)) {
-        uint32_t left = is_touched(t, s, rx, b) ? 0 : remaining_s(t, b->expires_us);
+        uint32_t left = asked_has(a, b) ? 0 : remaining_s(t, b->expires_us);
         longest = left > longest ? left : longest;
     }
     return longest;
 }
 
-static bool make_plan(struct turn *t, struct sip *s, const struct sip_rx *rx, uint32_t account,
+/* Reads all of `a`, which has begun. */
+static bool make_plan(struct turn *t, struct sip *s, struct asked *a, uint32_t account,
                       struct plan *p)
 {
-    struct slice item;
+    enum err e = ERR_OK;
     uint32_t items = 0;
-    bool has_star = false;
     drop_expired(t, s, account);
     *p = (struct plan){.count = s->accounts[account].count};
-    if (outbound_path(rx, NULL) > REGISTRAR_PATH_CAP) {
+    if (outbound_path(a->rx, NULL) > REGISTRAR_PATH_CAP) {
         return refusal_set(&p->refused, 513, "Path is too long");
     }
-    struct sip_msg_items it = sip_msg_items(rx->m, SIP_HDR_CONTACT);
-    while (sip_msg_items_next(&it, &item) == ERR_OK) {
-        struct contact c;
+    while ((e = asked_next(t, s, a)) == ERR_OK) {
         items++;
-        if (slice_is_equal(sip_lex_trim(item), SLICE_LITERAL("*"))) {
-            has_star = true;
-            continue;
+        if (items > a->count) {
+            continue; /* the star, or what stands behind it: refused below */
         }
-        if (items > s->settings.limits->sip_bindings_per_account) {
-            return refusal_set(&p->refused, 403, "Too many contacts");
-        }
-        enum err e = read_contact(t, s, rx, item, &c);
-        if (e != ERR_OK) {
-            return refusal_set(&p->refused, e == ERR_UNSUPPORTED ? 403 : 400,
-                               e == ERR_FORBIDDEN ? "A sips Contact is registered over TLS"
-                                                  : "A Contact that cannot be used");
-        }
-        if (!plan_contact(t, s, rx, account, &c, p)) {
+        const struct asked_contact *c = &a->list[a->count - 1];
+        if (!plan_contact(s, a, account, c, p)) {
             return false;
         }
-        if (outbound_is_asked(rx, c.has_reg_id) && outbound_is_broken(rx)) {
+        if (outbound_is_asked(a->rx, c->has_reg_id) && outbound_is_broken(a->rx)) {
             return refusal_set(&p->refused, 439, "The first hop does not keep flows");
         }
     }
-    if (has_star) {
-        return items == 1 ? plan_star(t, s, rx, account, p)
-                          : refusal_set(&p->refused, 400, "Contact: * stands alone");
+    if (e == ERR_LIMIT) {
+        return refusal_set(&p->refused, 403, "Too many contacts");
+    }
+    if (e != ERR_NOT_FOUND) {
+        return refusal_set(&p->refused, e == ERR_UNSUPPORTED ? 403 : 400,
+                      e == ERR_FORBIDDEN ? "A sips Contact is registered over TLS"
+                                         : "A Contact that cannot be used");
+    }
+    if (a->has_star) {
+        return items == 1 ? plan_star(s, a, account, p) : refusal_set(&p->refused, 400, "Contact: * stands alone");
     }
     if (p->count > s->settings.limits->sip_bindings_per_account) {
         return refusal_set(&p->refused, 403, "Too many contacts of this account");
     }
-    uint32_t untouched = longest_untouched(t, s, rx, account);
+    uint32_t untouched = longest_untouched(t, s, a, account);
     p->longest_s = untouched > p->longest_s ? untouched : p->longest_s;
     return true;
 }
 
-/* Did a proxy bring it?  Then the contact is reached the same way back, whatever host it names. */
-static bool is_brought(const struct sip_rx *rx)
+static bool apply_contact(struct turn *t, struct sip *s, const struct asked *asked,
+                          uint32_t account, const struct asked_contact *c)
 {
-    struct slice item;
-    struct sip_msg_items it = sip_msg_items(rx->m, SIP_HDR_VIA);
-    return sip_msg_items_next(&it, &item) == ERR_OK && sip_msg_items_next(&it, &item) == ERR_OK;
-}
-
-/* Where to reach a contact: see registrar.h. */
-static struct flow_ref flow_of(const struct sip_rx *rx, const struct contact *c)
-{
-    struct flow_ref flow = tx_server_return(&rx->core, &rx->from);
-    struct address via, contact;
-    enum { SIP_PORT = 5060 };
-    if (rx->from.kind == SIP_UDP && !is_brought(rx) &&
-        address_parse(rx->core.via.host, SIP_PORT, &via) == ERR_OK &&
-        address_parse(c->uri.host, SIP_PORT, &contact) == ERR_OK) {
-        via.port = rx->core.via.port == 0 ? SIP_PORT : rx->core.via.port;
-        contact.port = c->uri.port == 0 ? SIP_PORT : c->uri.port;
-        if (address_is_equal(&via, &rx->from.remote) &&
-            address_is_same_host(&contact, &rx->from.remote)) {
-            flow.remote = contact;
-        }
-    }
-    return flow;
-}
-
-static bool apply_contact(struct turn *t, struct sip *s, const struct sip_rx *rx, uint32_t account,
-                          const struct contact *c)
-{
+    const struct sip_rx *rx = asked->rx;
     struct registrar_account *a = &s->accounts[account];
     struct registrar_binding *b = find_contact(s, account, c);
     if (c->expires_s == 0) {
@@ -398,7 +266,7 @@ static bool apply_contact(struct turn *t, struct sip *s, const struct sip_rx *rx
     } else if (!binding_write(t, s, b, &c->address, rx)) {
         return false;
     }
-    b->flow = flow_of(rx, c);
+    b->flow = asked_flow(rx, c);
     b->expires_us = t->now_us + c->expires_s * US_PER_S;
     b->at_us = t->now_us;
     b->cseq = rx->core.cseq.number;
@@ -409,25 +277,19 @@ static bool apply_contact(struct turn *t, struct sip *s, const struct sip_rx *rx
     if (c->has_instance) {
         gruu_instance(t, slice_text(s->settings.accounts[account].user), c->instance_text, b->gruu);
     }
-    hash16(t, rx->core.call_id, b->call_id);
+    memcpy(b->call_id, asked->call_id, sizeof(b->call_id));
     return true;
 }
 
-static bool apply(struct turn *t, struct sip *s, const struct sip_rx *rx, uint32_t account)
+static bool apply(struct turn *t, struct sip *s, const struct asked *asked, uint32_t account)
 {
-    struct slice item;
-    struct sip_msg_items it = sip_msg_items(rx->m, SIP_HDR_CONTACT);
     bool all = true;
-    while (sip_msg_items_next(&it, &item) == ERR_OK) {
-        struct contact c;
-        if (slice_is_equal(sip_lex_trim(item), SLICE_LITERAL("*"))) {
-            struct registrar_binding *b = NULL;
-            while ((b = get(s, s->accounts[account].first)) != NULL) {
-                drop(t, s, b);
-            }
-        } else if (read_contact(t, s, rx, item, &c) == ERR_OK) {
-            all = apply_contact(t, s, rx, account, &c) && all;
-        }
+    struct registrar_binding *b = NULL;
+    while (asked->has_star && (b = get(s, s->accounts[account].first)) != NULL) {
+        drop(t, s, b);
+    }
+    for (unsigned i = 0; i < asked->count; i++) {
+        all = apply_contact(t, s, asked, account, &asked->list[i]) && all;
     }
     return all;
 }
@@ -454,29 +316,22 @@ static bool add_device(struct sip_writer *w, struct slice params)
     return params.len > 0 && prefs_write(w, params);
 }
 
-/* contact_prefs: any of the devices that there will be after `rx` (NULL: that there are).  Empty
+/* contact_prefs: any of the devices that there will be after `asked` (NULL: that there are).  Empty
  * where one of them has said nothing of itself, or it is too long: no restriction. */
-static struct slice prefs_of(struct turn *t, struct sip *s, uint32_t account,
-                             const struct sip_rx *rx, char *out)
+static struct slice prefs_of(struct sip *s, uint32_t account, const struct asked *asked, char *out)
 {
     struct sip_writer w;
-    struct slice item, text;
+    struct slice text;
     bool is_all = true;
     sip_write_init(&w, (uint8_t *)out, PREFS_WRITE_CAP);
     sip_write_text(&w, "(|");
-    struct sip_msg_items it = {0};
-    if (rx != NULL) {
-        it = sip_msg_items(rx->m, SIP_HDR_CONTACT);
-    }
-    while (rx != NULL && is_all && sip_msg_items_next(&it, &item) == ERR_OK) {
-        struct contact c;
-        if (read_contact(t, s, rx, item, &c) == ERR_OK && c.expires_s > 0) {
-            is_all = add_device(&w, c.address.params);
-        }
+    for (unsigned i = 0; asked != NULL && is_all && i < asked->count; i++) {
+        const struct asked_contact *c = &asked->list[i];
+        is_all = c->expires_s == 0 || add_device(&w, c->address.params);
     }
     for (struct registrar_binding *b = get(s, s->accounts[account].first); b != NULL && is_all;
          b = get(s, b->next)) {
-        if (rx == NULL || !is_touched(t, s, rx, b)) {
+        if (asked == NULL || !asked_has(asked, b)) {
             is_all = add_device(&w, registrar_params(b));
         }
     }
@@ -498,16 +353,16 @@ static uint32_t mark_of(struct slice prefs)
 #define MAILBOX_PREFS SLICE_LITERAL("(&(sip.automata=TRUE)(sip.methods=MESSAGE))")
 
 /* Stores the route [self] for `lifetime_s`, or removes it (0; then what is left of the record's
- * life is how long the removal must stand, RFC 6940 7.4.1.3).  `rx`: what is about to be applied.
- */
-static enum err store(struct turn *t, struct sip *s, uint32_t account, const struct sip_rx *rx,
+ * life is how long the removal must stand, RFC 6940 7.4.1.3).  `asked`: what is about to be
+ * applied. */
+static enum err store(struct turn *t, struct sip *s, uint32_t account, const struct asked *asked,
                       uint32_t lifetime_s, uint64_t tag)
 {
     const struct sip_account *who = &s->settings.accounts[account];
     uint8_t list[FWD_NODE_BYTES_MAX], value[ROUTE_CAP];
     char prefs[PREFS_WRITE_CAP];
     bool is_mailbox = lifetime_s == 0 && s->settings.offline_s > 0;
-    struct slice wanted = is_mailbox ? MAILBOX_PREFS : prefs_of(t, s, account, rx, prefs);
+    struct slice wanted = is_mailbox ? MAILBOX_PREFS : prefs_of(s, account, asked, prefs);
     struct wr w = wr_init(list, sizeof(list));
     fwd_wr_node(&w, &s->params, &s->settings.self);
     struct msgs_sip_registration route = {
@@ -624,15 +479,10 @@ static void write_contact(struct turn *t, const struct sip *s, const struct sip_
     sip_write_header_end(w);
 }
 
-/* Did this request register the contact? */
-static bool is_here(struct turn *t, const struct sip_rx *rx, const struct registrar_binding *b)
-{
-    return !is_in_order(t, rx, b);
-}
-
-static void answer_ok(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx,
+static void answer_ok(struct turn *t, struct sip *s, const struct asked *asked, struct tx *tx,
                       uint32_t account)
 {
+    const struct sip_rx *rx = asked->rx;
     struct sip_writer w;
     handle at = 0;
     const struct registrar_binding *b = NULL;
@@ -640,7 +490,8 @@ static void answer_ok(struct turn *t, struct sip *s, const struct sip_rx *rx, st
     reply_begin(t, s, rx, 200, &w);
     while ((b = registrar_next(t, s, account, &at)) != NULL) {
         write_contact(t, s, rx, b, &w);
-        is_outbound = is_outbound || (b->is_outbound && is_here(t, rx, b));
+        /* of those that this request has registered */
+        is_outbound = is_outbound || (b->is_outbound && !asked_is_in_order(asked, b));
     }
     sip_write_copy(&w, rx->m, SIP_HDR_PATH); /* 3327 5.3 */
     outbound_service_route(s, rx, &w);
@@ -677,22 +528,23 @@ void registrar_on_stored(struct turn *t, struct sip *s, const struct overlay_eve
         arm(t, s, account);
         return;
     }
-    struct sip_rx rx;
+    struct sip_rx room;
     struct registrar_wait w = *wait;
     struct tx *tx = tx_get(s, w.tx);
     pool_release(&s->registers, wait);
     CHECK(s->accounts[w.account].waiting > 0);
     s->accounts[w.account].waiting--;
-    sip_state_reread(s, w.request, &w.from, &rx);
+    const struct sip_rx *rx = sip_state_reread(s, w.request, &w.from, &room);
+    asked_read(t, s, rx, s->asked);
     if (!is_ok) {
-        reply_send(t, s, &rx, tx, reply_status_of(event->error, event->reload_error),
+        reply_send(t, s, rx, tx, reply_status_of(event->error, event->reload_error),
                    reply_why_of(event->error, event->reload_error));
-    } else if (apply(t, s, &rx, w.account)) {
+    } else if (apply(t, s, s->asked, w.account)) {
         note_stored(t, s, w.account, w.lifetime_s);
-        answer_ok(t, s, &rx, tx, w.account);
+        answer_ok(t, s, s->asked, tx, w.account);
     } else {
         note_stored(t, s, w.account, w.lifetime_s);
-        reply_send(t, s, &rx, tx, 503, "No room for more contacts");
+        reply_send(t, s, rx, tx, 503, "No room for more contacts");
     }
     /* Two requests of one account may have crossed: then the record is put right at once. */
     struct registrar_account *a = &s->accounts[w.account];
@@ -704,9 +556,10 @@ void registrar_on_stored(struct turn *t, struct sip *s, const struct overlay_eve
 }
 
 /* The plan is sound: ask the overlay, then wait. */
-static void commit(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx,
+static void commit(struct turn *t, struct sip *s, const struct asked *asked, struct tx *tx,
                    uint32_t account, const struct plan *p)
 {
+    const struct sip_rx *rx = asked->rx;
     bool is_full = s->accounts[account].waiting >= s->settings.limits->sip_registers_per_account;
     struct registrar_wait *wait = is_full ? NULL : pool_acquire(&s->registers);
     struct msgbuf *request = wait == NULL ? NULL : sip_state_buffer(t, rx->m->bytes);
@@ -722,7 +575,7 @@ static void commit(struct turn *t, struct sip *s, const struct sip_rx *rx, struc
                                     .from = rx->from,
                                     .account = account,
                                     .lifetime_s = p->count > 0 ? p->longest_s : 0};
-    enum err e = store(t, s, account, rx, wait->lifetime_s, pool_handle(&s->registers, wait));
+    enum err e = store(t, s, account, asked, wait->lifetime_s, pool_handle(&s->registers, wait));
     if (e != ERR_OK) {
         metric_add(t->metrics, METRIC_sip_stores_failed, 1);
         pool_release(&s->registers, wait);
@@ -737,7 +590,7 @@ static uint32_t authorise(struct turn *t, struct sip *s, const struct sip_rx *rx
     static const char others[] = "Only the account itself may register its address";
     char to[SIP_STATE_AOR_CAP], from[SIP_STATE_AOR_CAP];
     size_t to_len = 0, from_len = 0;
-    enum err e = sip_state_aor_text(s, rx->core.to.uri, true, to, &to_len);
+    enum err e = sip_state_aor(s, &rx->core.to_uri, true, to, &to_len);
     if (e == ERR_UNSUPPORTED) { /* 10.3 step 5 wants a SIP or SIPS URI (RFC 4475 3.3.4) */
         reply_stranger(t, s, rx, tx, 400, "To is no sip URI");
         return REGISTRAR_NONE;
@@ -753,9 +606,8 @@ static uint32_t authorise(struct turn *t, struct sip *s, const struct sip_rx *rx
     }
     const struct sip_account *who = &s->settings.accounts[account];
     enum digest_result result = digest_check(t, s, rx, SIP_HDR_AUTHORIZATION, account);
-    bool is_third_party =
-        sip_state_aor_text(s, rx->core.from.uri, true, from, &from_len) != ERR_OK ||
-        !slice_is_equal(slice_of(from, from_len), slice_of(to, to_len));
+    bool is_third_party = sip_state_aor(s, &rx->core.from_uri, true, from, &from_len) != ERR_OK ||
+                          !slice_is_equal(slice_of(from, from_len), slice_of(to, to_len));
     if (result == DIGEST_OTHER || (result == DIGEST_OK && is_third_party)) {
         metric_add(t->metrics, METRIC_sip_refused_auth, 1);
         reply_stranger(t, s, rx, tx, 403, others);
@@ -776,24 +628,24 @@ static uint32_t authorise(struct turn *t, struct sip *s, const struct sip_rx *rx
 
 /* The overlay's record names this peer, not the contacts: a REGISTER that leaves some, none of them
  * ending before the record, changes nothing there.  The account's timer stores it again in time. */
-static bool is_record_fresh(struct turn *t, struct sip *s, const struct sip_rx *rx,
+static bool is_record_fresh(struct turn *t, struct sip *s, const struct asked *asked,
                             uint32_t account, const struct plan *p)
 {
     char prefs[PREFS_WRITE_CAP];
     const struct registrar_account *a = &s->accounts[account];
     return p->count > 0 && a->waiting == 0 && a->refresh_us > t->now_us &&
            a->stored_until_us > t->now_us && p->longest_s >= remaining_s(t, a->stored_until_us) &&
-           a->prefs == mark_of(prefs_of(t, s, account, rx, prefs));
+           a->prefs == mark_of(prefs_of(s, account, asked, prefs));
 }
 
 /* Nothing to ask the overlay for. */
-static void commit_here(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx,
+static void commit_here(struct turn *t, struct sip *s, const struct asked *asked, struct tx *tx,
                         uint32_t account)
 {
-    if (apply(t, s, rx, account)) {
-        answer_ok(t, s, rx, tx, account);
+    if (apply(t, s, asked, account)) {
+        answer_ok(t, s, asked, tx, account);
     } else {
-        reply_send(t, s, rx, tx, 503, "No room for more contacts");
+        reply_send(t, s, asked->rx, tx, 503, "No room for more contacts");
     }
     arm(t, s, account);
 }
@@ -831,15 +683,16 @@ void registrar_on_request(struct turn *t, struct sip *s, const struct sip_rx *rx
     if (account == REGISTRAR_NONE || !is_understood(t, s, rx, tx)) {
         return;
     }
-    if (!make_plan(t, s, rx, account, &p)) {
+    asked_begin(s, rx, s->asked);
+    if (!make_plan(t, s, s->asked, account, &p)) {
         refusal_send(t, s, rx, tx, &p.refused, &(const struct refusal_facts){0});
     } else if (!sip_msg_has(rx->m, SIP_HDR_CONTACT)) {
-        answer_ok(t, s, rx, tx, account);
+        answer_ok(t, s, s->asked, tx, account);
     } else if (p.count == 0 && s->accounts[account].stored_until_us == 0) {
-        commit_here(t, s, rx, tx, account); /* nothing is stored, nothing to remove */
-    } else if (is_record_fresh(t, s, rx, account, &p)) {
-        commit_here(t, s, rx, tx, account);
+        commit_here(t, s, s->asked, tx, account); /* nothing is stored, nothing to remove */
+    } else if (is_record_fresh(t, s, s->asked, account, &p)) {
+        commit_here(t, s, s->asked, tx, account);
     } else {
-        commit(t, s, rx, tx, account, &p);
+        commit(t, s, s->asked, tx, account, &p);
     }
 }

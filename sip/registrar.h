@@ -21,6 +21,7 @@ enum {
     REGISTRAR_PATH_CAP = 200,
     REGISTRAR_PARAMS_CAP = 320,
     REGISTRAR_NEAR_BYTES = 232, /* of all three, that stand in the contact itself */
+    REGISTRAR_FAR_BYTES = REGISTRAR_URI_CAP + REGISTRAR_PARAMS_CAP + REGISTRAR_PATH_CAP,
 };
 #define REGISTRAR_NONE UINT32_MAX
 
@@ -48,6 +49,11 @@ STATIC_CHECK(sizeof(struct registrar_binding) <= LIMITS_COST_sip_bindings);
 static inline struct slice registrar_uri(const struct registrar_binding *b)
 {
     return slice_of(b->text, b->uri_len);
+}
+static inline enum err registrar_uri_decode(const struct registrar_binding *b, struct sip_uri *out)
+{
+    size_t room = b->text == b->near ? sizeof(b->near) : REGISTRAR_FAR_BYTES;
+    return sip_uri_read(slice_of(b->text, room), 0, b->uri_len, out);
 }
 /* Of the Contact: features, +sip.instance. */
 static inline struct slice registrar_params(const struct registrar_binding *b)

@@ -3,6 +3,7 @@
  *
  * Every message takes the same way: parsed, judged (sip_msg_check), steered to the shard that is to
  * handle it, then a response goes to its client transaction and a request to the proxy. */
+#include "sip/asked.h"
 #include "sip/binding.h"
 #include "sip/dial.h"
 #include "sip/digest.h"
@@ -51,7 +52,7 @@ size_t sip_bytes(const struct sip_settings *s)
            pool_bytes(l->sip_lookups, sizeof(struct location)) +
            pool_bytes(l->sip_registers, sizeof(struct registrar_wait)) +
            pool_bytes(l->sip_bindings, sizeof(struct registrar_binding)) +
-           pool_bytes(l->sip_bindings_long, sizeof(struct binding_long)) +
+           pool_bytes(l->sip_bindings_long, sizeof(struct binding_long)) + sizeof(struct asked) +
            LOCATION_CACHED * sizeof(struct location_cached) +
            LOCATION_RIGHTS * sizeof(struct speak_cached) +
            DIGEST_SEEN * sizeof(struct digest_seen) + guess_bytes(l) + publish_bytes(l) +
@@ -177,20 +178,20 @@ bool sip_state_is_readable(struct sip *s, const struct sip_edit *edit, struct sl
     return is_plain || sip_parser_datagram(&s->proof, text) == SIP_PARSE_OK;
 }
 
-void sip_state_reread(struct sip *s, const struct msgbuf *buf, const struct flow_ref *from,
-                      struct sip_rx *rx)
+const struct sip_rx *sip_state_reread(struct sip *s, const struct msgbuf *buf,
+                                      const struct flow_ref *from, struct sip_rx *room)
 {
     struct sip_fault fault;
     if (buf == s->live_copy) {
-        *rx = *s->live;
-        return;
+        return s->live;
     }
     enum sip_parse parsed = sip_parser_datagram(&s->again, msgbuf_slice(buf));
     CHECK(parsed == SIP_PARSE_OK);
-    rx->m = &s->again.msg;
-    rx->from = *from;
-    enum err e = sip_msg_check(rx->m, &rx->core, &fault);
+    room->m = &s->again.msg;
+    room->from = *from;
+    enum err e = sip_msg_check(room->m, &room->core, &fault);
     CHECK(e != ERR_MALFORMED);
+    return room;
 }
 
 enum err sip_state_aor(const struct sip *s, const struct sip_uri *uri, bool alias, char *out,
@@ -283,8 +284,8 @@ static uint16_t home_of(const struct sip *s, const struct sip_rx *rx)
         return shard;
     }
     bool is_register = rx->m->method == SIP_METHOD_REGISTER;
-    struct slice who = is_register ? rx->core.to.uri : rx->core.from.uri;
-    if (sip_state_aor_text(s, who, is_register, aor, &len) != ERR_OK) {
+    const struct sip_uri *who = is_register ? &rx->core.to_uri : &rx->core.from_uri;
+    if (sip_state_aor(s, who, is_register, aor, &len) != ERR_OK) {
         return s->settings.shard;
     }
     return sip_home_shard(slice_of(aor, len), s->settings.shards);

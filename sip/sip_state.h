@@ -55,6 +55,7 @@ struct sip {
     struct pool registers; /* registrar */
     struct pool bindings;
     struct pool longs;                  /* binding */
+    struct asked *asked;                /* the REGISTER that is being handled */
     struct registrar_account *accounts; /* beside settings.accounts */
     struct table account_table;
     struct pool publications;  /* publish */
@@ -83,8 +84,8 @@ bool sip_state_is_readable(struct sip *s, const struct sip_edit *edit, struct sl
 /* Reads a message of ours again, into s->again: valid until the next call (the copy of the request
  * that is just being handled is not read: it is the same).  CHECKs that it is
  * sound: it was when it was kept. */
-void sip_state_reread(struct sip *s, const struct msgbuf *buf, const struct flow_ref *from,
-                      struct sip_rx *rx);
+const struct sip_rx *sip_state_reread(struct sip *s, const struct msgbuf *buf,
+                                      const struct flow_ref *from, struct sip_rx *room);
 /* The canonical AOR of a URI that is of this overlay's domain: ERR_NOT_FOUND for another domain or
  * no user, ERR_UNSUPPORTED for another scheme.  `alias`: our own address as host means the domain.
  */

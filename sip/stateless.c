@@ -148,7 +148,7 @@ static bool is_of_ours(struct turn *t, const struct sip *s, const struct sip_rx 
     struct sip_hdr_via via;
     struct sip_msg_items it = sip_msg_items(rx->m, SIP_HDR_VIA);
     if (sip_msg_items_next(&it, &item) != ERR_OK || sip_msg_items_next(&it, &item) != ERR_OK ||
-        sip_hdr_via_decode(item, &via) != ERR_OK) {
+        sip_hdr_via_within(rx->m->bytes, item, &via) != ERR_OK) {
         return false;
     }
     bool is_peer = hop_node(s, via.host, &to->node);

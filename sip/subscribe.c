@@ -369,7 +369,7 @@ static bool may_watch(const struct sip *s, const struct sip_rx *rx, uint32_t acc
 {
     char aor[SIP_STATE_AOR_CAP];
     size_t len = 0;
-    if (sip_state_aor_text(s, rx->core.from.uri, false, aor, &len) != ERR_OK) {
+    if (sip_state_aor(s, &rx->core.from_uri, false, aor, &len) != ERR_OK) {
         return refusal_set(&w->refused, 403, "From cannot be judged");
     }
     struct slice from = slice_of(aor, len);

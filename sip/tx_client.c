@@ -150,13 +150,13 @@ struct tx *tx_client_start(struct turn *t, struct sip *s, enum sip_method method
 static struct msgbuf *hop_request(struct turn *t, struct sip *s, const struct tx *tx,
                                   enum sip_method method, struct slice to)
 {
-    struct sip_rx invite;
+    struct sip_rx room;
     struct sip_writer w;
     struct slice text;
     CHECK(tx->message != NULL);
-    sip_state_reread(s, tx->message, &tx->peer, &invite);
+    const struct sip_rx *invite = sip_state_reread(s, tx->message, &tx->peer, &room);
     sip_write_init(&w, s->scratch, sizeof(s->scratch));
-    sip_write_hop_request(&w, invite.m, method, to);
+    sip_write_hop_request(&w, invite->m, method, to);
     if (sip_write_finish(&w, &text) != ERR_OK) {
         metric_add(t->metrics, METRIC_sip_drop_full, 1);
         return NULL;
@@ -206,10 +206,10 @@ void tx_client_cancel(struct turn *t, struct sip *s, struct tx *tx)
     if (cancel == NULL) {
         return;
     }
-    struct sip_rx rx;
-    sip_state_reread(s, cancel, &tx->peer, &rx);
-    CHECK(rx.core.via.branch.len == TX_BRANCH_CAP);
-    memcpy(branch, rx.core.via.branch.data, TX_BRANCH_CAP);
+    struct sip_rx room;
+    const struct sip_rx *rx = sip_state_reread(s, cancel, &tx->peer, &room);
+    CHECK(rx->core.via.branch.len == TX_BRANCH_CAP);
+    memcpy(branch, rx->core.via.branch.data, TX_BRANCH_CAP);
     enum err error = ERR_OK;
     (void)tx_client_start(t, s, SIP_METHOD_CANCEL, &tx->peer, branch, cancel, &error);
     msgbuf_release(t->buffers, cancel);

@@ -178,6 +178,7 @@ static void reap(struct shard *s, const struct shard_handler *handler, void *con
     for (uint32_t count = 0; count < EVENTS_PER_TURN && has_room(s) && bytes < allowed; count++) {
         if (!next_event(s, &event, &is_wanted)) {
             s->is_last_turn_full = false;
+            s->turn.full_since_us = 0;
             s->short_turns = 0;
             return;
         }
@@ -188,6 +189,9 @@ static void reap(struct shard *s, const struct shard_handler *handler, void *con
         }
     }
     s->turn.is_short = bytes >= allowed;
+    if (!s->turn.is_short && s->turn.full_since_us == 0) {
+        s->turn.full_since_us = s->turn.now_us;
+    }
     s->short_turns = s->turn.is_short ? s->short_turns + 1 : 0;
     metric_add(&s->metrics, METRIC_turns_short, s->turn.is_short ? 1 : 0);
 }

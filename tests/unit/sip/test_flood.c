@@ -117,3 +117,50 @@ Test(flood, calls_to_nobody_without_an_ack)
 {
     flood("nobody", false);
 }
+
+/* More comes in than the node can take: who is not in a dialog gets 503 at once, unasked for a
+ * password and without a transaction; retransmissions, dialogs and registrations go on. */
+Test(flood, overrun_spares_dialogs)
+{
+    struct world *w = world_make();
+    struct dialog d;
+    char text[PHONE_TEXT], invite[PHONE_TEXT];
+    world_digest = SIP_DIGEST_MD5;
+    world_add_node(w, 1);
+    struct world_instance *x = w->instances[0];
+    struct phone *a = world_add_phone(w, "alice", 0), *b = world_add_phone(w, "bob", 0);
+    phone_register(w, a, "7000");
+    phone_register(w, b, "7000");
+    phone_call(w, a, "INVITE", "bob", "before");
+    world_run(w, 100000);
+    phone_expect(a, "SIP/2.0 100");
+    snprintf(invite, sizeof(invite), "%s", a->last_request);
+    snprintf(text, sizeof(text), "%s", phone_expect(b, "INVITE sip:"));
+    x->turn.full_since_us = w->now_us - x->limits.sip_overrun_ms * 1000;
+    uint32_t transactions = x->sip->txs.in_use;
+    phone_send(
+        w, a,
+        "INVITE sip:bob@example.org SIP/2.0\nVia: SIP/2.0/UDP 10.1.0.1:5060;branch=z9hG4bKn\n"
+        "From: <sip:alice@example.org>;tag=n\nTo: <sip:bob@example.org>\nCall-ID: new\n"
+        "CSeq: 1 INVITE\nMax-Forwards: 70\n");
+    cr_assert(strstr(phone_expect(a, "SIP/2.0 503"), "Retry-After: ") != NULL);
+    cr_assert_eq(x->sip->txs.in_use, transactions);
+    cr_assert_eq(world_metric(w, METRIC_sip_refused_overrun), 1);
+    phone_raw(w, a, invite, strlen(invite)); /* again: it has its 100 again */
+    phone_expect(a, "SIP/2.0 100");
+    phone_answer(w, b, text, "200 OK");
+    dialog_caller(&d, phone_expect(a, "SIP/2.0 200"));
+    phone_in_dialog(w, a, &d, "ACK");
+    phone_expect(b, "ACK ");
+    cr_assert(strncmp(phone_register(w, b, "7000"), "SIP/2.0 200", 11) == 0);
+    phone_in_dialog(w, a, &d, "BYE");
+    snprintf(text, sizeof(text), "%s", phone_expect(b, "BYE "));
+    phone_answer(w, b, text, "200 OK");
+    phone_expect(a, "SIP/2.0 200");
+    x->turn.full_since_us = 0;
+    call(w, a, b, "after");
+    cr_assert_eq(world_metric(w, METRIC_sip_refused_overrun), 1);
+    a->is_sink = b->is_sink = true;
+    world_expect_empty(w);
+    world_free(w);
+}
