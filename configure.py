@@ -68,7 +68,6 @@ HEADERS = [
     ('cmd/capture', 'pcap'),
     ('cmd/sim_files', 'pcap'),
     ('cmd/persist_lmdb', 'lmdb'),
-    ('cmd/x509*', 'boringssl'),
     ('bench/*_boring', 'boringssl'),
     ('bench/floor_udp_uring', 'liburing'),
     ('tests/*', 'criterion'),

@@ -33,6 +33,7 @@ MODULES = {
         wheel
     '''),
     'codec': names('''
+        base64
         candidate
         content
         dns
@@ -348,6 +349,7 @@ UNIT_TESTS = {
         test_udp
     '''),
     'tests/unit/codec': names('''
+        test_base64
         test_content
         test_dns
         test_fragment

@@ -2,6 +2,7 @@
 /* A signature is over the bytes of an element as they stand, first '<' to last '>': so each <kind>,
  * and then the whole <configuration>, is written first and signed where it stands. */
 #include "cmd/ca_document.h"
+#include "codec/base64.h"
 #include "codec/secblock.h"
 #include "link/crypto_boring.h"
 #include <stdarg.h>
@@ -40,17 +41,10 @@ static void PRINTF_LIKE(2, 3) add(struct text *t, const char *format, ...)
 
 static void add_base64(struct text *t, struct slice bytes)
 {
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    size_t written = 0;
     for (size_t i = 0; i < bytes.len; i += 3) {
-        struct slice three = slice_sub(bytes, i, 3);
-        uint32_t bits = (uint32_t)three.data[0] << 16;
-        bits |= three.len > 1 ? (uint32_t)three.data[1] << 8 : 0;
-        bits |= three.len > 2 ? three.data[2] : 0;
-        add(t, "%s%c%c%c%c", written % BASE64_LINE == 0 ? "\n" : "", digits[bits >> 18],
-            digits[bits >> 12 & 63], three.len > 1 ? digits[bits >> 6 & 63] : '=',
-            three.len > 2 ? digits[bits & 63] : '=');
-        written += 4;
+        char four[4];
+        base64_four(slice_from(bytes, i), '=', four);
+        add(t, "%s%.4s", i / 3 * 4 % BASE64_LINE == 0 ? "\n" : "", four);
     }
     add(t, "\n");
 }

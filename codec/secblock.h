@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* secblock.h - the SecurityBlock at the end of a message, and Signature (RFC 6940 6.3.4).
  *
- * Says who signed and how; whether it is true is link/crypto's and dht/sign's business.
+ * Says who signed and how; whether it is true is core/crypto.h's and dht/sign's business.
  * Owner: slices are borrowed. */
 #pragma once
 #include "codec/ids.h"

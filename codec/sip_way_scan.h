@@ -114,41 +114,28 @@ static const uint8_t way_low_half[32] = {
 typedef __m256i way_vec;
 #define WAY_ALL 0xffffffffu
 #define WAY_OP(name, ...) _mm256_##name(__VA_ARGS__)
-
-WAY_INLINE way_vec way_load(const uint8_t *p)
-{
-    return _mm256_loadu_si256((const __m256i *)(const void *)p);
-}
-
-WAY_INLINE way_vec way_and(way_vec a, way_vec b)
-{
-    return _mm256_and_si256(a, b);
-}
-
-WAY_INLINE void way_store_zero(uint8_t *p)
-{
-    _mm256_storeu_si256((__m256i *)(void *)p, _mm256_setzero_si256());
-}
+#define WAY_WHOLE(name, ...) _mm256_##name##_si256(__VA_ARGS__)
 #else
 typedef __m128i way_vec;
 #define WAY_ALL 0xffffu
 #define WAY_OP(name, ...) _mm_##name(__VA_ARGS__)
+#define WAY_WHOLE(name, ...) _mm_##name##_si128(__VA_ARGS__)
+#endif
 
 WAY_INLINE way_vec way_load(const uint8_t *p)
 {
-    return _mm_loadu_si128((const __m128i *)(const void *)p);
+    return WAY_WHOLE(loadu, (const way_vec *)(const void *)p);
 }
 
 WAY_INLINE way_vec way_and(way_vec a, way_vec b)
 {
-    return _mm_and_si128(a, b);
+    return WAY_WHOLE(and, a, b);
 }
 
 WAY_INLINE void way_store_zero(uint8_t *p)
 {
-    _mm_storeu_si128((__m128i *)(void *)p, _mm_setzero_si128());
+    WAY_WHOLE(storeu, (way_vec *)(void *)p, WAY_WHOLE(setzero));
 }
-#endif
 
 enum { WAY_BYTES = sizeof(way_vec) };
 

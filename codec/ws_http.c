@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* ws_http.c - see ws_http.h. */
 #include "codec/ws_http.h"
-
-static const char base64_letters[] =
-    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+#include "codec/base64.h"
 
 /* ---- the request */
 
@@ -82,12 +80,6 @@ static bool has_token(struct slice list, struct slice word)
     return slice_is_equal_nocase(trim(list), word);
 }
 
-static int letter(uint8_t c)
-{
-    const char *at = c == 0 ? NULL : memchr(base64_letters, c, 64);
-    return at == NULL ? -1 : (int)(at - base64_letters);
-}
-
 /* base64 of 16 bytes: 22 letters, of which the last has four bits of nothing, and "==". */
 static bool is_key(struct slice key)
 {
@@ -95,11 +87,11 @@ static bool is_key(struct slice key)
         return false;
     }
     for (size_t i = 0; i < 22; i++) {
-        if (letter(key.data[i]) < 0) {
+        if (base64_digit(key.data[i]) < 0) {
             return false;
         }
     }
-    return (letter(key.data[21]) & 0x0f) == 0;
+    return (base64_digit(key.data[21]) & 0x0f) == 0;
 }
 
 struct seen {
@@ -224,16 +216,12 @@ void ws_http_accept_input(struct slice key, uint8_t out[WS_HTTP_ACCEPT_INPUT])
     wr_bytes(&w, slice_of(guid, sizeof(guid) - 1));
 }
 
-/* 20 bytes: six groups of three and one of two. */
-static void wr_base64(struct wr *w, const uint8_t hash[WS_HTTP_HASH_BYTES])
+static void wr_base64(struct wr *w, struct slice hash)
 {
-    for (size_t i = 0; i < WS_HTTP_HASH_BYTES; i += 3) {
-        uint32_t third = i + 2 < WS_HTTP_HASH_BYTES ? hash[i + 2] : 0;
-        uint32_t group = (uint32_t)hash[i] << 16 | (uint32_t)hash[i + 1] << 8 | third;
-        for (unsigned k = 0; k < 4; k++) {
-            bool is_padding = k == 3 && i + 2 >= WS_HTTP_HASH_BYTES;
-            wr_u8(w, is_padding ? '=' : (uint8_t)base64_letters[group >> (18 - 6 * k) & 63]);
-        }
+    for (size_t i = 0; i < hash.len; i += 3) {
+        char four[4];
+        base64_four(slice_from(hash, i), '=', four);
+        wr_bytes(w, slice_of(four, sizeof(four)));
     }
 }
 
@@ -242,7 +230,7 @@ void ws_http_wr_accept(struct wr *w, const uint8_t hash[WS_HTTP_HASH_BYTES])
     wr_bytes(w, SLICE_LITERAL("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
                               "Connection: Upgrade\r\nSec-WebSocket-Protocol: sip\r\n"
                               "Sec-WebSocket-Accept: "));
-    wr_base64(w, hash);
+    wr_base64(w, slice_of(hash, WS_HTTP_HASH_BYTES));
     wr_bytes(w, SLICE_LITERAL("\r\n\r\n"));
 }
 

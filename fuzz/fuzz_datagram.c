@@ -5,10 +5,9 @@
  *
  * Input: a sequence of steps, each one byte and what it needs.  Nobody is sent a byte who was
  * neither announced nor dialled, and nothing may be left in the pools when every link has ended. */
-#include "fuzz/stage.h"
-#include "link/link.h"
+#include "fuzz/stage_link.h"
 
-enum { HOSTS = 6, LINKS = 8, MESSAGE_BYTES = 1200, DATAGRAM = 1232, KEPT = 8 };
+enum { HOSTS = 6, MESSAGE_BYTES = 1200, DATAGRAM = 1232, KEPT = 8 };
 
 enum step {
     STEP_ANNOUNCE,
@@ -37,54 +36,18 @@ struct host {
 };
 
 struct door {
-    struct link_table *links;
+    struct stage_link link;
     struct host hosts[HOSTS];
-    handle up[LINKS];
-    uint32_t up_next;
     uint8_t kept[KEPT][DATAGRAM];
     size_t kept_len[KEPT];
     uint32_t kept_next;
 };
 
-static void take_events(struct stage *s)
-{
-    struct door *d = s->user;
-    struct link_event event;
-    while (link_next(&s->turn, d->links, &event)) {
-        if (event.kind == LINK_MESSAGE || event.kind == LINK_UNACKED) {
-            CHECK(event.message_len <= MSGBUF_SMALL_BYTES);
-            memset(event.message, 0xee, event.message_len); /* ours to write */
-        }
-        if (event.kind == LINK_UP) {
-            CHECK(event.user.len > 0 && !ids_node_is_invalid(&event.node_id));
-            d->up[d->up_next++ % LINKS] = event.link;
-        }
-        CHECK(event.kind != LINK_DOWN || event.error != ERR_OK);
-    }
-}
-
 static void on_event(struct stage *s, const struct io_event *e)
 {
     struct door *d = s->user;
-    link_on_datagram(&s->turn, d->links, &e->remote, e->data, e->data_len);
-    take_events(s);
-}
-
-static void on_timers(struct stage *s)
-{
-    struct door *d = s->user;
-    struct wheel_timer *timer;
-    while ((timer = wheel_take(&s->wheel, s->turn.now_us)) != NULL) {
-        link_on_timer(&s->turn, d->links, timer);
-        take_events(s);
-    }
-}
-
-static void on_flush(struct stage *s)
-{
-    struct door *d = s->user;
-    link_flush(&s->turn, d->links);
-    take_events(s);
+    link_on_datagram(&s->turn, d->link.table, &e->remote, e->data, e->data_len);
+    stage_link_take_events(s);
 }
 
 /* The peer has sent a datagram: whoever is there reads it. */
@@ -200,12 +163,12 @@ static void dial(struct stage *s, uint32_t host, uint8_t who)
     struct door *d = s->user;
     struct address to = stage_address((uint8_t)host);
     handle link = 0;
-    enum err e = link_dial_datagram(&s->turn, d->links, &to,
+    enum err e = link_dial_datagram(&s->turn, d->link.table, &to,
                                     &s->idents[who % STAGE_IDENTS].ident.node_id, host, &link);
     CHECK((e == ERR_OK) == (link != 0));
     CHECK(e == ERR_OK || e == ERR_EXISTS || e == ERR_LIMIT);
     d->hosts[host].is_known = true;
-    take_events(s);
+    stage_link_take_events(s);
     stage_event(s, NULL);
 }
 
@@ -214,24 +177,8 @@ static void announce(struct stage *s, uint32_t host, uint8_t who)
     struct door *d = s->user;
     struct address from = stage_address((uint8_t)host);
     d->hosts[host].is_known = true;
-    link_announce(&s->turn, d->links, &s->idents[who % STAGE_IDENTS].ident.node_id, &from, 1);
-    take_events(s);
-    stage_event(s, NULL);
-}
-
-static void send(struct stage *s, struct rd *r)
-{
-    static const uint8_t zeros[2100];
-    struct door *d = s->user;
-    handle link = d->up[rd_u8(r) % LINKS];
-    size_t len = min_size(rd_u16(r), sizeof(zeros));
-    uint8_t times = rd_u8(r) % 64;
-    for (uint8_t i = 0; i <= times; i++) {
-        enum err e = link_send(&s->turn, d->links, link, slice_of(zeros, len / 3),
-                               slice_of(zeros, len - len / 3));
-        CHECK(e == ERR_OK || e == ERR_CLOSED || e == ERR_TOO_LARGE || e == ERR_LIMIT);
-        CHECK((e == ERR_TOO_LARGE) <= (len > link_room(d->links, link)));
-    }
+    link_announce(&s->turn, d->link.table, &s->idents[who % STAGE_IDENTS].ident.node_id, &from, 1);
+    stage_link_take_events(s);
     stage_event(s, NULL);
 }
 
@@ -275,10 +222,10 @@ static void step(struct stage *s, struct rd *r)
         say_ack(s, host, r);
         break;
     case STEP_SEND:
-        send(s, r);
+        stage_link_send(s, r);
         break;
     case STEP_CLOSE_LINK:
-        link_close(&s->turn, d->links, d->up[host]);
+        link_close(&s->turn, d->link.table, d->link.up[host]);
         stage_event(s, NULL);
         break;
     case STEP_SLEEP:
@@ -303,13 +250,13 @@ static void end_all(struct stage *s)
     }
     uint32_t index = 0;
     struct link_info info;
-    while (link_walk(d->links, &index, &info)) {
-        link_close(&s->turn, d->links, info.link);
+    while (link_walk(d->link.table, &index, &info)) {
+        link_close(&s->turn, d->link.table, info.link);
     }
     stage_event(s, NULL);
     stage_sleep(s, 60000000);
     index = 0;
-    CHECK(!link_walk(d->links, &index, &info) && link_count_up(d->links) == 0);
+    CHECK(!link_walk(d->link.table, &index, &info) && link_count_up(d->link.table) == 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -317,39 +264,22 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static struct door door;
     struct stage *s = stage_init();
     memset(&door, 0, sizeof(door));
-    struct link_settings settings = {
-        .tls = tls_fake_ops(),
-        .tls_context = &s->contexts[0],
-        .trust = &s->trust,
-        .self = s->idents[0].ident.node_id,
-        .max_message_bytes = MESSAGE_BYTES + 800,
-        .links = LINKS,
-        .handshaking = LINKS / 2,
-        .handshake_timeout_us = 5000000,
-        .retain_us = 8000000,
-        .queue_bytes = 65536,
-        .retained_bytes = 16384,
-        .links_datagram = LINKS - 1,
-        .announced = 4,
-        .parked = 3,
-        .datagram_bytes = DATAGRAM,
-        .secret = 11,
-    };
-    door.links = link_table_init(&s->arena, &settings);
-    s->user = &door;
+    stage_link_init(s, &door.link,
+                    (struct link_settings){.max_message_bytes = MESSAGE_BYTES + 800,
+                                           .links_datagram = STAGE_LINKS - 1,
+                                           .announced = 4,
+                                           .parked = 3,
+                                           .datagram_bytes = DATAGRAM,
+                                           .secret = 11});
     s->on_event = on_event;
-    s->on_timers = on_timers;
-    s->on_flush = on_flush;
     s->on_datagram = on_datagram;
     struct rd r = rd_init(slice_of(data, min_size(size, 8192)));
     while (rd_left(&r) > 0) {
         step(s, &r);
-        CHECK(s->tls.connections.in_use <= LINKS + HOSTS);
+        CHECK(s->tls.connections.in_use <= STAGE_LINKS + HOSTS);
     }
     s->buffers.fail_after = UINT32_MAX;
     end_all(s);
-    CHECK(s->tls.connections.in_use == 0 && s->tls.chunks_open == 0);
-    CHECK(s->buffers.in_use[0] == 0 && s->buffers.in_use[1] == 0);
-    CHECK(s->wheel.armed == 0);
+    stage_link_expect_empty(s);
     return 0;
 }

@@ -4,10 +4,9 @@
  *
  * Input: a sequence of steps, each one byte and what it needs.  Nothing may be left in the pools
  * when every link has ended. */
-#include "fuzz/stage.h"
-#include "link/link.h"
+#include "fuzz/stage_link.h"
 
-enum { LINKS = 8, MESSAGE_BYTES = 5000 };
+enum { MESSAGE_BYTES = 5000 };
 
 enum step {
     STEP_ACCEPT,
@@ -28,33 +27,9 @@ enum step {
 };
 
 struct door {
-    struct link_table *links;
+    struct stage_link link;
     handle of_conn[STAGE_CONNS];
-    handle up[LINKS];
-    uint32_t up_next;
-    bool is_retaining;
 };
-
-static void take_events(struct stage *s)
-{
-    struct door *d = s->user;
-    struct link_event event;
-    while (link_next(&s->turn, d->links, &event)) {
-        if (event.kind == LINK_MESSAGE || event.kind == LINK_UNACKED) {
-            CHECK(event.message_len <= MESSAGE_BYTES);
-            uint8_t sum = 0;
-            for (size_t i = 0; i < event.message_len; i++) {
-                sum ^= event.message[i];
-                event.message[i] = sum; /* ours to write */
-            }
-        }
-        if (event.kind == LINK_UP) {
-            CHECK(event.user.len > 0 && !ids_node_is_invalid(&event.node_id));
-            d->up[d->up_next++ % LINKS] = event.link;
-        }
-        CHECK(event.kind != LINK_DOWN || event.error != ERR_OK);
-    }
-}
 
 static void on_event(struct stage *s, const struct io_event *e)
 {
@@ -63,7 +38,7 @@ static void on_event(struct stage *s, const struct io_event *e)
     handle *of = &d->of_conn[e->conn == 0 ? 0 : handle_index(e->conn)];
     switch (e->kind) {
     case IO_ACCEPTED:
-        if (link_on_accepted(t, d->links, e->conn, &e->remote, of) != ERR_OK) {
+        if (link_on_accepted(t, d->link.table, e->conn, &e->remote, of) != ERR_OK) {
             *of = 0;
         }
         break;
@@ -71,39 +46,22 @@ static void on_event(struct stage *s, const struct io_event *e)
         if (e->error == ERR_OK) {
             *of = e->tag;
         }
-        link_on_connected(t, d->links, e->tag, e->conn, e->error);
+        link_on_connected(t, d->link.table, e->tag, e->conn, e->error);
         break;
     case IO_STREAM:
-        link_on_stream(t, d->links, *of, e->data, e->data_len);
+        link_on_stream(t, d->link.table, *of, e->data, e->data_len);
         break;
     case IO_SENT:
-        link_on_sent(t, d->links, *of, e->data_len);
+        link_on_sent(t, d->link.table, *of, e->data_len);
         break;
     case IO_CLOSED:
-        link_on_closed(t, d->links, *of, e->error);
+        link_on_closed(t, d->link.table, *of, e->error);
         break;
     case IO_DATAGRAM:
     case IO_MAIL:
         break;
     }
-    take_events(s);
-}
-
-static void on_timers(struct stage *s)
-{
-    struct door *d = s->user;
-    struct wheel_timer *timer;
-    while ((timer = wheel_take(&s->wheel, s->turn.now_us)) != NULL) {
-        link_on_timer(&s->turn, d->links, timer);
-        take_events(s);
-    }
-}
-
-static void on_flush(struct stage *s)
-{
-    struct door *d = s->user;
-    link_flush(&s->turn, d->links);
-    take_events(s);
+    stage_link_take_events(s);
 }
 
 static void dial(struct stage *s, struct rd *r)
@@ -114,24 +72,8 @@ static void dial(struct stage *s, struct rd *r)
     const struct node_id *expect =
         who % 8 < STAGE_IDENTS ? &s->idents[who % 8].ident.node_id : NULL;
     handle link = 0;
-    if (link_dial(&s->turn, d->links, &to, expect, who, &link) == ERR_OK) {
+    if (link_dial(&s->turn, d->link.table, &to, expect, who, &link) == ERR_OK) {
         CHECK(link != 0);
-    }
-    stage_event(s, NULL);
-}
-
-static void send(struct stage *s, struct rd *r)
-{
-    static const uint8_t zeros[MESSAGE_BYTES + 1];
-    struct door *d = s->user;
-    handle link = d->up[rd_u8(r) % LINKS];
-    size_t len = min_size(rd_u16(r), sizeof(zeros));
-    uint8_t times = rd_u8(r) % 64;
-    for (uint8_t i = 0; i <= times; i++) {
-        enum err e = link_send(&s->turn, d->links, link, slice_of(zeros, len / 3),
-                               slice_of(zeros, len - len / 3));
-        CHECK(e == ERR_OK || e == ERR_CLOSED || e == ERR_TOO_LARGE || e == ERR_LIMIT);
-        CHECK((e == ERR_TOO_LARGE) <= (len > MESSAGE_BYTES));
     }
     stage_event(s, NULL);
 }
@@ -178,7 +120,7 @@ static void step(struct stage *s, struct rd *r)
         acknowledge(s, i, rd_u8(r));
         break;
     case STEP_SEND:
-        send(s, r);
+        stage_link_send(s, r);
         break;
     case STEP_SENT:
         stage_sent(s, i);
@@ -187,7 +129,7 @@ static void step(struct stage *s, struct rd *r)
         stage_close(s, i, rd_u8(r) % 2 == 0 ? ERR_CLOSED : ERR_OK);
         break;
     case STEP_CLOSE_LINK:
-        link_close(&s->turn, d->links, d->up[i % LINKS]);
+        link_close(&s->turn, d->link.table, d->link.up[i % STAGE_LINKS]);
         stage_event(s, NULL);
         break;
     case STEP_SLEEP:
@@ -205,35 +147,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct stage *s = stage_init();
     struct door door = {0};
-    struct link_settings settings = {
-        .tls = tls_fake_ops(),
-        .tls_context = &s->contexts[0],
-        .trust = &s->trust,
-        .self = s->idents[0].ident.node_id,
-        .max_message_bytes = MESSAGE_BYTES,
-        .links = LINKS,
-        .handshaking = LINKS / 2,
-        .handshake_timeout_us = 5000000,
-        .retain_us = 8000000,
-        .queue_bytes = 65536,
-        .retained_bytes = 16384,
-    };
-    door.links = link_table_init(&s->arena, &settings);
-    s->user = &door;
+    stage_link_init(s, &door.link, (struct link_settings){.max_message_bytes = MESSAGE_BYTES});
     s->on_event = on_event;
-    s->on_timers = on_timers;
-    s->on_flush = on_flush;
     struct rd r = rd_init(slice_of(data, min_size(size, 8192)));
     while (rd_left(&r) > 0) {
         step(s, &r);
-        CHECK(s->tls.connections.in_use <= LINKS + STAGE_CONNS);
+        CHECK(s->tls.connections.in_use <= STAGE_LINKS + STAGE_CONNS);
     }
     s->buffers.fail_after = UINT32_MAX;
     stage_hang_up(s);
     stage_sleep(s, 60000000);
-    CHECK(link_count_up(door.links) == 0);
-    CHECK(tls_fake_in_use(&s->tls) == 0);
-    CHECK(s->buffers.in_use[0] == 0 && s->buffers.in_use[1] == 0);
-    CHECK(s->wheel.armed == 0);
+    stage_link_expect_empty(s);
     return 0;
 }

@@ -9,7 +9,7 @@
  * that comes out as SEND.  Bytes are unmasked where they lie; what is incomplete is copied into a
  * buffer, which starts small and is replaced by a large one once.
  *
- * Owner:  embedded in node/phone's record.  Time: none; sip/flow has the deadlines.
+ * Owner:  embedded in node/wrapped's record.  Time: none; sip/flow has the deadlines.
  * Limits: WS_CONN_MESSAGE_CAP bytes and WS_CONN_FRAGMENTS frames for a message; two buffers, which
  *         strangers do not get while large ones are scarce. */
 #pragma once

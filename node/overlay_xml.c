@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "node/overlay_xml.h"
+#include "codec/base64.h"
 #include <libxml/parser.h>
 #include <libxml/xmlmemory.h>
 #include <stdio.h>
@@ -167,20 +168,6 @@ bool overlay_xml_attribute(const xmlNode *e, const char *name, char *out, size_t
     return copy_trimmed(xmlGetNoNsProp(e, (const xmlChar *)name), out, cap);
 }
 
-static int base64_value(uint8_t c)
-{
-    if (c >= 'A' && c <= 'Z') {
-        return c - 'A';
-    }
-    if (c >= 'a' && c <= 'z') {
-        return c - 'a' + 26;
-    }
-    if (c >= '0' && c <= '9') {
-        return c - '0' + 52;
-    }
-    return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
-
 /* Strict but for white space, which may stand anywhere in XML text. */
 static bool base64_decode(struct slice text, uint8_t *out, size_t *out_len)
 {
@@ -190,7 +177,7 @@ static bool base64_decode(struct slice text, uint8_t *out, size_t *out_len)
     *out_len = 0;
     for (size_t i = 0; i < text.len; i++) {
         uint8_t c = text.data[i];
-        int value = base64_value(c);
+        int value = base64_digit(c);
         if (is_space(c)) {
             continue;
         }

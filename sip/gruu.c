@@ -5,6 +5,7 @@
  * the Call-ID's hash (8), those under a stream that the MAC makes: two tokens of one device have
  * nothing in common, since a random number goes into the MAC's place of the time. */
 #include "sip/gruu.h"
+#include "codec/base64.h"
 
 enum {
     LIST_CAP = 2 + IDS_NODE_MAX + 3 + GRUU_INSTANCE_BYTES,
@@ -14,29 +15,13 @@ enum {
     LIST_READ_CAP = GRUU_ENTRIES * (2 + IDS_NODE_MAX),
 };
 
-static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
 static void write_base64(struct sip_writer *w, struct slice bytes)
 {
     for (size_t i = 0; i < bytes.len; i += 3) {
-        size_t left = bytes.len - i;
-        uint32_t n = (uint32_t)bytes.data[i] << 16 |
-                     (left > 1 ? (uint32_t)bytes.data[i + 1] << 8 : 0) |
-                     (left > 2 ? bytes.data[i + 2] : 0);
-        const char four[] = {digits[n >> 18], digits[n >> 12 & 63],
-                             left > 1 ? digits[n >> 6 & 63] : '~', left > 2 ? digits[n & 63] : '~'};
+        char four[4];
+        base64_four(slice_from(bytes, i), '~', four);
         sip_write_slice(w, slice_of(four, sizeof(four)));
     }
-}
-
-static int digit_of(uint8_t c)
-{
-    for (int i = 0; i < 64; i++) {
-        if ((uint8_t)digits[i] == c) {
-            return i;
-        }
-    }
-    return -1;
 }
 
 /* ~ or = fill up; ERR_MALFORMED or ERR_TOO_LARGE otherwise. */
@@ -53,7 +38,7 @@ static enum err read_base64(struct slice text, uint8_t *out, size_t cap, size_t 
         end--;
     }
     for (size_t i = 0; i < end; i++) {
-        int digit = digit_of(text.data[i]);
+        int digit = base64_digit(text.data[i]);
         if (digit < 0) {
             return ERR_MALFORMED;
         }

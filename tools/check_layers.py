@@ -64,7 +64,6 @@ SYSTEM_HEADERS = [
     ('sim/*', ['<stdio.h>', '<stdlib.h>']),
     ('cmd/*', ['<confuse.h>', '<jansson.h>', '<microhttpd.h>', '<lmdb.h>', '<ares.h>',
                '<pcap*']),
-    ('cmd/x509*', ['<openssl/*']),
 ]
 LIBRARY_HEADER = re.compile(
     r'<(openssl|liburing|jemalloc|libxml|xxhash|confuse|jansson|microhttpd|lmdb|ares|pcap'

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Who may say what an overlay is, what is taken over from a document, and what we can join
  * (RFC 6940 6.5.4.2, 11.1; catalogue CF-2..CF-4, CU-4, AC-6, A-15, A-21). */
+#include "codec/base64.h"
 #include "codec/content.h"
 #include "codec/secblock.h"
 #include "dht/kind.h"
@@ -98,14 +99,10 @@ static void PRINTF_LIKE(2, 3) put(struct draft *d, const char *format, ...)
 
 static void put_base64(struct draft *d, struct slice bytes)
 {
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     for (size_t i = 0; i < bytes.len; i += 3) {
-        struct slice three = slice_sub(bytes, i, 3);
-        uint32_t bits = (uint32_t)three.data[0] << 16;
-        bits |= three.len > 1 ? (uint32_t)three.data[1] << 8 : 0;
-        bits |= three.len > 2 ? three.data[2] : 0;
-        put(d, "%c%c%c%c", digits[bits >> 18], digits[bits >> 12 & 63],
-            three.len > 1 ? digits[bits >> 6 & 63] : '=', three.len > 2 ? digits[bits & 63] : '=');
+        char four[4];
+        base64_four(slice_from(bytes, i), '=', four);
+        put(d, "%.4s", four);
     }
 }
 
