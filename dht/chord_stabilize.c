@@ -611,8 +611,7 @@ static void tick(struct turn *t, struct chord *c)
         c->partition_next_us = t->now_us + rng_jitter(t->rng, partition_wait_us(t, c), 50);
     }
     next_us = min_u64(next_us, min_u64(c->partition_next_us, next_lost_us(c)));
-    bool is_restless = is_crowded(c) || t->now_us < c->alarm_until_us;
-    next_us = is_restless ? t->now_us : min_u64(next_us, t->now_us + IDLE_TICK_US);
+    next_us = is_crowded(c) ? t->now_us : min_u64(next_us, t->now_us + IDLE_TICK_US);
     wheel_arm(
         t->wheel, &c->tick,
         max_u64(next_us, t->now_us + rng_jitter(t->rng, CHORD_STABILIZE_TICK_MS * 1000u, 20)));

@@ -751,7 +751,7 @@ void replicate_on_timer(struct turn *t, struct replicate *r, struct wheel_timer 
         }
         return;
     }
-    (void)store_sweep(t, r->s.store);
+    r->is_sweeping = !store_sweep(t, r->s.store);
     replicate_walk(t, r);
 }
 

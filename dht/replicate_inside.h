@@ -89,8 +89,9 @@ struct replicate {
     bool is_leave_pass; /* the pass began after we decided to leave */
     bool is_leave_missing;
     uint64_t leave_deadline_us;
-    bool may_tell; /* some member may be handed over: replicate_next is asked in each turn */
-    bool is_left;  /* for replicate_next */
+    bool may_tell;    /* some member may be handed over: replicate_next is asked in each turn */
+    bool is_left;     /* for replicate_next */
+    bool is_sweeping; /* the store is large: the next part of it soon */
     enum err left_error;
     uint8_t *answer; /* REPLICATE_ANSWER_BYTES */
     uint32_t scratch_bytes;

@@ -5,9 +5,10 @@
 
 enum {
     VISITS_PER_CALL = 256,
-    TICK_BUSY_US = 50000,  /* something is under way */
-    TICK_HELD_US = 500000, /* something is missing, and has to wait */
-    TICK_IDLE_US = 1000000,
+    TICK_BUSY_US = 50000,     /* something is under way */
+    TICK_HELD_US = 500000,    /* something is missing, and has to wait */
+    TICK_SOON_US = 1000000,   /* a joiner, or who leaves, has a deadline; a large store is swept */
+    TICK_IDLE_US = 5000000,   /* what has expired is swept */
     TICK_EMPTY_US = 20000000, /* nothing is stored, and nobody waits for anything */
     PASS_EVERY_US = 20000000, /* also when nothing is known to be missing */
     SEND_PAUSE_US = 500000,
@@ -421,11 +422,15 @@ static bool is_waited_for(const struct replicate *r)
     return r->is_leaving;
 }
 
-static uint64_t idle_us(const struct replicate *r)
+static uint64_t idle_us(const struct turn *t, const struct replicate *r)
 {
     struct store_totals totals;
+    if (is_waited_for(r) || r->is_sweeping) {
+        return TICK_SOON_US;
+    }
     store_totals(r->s.store, &totals);
-    return totals.sets == 0 && !is_waited_for(r) ? TICK_EMPTY_US : TICK_IDLE_US;
+    uint64_t pass_us = r->next_pass_us > t->now_us ? r->next_pass_us - t->now_us : 0;
+    return totals.sets == 0 ? TICK_EMPTY_US : max_u64(min_u64(pass_us, TICK_IDLE_US), TICK_SOON_US);
 }
 
 void replicate_walk(struct turn *t, struct replicate *r)
@@ -443,7 +448,7 @@ void replicate_walk(struct turn *t, struct replicate *r)
     check_deadlines(t, r);
     bool is_busy = may_walk && r->is_dirty;
     uint32_t missing_us = r->ops.in_use > 0 ? TICK_BUSY_US : TICK_HELD_US;
-    uint64_t due_us = t->now_us + (is_busy ? missing_us : idle_us(r));
+    uint64_t due_us = t->now_us + (is_busy ? missing_us : idle_us(t, r));
     if (!wheel_is_armed(&r->timer) || due_us < r->timer.due_us) {
         wheel_arm(t->wheel, &r->timer, due_us);
     }
