@@ -20,20 +20,36 @@ enum {
 enum {
     RETRY_TRANSMISSIONS = 1,
     SEARCH_AFTER = 3,  /* retries, before we ask who the owner is */
-    SEARCH_STEPS = 60, /* questions at most */
+    REPLICA_AFTER = 7, /* retries, before a holder of copies is asked */
+    SEARCH_STEPS = 60, /* questions at most, */
+    RELAY_STEPS = 4,   /* ... of them for one relay, */
+    REPLICA_STEPS = 8, /* ... and for the name of a holder of copies */
 };
+
+/* Who is responsible, and by what ways can he be reached? */
+struct store_search {
+    enum { SEARCH_OWNER, SEARCH_BEFORE, SEARCH_RELAY, SEARCH_REPLICA } what;
+    bool knows_owner;
+    bool is_replica_asked; /* the request under way is for a holder of copies */
+    uint8_t hop;           /* which of our peers all this goes through first */
+    uint8_t steps;         /* questions so far, in all */
+    uint8_t relay_steps, replica_steps;
+    struct node_id asked;
+    struct node_id namer; /* has named `asked`, at last the owner */
+    struct node_id owner;
+    struct node_id relay;   /* answers us, and has a link to the owner; zeros: nobody */
+    struct node_id next;    /* the peer before it; zeros: not known */
+    struct node_id replica; /* the peer behind the owner; zeros: not known */
+    struct ring_id place;   /* what was asked for last, of a replica */
+};
+
 enum op_state { OP_STORING, OP_LOOKING, OP_STORING_AGAIN, OP_FETCHING };
 
 struct op {
     enum op_state state;
     enum store_client_user user;
     uint32_t retries;
-    /* who is responsible? (search) */
-    bool knows_owner;
-    uint8_t search_hop;   /* which of our peers was asked first */
-    uint8_t search_steps; /* questions so far, in all */
-    struct node_id asked;
-    struct node_id owner;
+    struct store_search search;
     uint64_t tag;
     uint64_t started_us;
     struct overlay_resource resource;
@@ -98,9 +114,53 @@ static struct slice resource_of(const struct op *op)
 
 /* requests */
 
+/* A source route (FW-10) over up to three peers, none of them named twice in a row. */
+static struct slice wr_route(const struct store_client *c, const struct node_id *const nodes[3],
+                             uint8_t *out, size_t cap)
+{
+    struct wr w = wr_init(out, cap);
+    const struct node_id *last = NULL;
+    for (size_t i = 0; i < 3; i++) {
+        bool is_there = nodes[i] != NULL && !ids_node_is_invalid(nodes[i]);
+        if (is_there && (last == NULL || !ids_node_is_equal(last, nodes[i]))) {
+            fwd_wr_node(&w, c->s.params, nodes[i]);
+            last = nodes[i];
+        }
+    }
+    CHECK(wr_ok(&w));
+    return wr_slice(&w);
+}
+
+static const struct node_id *hop_of(const struct store_client *c, const struct op *op, uint32_t n)
+{
+    struct ring_id at;
+    enum err e = ids_ring_of_resource(resource_of(op), &at);
+    CHECK(e == ERR_OK);
+    const struct chord_table_node *node = chord_table_nth_hop(c->s.table, at, n);
+    return node == NULL ? NULL : &node->id;
+}
+
+/* To the owner by Node-ID, the last times to a holder of copies, who takes no Stores from us. */
+static struct slice wr_way(const struct store_client *c, struct op *op,
+                           struct transact_target *target, uint8_t *out, size_t cap)
+{
+    struct store_search *s = &op->search;
+    bool is_fetch = op->state == OP_FETCHING;
+    bool has_relay = !ids_node_is_invalid(&s->relay);
+    s->is_replica_asked =
+        is_fetch && op->retries >= REPLICA_AFTER && !ids_node_is_invalid(&s->replica);
+    uint32_t other = s->hop + op->retries - SEARCH_AFTER;
+    const struct node_id *route[3] = {hop_of(c, op, has_relay ? s->hop : other),
+                                      has_relay ? &s->relay : NULL,
+                                      s->is_replica_asked ? &s->replica : &s->owner};
+    *target = (struct transact_target){.type = TRANSACT_NODE, .node = *route[2]};
+    return wr_route(c, route, out, cap);
+}
+
 static enum err send(struct turn *t, struct store_client *c, struct op *op, uint16_t code,
                      struct slice body)
 {
+    uint8_t route[3 * FWD_NODE_BYTES_MAX];
     struct transact_request request = {.tag = pool_handle(&c->ops, op),
                                        .target.type = TRANSACT_RESOURCE,
                                        .code = code,
@@ -109,19 +169,15 @@ static enum err send(struct turn *t, struct store_client *c, struct op *op, uint
     request.signer = code == CONTENT_STORE_REQ ? op->signer : NULL;
     enum err e = ids_ring_of_resource(resource_of(op), &request.target.resource);
     CHECK(e == ERR_OK);
+    if (op->search.knows_owner) {
+        request.destinations = wr_way(c, op, &request.target, route, sizeof(route));
+    } else if (op->retries > 0) {
+        const struct node_id *first = hop_of(c, op, op->retries);
+        request.through = first == NULL ? request.through : *first;
+    }
     if (op->retries > 0) {
-        const struct chord_table_node *n = chord_table_nth_hop(
-            c->s.table, request.target.resource,
-            op->knows_owner ? op->search_hop + op->retries - SEARCH_AFTER : op->retries);
-        if (n == NULL) {
+        if (request.destinations.len == 0 && ids_node_is_invalid(&request.through)) {
             return ERR_NOT_FOUND;
-        }
-        request.through = n->id;
-        if (op->knows_owner) {
-            request.target = (struct transact_target){.type = TRANSACT_NODE, .node = op->owner};
-        }
-        if (ids_node_is_equal(&request.through, &op->owner)) {
-            memset(&request.through, 0, sizeof(request.through));
         }
         request.transmissions = RETRY_TRANSMISSIONS;
         metric_add(t->metrics, METRIC_requests_other_way, 1);
@@ -401,46 +457,55 @@ static bool find_newer(struct turn *t, struct store_client *c, struct op *op,
 
 /* All ways to a Resource-ID end in the peer before its owner, who may keep everything to himself;
  * to the owner's Node-ID they do not.  So we go from peer to peer with RouteQuery (TM-6), each of
- * whom answers for himself, until one names the owner. */
+ * whom answers for himself, until one names the owner.  Whoever named him also names, asked for the
+ * place right before himself, another that has a link to the owner, and peers behind the owner. */
 
-static enum err search_ask(struct turn *t, struct store_client *c, struct op *op)
+static enum err search_ask(struct turn *t, struct store_client *c, struct op *op,
+                           struct ring_id place)
 {
-    struct ring_id at;
+    struct store_search *s = &op->search;
     uint8_t body[64];
+    uint8_t resource[IDS_RING_BYTES];
+    uint8_t route[3 * FWD_NODE_BYTES_MAX];
     struct wr w = wr_init(body, sizeof(body));
+    ids_ring_bytes(place, resource);
     struct msgs_route_query_req query = {
-        .destination = {.type = FWD_DESTINATION_RESOURCE, .id = resource_of(op)}};
-    enum err e = ids_ring_of_resource(resource_of(op), &at);
-    CHECK(e == ERR_OK);
+        .destination = {.type = FWD_DESTINATION_RESOURCE,
+                        .id = slice_of(resource, sizeof(resource))}};
     msgs_route_query_req_wr(&w, c->s.params, &query);
-    const struct chord_table_node *first = chord_table_nth_hop(c->s.table, at, op->search_hop);
-    if (!wr_ok(&w) || first == NULL || op->search_steps++ >= SEARCH_STEPS) {
+    const struct node_id *first = hop_of(c, op, s->hop);
+    if (!wr_ok(&w) || first == NULL || s->steps++ >= SEARCH_STEPS) {
         return ERR_NOT_FOUND;
     }
+    const struct node_id *const nodes[3] = {first, NULL, &s->asked};
     struct transact_request request = {.owner = TRANSACT_FETCH,
                                        .tag = pool_handle(&c->ops, op),
-                                       .target = {.type = TRANSACT_NODE, .node = op->asked},
+                                       .target = {.type = TRANSACT_NODE, .node = s->asked},
+                                       .destinations = wr_route(c, nodes, route, sizeof(route)),
                                        .code = CONTENT_ROUTE_QUERY_REQ,
                                        .body = wr_slice(&w),
                                        .transmissions = 1};
-    if (!ids_node_is_equal(&first->id, &op->asked)) {
-        request.through = first->id;
-    }
     return transact_request(t, c->s.transact, &request, NULL);
+}
+
+static struct ring_id place_of(const struct op *op)
+{
+    struct ring_id at;
+    enum err e = ids_ring_of_resource(resource_of(op), &at);
+    CHECK(e == ERR_OK);
+    return at;
 }
 
 /* From the next of our own peers on. */
 static bool search_begin(struct turn *t, struct store_client *c, struct op *op)
 {
-    struct ring_id at;
-    enum err e = ids_ring_of_resource(resource_of(op), &at);
-    CHECK(e == ERR_OK);
-    const struct chord_table_node *first = chord_table_nth_hop(c->s.table, at, op->search_hop);
+    const struct node_id *first = hop_of(c, op, op->search.hop);
     if (first == NULL) {
         return false;
     }
-    op->asked = first->id;
-    return search_ask(t, c, op) == ERR_OK;
+    op->search.what = SEARCH_OWNER;
+    op->search.asked = op->search.namer = *first;
+    return search_ask(t, c, op, place_of(op)) == ERR_OK;
 }
 
 static bool send_anew(struct turn *t, struct store_client *c, struct op *op)
@@ -449,50 +514,167 @@ static bool send_anew(struct turn *t, struct store_client *c, struct op *op)
     return (is_store ? send_store(t, c, op) : send_fetch(t, c, op)) == ERR_OK;
 }
 
+static struct ring_id back(struct ring_id from, uint64_t gap)
+{
+    return ids_ring_minus(from, (struct ring_id){gap, 0});
+}
+
+/* The mean distance of two peers. */
+static uint64_t gap_of(const struct store_client *c)
+{
+    return UINT64_MAX / max_u64(chord_table_guess_peers(c->s.table), 4);
+}
+
+/* Does the next peer back answer?  Asked for a place before itself it names one that stands before
+ * it, or, where the place is its own, itself.  False: nobody can be asked. */
+static bool search_relay(struct turn *t, struct store_client *c, struct op *op)
+{
+    struct store_search *s = &op->search;
+    bool is_first = ids_node_is_invalid(&s->next);
+    s->what = is_first ? SEARCH_BEFORE : SEARCH_RELAY;
+    s->asked = is_first ? s->namer : s->next;
+    memset(&s->relay, 0, sizeof(s->relay));
+    struct ring_id place = back(ids_ring_of_node(&s->asked), gap_of(c) << s->relay_steps);
+    return s->relay_steps++ < RELAY_STEPS && search_ask(t, c, op, place) == ERR_OK;
+}
+
+/* Behind the owner, where two peers should stand on average. */
+static bool search_replica(struct turn *t, struct store_client *c, struct op *op)
+{
+    struct store_search *s = &op->search;
+    s->what = SEARCH_REPLICA;
+    s->asked = ids_node_is_invalid(&s->relay) ? s->namer : s->relay;
+    s->place = ids_ring_plus(ids_ring_of_node(&s->owner), (struct ring_id){2 * gap_of(c), 0});
+    return search_ask(t, c, op, s->place) == ERR_OK;
+}
+
+/* The last peer known before a place behind the owner: from there back, until it is the owner, and
+ * the one before it the replica. */
+static bool search_replica_on(struct turn *t, struct store_client *c, struct op *op,
+                              const struct node_id *next)
+{
+    struct store_search *s = &op->search;
+    struct ring_id at = ids_ring_of_node(next);
+    if (ids_node_is_equal(next, &s->owner) ||
+        !ids_ring_is_between(at, ids_ring_of_node(&s->owner), s->place)) {
+        return false;
+    }
+    s->replica = *next;
+    s->place = ids_ring_minus(at, (struct ring_id){0, 1});
+    return s->replica_steps++ < REPLICA_STEPS && search_ask(t, c, op, s->place) == ERR_OK;
+}
+
+/* A relay was found, or none. */
+static bool with_relay(struct turn *t, struct store_client *c, struct op *op)
+{
+    bool wants_replica = op->state == OP_FETCHING && op->retries >= REPLICA_AFTER &&
+                         ids_node_is_invalid(&op->search.replica);
+    return (wants_replica && search_replica(t, c, op)) || send_anew(t, c, op);
+}
+
+static bool search_again(struct turn *t, struct store_client *c, struct op *op)
+{
+    op->search.hop++;
+    return search_begin(t, c, op);
+}
+
 /* What `asked` says: itself, if it is the owner; one that is nearer, or the owner. */
+static bool search_owner(struct turn *t, struct store_client *c, struct op *op,
+                         const struct node_id *next)
+{
+    struct store_search *s = &op->search;
+    struct ring_id at = place_of(op);
+    struct ring_id there = ids_ring_of_node(next);
+    if (!ids_node_is_equal(next, &s->asked) &&
+        ids_ring_is_between(there, ids_ring_of_node(&s->asked), at) &&
+        !ids_ring_is_equal(there, at)) {
+        s->namer = s->asked;
+        s->asked = *next;
+        if (search_ask(t, c, op, at) == ERR_OK) {
+            return true;
+        }
+        return search_again(t, c, op);
+    }
+    s->knows_owner = true;
+    s->namer = ids_node_is_equal(next, &s->asked) ? s->namer : s->asked;
+    s->relay = s->namer;
+    s->owner = *next;
+    return send_anew(t, c, op);
+}
+
 static bool search_go_on(struct turn *t, struct store_client *c, struct op *op,
                          const struct transact_result *result)
 {
     struct msgs_route_query_ans answer;
-    struct ring_id at;
-    if (result->error != ERR_OK || result->answer == NULL ||
-        msgs_route_query_ans_decode(result->answer->body, c->s.params, &answer) != ERR_OK ||
-        ids_ring_of_resource(resource_of(op), &at) != ERR_OK) {
-        op->search_hop++;
-        return search_begin(t, c, op);
-    }
-    struct ring_id from = ids_ring_of_node(&op->asked);
-    struct ring_id next = ids_ring_of_node(&answer.next_peer);
-    if (!ids_node_is_equal(&answer.next_peer, &op->asked) && ids_ring_is_between(next, from, at) &&
-        !ids_ring_is_equal(next, at)) {
-        op->asked = answer.next_peer;
-        if (search_ask(t, c, op) == ERR_OK) {
-            return true;
+    struct store_search *s = &op->search;
+    bool is_answered =
+        result->error == ERR_OK && result->answer != NULL &&
+        msgs_route_query_ans_decode(result->answer->body, c->s.params, &answer) == ERR_OK;
+    switch (s->what) {
+    case SEARCH_OWNER:
+        return is_answered ? search_owner(t, c, op, &answer.next_peer) : search_again(t, c, op);
+    case SEARCH_BEFORE:
+        if (is_answered && !ids_node_is_equal(&answer.next_peer, &s->asked)) {
+            s->next = answer.next_peer;
+            s->relay_steps = 0;
         }
-        op->search_hop++;
-        return search_begin(t, c, op);
+        return search_relay(t, c, op) || with_relay(t, c, op);
+    case SEARCH_RELAY:
+        if (is_answered && !ids_node_is_equal(&answer.next_peer, &s->asked)) {
+            s->relay = s->asked;
+            s->next = answer.next_peer;
+            return with_relay(t, c, op);
+        }
+        if (is_answered) {
+            return search_relay(t, c, op) || with_relay(t, c, op);
+        }
+        s->hop++; /* there are other ways to it */
+        return search_relay(t, c, op) || with_relay(t, c, op);
+    case SEARCH_REPLICA:
+        return (is_answered && search_replica_on(t, c, op, &answer.next_peer)) ||
+               send_anew(t, c, op);
     }
-    op->knows_owner = true;
-    op->owner = answer.next_peer;
-    return send_anew(t, c, op);
+    UNREACHABLE("what is searched for");
 }
 
-/* Nobody has answered: the same once more, by way of a peer that was not asked yet. */
+/* Nobody has answered, or one who may have no copy has none. */
+static bool is_without_answer(const struct store_client *c, const struct op *op,
+                              const struct transact_result *result)
+{
+    struct stored_data d;
+    if (result->answer == NULL) {
+        return result->error == ERR_TIMEOUT;
+    }
+    if (!op->search.is_replica_asked || op->state != OP_FETCHING) {
+        return false;
+    }
+    struct rd r = values_in(c, op, result->answer);
+    while (stored_next(&r, wire_model(op), &d)) {
+        if (!stored_is_synthetic(&d)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The same once more, by way of a peer that was not asked yet. */
 static bool by_another_way(struct turn *t, struct store_client *c, struct op *op,
                            const struct transact_result *result)
 {
     if (result->code == CONTENT_ROUTE_QUERY_REQ) {
         return search_go_on(t, c, op, result);
     }
-    if (result->error != ERR_TIMEOUT || result->answer != NULL || c->s.table == NULL ||
+    if (c->s.table == NULL || !is_without_answer(c, op, result) ||
         op->retries >= STORE_CLIENT_RETRIES) {
         return false;
     }
     op->retries++;
-    if (op->retries >= SEARCH_AFTER && !op->knows_owner) {
+    if (op->retries >= SEARCH_AFTER && !op->search.knows_owner) {
         return search_begin(t, c, op);
     }
-    return send_anew(t, c, op);
+    op->search.relay_steps = 0;
+    return op->search.knows_owner ? search_relay(t, c, op) || with_relay(t, c, op)
+                                  : send_anew(t, c, op);
 }
 
 /* True when the op goes on. */
@@ -527,7 +709,8 @@ bool store_client_on_result(struct turn *t, struct store_client *c,
     if (op == NULL || by_another_way(t, c, op, result) || go_on(t, c, op, result)) {
         return false;
     }
-    bool is_search = result->code == CONTENT_ROUTE_QUERY_REQ; /* it has led nowhere */
+    /* A search that has led nowhere, or a peer that has no copy. */
+    bool is_search = result->code == CONTENT_ROUTE_QUERY_REQ || is_without_answer(c, op, result);
     *done = (struct store_client_done){.user = op->user,
                                        .tag = op->tag,
                                        .is_fetch = op->state == OP_FETCHING,

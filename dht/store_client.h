@@ -6,7 +6,9 @@
  * signature, certificate and its period, policy (FT-5); the rest is dropped and counted.
  *
  * When nobody answers, somebody on the way may be keeping the request for himself: it is sent
- * again, as a new one, by STORE_CLIENT_RETRIES other first hops, one after another.
+ * again, as a new one, STORE_CLIENT_RETRIES times: by two other first hops, then to the owner by
+ * its Node-ID, each time by way of another peer that stands before it and answers us, and at last,
+ * a Fetch, to a peer behind the owner, which has a copy; one that has none has not answered.
  *
  * Owner:  one for each overlay.  Requests go out as TRANSACT_STORE and TRANSACT_FETCH; their
  * results come back through store_client_on_result, whoever started them. Limits: `ops` under way,

@@ -11,6 +11,8 @@ enum { REQUESTS = 16, BODY_CAP = 16000 };
 
 struct sent {
     struct transact_request what;
+    struct node_id route[3]; /* of what.destinations */
+    size_t route_len;
     uint8_t body[BODY_CAP];
 };
 
@@ -34,6 +36,13 @@ enum err transact_request(struct turn *t, struct transact *tr, const struct tran
     s->what = *what;
     memcpy(s->body, what->body.data, what->body.len);
     s->what.body = slice_of(s->body, what->body.len);
+    const struct rl_params params = {.node_id_length = 16};
+    struct rd r = rd_init(what->destinations);
+    struct fwd_destination d;
+    for (s->route_len = 0; fwd_next(&r, &params, &d); s->route_len++) {
+        cr_assert_lt(s->route_len, ARRAY_COUNT(s->route));
+        cr_assert_eq(fwd_destination_node(&d, &params, &s->route[s->route_len]), ERR_OK);
+    }
     return ERR_OK;
 }
 
@@ -498,9 +507,33 @@ static void expect_through(const struct fixture *f, const struct sent *s, uint8_
     cr_assert(ids_node_is_equal(&s->what.through, &through), "by hop %u", hop);
 }
 
-/* The first hops keep silent: two others are tried; then the owner is asked for, peer by peer, and
- * spoken to by its Node-ID, each time by another way, until eight retries are used up. */
-Test(store_client, silence_is_met_with_other_ways)
+/* A source route over places so far behind that of the record; 0: none. */
+static struct sent *expect_route(const struct fixture *f, uint16_t code, int one, int two,
+                                 int three)
+{
+    struct sent *s = pop();
+    const int all[3] = {one, two, three};
+    size_t len = 0;
+    cr_assert_eq(s->what.code, code);
+    for (; len < 3 && all[len] != 0; len++) {
+        struct node_id id = at_distance(f, (uint8_t)all[len]);
+        cr_assert_lt(len, s->route_len);
+        cr_assert(ids_node_is_equal(&s->route[len], &id), "%d, %d, %d", one, two, three);
+    }
+    cr_assert_eq(s->route_len, len);
+    cr_assert(ids_node_is_equal(&s->what.target.node, &s->route[len - 1]));
+    return s;
+}
+
+/* Whoever stands `from` behind names who stands `next` behind. */
+static void walk(struct fixture *f, int hop, int from, int next)
+{
+    struct node_id id = at_distance(f, (uint8_t)next);
+    struct sent *q = expect_route(f, CONTENT_ROUTE_QUERY_REQ, hop, hop == from ? 0 : from, 0);
+    answer_query(f, q, &id);
+}
+
+static struct fixture *start_with_hops(void)
 {
     struct fixture *f = start();
     struct store_client_settings s = {.params = &f->w->params,
@@ -510,9 +543,14 @@ Test(store_client, silence_is_met_with_other_ways)
                                       .table = table_for(f),
                                       .ops = 4};
     f->client = store_client_init(&f->w->arena, &s);
-    cr_assert_eq(store_client_fetch(&f->w->turn, f->client, &f->at, WORLD_KIND_SINGLE,
-                                    STORE_CLIENT_OVERLAY, 5),
-                 ERR_OK);
+    return f;
+}
+
+enum { OWNER = -3, NAMER = 4, HOP = 8, OTHER_HOP = 16, FIRST_COPY = -10, SECOND_COPY = -30 };
+
+/* Until somebody has named the owner, who is asked by way of him. */
+static void find_owner(struct fixture *f)
+{
     struct sent *q = pop();
     cr_assert(ids_node_is_invalid(&q->what.through), "at first as everything is routed");
     for (uint8_t hop = 1; hop <= 2; hop++) {
@@ -522,24 +560,45 @@ Test(store_client, silence_is_met_with_other_ways)
         cr_assert_eq(q->what.target.type, TRANSACT_RESOURCE);
     }
     time_out(f, q, false);
-    q = pop();
-    struct node_id first = at_distance(f, 8);
-    struct node_id nearer = at_distance(f, 4);
-    struct node_id owner = at_distance(f, (uint8_t)-3);
-    cr_assert(ids_node_is_equal(&q->what.target.node, &first), "our own next hop is asked");
-    answer_query(f, q, &nearer);
-    q = pop();
-    cr_assert(ids_node_is_equal(&q->what.target.node, &nearer), "then the one that it names");
-    expect_through(f, q, 0);
-    answer_query(f, q, &owner);
-    for (uint8_t hop = 0; hop < 6; hop++) {
-        q = pop();
-        cr_assert_eq(q->what.code, CONTENT_FETCH_REQ);
-        cr_assert_eq(q->what.target.type, TRANSACT_NODE);
-        cr_assert(ids_node_is_equal(&q->what.target.node, &owner), "by Node-ID");
-        expect_through(f, q, hop);
-        time_out(f, q, hop == 5);
+    walk(f, HOP, HOP, NAMER);
+    walk(f, HOP, NAMER, OWNER);
+}
+
+/* The first hops keep silent: two others are tried; then the owner is asked for, peer by peer, and
+ * spoken to by its Node-ID, each time by way of another peer before it that does answer us; at last
+ * who has copies, whose "nothing here" is no answer.  Eight retries, and that is all. */
+Test(store_client, silence_is_met_with_other_ways)
+{
+    struct fixture *f = start_with_hops();
+    cr_assert_eq(store_client_fetch(&f->w->turn, f->client, &f->at, WORLD_KIND_SINGLE,
+                                    STORE_CLIENT_OVERLAY, 5),
+                 ERR_OK);
+    find_owner(f);
+    time_out(f, expect_route(f, CONTENT_FETCH_REQ, HOP, NAMER, OWNER), false);
+    walk(f, HOP, NAMER, 12); /* 4: the peer before */
+    walk(f, HOP, 12, 20);
+    time_out(f, expect_route(f, CONTENT_FETCH_REQ, HOP, 12, OWNER), false);
+    time_out(f, expect_route(f, CONTENT_ROUTE_QUERY_REQ, HOP, 20, 0), false); /* 5: not by that */
+    walk(f, OTHER_HOP, 20, 28);
+    time_out(f, expect_route(f, CONTENT_FETCH_REQ, OTHER_HOP, 20, OWNER), false);
+    walk(f, OTHER_HOP, 28, 28); /* 6: its own place, farther back then */
+    walk(f, OTHER_HOP, 28, 36);
+    time_out(f, expect_route(f, CONTENT_FETCH_REQ, OTHER_HOP, 28, OWNER), false);
+    walk(f, OTHER_HOP, 36, 44); /* 7: and it knows who stands behind the owner */
+    walk(f, OTHER_HOP, 36, SECOND_COPY);
+    walk(f, OTHER_HOP, 36, FIRST_COPY);
+    walk(f, OTHER_HOP, 36, OWNER);
+    struct sent *q = expect_route(f, CONTENT_FETCH_REQ, OTHER_HOP, 36, FIRST_COPY);
+    struct store_client_done done;
+    struct transact_result nothing = serve(f, q);
+    f->message.signer = q->what.target.node;
+    cr_assert_not(store_client_on_result(&f->w->turn, f->client, &nothing, &done));
+    for (int hop = OTHER_HOP; hop < OTHER_HOP + 4 * 8; hop += 8) { /* 8 */
+        time_out(f, expect_route(f, CONTENT_ROUTE_QUERY_REQ, hop, 44, 0), false);
     }
+    q = pop();
+    cr_assert_eq(q->what.code, CONTENT_FETCH_REQ);
+    time_out(f, q, true);
     cr_assert_eq(link_end.count, 0);
     cr_assert_eq(metric_read(&f->w->metrics, METRIC_requests_other_way), 8);
     finish(f);
