@@ -134,6 +134,7 @@ static void send_on(struct turn *t, struct sip *s, struct fork_branch *b)
         over(t, s, b, 513, "The request does not fit");
         return;
     }
+    msgbuf_charge(t->buffers, request, p->source);
     if (p->method == SIP_METHOD_ACK) {
         enum err e = flow_send(t, s, &b->to, request);
         (void)e; /* counted; the 2xx will come again */

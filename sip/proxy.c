@@ -86,7 +86,9 @@ static struct proxy *open_proxy(struct turn *t, struct sip *s, const struct sip_
                                 struct tx *tx, uint32_t account)
 {
     uint16_t source = source_of(s, rx, account);
-    if (source != 0 && s->sources[source].proxies >= s->settings.limits->sip_proxies_per_source) {
+    bool is_large = rx->m->bytes.len > MSGBUF_SMALL_BYTES;
+    if (source != 0 && (s->sources[source].proxies >= s->settings.limits->sip_proxies_per_source ||
+                        !msgbuf_has_share(t->buffers, source, is_large))) {
         metric_add(t->metrics, METRIC_sip_refused_share, 1);
         reply_stranger(t, s, rx, tx, 503, "Too many calls from there at once");
         return NULL;
@@ -101,6 +103,7 @@ static struct proxy *open_proxy(struct turn *t, struct sip *s, const struct sip_
         reply_stranger(t, s, rx, tx, 503, "Too many calls at once");
         return NULL;
     }
+    msgbuf_charge(t->buffers, request, source);
     p->request = request;
     s->live = rx;
     s->live_copy = request;
@@ -115,6 +118,7 @@ static struct proxy *open_proxy(struct turn *t, struct sip *s, const struct sip_
     p->method = (uint8_t)rx->m->method;
     p->breadth_in = p->breadth = p->breadth_each = proxy_breadth(rx);
     if (tx != NULL) {
+        tx->source = source;
         p->tx = tx_handle(s, tx);
         tx->user = pool_handle(&s->proxies, p);
     }
@@ -498,6 +502,7 @@ static uint32_t caller_of(struct turn *t, struct sip *s, const struct sip_rx *rx
         return REGISTRAR_NONE;
     }
     flow_prove(t, s, &rx->from, account);
+    tx->source = source_of(s, rx, account);
     if (!registrar_is_live(t, s, account)) {
         reply_send(t, s, rx, tx, 403, "The From account has no live registration here");
         return REGISTRAR_NONE;
@@ -607,6 +612,7 @@ static void route_new(struct turn *t, struct sip *s, const struct sip_rx *rx, st
         reply_stranger(t, s, rx, tx, 503, "Calls that stand come first");
         return;
     }
+    tx->source = is_peer ? source_of(s, rx, REGISTRAR_NONE) : 0; /* of a phone: caller_of */
     uint32_t account = is_peer ? REGISTRAR_NONE : caller_of(t, s, rx, tx);
     bool is_foreign = !is_peer && foreign_is_wanted(s, &rx->core.uri);
     if ((!is_peer && account == REGISTRAR_NONE) ||

@@ -4,7 +4,8 @@
  * Owner:  struct sip; one struct proxy a forwarded request, until its last branch is over.
  * Limits: sip_proxies, of one account sip_proxies_per_account, of one source sip_proxies_per_source
  *         with sip_branches_per_source.  A source is an account, the peers of one user, or, inside
- *         dialogs, an address; two may share one, since it is a hash.  proxy.c explains how a
+ *         dialogs, an address; two may share one, since it is a hash.  The buffers of its requests
+ *         and of responses that are kept count to it (core/msgbuf.h).  proxy.c explains how a
  * dialog's requests find their way. */
 #pragma once
 #include "sip/location.h"
@@ -45,6 +46,7 @@ struct proxy {
 STATIC_CHECK(sizeof(struct proxy) <= LIMITS_COST_sip_proxies);
 
 enum { PROXY_SOURCES = 1024 };
+STATIC_CHECK((int)PROXY_SOURCES <= (int)MSGBUF_ACCOUNTS);
 struct proxy_source {
     uint32_t proxies;
     uint32_t branches;

@@ -94,6 +94,7 @@ struct tx {
     uint8_t method;
     bool is_reliable;
     uint16_t status;       /* of the last response */
+    uint16_t source;       /* server: whose it is (sip/proxy.h), 0: nobody's; its buffers count */
     bool is_cancelled;     /* client: CANCEL was sent */
     bool is_ended;         /* in the list of those that only absorb retransmissions */
     bool is_retained;      /* the same, and keeps a message for them */

@@ -121,6 +121,21 @@ void tx_server_recv(struct turn *t, struct sip *s, struct tx *tx, bool is_ack)
     tx_settle(t, s, tx);
 }
 
+/* A response may wait 32 s for its ACK, and as long for a retransmission of what it answers.  Whose
+ * responses hold their share of the buffers, to those nothing is said twice. */
+static bool may_keep(struct turn *t, const struct tx *tx, struct msgbuf *response)
+{
+    if (tx->source == 0 || response->account != 0) {
+        return true;
+    }
+    if (!msgbuf_has_share(t->buffers, tx->source, response->is_large != 0)) {
+        metric_add(t->metrics, METRIC_sip_not_retained, 1);
+        return false;
+    }
+    msgbuf_charge(t->buffers, response, tx->source);
+    return true;
+}
+
 void tx_server_respond(struct turn *t, struct sip *s, struct tx *tx, unsigned status,
                        struct msgbuf *response)
 {
@@ -135,7 +150,8 @@ void tx_server_respond(struct turn *t, struct sip *s, struct tx *tx, unsigned st
     metric_add(t->metrics, METRIC_sip_responses_out, 1);
     enum err e = flow_send(t, s, &tx->peer, response); /* lost: sent again when asked */
     (void)e;
-    tx_keep(t, tx, tx->state == TX_ACCEPTED ? NULL : response);
+    bool is_kept = tx->state != TX_ACCEPTED && may_keep(t, tx, response);
+    tx_keep(t, tx, is_kept ? response : NULL);
     tx_settle(t, s, tx);
 }
 
