@@ -310,6 +310,7 @@ MODULES = {
         persist_lmdb
         persist_thread
         phone
+        resolver
         say
         setup
         sim_files
@@ -373,6 +374,7 @@ UNIT_TESTS = {
     '''),
     'tests/unit/link': names('''
         test_crypto_boring
+        test_crypto_roots_boring
         test_crypto_sip_boring
         test_dtls
         test_frame_io
@@ -549,6 +551,7 @@ SCRIPT_TESTS = {
         demo
         document
         events
+        foreign
         hostile
         kamailio
         kill

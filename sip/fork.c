@@ -146,8 +146,8 @@ static void send_on(struct turn *t, struct sip *s, struct fork_branch *b)
     msgbuf_release(t->buffers, request);
     if (tx == NULL) {
         p->has_lost = p->has_lost || (error == ERR_CLOSED && b->to.kind == SIP_PEER);
-        bool is_flow = error == ERR_CLOSED && p->is_in_dialog && !flow_is_peer(&b->to) &&
-                       !b->to.is_foreign;
+        bool is_flow =
+            error == ERR_CLOSED && p->is_in_dialog && !flow_is_peer(&b->to) && !b->to.is_foreign;
         over(t, s, b,
              is_flow               ? 430 /* Flow Failed (RFC 5626 5.3.1) */
              : error == ERR_CLOSED ? 480
