@@ -555,6 +555,7 @@ SCRIPT_TESTS = {
         hostile
         kamailio
         kill
+        linphone
         load
         locks
         storm
@@ -577,6 +578,7 @@ FUZZ_TARGETS = names('''
     fuzz_body_topology
     fuzz_certificate
     fuzz_datagram
+    fuzz_dns
     fuzz_frag
     fuzz_frame
     fuzz_fwd
@@ -584,6 +586,7 @@ FUZZ_TARGETS = names('''
     fuzz_message
     fuzz_node
     fuzz_overlay_doc
+    fuzz_pidf
     fuzz_record
     fuzz_restore
     fuzz_secblock
