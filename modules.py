@@ -422,6 +422,7 @@ UNIT_TESTS = {
         test_flow
         test_foreign
         test_forward
+        test_groups
         test_hostile
         test_offline
         test_proxy
