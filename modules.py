@@ -550,6 +550,7 @@ SCRIPT_TESTS = {
         datagram_dissect
         decode
         demo
+        devices
         document
         events
         foreign

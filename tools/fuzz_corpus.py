@@ -388,7 +388,8 @@ def dns_seeds():
         return owner + number(kind) + number(1) + ttl.to_bytes(4, 'big') + number(len(data)) + data
 
     def naptr(service, flags=b'\1s'):
-        return number(1) + number(2) + flags + bytes([len(service)]) + service + b'\0' + name(b'b.c')
+        return (number(1) + number(2) + flags + bytes([len(service)]) + service + b'\0' +
+                name(b'b.c'))
 
     a = record(1, bytes([192, 0, 2, 1]))
     srv = record(33, number(1) + number(60) + number(5060) + name(b'b.example'))
