@@ -68,6 +68,7 @@ HEADERS = [
     ('cmd/capture', 'pcap'),
     ('cmd/sim_files', 'pcap'),
     ('cmd/persist_lmdb', 'lmdb'),
+    ('cmd/resolver', 'cares'),
     ('bench/*_boring', 'boringssl'),
     ('bench/floor_udp_uring', 'liburing'),
     ('tests/*', 'criterion'),
@@ -82,7 +83,7 @@ LIBRARIES = {
     'link': ['boringssl'],
     'node': ['xml2'],
     'core/os': ['liburing'],
-    'cmd': ['confuse', 'jansson', 'boringssl', 'pcap', 'lmdb'],
+    'cmd': ['confuse', 'jansson', 'boringssl', 'pcap', 'lmdb', 'cares'],
 }
 LAYERS = list(modules.MODULES)
 

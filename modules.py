@@ -313,6 +313,7 @@ MODULES = {
         persist_lmdb
         persist_thread
         phone
+        resolver
         say
         setup
         sim_files
@@ -377,6 +378,7 @@ UNIT_TESTS = {
     '''),
     'tests/unit/link': names('''
         test_crypto_boring
+        test_crypto_roots_boring
         test_crypto_sip_boring
         test_dtls
         test_frame_io
@@ -424,6 +426,7 @@ UNIT_TESTS = {
         test_flow
         test_foreign
         test_forward
+        test_groups
         test_hostile
         test_offline
         test_proxy
@@ -551,11 +554,14 @@ SCRIPT_TESTS = {
         datagram_dissect
         decode
         demo
+        devices
         document
         events
+        foreign
         hostile
         kamailio
         kill
+        linphone
         load
         locks
         overrun
@@ -579,6 +585,7 @@ FUZZ_TARGETS = names('''
     fuzz_body_topology
     fuzz_certificate
     fuzz_datagram
+    fuzz_dns
     fuzz_frag
     fuzz_frame
     fuzz_fwd
@@ -586,6 +593,7 @@ FUZZ_TARGETS = names('''
     fuzz_message
     fuzz_node
     fuzz_overlay_doc
+    fuzz_pidf
     fuzz_record
     fuzz_restore
     fuzz_secblock

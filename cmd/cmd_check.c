@@ -305,6 +305,10 @@ static void print_phones(const struct setup *s)
                      "for it will not connect\n",
                      s->doc.config.name);
     }
+    if (c->sip.family != 0 && c->foreign) {
+        (void)printf("              may call other domains, by UDP, TCP%s\n",
+                     c->foreign_ca[0] == '\0' ? "; no TLS without foreign-ca" : " and TLS");
+    }
     if (c->sip_ws_port != 0 || c->sip_wss_port != 0) {
         (void)printf("              browsers from %s\n",
                      c->sip_ws_origins[0] == '\0' ? "any site" : c->sip_ws_origins);

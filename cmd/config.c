@@ -94,6 +94,7 @@ static const struct {
     {"storage-ack", ack_words, ARRAY_COUNT(ack_words)},
     {"presence", yes_words, ARRAY_COUNT(yes_words)},
     {"service-route", yes_words, ARRAY_COUNT(yes_words)},
+    {"foreign-domains", yes_words, ARRAY_COUNT(yes_words)},
 };
 
 /* The value of a key that takes one of a few words; -1 and the words when it is none of them. */
@@ -157,6 +158,18 @@ static int check_address(cfg_t *cfg, cfg_opt_t *opt)
         return -1;
     }
     return is_address ? 0 : refuse(cfg, opt, text, "ADDRESS:PORT");
+}
+
+static int check_dns(cfg_t *cfg, cfg_opt_t *opt)
+{
+    struct address a;
+    const char *text = last_text(opt);
+    if (cfg_opt_size(opt) > CONFIG_DNS) {
+        return refuse(cfg, opt, text, "among the first 4");
+    }
+    return address_parse(slice_text(text), 53, &a) == ERR_OK
+               ? 0
+               : refuse(cfg, opt, text, "ADDRESS or ADDRESS:PORT");
 }
 
 static int check_range(cfg_t *cfg, cfg_opt_t *opt, long min, long max)
@@ -302,6 +315,7 @@ static enum err take_paths(cfg_t *cfg, struct config *out)
         {"data-dir", out->data_dir},
         {"sip-tls-cert", out->sip_tls_cert},
         {"sip-tls-key", out->sip_tls_key},
+        {"foreign-ca", out->foreign_ca},
     };
     for (size_t i = 0; i < ARRAY_COUNT(paths); i++) {
         enum err e = take_path(cfg, paths[i].key, paths[i].to);
@@ -338,6 +352,17 @@ static void take_events(cfg_t *cfg, struct config *out)
             aor[at] = is_host ? (char)slice_lower((uint8_t)text[at]) : text[at];
         }
         aor[at] = '\0';
+    }
+}
+
+static void take_foreign(cfg_t *cfg, struct config *out)
+{
+    out->foreign = choice(cfg, "foreign-domains") != 0;
+    out->dns_count = cfg_size(cfg, "foreign-dns");
+    CHECK(out->dns_count <= CONFIG_DNS);
+    for (unsigned i = 0; i < out->dns_count; i++) {
+        const char *text = cfg_getnstr(cfg, "foreign-dns", i);
+        CHECK(address_parse(slice_text(text), 53, &out->dns[i]) == ERR_OK);
     }
 }
 
@@ -387,6 +412,7 @@ static enum err take(cfg_t *cfg, struct config *out)
         CHECK(address_parse(slice_text(text), 0, &out->bootstrap[i]) == ERR_OK);
     }
     take_events(cfg, out);
+    take_foreign(cfg, out);
     take_limits(cfg, &out->limits);
     enum err e = take_origins(cfg, out);
     return e == ERR_OK ? take_paths(cfg, out) : e;
@@ -512,6 +538,8 @@ static const struct {
     {"service-route", check_choice},
     {"presence-watchers", check_watcher},
     {"offline-messages", check_offline},
+    {"foreign-domains", check_choice},
+    {"foreign-dns", check_dns},
     {"sip-address6", check_host},
     {"sip-advertise6", check_host},
     {"sip-tls-port", check_port_or_none},
@@ -603,6 +631,9 @@ enum err config_load(const char *path, struct config *out, char *why)
                                CFG_STR("presence", "yes", CFGF_NONE),
                                CFG_STR_LIST("presence-watchers", "{\"*\"}", CFGF_NONE),
                                CFG_INT("offline-messages", 0, CFGF_NONE),
+                               CFG_STR("foreign-domains", "no", CFGF_NONE),
+                               CFG_STR("foreign-ca", "", CFGF_NONE),
+                               CFG_STR_LIST("foreign-dns", "{}", CFGF_NONE),
                                CFG_SEC("limits", limits, CFGF_NONE),
                                CFG_END()};
     memset(out, 0, sizeof(*out));

@@ -15,6 +15,7 @@
 
 enum { CONFIG_WATCHERS = 64 };
 enum { CONFIG_ORIGINS_CAP = 1024 };
+enum { CONFIG_DNS = 4 };
 
 struct config {
     char overlay_document[FILES_PATH_CAP];
@@ -52,6 +53,10 @@ struct config {
     bool presence;
     struct sip_watcher watchers[CONFIG_WATCHERS];
     size_t watcher_count;
+    bool foreign;                    /* requests to other domains */
+    char foreign_ca[FILES_PATH_CAP]; /* PEM, whom TLS to them believes; "" = no TLS */
+    struct address dns[CONFIG_DNS];
+    size_t dns_count;   /* 0 = those of /etc/resolv.conf */
     uint32_t offline_s; /* 0 = no messages are kept */
     struct limits limits;
 };

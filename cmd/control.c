@@ -9,6 +9,7 @@
 #include "cmd/control_document.h"
 #include "cmd/control_tls.h"
 #include "cmd/jot.h"
+#include "cmd/resolver.h"
 #include "core/os/host.h"
 #include <errno.h>
 #include <inttypes.h>
@@ -32,6 +33,7 @@ struct control {
     struct control_tls tls;
     struct admin_socket socket;
     struct admin_socket_host host;
+    struct resolver *resolver; /* NULL: no other domains */
     int signals;
     uint64_t started_us;
     enum phase phase;
@@ -216,10 +218,22 @@ static void on_news(struct control *c, const struct io_event *event)
     }
 }
 
+/* What a name server has said, to the shard that has asked. */
+static void carry_answer(void *context, uint32_t shard, uint64_t tag, struct slice bytes)
+{
+    struct control *c = context;
+    enum err e = shard_control_send(c->daemon->group, shard, IO_MAIL_DNS, tag, bytes);
+    (void)e; /* its mailbox is full: the request gives up by itself */
+}
+
 static void take_mail(struct control *c, uint64_t now_us)
 {
     struct io_event event;
     while (shard_control_take(c->daemon->group, &event)) {
+        if (event.mail == IO_MAIL_DNS && c->resolver != NULL) {
+            resolver_ask(c->resolver, event.shard, event.tag, slice_of(event.data, event.data_len));
+            continue;
+        }
         if (event.mail != IO_MAIL_CONTROL || event.data_len < sizeof(struct admin_answer)) {
             continue;
         }
@@ -376,7 +390,7 @@ static enum err open_all(struct control *c, char *why)
 
 static void loop(struct control *c)
 {
-    struct pollfd polls[POLLS_OWN + ADMIN_SOCKET_POLLS];
+    struct pollfd polls[POLLS_OWN + ADMIN_SOCKET_POLLS + RESOLVER_POLLS];
     while (c->phase != ENDED) {
         polls[0] = (struct pollfd){.fd = c->signals, .events = POLLIN};
         polls[1] =
@@ -387,7 +401,11 @@ static void loop(struct control *c)
                                        .events = POLLIN};
         }
         size_t count = admin_socket_polls(&c->socket, polls + POLLS_OWN);
-        int found = poll(polls, POLLS_OWN + count, TICK_MS);
+        struct pollfd *names = polls + POLLS_OWN + count;
+        int timeout_ms = TICK_MS;
+        size_t name_count =
+            c->resolver == NULL ? 0 : resolver_polls(c->resolver, names, &timeout_ms);
+        int found = poll(polls, POLLS_OWN + count + name_count, timeout_ms);
         CHECK(found >= 0 || errno == EINTR);
         uint64_t now_us = host_now_us();
         if (found < 0) {
@@ -397,6 +415,9 @@ static void loop(struct control *c)
             read_signals(c);
         }
         take_mail(c, now_us);
+        if (c->resolver != NULL) {
+            resolver_work(c->resolver, names, name_count);
+        }
         carry_news(c);
         admin_socket_work(&c->socket, polls + POLLS_OWN, count, now_us);
         tick(c, now_us);
@@ -420,6 +441,9 @@ int control_run(struct daemon *d)
     if (e == ERR_OK) {
         e = open_all(c, why);
     }
+    if (e == ERR_OK && d->setup->config.foreign) {
+        e = resolver_open(&d->setup->config, carry_answer, c, &c->resolver, why);
+    }
     if (e == ERR_OK) {
         e = daemon_start(d, why);
     }
@@ -432,6 +456,7 @@ int control_run(struct daemon *d)
     admin_socket_close(&c->socket);
     control_document_close(&c->document);
     control_tls_close(&c->tls);
+    resolver_close(c->resolver);
     if (c->signals >= 0) {
         close(c->signals);
     }

@@ -235,7 +235,33 @@ static void fill_sip(const struct daemon *d, uint32_t i, struct sip_settings *p)
     p->watchers = setup->config.watchers;
     p->watcher_count = setup->config.watcher_count;
     p->offline_s = setup->config.offline_s;
+    p->foreign = setup->config.foreign;
+    p->foreign_tls = setup->config.foreign && setup->config.foreign_ca[0] != '\0';
     p->limits = &d->shards[i].limits;
+}
+
+/* For TLS to other domains. */
+static enum err open_foreign(struct daemon *d, struct daemon_shard *s, struct outward_trust *out,
+                             char *why)
+{
+    const struct config *c = &d->setup->config;
+    if (!c->foreign || c->foreign_ca[0] == '\0') {
+        return ERR_OK;
+    }
+    enum err e = setup_roots(c, &s->foreign_roots, why);
+    if (e == ERR_OK) {
+        e = tls_boring_context_client(&s->foreign_tls);
+        if (e != ERR_OK) {
+            return say_why(why, e, "cannot set up TLS to other domains: %s", err_text(e));
+        }
+        if (d->keylog >= 0) {
+            tls_boring_keylog(s->foreign_tls, on_keylog, d);
+        }
+        *out = (struct outward_trust){.judge = crypto_roots_boring_judge,
+                                      .context = s->foreign_roots,
+                                      .tls_context = s->foreign_tls};
+    }
+    return e;
 }
 
 static enum err open_node(struct daemon *d, uint32_t i, char *why)
@@ -250,6 +276,9 @@ static enum err open_node(struct daemon *d, uint32_t i, char *why)
     }
     if (e == ERR_OK && d->setup->sip_cert.certificate.len > 0) {
         e = daemon_sip_context(d, &d->setup->sip_cert, &s->sip_tls, why);
+    }
+    if (e == ERR_OK) {
+        e = open_foreign(d, s, &settings->outward, why);
     }
     if (e != ERR_OK) {
         free(settings);
@@ -434,6 +463,12 @@ uint64_t daemon_close(struct daemon *d)
             tls_boring_context_free(phones);
         }
         left_open += open_here;
+        open_here = s->foreign_tls == NULL ? 0 : tls_boring_counters(s->foreign_tls).open;
+        if (open_here == 0) {
+            tls_boring_context_free(s->foreign_tls);
+        }
+        left_open += open_here;
+        crypto_roots_boring_free(s->foreign_roots);
         free(s->publish);
         if (s->mem.block != NULL) {
             mem_close(&s->mem);

@@ -9,6 +9,7 @@
 #include "cmd/persist_thread.h"
 #include "cmd/setup.h"
 #include "core/os/mem.h"
+#include "link/crypto_roots_boring.h"
 #include "link/tls_boring.h"
 #include <pthread.h>
 
@@ -19,7 +20,9 @@ struct daemon_shard {
     struct mem mem; /* of the node */
     struct limits limits;
     struct tls_boring *tls;
-    struct tls_boring *sip_tls; /* the first one for phones; NULL = none, or the node has it */
+    struct tls_boring *sip_tls;     /* the first one for phones; NULL = none, or the node has it */
+    struct tls_boring *foreign_tls; /* to other domains; NULL = none */
+    struct crypto_roots *foreign_roots; /* whom that believes */
     const struct ident **publish;
     size_t publish_count;
     pthread_t thread;

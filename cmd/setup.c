@@ -2,6 +2,7 @@
 #include "cmd/setup.h"
 #include "dht/config_sequence.h"
 #include "link/crypto_boring.h"
+#include "link/crypto_roots_boring.h"
 #include "node/overlay_schema.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -278,6 +279,24 @@ static enum err check_ports(const struct setup *s, char *why)
     return ERR_OK;
 }
 
+enum err setup_roots(const struct config *c, struct crypto_roots **out, char *why)
+{
+    struct slice text = SLICE_EMPTY;
+    size_t count = 0;
+    enum err e = files_read(c->foreign_ca, &text, NULL);
+    if (e != ERR_OK) {
+        return say_why(why, e, "cannot read foreign-ca: %s: %s", c->foreign_ca,
+                       e == ERR_TOO_LARGE ? err_text(e) : say_errno());
+    }
+    e = crypto_roots_boring_load(text, out, &count);
+    files_release(&text);
+    return e == ERR_OK ? e
+                       : say_why(why, e,
+                                 "no certificates in PEM: foreign-ca: %s: the authorities whom TLS "
+                                 "to other domains believes (Debian: ca-certificates)",
+                                 c->foreign_ca);
+}
+
 enum err setup_load(const char *path, uint64_t at_ms, uint32_t cores, struct setup *out, char *why)
 {
     memset(out, 0, sizeof(*out));
@@ -303,6 +322,11 @@ enum err setup_load(const char *path, uint64_t at_ms, uint32_t cores, struct set
     }
     if (e == ERR_OK) {
         e = check_ports(out, why);
+    }
+    if (e == ERR_OK && out->config.foreign && out->config.foreign_ca[0] != '\0') {
+        struct crypto_roots *trial = NULL;
+        e = setup_roots(&out->config, &trial, why);
+        crypto_roots_boring_free(trial);
     }
     if (e != ERR_OK) {
         setup_free(out);

@@ -33,4 +33,7 @@ enum err setup_load(const char *path, uint64_t at_ms, uint32_t cores, struct set
 /* Where a node keeps the document that it has taken over while running. */
 enum { SETUP_RECEIVED_PATH_CAP = FILES_PATH_CAP + 16 };
 void setup_received_path(const struct config *c, char out[SETUP_RECEIVED_PATH_CAP]);
+/* The authorities of foreign-ca. */
+struct crypto_roots;
+enum err setup_roots(const struct config *c, struct crypto_roots **out, char *why) MUST_USE;
 void setup_free(struct setup *s);

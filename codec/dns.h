@@ -25,18 +25,18 @@ enum {
 enum dns_type { DNS_A = 1, DNS_CNAME = 5, DNS_AAAA = 28, DNS_SRV = 33, DNS_NAPTR = 35 };
 
 struct dns_record {
-    uint16_t priority;               /* SRV; NAPTR: the order */
-    uint16_t weight;                 /* SRV; NAPTR: the preference */
-    uint16_t port;                   /* SRV */
-    struct address address;          /* A, AAAA; the port is 0 */
-    char name[DNS_NAME_CAP];         /* SRV: target, NAPTR: replacement; lower case, "" is the root */
-    char service[DNS_SERVICE_CAP];   /* NAPTR, upper case; longer ones are left out */
-    char flags[DNS_FLAGS_CAP];       /* NAPTR, lower case */
+    uint16_t priority;             /* SRV; NAPTR: the order */
+    uint16_t weight;               /* SRV; NAPTR: the preference */
+    uint16_t port;                 /* SRV */
+    struct address address;        /* A, AAAA; the port is 0 */
+    char name[DNS_NAME_CAP];       /* SRV: target, NAPTR: replacement; lower case, "" is the root */
+    char service[DNS_SERVICE_CAP]; /* NAPTR, upper case; longer ones are left out */
+    char flags[DNS_FLAGS_CAP];     /* NAPTR, lower case */
 };
 
 struct dns_answer {
-    uint8_t rcode;    /* RFC 1035 4.1.1; 0 = none, 3 = there is no such name */
-    uint32_t ttl_s;   /* the least of those that led to the records; 0 without records */
+    uint8_t rcode;     /* RFC 1035 4.1.1; 0 = none, 3 = there is no such name */
+    uint32_t ttl_s;    /* the least of those that led to the records; 0 without records */
     uint32_t left_out; /* records that are bad or too many */
     size_t count;
     struct dns_record records[DNS_RECORDS];

@@ -14,24 +14,24 @@
 /* The kind byte of timer tags and handles; the node dispatches timers on it. */
 enum handle_of {
     HANDLE_NONE,
-    HANDLE_CONN,      /* io: connections */
-    HANDLE_PATH,      /* node/path: its record of a connection */
-    HANDLE_LINK,      /* link */
-    HANDLE_TRANSACT,  /* dht/transact */
-    HANDLE_CHORD,     /* dht/chord and its procedures */
-    HANDLE_STORE,     /* dht/store and replicate */
-    HANDLE_ATTACH,    /* dht/attach */
-    HANDLE_FRAG,      /* dht/frag */
-    HANDLE_OVERLAY,   /* dht/overlay's own */
-    HANDLE_SIP_TX,    /* sip/tx */
-    HANDLE_SIP_PROXY, /* sip/proxy and fork */
-    HANDLE_SIP_FLOW,  /* sip/flow */
-    HANDLE_SIP_REG,   /* sip/registrar */
-    HANDLE_SIP_LOC,   /* sip/location */
-    HANDLE_SIP_EVENT, /* sip/subscribe, publish and offline */
+    HANDLE_CONN,        /* io: connections */
+    HANDLE_PATH,        /* node/path: its record of a connection */
+    HANDLE_LINK,        /* link */
+    HANDLE_TRANSACT,    /* dht/transact */
+    HANDLE_CHORD,       /* dht/chord and its procedures */
+    HANDLE_STORE,       /* dht/store and replicate */
+    HANDLE_ATTACH,      /* dht/attach */
+    HANDLE_FRAG,        /* dht/frag */
+    HANDLE_OVERLAY,     /* dht/overlay's own */
+    HANDLE_SIP_TX,      /* sip/tx */
+    HANDLE_SIP_PROXY,   /* sip/proxy and fork */
+    HANDLE_SIP_FLOW,    /* sip/flow */
+    HANDLE_SIP_REG,     /* sip/registrar */
+    HANDLE_SIP_LOC,     /* sip/location */
+    HANDLE_SIP_EVENT,   /* sip/subscribe, publish and offline */
     HANDLE_SIP_FOREIGN, /* sip/foreign */
-    HANDLE_OUTWARD,   /* node/outward */
-    HANDLE_NODE,      /* node's own */
+    HANDLE_OUTWARD,     /* node/outward */
+    HANDLE_NODE,        /* node's own */
 };
 
 struct turn {

@@ -224,9 +224,9 @@ static enum err make_context(struct slice certificate, const struct slice *inter
         !set_rules(made->dtls, is_public) || !set_stream_rules(made->ssl) ||
         !tls_boring_datagram_rules(made->dtls)) {
         error = ERR_NO_MEMORY;
-    } else if (key != NULL && (!set_credential(made->ssl, certificate, intermediates, intermediate_count, key) ||
-               !set_credential(made->dtls, certificate, intermediates, intermediate_count,
-                                               key))) {
+    } else if (key != NULL &&
+               (!set_credential(made->ssl, certificate, intermediates, intermediate_count, key) ||
+                !set_credential(made->dtls, certificate, intermediates, intermediate_count, key))) {
         error = ERR_BAD_CERTIFICATE;
     }
     ERR_clear_error();

@@ -16,8 +16,8 @@ struct node_settings {
     struct sip_settings sip; /* account_count 0 and advertised.family 0: a storage-only peer */
     const struct tls_ops *tls;
     void *tls_context;
-    void *sip_tls_context;      /* for phones by TLS: a server's alone; NULL = none */
-    const char *sip_ws_origins; /* that browsers may come from, separated by spaces; "" = any */
+    void *sip_tls_context;        /* for phones by TLS: a server's alone; NULL = none */
+    const char *sip_ws_origins;   /* that browsers may come from, separated by spaces; "" = any */
     struct outward_trust outward; /* TLS to other domains */
     const struct limits *limits;
     const struct persist_ops *persist; /* NULL: what is stored does not outlive the process */

@@ -8,8 +8,8 @@ enum { READ_BYTES = 2048 };
 
 static bool is_needed(const struct node_settings *s)
 {
-    return s->sip.ports[SIP_TLS] != 0 || s->sip.ports[SIP_WS] != 0 ||
-           s->sip.ports[SIP_WSS] != 0 || s->sip.foreign_tls;
+    return s->sip.ports[SIP_TLS] != 0 || s->sip.ports[SIP_WS] != 0 || s->sip.ports[SIP_WSS] != 0 ||
+           s->sip.foreign_tls;
 }
 
 /* A plain WebSocket has a place there that it does not use. */
@@ -174,8 +174,7 @@ void wrapped_give_up(struct turn *t, struct node *n, handle conn)
 {
     uint32_t index = 0;
     struct wrapped *w = NULL;
-    while ((w = pool_next(&n->wrapped.pool, &index)) != NULL && w->conn != conn) {
-    }
+    while ((w = pool_next(&n->wrapped.pool, &index)) != NULL && w->conn != conn) {}
     if (w != NULL) {
         io_abort(t->out, conn);
         release(t, n, w);

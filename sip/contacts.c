@@ -53,7 +53,7 @@ unsigned contacts_choose(struct turn *t, struct sip *s, const struct sip_rx *rx,
 }
 
 struct flow_ref contacts_flow_now(struct turn *t, struct sip *s, const struct sip_rx *rx,
-                               const struct flow_ref *flow, struct slice *contact)
+                                  const struct flow_ref *flow, struct slice *contact)
 {
     char aor[SIP_STATE_AOR_CAP];
     struct gruu gruu;

@@ -16,4 +16,4 @@ unsigned contacts_choose(struct turn *t, struct sip *s, const struct sip_rx *rx,
  * again since may have moved to another flow: a binding of the To AOR that is the Request-URI knows
  * better than the token.  *contact: what a Request-URI that is a GRUU stands for (RFC 5627). */
 struct flow_ref contacts_flow_now(struct turn *t, struct sip *s, const struct sip_rx *rx,
-                               const struct flow_ref *flow, struct slice *contact);
+                                  const struct flow_ref *flow, struct slice *contact);

@@ -40,11 +40,11 @@ struct flow {
     bool has_message; /* a well-framed one has come */
     bool is_proved;   /* authenticated */
     bool is_dialled;
-    bool is_partial;  /* WebSocket: node/wrapped has the beginning of a message */
+    bool is_partial;    /* WebSocket: node/wrapped has the beginning of a message */
     uint8_t domain[16]; /* of another domain over TLS: a hash of which; else 0 */
-    uint32_t clients; /* client transactions over it */
-    uint16_t host;    /* in sip.flow_hosts + 1; 0 = none: a peer */
-    uint32_t account; /* whose phone it is, as far as it has proved that; UINT32_MAX: nobody's */
+    uint32_t clients;   /* client transactions over it */
+    uint16_t host;      /* in sip.flow_hosts + 1; 0 = none: a peer */
+    uint32_t account;   /* whose phone it is, as far as it has proved that; UINT32_MAX: nobody's */
     struct sip_parser parser;
 };
 

@@ -91,7 +91,9 @@ static bool is_same_target(const struct resolve_target *a, const struct resolve_
     return a->kind == b->kind && address_is_equal(&a->address, &b->address);
 }
 
-/* A connection that is there already. */
+/* A connection that is there already.  In a dialog a Contact or Record-Route with a number instead
+ * of a name comes from a server that has proved itself, and certificates rarely name numbers: a
+ * connection with proof of whatever domain to just that address will do (as RFC 5923 would). */
 static bool find_flow(struct turn *t, struct sip *s, const struct foreign *x, struct flow_ref *out)
 {
     uint8_t key[16];
@@ -101,7 +103,7 @@ static bool find_flow(struct turn *t, struct sip *s, const struct foreign *x, st
     while ((f = pool_next(&s->flows, &index)) != NULL) {
         if (f->ref.is_foreign && f->ref.kind == x->target.kind &&
             address_is_equal(&f->ref.remote, &x->target.address) &&
-            memcmp(f->domain, key, sizeof(key)) == 0) {
+            (x->is_number || memcmp(f->domain, key, sizeof(key)) == 0)) {
             *out = f->ref;
             return true;
         }
@@ -217,9 +219,8 @@ static void advance(struct turn *t, struct sip *s, struct proxy *p, struct forei
     CHECK(x->is_open);
     for (;;) {
         struct flow_ref flow = {0};
-        enum err e = x->tries >= FOREIGN_TRIES
-                         ? ERR_NOT_FOUND
-                         : resolve_next(t, s, &x->resolve, &x->target);
+        enum err e =
+            x->tries >= FOREIGN_TRIES ? ERR_NOT_FOUND : resolve_next(t, s, &x->resolve, &x->target);
         if (e == ERR_PENDING) {
             wheel_arm(t->wheel, &x->timer, t->now_us + FOREIGN_WAIT_S * US_PER_S);
             return;
@@ -296,11 +297,12 @@ void foreign_begin(struct turn *t, struct sip *s, struct proxy *p, const struct 
     struct foreign *x = acquire(t, s, p);
     p->state = PROXY_FORKING;
     metric_add(t->metrics, METRIC_sip_foreign_requests, 1);
-    enum err e = x == NULL                           ? ERR_LIMIT
-                 : !take_domain(uri->host, x->domain) ? ERR_MALFORMED
-                                                      : resolve_begin(s, &x->resolve, uri,
-                                                                      x->timer.tag, p->source);
+    enum err e = x == NULL ? ERR_LIMIT
+                 : !take_domain(uri->host, x->domain)
+                     ? ERR_MALFORMED
+                     : resolve_begin(s, &x->resolve, uri, x->timer.tag, p->source);
     if (e == ERR_OK && fork_expect(t, s, p, 1)) {
+        x->is_number = p->is_in_dialog && x->resolve.address_count > 0;
         open_again(p, x);
         advance(t, s, p, x);
     } else if (e == ERR_UNSUPPORTED) {
@@ -373,7 +375,7 @@ void foreign_on_timer(struct turn *t, struct sip *s, struct wheel_timer *timer)
     fork_settle(t, s, p);
 }
 
-void sip_on_dns(struct turn *t, struct sip *s, uint64_t tag, uint8_t *data, size_t len)
+void foreign_on_dns(struct turn *t, struct sip *s, uint64_t tag, uint8_t *data, size_t len)
 {
     struct foreign *x = handle_kind(tag) == HANDLE_SIP_FOREIGN ? pool_get(&s->foreigns, tag) : NULL;
     if (x == NULL || !x->is_open || !x->resolve.is_pending) {
@@ -390,12 +392,11 @@ static struct foreign *next_waiting(struct sip *s, handle h)
 {
     uint32_t index = 0;
     struct foreign *x = NULL;
-    while ((x = pool_next(&s->foreigns, &index)) != NULL && x->dial != h) {
-    }
+    while ((x = pool_next(&s->foreigns, &index)) != NULL && x->dial != h) {}
     return x;
 }
 
-handle sip_dialled(struct turn *t, struct sip *s, handle tag, handle conn)
+handle foreign_dialled(struct turn *t, struct sip *s, handle tag, handle conn)
 {
     struct foreign *x = NULL;
     struct foreign_dial *d = pool_get(&s->foreign_dials, tag);
@@ -407,8 +408,7 @@ handle sip_dialled(struct turn *t, struct sip *s, handle tag, handle conn)
     memcpy(key, d->key, sizeof(key));
     pool_release(&s->foreign_dials, d);
     struct flow *f =
-        conn == 0 ? NULL
-                  : flow_open(t, s, (enum sip_flow_kind)target.kind, conn, &target.address);
+        conn == 0 ? NULL : flow_open(t, s, (enum sip_flow_kind)target.kind, conn, &target.address);
     metric_add(t->metrics, METRIC_sip_foreign_dials_failed, f == NULL ? 1 : 0);
     struct flow_ref flow = {0};
     if (f != NULL) {

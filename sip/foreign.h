@@ -36,6 +36,7 @@ struct foreign {
     uint16_t source;
     uint8_t tries;
     bool is_open;     /* counts as a branch */
+    bool is_number;   /* in a dialog the host is one: see foreign.c, find_flow */
     bool was_refused; /* a target that is not dialled from here */
     struct resolve_target target;
     char domain[DNS_NAME_CAP]; /* of the URI: what TLS has to prove */
@@ -64,4 +65,7 @@ void foreign_stop(struct turn *t, struct sip *s, struct proxy *p);
 void foreign_release(struct turn *t, struct sip *s, struct proxy *p);
 /* Does the request come from a phone of this node, as far as its flow tells? */
 bool foreign_is_from_phone(struct turn *t, struct sip *s, const struct sip_rx *rx);
+/* sip_dialled and sip_on_dns (sip.h). */
+handle foreign_dialled(struct turn *t, struct sip *s, handle tag, handle conn);
+void foreign_on_dns(struct turn *t, struct sip *s, uint64_t tag, uint8_t *data, size_t len);
 void foreign_on_timer(struct turn *t, struct sip *s, struct wheel_timer *timer);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* fork.c - see fork.h.
  *
+ *   HELD (behind a higher q) -> WAITING
  *   WAITING (for the connection) -> SENT (client transaction) -> OVER (a final result)
  *      \___________________________________________________________/
  *
@@ -19,6 +20,7 @@
 #define US_PER_S UINT64_C(1000000)
 
 static const uint8_t edges[FORK_STATE_COUNT] = {
+    [FORK_HELD] = 1u << FORK_WAITING | 1u << FORK_OVER,
     [FORK_WAITING] = 1u << FORK_SENT | 1u << FORK_OVER,
     [FORK_SENT] = 1u << FORK_OVER | 1u << FORK_WAITING, /* back: the connection was lost, once */
 };
@@ -28,6 +30,9 @@ static void enter(struct turn *t, struct sip *s, struct fork_branch *b, enum for
     struct proxy *p = pool_get(&s->proxies, b->proxy);
     CHECK(p != NULL);
     CHECK(edges[b->state] & 1u << next);
+    if (b->state == FORK_HELD) {
+        p->held--;
+    }
     b->state = (uint8_t)next;
     if (next != FORK_SENT) {
         wheel_cancel(t->wheel, &b->timer_c);
@@ -78,8 +83,36 @@ void fork_note(struct turn *t, struct sip *s, struct proxy *p, unsigned status, 
     }
 }
 
+static void send_on(struct turn *t, struct sip *s, struct fork_branch *b);
+
+/* Those of the highest q that is left. */
+static void send_next_group(struct turn *t, struct sip *s, struct proxy *p)
+{
+    struct fork_branch *b = NULL;
+    uint16_t q = 0;
+    for (handle h = p->first; (b = pool_get(&s->branches, h)) != NULL; h = b->next) {
+        q = b->state == FORK_HELD && b->q_milli > q ? b->q_milli : q;
+    }
+    unsigned left = p->held;
+    for (handle h = p->first; (b = pool_get(&s->branches, h)) != NULL; h = b->next) {
+        left -= b->state == FORK_HELD && b->q_milli == q ? 1u : 0u;
+    }
+    metric_add(t->metrics, METRIC_sip_forks_next, 1);
+    for (handle h = p->first; (b = pool_get(&s->branches, h)) != NULL; h = b->next) {
+        if (b->state == FORK_HELD && b->q_milli == q) {
+            b->is_last = left == 0;
+            enter(t, s, b, FORK_WAITING);
+            send_on(t, s, b);
+        }
+    }
+}
+
 void fork_settle(struct turn *t, struct sip *s, struct proxy *p)
 {
+    while (p->state == PROXY_FORKING && p->held > 0 && p->open == p->held && !p->is_answered &&
+           !p->is_cancelled) {
+        send_next_group(t, s, p);
+    }
     if (p->state == PROXY_FORKING && p->open == 0) {
         proxy_settle(t, s, p);
     }
@@ -147,8 +180,8 @@ static void send_on(struct turn *t, struct sip *s, struct fork_branch *b)
     msgbuf_release(t->buffers, request);
     if (tx == NULL) {
         p->has_lost = p->has_lost || (error == ERR_CLOSED && b->to.kind == SIP_PEER);
-        bool is_flow = error == ERR_CLOSED && p->is_in_dialog && !flow_is_peer(&b->to) &&
-                       !b->to.is_foreign;
+        bool is_flow =
+            error == ERR_CLOSED && p->is_in_dialog && !flow_is_peer(&b->to) && !b->to.is_foreign;
         over(t, s, b,
              is_flow               ? 430 /* Flow Failed (RFC 5626 5.3.1) */
              : error == ERR_CLOSED ? 480
@@ -162,7 +195,8 @@ static void send_on(struct turn *t, struct sip *s, struct fork_branch *b)
     b->tx = tx_handle(s, tx);
     enter(t, s, b, FORK_SENT);
     if (p->method == SIP_METHOD_INVITE) {
-        wheel_arm(t->wheel, &b->timer_c, t->now_us + FORK_TIMER_C_S * US_PER_S);
+        wheel_arm(t->wheel, &b->timer_c,
+                  t->now_us + (b->is_last ? FORK_TIMER_C_S : FORK_GROUP_S) * US_PER_S);
     }
 }
 
@@ -246,6 +280,7 @@ static struct fork_branch *add(struct turn *t, struct sip *s, struct proxy *p, s
     b->proxy = pool_handle(&s->proxies, p);
     b->next = p->first;
     b->state = FORK_WAITING;
+    b->is_last = true;
     b->timer_c.tag = h;
     b->timer_c.what = FORK_TIMER_C;
     p->first = h;
@@ -254,8 +289,22 @@ static struct fork_branch *add(struct turn *t, struct sip *s, struct proxy *p, s
     return b;
 }
 
+/* Behind those that were added before it, who have less time from now on. */
+static void hold(struct turn *t, struct sip *s, struct proxy *p, struct fork_branch *held)
+{
+    struct fork_branch *b = NULL;
+    held->state = FORK_HELD;
+    p->held++;
+    for (handle h = p->first; (b = pool_get(&s->branches, h)) != NULL; h = b->next) {
+        if (b->state == FORK_SENT && b->is_last) {
+            b->is_last = false;
+            wheel_arm(t->wheel, &b->timer_c, t->now_us + FORK_GROUP_S * US_PER_S);
+        }
+    }
+}
+
 bool fork_add_binding(struct turn *t, struct sip *s, struct proxy *p,
-                      const struct registrar_binding *binding)
+                      const struct registrar_binding *binding, bool is_held)
 {
     struct slice uri = registrar_uri(binding);
     char plain[FORK_URI_CAP];
@@ -266,6 +315,11 @@ bool fork_add_binding(struct turn *t, struct sip *s, struct proxy *p,
     if (b != NULL) {
         b->to = binding->flow;
         b->binding = pool_handle(&s->bindings, binding);
+        b->q_milli = binding->q_milli;
+        if (is_held) {
+            hold(t, s, p, b);
+            return true;
+        }
         send_on(t, s, b);
     }
     return true;
@@ -301,7 +355,7 @@ void fork_cancel(struct turn *t, struct sip *s, struct proxy *p)
     for (handle h = p->first; (b = pool_get(&s->branches, h)) != NULL; h = b->next) {
         struct tx *tx = b->state == FORK_SENT ? tx_get(s, b->tx) : NULL;
         b->is_cancelled = true;
-        if (b->state == FORK_WAITING) {
+        if (b->state == FORK_WAITING || b->state == FORK_HELD) {
             over(t, s, b, 487, NULL);
         } else if (tx != NULL && tx->kind == TX_INVITE_CLIENT && tx->state == TX_PROCEEDING) {
             tx_client_cancel(t, s, tx);
@@ -349,7 +403,9 @@ static void on_provisional(struct turn *t, struct sip *s, struct fork_branch *b,
         tx_client_cancel(t, s, tx);
         return;
     }
-    wheel_arm(t->wheel, &b->timer_c, t->now_us + FORK_TIMER_C_S * US_PER_S);
+    if (b->is_last) {
+        wheel_arm(t->wheel, &b->timer_c, t->now_us + FORK_TIMER_C_S * US_PER_S);
+    }
     if (m->status > 100 && !p->is_answered) {
         pass_up(t, s, p->tx, m);
     }
@@ -376,6 +432,11 @@ static void on_failure(struct turn *t, struct sip *s, struct fork_branch *b,
 {
     struct proxy *p = pool_get(&s->proxies, b->proxy);
     enter(t, s, b, FORK_OVER);
+    if (m->status == 487 && b->is_late && !b->is_last && !p->is_cancelled) {
+        fork_note(t, s, p, 408, "Nobody has answered"); /* the caller has cancelled nothing */
+        fork_settle(t, s, p);
+        return;
+    }
     bool is_challenge = (m->status == 401 || m->status == 407) && p->best != NULL &&
                         (p->best_status == 401 || p->best_status == 407);
     if (!p->is_answered && is_challenge) {
@@ -461,7 +522,8 @@ void fork_on_timer(struct turn *t, struct sip *s, struct wheel_timer *timer)
     }
     struct tx *tx = tx_get(s, b->tx);
     if (tx != NULL && tx->kind == TX_INVITE_CLIENT && tx->state == TX_PROCEEDING) {
-        b->is_cancelled = true; /* 16.8: it did ring; its 487, or 64*T1, ends the branch */
+        b->is_cancelled = b->is_late =
+            true; /* 16.8: it did ring; its 487, or 64*T1, ends the branch */
         tx_client_cancel(t, s, tx);
         return;
     }

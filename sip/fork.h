@@ -1,18 +1,32 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* fork.h - the branches of a forwarded request (RFC 3261 16.6 to 16.10).
  *
- * All targets are tried at once.  A branch waits for a connection to its peer, then has a client
- * transaction, then a result.  2xx go up as they come and end the others with CANCEL; of failures
- * the best goes up when all branches are over; 6xx ends the others.  The request's Max-Breadth is
- * shared out among the branches (RFC 5393 5.3.3).
+ * All targets are tried at once; contacts of this node that differ in q, in groups (16.6): the next
+ * lower q when all of a group have failed, or rung for FORK_GROUP_S (their CANCEL first).  That is
+ * for INVITE: what is not answered at once has no time for two.  A branch waits for a connection to
+ * its peer, then has a client transaction, then a result.  2xx go up as they come and end the
+ * others with CANCEL; of failures the best goes up when all branches are over; 6xx ends the others.
+ * The request's Max-Breadth is shared out among the branches (RFC 5393 5.3.3).
  *
  * Owner:  struct sip.  Limits: sip_branches; timer C FORK_TIMER_C_S. */
 #pragma once
 #include "sip/proxy.h"
 
-enum { FORK_TIMER_C_S = 200, FORK_URI_CAP = 255, FORK_TIMER_C = 1, FORK_BREADTH = 60 };
+enum {
+    FORK_TIMER_C_S = 200,
+    FORK_GROUP_S = 20,
+    FORK_URI_CAP = 255,
+    FORK_TIMER_C = 1,
+    FORK_BREADTH = 60
+};
 
-enum fork_state { FORK_WAITING, FORK_SENT, FORK_OVER, FORK_STATE_COUNT };
+enum fork_state {
+    FORK_HELD /* a group of lower q */,
+    FORK_WAITING,
+    FORK_SENT,
+    FORK_OVER,
+    FORK_STATE_COUNT
+};
 
 struct fork_branch {
     struct wheel_timer timer_c;
@@ -23,7 +37,10 @@ struct fork_branch {
     struct flow_ref to; /* WAITING: only `node` */
     uint8_t state;
     bool is_cancelled;
-    bool is_again; /* the second connection: there is no third */
+    bool is_last;     /* nobody waits for its end */
+    bool is_late;     /* has rung for as long as it may */
+    bool is_again;    /* the second connection: there is no third */
+    uint16_t q_milli; /* HELD */
     uint16_t uri_len;
     char uri[FORK_URI_CAP + 1]; /* the Request-URI; empty = as it came */
 };
@@ -31,10 +48,11 @@ STATIC_CHECK(sizeof(struct fork_branch) <= LIMITS_COST_sip_branches);
 
 /* There will be `count` branches at most.  False: Max-Breadth does not suffice, noted as 440. */
 bool fork_expect(struct turn *t, struct sip *s, struct proxy *p, unsigned count);
-/* A branch to a contact registered here; false: it is none for a sips request. */
+/* A branch to a contact registered here, to be tried at once or (`is_held`) when those of higher q
+ * have failed; false: it is none for a sips request. */
 struct registrar_binding;
 bool fork_add_binding(struct turn *t, struct sip *s, struct proxy *p,
-                      const struct registrar_binding *b);
+                      const struct registrar_binding *b, bool is_held);
 /* Adds a branch and tries it: to `to`, or where that is NULL to the peer `node`.  Call fork_settle
  * (below) when all are added: a branch may be over at once. */
 void fork_add(struct turn *t, struct sip *s, struct proxy *p, const struct flow_ref *to,

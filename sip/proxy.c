@@ -179,8 +179,12 @@ static void fork_to_bindings(struct turn *t, struct sip *s, struct proxy *p, uin
         fork_note(t, s, p, 480, "No device of the callee is what the caller asks for");
     }
     unsigned added = 0;
+    uint16_t q = 0;
     for (unsigned i = 0; i < count && !(is_one && added > 0); i++) {
-        added += fork_add_binding(t, s, p, chosen[i]) ? 1 : 0;
+        bool is_held = added > 0 && p->method == SIP_METHOD_INVITE && chosen[i]->q_milli < q;
+        bool is_added = fork_add_binding(t, s, p, chosen[i], is_held);
+        q = is_added && !is_held ? chosen[i]->q_milli : q;
+        added += is_added ? 1 : 0;
     }
     if (count > 0 && added == 0) {
         fork_note(t, s, p, 480, SIPS_NOT_ALLOWED);
@@ -194,7 +198,7 @@ static void fork_to_device(struct turn *t, struct sip *s, struct proxy *p,
     uint32_t account = REGISTRAR_NONE;
     const struct registrar_binding *b = gruu_find(t, s, uri, g, &account);
     if (b != NULL) {
-        if (!fork_add_binding(t, s, p, b)) {
+        if (!fork_add_binding(t, s, p, b, false)) {
             fork_note(t, s, p, 480, SIPS_NOT_ALLOWED);
         }
     } else if (account == REGISTRAR_NONE) {

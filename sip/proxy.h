@@ -24,7 +24,8 @@ struct proxy {
     uint32_t account;     /* of the caller, when it is a phone of ours; else UINT32_MAX */
     uint16_t source;      /* in sip.sources; 0 = none: a sibling */
     uint16_t best_status; /* 0 = none yet */
-    uint16_t open;        /* branches without a final response */
+    uint16_t open;        /* branches without a final response, */
+    uint16_t held;        /* and those of them that are not tried yet */
     uint8_t breadth;      /* Max-Breadth (RFC 5393) that is left, */
     uint8_t breadth_in;   /* came with the request */
     uint8_t breadth_each; /* and goes with each branch */

@@ -93,8 +93,8 @@ static struct resolve_cached *place_for(struct turn *t, struct sip *s, uint32_t 
 static void remember(struct turn *t, struct sip *s, const struct resolve *r, const char *name,
                      enum dns_type type)
 {
-    uint64_t ttl_s = r->answer.count == 0 ? RESOLVE_NOTHING_S
-                                          : min_u64(r->answer.ttl_s, RESOLVE_TTL_MAX_S);
+    uint64_t ttl_s =
+        r->answer.count == 0 ? RESOLVE_NOTHING_S : min_u64(r->answer.ttl_s, RESOLVE_TTL_MAX_S);
     struct resolve_cached *c = ttl_s == 0 ? NULL : place_for(t, s, r->source);
     if (c == NULL) {
         return;

@@ -52,15 +52,15 @@ struct resolve_service {
 };
 
 struct resolve {
-    handle tag;     /* of the answers */
+    handle tag;      /* of the answers */
     uint32_t source; /* whose the cache entries are */
     uint8_t step;
     uint8_t kind; /* of the hosts' transport */
     bool is_sips;
     bool has_tls; /* may be used at all */
     bool is_pending, has_answer;
-    bool is_silent; /* a name server did not answer, or not sensibly */
-    bool is_closed; /* the domain says that it has no such service (RFC 2782: target ".") */
+    bool is_silent;   /* a name server did not answer, or not sensibly */
+    bool is_closed;   /* the domain says that it has no such service (RFC 2782: target ".") */
     uint8_t families; /* bit 0: IPv4, bit 1: IPv6 */
     uint8_t questions;
     uint8_t service_at, service_count;

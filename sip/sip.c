@@ -56,8 +56,8 @@ size_t sip_bytes(const struct sip_settings *s)
            LOCATION_CACHED * sizeof(struct location_cached) +
            LOCATION_RIGHTS * sizeof(struct speak_cached) +
            DIGEST_SEEN * sizeof(struct digest_seen) + guess_bytes(l) + publish_bytes(l) +
-           subscribe_bytes(l) + offline_bytes(l) +
-           (s->foreign ? foreign_bytes(l) : 0) + PROXY_SOURCES * sizeof(struct proxy_source) +
+           subscribe_bytes(l) + offline_bytes(l) + (s->foreign ? foreign_bytes(l) : 0) +
+           PROXY_SOURCES * sizeof(struct proxy_source) +
            (s->account_count + 1) * sizeof(struct registrar_account) +
            table_bytes(s->account_count + 1, SIP_ACCOUNT_USER_CAP);
 }
@@ -475,7 +475,17 @@ void sip_flow_closed(struct turn *t, struct sip *s, handle flow)
     }
 }
 
+handle sip_dialled(struct turn *t, struct sip *s, handle tag, handle conn)
+{
+    return foreign_dialled(t, s, tag, conn);
+}
+
 /* ---- the other inputs */
+
+void sip_on_dns(struct turn *t, struct sip *s, uint64_t tag, uint8_t *data, size_t len)
+{
+    foreign_on_dns(t, s, tag, data, len);
+}
 
 void sip_on_mail(struct turn *t, struct sip *s, uint16_t shard, uint16_t mail, uint64_t tag,
                  uint8_t *data, size_t len)

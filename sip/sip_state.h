@@ -61,14 +61,14 @@ struct sip {
     struct pool publications;  /* publish */
     struct pool subscriptions; /* subscribe */
     struct table subscription_table;
-    uint32_t *watchers;       /* subscriptions by watcher */
-    uint8_t *document;        /* being written */
+    uint32_t *watchers;                  /* subscriptions by watcher */
+    uint8_t *document;                   /* being written */
     struct pool foreigns, foreign_dials; /* foreign */
     struct resolve_cached *resolved;     /* resolve */
-    struct pool offline;      /* offline */
-    uint32_t *senders;        /* kept messages by sender */
-    struct digest_seen *seen; /* digest */
-    struct guess *guesses;    /* guess */
+    struct pool offline;                 /* offline */
+    uint32_t *senders;                   /* kept messages by sender */
+    struct digest_seen *seen;            /* digest */
+    struct guess *guesses;               /* guess */
     uint32_t guess_sets;
     uint64_t guess_seed;
     struct proxy_source *sources; /* proxy */

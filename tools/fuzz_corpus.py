@@ -374,6 +374,52 @@ def ws_seeds():
     yield 'ws', b'\7\5\x81\xff\x10\0'
 
 
+def dns_seeds():
+    """Type, flags, number of answers, records for the question of fuzz_dns.c."""
+    own = b'\xc0\x0c'
+
+    def number(n):
+        return n.to_bytes(2, 'big')
+
+    def name(text):
+        return b''.join(bytes([len(p)]) + p for p in text.split(b'.')) + b'\0'
+
+    def record(kind, data, owner=own, ttl=60):
+        return owner + number(kind) + number(1) + ttl.to_bytes(4, 'big') + number(len(data)) + data
+
+    def naptr(service, flags=b'\1s'):
+        return (number(1) + number(2) + flags + bytes([len(service)]) + service + b'\0' +
+                name(b'b.c'))
+
+    a = record(1, bytes([192, 0, 2, 1]))
+    srv = record(33, number(1) + number(60) + number(5060) + name(b'b.example'))
+    for kind, records in ((0, [a]), (0, [a] * 9), (1, [record(28, bytes(range(16)))]),
+                          (2, [srv]), (2, [srv, record(33, number(2) * 3 + b'\0')]),
+                          (2, [record(33, number(2) * 3 + own)]),
+                          (3, [record(35, naptr(b'SIP+D2U')), record(35, naptr(b'SIPS+D2T'))]),
+                          (3, [record(35, naptr(b'x' * 20, b'\4SAPU'))]),
+                          (0, [record(5, name(b'b')), record(1, b'abcd', name(b'b'))]),
+                          (0, [record(5, name(b'b')), record(5, own, name(b'b'))]),
+                          (0, [record(1, b'abc'), record(1, b'abcd', b'\xc0\x0e', 2 ** 31)])):
+        yield bytes([kind, 0]) + number(len(records)) + b''.join(records)
+    head = number(7) + number(0x8180) + number(1) + number(1) + number(0) * 2
+    yield b'\0\1' + head + name(b'_sip._udp.a-1.example') + number(1) + number(1) + a
+    yield b'\0\1' + head[:2] + number(0x8183) + head[4:] + name(b'x') + number(1) + number(1)
+
+
+def pidf_seeds():
+    root = b'<presence xmlns="urn:ietf:params:xml:ns:pidf" entity="pres:a@b">'
+    tuple_ = b'<tuple id="t1"><status><basic>open</basic></status></tuple>'
+    for prefix in (b'\0', b'\1'):
+        yield prefix + root + tuple_ + b'</presence>'
+        yield prefix + (b"<?xml version='1.0' encoding='utf-8'?><!-- c --><p:presence xmlns:p='x' "
+                        b"xmlns:d=\"y\"><d:person id='x'/><?i j?><![CDATA[ <no> ]]><p:note "
+                        b"xml:lang='de'>&amp;&#x20AC;\xc3\xa4</p:note ></p:presence >\n")
+        yield prefix + root + b'<a>' * 15 + b'</a>' * 15 + b'</presence>'
+        yield prefix + b'<!DOCTYPE presence [<!ENTITY a "b">]>' + root + b'&a;</presence>'
+        yield prefix + b'<presence ' + b' '.join(b'a%d="1"' % i for i in range(25)) + b'/>'
+
+
 def document_seeds():
     """The first byte as fuzz_overlay_doc.c has it; large base64 is cut short, it is all alike."""
     signed, foreign = b'\x21', b'\x61'
@@ -498,6 +544,8 @@ def other_seeds():
     yield from diagnostic_seeds()
     yield from stun_seeds()
     yield from ws_seeds()
+    yield from (('dns', seed) for seed in dns_seeds())
+    yield from (('pidf', seed) for seed in pidf_seeds())
     yield from (('link', seed) for seed in link_seeds())
     yield from (('datagram', seed) for seed in datagram_seeds())
     yield from (('frag', seed) for seed in frag_seeds())

@@ -38,7 +38,7 @@ PACKAGES = [
             'metrics over HTTP', 'microhttpd.h', 'MHD_get_version() != NULL'),
     Package('lmdb', 'lmdb', '0.9.24', 'liblmdb-dev', True, 'persistence',
             'lmdb.h', 'mdb_version(NULL, NULL, NULL) != NULL'),
-    Package('cares', 'libcares', '1.18', 'libc-ares-dev', False, 'DNS',
+    Package('cares', 'libcares', '1.18', 'libc-ares-dev', True, 'DNS',
             'ares.h', 'ares_version(NULL) != NULL'),
     Package('pcap', 'libpcap', '1.10', 'libpcap-dev', True, 'capture files',
             'pcap/pcap.h', 'pcap_lib_version() != NULL'),

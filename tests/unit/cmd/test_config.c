@@ -75,6 +75,8 @@ Test(config, every_key_is_taken)
                       "digest = \"md5\"\ndrain-timeout = 5\n"
                       "service-route = yes\npresence = no\noffline-messages = 86400\n"
                       "presence-watchers = {\"*\", \"Ann@Example.ORG\"}\n"
+                      "foreign-domains = yes\nforeign-ca = \"roots\"\n"
+                      "foreign-dns = {\"192.0.2.53\", \"[2001:db8::1]:5353\"}\n"
                       "limits {\n conns = 99\n links = 7\n}\n"),
                  ERR_OK, "%s", why);
     cr_assert_str_eq(config.accounts, "/a");
@@ -98,6 +100,12 @@ Test(config, every_key_is_taken)
     cr_assert_eq(config.offline_s, 86400);
     cr_assert_eq(config.watcher_count, 2);
     cr_assert_str_eq(config.watchers[1].aor, "Ann@example.org");
+    cr_assert(config.foreign);
+    snprintf(expected, sizeof(expected), "%s/roots", folder);
+    cr_assert_str_eq(config.foreign_ca, expected);
+    cr_assert_eq(config.dns_count, 2);
+    cr_assert_eq(config.dns[0].port, 53);
+    cr_assert_eq(config.dns[1].port, 5353);
     cr_assert_eq(config.limits.conns, 99);
     cr_assert_eq(config.limits.links, 7);
 }
@@ -118,6 +126,8 @@ Test(config, faults_come_with_line_and_suggestion)
         {NEEDED "storage-ack = disc\n", "c.conf:4", "one of memory replica disk"},
         {NEEDED "presence = maybe\n", "c.conf:4", "one of no yes"},
         {NEEDED "offline-messages = 700000\n", "c.conf:4", "offline-messages = 700000"},
+        {NEEDED "foreign-dns = {\"dns.example\"}\n", "c.conf:4", "ADDRESS or ADDRESS:PORT"},
+        {NEEDED "foreign-domains = maybe\n", "c.conf:4", "no yes"},
         {NEEDED "presence-watchers = {\"sip:a@b\"}\n", "c.conf:4", "user@domain"},
         {NEEDED "data-size = -1\n", "c.conf:4", "data-size = -1"},
         {NEEDED "limits { conns = 4294967296 }\n", "c.conf:4", "conns = 4294967296"},

@@ -138,8 +138,8 @@ Test(dns, srv_and_naptr)
     service(&m, "_sip._udp.example.net", 10, 60, "big.Example.net");
     service(&m, "_sip._udp.example.net", 20, 0, "");
     struct slice whole = finish(&m);
-    cr_assert_eq(
-        dns_answer_decode(whole, SLICE_LITERAL("_sip._udp.example.net"), DNS_SRV, &a), ERR_OK);
+    cr_assert_eq(dns_answer_decode(whole, SLICE_LITERAL("_sip._udp.example.net"), DNS_SRV, &a),
+                 ERR_OK);
     cr_assert_eq(a.count, 2);
     cr_expect_eq(a.records[0].priority, 10);
     cr_expect_eq(a.records[0].weight, 60);
@@ -260,7 +260,14 @@ Test(dns, pointers)
 Test(dns, names)
 {
     const char *good[] = {"a", "example.net", "_sip._udp.example.net", "A-1.b"};
-    const char *bad[] = {"", ".", "a.", ".a", "a..b", "a b", "a/b", "\xc3\xa4.example",
+    const char *bad[] = {"",
+                         ".",
+                         "a.",
+                         ".a",
+                         "a..b",
+                         "a b",
+                         "a/b",
+                         "\xc3\xa4.example",
                          "0123456789012345678901234567890123456789012345678901234567890123"};
     for (size_t i = 0; i < ARRAY_COUNT(good); i++) {
         cr_expect(dns_is_name(slice_text(good[i])), "%s", good[i]);

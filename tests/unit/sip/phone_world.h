@@ -34,7 +34,7 @@ static const char *const world_users[WORLD_ACCOUNTS] = {"alice@example.org", "bo
 /* Another domain and other accounts for the nodes that are added from now on; NULL: the above. */
 static const char *world_domain, *const *world_other_users;
 static bool world_foreign, world_foreign_tls; /* of the nodes that are added from now on */
-static int world_digest = -1; /* enum sip_digest of all accounts; -1: they differ */
+static int world_digest = -1;                 /* enum sip_digest of all accounts; -1: they differ */
 
 struct phone {
     char name[32]; /* "alice" */
@@ -44,7 +44,7 @@ struct phone {
     handle flow;
     bool is_closed;
     bool is_server; /* takes connections to its address */
-    bool is_sink; /* what comes is not kept */
+    bool is_sink;   /* what comes is not kept */
     char inbox[PHONE_INBOX][PHONE_TEXT];
     size_t inbox_len[PHONE_INBOX]; /* there may be a NUL inside */
     int first, count;
@@ -95,7 +95,7 @@ struct world {
     const char *body;        /* of the next message that a phone sends */
     /* The control side: a question to the name server, by instance `at`. */
     void (*dns)(struct world *w, int at, uint64_t tag, const uint8_t *data, size_t len);
-    FILE *trace;             /* WORLD_TRACE=FILE: every message */
+    FILE *trace; /* WORLD_TRACE=FILE: every message */
 };
 
 static struct node_id world_node_id(int instance)

@@ -16,9 +16,9 @@ struct entry {
 
 static const struct entry *zone;
 static size_t zone_count;
-static unsigned asked;   /* questions so far */
-static bool is_silent;   /* the name server says nothing from now on */
-static bool is_lost;     /* not even the resolver does */
+static unsigned asked; /* questions so far */
+static bool is_silent; /* the name server says nothing from now on */
+static bool is_lost;   /* not even the resolver does */
 static uint8_t answer[4096];
 static size_t answer_len;
 static char asked_last[DNS_NAME_CAP];
@@ -34,10 +34,26 @@ static void put_name(struct wr *w, const char *text)
     wr_u8(w, 0);
 }
 
+/* The next word of *text. */
+static const char *word(const char **text, char out[DNS_NAME_CAP])
+{
+    *text += strspn(*text, " ");
+    size_t len = strcspn(*text, " ");
+    snprintf(out, DNS_NAME_CAP, "%.*s", (int)len, *text);
+    *text += len;
+    return out;
+}
+
+static uint16_t number(const char **text)
+{
+    char digits[DNS_NAME_CAP];
+    return (uint16_t)strtoul(word(text, digits), NULL, 10);
+}
+
 static void put_data(struct wr *w, const struct entry *e)
 {
-    unsigned a = 0, b = 0, port = 0;
-    char first[64], second[DNS_NAME_CAP];
+    char text[DNS_NAME_CAP];
+    const char *rest = e->data;
     struct address address;
     switch (e->type) {
     case DNS_A:
@@ -46,22 +62,21 @@ static void put_data(struct wr *w, const struct entry *e)
         wr_bytes(w, slice_of(address.ip, e->type == DNS_A ? 4 : 16));
         return;
     case DNS_SRV:
-        cr_assert_eq(sscanf(e->data, "%u %u %u %253s", &a, &b, &port, second), 4);
-        wr_u16(w, (uint16_t)a);
-        wr_u16(w, (uint16_t)b);
-        wr_u16(w, (uint16_t)port);
-        put_name(w, second);
+        wr_u16(w, number(&rest));
+        wr_u16(w, number(&rest));
+        wr_u16(w, number(&rest));
+        put_name(w, word(&rest, text));
         return;
     case DNS_NAPTR:
-        cr_assert_eq(sscanf(e->data, "%u %u %63s %253s", &a, &b, first, second), 4);
-        wr_u16(w, (uint16_t)a);
-        wr_u16(w, (uint16_t)b);
+        wr_u16(w, number(&rest));
+        wr_u16(w, number(&rest));
         wr_u8(w, 1);
         wr_u8(w, 's');
-        wr_u8(w, (uint8_t)strlen(first));
-        wr_bytes(w, slice_text(first));
+        word(&rest, text);
+        wr_u8(w, (uint8_t)strlen(text));
+        wr_bytes(w, slice_text(text));
         wr_u8(w, 0);
-        put_name(w, second);
+        put_name(w, word(&rest, text));
         return;
     case DNS_CNAME:
         put_name(w, e->data);
@@ -210,7 +225,8 @@ Test(foreign, route_of_another_proxy)
     phone_expect(x.alice, "SIP/2.0 100");
     dialog_caller(&caller, phone_expect(x.alice, "SIP/2.0 200"));
     snprintf(caller.target, sizeof(caller.target), "sip:bob@192.0.2.9");
-    strcat(caller.routes, "Route: <sip:10.1.0.3;lr>\n");
+    size_t len = strlen(caller.routes);
+    snprintf(caller.routes + len, sizeof(caller.routes) - len, "Route: <sip:10.1.0.3;lr>\n");
     phone_in_dialog(x.w, x.alice, &caller, "BYE");
     const char *bye = phone_expect(x.second, "BYE sip:bob@192.0.2.9");
     cr_expect_not_null(strstr(bye, "Route: <sip:10.1.0.3;lr>"));
@@ -234,7 +250,7 @@ Test(foreign, the_next_one)
     phone_expect(x.alice, "SIP/2.0 486");
     cr_expect_eq(world_metric(x.w, METRIC_sip_foreign_failovers), 1);
     world_run(x.w, 40000000);
-    forget(x.alice); /* nobody acknowledges the 486 */
+    forget(x.alice);                           /* nobody acknowledges the 486 */
     ask(&x, "MESSAGE", "sip:bob@example.net"); /* says nothing */
     world_run(x.w, 7000000);
     while (x.first->count > 0) {
@@ -348,13 +364,17 @@ Test(foreign, targets)
     static const struct {
         const char *uri, *status;
     } cases[] = {
-        {"sip:b@127.0.0.1", "SIP/2.0 403"},          {"sip:b@224.0.1.75", "SIP/2.0 403"},
-        {"sip:b@169.254.1.1", "SIP/2.0 403"},        {"sip:b@10.1.0.2:1023", "SIP/2.0 403"},
+        {"sip:b@127.0.0.1", "SIP/2.0 403"},
+        {"sip:b@224.0.1.75", "SIP/2.0 403"},
+        {"sip:b@169.254.1.1", "SIP/2.0 403"},
+        {"sip:b@10.1.0.2:1023", "SIP/2.0 403"},
         {"sip:b@h.example;maddr=239.1.1.1", "SIP/2.0 403"},
         {"sip:b@10.1.0.2;transport=sctp", "SIP/2.0 503"},
         {"sip:b@10.1.0.2;transport=tls", "SIP/2.0 503"},
-        {"sip:b@nobody.example", "SIP/2.0 404"},     {"sip:b@alias.example", "SIP/2.0 504"},
-        {"sip:b@loop.example:5060", "SIP/2.0 403"},  {"sip:b@closed.example", "SIP/2.0 404"},
+        {"sip:b@nobody.example", "SIP/2.0 404"},
+        {"sip:b@alias.example", "SIP/2.0 504"},
+        {"sip:b@loop.example:5060", "SIP/2.0 403"},
+        {"sip:b@closed.example", "SIP/2.0 404"},
         {"sip:b@x_y.example:5062;maddr=nobody.example", "SIP/2.0 404"},
     };
     ZONE({"loop.example", DNS_A, "10.0.0.1", 0}, /* that is us */
@@ -445,8 +465,9 @@ static void cancel(struct scene *x)
     snprintf(request, sizeof(request), "%s", x->alice->last_request);
     char via[PHONE_TEXT], from[PHONE_TEXT], to[PHONE_TEXT], id[PHONE_TEXT];
     snprintf(head, sizeof(head), "%.*s", (int)strcspn(request + 7, " "), request + 7);
-    phone_send(x->w, x->alice, "CANCEL %s SIP/2.0\n%sFrom: %s\nTo: %s\nCall-ID: %s\n"
-                               "CSeq: 2 CANCEL\nMax-Forwards: 70\n",
+    phone_send(x->w, x->alice,
+               "CANCEL %s SIP/2.0\n%sFrom: %s\nTo: %s\nCall-ID: %s\n"
+               "CSeq: 2 CANCEL\nMax-Forwards: 70\n",
                head, lines_of(request, "Via", via), value_of(request, "From", from),
                value_of(request, "To", to), value_of(request, "Call-ID", id));
 }
@@ -462,8 +483,7 @@ Test(foreign, cancelled)
     phone_expect(x.alice, "SIP/2.0 487");
     cr_expect_eq(x.w->instances[0]->sip->foreigns.in_use, 0);
     ask(&x, "INVITE", "sip:b@10.1.0.2");
-    while (strncmp(phone_get(x.alice), "SIP/2.0 100", 11) != 0) {
-    }
+    while (strncmp(phone_get(x.alice), "SIP/2.0 100", 11) != 0) {}
     phone_answer(x.w, x.first, phone_expect(x.first, "INVITE"), "180 Ringing");
     phone_expect(x.alice, "SIP/2.0 180");
     cancel(&x);
