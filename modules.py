@@ -441,6 +441,7 @@ UNIT_TESTS = {
         test_handset
         test_narrow
         test_net
+        test_places
         test_queue
         test_shortage
         test_spread
@@ -537,6 +538,7 @@ SCRIPT_TESTS = {
         survive
         swarm
         sweep
+        worlds
     '''),
     'tests/live': names('''
         baresip
