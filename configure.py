@@ -301,6 +301,8 @@ def write_targets(n, product, criterion, stress, fuzz):
     n.build('live-check', 'run', [], top + ['asan'], command='tools/run_tests.py --full sim live')
     if 'tests/live/crash_load' in modules.PROGRAMS:
         n.build('crash-check', 'run', [], top, command='tools/crash_check.py')
+        n.build('crash-check-long', 'run', [], top,
+                command='tools/crash_check.py --runs 10000')
     n.build('sim-scale', 'run', [], top + ['debug', 'asan'],
             command='tests/sim/scale.py --full')
     write_fingerprints(n)

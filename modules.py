@@ -448,6 +448,7 @@ UNIT_TESTS = {
         test_handset
         test_narrow
         test_net
+        test_places
         test_queue
         test_shortage
         test_spread
@@ -544,6 +545,7 @@ SCRIPT_TESTS = {
         survive
         swarm
         sweep
+        worlds
     '''),
     'tests/live': names('''
         baresip
