@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_pool.c - pools: handles notice reuse, exhaustion is a result, walking survives release. */
-#include "core/pool.h"
 #include "core/poison.h"
+#include "core/pool.h"
 #include "core/rng.h"
 #include <criterion/criterion.h>
 #include <signal.h>
