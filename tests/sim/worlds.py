@@ -92,8 +92,9 @@ whole(run, 'moves')
 check(run['places']['moves'] > 10, f'{run["places"]["moves"]} moves')
 check(run['lookups']['ok'] * 100 >= run['lookups']['sent'] * 99, run['lookups'])
 
-# Peers behind NATs join where the operator has the port forwarded, and nowhere else (but for one
-# that stands beside a bootstrap node, to which it has a connection already); the others are a ring.
+# Peers behind NATs join where the operator has the port forwarded, and nowhere else (but for those
+# that stand beside a bootstrap node, to which they have a connection already).  Without them the
+# others are a right ring.
 NATS = {'nodes': 24, 'records': 20, 'nat_percent': 25, 'settle_s': 20}
 for links in range(3) if FULL else (0, 2):
     for kind in range(1, 6 if FULL else 4):
@@ -101,10 +102,10 @@ for links in range(3) if FULL else (0, 2):
         places = run['places']
         print(f'   {places}', flush=True)
         check(places['behind_nat'] == 6, places)
-        check(places['behind_nat_joined'] == 6 if kind == 1 else places['behind_nat_joined'] <= 1,
-              places)
+        joined = places['behind_nat_joined']
+        check(joined == 6 if kind == 1 else joined <= 2, places)
         refused = places['streams_refused'] + places['datagrams_refused']
         check((refused == 0) == (kind == 1), places)
-        check(not run['broken'], run['broken'])
+        check(not run['broken'] or (kind > 1 and joined > 0), run['broken'])
 print(f'{passed} passed, {failed} failed')
 sys.exit(1 if failed else 0)
