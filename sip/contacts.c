@@ -76,8 +76,7 @@ struct flow_ref contacts_flow_now(struct turn *t, struct sip *s, const struct si
     uint32_t account = registrar_find(s, slice_of(aor, len));
     while (account != REGISTRAR_NONE && (b = registrar_next(t, s, account, &at)) != NULL) {
         struct sip_uri uri;
-        if (registrar_uri_decode(b, &uri) == ERR_OK &&
-            sip_uri_is_equal(&uri, &rx->core.uri)) {
+        if (registrar_uri_decode(b, &uri) == ERR_OK && sip_uri_is_equal(&uri, &rx->core.uri)) {
             return b->flow;
         }
     }

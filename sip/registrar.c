@@ -221,11 +221,12 @@ static bool make_plan(struct turn *t, struct sip *s, struct asked *a, uint32_t a
     }
     if (e != ERR_NOT_FOUND) {
         return refusal_set(&p->refused, e == ERR_UNSUPPORTED ? 403 : 400,
-                      e == ERR_FORBIDDEN ? "A sips Contact is registered over TLS"
-                                         : "A Contact that cannot be used");
+                           e == ERR_FORBIDDEN ? "A sips Contact is registered over TLS"
+                                              : "A Contact that cannot be used");
     }
     if (a->has_star) {
-        return items == 1 ? plan_star(s, a, account, p) : refusal_set(&p->refused, 400, "Contact: * stands alone");
+        return items == 1 ? plan_star(s, a, account, p)
+                          : refusal_set(&p->refused, 400, "Contact: * stands alone");
     }
     if (p->count > s->settings.limits->sip_bindings_per_account) {
         return refusal_set(&p->refused, 403, "Too many contacts of this account");
