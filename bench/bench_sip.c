@@ -194,6 +194,7 @@ static struct registers *register_setup(bool is_sha256)
     bench_require(r->sip->seen != NULL, "no memory");
     r->turn = (struct turn){.now_us = 1000000, .crypto = crypto_boring(), .metrics = &r->metrics};
     memcpy(r->sip->domain, "voice.example", sizeof("voice.example"));
+    r->sip->domain_text = slice_text(r->sip->domain);
     const uint8_t secret[MAC_SECRET_BYTES] = {7};
     mac_init(&r->turn, &r->sip->keys, secret);
     r->sip->settings.accounts = r->accounts;
