@@ -8,6 +8,7 @@
 #pragma once
 #include "core/arena.h"
 #include "core/err.h"
+#include "core/hash.h"
 #include "core/slice.h"
 
 struct tags_slot {
@@ -27,6 +28,11 @@ struct tags {
 size_t tags_bytes(uint32_t cap);
 void tags_init(struct tags *t, struct arena *arena, uint32_t cap, uint64_t seed);
 uint32_t tags_hash(const struct tags *t, struct slice key);
+/* The same of a key of 20 bytes. */
+static inline uint32_t tags_hash_of_20(const struct tags *t, const void *key)
+{
+    return (uint32_t)hash_64_of_20(key, t->seed);
+}
 /* ERR_LIMIT when full.  That the key is new is for the caller to know. */
 enum err tags_insert(struct tags *t, uint32_t tag, uint32_t number) MUST_USE;
 /* False when it was not there. */

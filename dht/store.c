@@ -10,6 +10,7 @@
 /* What a pool and an index take for each object: generation and list of the free; a slot, of which
  * there are up to 8/3 of those in use. */
 enum { LINE_BYTES = 64, POOL_OVERHEAD = 8, OVERHEAD = POOL_OVERHEAD + 22 };
+enum { FOUND_LOOKED_AT = 8 }; /* of those found ahead: some never come to be asked for */
 
 STATIC_CHECK(sizeof(struct store_set) == LINE_BYTES);
 STATIC_CHECK(sizeof(struct store_value) <= LINE_BYTES);
@@ -282,7 +283,8 @@ struct store_set *store_set_find(struct store *s, struct slice resource, uint32_
         return NULL;
     }
     struct store_inside_key key = key_of(resource.data, kind);
-    for (uint32_t at = s->found_at; at < s->found_count; at++) { /* by store_ahead; the first */
+    uint32_t until = (uint32_t)min_size(s->found_count, s->found_at + FOUND_LOOKED_AT);
+    for (uint32_t at = s->found_at; at < until; at++) { /* by store_ahead; the first */
         const struct store_inside_found *found = &s->found[at];
         if (memcmp(&found->key, &key, sizeof(key)) == 0) {
             s->found_at = at + 1;

@@ -30,7 +30,7 @@ enum {
     STORE_KEY_CAP = 255,  /* longest dictionary key */
     STORE_CERTIFICATES_CAP =
         14,                 /* that travel with one message; SIGN_BUCKET_CAP less the sender's */
-    STORE_AHEAD = 16,       /* requests whose memory is fetched together */
+    STORE_AHEAD = 32,       /* requests whose memory is fetched together */
     STORE_SWEEP_STEP = 128, /* sets looked at in one sweep */
     STORE_MEMBERS_CAP = 16, /* bits of store_set.placed */
 };

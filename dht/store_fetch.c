@@ -257,19 +257,21 @@ static uint16_t answer_kind(struct answer *a, struct slice resource,
 
 static uint16_t answer_request(struct answer *a, struct slice body, struct slice *info)
 {
-    struct msgs_fetch_req req;
+    /* FetchReq and StatReq, whose specifiers are looked into below, once */
+    struct rd whole = rd_init(body);
+    struct slice resource = rd_opaque8(&whole);
+    struct slice specifiers = rd_opaque16(&whole);
     *info = SLICE_EMPTY;
-    if (msgs_fetch_req_decode(body, a->s->settings.params, &req) != ERR_OK ||
-        req.resource.len != OVERLAY_RESOURCE_BYTES) {
+    if (rd_finish(&whole) != ERR_OK || resource.len != OVERLAY_RESOURCE_BYTES) {
         return CONTENT_ERROR_INVALID_MESSAGE;
     }
     uint16_t error = 0;
     uint32_t count = 0;
-    struct rd r = rd_init(req.specifiers);
+    struct rd r = rd_init(specifiers);
     struct stored_specifier what;
     size_t mark = wr_begin(a->w, 4);
     while (count <= STORE_KINDS_CAP && stored_specifier_next(&r, &what)) {
-        uint16_t one = answer_kind(a, req.resource, &what);
+        uint16_t one = answer_kind(a, resource, &what);
         error = error == 0 || one == CONTENT_ERROR_UNKNOWN_KIND ? one : error;
         count++;
     }
@@ -278,8 +280,7 @@ static uint16_t answer_request(struct answer *a, struct slice body, struct slice
         return CONTENT_ERROR_INVALID_MESSAGE;
     }
     if (error != 0) {
-        return error == CONTENT_ERROR_UNKNOWN_KIND ? list_unknown(a->s, req.specifiers, info)
-                                                   : error;
+        return error == CONTENT_ERROR_UNKNOWN_KIND ? list_unknown(a->s, specifiers, info) : error;
     }
     return wr_ok(a->w) && !a->is_too_large ? 0 : CONTENT_ERROR_RESPONSE_TOO_LARGE; /* FT-10 */
 }

@@ -117,7 +117,8 @@ static inline void store_inside_forget_ahead(struct store *s)
 }
 static inline uint32_t store_inside_tag(const struct store *s, const struct store_inside_key *key)
 {
-    return tags_hash(&s->by_key, slice_of(key, sizeof(*key)));
+    STATIC_CHECK(sizeof(*key) == 20);
+    return tags_hash_of_20(&s->by_key, key);
 }
 /* The set with this key, whose tag is known; NULL: none. */
 struct store_set *store_inside_find(const struct store *s, const struct store_inside_key *key,

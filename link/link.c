@@ -404,14 +404,16 @@ HOT uint8_t *link_claim(struct turn *t, struct link_table *lt, handle link, size
         return NULL;
     }
     uint8_t *at = trunk_claim(t, lt, l, room, cap);
+    lt->claimed = l;
     *cap = min_size(*cap, lt->message_cap);
     return at;
 }
 
 HOT void link_commit(struct turn *t, struct link_table *lt, handle link, size_t len)
 {
-    struct link *l = link_table_get(lt, link);
-    CHECK(l != NULL && len > 0);
+    struct link *l = lt->claimed;
+    CHECK(l != NULL && link_table_handle(lt, l) == link && len > 0);
+    lt->claimed = NULL;
     trunk_commit(t, lt, l, len);
 }
 

@@ -118,6 +118,7 @@ struct link_table {
     struct msgbuf *spent; /* held the message handed out last */
     struct tls *lender;   /* has been lent bytes that it may not have read yet */
     struct link *mail_from;
+    struct link *claimed; /* by link_claim, for link_commit; may be over otherwise */
     uint8_t *mail;
     size_t mail_len;
     char user[CRYPTO_USER_CAP + 1]; /* of the event handed out last */
