@@ -21,12 +21,20 @@ static int fail(enum err e, const char *why)
     return e == ERR_CONFIG ? CMD_USAGE : CMD_FAILED;
 }
 
+static int print_json(json_t *object)
+{
+    bool is_done = json_dumpf(object, stdout, JSON_COMPACT) == 0 && putchar('\n') != EOF;
+    json_decref(object);
+    return is_done ? CMD_OK : CMD_FAILED;
+}
+
 /* ---- init ---- */
 
 struct init_options {
     const char *overlay, *digest, *key, *links;
     struct options_texts bootstrap;
     uint64_t replica_min_hosts, max_credentials;
+    bool is_json;
 };
 
 static bool fill_init(const struct init_options *o, struct ca_init *what)
@@ -89,6 +97,7 @@ static int run_init(int argc, char **argv)
          "copies stand on so many hosts (2)"},
         {"max-credentials", 0, OPTIONS_NUMBER, &o.max_credentials, "N",
          "nodes where one account may register (24)"},
+        {"json", 0, OPTIONS_FLAG, &o.is_json, NULL, "print one JSON object"},
     };
     const struct options options = {
         .usage = "chordial ca init DIR --overlay NAME [options]",
@@ -115,6 +124,11 @@ static int run_init(int argc, char **argv)
     enum err e = ca_init(&what, why);
     if (e != ERR_OK) {
         return fail(e, why);
+    }
+    if (o.is_json) {
+        json_t *made = json_pack("{s:s, s:s, s:s+}", "overlay", what.overlay, "dir", what.dir,
+                                 "document", what.dir, "/overlay.xml");
+        return print_json(made);
     }
     (void)printf(
         "overlay %s made in %s\n"
@@ -202,8 +216,8 @@ static int issue(const struct issue_options *o, struct ca_issue *what)
     explicit_bzero(password, sizeof(password));
     if (o->is_json) {
         json_t *all = json_pack("{s:s?, s:o}", "user", what->user, "keystores", files);
-        if (e == ERR_OK && json_dumpf(all, stdout, JSON_COMPACT) == 0) {
-            (void)putchar('\n');
+        if (e == ERR_OK) {
+            return print_json(all);
         }
         json_decref(all);
     }

@@ -7,6 +7,7 @@
 #include "cmd/options.h"
 #include "core/os/host.h"
 #include "dht/config_sequence.h"
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -18,6 +19,7 @@ struct update_options {
     uint64_t sequence, days, max_message_bytes, initial_ttl, update_interval_s, ping_interval_s;
     uint64_t replica_min_hosts;
     const char *out;
+    bool is_json;
 };
 
 static bool number(const char *text, uint32_t *out)
@@ -140,6 +142,21 @@ static bool fill(const struct update_options *o, struct ca_update *what)
     return fill_lists(o, what);
 }
 
+static void tell(const struct ca_update *what, uint16_t sequence, bool is_json)
+{
+    const char *end = what->out != NULL ? "" : "/overlay.xml";
+    const char *begin = what->out != NULL ? what->out : what->dir;
+    if (!is_json) {
+        (void)printf("document %u written to %s%s\n", sequence, begin, end);
+        return;
+    }
+    json_t *made = json_pack("{s:i, s:s+}", "sequence", (int)sequence, "document", begin, end);
+    if (json_dumpf(made, stdout, JSON_COMPACT) == 0) {
+        (void)putchar('\n');
+    }
+    json_decref(made);
+}
+
 int cmd_ca_update(int argc, char **argv)
 {
     struct update_options o = {.sequence = CA_UPDATE_NEXT,
@@ -165,6 +182,7 @@ int cmd_ca_update(int argc, char **argv)
         {"days", 0, OPTIONS_NUMBER, &o.days, "N", "valid for so many days (3650)"},
         {"sequence", 0, OPTIONS_NUMBER, &o.sequence, "N", "default: the next"},
         {"out", 'o', OPTIONS_TEXT, &o.out, "FILE", "default: DIR/overlay.xml, replaced"},
+        {"json", 0, OPTIONS_FLAG, &o.is_json, NULL, "print one JSON object"},
     };
     const struct options options = {
         .usage = "chordial ca update DIR [options]",
@@ -200,7 +218,6 @@ int cmd_ca_update(int argc, char **argv)
         say_line("WARNING: %u is not newer than %u: nodes that have that one refuse it", sequence,
                  before);
     }
-    (void)printf("document %u written to %s%s\n", sequence, what.out != NULL ? what.out : what.dir,
-                 what.out != NULL ? "" : "/overlay.xml");
+    tell(&what, sequence, o.is_json);
     return CMD_OK;
 }

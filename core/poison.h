@@ -16,8 +16,9 @@
 #define POISON_IS_ON 0
 #endif
 
-#if POISON_IS_ON
-#include <sanitizer/asan_interface.h>
+#if POISON_IS_ON /* as <sanitizer/asan_interface.h> has them */
+void __asan_poison_memory_region(const volatile void *from, size_t bytes);
+void __asan_unpoison_memory_region(const volatile void *from, size_t bytes);
 #endif
 
 static inline void poison_set(const void *from, size_t bytes)

@@ -26,10 +26,33 @@ void traffic_init(struct traffic *f, struct arena *arena, const struct traffic_s
     rng_init(&f->rng, seed ^ 0x7aff1c);
 }
 
-void traffic_begin(struct traffic *f, struct world *w, const bool *acked)
+static int64_t record_of(const struct traffic *f, const struct world *w, struct slice key);
+
+/* While nobody stores: is_storing says of which records there is a copy. */
+static void mark_held(struct traffic *f, struct world *w)
 {
     for (uint32_t k = 0; k < f->s.records; k++) {
-        f->records[k] = (struct traffic_record){.is_known = acked[k]};
+        f->records[k].is_storing = false;
+    }
+    for (uint32_t i = 0; i < world_settings_of(w)->nodes; i++) {
+        struct overlay_stored s;
+        uint32_t at = 0;
+        while (world_is_alive(w, i) &&
+               overlay_walk_stored(node_overlay(world_node(w, i)), &at, &s)) {
+            int64_t k = s.exists ? record_of(f, w, s.key) : NO_RECORD;
+            if (k != NO_RECORD) {
+                f->records[k].is_storing = true;
+            }
+        }
+    }
+}
+
+void traffic_begin(struct traffic *f, struct world *w, const bool *acked)
+{
+    memset(f->records, 0, f->s.records * sizeof(f->records[0]));
+    mark_held(f, w);
+    for (uint32_t k = 0; k < f->s.records; k++) { /* what a kill before took is no loss of now */
+        f->records[k] = (struct traffic_record){.is_known = acked[k] && f->records[k].is_storing};
     }
     f->next_lookup_us = f->next_store_us = world_now_us(w);
 }
@@ -191,8 +214,6 @@ static void judge_fetched(struct traffic *f, struct world *w, const struct traff
     c->stale += version >= o->version ? 0 : 1;
     f->stale_unexcused += version >= o->version || f->records[o->record].is_worn ? 0 : 1;
 }
-
-static int64_t record_of(const struct traffic *f, const struct world *w, struct slice key);
 
 /* What who acknowledged it holds now. */
 struct copy {
@@ -419,20 +440,7 @@ uint32_t traffic_lost(struct traffic *f, struct world *w, uint32_t *unexcused)
 {
     uint32_t lost = 0;
     *unexcused = 0;
-    for (uint32_t k = 0; k < f->s.records; k++) {
-        f->records[k].is_storing = false; /* here: is there a copy? */
-    }
-    for (uint32_t i = 0; i < world_settings_of(w)->nodes; i++) {
-        struct overlay_stored s;
-        uint32_t at = 0;
-        while (world_is_alive(w, i) &&
-               overlay_walk_stored(node_overlay(world_node(w, i)), &at, &s)) {
-            int64_t k = s.exists ? record_of(f, w, s.key) : NO_RECORD;
-            if (k != NO_RECORD) {
-                f->records[k].is_storing = true;
-            }
-        }
-    }
+    mark_held(f, w);
     for (uint32_t k = 0; k < f->s.records; k++) {
         struct traffic_record *r = &f->records[k];
         bool is_lost = r->is_known && !r->is_storing;

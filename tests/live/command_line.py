@@ -151,6 +151,17 @@ def test_a_node_alone():
             check(not os.path.exists(os.path.join(folder, 'n.sock')), 'the socket is left')
 
 
+def test_the_authority_in_json():
+    with Folder() as folder:
+        made = json.loads(chordial(folder, 'ca', 'init', 'ca', '--overlay', 'a.example', '--json'))
+        wanted = {'overlay': 'a.example', 'dir': 'ca', 'document': 'ca/overlay.xml'}
+        check(made == wanted, f'{made}')
+        made = json.loads(chordial(folder, 'ca', 'update', 'ca', '--json'))
+        check(made == {'sequence': 2, 'document': 'ca/overlay.xml'}, f'{made}')
+        made = json.loads(chordial(folder, 'ca', 'update', 'ca', '-o', 'next.xml', '--json'))
+        check(made == {'sequence': 3, 'document': 'next.xml'}, f'{made}')
+
+
 def test_renewed_keystores():
     """ID-3: with its certificates made anew a node is the peer that it was."""
     with Folder() as folder:
@@ -242,6 +253,6 @@ def test_no_openssl_in_the_daemon():
 
 
 run([test_help_of_each_command, test_bad_usage_is_status_2, test_no_node_is_status_1, test_check,
-     test_a_node_alone, test_renewed_keystores,
+     test_a_node_alone, test_the_authority_in_json, test_renewed_keystores,
      test_the_admin_socket_stands_bad_clients, test_another_program_answers, test_sim,
      test_no_openssl_in_the_daemon])

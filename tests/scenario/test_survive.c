@@ -54,6 +54,20 @@ Test(survive, fewer_are_there_at_night, .timeout = 120)
     cr_expect_gt(node_us[1] * 100, node_us[0] * 70);
 }
 
+/* A kill before takes records with it, and says so; what comes after has not lost them. */
+Test(survive, what_a_kill_took_before_is_not_lost_again, .timeout = 120)
+{
+    struct scenario s;
+    static struct scenario_result r;
+    small(&s);
+    s.nodes = 50;
+    s.kill_percent = 34;
+    s.run_s = 10;
+    run_unbroken(&s, 1, &r);
+    cr_expect_gt(r.lost, 0);
+    cr_expect_eq(r.survival.lost, 0);
+}
+
 Test(survive, two_halves_meet_again, .timeout = 120)
 {
     struct scenario s;
