@@ -30,7 +30,7 @@ enum {
 struct demo {
     uint64_t peers, shards;
     const char *backend, *phone_kind, *links;
-    bool is_once, is_hold, is_json;
+    bool is_once, is_hold, is_json, is_bare;
     struct demo_ring ring;
     struct demo_phones phones;
 };
@@ -347,6 +347,10 @@ static bool is_sound(const struct demo *d)
         say_error("unknown links: --links %s: both, tls or dtls", d->links);
         return false;
     }
+    if (d->is_bare && !d->is_hold) {
+        say_error("nobody to call: --bare goes with --hold");
+        return false;
+    }
     if (strcmp(d->phone_kind, "builtin") != 0 && !is_baresip(d)) {
         say_error("unknown phones: --phones %s: builtin or baresip", d->phone_kind);
         return false;
@@ -366,6 +370,7 @@ int cmd_demo(int argc, char **argv)
         {"links", 0, OPTIONS_TEXT, &d.links, "KIND", "between peers: both, tls or dtls (both)"},
         {"once", 0, OPTIONS_FLAG, &d.is_once, NULL, "call, kill a peer, call again, end"},
         {"hold", 0, OPTIONS_FLAG, &d.is_hold, NULL, "the overlay alone, until SIGTERM or Ctrl-C"},
+        {"bare", 0, OPTIONS_FLAG, &d.is_bare, NULL, "with --hold: no accounts"},
         {"phones", 0, OPTIONS_TEXT, &d.phone_kind, "KIND",
          "alice's and bob's phones: builtin, or baresip where it is installed (builtin)"},
         {"json", 0, OPTIONS_FLAG, &d.is_json, NULL, "one JSON object; with --once or --hold"},
@@ -400,6 +405,7 @@ int cmd_demo(int argc, char **argv)
         say_error("%s", why);
         return CMD_FAILED;
     }
+    d.ring.place.is_bare = d.is_bare;
     status = play(&d);
     uint32_t unwell = demo_peer_end_all(d.ring.peers, d.ring.peer_count, &d.ring.place);
     demo_place_close(&d.ring.place);

@@ -405,7 +405,11 @@ static void print_json(const struct outcome *o)
     json_object_set_new(all, "ready",
                         json_pack("{s:I, s:I}", "links", (json_int_t)r->ready.links, "refused",
                                   (json_int_t)r->ready.refused));
-    json_object_set_new(all, "measured", measured_json(r));
+    json_t *measured = measured_json(r);
+    if (r->measured_us > 0) {
+        json_object_set_new(measured, "metrics", metrics_json(&r->measured_metrics, false));
+    }
+    json_object_set_new(all, "measured", measured);
     json_object_set_new(all, "fetched", wave_json(&r->fetches));
     json_object_set_new(all, "stream_bytes", json_integer((json_int_t)r->stream_bytes));
     json_object_set_new(all, "places", places_json(&r->roam));

@@ -190,7 +190,7 @@ enum err demo_place_enroll(struct demo_place *p, uint32_t peers, uint32_t shards
     for (uint32_t i = 1; e == ERR_OK && i <= peers; i++) {
         e = issue_peer(p, i, shards, why);
     }
-    for (uint32_t i = 0; e == ERR_OK && i < DEMO_PLACE_ACCOUNTS; i++) {
+    for (uint32_t i = 0; e == ERR_OK && i < DEMO_PLACE_ACCOUNTS && !p->is_bare; i++) {
         e = issue_account(p, i, peers, why);
     }
     return e;

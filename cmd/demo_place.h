@@ -22,6 +22,7 @@ struct demo_place_account {
 struct demo_place {
     char dir[FILES_PATH_CAP];
     struct demo_place_account accounts[DEMO_PLACE_ACCOUNTS];
+    bool is_bare; /* no accounts */
     pid_t janitor;
     int alive; /* the janitor waits for its end */
 };

@@ -146,7 +146,7 @@ void demo_show_hold(const struct demo_ring *r)
     for (uint32_t i = 0; i < r->peer_count; i++) {
         json_array_append_new(peers, hold_peer(r, &r->peers[i]));
     }
-    for (size_t i = 0; i < DEMO_PLACE_ACCOUNTS; i++) {
+    for (size_t i = 0; i < DEMO_PLACE_ACCOUNTS && !r->place.is_bare; i++) {
         json_array_append_new(accounts, json_pack("{s:s, s:s}", "user", r->place.accounts[i].user,
                                                   "password", r->place.accounts[i].password));
     }

@@ -138,6 +138,7 @@ void scenario_world(const struct scenario *s, uint64_t seed, struct world_settin
     out->has_disks = s->disks != 0;
     out->disk_sync_us = s->disk_sync_ms * 1000;
     out->disk_lost_percent = (uint32_t)s->disk_lost_percent;
+    out->bootstraps = (uint32_t)min_u64(max_u64(s->bootstraps, 1), WORLD_BOOTSTRAPS_CAP);
     out->ids = s->ids;
     out->id_count = s->id_count;
     out->capture = s->capture;
@@ -258,7 +259,7 @@ static void measure_load(struct run *r)
     measure_rate(m, MEASURE_LOOKUP, r->s->lookup_interval_s);
     uint64_t events = world_events(r->world);
     uint64_t turns = world_turns(r->world);
-    uint64_t messages = metric_read(world_metrics(r->world), METRIC_link_messages_out);
+    out->measured_metrics = *world_metrics(r->world);
     uint64_t begun_us = r->clock_us();
     start_us = world_now_us(r->world);
     if (r->s->measure_s > 0) {
@@ -268,8 +269,12 @@ static void measure_load(struct run *r)
     out->measured_cpu_us = r->clock_us() - begun_us;
     out->measured_events = world_events(r->world) - events;
     out->measured_turns = world_turns(r->world) - turns;
-    out->measured_messages =
-        metric_read(world_metrics(r->world), METRIC_link_messages_out) - messages;
+    for (uint32_t i = 0; i < METRIC_COUNT; i++) {
+        uint64_t before_it = metric_read(&out->measured_metrics, (enum metric)i);
+        metric_set(&out->measured_metrics, (enum metric)i,
+                   metric_read(world_metrics(r->world), (enum metric)i) - before_it);
+    }
+    out->measured_messages = metric_read(&out->measured_metrics, METRIC_link_messages_out);
     for (uint32_t k = 0; k < MEASURE_KINDS; k++) {
         out->measured[k] = m->results[k];
         scenario_impl_holds(r, SCENARIO_true_values, m->results[k].wrong == 0);

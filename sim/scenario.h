@@ -103,6 +103,7 @@ struct scenario_result {
     uint64_t measured_us;
     uint64_t measured_events, measured_turns;
     uint64_t measured_messages; /* that left over links meanwhile, at each hop */
+    struct metrics measured_metrics; /* ... and all else that was counted */
     uint64_t measured_cpu_us;   /* processor time: how fast we are; nothing depends on it */
     uint64_t setup_cpu_us;
     struct account carried; /* from the beginning to the end */

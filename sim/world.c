@@ -30,6 +30,7 @@ void world_defaults(struct world_settings *s)
     s->seed = 1;
     s->nodes = 16;
     s->shards = 1;
+    s->bootstraps = 4;
     s->underlay = (struct underlay_settings){.delay_us = 20000, .jitter_us = 2000};
     s->start_wall_ms = 1800000000000ULL;
     s->datagram_bytes = 1232;
@@ -192,7 +193,7 @@ static void node_settings_of(struct world *w, uint32_t i, struct node_settings *
     o->found_ring = s->is_ready && w->net.is_instant ? OVERLAY_FOUND_GIVEN
                     : i == 0                         ? OVERLAY_FOUND_NOW
                                                      : OVERLAY_FOUND_NO;
-    o->bootstrap_count = min_size(4, s->nodes);
+    o->bootstrap_count = min_size(s->bootstraps, s->nodes);
     for (uint32_t k = 0; k < o->bootstrap_count; k++) {
         o->bootstrap[k] = net_address(k);
     }

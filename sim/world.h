@@ -15,6 +15,7 @@
 enum {
     WORLD_NODES_CAP = 1000000,
     WORLD_USER_CAP = 48,
+    WORLD_BOOTSTRAPS_CAP = 8,
     /* From here on memory counts: tables that the ring does not live by are small. */
     WORLD_TIGHT_NODES = 5000,
 };
@@ -48,6 +49,7 @@ struct world_settings {
     uint64_t start_wall_ms;  /* wall clock at time 0 */
     uint32_t datagram_bytes; /* link_datagram_bytes */
     uint32_t stored_values;  /* room of one node */
+    uint32_t bootstraps;     /* addresses that who joins is told: those of the first nodes */
     struct overlay_config config;
     /* As it was signed; borrowed.  Not empty: nodes take others, and whoever runs the world judges
      * them (node_next_document). */

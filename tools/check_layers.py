@@ -50,7 +50,6 @@ SYSTEM_HEADERS = [
     ('*', PURE_HEADERS),
     ('core/*', ['<stdio.h>', '<xxhash.h>']),
     ('core/check.c', ['<stdlib.h>']),
-    ('core/poison.h', ['<sanitizer/asan_interface.h>']),
     ('core/spsc.[ch]', ['<stdatomic.h>']),
     ('core/metric.c', ['<stdatomic.h>']),
     ('codec/sip_way_scan.h', ['<immintrin.h>']),
