@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the store tells (dht/store_log) and takes back after a restart (dht/store_restore): issue 5,
  * Build 3.  The keeper is a table of a few lines. */
+#include "core/poison.h"
 #include "tests/unit/dht/storage_world.h"
 
 #include "codec/content.h"
@@ -344,8 +345,9 @@ Test(store_restore, what_was_tampered_with_is_refused_and_counted, .timeout = 60
                                                  : kept[i].value + (byte - kept[i].key_len);
             *at ^= (uint8_t)(1u << bit % 8);
             f.w->arena.used = arena_used;
-            memset(f.w->arena.base + arena_used, 0,
-                   f.w->arena.cap - arena_used > 2 << 20 ? 2 << 20 : f.w->arena.cap - arena_used);
+            size_t rest = min_size(f.w->arena.cap - arena_used, 2 << 20);
+            poison_lift(f.w->arena.base + arena_used, rest); /* pools stood there */
+            memset(f.w->arena.base + arena_used, 0, rest);
             restart(f.w);
             prove_all(f.w);
             shown += seen(&f);
