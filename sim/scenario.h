@@ -102,9 +102,9 @@ struct scenario_result {
     struct account upkeep; /* what it sent meanwhile, all peers together */
     uint64_t measured_us;
     uint64_t measured_events, measured_turns;
-    uint64_t measured_messages; /* that left over links meanwhile, at each hop */
+    uint64_t measured_messages;      /* that left over links meanwhile, at each hop */
     struct metrics measured_metrics; /* ... and all else that was counted */
-    uint64_t measured_cpu_us;   /* processor time: how fast we are; nothing depends on it */
+    uint64_t measured_cpu_us;        /* processor time: how fast we are; nothing depends on it */
     uint64_t setup_cpu_us;
     struct account carried; /* from the beginning to the end */
     uint64_t datagrams, datagrams_lost;
