@@ -496,7 +496,9 @@ void fork_on_failed(struct turn *t, struct sip *s, handle branch, enum tx_does h
     }
     struct proxy *p = pool_get(&s->proxies, b->proxy);
     CHECK(p != NULL);
-    if (b->is_cancelled) {
+    if (b->is_late && !b->is_last && !p->is_cancelled) {
+        over(t, s, b, 408, "Nobody has answered"); /* the caller has cancelled nothing */
+    } else if (b->is_cancelled) {
         over(t, s, b, 487, NULL);
     } else if (how == TX_LOST && b->to.kind == SIP_PEER && !b->is_again) {
         b->is_again = true; /* the request was perhaps not seen: over a new connection, once */

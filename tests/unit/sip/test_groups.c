@@ -91,6 +91,23 @@ Test(groups, the_next_when_nobody_answers)
     finish(&x);
 }
 
+/* One that has rung and then says nothing at all, not even that it is cancelled. */
+Test(groups, silence_after_ringing)
+{
+    struct scene x = begin();
+    char invite[PHONE_TEXT];
+    call(&x);
+    snprintf(invite, sizeof(invite), "%s", phone_expect(x.desk, "INVITE"));
+    phone_answer(x.w, x.desk, invite, "180 Ringing");
+    phone_expect(x.alice, "SIP/2.0 180");
+    x.desk->is_sink = true;
+    world_run(x.w, 60000000);
+    take(x.w, x.first, "INVITE", "480 Not here");
+    take(x.w, x.second, "INVITE", "480 Not here");
+    phone_expect(x.alice, "SIP/2.0 408"); /* she has cancelled nothing */
+    finish(&x);
+}
+
 Test(groups, the_end_for_all)
 {
     struct scene x = begin();
