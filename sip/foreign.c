@@ -378,11 +378,10 @@ void foreign_on_timer(struct turn *t, struct sip *s, struct wheel_timer *timer)
 void foreign_on_dns(struct turn *t, struct sip *s, uint64_t tag, uint8_t *data, size_t len)
 {
     struct foreign *x = handle_kind(tag) == HANDLE_SIP_FOREIGN ? pool_get(&s->foreigns, tag) : NULL;
-    if (x == NULL || !x->is_open || !x->resolve.is_pending) {
-        return; /* the caller has hung up meanwhile */
+    if (x == NULL || !x->is_open || !resolve_on_answer(t, s, &x->resolve, slice_of(data, len))) {
+        return; /* the caller has hung up meanwhile, or does not wait for that any more */
     }
     struct proxy *p = proxy_of(s, x);
-    resolve_on_answer(t, s, &x->resolve, slice_of(data, len));
     advance(t, s, p, x);
     fork_settle(t, s, p);
 }

@@ -96,6 +96,7 @@ static void serve(struct world *w, int at, uint64_t tag, const uint8_t *data, si
         return;
     }
     wr_u8(&m, is_silent ? RESOLVE_SILENT : RESOLVE_ANSWER);
+    wr_u8(&m, data[0]);
     for (int i = 0; i < 6; i++) {
         wr_u16(&m, i == 1 ? 0x8180 : i == 2 ? 1 : 0);
     }
@@ -118,7 +119,7 @@ static void serve(struct world *w, int at, uint64_t tag, const uint8_t *data, si
         }
     }
     cr_assert(wr_ok(&m));
-    out[8] = (uint8_t)count;
+    out[RESOLVE_MAIL_HEAD + 7] = (uint8_t)count;
     if (count == 0 && !is_silent) {
         out[0] = RESOLVE_NONE;
     }
@@ -548,7 +549,7 @@ Test(foreign, sips)
     for (int i = 0; i < 3; i++) { /* NAPTR, SRV, A */
         cr_assert_eq(resolve_next(&at->turn, at->sip, &r, &target), ERR_PENDING);
         world_run(x.w, 0);
-        resolve_on_answer(&at->turn, at->sip, &r, slice_of(answer, answer_len));
+        cr_assert(resolve_on_answer(&at->turn, at->sip, &r, slice_of(answer, answer_len)));
     }
     cr_assert_eq(resolve_next(&at->turn, at->sip, &r, &target), ERR_OK);
     cr_expect_eq(target.kind, SIP_TLS);
@@ -572,5 +573,39 @@ Test(foreign, share)
     ask(&x, "OPTIONS", "sip:b@example.net");
     phone_expect(x.alice, "SIP/2.0 503");
     cr_expect_eq(world_metric(x.w, METRIC_sip_refused_share), 1);
+    finish(&x);
+}
+
+/* An answer that comes when its question was given up says nothing of the next one. */
+Test(foreign, late_answer)
+{
+    struct scene x = begin(false);
+    struct world_instance *at = x.w->instances[0];
+    static struct resolve r;
+    static uint8_t late[sizeof(answer)];
+    struct resolve_target target;
+    struct sip_uri uri;
+    ZONE({"_sip._udp.example.net", DNS_SRV, "1 0 5060 none.example.net", 0},
+         {"_sip._udp.example.net", DNS_SRV, "2 0 5060 b.example.net", 0},
+         {"b.example.net", DNS_A, "10.1.0.2", 0});
+    cr_assert_eq(sip_uri_decode(SLICE_LITERAL("sip:example.net;transport=udp"), &uri), ERR_OK);
+    cr_assert_eq(resolve_begin(at->sip, &r, &uri, 0, 1), ERR_OK);
+    cr_assert_eq(resolve_next(&at->turn, at->sip, &r, &target), ERR_PENDING);
+    world_run(x.w, 0);
+    cr_assert(resolve_on_answer(&at->turn, at->sip, &r, slice_of(answer, answer_len)));
+    cr_assert_eq(resolve_next(&at->turn, at->sip, &r, &target), ERR_PENDING);
+    world_run(x.w, 0);
+    cr_assert_eq(answer[0], RESOLVE_NONE);
+    memcpy(late, answer, answer_len);
+    size_t late_len = answer_len;
+    resolve_give_up(&r);
+    cr_assert_eq(resolve_next(&at->turn, at->sip, &r, &target), ERR_PENDING);
+    world_run(x.w, 0);
+    cr_assert_str_eq(asked_last, "b.example.net");
+    cr_expect_not(resolve_on_answer(&at->turn, at->sip, &r, slice_of(late, late_len)));
+    cr_expect_not(resolve_on_answer(&at->turn, at->sip, &r, slice_of(late, 1)));
+    cr_assert(resolve_on_answer(&at->turn, at->sip, &r, slice_of(answer, answer_len)));
+    cr_assert_eq(resolve_next(&at->turn, at->sip, &r, &target), ERR_OK);
+    cr_expect_eq(target.address.ip[3], 2);
     finish(&x);
 }
