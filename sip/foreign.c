@@ -62,6 +62,13 @@ static bool is_ourselves(const struct sip *s, const struct address *a)
     for (unsigned kind = SIP_TLS; kind < SIP_PEER; kind++) {
         is_ours = is_ours || a->port == s->settings.ports[kind];
     }
+    for (unsigned i = 0; i < ARRAY_COUNT(s->settings.inner); i++) {
+        const struct address *inner = &s->settings.inner[i];
+        if (inner->family != 0 && address_is_same_host(a, inner) && a->port >= inner->port &&
+            a->port - inner->port < s->settings.shards) {
+            return true;
+        }
+    }
     return is_ours && (address_is_same_host(a, &s->settings.advertised) ||
                        address_is_same_host(a, &s->settings.second));
 }

@@ -375,6 +375,7 @@ Test(foreign, targets)
         {"sip:b@nobody.example", "SIP/2.0 404"},
         {"sip:b@alias.example", "SIP/2.0 504"},
         {"sip:b@loop.example:5060", "SIP/2.0 403"},
+        {"sip:b@10.0.0.1:6085;transport=tcp", "SIP/2.0 403"}, /* our side for peers */
         {"sip:b@closed.example", "SIP/2.0 404"},
         {"sip:b@x_y.example:5062;maddr=nobody.example", "SIP/2.0 404"},
     };
@@ -382,6 +383,9 @@ Test(foreign, targets)
          {"alias.example", DNS_CNAME, "alias.example", 0},
          {"_sip._udp.closed.example", DNS_SRV, "0 0 0 .", 0},
          {"closed.example", DNS_A, "10.1.0.2", 0}, {"srv.example", DNS_A, "10.1.0.3", 0});
+    struct sip_settings *settings = &x.w->instances[0]->sip->settings;
+    settings->inner[1] = settings->advertised;
+    settings->inner[1].port = 6085;
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
         ask(&x, "OPTIONS", cases[i].uri);
         const char *got = phone_get(x.alice);
