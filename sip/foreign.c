@@ -80,7 +80,8 @@ static bool may_dial(const struct sip *s, const struct address *a)
     const struct address *own =
         s->settings.advertised.family == a->family ? &s->settings.advertised : &s->settings.second;
     return a->port >= LOWEST_PORT && range != ADDRESS_NEVER && own->family == a->family &&
-           (range == ADDRESS_GLOBAL || range == address_range_of(own)) && !is_ourselves(s, a);
+           !address_is_mapped(a) && (range == ADDRESS_GLOBAL || range == address_range_of(own)) &&
+           !is_ourselves(s, a);
 }
 
 static void domain_key(struct turn *t, const struct foreign *x, uint8_t key[16])
