@@ -223,6 +223,8 @@ static void fill_sip(const struct daemon *d, uint32_t i, struct sip_settings *p)
     }
     p->advertised = setup->config.sip_advertise;
     p->second = setup->config.sip6_advertise;
+    p->inner[0] = at_port(&setup->config.overlay_advertise, setup->config.overlay.port);
+    p->inner[1] = at_port(&setup->config.overlay_advertise, setup->config.overlay_sip_port);
     p->ports[SIP_TLS] = setup->config.sip_tls_port;
     p->ports[SIP_WS] = setup->config.sip_ws_port;
     p->ports[SIP_WSS] = setup->config.sip_wss_port;

@@ -12,6 +12,7 @@ struct query {
     struct query *next; /* free ones */
     uint64_t tag;
     uint32_t shard;
+    uint8_t number; /* of the question */
 };
 
 struct resolver {
@@ -21,7 +22,7 @@ struct resolver {
     struct query *free;
     bool is_closing; /* nobody is told any more */
     struct query queries[RESOLVER_QUESTIONS];
-    uint8_t mail[1 + RESOLVER_ANSWER_CAP];
+    uint8_t mail[RESOLVE_MAIL_HEAD + RESOLVER_ANSWER_CAP];
 };
 
 /* "192.0.2.1:53,[2001:db8::1]:53" */
@@ -54,15 +55,16 @@ static void on_answer(void *arg, int status, int timeouts, unsigned char *bytes,
     r->mail[0] = status == ARES_SUCCESS                               ? RESOLVE_ANSWER
                  : status == ARES_ENODATA || status == ARES_ENOTFOUND ? RESOLVE_NONE
                                                                       : RESOLVE_SILENT;
+    r->mail[1] = q->number;
     if (r->mail[0] == RESOLVE_ANSWER && len > 0 && len <= RESOLVER_ANSWER_CAP) {
         count = (size_t)len;
-        memcpy(r->mail + 1, bytes, count);
+        memcpy(r->mail + RESOLVE_MAIL_HEAD, bytes, count);
     } else if (r->mail[0] == RESOLVE_ANSWER) {
         r->mail[0] = RESOLVE_SILENT; /* beyond what anybody needs to say about SIP */
     }
     forget(q);
     if (!r->is_closing) {
-        r->answer(r->context, q->shard, q->tag, slice_of(r->mail, 1 + count));
+        r->answer(r->context, q->shard, q->tag, slice_of(r->mail, RESOLVE_MAIL_HEAD + count));
     }
 }
 
@@ -119,18 +121,20 @@ void resolver_ask(struct resolver *r, uint32_t shard, uint64_t tag, struct slice
 {
     char name[DNS_NAME_CAP];
     struct query *q = r->free;
-    CHECK(mail.len > 2 && mail.len - 2 < sizeof(name)); /* sip/resolve wrote it */
-    memcpy(name, mail.data + 2, mail.len - 2);
-    name[mail.len - 2] = '\0';
+    struct slice text = slice_from(mail, RESOLVE_MAIL_HEAD);
+    CHECK(text.len > 0 && text.len < sizeof(name)); /* sip/resolve wrote it */
+    memcpy(name, text.data, text.len);
+    name[text.len] = '\0';
     if (q == NULL) {
-        const uint8_t silent = RESOLVE_SILENT;
-        r->answer(r->context, shard, tag, slice_of(&silent, 1));
+        const uint8_t silent[RESOLVE_MAIL_HEAD] = {RESOLVE_SILENT, mail.data[0]};
+        r->answer(r->context, shard, tag, slice_of(silent, sizeof(silent)));
         return;
     }
     r->free = q->next;
     q->shard = shard;
     q->tag = tag;
-    ares_query(r->channel, name, ns_c_in, mail.data[0] << 8 | mail.data[1], on_answer, q);
+    q->number = mail.data[0];
+    ares_query(r->channel, name, ns_c_in, mail.data[1], on_answer, q);
 }
 
 size_t resolver_polls(struct resolver *r, struct pollfd *polls, int *timeout_ms)

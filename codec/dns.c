@@ -316,6 +316,10 @@ enum err dns_answer_decode(struct slice message, struct slice name, enum dns_typ
     if (!rd_ok(&r) || why != REJECT_NONE) {
         return ERR_MALFORMED;
     }
+    if (answers > DNS_ANSWERS) {
+        out->left_out = answers - DNS_ANSWERS;
+        answers = DNS_ANSWERS;
+    }
     unsigned hops = 0;
     while (out->rcode == 0 && pass(r, message, answers, wanted, type, out)) {
         if (++hops > DNS_CNAMES) {

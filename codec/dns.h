@@ -8,7 +8,9 @@
  * with its record: such names come from nobody who serves SIP, and go into texts here.
  *
  * Owner:   nobody; what was read is copied into the caller's struct.
- * Limits:  DNS_RECORDS of the wanted type, the rest is left out; names as in RFC 1035 2.3.4. */
+ * Limits:  DNS_RECORDS of the wanted type, of the first DNS_ANSWERS records, the rest is left out:
+ *          with compression 16 KiB have room for a thousand records with names of 253 bytes, to be
+ *          read again for each CNAME; names as in RFC 1035 2.3.4. */
 #pragma once
 #include "codec/rw.h"
 #include "core/address.h"
@@ -16,6 +18,7 @@
 enum {
     DNS_NAME_CAP = 254, /* as text without the last dot, and a NUL */
     DNS_RECORDS = 8,
+    DNS_ANSWERS = 64,
     DNS_CNAMES = 8,
     DNS_SERVICE_CAP = 16,
     DNS_FLAGS_CAP = 4,

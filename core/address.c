@@ -373,6 +373,11 @@ static enum address_range range_v6(const uint8_t *ip)
     return first_match(ip, list, ARRAY_COUNT(list));
 }
 
+bool address_is_mapped(const struct address *a)
+{
+    return a->family == 6 && is_mapped(a->ip);
+}
+
 enum address_range address_range_of(const struct address *a)
 {
     switch (a->family) {

@@ -24,6 +24,10 @@ static inline bool address_is_same_host(const struct address *a, const struct ad
     return a->family == b->family && memcmp(a->ip, b->ip, sizeof(a->ip)) == 0;
 }
 
+/* An IPv6 form of an IPv4 address, ::ffff:a.b.c.d (RFC 4291 2.5.5.2): the kernel takes it for that
+ * one, comparing it with others does not. */
+bool address_is_mapped(const struct address *a);
+
 /* What an address is good for; design.md section 6, "An Attach makes us dial". */
 enum address_range {
     ADDRESS_GLOBAL,

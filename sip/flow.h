@@ -44,6 +44,7 @@ struct flow {
     uint8_t domain[16]; /* of another domain over TLS: a hash of which; else 0 */
     uint32_t clients;   /* client transactions over it */
     uint16_t host;      /* in sip.flow_hosts + 1; 0 = none: a peer */
+    uint16_t source;    /* to another domain: who has wanted it first, as struct proxy.source */
     uint32_t account;   /* whose phone it is, as far as it has proved that; UINT32_MAX: nobody's */
     struct sip_parser parser;
 };

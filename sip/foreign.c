@@ -62,6 +62,13 @@ static bool is_ourselves(const struct sip *s, const struct address *a)
     for (unsigned kind = SIP_TLS; kind < SIP_PEER; kind++) {
         is_ours = is_ours || a->port == s->settings.ports[kind];
     }
+    for (unsigned i = 0; i < ARRAY_COUNT(s->settings.inner); i++) {
+        const struct address *inner = &s->settings.inner[i];
+        if (inner->family != 0 && address_is_same_host(a, inner) && a->port >= inner->port &&
+            a->port - inner->port < s->settings.shards) {
+            return true;
+        }
+    }
     return is_ours && (address_is_same_host(a, &s->settings.advertised) ||
                        address_is_same_host(a, &s->settings.second));
 }
@@ -73,7 +80,8 @@ static bool may_dial(const struct sip *s, const struct address *a)
     const struct address *own =
         s->settings.advertised.family == a->family ? &s->settings.advertised : &s->settings.second;
     return a->port >= LOWEST_PORT && range != ADDRESS_NEVER && own->family == a->family &&
-           (range == ADDRESS_GLOBAL || range == address_range_of(own)) && !is_ourselves(s, a);
+           !address_is_mapped(a) && (range == ADDRESS_GLOBAL || range == address_range_of(own)) &&
+           !is_ourselves(s, a);
 }
 
 static void domain_key(struct turn *t, const struct foreign *x, uint8_t key[16])
@@ -93,7 +101,9 @@ static bool is_same_target(const struct resolve_target *a, const struct resolve_
 
 /* A connection that is there already.  In a dialog a Contact or Record-Route with a number instead
  * of a name comes from a server that has proved itself, and certificates rarely name numbers: a
- * connection with proof of whatever domain to just that address will do (as RFC 5923 would). */
+ * connection to just that address will do, on which the domain was proved that the dialog was made
+ * with.  Not whatever domain: who stands on the way to that address and has a certificate of some
+ * domain of his own could have one of our phones call that, and then get others' requests. */
 static bool find_flow(struct turn *t, struct sip *s, const struct foreign *x, struct flow_ref *out)
 {
     uint8_t key[16];
@@ -103,7 +113,8 @@ static bool find_flow(struct turn *t, struct sip *s, const struct foreign *x, st
     while ((f = pool_next(&s->flows, &index)) != NULL) {
         if (f->ref.is_foreign && f->ref.kind == x->target.kind &&
             address_is_equal(&f->ref.remote, &x->target.address) &&
-            (x->is_number || memcmp(f->domain, key, sizeof(key)) == 0)) {
+            (memcmp(f->domain, key, sizeof(key)) == 0 ||
+             (x->is_number && memcmp(f->domain, x->proved, sizeof(key)) == 0))) {
             *out = f->ref;
             return true;
         }
@@ -280,11 +291,14 @@ static struct foreign *acquire(struct turn *t, struct sip *s, struct proxy *p)
     return x;
 }
 
-/* The domain in lower case; an IPv6 address without its brackets, as certificates have it. */
+/* The domain in lower case; an IPv6 address without its brackets, a name without a dot at its end,
+ * as certificates have them. */
 static bool take_domain(struct slice host, char out[DNS_NAME_CAP])
 {
     if (host.len > 0 && host.data[0] == '[') {
         host = slice_between(host, 1, host.len - 1);
+    } else if (host.len > 0 && host.data[host.len - 1] == '.') {
+        host.len--;
     }
     for (size_t i = 0; i < host.len && host.len < DNS_NAME_CAP; i++) {
         out[i] = (char)slice_lower(host.data[i]);
@@ -292,7 +306,15 @@ static bool take_domain(struct slice host, char out[DNS_NAME_CAP])
     return host.len < DNS_NAME_CAP;
 }
 
-void foreign_begin(struct turn *t, struct sip *s, struct proxy *p, const struct sip_uri *uri)
+/* Is it a number, and not only because of a maddr? */
+static bool is_number(const struct foreign *x, const struct sip_uri *uri)
+{
+    struct slice maddr;
+    return x->resolve.address_count > 0 && !sip_uri_param(uri, SLICE_LITERAL("maddr"), &maddr);
+}
+
+void foreign_begin(struct turn *t, struct sip *s, struct proxy *p, const struct sip_uri *uri,
+                   const struct flow_ref *side)
 {
     struct foreign *x = acquire(t, s, p);
     p->state = PROXY_FORKING;
@@ -302,7 +324,10 @@ void foreign_begin(struct turn *t, struct sip *s, struct proxy *p, const struct 
                      ? ERR_MALFORMED
                      : resolve_begin(s, &x->resolve, uri, x->timer.tag, p->source);
     if (e == ERR_OK && fork_expect(t, s, p, 1)) {
-        x->is_number = p->is_in_dialog && x->resolve.address_count > 0;
+        if (side != NULL && side->kind == SIP_TLS) {
+            x->is_number = is_number(x, uri);
+            memcpy(x->proved, side->remote.ip, sizeof(x->proved));
+        }
         open_again(p, x);
         advance(t, s, p, x);
     } else if (e == ERR_UNSUPPORTED) {
@@ -378,11 +403,10 @@ void foreign_on_timer(struct turn *t, struct sip *s, struct wheel_timer *timer)
 void foreign_on_dns(struct turn *t, struct sip *s, uint64_t tag, uint8_t *data, size_t len)
 {
     struct foreign *x = handle_kind(tag) == HANDLE_SIP_FOREIGN ? pool_get(&s->foreigns, tag) : NULL;
-    if (x == NULL || !x->is_open || !x->resolve.is_pending) {
-        return; /* the caller has hung up meanwhile */
+    if (x == NULL || !x->is_open || !resolve_on_answer(t, s, &x->resolve, slice_of(data, len))) {
+        return; /* the caller has hung up meanwhile, or does not wait for that any more */
     }
     struct proxy *p = proxy_of(s, x);
-    resolve_on_answer(t, s, &x->resolve, slice_of(data, len));
     advance(t, s, p, x);
     fork_settle(t, s, p);
 }
@@ -396,6 +420,47 @@ static struct foreign *next_waiting(struct sip *s, handle h)
     return x;
 }
 
+/* A flow for a connection that was dialled for `source`.  They share a pool with those of phones,
+ * so they have places of their own in it.  NULL: no room, all that could give way are in use. */
+static struct flow *open_flow(struct turn *t, struct sip *s, const struct foreign_dial *d,
+                              handle conn)
+{
+    const struct limits *l = s->settings.limits;
+    uint32_t index = 0, count = 0, own_count = 0;
+    struct flow *f = NULL, *idle = NULL, *own_idle = NULL;
+    while ((f = pool_next(&s->flows, &index)) != NULL) {
+        if (!f->ref.is_foreign) {
+            continue;
+        }
+        bool is_own = f->source == d->source;
+        count++;
+        own_count += is_own ? 1 : 0;
+        if (f->clients == 0) {
+            idle = idle == NULL || f->heard_us < idle->heard_us ? f : idle;
+            own_idle =
+                is_own && (own_idle == NULL || f->heard_us < own_idle->heard_us) ? f : own_idle;
+        }
+    }
+    bool has_share = own_count < l->sip_foreign_flows_per_source;
+    if (!has_share || count >= l->sip_foreign_flows) {
+        struct flow *gone = has_share ? idle : own_idle;
+        if (gone == NULL) {
+            metric_add(t->metrics, METRIC_sip_flows_refused, 1);
+            return NULL;
+        }
+        metric_add(t->metrics, METRIC_sip_foreign_evicted, 1);
+        flow_close(t, s, gone);
+    }
+    f = flow_open(t, s, (enum sip_flow_kind)d->target.kind, conn, &d->target.address);
+    if (f != NULL) {
+        f->is_dialled = f->is_proved = true;
+        f->ref.is_foreign = true;
+        f->source = d->source;
+        memcpy(f->domain, d->key, sizeof(f->domain));
+    }
+    return f;
+}
+
 handle foreign_dialled(struct turn *t, struct sip *s, handle tag, handle conn)
 {
     struct foreign *x = NULL;
@@ -403,18 +468,12 @@ handle foreign_dialled(struct turn *t, struct sip *s, handle tag, handle conn)
     if (d == NULL) {
         return 0;
     }
-    struct resolve_target target = d->target;
-    uint8_t key[16];
-    memcpy(key, d->key, sizeof(key));
+    struct foreign_dial was = *d;
     pool_release(&s->foreign_dials, d);
-    struct flow *f =
-        conn == 0 ? NULL : flow_open(t, s, (enum sip_flow_kind)target.kind, conn, &target.address);
+    const struct flow *f = conn == 0 ? NULL : open_flow(t, s, &was, conn);
     metric_add(t->metrics, METRIC_sip_foreign_dials_failed, f == NULL ? 1 : 0);
     struct flow_ref flow = {0};
     if (f != NULL) {
-        f->is_dialled = f->is_proved = true;
-        f->ref.is_foreign = true;
-        memcpy(f->domain, key, sizeof(key));
         flow = f->ref;
     }
     while ((x = next_waiting(s, tag)) != NULL) {

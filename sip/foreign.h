@@ -11,7 +11,8 @@
  * or waits for a connection it counts as an open branch of its proxy.
  *
  * Connections (TCP, TLS) are dialled with an event SIP_DIAL, shared by all who want the same
- * address and, of TLS, the same domain, and kept as those of phones are.  Never dialled: ports
+ * address and, of TLS, the same domain, and kept as those of phones are, sip_foreign_flows of them:
+ * of too many the one unused for longest is closed.  Never dialled: ports
  * below 1024, multicast and the like, ourselves, and ranges (private, loopback) that our own
  * address does not lie in.
  *
@@ -20,6 +21,7 @@
  *
  * Owner:  struct sip.  Limits: sip_foreign requests, of one source sip_foreign_per_source;
  *         sip_foreign_dials connections being set up, of one source a quarter of them;
+ *         sip_foreign_flows connections, of one source sip_foreign_flows_per_source;
  *         FOREIGN_TRIES targets for one request. */
 #pragma once
 #include "sip/proxy.h"
@@ -35,9 +37,10 @@ struct foreign {
     handle dial;   /* that is waited for */
     uint16_t source;
     uint8_t tries;
-    bool is_open;     /* counts as a branch */
-    bool is_number;   /* in a dialog the host is one: see foreign.c, find_flow */
-    bool was_refused; /* a target that is not dialled from here */
+    bool is_open;       /* counts as a branch */
+    bool is_number;     /* in a dialog the host is one: see foreign.c, find_flow */
+    uint8_t proved[16]; /* then: the domain that the dialog was made with, as struct flow.domain */
+    bool was_refused;   /* a target that is not dialled from here */
     struct resolve_target target;
     char domain[DNS_NAME_CAP]; /* of the URI: what TLS has to prove */
     struct resolve resolve;
@@ -56,8 +59,10 @@ void foreign_init(struct sip *s, struct arena *arena);
 
 /* Is `uri` of another domain, and may be asked for? */
 bool foreign_is_wanted(const struct sip *s, const struct sip_uri *uri);
-/* Sends the proxy's request to wherever `uri` leads; the proxy may be over afterwards. */
-void foreign_begin(struct turn *t, struct sip *s, struct proxy *p, const struct sip_uri *uri);
+/* Sends the proxy's request to wherever `uri` leads; the proxy may be over afterwards.  `side`: in
+ * a dialog what our token says of that side (sip/hop), else NULL. */
+void foreign_begin(struct turn *t, struct sip *s, struct proxy *p, const struct sip_uri *uri,
+                   const struct flow_ref *side);
 /* A branch has ended with 503, or with nothing.  Call fork_settle afterwards. */
 void foreign_on_failed(struct turn *t, struct sip *s, struct proxy *p, handle branch);
 /* No further targets: it is cancelled, or somebody has answered. */

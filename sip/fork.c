@@ -459,6 +459,19 @@ static void on_failure(struct turn *t, struct sip *s, struct fork_branch *b,
     fork_settle(t, s, p);
 }
 
+/* A branch that had its time has answered after all: the others need not ring on. */
+static void stop_others(struct turn *t, struct sip *s, const struct fork_branch *b)
+{
+    struct proxy *p = b == NULL ? NULL : pool_get(&s->proxies, b->proxy);
+    if (p == NULL || p->is_answered || p->is_cancelled) {
+        return;
+    }
+    metric_add(t->metrics, METRIC_sip_calls_answered, 1);
+    p->is_answered = true;
+    fork_cancel(t, s, p);
+    fork_settle(t, s, p);
+}
+
 void fork_on_response(struct turn *t, struct sip *s, struct tx *tx, const struct sip_msg *m)
 {
     if (handle_kind(tx->user) == HANDLE_SIP_EVENT) { /* of a NOTIFY of ours */
@@ -472,6 +485,7 @@ void fork_on_response(struct turn *t, struct sip *s, struct tx *tx, const struct
         /* Later 2xx of an INVITE whose proxy is gone, and answers to our CANCELs. */
         if (tx->kind == TX_INVITE_CLIENT && m->status >= 200 && m->status < 300) {
             pass_up(t, s, tx->server, m);
+            stop_others(t, s, b);
         }
         return;
     }
@@ -496,7 +510,9 @@ void fork_on_failed(struct turn *t, struct sip *s, handle branch, enum tx_does h
     }
     struct proxy *p = pool_get(&s->proxies, b->proxy);
     CHECK(p != NULL);
-    if (b->is_cancelled) {
+    if (b->is_late && !b->is_last && !p->is_cancelled) {
+        over(t, s, b, 408, "Nobody has answered"); /* the caller has cancelled nothing */
+    } else if (b->is_cancelled) {
         over(t, s, b, 487, NULL);
     } else if (how == TX_LOST && b->to.kind == SIP_PEER && !b->is_again) {
         b->is_again = true; /* the request was perhaps not seen: over a new connection, once */

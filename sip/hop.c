@@ -4,7 +4,7 @@
  * A token is hex of: the second it was made (4), kind, shard (2), family, then for UDP port (2) and
  * address (4 or 16), for streams the flow's handle (8), then a MAC of 8 bytes.  Towards another
  * domain the kind has FOREIGN in it, and there is neither address nor handle: what goes on from
- * there is looked up each time (sip/foreign). */
+ * there is looked up each time (sip/foreign).  But of TLS it says which domain was proved (16). */
 #include "sip/hop.h"
 
 enum {
@@ -47,7 +47,11 @@ static void write_token(struct turn *t, const struct sip *s, const struct flow_r
     wr_u8(&token, f->is_foreign ? FOREIGN | f->kind : f->kind);
     wr_u16(&token, f->shard);
     wr_u8(&token, f->remote.family);
-    if (f->is_foreign) {
+    if (f->is_foreign && f->kind == SIP_TLS) {
+        static const uint8_t none[sizeof(((struct flow *)NULL)->domain)];
+        const struct flow *way = pool_get(&s->flows, f->flow);
+        wr_bytes(&token, slice_of(way == NULL ? none : way->domain, sizeof(none)));
+    } else if (f->is_foreign) {
         /* no way of its own */
     } else if (f->kind == SIP_UDP) {
         wr_u16(&token, f->remote.port);
@@ -81,7 +85,13 @@ static bool read_token(struct turn *t, const struct sip *s, struct slice user, s
     out->remote.family = rd_u8(&r);
     out->is_foreign = (out->kind & FOREIGN) != 0;
     out->kind &= FOREIGN - 1;
-    if (out->is_foreign) {
+    if (out->is_foreign && out->kind == SIP_TLS) {
+        struct slice domain = rd_rest(&r);
+        if (domain.len != sizeof(out->remote.ip)) {
+            return false;
+        }
+        memcpy(out->remote.ip, domain.data, domain.len); /* see hop.h */
+    } else if (out->is_foreign) {
         /* see sip/foreign */
     } else if (out->kind == SIP_UDP) {
         out->remote.port = rd_u16(&r);

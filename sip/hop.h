@@ -22,7 +22,8 @@ enum { HOP_URI_CAP = 512, HOP_TOKEN_S = 24 * 3600 };
 struct hop {
     unsigned ours;        /* how many of them are of this shard */
     bool has_token;       /* one of them at least was sealed by us ... */
-    struct flow_ref flow; /* ... the last of these */
+    struct flow_ref flow; /* ... the last of these; of another domain over TLS, remote.ip is its
+                             hash as in struct flow.domain */
     bool has_next;        /* more entries follow */
     bool is_peer;         /* the next one is a peer or sibling: */
     struct node_id node;

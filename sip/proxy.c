@@ -637,7 +637,7 @@ static void route_new(struct turn *t, struct sip *s, const struct sip_rx *rx, st
     if (is_peer) {
         ask_right(t, s, rx, p);
     } else if (is_foreign) {
-        foreign_begin(t, s, p, &rx->core.uri);
+        foreign_begin(t, s, p, &rx->core.uri, NULL);
     } else {
         locate(t, s, p);
     }
@@ -654,6 +654,14 @@ static void route_dialog(struct turn *t, struct sip *s, const struct sip_rx *rx,
         metric_add(t->metrics, METRIC_sip_acks_absorbed, tx == NULL ? 1 : 0);
         return; /* whoever has seen the token is not therefore a phone of ours */
     }
+    const struct sip_uri *next = !hop->has_next ? &rx->core.uri : hop->has_uri ? &hop->next : NULL;
+    if (is_foreign && (next == NULL || !foreign_is_wanted(s, next))) {
+        metric_add(t->metrics, METRIC_sip_acks_absorbed, tx == NULL ? 1 : 0);
+        if (tx != NULL) {
+            reply_send(t, s, rx, tx, 404, "That leads to no other domain");
+        }
+        return;
+    }
     struct proxy *p = sips_may_come(t, s, rx, tx) ? open_proxy(t, s, rx, tx, REGISTRAR_NONE) : NULL;
     if (p == NULL) {
         return;
@@ -664,7 +672,7 @@ static void route_dialog(struct turn *t, struct sip *s, const struct sip_rx *rx,
     memcpy(p->loop, mark, TX_LOOP_BYTES);
     acknowledge(t, s, rx, tx);
     if (is_foreign) {
-        foreign_begin(t, s, p, hop->has_next && hop->has_uri ? &hop->next : &rx->core.uri);
+        foreign_begin(t, s, p, next, &hop->flow);
         return;
     }
     if (hop->has_next && hop->is_peer) {
@@ -779,6 +787,16 @@ static void on_publish(struct turn *t, struct sip *s, const struct sip_rx *rx, s
     publish_on_request(t, s, rx, tx, account);
 }
 
+/* Over a connection that we have made to another domain comes what belongs to its calls.  Anything
+ * else, a registration too, which would bind a phone to that connection, is not taken. */
+static void refuse_uninvited(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx)
+{
+    metric_add(t->metrics, METRIC_sip_foreign_uninvited, 1);
+    if (rx->m->method != SIP_METHOD_ACK) {
+        reply_stranger(t, s, rx, tx, 403, "Nothing from other domains but within calls to them");
+    }
+}
+
 static void dispatch(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx)
 {
     struct hop hop;
@@ -789,6 +807,10 @@ static void dispatch(struct turn *t, struct sip *s, const struct sip_rx *rx, str
         return;
     }
     hop_read(t, s, rx, &hop);
+    if (rx->from.is_foreign && !(rx->core.to.has_tag && hop.has_token)) {
+        refuse_uninvited(t, s, rx, tx);
+        return;
+    }
     if (rx->core.to.has_tag && subscribe_on_refresh(t, s, rx, tx)) {
         return;
     }

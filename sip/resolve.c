@@ -127,7 +127,7 @@ static enum dns_type question(const struct resolve *r, const char **name)
 static bool send_question(struct turn *t, const struct resolve *r, const char *name,
                           enum dns_type type)
 {
-    uint8_t head[2] = {0, (uint8_t)type};
+    uint8_t head[RESOLVE_MAIL_HEAD] = {r->questions, (uint8_t)type};
     struct msgbuf *buf = msgbuf_acquire(t->buffers, sizeof(head) + strlen(name));
     if (buf == NULL) {
         metric_add(t->metrics, METRIC_msgbuf_exhausted, 1);
@@ -165,11 +165,11 @@ static enum err ask(struct turn *t, struct sip *s, struct resolve *r)
     return ERR_PENDING;
 }
 
-void resolve_on_answer(struct turn *t, struct sip *s, struct resolve *r, struct slice mail)
+bool resolve_on_answer(struct turn *t, struct sip *s, struct resolve *r, struct slice mail)
 {
     const char *name = NULL;
-    if (!r->is_pending || mail.len == 0) {
-        return;
+    if (!r->is_pending || mail.len < RESOLVE_MAIL_HEAD || mail.data[1] != r->questions) {
+        return false;
     }
     enum dns_type type = question(r, &name);
     enum err e = ERR_OK;
@@ -177,7 +177,8 @@ void resolve_on_answer(struct turn *t, struct sip *s, struct resolve *r, struct 
     r->has_answer = true;
     r->answer = (struct dns_answer){0};
     if (mail.data[0] == RESOLVE_ANSWER) {
-        e = dns_answer_decode(slice_from(mail, 1), slice_text(name), type, &r->answer);
+        e = dns_answer_decode(slice_from(mail, RESOLVE_MAIL_HEAD), slice_text(name), type,
+                              &r->answer);
     } else if (mail.data[0] != RESOLVE_NONE) {
         e = ERR_TIMEOUT;
     }
@@ -186,9 +187,10 @@ void resolve_on_answer(struct turn *t, struct sip *s, struct resolve *r, struct 
         r->answer.count = 0;
         r->is_silent = true;
         metric_add(t->metrics, METRIC_sip_dns_failed, 1);
-        return;
+        return true;
     }
     remember(t, s, r, name, type);
+    return true;
 }
 
 void resolve_give_up(struct resolve *r)

@@ -11,8 +11,9 @@
  *   resolve_begin; then resolve_next: OK with a target, PENDING (a question is under way; ask again
  *   when resolve_on_answer has taken the answer), or NOT_FOUND at the end.
  *
- * A question leaves as IO_MAIL_DNS to the control thread: type (2 bytes), name.  The answer comes
- * under the same tag: a byte (enum resolve_status), then the name server's message.
+ * A question leaves as IO_MAIL_DNS to the control thread: its number (1 byte), type (1), name.  The
+ * answer comes under the same tag: enum resolve_status (1 byte), the number, then the name server's
+ * message.  The number tells a late answer to a question that was given up from that to the next.
  *
  * Owner:  of a struct resolve its user (sip/foreign); of the cache struct sip.
  * Limits: sip_dns_cache answers, of one account sip_dns_cache_per_source: the one that ends first
@@ -32,6 +33,7 @@ enum {
 };
 
 /* What became of a question. */
+enum { RESOLVE_MAIL_HEAD = 2 };
 enum resolve_status { RESOLVE_ANSWER, RESOLVE_NONE /* no such name or record */, RESOLVE_SILENT };
 
 struct resolve_target {
@@ -89,6 +91,7 @@ enum err resolve_begin(struct sip *s, struct resolve *r, const struct sip_uri *u
                        uint32_t source) MUST_USE;
 enum err resolve_next(struct turn *t, struct sip *s, struct resolve *r,
                       struct resolve_target *out) MUST_USE;
-void resolve_on_answer(struct turn *t, struct sip *s, struct resolve *r, struct slice mail);
+/* False: not to the question that is under way, and nothing has changed. */
+bool resolve_on_answer(struct turn *t, struct sip *s, struct resolve *r, struct slice mail);
 /* No answer came in time. */
 void resolve_give_up(struct resolve *r);

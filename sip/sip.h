@@ -57,6 +57,8 @@ struct sip_settings {
     struct address advertised; /* of the phone side, for Via, Record-Route and Contact */
     struct address second;     /* of the other IP family; family 0 = none */
     uint16_t ports[SIP_PEER];  /* by kind, of both; UDP's and TCP's are advertised.port; 0 = none */
+    struct address inner[2];   /* of the node's sides for peers, where shard 0 has them, the others
+                                  at the ports that follow; family 0 = none */
     uint8_t secret[32];        /* same on all shards of the node: sip/mac */
     uint32_t default_expires_s, min_expires_s, max_expires_s; /* 3600, 60, 7200 */
     bool service_route; /* 200 to REGISTER names this node (RFC 3608) */

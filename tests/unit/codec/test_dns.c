@@ -236,6 +236,14 @@ Test(dns, huge)
     cr_assert_eq(dns_answer_decode(finish(&m), SLICE_LITERAL("a.example"), DNS_A, &a), ERR_OK);
     cr_expect_eq(a.count, DNS_RECORDS);
     cr_expect_eq(a.left_out, 600 - DNS_RECORDS);
+    begin(&m, 0x8180, "a.example", DNS_A);
+    for (int i = 0; i < 600; i++) { /* what stands behind many others is not looked for */
+        address(&m, i == DNS_ANSWERS || i == 3 ? "a.example" : "b.example", 300, (uint8_t)i);
+    }
+    cr_assert_eq(dns_answer_decode(finish(&m), SLICE_LITERAL("a.example"), DNS_A, &a), ERR_OK);
+    cr_expect_eq(a.count, 1);
+    cr_expect_eq(a.records[0].address.ip[3], 3);
+    cr_expect_eq(a.left_out, 600 - DNS_ANSWERS);
 }
 
 /* Names that point at themselves, forwards, or from pointer to pointer. */

@@ -135,6 +135,7 @@ Test(address, ranges)
         struct address a = {0};
         cr_assert_eq(address_parse(slice_text(cases[i].text), 0, &a), ERR_OK);
         cr_assert_eq(address_range_of(&a), cases[i].range, "%s", cases[i].text);
+        cr_expect_eq(address_is_mapped(&a), strncmp(cases[i].text, "::ffff:", 7) == 0);
     }
     struct address none = {0};
     cr_assert_eq(address_range_of(&none), ADDRESS_NEVER);

@@ -96,6 +96,7 @@ static void serve(struct world *w, int at, uint64_t tag, const uint8_t *data, si
         return;
     }
     wr_u8(&m, is_silent ? RESOLVE_SILENT : RESOLVE_ANSWER);
+    wr_u8(&m, data[0]);
     for (int i = 0; i < 6; i++) {
         wr_u16(&m, i == 1 ? 0x8180 : i == 2 ? 1 : 0);
     }
@@ -118,7 +119,7 @@ static void serve(struct world *w, int at, uint64_t tag, const uint8_t *data, si
         }
     }
     cr_assert(wr_ok(&m));
-    out[8] = (uint8_t)count;
+    out[RESOLVE_MAIL_HEAD + 7] = (uint8_t)count;
     if (count == 0 && !is_silent) {
         out[0] = RESOLVE_NONE;
     }
@@ -374,6 +375,7 @@ Test(foreign, targets)
         {"sip:b@nobody.example", "SIP/2.0 404"},
         {"sip:b@alias.example", "SIP/2.0 504"},
         {"sip:b@loop.example:5060", "SIP/2.0 403"},
+        {"sip:b@10.0.0.1:6085;transport=tcp", "SIP/2.0 403"}, /* our side for peers */
         {"sip:b@closed.example", "SIP/2.0 404"},
         {"sip:b@x_y.example:5062;maddr=nobody.example", "SIP/2.0 404"},
     };
@@ -381,12 +383,20 @@ Test(foreign, targets)
          {"alias.example", DNS_CNAME, "alias.example", 0},
          {"_sip._udp.closed.example", DNS_SRV, "0 0 0 .", 0},
          {"closed.example", DNS_A, "10.1.0.2", 0}, {"srv.example", DNS_A, "10.1.0.3", 0});
+    struct sip_settings *settings = &x.w->instances[0]->sip->settings;
+    settings->inner[1] = settings->advertised;
+    settings->inner[1].port = 6085;
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
         ask(&x, "OPTIONS", cases[i].uri);
         const char *got = phone_get(x.alice);
         cr_expect(strncmp(got, cases[i].status, 11) == 0, "%s: %s", cases[i].uri, got);
     }
     phone_expect_nothing(x.first);
+    /* IPv4 in disguise, which the kernel would see through and comparing with our own does not. */
+    cr_assert_eq(address_parse(SLICE_LITERAL("2001:db8::1"), 5060, &settings->second), ERR_OK);
+    ask(&x, "OPTIONS", "sip:b@[::ffff:192.0.2.9]");
+    phone_expect(x.alice, "SIP/2.0 403");
+    settings->second = (struct address){0};
     ask(&x, "OPTIONS", "sip:b@somewhere.example:5060;maddr=10.1.0.2");
     phone_answer(x.w, x.first, phone_expect(x.first, "OPTIONS sip:b@somewhere.example:5060;maddr"),
                  "200 OK");
@@ -548,7 +558,7 @@ Test(foreign, sips)
     for (int i = 0; i < 3; i++) { /* NAPTR, SRV, A */
         cr_assert_eq(resolve_next(&at->turn, at->sip, &r, &target), ERR_PENDING);
         world_run(x.w, 0);
-        resolve_on_answer(&at->turn, at->sip, &r, slice_of(answer, answer_len));
+        cr_assert(resolve_on_answer(&at->turn, at->sip, &r, slice_of(answer, answer_len)));
     }
     cr_assert_eq(resolve_next(&at->turn, at->sip, &r, &target), ERR_OK);
     cr_expect_eq(target.kind, SIP_TLS);
@@ -572,5 +582,167 @@ Test(foreign, share)
     ask(&x, "OPTIONS", "sip:b@example.net");
     phone_expect(x.alice, "SIP/2.0 503");
     cr_expect_eq(world_metric(x.w, METRIC_sip_refused_share), 1);
+    finish(&x);
+}
+
+/* A call of alice's to `uri`, answered by `who`, whose Contact is `target`. */
+static void talk(struct scene *x, const char *uri, struct phone *who, const char *target,
+                 struct dialog *caller)
+{
+    char invite[PHONE_TEXT];
+    ask(x, "INVITE", uri);
+    snprintf(invite, sizeof(invite), "%s", phone_expect(who, "INVITE"));
+    phone_answer(x->w, who, invite, "200 OK");
+    phone_expect(x->alice, "SIP/2.0 100");
+    dialog_caller(caller, phone_expect(x->alice, "SIP/2.0 200"));
+    snprintf(caller->target, sizeof(caller->target), "%s", target);
+    phone_in_dialog(x->w, x->alice, caller, "ACK");
+    phone_expect(who, "ACK");
+}
+
+static void bye(struct scene *x, struct phone *who, struct dialog *caller)
+{
+    phone_in_dialog(x->w, x->alice, caller, "BYE");
+    phone_answer(x->w, who, phone_expect(who, "BYE"), "200 OK");
+    phone_expect(x->alice, "SIP/2.0 200");
+}
+
+/* Inside a dialog a number is reached over a connection on which the domain of that dialog has been
+ * proved, never another's; and a maddr makes no number of a name. */
+Test(foreign, number_in_a_dialog)
+{
+    struct scene x = begin(true);
+    static struct dialog good, evil;
+    static const char number[] = "sip:bob@10.1.0.3:5060;transport=tls";
+    x.second->is_server = true;
+    ZONE({"_sips._tcp.good.example", DNS_SRV, "10 0 5060 b.example", 0},
+         {"_sips._tcp.evil.example", DNS_SRV, "10 0 5060 b.example", 0},
+         {"b.example", DNS_A, "10.1.0.3", 0});
+    talk(&x, "sip:bob@good.example.;transport=tls", x.second, number, &good);
+    handle conn = x.second->conn;
+    bye(&x, x.second, &good);
+    cr_expect_eq(world_metric(x.w, METRIC_sip_foreign_dials), 1, "the same domain and address");
+
+    talk(&x, "sip:bob@evil.example;transport=tls", x.second, number, &evil);
+    cr_expect_eq(world_metric(x.w, METRIC_sip_foreign_dials), 2);
+    snprintf(evil.target, sizeof(evil.target),
+             "sip:bob@good.example:5060;transport=tls;maddr=10.1.0.3");
+    bye(&x, x.second, &evil); /* over good's own */
+    cr_expect_eq(world_metric(x.w, METRIC_sip_foreign_dials), 2);
+    world_close_conn(x.w, (int)handle_index(conn), true);
+    x.second->is_closed = false;
+    bye(&x, x.second, &evil);
+    cr_expect_eq(world_metric(x.w, METRIC_sip_foreign_dials), 3, "evil's does not do for good");
+    uint32_t index = 0;
+    struct sip *s = x.w->instances[0]->sip;
+    struct flow *f = NULL;
+    unsigned named = 0;
+    uint8_t hash[CRYPTO_SHA256_BYTES];
+    x.w->instances[0]->turn.crypto->sha256(SLICE_LITERAL("good.example"), hash);
+    while ((f = pool_next(&s->flows, &index)) != NULL) { /* good's ends again, evil's stays */
+        if (memcmp(f->domain, hash, sizeof(f->domain)) == 0) {
+            named++;
+            world_close_conn(x.w, (int)handle_index(f->conn), true);
+        }
+    }
+    cr_expect_eq(named, 1);
+    x.second->is_closed = false;
+    bye(&x, x.second, &good);
+    cr_expect_eq(world_metric(x.w, METRIC_sip_foreign_dials), 4, "nor for a number of good's");
+    finish(&x);
+}
+
+/* Over a connection of ours to another domain comes nothing but what is of a call; and what a token
+ * of such a call opens is the way to other domains only. */
+Test(foreign, uninvited)
+{
+    struct scene x = begin(false);
+    static struct dialog caller;
+    char via[256];
+    x.second->is_server = true;
+    talk(&x, "sip:bob@10.1.0.3;transport=tcp", x.second, "sip:bob@10.1.0.3;transport=tcp", &caller);
+    static const char *const methods[] = {"REGISTER", "MESSAGE", "ACK"};
+    for (size_t i = 0; i < ARRAY_COUNT(methods); i++) {
+        phone_send(x.w, x.second,
+                   "%s sip:example.org SIP/2.0\nVia: %s\nFrom: <sip:first@example.org>;tag=1\n"
+                   "To: <sip:first@example.org>\nCall-ID: u%zu\nCSeq: 1 %s\nMax-Forwards: 70\n"
+                   "Contact: <sip:first@10.1.0.3>\n",
+                   methods[i], phone_via(x.second, methods[i], via), i, methods[i]);
+        if (i < 2) {
+            phone_expect(x.second, "SIP/2.0 403");
+        }
+    }
+    phone_expect_nothing(x.second);
+    cr_expect_eq(world_metric(x.w, METRIC_sip_foreign_uninvited), 3);
+    static const char *const targets[] = {"sip:carol@example.org", "tel:+1555", "sip:x@10.0.0.1"};
+    for (size_t i = 0; i < ARRAY_COUNT(targets); i++) {
+        snprintf(caller.target, sizeof(caller.target), "%s", targets[i]);
+        phone_in_dialog(x.w, x.alice, &caller, "MESSAGE");
+        phone_expect(x.alice, "SIP/2.0 404");
+    }
+    cr_expect_eq(asked, 0);
+    finish(&x);
+}
+
+/* Nor are the places of phones' connections for other domains. */
+Test(foreign, flows)
+{
+    struct scene x = begin(false);
+    struct world_instance *at = x.w->instances[0];
+    at->sip->settings.limits = &at->limits;
+    at->limits.sip_foreign_flows_per_source = 1;
+    x.first->is_server = x.second->is_server = true;
+    ask(&x, "OPTIONS", "sip:b@10.1.0.2;transport=tcp");
+    phone_answer(x.w, x.first, phone_expect(x.first, "OPTIONS"), "200 OK");
+    phone_expect(x.alice, "SIP/2.0 200");
+    ask(&x, "OPTIONS", "sip:b@10.1.0.3;transport=tcp");
+    cr_expect(x.first->is_closed);
+    cr_expect_eq(world_metric(x.w, METRIC_sip_foreign_evicted), 1);
+    cr_expect_eq(at->sip->flows.in_use, 1);
+    phone_expect(x.second, "OPTIONS"); /* which is not answered yet */
+    ask(&x, "INVITE", "sip:b@10.1.0.2;transport=tcp");
+    phone_expect(x.alice, "SIP/2.0 100");
+    phone_expect(x.alice, "SIP/2.0 504");
+    cr_expect_eq(world_metric(x.w, METRIC_sip_flows_refused), 1);
+    cr_expect_eq(at->sip->flows.in_use, 1);
+    at->limits.sip_foreign_flows_per_source = 2;
+    at->limits.sip_foreign_flows = 1;
+    ask(&x, "INVITE", "sip:b@10.1.0.2;transport=tcp");
+    world_run(x.w, 100000);
+    cr_expect_eq(at->sip->flows.in_use, 1, "nor of all together");
+    finish(&x);
+}
+
+/* An answer that comes when its question was given up says nothing of the next one. */
+Test(foreign, late_answer)
+{
+    struct scene x = begin(false);
+    struct world_instance *at = x.w->instances[0];
+    static struct resolve r;
+    static uint8_t late[sizeof(answer)];
+    struct resolve_target target;
+    struct sip_uri uri;
+    ZONE({"_sip._udp.example.net", DNS_SRV, "1 0 5060 none.example.net", 0},
+         {"_sip._udp.example.net", DNS_SRV, "2 0 5060 b.example.net", 0},
+         {"b.example.net", DNS_A, "10.1.0.2", 0});
+    cr_assert_eq(sip_uri_decode(SLICE_LITERAL("sip:example.net;transport=udp"), &uri), ERR_OK);
+    cr_assert_eq(resolve_begin(at->sip, &r, &uri, 0, 1), ERR_OK);
+    cr_assert_eq(resolve_next(&at->turn, at->sip, &r, &target), ERR_PENDING);
+    world_run(x.w, 0);
+    cr_assert(resolve_on_answer(&at->turn, at->sip, &r, slice_of(answer, answer_len)));
+    cr_assert_eq(resolve_next(&at->turn, at->sip, &r, &target), ERR_PENDING);
+    world_run(x.w, 0);
+    cr_assert_eq(answer[0], RESOLVE_NONE);
+    memcpy(late, answer, answer_len);
+    size_t late_len = answer_len;
+    resolve_give_up(&r);
+    cr_assert_eq(resolve_next(&at->turn, at->sip, &r, &target), ERR_PENDING);
+    world_run(x.w, 0);
+    cr_assert_str_eq(asked_last, "b.example.net");
+    cr_expect_not(resolve_on_answer(&at->turn, at->sip, &r, slice_of(late, late_len)));
+    cr_expect_not(resolve_on_answer(&at->turn, at->sip, &r, slice_of(late, 1)));
+    cr_assert(resolve_on_answer(&at->turn, at->sip, &r, slice_of(answer, answer_len)));
+    cr_assert_eq(resolve_next(&at->turn, at->sip, &r, &target), ERR_OK);
+    cr_expect_eq(target.address.ip[3], 2);
     finish(&x);
 }

@@ -91,6 +91,48 @@ Test(groups, the_next_when_nobody_answers)
     finish(&x);
 }
 
+/* Silent for as long as its group has, then it answers: that is the call, and the others stop. */
+Test(groups, answer_out_of_turn)
+{
+    struct scene x = begin();
+    char desk[PHONE_TEXT], first[PHONE_TEXT];
+    call(&x);
+    snprintf(desk, sizeof(desk), "%s", phone_expect(x.desk, "INVITE"));
+    x.desk->is_sink = true;
+    world_run(x.w, 20300000);
+    snprintf(first, sizeof(first), "%s", phone_expect(x.first, "INVITE"));
+    phone_answer(x.w, x.first, first, "180 Ringing");
+    phone_expect(x.alice, "SIP/2.0 180");
+    take(x.w, x.second, "INVITE", "486 Busy Here");
+    phone_answer(x.w, x.desk, desk, "200 OK");
+    phone_expect(x.alice, "SIP/2.0 200");
+    phone_expect(x.second, "ACK");
+    take(x.w, x.first, "CANCEL", "200 OK");
+    phone_answer(x.w, x.desk, desk, "200 OK"); /* again, until there is an ACK */
+    phone_expect(x.alice, "SIP/2.0 200");
+    phone_answer(x.w, x.first, first, "487 Request Terminated");
+    phone_expect(x.first, "ACK");
+    phone_expect_nothing(x.alice);
+    finish(&x);
+}
+
+/* One that has rung and then says nothing at all, not even that it is cancelled. */
+Test(groups, silence_after_ringing)
+{
+    struct scene x = begin();
+    char invite[PHONE_TEXT];
+    call(&x);
+    snprintf(invite, sizeof(invite), "%s", phone_expect(x.desk, "INVITE"));
+    phone_answer(x.w, x.desk, invite, "180 Ringing");
+    phone_expect(x.alice, "SIP/2.0 180");
+    x.desk->is_sink = true;
+    world_run(x.w, 60000000);
+    take(x.w, x.first, "INVITE", "480 Not here");
+    take(x.w, x.second, "INVITE", "480 Not here");
+    phone_expect(x.alice, "SIP/2.0 408"); /* she has cancelled nothing */
+    finish(&x);
+}
+
 Test(groups, the_end_for_all)
 {
     struct scene x = begin();
