@@ -15,7 +15,7 @@
 enum {
     FORK_TIMER_C_S = 200,
     FORK_GROUP_S = 20,
-    FORK_AGAIN = 4, /* connections, each after the loss of the one before */
+    FORK_AGAIN = 3, /* connections, each after the loss of the one before */
     FORK_URI_CAP = 255,
     FORK_TIMER_C = 1,
     FORK_BREADTH = 60
