@@ -42,6 +42,23 @@ static void cut(struct ringing *x)
     }
 }
 
+/* Only instance `at` hears of it. */
+static void cut_for(struct ringing *x, int at)
+{
+    struct world_instance *y = x->w->instances[at];
+    for (int i = 1; i < WORLD_CONNS; i++) {
+        struct world_conn *c = &x->w->conns[i];
+        if (!c->is_used) {
+            continue;
+        }
+        c->other = 0; /* what is sent there arrives nowhere */
+        if (c->at == at) {
+            y->turn.now_us = x->w->now_us;
+            sip_flow_closed(&y->turn, y->sip, c->flow);
+        }
+    }
+}
+
 /* The new connection is there; 180 may have come again. */
 static void let_mend(struct ringing *x)
 {
@@ -203,14 +220,7 @@ Test(ringing, callee_opens_a_connection)
 {
     struct ringing x;
     call(&x, true);
-    for (int i = 1; i < WORLD_CONNS; i++) {
-        struct world_conn *c = &x.w->conns[i];
-        if (c->is_used && c->at == 1) {
-            struct world_instance *y = x.w->instances[1];
-            sip_flow_closed(&y->turn, y->sip, c->flow);
-        }
-        c->is_used = false;
-    }
+    cut_for(&x, 1);
     cr_assert_eq(x.w->dht.appattaches, 1);
     phone_answer(x.w, x.b, x.invite, "486 Busy Here");
     phone_expect(x.b, "ACK sip:");
@@ -220,6 +230,37 @@ Test(ringing, callee_opens_a_connection)
     phone_expect(x.a, "SIP/2.0 486");
     cr_assert_eq(x.w->instances[1]->sip->tx_unsent, 0);
     done(&x);
+}
+
+/* Only the caller's node knows: the callee's must not answer over the old connection. */
+Test(ringing, callee_has_not_noticed)
+{
+    struct ringing x;
+    call(&x, true);
+    cut_for(&x, 0);
+    let_mend(&x);
+    phone_answer(x.w, x.b, x.invite, "200 OK");
+    talk_and_end(&x);
+    done(&x);
+}
+
+/* There is another connection already: INVITE and CANCEL go over that at once. */
+Test(ringing, goes_on_over_the_other)
+{
+    struct ringing x;
+    call(&x, true);
+    world_join_peers(x.w, 1, 0);
+    x.w->instances[1]->is_deaf = true;
+    cancel(&x);
+    x.w->instances[1]->is_deaf = false;
+    int first = 1;
+    while (!x.w->conns[first].is_used || x.w->conns[first].phone >= 0) {
+        first++;
+    }
+    world_close_conn(x.w, first, true);
+    world_run(x.w, 0);
+    cr_assert_eq(x.w->dht.appattaches, 1);
+    expect_cancelled(&x, "SIP/2.0 487");
 }
 
 Test(ringing, is_cancelled_after_the_loss)
