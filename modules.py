@@ -431,6 +431,7 @@ UNIT_TESTS = {
         test_offline
         test_proxy
         test_registrar
+        test_ringing
         test_spoiled
         test_stateless
         test_strangers

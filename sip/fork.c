@@ -22,7 +22,7 @@
 static const uint8_t edges[FORK_STATE_COUNT] = {
     [FORK_HELD] = 1u << FORK_WAITING | 1u << FORK_OVER,
     [FORK_WAITING] = 1u << FORK_SENT | 1u << FORK_OVER,
-    [FORK_SENT] = 1u << FORK_OVER | 1u << FORK_WAITING, /* back: the connection was lost, once */
+    [FORK_SENT] = 1u << FORK_OVER,
 };
 
 static void enter(struct turn *t, struct sip *s, struct fork_branch *b, enum fork_state next)
@@ -40,6 +40,7 @@ static void enter(struct turn *t, struct sip *s, struct fork_branch *b, enum for
     if (next == FORK_OVER) {
         CHECK(p->open > 0);
         p->open--;
+        b->is_lost = false;
     }
 }
 
@@ -514,10 +515,6 @@ void fork_on_failed(struct turn *t, struct sip *s, handle branch, enum tx_does h
         over(t, s, b, 408, "Nobody has answered"); /* the caller has cancelled nothing */
     } else if (b->is_cancelled) {
         over(t, s, b, 487, NULL);
-    } else if (how == TX_LOST && b->to.kind == SIP_PEER && !b->is_again) {
-        b->is_again = true; /* the request was perhaps not seen: over a new connection, once */
-        enter(t, s, b, FORK_WAITING);
-        send_to_peer(t, s, b);
     } else if (how == TX_LOST) {
         p->has_lost = true;
         over(t, s, b, 480, "The connection to the callee is gone");
@@ -548,12 +545,41 @@ void fork_on_timer(struct turn *t, struct sip *s, struct wheel_timer *timer)
     fork_settle(t, s, p);
 }
 
+/* The connection to a peer ended before the final response, or another that was asked for has come,
+ * or not.  The callee's phone may ring by now, and would refuse the same request of a new branch as
+ * merged (RFC 3261 8.2.2.2, 482).  So the transaction goes on, against 17.1.4 and 16.9: our peer
+ * knows its branch, whatever the connection, and sends its last response again; if nothing came
+ * there, it is a request like any other.  Timers B, F and C run on meanwhile. */
+static void on_way_lost(struct turn *t, struct sip *s, struct fork_branch *b, struct tx *tx)
+{
+    struct node_id node = b->to.node;
+    const struct proxy *p = pool_get(&s->proxies, b->proxy);
+    CHECK(p != NULL && tx != NULL);
+    b->is_lost = !dial_find(s, &node, &b->to);
+    if (!b->is_lost) {
+        tx_client_again(t, s, tx, &b->to);
+        return;
+    }
+    if (b->again < FORK_AGAIN && dial_want(t, s, &node, p->source) == ERR_PENDING) {
+        b->again++;
+        return;
+    }
+    enum tx_does does = tx_client_step(t, tx, TX_EVENT_BROKEN);
+    CHECK(does == TX_LOST);
+    tx_release(t, s, tx);
+    fork_on_failed(t, s, pool_handle(&s->branches, b), does);
+}
+
 void fork_on_dialled(struct turn *t, struct sip *s, const struct node_id *node, enum err error)
 {
     uint32_t index = 0;
     struct fork_branch *b = NULL;
     while ((b = pool_next(&s->branches, &index)) != NULL) {
-        if (b->state != FORK_WAITING || !ids_node_is_equal(&b->to.node, node)) {
+        if ((b->state != FORK_WAITING && !b->is_lost) || !ids_node_is_equal(&b->to.node, node)) {
+            continue;
+        }
+        if (b->is_lost) {
+            on_way_lost(t, s, b, tx_get(s, b->tx));
             continue;
         }
         struct proxy *p = pool_get(&s->proxies, b->proxy);
@@ -566,24 +592,40 @@ void fork_on_dialled(struct turn *t, struct sip *s, const struct node_id *node, 
         }
         fork_settle(t, s, p);
     }
+    tx_server_on_dialled(t, s, node, error);
     subscribe_on_dialled(t, s, node, error);
 }
 
+static void on_tx_broken(struct turn *t, struct sip *s, struct tx *tx)
+{
+    handle branch = tx->user;
+    struct fork_branch *b =
+        handle_kind(branch) == HANDLE_SIP_EVENT ? NULL : pool_get(&s->branches, branch);
+    if (b != NULL && b->state == FORK_SENT && tx->state <= TX_PROCEEDING &&
+        b->to.kind == SIP_PEER) {
+        on_way_lost(t, s, b, tx);
+        return;
+    }
+    enum tx_does does = tx_client_step(t, tx, TX_EVENT_BROKEN);
+    if (tx->state == TX_DONE) {
+        tx_release(t, s, tx);
+    }
+    if (does == TX_LOST) {
+        fork_on_failed(t, s, branch, does);
+    }
+}
+
+/* CANCELs first: they are sent anew with their INVITE, whose branch they share. */
 void fork_on_flow_closed(struct turn *t, struct sip *s, handle flow)
 {
-    uint32_t index = 0;
-    struct tx *tx = NULL;
-    while ((tx = pool_next(&s->txs, &index)) != NULL) {
-        if (tx->peer.flow != flow || (tx->kind != TX_INVITE_CLIENT && tx->kind != TX_CLIENT)) {
-            continue;
-        }
-        enum tx_does does = tx_client_step(t, tx, TX_EVENT_BROKEN);
-        handle branch = tx->user;
-        if (tx->state == TX_DONE) {
-            tx_release(t, s, tx);
-        }
-        if (does == TX_LOST) {
-            fork_on_failed(t, s, branch, does);
+    static const uint8_t kinds[] = {TX_CLIENT, TX_INVITE_CLIENT};
+    for (size_t i = 0; i < ARRAY_COUNT(kinds); i++) {
+        uint32_t index = 0;
+        struct tx *tx = NULL;
+        while ((tx = pool_next(&s->txs, &index)) != NULL) {
+            if (tx->peer.flow == flow && tx->kind == kinds[i]) {
+                on_tx_broken(t, s, tx);
+            }
         }
     }
 }

@@ -15,6 +15,7 @@
 enum {
     FORK_TIMER_C_S = 200,
     FORK_GROUP_S = 20,
+    FORK_AGAIN = 3, /* connections, each after the loss of the one before */
     FORK_URI_CAP = 255,
     FORK_TIMER_C = 1,
     FORK_BREADTH = 60
@@ -39,7 +40,8 @@ struct fork_branch {
     bool is_cancelled;
     bool is_last;     /* nobody waits for its end */
     bool is_late;     /* has rung for as long as it may */
-    bool is_again;    /* the second connection: there is no third */
+    bool is_lost;     /* SENT, and waits for another connection to the same peer */
+    uint8_t again;    /* so many were asked for: FORK_AGAIN at most */
     uint16_t q_milli; /* HELD */
     uint16_t uri_len;
     char uri[FORK_URI_CAP + 1]; /* the Request-URI; empty = as it came */
@@ -67,7 +69,7 @@ void fork_note(struct turn *t, struct sip *s, struct proxy *p, unsigned status, 
 
 /* A response for a client transaction. */
 void fork_on_response(struct turn *t, struct sip *s, struct tx *tx, const struct sip_msg *m);
-/* A client transaction got no answer (408) or lost its transport (503). */
+/* A client transaction got no answer (408) or lost its transport. */
 void fork_on_failed(struct turn *t, struct sip *s, handle branch, enum tx_does how);
 void fork_on_timer(struct turn *t, struct sip *s, struct wheel_timer *timer);
 /* The connection to `node` is up, or came to nothing. */

@@ -694,7 +694,7 @@ static void on_cancel(struct turn *t, struct sip *s, const struct sip_rx *rx)
     tx_server_key(t, s, rx, SIP_METHOD_CANCEL, own);
     struct tx *invite = tx_find(s, key), *tx = tx_find(s, own);
     if (tx != NULL) {
-        tx_server_recv(t, s, tx, false);
+        tx_server_recv(t, s, tx, &rx->from, false);
         return;
     }
     if (invite == NULL || invite->kind != TX_INVITE_SERVER) {
@@ -858,7 +858,7 @@ void proxy_on_request(struct turn *t, struct sip *s, const struct sip_rx *rx)
     tx_server_key(t, s, rx, is_ack ? SIP_METHOD_INVITE : rx->m->method, key);
     struct tx *tx = tx_find(s, key);
     if (tx != NULL && !(is_ack && tx->state == TX_ACCEPTED)) {
-        tx_server_recv(t, s, tx, is_ack);
+        tx_server_recv(t, s, tx, &rx->from, is_ack);
         return;
     }
     if (is_ack) {

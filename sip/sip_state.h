@@ -44,6 +44,7 @@ struct sip {
     struct table tx_table;
     uint32_t tx_oldest, tx_newest; /* that have ended: index + 1, 0 = none */
     uint32_t tx_retained;          /* of them, with a message */
+    uint32_t tx_unsent;            /* whose response waits for a connection */
     uint32_t tx_hand;              /* where the search for an unacknowledged one goes on */
     struct pool dials;             /* dial */
     struct table dial_table;

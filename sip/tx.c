@@ -170,8 +170,16 @@ void tx_release(struct turn *t, struct sip *s, struct tx *tx)
     if (tx->is_ended) {
         unlink_ended(s, tx);
     }
+    s->tx_unsent -= tx->is_unsent ? 1 : 0;
     CHECK(table_remove(&s->tx_table, tx->key));
     pool_release(&s->txs, tx);
+}
+
+void tx_move(struct sip *s, struct tx *tx, const struct flow_ref *peer)
+{
+    count_client(s, tx, false);
+    tx->peer = *peer;
+    count_client(s, tx, true);
 }
 
 void tx_enter(struct turn *t, struct tx *tx, enum tx_state next)

@@ -98,6 +98,7 @@ struct tx {
     bool is_cancelled;     /* client: CANCEL was sent */
     bool is_ended;         /* in the list of those that only absorb retransmissions */
     bool is_retained;      /* the same, and keeps a message for them */
+    bool is_unsent;        /* server: its last response waits for a connection to its peer */
     uint32_t older, newer; /* there: index + 1, 0 = none */
 };
 STATIC_CHECK(sizeof(struct tx) <= LIMITS_COST_sip_transactions);
@@ -112,6 +113,8 @@ struct tx *tx_acquire(struct turn *t, struct sip *s, enum tx_kind kind, enum sip
                       const struct flow_ref *peer, const uint8_t key[TX_KEY_BYTES]);
 struct tx *tx_find(const struct sip *s, const uint8_t key[TX_KEY_BYTES]);
 void tx_release(struct turn *t, struct sip *s, struct tx *tx);
+/* From now on it is spoken over another connection of the same peer. */
+void tx_move(struct sip *s, struct tx *tx, const struct flow_ref *peer);
 /* To be called after each step of a transaction that goes on: notes that it has ended. */
 void tx_settle(struct turn *t, struct sip *s, struct tx *tx);
 void tx_enter(struct turn *t, struct tx *tx, enum tx_state next);
@@ -138,12 +141,15 @@ void tx_server_key(struct turn *t, const struct sip *s, const struct sip_rx *rx,
                    enum sip_method method, uint8_t key[TX_KEY_BYTES]);
 enum tx_does tx_server_step(struct turn *t, struct tx *tx, enum tx_event event);
 /* A request that belongs to `tx`: retransmission or ACK. */
-void tx_server_recv(struct turn *t, struct sip *s, struct tx *tx, bool is_ack);
+void tx_server_recv(struct turn *t, struct sip *s, struct tx *tx, const struct flow_ref *from,
+                    bool is_ack);
 /* Sends a response; the caller keeps its reference. */
 void tx_server_respond(struct turn *t, struct sip *s, struct tx *tx, unsigned status,
                        struct msgbuf *response);
 /* The user has nothing to say any more: no response was or will be sent through it. */
 void tx_server_forget(struct turn *t, struct sip *s, struct tx *tx);
+/* The connection to `node` is up, or came to nothing. */
+void tx_server_on_dialled(struct turn *t, struct sip *s, const struct node_id *node, enum err error);
 /* Where the responses to a request go (18.2.2, 3581). */
 struct flow_ref tx_server_return(const struct sip_msg_core *core, const struct flow_ref *from);
 
@@ -156,5 +162,9 @@ struct tx *tx_client_start(struct turn *t, struct sip *s, enum sip_method method
                            enum err *error);
 /* A response for `tx`: sends the ACK where one is due; TX_PASS: the user wants it. */
 enum tx_does tx_client_recv(struct turn *t, struct sip *s, struct tx *tx, const struct sip_msg *m);
+/* Its connection was lost before the final response: sends the request, and the CANCEL that followed
+ * it, once more over `peer`.  The branch is the same, so the other side takes it for a
+ * retransmission (17.2.3), where it knows the first. */
+void tx_client_again(struct turn *t, struct sip *s, struct tx *tx, const struct flow_ref *peer);
 /* Sends CANCEL for the INVITE transaction `tx` (in TX_PROCEEDING). */
 void tx_client_cancel(struct turn *t, struct sip *s, struct tx *tx);

@@ -214,3 +214,17 @@ void tx_client_cancel(struct turn *t, struct sip *s, struct tx *tx)
     (void)tx_client_start(t, s, SIP_METHOD_CANCEL, &tx->peer, branch, cancel, &error);
     msgbuf_release(t->buffers, cancel);
 }
+
+void tx_client_again(struct turn *t, struct sip *s, struct tx *tx, const struct flow_ref *peer)
+{
+    CHECK(tx->state <= TX_PROCEEDING);
+    CHECK(tx->message != NULL);
+    tx_move(s, tx, peer);
+    metric_add(t->metrics, METRIC_sip_sent_anew, 1);
+    enum err e = flow_send(t, s, peer, tx->message);
+    (void)e; /* counted; the end timer, or timer C, decides */
+    if (tx->is_cancelled) {
+        tx->is_cancelled = false;
+        tx_client_cancel(t, s, tx);
+    }
+}

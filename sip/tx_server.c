@@ -4,6 +4,7 @@
  * The last response is kept and sent again for every retransmission of the request, and by timer G
  * until the ACK comes.  After a 2xx to an INVITE the transaction is ACCEPTED for timer L: it
  * absorbs retransmissions of the INVITE, and lets further 2xx through. */
+#include "sip/dial.h"
 #include "sip/sip_state.h"
 
 enum { SIP_PORT = 5060 };
@@ -108,8 +109,21 @@ enum tx_does tx_server_step(struct turn *t, struct tx *tx, enum tx_event event)
     UNREACHABLE("state of a server transaction");
 }
 
-void tx_server_recv(struct turn *t, struct sip *s, struct tx *tx, bool is_ack)
+/* Responses go where the request came from last, when that is the same peer over a new connection
+ * (18.2.2): who sends it again has lost the first.  Nobody else takes them away by a branch that it
+ * has seen. */
+static void follow(struct sip *s, struct tx *tx, const struct flow_ref *from)
 {
+    if (from->kind == SIP_PEER && tx->peer.kind == SIP_PEER && from->flow != tx->peer.flow &&
+        ids_node_is_equal(&from->node, &tx->peer.node)) {
+        tx_move(s, tx, from);
+    }
+}
+
+void tx_server_recv(struct turn *t, struct sip *s, struct tx *tx, const struct flow_ref *from,
+                    bool is_ack)
+{
+    follow(s, tx, from);
     enum tx_does does = tx_server_step(t, tx, is_ack ? TX_EVENT_ACK : TX_EVENT_REQUEST);
     if (!is_ack) {
         metric_add(t->metrics, METRIC_sip_duplicates, 1);
@@ -136,6 +150,33 @@ static bool may_keep(struct turn *t, const struct tx *tx, struct msgbuf *respons
     return true;
 }
 
+/* The peer that sent the request has no connection to us any more: one is opened (18.2.2).  It does
+ * the same when it has noticed, and then asks again; a 2xx comes again from the callee. */
+static void await_way(struct turn *t, struct sip *s, struct tx *tx)
+{
+    if (!tx->is_unsent && dial_want(t, s, &tx->peer.node, tx->source) == ERR_PENDING) {
+        tx->is_unsent = true;
+        s->tx_unsent++;
+    }
+}
+
+void tx_server_on_dialled(struct turn *t, struct sip *s, const struct node_id *node, enum err error)
+{
+    uint32_t index = 0;
+    struct tx *tx = NULL;
+    while (s->tx_unsent > 0 && (tx = pool_next(&s->txs, &index)) != NULL) {
+        if (!tx->is_unsent || !ids_node_is_equal(&tx->peer.node, node)) {
+            continue;
+        }
+        tx->is_unsent = false;
+        s->tx_unsent--;
+        if (error == ERR_OK && tx->message != NULL) {
+            enum err e = flow_send(t, s, &tx->peer, tx->message);
+            (void)e; /* counted; it may be asked for */
+        }
+    }
+}
+
 void tx_server_respond(struct turn *t, struct sip *s, struct tx *tx, unsigned status,
                        struct msgbuf *response)
 {
@@ -149,7 +190,9 @@ void tx_server_respond(struct turn *t, struct sip *s, struct tx *tx, unsigned st
     s->responses_out++;
     metric_add(t->metrics, METRIC_sip_responses_out, 1);
     enum err e = flow_send(t, s, &tx->peer, response); /* lost: sent again when asked */
-    (void)e;
+    if (e == ERR_CLOSED && tx->peer.kind == SIP_PEER) {
+        await_way(t, s, tx);
+    }
     bool is_kept = tx->state != TX_ACCEPTED && may_keep(t, tx, response);
     tx_keep(t, tx, is_kept ? response : NULL);
     tx_settle(t, s, tx);
