@@ -446,7 +446,7 @@ def test_verify_tells_people_what_to_give():
         wrong = [([good['hex']], 'give --trust FILE'),
                  ([message], 'give --trust FILE'),
                  (['00', '--trust', root], 'neither a RELOAD message nor a certificate: 00'),
-                 (['00'], 'give a RELOAD message or a certificate'),
+                 (['00'], 'give one of them, or a keystore'),
                  ([empty, '--trust', root], 'empty'),
                  ([key, '--trust', root], 'PEM text without a certificate'),
                  ([os.path.abspath(__file__), '--trust', root], 'neither'),
