@@ -149,7 +149,8 @@ void tx_server_respond(struct turn *t, struct sip *s, struct tx *tx, unsigned st
 /* The user has nothing to say any more: no response was or will be sent through it. */
 void tx_server_forget(struct turn *t, struct sip *s, struct tx *tx);
 /* The connection to `node` is up, or came to nothing. */
-void tx_server_on_dialled(struct turn *t, struct sip *s, const struct node_id *node, enum err error);
+void tx_server_on_dialled(struct turn *t, struct sip *s, const struct node_id *node,
+                          enum err error);
 /* Where the responses to a request go (18.2.2, 3581). */
 struct flow_ref tx_server_return(const struct sip_msg_core *core, const struct flow_ref *from);
 
@@ -162,8 +163,8 @@ struct tx *tx_client_start(struct turn *t, struct sip *s, enum sip_method method
                            enum err *error);
 /* A response for `tx`: sends the ACK where one is due; TX_PASS: the user wants it. */
 enum tx_does tx_client_recv(struct turn *t, struct sip *s, struct tx *tx, const struct sip_msg *m);
-/* Its connection was lost before the final response: sends the request, and the CANCEL that followed
- * it, once more over `peer`.  The branch is the same, so the other side takes it for a
+/* Its connection was lost before the final response: sends the request, and the CANCEL that
+ * followed it, once more over `peer`.  The branch is the same, so the other side takes it for a
  * retransmission (17.2.3), where it knows the first. */
 void tx_client_again(struct turn *t, struct sip *s, struct tx *tx, const struct flow_ref *peer);
 /* Sends CANCEL for the INVITE transaction `tx` (in TX_PROCEEDING). */
