@@ -150,6 +150,7 @@ MODULES = {
         fork
         gruu
         guess
+        ha1
         hop
         keep_alive
         location
@@ -210,6 +211,7 @@ MODULES = {
         narrow
         net
         phone_digest
+        phone_routes
         phones
         places
         queue

@@ -11,6 +11,7 @@
 #include "core/wheel.h"
 #include "fuzz/fuzz.h"
 #include "link/crypto_boring.h"
+#include "sip/ha1.h"
 #include "sip/registrar.h"
 #include "sip/sip_state.h"
 #include "tests/unit/sip/fake_overlay.h"
@@ -155,23 +156,16 @@ static void pass(uint64_t us)
 
 /* ---- what goes in */
 
-static void md5_hex(const char *text, char *hex)
-{
-    uint8_t hash[CRYPTO_MD5_BYTES];
-    sc.turn.crypto->md5(slice_text(text), hash);
-    ids_hex(slice_of(hash, sizeof(hash)), hex);
-}
-
 static void credentials(uint32_t account, const char *method, const char *uri, char *out,
                         size_t cap)
 {
-    char text[512], ha2[33], answer[33];
+    char text[512], ha2[HA1_CAP], answer[HA1_CAP];
     (void)snprintf(text, sizeof(text), "%s:%s", method, uri);
-    md5_hex(text, ha2);
+    ha1_hash(sc.turn.crypto, false, slice_text(text), ha2);
     sc.nonce_count++;
     (void)snprintf(text, sizeof(text), "%s:%s:%08x:x:auth:%s", sc.accounts[account].ha1_md5,
                    sc.nonce, sc.nonce_count, ha2);
-    md5_hex(text, answer);
+    ha1_hash(sc.turn.crypto, false, slice_text(text), answer);
     (void)snprintf(out, cap,
                    "%s: Digest username=\"%s\", realm=\"a.example\", nonce=\"%s\", uri=\"%s\", "
                    "response=\"%s\", qop=auth, nc=%08x, cnonce=\"x\"\r\n",
@@ -369,7 +363,7 @@ static void set_account(uint32_t i, const char *user, const char *name)
     struct sip_account *a = &sc.accounts[i];
     memcpy(a->user, user, strlen(user));
     (void)snprintf(text, sizeof(text), "%s:a.example:p", name);
-    md5_hex(text, a->ha1_md5);
+    ha1_hash(sc.turn.crypto, false, slice_text(text), a->ha1_md5);
     a->digest = SIP_DIGEST_MD5;
     a->ident = &sc.idents[i];
     memset(sc.idents[i].node_id.bytes, 0x80 + (int)i, IDS_RING_BYTES);
