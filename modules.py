@@ -117,6 +117,7 @@ MODULES = {
         kind
         outgoing
         overlay
+        overlay_ask
         overlay_persist
         overlay_receive
         overlay_serve
@@ -150,6 +151,7 @@ MODULES = {
         fork
         gruu
         guess
+        ha1
         hop
         keep_alive
         location
@@ -210,6 +212,7 @@ MODULES = {
         narrow
         net
         phone_digest
+        phone_routes
         phones
         places
         queue
@@ -272,11 +275,15 @@ MODULES = {
         cmd_demo
         cmd_encode
         cmd_fetch
+        cmd_find
         cmd_load
         cmd_ping
         cmd_resolve
+        cmd_route
         cmd_run
         cmd_sim
+        cmd_stat
+        cmd_store
         cmd_verify
         config
         control

@@ -20,10 +20,14 @@ enum admin_verb {
     ADMIN_LINKS,
     ADMIN_STORED,
     ADMIN_BINDINGS,
+    ADMIN_TRACE, /* the last events of each shard's thread */
     /* one operation, at one shard */
     ADMIN_FETCH,
     ADMIN_PING,
-    ADMIN_STORE, /* `value` as the peer itself, under `name` or its own user name */
+    ADMIN_STORE, /* `value` under `name`, signed by the peer itself and nobody else */
+    ADMIN_STAT,
+    ADMIN_FIND,
+    ADMIN_ROUTE, /* one step: whom `at` would send it to */
     /* answered by the control thread */
     ADMIN_METRICS,
     ADMIN_SHUTDOWN,
@@ -48,8 +52,13 @@ struct tls_boring;
 struct admin_request {
     enum admin_verb verb;
     uint32_t cursor;
-    uint32_t kind; /* of a fetch */
-    bool is_node;  /* ping node_id, not the name */
+    uint32_t kind;
+    bool is_node; /* node_id, not the name */
+    bool is_gone; /* store: a value that is not there any more */
+    bool has_at;
+    struct node_id at;   /* route: whom to ask, else the peer itself */
+    uint32_t index;      /* store, in an array */
+    uint32_t lifetime_s; /* store */
     uint64_t number;
     const struct overlay_change *change;
     struct tls_boring *sip_tls;

@@ -4,10 +4,11 @@
 #include "codec/content.h"
 #include "codec/fwd.h"
 #include "codec/msgs.h"
+#include "codec/stored.h"
+#include "core/trace.h"
+#include "dht/kind.h"
 #include "link/tls_boring.h"
 #include <inttypes.h>
-
-enum { STORE_LIFETIME_S = 3600 };
 
 /* One row; false when there is none at *cursor, which is moved behind it. */
 typedef bool row_function(struct turn *t, struct admin_shard *a, uint32_t *cursor, struct jot *j);
@@ -211,6 +212,21 @@ static bool binding_row(struct turn *t, struct admin_shard *a, uint32_t *cursor,
     return true;
 }
 
+/* What this thread did last, the newest first: as a failed CHECK would print it. */
+static bool trace_row(struct turn *t, struct admin_shard *a, uint32_t *cursor, struct jot *j)
+{
+    const struct trace_event *e = trace_back(*cursor);
+    if (e == NULL) {
+        return false;
+    }
+    (*cursor)++;
+    jot_add(j,
+            "{\"shard\":%u,\"ago_us\":%" PRIu64 ",\"event\":\"%s\",\"a\":\"0x%" PRIx64
+            "\",\"b\":\"0x%" PRIx64 "\"}",
+            a->index, t->now_us > e->now_us ? t->now_us - e->now_us : 0, e->name, e->a, e->b);
+    return true;
+}
+
 static row_function *rows_of(enum admin_verb verb)
 {
     switch (verb) {
@@ -226,9 +242,14 @@ static row_function *rows_of(enum admin_verb verb)
         return stored_row;
     case ADMIN_BINDINGS:
         return binding_row;
+    case ADMIN_TRACE:
+        return trace_row;
     case ADMIN_FETCH:
     case ADMIN_PING:
     case ADMIN_STORE:
+    case ADMIN_STAT:
+    case ADMIN_FIND:
+    case ADMIN_ROUTE:
     case ADMIN_METRICS:
     case ADMIN_SHUTDOWN:
     case ADMIN_RELOAD:
@@ -379,6 +400,99 @@ static void jot_fetched(struct jot *j, const struct admin_shard *a, uint32_t kin
     jot_add(j, "]");
 }
 
+static void jot_meta(struct jot *j, const struct stored_meta *m)
+{
+    jot_add(j, "{\"key\":");
+    jot_hex(j, m->key);
+    jot_add(j,
+            ",\"index\":%u,\"exists\":%s,\"storage_time_ms\":%" PRIu64
+            ",\"lifetime_s\":%u,\"value_bytes\":%u,\"hash_algorithm\":%u,\"hash\":",
+            m->index, boolean(m->exists), m->storage_time_ms, m->lifetime_s, m->value_length,
+            m->hash_algorithm);
+    jot_hex(j, m->hash);
+    jot_add(j, "}");
+}
+
+/* Values that are there; a "nothing here" is none.  False: the answer is malformed. */
+static bool jot_stat(struct jot *j, const struct admin_shard *a, const struct admin_request *r,
+                     struct slice body)
+{
+    struct msgs_stat_ans answer;
+    struct stored_block block;
+    struct stored_meta meta;
+    enum overlay_data_model model = OVERLAY_DICTIONARY;
+    if (msgs_stat_ans_decode(body, &a->params, &answer) != ERR_OK ||
+        !overlay_ask_model(node_overlay(a->node), r->kind, &model)) {
+        return false;
+    }
+    struct rd blocks = rd_init(answer.kind_responses);
+    size_t count = 0;
+    while (stored_block_next(&blocks, &block)) {
+        struct rd values = rd_init(block.values);
+        while (block.kind == r->kind && stored_meta_next(&values, kind_wire_model(model), &meta)) {
+            if (meta.exists) {
+                jot_add(j, count++ == 0 ? "" : ",");
+                jot_meta(j, &meta);
+            }
+        }
+        if (block.kind == r->kind && !rd_ok(&values)) {
+            return false;
+        }
+    }
+    return rd_ok(&blocks);
+}
+
+/* The Resource-ID at or behind the asked one that has something of the Kind; zeros: none. */
+static bool jot_find(struct jot *j, const struct admin_shard *a, const struct admin_request *r,
+                     struct slice body)
+{
+    struct msgs_find_ans answer;
+    struct msgs_find_kind_data found;
+    if (msgs_find_ans_decode(body, &a->params, &answer) != ERR_OK) {
+        return false;
+    }
+    struct rd results = rd_init(answer.results);
+    while (msgs_find_kind_data_next(&results, &a->params, &found)) {
+        bool is_any = false;
+        for (size_t i = 0; i < found.closest.len; i++) {
+            is_any = is_any || found.closest.data[i] != 0;
+        }
+        if (found.kind == r->kind && is_any) {
+            jot_hex(j, found.closest);
+            return true;
+        }
+    }
+    jot_add(j, "null");
+    return rd_ok(&results);
+}
+
+/* What Stat, Find and RouteQuery have said. */
+static void jot_asked(struct jot *j, const struct admin_shard *a, const struct admin_request *r,
+                      const struct answer *x)
+{
+    struct msgs_route_query_ans way;
+    bool good = true;
+    if (x->kind != OVERLAY_ASKED || x->error != ERR_OK) {
+        return;
+    }
+    size_t before = j->len;
+    if (r->verb == ADMIN_STAT) {
+        jot_add(j, ",\"values\":[");
+        good = jot_stat(j, a, r, x->body);
+        jot_add(j, "]");
+    } else if (r->verb == ADMIN_FIND) {
+        jot_add(j, ",\"found\":");
+        good = jot_find(j, a, r, x->body);
+    } else if (r->verb == ADMIN_ROUTE) {
+        good = msgs_route_query_ans_decode(x->body, &a->params, &way) == ERR_OK;
+        jot_add(j, ",\"next_peer\":");
+        jot_node(j, a, good ? &way.next_peer : &x->node_id);
+    }
+    if (!good) {
+        jot_back(j, before);
+    }
+}
+
 static void jot_what(struct turn *t, struct jot *j, const struct admin_shard *a,
                      const struct admin_request *r)
 {
@@ -394,7 +508,7 @@ static void jot_what(struct turn *t, struct jot *j, const struct admin_shard *a,
     jot_string(j, slice_of(r->name, r->name_len));
     jot_add(j, ",\"resource\":");
     jot_hex(j, slice_of(resource.bytes, sizeof(resource.bytes)));
-    if (r->verb == ADMIN_FETCH || r->verb == ADMIN_STORE) {
+    if (r->verb != ADMIN_PING && r->verb != ADMIN_ROUTE) {
         jot_add(j, ",\"kind\":%u", r->kind);
     }
 }
@@ -414,11 +528,12 @@ static void send_result(struct turn *t, struct admin_shard *a, const struct admi
     if (x != NULL) {
         uint64_t elapsed_us = x->elapsed_us != 0 ? x->elapsed_us : t->now_us - p->begun_us;
         jot_add(&j, ",\"hops\":%u,\"elapsed_us\":%" PRIu64, x->hops, elapsed_us);
-        if (p->request.verb == ADMIN_PING) {
+        if (p->request.verb == ADMIN_FETCH) {
+            jot_fetched(&j, a, p->request.kind, x);
+        } else if (p->request.verb != ADMIN_STORE) {
             jot_add(&j, ",\"node_id\":");
             jot_node(&j, a, &x->node_id);
-        } else if (p->request.verb == ADMIN_FETCH) {
-            jot_fetched(&j, a, p->request.kind, x);
+            jot_asked(&j, a, &p->request, x);
         }
     }
     jot_add(&j, "}");
@@ -438,10 +553,22 @@ static enum err begin_operation(struct turn *t, struct admin_shard *a,
                                      .kind = r->kind,
                                      .signer = a->self,
                                      .key = ids_node_slice(&a->self->node_id, &a->params),
-                                     .exists = true,
+                                     .index = r->index,
+                                     .exists = !r->is_gone,
                                      .value = slice_of(r->value, r->value_len),
-                                     .lifetime_s = STORE_LIFETIME_S};
+                                     .lifetime_s = r->lifetime_s};
         return answer_store(t, a->node, &what, slot);
+    }
+    if (r->verb == ADMIN_STAT || r->verb == ADMIN_FIND || r->verb == ADMIN_ROUTE) {
+        struct overlay_ask what = {.what = r->verb == ADMIN_STAT   ? OVERLAY_ASK_STAT
+                                           : r->verb == ADMIN_FIND ? OVERLAY_ASK_FIND
+                                                                   : OVERLAY_ASK_ROUTE,
+                                   .resource = resource,
+                                   .kind = r->kind,
+                                   .at = r->has_at ? r->at : a->self->node_id,
+                                   .is_node = r->is_node,
+                                   .node = r->node_id};
+        return answer_ask(t, a->node, &what, slot);
     }
     return r->verb == ADMIN_PING ? answer_ping(t, a->node, &resource, slot)
                                  : answer_fetch(t, a->node, &resource, r->kind, slot);
@@ -479,11 +606,15 @@ void admin_shard_on_mail(struct turn *t, struct admin_shard *a, const struct io_
     case ADMIN_LINKS:
     case ADMIN_STORED:
     case ADMIN_BINDINGS:
+    case ADMIN_TRACE:
         send_rows(t, a, &r, event->tag);
         return;
     case ADMIN_FETCH:
     case ADMIN_PING:
     case ADMIN_STORE:
+    case ADMIN_STAT:
+    case ADMIN_FIND:
+    case ADMIN_ROUTE:
         operate(t, a, &r, event->tag);
         return;
     case ADMIN_DRAIN:

@@ -13,7 +13,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { BACKLOG = 16, REASON_CAP = 200 };
+enum { BACKLOG = 16, REASON_CAP = 200, STORE_LIFETIME_S = 3600 };
 
 static const struct {
     const char *word;
@@ -25,7 +25,9 @@ static const struct {
     {"ring", ADMIN_RING, false, false},     {"links", ADMIN_LINKS, false, false},
     {"stored", ADMIN_STORED, false, false}, {"bindings", ADMIN_BINDINGS, false, false},
     {"fetch", ADMIN_FETCH, false, true},    {"ping", ADMIN_PING, false, true},
-    {"store", ADMIN_STORE, false, true},    {"metrics", ADMIN_METRICS, true, true},
+    {"store", ADMIN_STORE, false, true},    {"stat", ADMIN_STAT, false, true},
+    {"find", ADMIN_FIND, false, true},      {"route", ADMIN_ROUTE, false, true},
+    {"trace", ADMIN_TRACE, false, false},   {"metrics", ADMIN_METRICS, true, true},
     {"drain", ADMIN_SHUTDOWN, true, true},  {"reload", ADMIN_RELOAD, true, true},
 };
 
@@ -96,28 +98,46 @@ static void ask(struct admin_socket *a, struct admin_client *c, uint64_t now_us)
     }
 }
 
-/* Reads the arguments of fetch and ping. */
+/* Absent: `otherwise`. */
+static bool read_u32(const json_t *object, const char *key, uint32_t otherwise, uint32_t *out)
+{
+    const json_t *value = json_object_get(object, key);
+    json_int_t number = json_integer_value(value);
+    *out = value == NULL ? otherwise : (uint32_t)number;
+    return value == NULL ||
+           (json_is_integer(value) && number >= 0 && number <= (json_int_t)UINT32_MAX);
+}
+
+static bool read_node(const char *text, struct node_id *out)
+{
+    size_t len = 0;
+    return ids_unhex(slice_text(text), out->bytes, IDS_NODE_MIN, &len) == ERR_OK &&
+           len == IDS_NODE_MIN;
+}
+
+/* Reads the arguments of all operations. */
 static const char *read_target(const json_t *object, struct admin_request *r)
 {
     const char *name = json_string_value(json_object_get(object, "name"));
     const char *node = json_string_value(json_object_get(object, "node"));
-    json_int_t kind = json_integer_value(json_object_get(object, "kind"));
-    size_t len = 0;
-    if (node != NULL && r->verb == ADMIN_PING) {
+    const char *at = json_string_value(json_object_get(object, "at"));
+    if (at != NULL && !read_node(at, &r->at)) {
+        return "at: not a Node-ID of 32 hex digits";
+    }
+    r->has_at = at != NULL;
+    if (node != NULL && (r->verb == ADMIN_PING || r->verb == ADMIN_ROUTE)) {
         r->is_node = true;
-        bool good = ids_unhex(slice_text(node), r->node_id.bytes, IDS_NODE_MIN, &len) == ERR_OK &&
-                    len == IDS_NODE_MIN;
-        return good ? NULL : "node: not a Node-ID of 32 hex digits";
+        return read_node(node, &r->node_id) ? NULL : "node: not a Node-ID of 32 hex digits";
     }
     if (name == NULL || strlen(name) == 0 || strlen(name) > ADMIN_NAME_CAP) {
         return "name: missing, empty or longer than 255 bytes";
     }
     r->name_len = (uint16_t)strlen(name);
     memcpy(r->name, name, r->name_len);
-    if (kind < 0 || kind > (json_int_t)UINT32_MAX) {
+    if (!read_u32(object, "kind", 0, &r->kind)) {
         return "kind: not a Kind-ID";
     }
-    r->kind = kind == 0 ? OVERLAY_KIND_SIP_REGISTRATION : (uint32_t)kind;
+    r->kind = r->kind == 0 ? OVERLAY_KIND_SIP_REGISTRATION : r->kind;
     return NULL;
 }
 
@@ -128,6 +148,14 @@ static const char *read_store(const json_t *object, struct admin_request *r)
     const char *wrong = read_target(object, r);
     if (wrong != NULL) {
         return wrong;
+    }
+    if (!read_u32(object, "index", 0, &r->index) ||
+        !read_u32(object, "lifetime_s", STORE_LIFETIME_S, &r->lifetime_s) || r->lifetime_s == 0) {
+        return "index, lifetime_s: not numbers of 32 bits, or a lifetime of 0";
+    }
+    r->is_gone = json_is_true(json_object_get(object, "remove"));
+    if (r->is_gone) {
+        return value == NULL ? NULL : "value: not when one is removed";
     }
     if (value == NULL || ids_unhex(slice_text(value), r->value, sizeof(r->value), &len) != ERR_OK) {
         return "value: not at most 1024 bytes in hex digits";
@@ -146,7 +174,9 @@ static const char *read_request(const json_t *object, struct admin_request *r)
     for (size_t i = 0; i < ARRAY_COUNT(verbs); i++) {
         if (strcmp(word, verbs[i].word) == 0) {
             r->verb = verbs[i].verb;
-            bool has_target = r->verb == ADMIN_FETCH || r->verb == ADMIN_PING;
+            bool has_target = r->verb == ADMIN_FETCH || r->verb == ADMIN_PING ||
+                              r->verb == ADMIN_STAT || r->verb == ADMIN_FIND ||
+                              r->verb == ADMIN_ROUTE;
             return has_target               ? read_target(object, r)
                    : r->verb == ADMIN_STORE ? read_store(object, r)
                                             : NULL;

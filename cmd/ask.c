@@ -46,7 +46,7 @@ static enum err open_socket(const char *path, uint32_t timeout_ms, int *out, cha
 
 static bool send_line(int fd, const char *text)
 {
-    char line[1100];
+    char line[4000]; /* a node reads ADMIN_SOCKET_LINE bytes at most */
     int len = snprintf(line, sizeof(line), "%s\n", text);
     return len > 0 && (size_t)len < sizeof(line) &&
            send(fd, line, (size_t)len, MSG_NOSIGNAL) == len;

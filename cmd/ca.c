@@ -3,6 +3,7 @@
 #include "cmd/ca_document.h"
 #include "cmd/ca_holder.h"
 #include "cmd/ca_users.h"
+#include "sip/ha1.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -203,32 +204,20 @@ static enum err check_user(const struct issuing *i)
     return ERR_OK;
 }
 
-static void hash_hex(bool is_sha256, const char *text, char *out)
-{
-    uint8_t digest[CRYPTO_SHA256_BYTES];
-    size_t len = is_sha256 ? CRYPTO_SHA256_BYTES : CRYPTO_MD5_BYTES;
-    if (is_sha256) {
-        crypto_boring()->sha256(slice_text(text), digest);
-    } else {
-        crypto_boring()->md5(slice_text(text), digest);
-    }
-    ids_hex(slice_of(digest, len), out);
-}
-
 /* HA1 = H(user:realm:password), RFC 7616 3.4.2; the user without its domain, as phones send it. */
 static enum err set_password(struct issuing *i)
 {
     char text[CRYPTO_USER_CAP + CRYPTO_OVERLAY_CAP + 512];
-    char md5[33];
-    char sha256[65];
+    char md5[HA1_CAP];
+    char sha256[HA1_CAP];
     int name_len = (int)(strchr(i->what.user, '@') - i->what.user);
     int len = snprintf(text, sizeof(text), "%.*s:%s:%s", name_len, i->what.user, i->overlay,
                        i->what.password);
     if (len < 0 || (size_t)len >= sizeof(text) || i->what.password[0] == '\0') {
         return say_why(i->why, ERR_CONFIG, "not a password: empty or too long: take another");
     }
-    hash_hex(false, text, md5);
-    hash_hex(true, text, sha256);
+    ha1_hash(crypto_boring(), false, slice_text(text), md5);
+    ha1_hash(crypto_boring(), true, slice_text(text), sha256);
     explicit_bzero(text, sizeof(text));
     if (json_object_set_new(i->entry, "ha1_md5", json_string(md5)) != 0 ||
         json_object_set_new(i->entry, "ha1_sha256", json_string(sha256)) != 0) {

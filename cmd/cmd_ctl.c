@@ -37,6 +37,9 @@ static const struct ask_column binding_columns[] = {{"shard", "shard"},
                                                     {"expires_s", "expires s"},
                                                     {"stored", "stored"}};
 
+static const struct ask_column trace_columns[] = {
+    {"shard", "shard"}, {"ago_us", "us ago"}, {"event", "event"}, {"a", "a"}, {"b", "b"}};
+
 /* `key` is what the rows are called in --json. */
 static const struct question {
     const char *word;
@@ -50,6 +53,7 @@ static const struct question {
     {"links", "links", link_columns, ARRAY_COUNT(link_columns)},
     {"stored", "stored", stored_columns, ARRAY_COUNT(stored_columns)},
     {"bindings", "bindings", binding_columns, ARRAY_COUNT(binding_columns)},
+    {"trace", "events", trace_columns, ARRAY_COUNT(trace_columns)},
     {"metrics", NULL, NULL, 0},
     {"drain", NULL, NULL, 0},
     {"reload", NULL, NULL, 0},
@@ -199,6 +203,7 @@ int cmd_ctl(int argc, char **argv)
                  "  ring      neighbours on the ring           links     all links, at length\n"
                  "  stored    what is stored here              bindings  registered phones\n"
                  "  metrics   all counters, summed             lookup AOR\n"
+                 "  trace     the last 64 events of each shard, the newest first\n"
                  "  drain     leave the overlay and end, as SIGTERM\n"
                  "  reload    take the overlay document and the certificate for phones from their\n"
                  "            files, as SIGHUP",

@@ -1,20 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cmd/load_digest.h"
 #include "codec/ids.h"
+#include "sim/phone_digest.h"
 #include <stdio.h>
 
 enum { TEXT_CAP = 640 };
-
-static void hash_hex(const struct crypto *c, bool is_sha256, const char *text, char *out)
-{
-    uint8_t digest[CRYPTO_SHA256_BYTES];
-    if (is_sha256) {
-        c->sha256(slice_text(text), digest);
-    } else {
-        c->md5(slice_text(text), digest);
-    }
-    ids_hex(slice_of(digest, is_sha256 ? CRYPTO_SHA256_BYTES : CRYPTO_MD5_BYTES), out);
-}
 
 static bool keep(char *out, size_t cap, struct slice s)
 {
@@ -26,28 +16,6 @@ static bool keep(char *out, size_t cap, struct slice s)
     return true;
 }
 
-/* The best challenge of the response. */
-static bool choose(const struct sip_msg *m, struct sip_hdr_digest *best, bool *is_sha256)
-{
-    enum sip_hdr_id id = m->status == 407 ? SIP_HDR_PROXY_AUTHENTICATE : SIP_HDR_WWW_AUTHENTICATE;
-    bool found = false;
-    *is_sha256 = false;
-    for (unsigned next = m->first[id]; next != 0; next = m->headers[next - 1].next) {
-        struct sip_hdr_digest d;
-        if (sip_hdr_digest_decode(sip_msg_value(m, next - 1), &d) != ERR_OK || !d.is_digest) {
-            continue;
-        }
-        bool sha = slice_is_equal_nocase(d.algorithm, SLICE_LITERAL("SHA-256"));
-        bool md5 = d.algorithm.len == 0 || slice_is_equal_nocase(d.algorithm, SLICE_LITERAL("MD5"));
-        if (sha || (md5 && !found)) {
-            *best = d;
-            *is_sha256 = sha;
-            found = true;
-        }
-    }
-    return found;
-}
-
 bool load_digest_learn(struct load_digest *d, const struct crypto *crypto, const char *name,
                        const char *password, const struct sip_msg *response)
 {
@@ -55,7 +23,7 @@ bool load_digest_learn(struct load_digest *d, const struct crypto *crypto, const
     char text[TEXT_CAP];
     uint8_t random[4];
     d->is_known = false;
-    if (!choose(response, &challenge, &d->is_sha256) ||
+    if (!phone_digest_choose(response, &challenge, &d->is_sha256) ||
         !keep(d->realm, sizeof(d->realm), challenge.realm) ||
         !keep(d->nonce, sizeof(d->nonce), challenge.nonce)) {
         return false;
@@ -63,7 +31,7 @@ bool load_digest_learn(struct load_digest *d, const struct crypto *crypto, const
     crypto->random(crypto, random, sizeof(random));
     ids_hex(slice_of(random, sizeof(random)), d->cnonce);
     int len = snprintf(text, sizeof(text), "%s:%s:%s", name, d->realm, password);
-    hash_hex(crypto, d->is_sha256, text, d->ha1);
+    ha1_hash(crypto, d->is_sha256, slice_text(text), d->ha1);
     d->count = 0;
     d->is_known = len > 0 && (size_t)len < sizeof(text);
     return d->is_known;
@@ -73,15 +41,15 @@ size_t load_digest_line(struct load_digest *d, const struct crypto *crypto, cons
                         const char *method, const char *uri, char line[LOAD_DIGEST_LINE_CAP])
 {
     char text[TEXT_CAP];
-    char ha2[2 * CRYPTO_SHA256_BYTES + 1];
-    char answer[2 * CRYPTO_SHA256_BYTES + 1];
+    char ha2[HA1_CAP];
+    char answer[HA1_CAP];
     CHECK(d->is_known);
     d->count++;
     (void)snprintf(text, sizeof(text), "%s:%s", method, uri);
-    hash_hex(crypto, d->is_sha256, text, ha2);
+    ha1_hash(crypto, d->is_sha256, slice_text(text), ha2);
     (void)snprintf(text, sizeof(text), "%s:%s:%08x:%s:auth:%s", d->ha1, d->nonce, d->count,
                    d->cnonce, ha2);
-    hash_hex(crypto, d->is_sha256, text, answer);
+    ha1_hash(crypto, d->is_sha256, slice_text(text), answer);
     bool is_register = strcmp(method, "REGISTER") == 0;
     int len =
         snprintf(line, LOAD_DIGEST_LINE_CAP,

@@ -5,7 +5,7 @@
  * Owner: a phone of the load generator. */
 #pragma once
 #include "codec/sip_msg.h"
-#include "core/crypto.h"
+#include "sip/ha1.h"
 
 enum { LOAD_DIGEST_NONCE_CAP = 128, LOAD_DIGEST_LINE_CAP = 768 };
 
@@ -16,7 +16,7 @@ struct load_digest {
     char realm[CRYPTO_OVERLAY_CAP + 1];
     char nonce[LOAD_DIGEST_NONCE_CAP];
     char cnonce[9];
-    char ha1[2 * CRYPTO_SHA256_BYTES + 1];
+    char ha1[HA1_CAP];
 };
 
 /* Takes over the challenge of a 401 or 407, SHA-256 where it is offered.  False: there is none that

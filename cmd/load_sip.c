@@ -5,6 +5,7 @@
  * finds its operation without a table of strings. */
 #include "cmd/load_sip.h"
 #include "codec/sip_write.h"
+#include "sim/phone_routes.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,7 +14,6 @@ enum {
     MESSAGE_CAP = 3000,
     URI_CAP = 320,
     ROUTES_CAP = 1024,
-    ROUTES = 8,
     BINDINGS = 8, /* contacts that a node takes of one account, by default */
     EXPIRES_S = 600,
     REGISTER_TRIES = 3,
@@ -234,24 +234,6 @@ static void fail_status(struct load_sip *s, struct load_op *op, const char *what
     load_ops_fail(&s->load->ops, op, name);
 }
 
-/* The Record-Routes of a 200, from the last to the first (RFC 3261 12.1.2). */
-static void read_routes(const struct sip_msg *m, char routes[ROUTES_CAP])
-{
-    struct slice found[ROUTES];
-    size_t count = 0;
-    size_t used = 0;
-    struct sip_msg_items it = sip_msg_items(m, SIP_HDR_RECORD_ROUTE);
-    while (count < ROUTES && sip_msg_items_next(&it, &found[count]) == ERR_OK) {
-        count++;
-    }
-    routes[0] = '\0';
-    while (count-- > 0) {
-        int len = snprintf(routes + used, ROUTES_CAP - used, "Route: %.*s\r\n",
-                           (int)found[count].len, (const char *)found[count].data);
-        used = min_size(used + (size_t)(len > 0 ? len : 0), ROUTES_CAP - 1);
-    }
-}
-
 /* ACK, or BYE, after the 200 to an INVITE. */
 static bool say_in_dialog(struct load_sip *s, struct load_phone *p, const struct sip_msg *m,
                           const struct sip_msg_core *core, uint64_t id, bool is_bye)
@@ -266,7 +248,7 @@ static bool say_in_dialog(struct load_sip *s, struct load_phone *p, const struct
     }
     memcpy(uri, contact.uri.data, contact.uri.len);
     uri[contact.uri.len] = '\0';
-    read_routes(m, routes);
+    phone_routes_read(m, true, routes, sizeof(routes));
     struct request r = {.method = is_bye ? "BYE" : "ACK",
                         .uri = uri,
                         .to = sip_msg_first(m, SIP_HDR_TO),

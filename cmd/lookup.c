@@ -2,11 +2,56 @@
 #include "cmd/lookup.h"
 #include "cmd/ask.h"
 #include "cmd/cmd.h"
+#include "cmd/options.h"
+#include "codec/content.h"
 #include "dht/overlay.h"
 #include <inttypes.h>
 #include <stdio.h>
 
-enum { NODE_DIGITS = 32, AOR_CAP = 255 };
+enum { NODE_DIGITS = 32, AOR_CAP = 255, ROUTE_STEPS = 64 };
+
+bool lookup_kind(uint64_t kind)
+{
+    if (kind == 0 || kind > UINT32_MAX) {
+        say_error("not a Kind-ID: --kind %" PRIu64 ": 1 to 4294967295", kind);
+        return false;
+    }
+    return true;
+}
+
+bool lookup_parse(const struct lookup_help *h, int argc, char **argv, struct lookup_asked *out,
+                  int *status)
+{
+    const char *socket = NULL;
+    uint64_t kind = OVERLAY_KIND_SIP_REGISTRATION;
+    int rest = 0;
+    *out = (struct lookup_asked){0};
+    const struct options_item items[] = {
+        {"socket", 's', OPTIONS_TEXT, &socket, "SOCKET",
+         "the node's control-socket ($CHORDIAL_SOCKET)"},
+        {"json", 0, OPTIONS_FLAG, &out->is_json, NULL, "print one JSON object"},
+        {"kind", 0, OPTIONS_NUMBER, &kind, "K", "Kind-ID: 1 SIP-REGISTRATION (default), 3, 16"},
+    };
+    const struct options options = {.usage = h->usage,
+                                    .about = h->about,
+                                    .example = h->example,
+                                    .items = items,
+                                    .count = ARRAY_COUNT(items) - (h->has_kind ? 0 : 1),
+                                    .words = h->words,
+                                    .words_least = 1,
+                                    .words_most = 1};
+    if (!options_parse(&options, argc, argv, &rest, status)) {
+        return false;
+    }
+    if (!lookup_kind(kind)) {
+        *status = CMD_USAGE;
+        return false;
+    }
+    out->kind = (uint32_t)kind;
+    out->word = argv[rest];
+    out->socket = ask_socket(socket);
+    return true;
+}
 
 static int fail(enum err e, const char *why)
 {
@@ -52,10 +97,15 @@ static bool is_text(const json_t *row, const char *key, const char *wanted)
 static int say_operation(const json_t *row, const char *what)
 {
     const char *error = text_of(row, "error");
-    const char *hint = is_text(row, "error", "state")     ? "the node has not joined the overlay"
-                       : is_text(row, "error", "timeout") ? "the overlay did not answer"
-                       : is_text(row, "error", "limit")   ? "the node is busy, try again"
-                                                          : "see the node's log";
+    const char *hint = is_text(row, "error", "state")       ? "the node has not joined the overlay"
+                       : is_text(row, "error", "timeout")   ? "the overlay did not answer"
+                       : is_text(row, "error", "limit")     ? "the node is busy, try again"
+                       : is_text(row, "error", "not_found") ? "the overlay has no such Kind or peer"
+                       : number_of(row, "reload_error") == CONTENT_ERROR_FORBIDDEN
+                           ? "the node may not write there: see --help"
+                       : is_text(row, "error", "too_large")
+                           ? "the answer has no room: fetch the values"
+                           : "see the node's log";
     say_error("failed: %s: %s (RELOAD error %" PRId64 "): %s", what, error,
               number_of(row, "reload_error"), hint);
     return CMD_FAILED;
@@ -101,65 +151,194 @@ static void print_values(const json_t *row)
     }
 }
 
-static json_t *fetch_request(const char *name, uint32_t kind)
+static json_t *operation_request(const char *verb, const char *name, uint32_t kind)
 {
-    return json_pack("{s:s, s:s, s:I}", "cmd", "fetch", "name", name, "kind", (json_int_t)kind);
+    return json_pack("{s:s, s:s, s:I}", "cmd", verb, "name", name, "kind", (json_int_t)kind);
 }
 
-int lookup_fetch(const char *socket, const char *name, uint32_t kind, bool is_json)
+/* Asks, and prints the row: as JSON, or by `print` when all went well. */
+static int one_operation(const char *socket, const char *target, json_t *request, bool is_json,
+                         void (*print)(const char *target, const json_t *row))
 {
     char why[SAY_WHY_CAP];
     json_t *answer = NULL;
     json_t *row = NULL;
-    enum err e = operate(socket, fetch_request(name, kind), &answer, &row, why);
+    enum err e = operate(socket, request, &answer, &row, why);
     if (e != ERR_OK) {
         return fail(e, why);
     }
-    int status = CMD_OK;
+    int status = is_ok(row) ? CMD_OK : CMD_FAILED;
     if (is_json) {
         ask_print_json(row);
-        status = is_ok(row) ? CMD_OK : CMD_FAILED;
     } else if (is_ok(row)) {
         ask_make_plain(row);
-        print_values(row);
+        print(target, row);
     } else {
-        status = say_operation(row, name);
+        status = say_operation(row, target);
     }
     json_decref(answer);
     return status;
 }
 
+static void print_fetched(const char *target, const json_t *row)
+{
+    (void)target;
+    print_values(row);
+}
+
+int lookup_fetch(const char *socket, const char *name, uint32_t kind, bool is_json)
+{
+    return one_operation(socket, name, operation_request("fetch", name, kind), is_json,
+                         print_fetched);
+}
+
+/* ---- store
+ * --------------------------------------------------------------------------------------- */
+
+static void print_stored(const char *target, const json_t *row)
+{
+    (void)printf("%s stored as kind %" PRId64 "  resource %s  %.1f ms\n", target,
+                 number_of(row, "kind"), text_of(row, "resource"),
+                 (double)number_of(row, "elapsed_us") / 1e3);
+}
+
+int lookup_store(const char *socket, const char *name, json_t *what, bool is_json)
+{
+    return one_operation(socket, name, what, is_json, print_stored);
+}
+
+/* ---- stat and find
+ * ------------------------------------------------------------------------------- */
+
+static void print_stat(const char *target, const json_t *row)
+{
+    size_t i = 0;
+    const json_t *value = NULL;
+    const json_t *values = json_object_get(row, "values");
+    (void)printf("%s  resource %s  %zu values at node %s  %" PRId64 " hops  %.1f ms\n", target,
+                 text_of(row, "resource"), json_array_size(values), text_of(row, "node_id"),
+                 number_of(row, "hops"), (double)number_of(row, "elapsed_us") / 1e3);
+    json_array_foreach(values, i, value)
+    {
+        (void)printf("  key %s  index %" PRId64 "  %" PRId64 " bytes  stored at %" PRId64
+                     " ms  lifetime %" PRId64 " s\n    hash %s\n",
+                     text_of(value, "key"), number_of(value, "index"),
+                     number_of(value, "value_bytes"), number_of(value, "storage_time_ms"),
+                     number_of(value, "lifetime_s"), text_of(value, "hash"));
+    }
+}
+
+int lookup_stat(const char *socket, const char *name, uint32_t kind, bool is_json)
+{
+    return one_operation(socket, name, operation_request("stat", name, kind), is_json, print_stat);
+}
+
+static void print_find(const char *target, const json_t *row)
+{
+    (void)printf("%s  resource %s  next with kind %" PRId64 ": %s  at node %s  %" PRId64
+                 " hops  %.1f ms\n",
+                 target, text_of(row, "resource"), number_of(row, "kind"), text_of(row, "found"),
+                 text_of(row, "node_id"), number_of(row, "hops"),
+                 (double)number_of(row, "elapsed_us") / 1e3);
+}
+
+int lookup_find(const char *socket, const char *name, uint32_t kind, bool is_json)
+{
+    return one_operation(socket, name, operation_request("find", name, kind), is_json, print_find);
+}
+
 /* ---- ping
  * ---------------------------------------------------------------------------------------- */
 
-static json_t *ping_request(const char *target)
+/* A Node-ID or a Resource Name. */
+static json_t *target_request(const char *verb, const char *target)
 {
     bool is_node =
         strlen(target) == NODE_DIGITS && strspn(target, "0123456789abcdefABCDEF") == NODE_DIGITS;
-    return json_pack("{s:s, s:s}", "cmd", "ping", is_node ? "node" : "name", target);
+    return json_pack("{s:s, s:s}", "cmd", verb, is_node ? "node" : "name", target);
+}
+
+static void print_ping(const char *target, const json_t *row)
+{
+    (void)printf("%s answered by node %s: %" PRId64 " hops, %.1f ms\n", target,
+                 text_of(row, "node_id"), number_of(row, "hops"),
+                 (double)number_of(row, "elapsed_us") / 1e3);
 }
 
 int lookup_ping(const char *socket, const char *target, bool is_json)
 {
-    char why[SAY_WHY_CAP];
-    json_t *answer = NULL;
+    return one_operation(socket, target, target_request("ping", target), is_json, print_ping);
+}
+
+/* ---- route
+ * --------------------------------------------------------------------------------------- */
+
+/* Asks the peers one after the other, the node itself first; each row goes to `rows`. */
+static enum err walk(const char *socket, const char *target, json_t *rows, char *why)
+{
+    char at[NODE_DIGITS + 1] = "";
+    for (unsigned step = 0; step < ROUTE_STEPS; step++) {
+        json_t *answer = NULL;
+        json_t *row = NULL;
+        json_t *request = target_request("route", target);
+        if (at[0] != '\0') {
+            json_object_set_new(request, "at", json_string(at));
+        }
+        enum err e = operate(socket, request, &answer, &row, why);
+        if (e != ERR_OK) {
+            return e;
+        }
+        const char *next = text_of(row, "next_peer");
+        bool is_last = !is_ok(row) || strcmp(next, text_of(row, "node_id")) == 0;
+        (void)snprintf(at, sizeof(at), "%s", next);
+        json_array_append(rows, row);
+        json_decref(answer);
+        if (is_last) {
+            return ERR_OK;
+        }
+    }
+    return say_why(why, ERR_LIMIT,
+                   "no end: %s: %u peers were asked; is the ring right? (chordial "
+                   "ctl ring)",
+                   target, ROUTE_STEPS);
+}
+
+static void print_steps(const char *target, json_t *rows)
+{
+    size_t i = 0;
     json_t *row = NULL;
-    enum err e = operate(socket, ping_request(target), &answer, &row, why);
+    (void)printf("the way to %s\n", target);
+    json_array_foreach(rows, i, row)
+    {
+        ask_make_plain(row);
+        if (is_ok(row)) {
+            (void)printf("  %2zu  %s  asked in %.1f ms\n", i, text_of(row, "node_id"),
+                         (double)number_of(row, "elapsed_us") / 1e3);
+        }
+    }
+}
+
+int lookup_route(const char *socket, const char *target, bool is_json)
+{
+    char why[SAY_WHY_CAP];
+    json_t *rows = json_array();
+    enum err e = walk(socket, target, rows, why);
+    const json_t *last = json_array_get(rows, json_array_size(rows) - 1);
+    int status = e == ERR_OK && is_ok(last) ? CMD_OK : CMD_FAILED;
+    if (is_json && json_array_size(rows) > 0) {
+        json_t *out =
+            json_pack("{s:s, s:b, s:O}", "target", target, "ok", status == CMD_OK, "steps", rows);
+        ask_print_json(out);
+        json_decref(out);
+    } else if (json_array_size(rows) > 0) {
+        print_steps(target, rows);
+    }
     if (e != ERR_OK) {
-        return fail(e, why);
+        status = fail(e, why);
+    } else if (status != CMD_OK && !is_json) {
+        status = say_operation(last, target);
     }
-    int status = CMD_OK;
-    if (is_json) {
-        ask_print_json(row);
-        status = is_ok(row) ? CMD_OK : CMD_FAILED;
-    } else if (is_ok(row)) {
-        (void)printf("%s answered by node %s: %" PRId64 " hops, %.1f ms\n", target,
-                     text_of(row, "node_id"), number_of(row, "hops"),
-                     (double)number_of(row, "elapsed_us") / 1e3);
-    } else {
-        status = say_operation(row, target);
-    }
-    json_decref(answer);
+    json_decref(rows);
     return status;
 }
 
@@ -242,11 +421,12 @@ int lookup_resolve(const char *socket, const char *aor, bool is_json)
     json_t *known = NULL;
     enum err e = canonical(aor, name, why);
     if (e == ERR_OK) {
-        e = operate(socket, fetch_request(name, OVERLAY_KIND_SIP_REGISTRATION), &answer, &row, why);
+        e = operate(socket, operation_request("fetch", name, OVERLAY_KIND_SIP_REGISTRATION),
+                    &answer, &row, why);
     }
     if (e == ERR_OK && is_ok(row) && json_array_size(json_object_get(row, "values")) == 0) {
-        e = operate(socket, fetch_request(name, OVERLAY_KIND_CERTIFICATE_BY_USER), &second, &known,
-                    why);
+        e = operate(socket, operation_request("fetch", name, OVERLAY_KIND_CERTIFICATE_BY_USER),
+                    &second, &known, why);
     }
     int status =
         e == ERR_OK ? print_resolved(name, row, status_of(row, known), is_json) : fail(e, why);

@@ -4,6 +4,12 @@
 #include "cmd/say.h"
 #include <stdio.h>
 
+#ifdef __clang__
+#define COMPILER "clang " __clang_version__
+#else
+#define COMPILER "gcc " __VERSION__
+#endif
+
 static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
@@ -14,10 +20,13 @@ static const struct {
 #undef COMMAND
 };
 
+/* Changes when somebody who runs it has to know. */
+#define PROGRAM_VERSION "0.1"
+
 static void print_help(FILE *to)
 {
     (void)fprintf(
-        to, "usage: chordial COMMAND [options]\n\n"
+        to, "usage: chordial COMMAND [options] | --help | --version\n\n"
             "A super-peer for P2P telephony: RELOAD overlay node and SIP registrar in one.\n\n"
             "commands:\n");
     for (size_t i = 0; i < ARRAY_COUNT(commands); i++) {
@@ -51,6 +60,10 @@ int main(int argc, char **argv)
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
         strcmp(argv[1], "help") == 0) {
         print_help(stdout);
+        return CMD_OK;
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        (void)printf("chordial %s (RELOAD 1.0, SIP 2.0; %s)\n", PROGRAM_VERSION, COMPILER);
         return CMD_OK;
     }
     for (size_t i = 0; i < ARRAY_COUNT(commands); i++) {

@@ -5,6 +5,7 @@
 #include "codec/sip_parser.h"
 #include "codec/sip_write.h"
 #include "sim/phone_digest.h"
+#include "sim/phone_routes.h"
 #include <arpa/inet.h>
 #include <poll.h>
 #include <stdio.h>
@@ -219,26 +220,6 @@ static void finish(struct phone *p, uint16_t status, struct slice why)
 
 /* ---- responses ---- */
 
-/* The route set as Route lines: for the caller the Record-Routes reversed (RFC 3261 12.1.2). */
-static void learn_routes(struct phone *p, const struct sip_msg *m, bool reversed)
-{
-    struct slice found[8];
-    size_t count = 0;
-    size_t used = 0;
-    struct sip_msg_items it = sip_msg_items(m, SIP_HDR_RECORD_ROUTE);
-    while (count < ARRAY_COUNT(found) && sip_msg_items_next(&it, &found[count]) == ERR_OK) {
-        count++;
-    }
-    p->routes[0] = '\0';
-    for (size_t i = 0; i < count; i++) {
-        struct slice s = found[reversed ? count - 1 - i : i];
-        if (used + s.len + 16 < sizeof(p->routes)) {
-            used += (size_t)snprintf(p->routes + used, sizeof(p->routes) - used, "Route: %.*s\r\n",
-                                     (int)s.len, (const char *)s.data);
-        }
-    }
-}
-
 static void learn_target(struct phone *p, const struct sip_msg *m)
 {
     struct sip_hdr_address contact;
@@ -313,7 +294,7 @@ static void on_final(struct phone *p, const struct sip_msg *m, const struct sip_
         return;
     }
     if (is_invite && m->status < 300) {
-        learn_routes(p, m, true);
+        phone_routes_read(m, true, p->routes, sizeof(p->routes));
         learn_target(p, m);
         keep_text(p->remote_tag, sizeof(p->remote_tag), core->to.tag);
         p->in_call = true;
@@ -390,7 +371,7 @@ static void on_invite(struct phone *p, const struct sip_msg *m, const struct sip
         keep_text(p->remote_tag, sizeof(p->remote_tag), core->from.tag);
         struct slice from = core->from.uri; /* "sip:alice@demo.example" */
         keep_text(p->target, sizeof(p->target), slice_from(from, 4));
-        learn_routes(p, m, false);
+        phone_routes_read(m, false, p->routes, sizeof(p->routes));
         learn_target(p, m);
         p->in_call = true;
         p->is_caller = false;

@@ -409,6 +409,10 @@ void overlay_impl_on_result(struct turn *t, struct overlay *o, const struct tran
     case TRANSACT_PING:
         overlay_impl_push(t, o, &event);
         break;
+    case TRANSACT_ASK:
+        event.kind = OVERLAY_ASKED;
+        overlay_ask_on_result(t, o, result, &event);
+        break;
     case TRANSACT_STORE:
     case TRANSACT_FETCH:
     case TRANSACT_CERT_USAGE:

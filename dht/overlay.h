@@ -118,14 +118,15 @@ struct overlay_settings {
 };
 
 enum overlay_event_kind {
-    OVERLAY_READY,           /* joined (or founded): requests are served from now on */
-    OVERLAY_LOST,            /* no neighbor left; rejoining */
-    OVERLAY_LEFT,            /* overlay_leave is done */
-    OVERLAY_STORED,          /* tag, error, reload_error */
-    OVERLAY_FETCHED,         /* tag, error, values, hops */
-    OVERLAY_PONG,            /* tag, error, node_id of who answered, hops, elapsed_us */
-    OVERLAY_APPATTACHED,     /* tag, error, node_id: the answerer now dials our SIP listener */
-    OVERLAY_APPATTACH_DIAL,  /* dial one of candidates for application and expect node_id (6.5.2) */
+    OVERLAY_READY,          /* joined (or founded): requests are served from now on */
+    OVERLAY_LOST,           /* no neighbor left; rejoining */
+    OVERLAY_LEFT,           /* overlay_leave is done */
+    OVERLAY_STORED,         /* tag, error, reload_error */
+    OVERLAY_FETCHED,        /* tag, error, values, hops */
+    OVERLAY_PONG,           /* tag, error, node_id of who answered, hops, elapsed_us */
+    OVERLAY_ASKED,          /* tag, error, node_id, hops, elapsed_us; document: the answer's body */
+    OVERLAY_APPATTACHED,    /* tag, error, node_id: the answerer now dials our SIP listener */
+    OVERLAY_APPATTACH_DIAL, /* dial one of candidates for application and expect node_id (6.5.2) */
     OVERLAY_CONFIG_RECEIVED, /* document, from node_id: to be answered by overlay_config_judged with
                                 this tag (6.5.4) */
 };
@@ -214,6 +215,23 @@ enum err overlay_ping_node(struct turn *t, struct overlay *o, const struct node_
                            uint64_t tag) MUST_USE;
 enum err overlay_ping_resource(struct turn *t, struct overlay *o,
                                const struct overlay_resource *resource, uint64_t tag) MUST_USE;
+
+/* What people may want to know: Stat, Find and RouteQuery (RFC 6940 7.4.3, 7.4.4, 6.4.2.4). */
+enum overlay_ask_what { OVERLAY_ASK_STAT, OVERLAY_ASK_FIND, OVERLAY_ASK_ROUTE };
+struct overlay_ask {
+    enum overlay_ask_what what;
+    struct overlay_resource resource; /* where; or the way to which */
+    uint32_t kind;                    /* Stat, Find */
+    struct node_id at;                /* RouteQuery: whom to ask */
+    bool is_node;                     /* RouteQuery: the way to `node`, not to the resource */
+    struct node_id node;
+};
+/* As the above, also ERR_NOT_FOUND: Stat of a Kind that the overlay has not.  OVERLAY_ASKED. */
+enum err overlay_ask(struct turn *t, struct overlay *o, const struct overlay_ask *what,
+                     uint64_t tag) MUST_USE;
+
+/* How values of a Kind stand in messages, which their bytes do not say; false: an unknown Kind. */
+bool overlay_ask_model(const struct overlay *o, uint32_t kind, enum overlay_data_model *out);
 
 /* What has become of the document of an OVERLAY_CONFIG_RECEIVED: 0 = it is ours now, else the
  * RELOAD error to be answered (CU-4). */

@@ -74,6 +74,10 @@ struct overlay {
 void overlay_impl_push(struct turn *t, struct overlay *o, const struct overlay_event *event);
 bool overlay_impl_has_room(const struct overlay *o);
 /* Hands the end of a request to who made it. */
+struct transact_result;
+/* overlay_ask.c: `event` is the result but for the body. */
+void overlay_ask_on_result(struct turn *t, struct overlay *o, const struct transact_result *result,
+                           const struct overlay_event *event);
 void overlay_impl_on_result(struct turn *t, struct overlay *o,
                             const struct transact_result *result);
 

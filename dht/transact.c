@@ -173,6 +173,7 @@ static bool has_room(const struct transact *tr, enum transact_owner owner)
         return in_use < tr->requests.cap;
     case TRANSACT_APPATTACH:
     case TRANSACT_PING:
+    case TRANSACT_ASK:
     case TRANSACT_STORE:
     case TRANSACT_FETCH:
     case TRANSACT_REPLICATE:

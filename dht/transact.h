@@ -25,6 +25,7 @@ enum transact_owner {
     TRANSACT_ATTACH,        /* dht/attach */
     TRANSACT_APPATTACH,     /* dht/appattach */
     TRANSACT_PING,          /* overlay_ping_* */
+    TRANSACT_ASK,           /* overlay_ask */
     TRANSACT_STORE,         /* overlay_store: StoreReq of sip/ and of operators */
     TRANSACT_FETCH,         /* overlay_fetch */
     TRANSACT_REPLICATE,     /* dht/replicate */

@@ -12,6 +12,7 @@
 #include "codec/sip_write.h"
 #include "dht/sign.h"
 #include "fuzz/stage_node.h"
+#include "sip/ha1.h"
 #include <stdio.h>
 
 enum { MESSAGE_BYTES = STAGE_MESSAGE_BYTES, HEARD = 8, TEXT_BYTES = 8192, INPUT_MAX = 8192 };
@@ -421,13 +422,6 @@ static void say(struct stage *s, uint8_t way, struct slice text)
     }
 }
 
-static void hash_hex(struct stage *s, bool is_sha256, const char *text, char *hex)
-{
-    uint8_t hash[CRYPTO_SHA256_BYTES];
-    (is_sha256 ? s->crypto.sha256 : s->crypto.md5)(slice_text(text), hash);
-    ids_hex(slice_of(hash, is_sha256 ? 32 : 16), hex);
-}
-
 /* Credentials for the last challenge heard, right ones. */
 static void authorize(struct stage *s, const char *method, const struct sip_account *a, char *line,
                       size_t cap)
@@ -445,10 +439,10 @@ static void authorize(struct stage *s, const char *method, const struct sip_acco
     }
     c->nonce_count++;
     snprintf(text, sizeof(text), "%s:sip:a.example", method);
-    hash_hex(s, is_sha256, text, ha2);
+    ha1_hash(&s->crypto, is_sha256, slice_text(text), ha2);
     snprintf(text, sizeof(text), "%s:%s:%08x:x:auth:%s", is_sha256 ? a->ha1_sha256 : a->ha1_md5,
              c->nonce, c->nonce_count, ha2);
-    hash_hex(s, is_sha256, text, response);
+    ha1_hash(&s->crypto, is_sha256, slice_text(text), response);
     snprintf(line, cap,
              "%s: Digest username=\"%s\", realm=\"a.example\", nonce=\"%s\", uri=\"sip:a.example\","
              " response=\"%s\", algorithm=%s, cnonce=\"x\", qop=auth, nc=%08x\r\n",

@@ -11,16 +11,26 @@
 #include "core/wheel.h"
 #include "fuzz/fuzz.h"
 #include "link/crypto_boring.h"
+#include "sip/ha1.h"
 #include "sip/registrar.h"
 #include "sip/sip_state.h"
 #include "tests/unit/sip/fake_overlay.h"
 #include <stdio.h>
 
-enum { BLOCK = 4 << 20, FORWARDED = 8, TEXT = 3000, NONCE = 49, CALLS = 8, END_S = 600, PEER = 99 };
+enum {
+    BLOCK = 4 << 20,
+    FORWARDED = 8,
+    TEXT = 3000,
+    STUFFED = 12000,
+    NONCE = 49,
+    CALLS = 8,
+    END_S = 600,
+    PEER = 99
+};
 
 enum step {
     STEP_REQUEST,    /* of the phone, with its password */
-    STEP_AGAIN,      /* the last one once more */
+    STEP_AGAIN,      /* the last one once more; or: the next message gets many header fields */
     STEP_ACK_CANCEL, /* of a call */
     STEP_RESPONSE,   /* to something that was forwarded */
     STEP_IN_DIALOG,  /* along the Record-Route of what was forwarded */
@@ -37,7 +47,7 @@ enum step {
 struct forwarded {
     bool is_peers; /* it went over the connection to the peer */
     size_t len;
-    uint8_t bytes[TEXT];
+    uint8_t bytes[STUFFED];
 };
 
 static struct scene {
@@ -59,7 +69,8 @@ static struct scene {
     char nonce[NONCE];
     uint32_t nonce_count, cseq;
     size_t last_len;
-    uint8_t last[TEXT];
+    uint8_t last[STUFFED];
+    uint8_t more;                          /* of the next message: see stuff() */
     struct forwarded forwarded[FORWARDED]; /* to bob, newest at `next` - 1 */
     uint32_t next;
 } sc;
@@ -155,23 +166,16 @@ static void pass(uint64_t us)
 
 /* ---- what goes in */
 
-static void md5_hex(const char *text, char *hex)
-{
-    uint8_t hash[CRYPTO_MD5_BYTES];
-    sc.turn.crypto->md5(slice_text(text), hash);
-    ids_hex(slice_of(hash, sizeof(hash)), hex);
-}
-
 static void credentials(uint32_t account, const char *method, const char *uri, char *out,
                         size_t cap)
 {
-    char text[512], ha2[33], answer[33];
+    char text[512], ha2[HA1_CAP], answer[HA1_CAP];
     (void)snprintf(text, sizeof(text), "%s:%s", method, uri);
-    md5_hex(text, ha2);
+    ha1_hash(sc.turn.crypto, false, slice_text(text), ha2);
     sc.nonce_count++;
     (void)snprintf(text, sizeof(text), "%s:%s:%08x:x:auth:%s", sc.accounts[account].ha1_md5,
                    sc.nonce, sc.nonce_count, ha2);
-    md5_hex(text, answer);
+    ha1_hash(sc.turn.crypto, false, slice_text(text), answer);
     (void)snprintf(out, cap,
                    "%s: Digest username=\"%s\", realm=\"a.example\", nonce=\"%s\", uri=\"%s\", "
                    "response=\"%s\", qop=auth, nc=%08x, cnonce=\"x\"\r\n",
@@ -189,15 +193,56 @@ static void from_peer(struct slice bytes)
     }
 }
 
+static size_t count_lines(struct slice text)
+{
+    size_t count = 0;
+    for (size_t i = 0; i + 1 < text.len; i++) {
+        count += text.data[i] == '\r' && text.data[i + 1] == '\n' ? 1 : 0;
+    }
+    return count;
+}
+
+/* A message with more header fields behind its start line, as `sc.more` says. Its bits: used at
+ * all, sort of line (2), how the number is meant, number: so many of one sort that the cap of
+ * header fields is just reached, just missed or exceeded, or any number of them.  Only the next
+ * message gets them. */
+static struct slice stuff(struct slice text)
+{
+    static const char *const lines[] = {"X: y\r\n", "Via: SIP/2.0/UDP 10.9.0.1;branch=z9hG4bKx\r\n",
+                                        "Route: <sip:10.9.0.2;lr>\r\n",
+                                        "Record-Route: <sip:10.9.0.3;lr>\r\n"};
+    static uint8_t out[STUFFED];
+    const uint8_t *end = memmem(text.data, text.len, "\r\n", 2);
+    uint8_t more = sc.more;
+    sc.more = 0;
+    if ((more & 0x80) == 0 || end == NULL) {
+        return text;
+    }
+    const char *line = lines[more >> 5 & 3];
+    size_t fields = count_lines(text) - 2; /* less the start line and the empty one */
+    size_t count = more & 0x0f;
+    size_t cap = SIP_MSG_HEADERS_CAP + 2; /* to 13 below */
+    count = (more & 0x10) == 0 ? 6 * (count + 1) : cap - min_size(cap, fields + count);
+    size_t first = (size_t)(end + 2 - text.data), len = strlen(line), used = first;
+    count = min_size(count, (sizeof(out) - text.len) / len);
+    memcpy(out, text.data, first);
+    for (size_t i = 0; i < count; i++) {
+        memcpy(out + used, line, len);
+        used += len;
+    }
+    memcpy(out + used, text.data + first, text.len - first);
+    return slice_of(out, used + text.len - first);
+}
+
 static void send_text(const char *text, bool is_peer)
 {
-    size_t len = strlen(text);
-    memcpy(sc.last, text, min_size(len, TEXT));
-    sc.last_len = min_size(len, TEXT);
+    struct slice message = stuff(slice_text(text));
+    memcpy(sc.last, message.data, message.len);
+    sc.last_len = message.len;
     if (!is_peer) {
-        datagram(&sc.alice, slice_of(text, len));
+        datagram(&sc.alice, message);
     } else {
-        from_peer(slice_of(text, len));
+        from_peer(message);
     }
 }
 
@@ -269,6 +314,7 @@ static void response(uint8_t which, uint8_t status, uint8_t how)
     if (sip_write_finish(&w, &bytes) != ERR_OK) {
         return;
     }
+    bytes = stuff(bytes);
     if (sc.forwarded[which % FORWARDED].is_peers) {
         from_peer(bytes);
     } else {
@@ -308,7 +354,7 @@ static void in_dialog(uint8_t which, uint8_t how)
     }
     if (len < sizeof(text) - 30) {
         (void)snprintf(text + len, sizeof(text) - len, "Content-Length: 0\r\n\r\n");
-        datagram(is_callee ? &sc.bob : &sc.alice, slice_text(text));
+        datagram(is_callee ? &sc.bob : &sc.alice, stuff(slice_text(text)));
     }
 }
 
@@ -326,7 +372,7 @@ static void send_register(uint32_t account, uint8_t number, uint32_t expires)
         "Expires: %u\r\n%sContent-Length: 0\r\n\r\n",
         host, host, sc.cseq, name, name, sc.cseq, name, host, host, number % 4, expires, auth);
     sc.cseq++;
-    datagram(account == 0 ? &sc.alice : &sc.bob, slice_text(text));
+    datagram(account == 0 ? &sc.alice : &sc.bob, stuff(slice_text(text)));
 }
 
 /* ---- the scene */
@@ -369,7 +415,7 @@ static void set_account(uint32_t i, const char *user, const char *name)
     struct sip_account *a = &sc.accounts[i];
     memcpy(a->user, user, strlen(user));
     (void)snprintf(text, sizeof(text), "%s:a.example:p", name);
-    md5_hex(text, a->ha1_md5);
+    ha1_hash(sc.turn.crypto, false, slice_text(text), a->ha1_md5);
     a->digest = SIP_DIGEST_MD5;
     a->ident = &sc.idents[i];
     memset(sc.idents[i].node_id.bytes, 0x80 + (int)i, IDS_RING_BYTES);
@@ -451,7 +497,11 @@ static void step(struct rd *r)
         request(a, rd_u8(r), false);
         break;
     case STEP_AGAIN:
-        datagram(&sc.alice, slice_of(sc.last, sc.last_len));
+        if ((a & 0x80) != 0) {
+            sc.more = a;
+        } else {
+            datagram(&sc.alice, slice_of(sc.last, sc.last_len));
+        }
         break;
     case STEP_ACK_CANCEL:
         ack_cancel(a, rd_u8(r));

@@ -70,6 +70,15 @@ enum err answer_ping_node(struct turn *t, struct node *n, const struct node_id *
     return settle(n, overlay_tag, overlay_ping_node(t, n->overlay, node_id, overlay_tag));
 }
 
+enum err answer_ask(struct turn *t, struct node *n, const struct overlay_ask *what, uint32_t tag)
+{
+    uint64_t overlay_tag = 0;
+    if (!open_slot(n, tag, &overlay_tag)) {
+        return ERR_LIMIT;
+    }
+    return settle(n, overlay_tag, overlay_ask(t, n->overlay, what, overlay_tag));
+}
+
 static struct slice keep(struct answer *a, struct slice bytes)
 {
     uint8_t *at = a->bytes + a->bytes_used;
@@ -114,6 +123,11 @@ bool answer_on_overlay(struct node *n, const struct overlay_event *event)
     a->node_id = event->node_id;
     if (event->kind == OVERLAY_FETCHED && event->error == ERR_OK) {
         keep_values(a, event);
+    }
+    if (event->kind == OVERLAY_ASKED && event->error == ERR_OK) {
+        bool fits = event->document.len <= sizeof(a->bytes);
+        a->error = fits ? ERR_OK : ERR_TOO_LARGE;
+        a->body = keep(a, fits ? event->document : SLICE_EMPTY);
     }
     n->answers_open &= ~(1u << index);
     n->answers_due |= 1u << index;

@@ -521,6 +521,7 @@ static void overlay_event(struct turn *t, struct node *n, const struct overlay_e
     case OVERLAY_STORED:
     case OVERLAY_FETCHED:
     case OVERLAY_PONG:
+    case OVERLAY_ASKED:
     case OVERLAY_APPATTACHED:
         if (answer_on_overlay(n, event)) {
             return;

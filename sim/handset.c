@@ -4,14 +4,14 @@
 #include "sim/handset.h"
 #include "codec/sip_write.h"
 #include "sim/phone_digest.h"
+#include "sim/phone_routes.h"
 #include <stdio.h>
 
 enum {
     T1_US = 500000,
     T2_US = 4000000,
     GIVE_UP_US = 32000000, /* 64 * T1: timers B, F, H */
-    LINE_CAP = 360,
-    MAX_ROUTES = 8
+    LINE_CAP = 360
 };
 
 static const char body[] =
@@ -187,26 +187,6 @@ void handset_hang_up(struct handset *h, uint64_t now_us)
 
 /* ---- responses ---- */
 
-/* The route set as Route lines: for the caller the Record-Routes reversed (12.1.2). */
-static void learn_routes(struct handset_dialog *d, const struct sip_msg *m, bool is_reversed)
-{
-    struct slice found[MAX_ROUTES];
-    size_t count = 0;
-    size_t used = 0;
-    struct sip_msg_items it = sip_msg_items(m, SIP_HDR_RECORD_ROUTE);
-    while (count < MAX_ROUTES && sip_msg_items_next(&it, &found[count]) == ERR_OK) {
-        count++;
-    }
-    d->routes[0] = '\0';
-    for (size_t i = 0; i < count; i++) {
-        struct slice s = found[is_reversed ? count - 1 - i : i];
-        if (used + s.len + 16 < sizeof(d->routes)) {
-            used += (size_t)snprintf(d->routes + used, sizeof(d->routes) - used, "Route: %.*s\r\n",
-                                     (int)s.len, (const char *)s.data);
-        }
-    }
-}
-
 static void learn_target(struct handset_dialog *d, const struct sip_msg *m)
 {
     struct sip_hdr_address contact;
@@ -299,7 +279,7 @@ static void on_final(struct handset *h, struct handset_request *r, const struct 
         return;
     }
     if (r->method == SIP_METHOD_INVITE && m->status < 300) {
-        learn_routes(&h->dialog, m, true);
+        phone_routes_read(m, true, h->dialog.routes, sizeof(h->dialog.routes));
         learn_target(&h->dialog, m);
         keep_text(h->dialog.remote_tag, sizeof(h->dialog.remote_tag), core->to.tag);
         send_ack(h);

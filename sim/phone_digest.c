@@ -1,27 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sim/phone_digest.h"
+#include "sip/ha1.h"
 #include <stdio.h>
 
-enum { HEX_CAP = 2 * CRYPTO_SHA256_BYTES + 1, TEXT_CAP = 512 };
+enum { TEXT_CAP = 512 };
 
-static void hash_hex(const struct crypto *c, bool is_sha256, const char *text, char out[HEX_CAP])
+bool phone_digest_choose(const struct sip_msg *response, struct sip_hdr_digest *out,
+                         bool *is_sha256)
 {
-    uint8_t digest[CRYPTO_SHA256_BYTES];
-    size_t len = is_sha256 ? CRYPTO_SHA256_BYTES : CRYPTO_MD5_BYTES;
-    if (is_sha256) {
-        c->sha256(slice_text(text), digest);
-    } else {
-        c->md5(slice_text(text), digest);
-    }
-    for (size_t i = 0; i < len; i++) {
-        snprintf(out + 2 * i, 3, "%02x", digest[i]);
-    }
-}
-
-static bool choose(const struct sip_msg *m, enum sip_hdr_id id, struct sip_hdr_digest *out,
-                   bool *is_sha256)
-{
-    struct sip_msg_items it = sip_msg_items(m, id);
+    bool is_proxy = response->status == 407;
+    struct sip_msg_items it =
+        sip_msg_items(response, is_proxy ? SIP_HDR_PROXY_AUTHENTICATE : SIP_HDR_WWW_AUTHENTICATE);
     struct slice item;
     struct sip_hdr_digest d;
     bool found = false;
@@ -46,15 +35,14 @@ bool phone_digest_answer(const struct phone_digest *d, const struct sip_msg *res
 {
     struct sip_hdr_digest challenge;
     char text[TEXT_CAP];
-    char ha1[HEX_CAP];
-    char ha2[HEX_CAP];
-    char answer[HEX_CAP];
+    char ha1[HA1_CAP];
+    char ha2[HA1_CAP];
+    char answer[HA1_CAP];
     uint8_t random[8];
     char cnonce[17];
     bool sha = false;
     bool is_proxy = response->status == 407;
-    if (!choose(response, is_proxy ? SIP_HDR_PROXY_AUTHENTICATE : SIP_HDR_WWW_AUTHENTICATE,
-                &challenge, &sha)) {
+    if (!phone_digest_choose(response, &challenge, &sha)) {
         return false;
     }
     int user_len = (int)strcspn(d->user, "@");
@@ -67,11 +55,11 @@ bool phone_digest_answer(const struct phone_digest *d, const struct sip_msg *res
         snprintf(cnonce + 2 * i, 3, "%02x", random[i]);
     }
     snprintf(text, sizeof(text), "%.*s:%.*s:%s", user_len, d->user, realm_len, realm, d->password);
-    hash_hex(d->crypto, sha, text, ha1);
+    ha1_hash(d->crypto, sha, slice_text(text), ha1);
     snprintf(text, sizeof(text), "%s:%s", d->method, d->uri);
-    hash_hex(d->crypto, sha, text, ha2);
+    ha1_hash(d->crypto, sha, slice_text(text), ha2);
     snprintf(text, sizeof(text), "%s:%.*s:00000001:%s:auth:%s", ha1, nonce_len, nonce, cnonce, ha2);
-    hash_hex(d->crypto, sha, text, answer);
+    ha1_hash(d->crypto, sha, slice_text(text), answer);
     int len =
         snprintf(line, cap,
                  "%s: Digest username=\"%.*s\", realm=\"%.*s\", nonce=\"%.*s\", uri=\"%s\", "

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sim/world_phones.h"
 #include "sim/world_impl.h"
+#include "sip/ha1.h"
 #include <stdio.h>
 
 enum {
@@ -70,17 +71,6 @@ uint32_t world_phones_home(const struct world *w, uint32_t phone, uint32_t k)
 
 /* ---- accounts ---- */
 
-static void hash_hex(const struct crypto *c, bool is_sha256, const char *text, char *out)
-{
-    uint8_t digest[CRYPTO_SHA256_BYTES];
-    if (is_sha256) {
-        c->sha256(slice_text(text), digest);
-    } else {
-        c->md5(slice_text(text), digest);
-    }
-    ids_hex(slice_of(digest, is_sha256 ? CRYPTO_SHA256_BYTES : CRYPTO_MD5_BYTES), out);
-}
-
 static void make_account(struct world *w, struct sip_account *out, uint32_t phone,
                          const struct world_ident *ident)
 {
@@ -88,8 +78,8 @@ static void make_account(struct world *w, struct sip_account *out, uint32_t phon
     (void)snprintf(text, sizeof(text), "p%u:%.64s:secret%u", phone, w->settings.config.name, phone);
     *out = (struct sip_account){.digest = SIP_DIGEST_SHA256_MD5, .ident = &ident->ident};
     (void)snprintf(out->user, sizeof(out->user), "p%u@%.64s", phone, w->settings.config.name);
-    hash_hex(&w->crypto, false, text, out->ha1_md5);
-    hash_hex(&w->crypto, true, text, out->ha1_sha256);
+    ha1_hash(&w->crypto, false, slice_text(text), out->ha1_md5);
+    ha1_hash(&w->crypto, true, slice_text(text), out->ha1_sha256);
 }
 
 /* Where a phone is at home, its credential is told apart by all but the mark. */

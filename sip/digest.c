@@ -7,6 +7,7 @@
  * there (several name the proxy), and the account is bound to From or To anyway. */
 #include "sip/digest.h"
 #include "sip/guess.h"
+#include "sip/ha1.h"
 
 #define US_PER_S UINT64_C(1000000)
 enum {
@@ -122,17 +123,6 @@ static bool is_first_use(const struct turn *t, struct sip *s, const uint8_t *non
     return true;
 }
 
-static void hash_hex(struct turn *t, bool is_sha256, struct slice text, char *hex)
-{
-    uint8_t hash[CRYPTO_SHA256_BYTES];
-    if (is_sha256) {
-        t->crypto->sha256(text, hash);
-    } else {
-        t->crypto->md5(text, hash);
-    }
-    ids_hex(slice_of(hash, is_sha256 ? CRYPTO_SHA256_BYTES : CRYPTO_MD5_BYTES), hex);
-}
-
 static void colon(struct wr *w, struct slice text)
 {
     wr_u8(w, ':');
@@ -151,7 +141,7 @@ static bool is_right(struct turn *t, const struct sip_rx *rx, const struct sip_h
     if (!wr_ok(&w)) {
         return false;
     }
-    hash_hex(t, is_sha256, wr_slice(&w), ha2);
+    ha1_hash(t->crypto, is_sha256, wr_slice(&w), ha2);
     w = wr_init(text, sizeof(text));
     wr_bytes(&w, slice_text(ha1));
     colon(&w, d->nonce);
@@ -162,7 +152,7 @@ static bool is_right(struct turn *t, const struct sip_rx *rx, const struct sip_h
     if (!wr_ok(&w)) {
         return false;
     }
-    hash_hex(t, is_sha256, wr_slice(&w), want);
+    ha1_hash(t->crypto, is_sha256, wr_slice(&w), want);
     char got[HASH_HEX_CAP];
     if (d->response.len != strlen(want)) {
         return false;

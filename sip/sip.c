@@ -532,6 +532,7 @@ void sip_on_overlay(struct turn *t, struct sip *s, const struct overlay_event *e
     case OVERLAY_LOST: /* requests fail by themselves until it is back */
     case OVERLAY_LEFT:
     case OVERLAY_PONG:
+    case OVERLAY_ASKED:
     case OVERLAY_APPATTACH_DIAL:  /* node/path dials; sip_peer_up follows */
     case OVERLAY_CONFIG_RECEIVED: /* so does it judge */
         break;

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """The command line as people meet it: help, exit statuses, errors, check, one live node."""
+import hashlib
 import json
 import os
 import signal
@@ -10,7 +11,8 @@ import subprocess
 from live import CHORDIAL, Folder, check, chordial, free_ports, run, wait_for
 
 COMMANDS = ['ca', 'ca init', 'ca issue', 'ca renew', 'ca update', 'check', 'ctl', 'decode',
-            'encode', 'fetch', 'load', 'ping', 'resolve', 'run', 'sim', 'verify']
+            'encode', 'fetch', 'find', 'load', 'ping', 'resolve', 'route', 'run', 'sim', 'stat',
+            'store', 'verify']
 BINARY = os.path.abspath(CHORDIAL)
 
 
@@ -87,16 +89,30 @@ def test_bad_usage_is_status_2():
                         (['run', '-c', 'x', 'y'], 'too many: y'),
                         (['ca', 'renew', 'x'], 'DIR KEYSTORE...'), (['ping'], 'NODE-ID or NAME'),
                         (['ca', 'update', 'x', '--initial-ttl', '0'], '--initial-ttl 1..255'),
-                        (['fetch', 'x', '--kind', '0'], '--kind 0'), (['resolve'], 'sip:U@D'),
+                        (['fetch', 'x', '--kind', '0'], '--kind 0'),
+                        (['store', 'x'], 'nothing was given'), (['store'], 'NAME'),
+                        (['store', 'x', '--text', 'a', '--value', '61'], 'given twice'),
+                        (['store', 'x', '--value', 'zz'], 'hex digits'),
+                        (['store', 'x', '--text', 'a' * 1025], 'at most 1024'),
+                        (['store', 'x', '--text', 'a', '--lifetime', '0'], '--lifetime'),
+                        (['stat', 'x', '--kind', '4294967296'], '4294967296'),
+                        (['route'], 'NODE-ID or NAME'), (['find', 'x', 'y'], 'too many: y'),
+                        (['resolve'], 'sip:U@D'),
                         (['sim'], 'SCENARIO'), (['demo', 'x'], 'too many: x')]:
         errors = chordial('.', *words, status=2)
         check(hint in errors, f'{words}: {errors}')
 
 
 def test_no_node_is_status_1():
-    for words in [['ctl', 'status'], ['ping', 'x'], ['fetch', 'x'], ['resolve', 'sip:a@b']]:
+    for words in [['ctl', 'status'], ['ping', 'x'], ['fetch', 'x'], ['resolve', 'sip:a@b'],
+                  ['stat', 'x'], ['find', 'x'], ['route', 'x'], ['store', 'x', '--text', 'y']]:
         errors = chordial('.', *words, '-s', '/nowhere/x.sock', status=1)
         check('cannot reach the node' in errors, f'{words}: {errors}')
+
+
+def test_version():
+    text = chordial('.', '--version')
+    check(text.startswith('chordial ') and len(text.splitlines()) == 1, text)
 
 
 def test_check():
@@ -134,7 +150,8 @@ def test_a_node_alone():
             check(status['ready'] and status['pid'] == node.process.pid, str(status))
             check(len(status['shards']) == 1, str(status))
             check(oct(os.stat(os.path.join(folder, 'n.sock')).st_mode)[-3:] == '600', 'mode')
-            for question in ('status', 'peers', 'ring', 'links', 'stored', 'bindings', 'metrics'):
+            for question in ('status', 'peers', 'ring', 'links', 'stored', 'bindings', 'metrics',
+                             'trace'):
                 chordial(folder, 'ctl', '-s', 'n.sock', question)
                 json.loads(chordial(folder, 'ctl', '-s', 'n.sock', question, '--json'))
             pong = json.loads(chordial(folder, 'ping', '-s', 'n.sock', 'alice@voice.example',
@@ -149,6 +166,61 @@ def test_a_node_alone():
             node.process.send_signal(signal.SIGTERM)
             check(node.process.wait(20) == 0, 'SIGTERM: ' + '\n'.join(node.lines()))
             check(not os.path.exists(os.path.join(folder, 'n.sock')), 'the socket is left')
+
+
+ESCAPE = '\x1b]0;owned\x07'
+
+
+def operation(folder, *words, status=0):
+    """The object that an operation prints."""
+    done = subprocess.run([BINARY, *words, '-s', 'n.sock', '--json'], cwd=folder, check=False,
+                          capture_output=True, text=True, timeout=60)
+    check(done.returncode == status, f'{words}: {done}')
+    return json.loads(done.stdout)
+
+
+def test_operations():
+    with Folder() as folder:
+        make_node(folder)
+        with Node(folder):
+            me = operation(folder, 'ctl', 'status')['shards'][0]['node_id']
+            host = 'host1@voice.example'
+            # A SIP-REGISTRATION: type 1 (a URI), with a terminal's orders in it.
+            uri = 'sip:' + ESCAPE + '@a.example'
+            value = '01' + f'{len(uri) + 2:04x}' + f'{len(uri):04x}' + uri.encode().hex()
+            row = operation(folder, 'store', host, '--value', value, '--lifetime', '100')
+            check(row['ok'] and row['kind'] == 1, str(row))
+            row = operation(folder, 'fetch', host)
+            check([v['key'] for v in row['values']] == [me], str(row))
+            check(row['values'][0]['value'] == value and row['values'][0]['lifetime_s'] <= 100,
+                  str(row))
+            text = chordial(folder, 'fetch', host, '-s', 'n.sock')
+            check('\x1b' not in text and '\x07' not in text and '@a.example' in text, repr(text))
+            row = operation(folder, 'stat', host)
+            (meta,) = row['values']
+            content = bytes.fromhex(value)
+            digest = hashlib.sha256(len(content).to_bytes(4, 'big') + content).hexdigest()
+            check(meta['key'] == me and meta['value_bytes'] == len(content), str(row))
+            check(meta['hash'] == digest and 0 < meta['lifetime_s'] <= 100, str(row))
+            check(digest in chordial(folder, 'stat', host, '-s', 'n.sock'), 'stat for people')
+            check(operation(folder, 'stat', 'nobody@voice.example')['values'] == [], 'nobody')
+            check(operation(folder, 'stat', host, '--kind', '77', status=1)['error'] ==
+                  'not_found', 'a Kind that there is not')
+            found = operation(folder, 'find', 'nobody@voice.example')
+            check(found['found'] == row['resource'], str(found))
+            check(row['resource'] in chordial(folder, 'find', host, '-s', 'n.sock'), 'find')
+            check(operation(folder, 'find', host, '--kind', '77')['found'] is None, 'find 77')
+            way = operation(folder, 'route', host)
+            check(way['ok'] and [s['node_id'] for s in way['steps']] == [me], str(way))
+            check(me in chordial(folder, 'route', me, '-s', 'n.sock'), 'route for people')
+            # It signs for nobody else: not even for an account whose key it has.
+            row = operation(folder, 'store', 'alice@voice.example', '--value', value, status=1)
+            check(not row['ok'] and row['reload_error'] == 2, str(row))
+            errors = chordial(folder, 'store', 'alice@voice.example', '--value', value, '-s',
+                              'n.sock', status=1)
+            check('may not write' in errors, errors)
+            check(operation(folder, 'store', host, '--remove')['ok'], 'remove')
+            check(operation(folder, 'fetch', host)['values'] == [], 'it is still there')
 
 
 def test_the_authority_in_json():
@@ -253,6 +325,7 @@ def test_no_openssl_in_the_daemon():
 
 
 run([test_help_of_each_command, test_bad_usage_is_status_2, test_no_node_is_status_1, test_check,
-     test_a_node_alone, test_the_authority_in_json, test_renewed_keystores,
+     test_version, test_a_node_alone, test_operations, test_the_authority_in_json,
+     test_renewed_keystores,
      test_the_admin_socket_stands_bad_clients, test_another_program_answers, test_sim,
      test_no_openssl_in_the_daemon])

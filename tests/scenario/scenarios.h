@@ -23,6 +23,18 @@ static inline void run_scenario(const struct scenario *s, uint64_t seed,
     free(block);
 }
 
+/* 24 peers with 40 records, under load. */
+static inline struct scenario small_scenario(void)
+{
+    struct scenario s;
+    scenario_defaults(&s);
+    s.nodes = 24;
+    s.records = 40;
+    s.load_lookups_per_s = 4;
+    s.load_stores_per_s = 1;
+    return s;
+}
+
 /* Nothing may be broken. */
 static inline void run_unbroken(const struct scenario *s, uint64_t seed,
                                 struct scenario_result *out)

@@ -10,12 +10,8 @@ Test(clocks, late_ones_make_no_value_stale, .timeout = 120)
 {
     static const uint64_t seeds[] = {10, 12, 19};
     for (size_t i = 0; i < ARRAY_COUNT(seeds); i++) {
-        struct scenario s;
         static struct scenario_result r;
-        scenario_defaults(&s);
-        s.nodes = 24;
-        s.records = 40;
-        s.load_lookups_per_s = 4;
+        struct scenario s = small_scenario();
         s.load_stores_per_s = 4;
         s.partition_s = 120;
         s.skew_ms = 30000;

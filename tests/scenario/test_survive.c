@@ -3,22 +3,13 @@
  * ones are sim/scenarios). */
 #include "tests/scenario/scenarios.h"
 
-static void small(struct scenario *s)
-{
-    scenario_defaults(s);
-    s->nodes = 24;
-    s->records = 40;
-    s->load_lookups_per_s = 4;
-    s->load_stores_per_s = 1;
-}
+static struct scenario_result r; /* each test is a process */
 
 /* Five records of a hundred were gone after ten minutes of this: an owner that had never got a
  * set was not offered it, and whoever held it took it along. */
 Test(survive, peers_come_and_go, .timeout = 120)
 {
-    struct scenario s;
-    static struct scenario_result r;
-    small(&s);
+    struct scenario s = small_scenario();
     s.run_s = 300;
     s.churn_lifetime_s = 300;
     run_unbroken(&s, 1, &r);
@@ -39,9 +30,7 @@ Test(survive, fewer_are_there_at_night, .timeout = 120)
 {
     uint64_t node_us[2];
     for (uint64_t is_diurnal = 0; is_diurnal < 2; is_diurnal++) {
-        struct scenario s;
-        static struct scenario_result r;
-        small(&s);
+        struct scenario s = small_scenario();
         s.run_s = 400;
         s.churn_lifetime_s = 60;
         s.churn_graceful_percent = 100;
@@ -57,9 +46,7 @@ Test(survive, fewer_are_there_at_night, .timeout = 120)
 /* A kill before takes records with it, and says so; what comes after has not lost them. */
 Test(survive, what_a_kill_took_before_is_not_lost_again, .timeout = 120)
 {
-    struct scenario s;
-    static struct scenario_result r;
-    small(&s);
+    struct scenario s = small_scenario();
     s.nodes = 50;
     s.kill_percent = 34;
     s.run_s = 10;
@@ -70,9 +57,7 @@ Test(survive, what_a_kill_took_before_is_not_lost_again, .timeout = 120)
 
 Test(survive, two_halves_meet_again, .timeout = 120)
 {
-    struct scenario s;
-    static struct scenario_result r;
-    small(&s);
+    struct scenario s = small_scenario();
     s.partition_s = 120;
     run_unbroken(&s, 2, &r);
     cr_expect_eq(r.survival.verified.ok, r.survival.verified.sent, "newest values everywhere");
@@ -81,9 +66,7 @@ Test(survive, two_halves_meet_again, .timeout = 120)
 
 Test(survive, machines_die, .timeout = 120)
 {
-    struct scenario s;
-    static struct scenario_result r;
-    small(&s);
+    struct scenario s = small_scenario();
     s.shards = 4;
     s.settle_s = 120;
     s.hosts_crash = 2;
@@ -94,9 +77,7 @@ Test(survive, machines_die, .timeout = 120)
 
 Test(survive, some_drop_what_passes_through, .timeout = 120)
 {
-    struct scenario s;
-    static struct scenario_result r;
-    small(&s);
+    struct scenario s = small_scenario();
     s.nodes = 100;
     s.ready = 1;
     s.run_s = 30;
@@ -109,9 +90,7 @@ Test(survive, some_drop_what_passes_through, .timeout = 120)
 
 Test(survive, some_do_everything_wrong, .timeout = 120)
 {
-    struct scenario s;
-    static struct scenario_result r;
-    small(&s);
+    struct scenario s = small_scenario();
     s.run_s = 60;
     s.hostile_percent = 10;
     s.hostile_does = 127;
@@ -123,9 +102,7 @@ Test(survive, some_do_everything_wrong, .timeout = 120)
 Test(survive, everything_at_once, .timeout = 300)
 {
     for (uint64_t seed = 1; seed < 4; seed++) {
-        struct scenario s;
-        static struct scenario_result r;
-        small(&s);
+        struct scenario s = small_scenario();
         s.run_s = 300;
         s.mix_interval_s = 40;
         run_unbroken(&s, seed, &r);

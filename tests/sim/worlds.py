@@ -1,41 +1,16 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Disks and blackouts, churn out of a file, addresses that change, peers behind NATs."""
-import json
 import os
-import subprocess
-import sys
 import tempfile
 
-CHORDIAL = os.environ.get('CHORDIAL', './build/release/chordial')
-FULL = '--full' in sys.argv
-passed = failed = 0
+from simulated import FULL, check, finish, run_of, settings, simulate
 
 
-def check(condition, text):
-    global passed, failed
-    if condition:
-        passed += 1
-    else:
-        failed += 1
-        print('FAIL', text, flush=True)
-
-
-def start(scenario, sets, *words):
-    command = [CHORDIAL, 'sim', scenario, *words]
-    for key, value in sets.items():
-        command += ['--set', f'{key}={value}']
-    print(' '.join(command), flush=True)
-    return subprocess.run(command, capture_output=True, text=True, timeout=1500, check=False)
-
-
-def simulate(scenario, sets, *words):
-    done = start(scenario, sets, '--json', *words)
-    try:
-        return json.loads(done.stdout)
-    except ValueError:
-        check(False, done.stderr[-500:])
-        sys.exit(1)
+def run_world(scenario, sets, *words, seed=1):
+    """A run that prints nothing ends the test: what follows needs it."""
+    run = run_of(scenario, seed, *settings(**sets), *words, timeout=1500)
+    return run or finish()
 
 
 def whole(run, what):
@@ -46,16 +21,16 @@ def whole(run, what):
 
 # Nothing that was acknowledged is gone when everybody's power has failed.
 for seed in range(1, 11 if FULL else 3):
-    run = simulate('blackout', {} if FULL else {'nodes': 24, 'records': 80}, '--seed', str(seed))
+    run = run_world('blackout', {} if FULL else {'nodes': 24, 'records': 80}, seed=seed)
     whole(run, f'blackout, seed {seed}')
     check(run['survival']['lost'] == 0, f'blackout: {run["survival"]["lost"]} records lost')
     check(run['survival']['blackout_s'] is not None, 'no ring after a blackout')
 CHURN = {'nodes': 40, 'records': 40, 'run_s': 120, 'load.lookups_per_s': 4}
-run = simulate('churn100', {**CHURN, 'disks': 1, 'disk_lost_percent': 50})
+run = run_world('churn100', {**CHURN, 'disks': 1, 'disk_lost_percent': 50})
 whole(run, 'churn with disks')
 died = run['survival']['churn']['killed'] + run['survival']['churn']['vanished']
 check(0 < run['survival']['disks_lost'] < died, f'{run["survival"]["disks_lost"]} of {died} disks')
-wrong = start('baseline', {'blackout_s': 5})
+_, wrong = simulate('baseline', 1, *settings(blackout_s=5))
 check(wrong.returncode == 2 and 'blackout_s: from 0 to 0' in wrong.stderr, wrong.stderr)
 
 # Who comes and goes when stands in a file.
@@ -73,21 +48,21 @@ with tempfile.TemporaryDirectory() as folder:
     with open(path, 'w', encoding='utf-8') as file:
         file.write(TRACE)
     small = {'nodes': 12, 'records': 30, 'load.lookups_per_s': 2}
-    run = simulate('baseline', small, '--trace', path)
+    run = run_world('baseline', small, '--trace', path)
     whole(run, 'trace')
     check(run['survival']['trace'] == {'join': 3, 'leave': 1, 'crash': 1, 'vanish': 1,
                                        'passed_over': 1}, run['survival']['trace'])
     check(run['ring']['nodes'] == 11, f'{run["ring"]["nodes"]} peers: 8 has not come back')
-    again = simulate('baseline', small, '--trace', path)
+    again = run_world('baseline', small, '--trace', path)
     check(run['fingerprint'] == again['fingerprint'], 'the same trace gave another run')
     with open(path, 'a', encoding='utf-8') as file:
         file.write('91 4 jump\n')
-    wrong = start('baseline', small, '--trace', path)
+    _, wrong = simulate('baseline', 1, *settings(**small), '--trace', path)
     check(wrong.returncode == 2 and f'{path}:9' in wrong.stderr, wrong.stderr)
 
 # A process that is started anew at another address, every ten seconds one.
 MOVES = {'nodes': 30, 'records': 50, 'run_s': 200, 'load.lookups_per_s': 4, 'move.interval_s': 10}
-run = simulate('baseline', MOVES)
+run = run_world('baseline', MOVES)
 whole(run, 'moves')
 check(run['places']['moves'] > 10, f'{run["places"]["moves"]} moves')
 check(run['lookups']['ok'] * 100 >= run['lookups']['sent'] * 99, run['lookups'])
@@ -98,7 +73,7 @@ check(run['lookups']['ok'] * 100 >= run['lookups']['sent'] * 99, run['lookups'])
 NATS = {'nodes': 24, 'records': 20, 'nat_percent': 25, 'settle_s': 20}
 for links in range(3) if FULL else (0, 2):
     for kind in range(1, 6 if FULL else 4):
-        run = simulate('baseline', {**NATS, 'nat_kind': kind, 'links': links})
+        run = run_world('baseline', {**NATS, 'nat_kind': kind, 'links': links})
         places = run['places']
         print(f'   {places}', flush=True)
         check(places['behind_nat'] == 6, places)
@@ -107,5 +82,4 @@ for links in range(3) if FULL else (0, 2):
         refused = places['streams_refused'] + places['datagrams_refused']
         check((refused == 0) == (kind == 1), places)
         check(not run['broken'] or (kind > 1 and joined > 0), run['broken'])
-print(f'{passed} passed, {failed} failed')
-sys.exit(1 if failed else 0)
+finish()

@@ -28,11 +28,13 @@ struct harness_peer {
     struct wheel wheel;
     uint8_t *block;
     bool is_alive;
-    uint32_t ready, lost, left, stored, fetched, values, pongs, appattached, dials, failed,
+    uint32_t ready, lost, left, stored, fetched, values, pongs, asked, appattached, dials, failed,
         documents;
     struct overlay_event last; /* of those that carry a tag; values are gone */
     uint8_t document[6000];    /* the latest that came */
     size_t document_len;
+    uint8_t body[512]; /* of the latest answer to overlay_ask */
+    size_t body_len;
     uint16_t judgement; /* what is answered to it */
 };
 
@@ -209,6 +211,11 @@ static inline void harness_note(struct harness_peer *p, const struct overlay_eve
         break;
     case OVERLAY_PONG:
         p->pongs++;
+        break;
+    case OVERLAY_ASKED:
+        p->asked++;
+        p->body_len = min_size(e->document.len, sizeof(p->body));
+        memcpy(p->body, e->document.data, e->error == ERR_OK ? p->body_len : 0);
         break;
     case OVERLAY_APPATTACHED:
         p->appattached++;

@@ -187,6 +187,87 @@ Test(overlay, tm8_ping_reaches_node_and_resource, .timeout = 60)
     harness_free(h);
 }
 
+static void ask_one(struct harness *h, uint32_t at, const struct overlay_ask *what)
+{
+    struct harness_peer *p = &h->peers[at];
+    uint32_t before = p->asked;
+    cr_assert_eq(overlay_ask(harness_turn(h, at), p->overlay, what, 1), ERR_OK);
+    harness_end_turn(h, at);
+    harness_run(h, 1000);
+    cr_assert_eq(p->asked, before + 1);
+}
+
+static void store_one(struct harness *h, uint32_t at, struct person *who, uint64_t tag);
+
+/* Stat tells of the value what it is, Find where it is, and RouteQuery leads to who has it. */
+Test(overlay, ft7_ft8_tm6_people_ask, .timeout = 60)
+{
+    struct harness *h = harness_make(12, 15);
+    struct person *alice = person_make(h->w, "alice", 1);
+    (void)harness_grow(h, 30000);
+    harness_run(h, 2000);
+    store_one(h, 1, alice, 1);
+    struct harness_peer *p = &h->peers[4];
+    struct overlay_ask what = {.what = OVERLAY_ASK_STAT,
+                               .resource = resource_of(h->w, SLICE_LITERAL("alice")),
+                               .kind = WORLD_KIND_SINGLE};
+    uint32_t owner = 0;
+    while (!overlay_is_responsible(h->peers[owner].overlay, &what.resource)) {
+        owner++;
+    }
+    const struct node_id *has_it = &h->peers[owner].person->ident.node_id;
+    ask_one(h, 4, &what);
+    cr_expect_eq(p->last.error, ERR_OK);
+    cr_expect(ids_node_is_equal(&p->last.node_id, has_it));
+    struct rl_params params = {.node_id_length = IDS_NODE_MIN};
+    struct msgs_stat_ans stat;
+    struct stored_block block;
+    struct stored_meta meta;
+    struct slice body = slice_of(p->body, p->body_len);
+    cr_assert_eq(msgs_stat_ans_decode(body, &params, &stat), ERR_OK);
+    struct rd r = rd_init(stat.kind_responses);
+    cr_assert(stored_block_next(&r, &block) && block.kind == WORLD_KIND_SINGLE);
+    struct rd values = rd_init(block.values);
+    cr_assert(stored_meta_next(&values, STORED_SINGLE, &meta));
+    cr_expect(meta.exists && meta.value_length == strlen("here I am"));
+    what.what = OVERLAY_ASK_FIND;
+    ask_one(h, 4, &what);
+    struct msgs_find_ans find;
+    struct msgs_find_kind_data found;
+    body = slice_of(p->body, p->body_len);
+    cr_assert_eq(msgs_find_ans_decode(body, &params, &find), ERR_OK);
+    r = rd_init(find.results);
+    cr_assert(msgs_find_kind_data_next(&r, &params, &found));
+    cr_expect(slice_is_equal(found.closest, slice_of(what.resource.bytes, IDS_RING_BYTES)));
+    what.what = OVERLAY_ASK_ROUTE;
+    what.at = p->person->ident.node_id;
+    uint32_t steps = 0;
+    for (bool is_there = false; !is_there; steps++) {
+        struct msgs_route_query_ans way;
+        cr_assert_lt(steps, 12);
+        ask_one(h, 4, &what);
+        cr_assert(ids_node_is_equal(&p->last.node_id, &what.at));
+        body = slice_of(p->body, p->body_len);
+        cr_assert_eq(msgs_route_query_ans_decode(body, &params, &way), ERR_OK);
+        is_there = ids_node_is_equal(&way.next_peer, &what.at);
+        what.at = way.next_peer;
+    }
+    cr_expect(ids_node_is_equal(&what.at, has_it));
+    what.what = OVERLAY_ASK_STAT;
+    what.kind = 77;
+    cr_expect_eq(overlay_ask(harness_turn(h, 4), p->overlay, &what, 1), ERR_NOT_FOUND);
+    harness_end_turn(h, 4);
+    what.what = OVERLAY_ASK_ROUTE;
+    memset(what.at.bytes, 0x77, IDS_RING_BYTES); /* nobody */
+    cr_assert_eq(overlay_ask(harness_turn(h, 4), p->overlay, &what, 1), ERR_OK);
+    harness_end_turn(h, 4);
+    harness_run(h, 20000);
+    cr_expect_neq(p->last.error, ERR_OK);
+    harness_end(h);
+    free(alice);
+    harness_free(h);
+}
+
 Test(overlay, aa2_appattach_makes_the_other_side_dial, .timeout = 60)
 {
     struct harness *h = harness_make(3, 13);

@@ -7,6 +7,7 @@
  * one file of a test program, after criterion. */
 #pragma once
 #include "link/crypto_boring.h"
+#include "sip/ha1.h"
 #include "sip/sip_state.h"
 #include "tests/unit/sip/fake_overlay.h"
 #include <criterion/criterion.h>
@@ -113,15 +114,9 @@ static void world_quiet(void *context, enum log_level level, const char *line, s
 static void world_ha1(const char *user, const char *password, bool is_sha256, char *hex)
 {
     char text[256];
-    uint8_t hash[CRYPTO_SHA256_BYTES];
     int len = snprintf(text, sizeof(text), "%.*s:%s:%s", (int)strcspn(user, "@"), user,
                        world_domain == NULL ? "example.org" : world_domain, password);
-    if (is_sha256) {
-        crypto_boring()->sha256(slice_of(text, (size_t)len), hash);
-    } else {
-        crypto_boring()->md5(slice_of(text, (size_t)len), hash);
-    }
-    ids_hex(slice_of(hash, is_sha256 ? CRYPTO_SHA256_BYTES : CRYPTO_MD5_BYTES), hex);
+    ha1_hash(crypto_boring(), is_sha256, slice_of(text, (size_t)len), hex);
 }
 
 /* Adds a node of `shards` instances; returns the index of its first. */

@@ -180,6 +180,17 @@ static void ask(struct scene *x, const char *method, const char *uri)
     phone_ask(x->w, x->alice, method, uri, "", NULL);
 }
 
+/* A call from alice that `first` answers. */
+static void call_first(struct scene *x, struct dialog *caller)
+{
+    char invite[PHONE_TEXT];
+    ask(x, "INVITE", "sip:bob@10.1.0.2");
+    snprintf(invite, sizeof(invite), "%s", phone_expect(x->first, "INVITE"));
+    phone_answer(x->w, x->first, invite, "200 OK");
+    phone_expect(x->alice, "SIP/2.0 100");
+    dialog_caller(caller, phone_expect(x->alice, "SIP/2.0 200"));
+}
+
 /* The whole of a call: naptr, srv, a; then a dialog that goes past the server, not through it. */
 Test(foreign, call)
 {
@@ -219,12 +230,7 @@ Test(foreign, route_of_another_proxy)
 {
     struct scene x = begin(false);
     static struct dialog caller;
-    char text[PHONE_TEXT];
-    ask(&x, "INVITE", "sip:bob@10.1.0.2");
-    snprintf(text, sizeof(text), "%s", phone_expect(x.first, "INVITE"));
-    phone_answer(x.w, x.first, text, "200 OK");
-    phone_expect(x.alice, "SIP/2.0 100");
-    dialog_caller(&caller, phone_expect(x.alice, "SIP/2.0 200"));
+    call_first(&x, &caller);
     snprintf(caller.target, sizeof(caller.target), "sip:bob@192.0.2.9");
     size_t len = strlen(caller.routes);
     snprintf(caller.routes + len, sizeof(caller.routes) - len, "Route: <sip:10.1.0.3;lr>\n");
@@ -311,7 +317,7 @@ Test(foreign, no_relay)
 {
     struct scene x = begin(false);
     static struct dialog caller;
-    char via[256], text[PHONE_TEXT];
+    char via[256];
     phone_send(x.w, x.first,
                "INVITE sip:bob@10.1.0.3 SIP/2.0\nVia: %s\nFrom: <sip:eve@example.net>;tag=1\n"
                "To: <sip:bob@10.1.0.3>\nCall-ID: r1\nCSeq: 1 INVITE\nContact: <sip:x@10.1.0.2>\n",
@@ -323,11 +329,7 @@ Test(foreign, no_relay)
                phone_via(x.first, "r2", via));
     phone_expect(x.first, "SIP/2.0 407");
     /* The callee learns the route set of a call, and with it the token of its own side. */
-    ask(&x, "INVITE", "sip:bob@10.1.0.2");
-    snprintf(text, sizeof(text), "%s", phone_expect(x.first, "INVITE"));
-    phone_answer(x.w, x.first, text, "200 OK");
-    phone_expect(x.alice, "SIP/2.0 100");
-    dialog_caller(&caller, phone_expect(x.alice, "SIP/2.0 200"));
+    call_first(&x, &caller);
     snprintf(caller.target, sizeof(caller.target), "sip:victim@10.1.0.3");
     phone_in_dialog(x.w, x.first, &caller, "MESSAGE"); /* as alice, but not from her phone */
     phone_expect(x.first, "SIP/2.0 407");

@@ -43,6 +43,15 @@ static void take(struct world *w, struct phone *p, const char *method, const cha
     phone_answer(w, p, request, status);
 }
 
+/* The desk phone has the call, and says that it rings. */
+static void ring(struct scene *x, char invite[PHONE_TEXT])
+{
+    call(x);
+    snprintf(invite, PHONE_TEXT, "%s", phone_expect(x->desk, "INVITE"));
+    phone_answer(x->w, x->desk, invite, "180 Ringing");
+    phone_expect(x->alice, "SIP/2.0 180");
+}
+
 static void finish(struct scene *x)
 {
     x->alice->is_sink = x->desk->is_sink = x->first->is_sink = x->second->is_sink = true;
@@ -74,10 +83,7 @@ Test(groups, the_next_when_nobody_answers)
 {
     struct scene x = begin();
     char invite[PHONE_TEXT];
-    call(&x);
-    snprintf(invite, sizeof(invite), "%s", phone_expect(x.desk, "INVITE"));
-    phone_answer(x.w, x.desk, invite, "180 Ringing");
-    phone_expect(x.alice, "SIP/2.0 180");
+    ring(&x, invite);
     world_run(x.w, 15000000);
     phone_answer(x.w, x.desk, invite, "180 Ringing"); /* which gives it no more time */
     phone_expect(x.alice, "SIP/2.0 180");
@@ -121,10 +127,7 @@ Test(groups, silence_after_ringing)
 {
     struct scene x = begin();
     char invite[PHONE_TEXT];
-    call(&x);
-    snprintf(invite, sizeof(invite), "%s", phone_expect(x.desk, "INVITE"));
-    phone_answer(x.w, x.desk, invite, "180 Ringing");
-    phone_expect(x.alice, "SIP/2.0 180");
+    ring(&x, invite);
     x.desk->is_sink = true;
     world_run(x.w, 60000000);
     take(x.w, x.first, "INVITE", "480 Not here");
@@ -161,11 +164,8 @@ Test(groups, cancelled)
     struct scene x = begin();
     char invite[PHONE_TEXT], request[PHONE_TEXT], via[PHONE_TEXT], from[PHONE_TEXT], to[PHONE_TEXT],
         id[PHONE_TEXT];
-    call(&x);
+    ring(&x, invite);
     snprintf(request, sizeof(request), "%s", x.alice->last_request);
-    snprintf(invite, sizeof(invite), "%s", phone_expect(x.desk, "INVITE"));
-    phone_answer(x.w, x.desk, invite, "180 Ringing");
-    phone_expect(x.alice, "SIP/2.0 180");
     phone_send(x.w, x.alice,
                "CANCEL sip:bob@example.org SIP/2.0\n%sFrom: %s\nTo: %s\nCall-ID: %s\n"
                "CSeq: 2 CANCEL\nMax-Forwards: 70\n",

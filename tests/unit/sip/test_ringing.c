@@ -92,6 +92,22 @@ static void done(struct ringing *x)
     world_free(x->w);
 }
 
+static void answer_and_end(struct ringing *x)
+{
+    phone_answer(x->w, x->b, x->invite, "200 OK");
+    talk_and_end(x);
+    done(x);
+}
+
+/* The phone is rid of it; the caller hears nothing yet. */
+static void refuse_unheard(struct ringing *x)
+{
+    phone_answer(x->w, x->b, x->invite, "486 Busy Here");
+    phone_expect(x->b, "ACK sip:");
+    phone_expect_nothing(x->a);
+    world_run(x->w, 50000);
+}
+
 /* CANCEL of x->a's last INVITE. */
 static void cancel(struct ringing *x)
 {
@@ -124,9 +140,7 @@ Test(ringing, is_answered_after_the_loss)
     call(&x, true);
     cut(&x);
     let_mend(&x);
-    phone_answer(x.w, x.b, x.invite, "200 OK");
-    talk_and_end(&x);
-    done(&x);
+    answer_and_end(&x);
 }
 
 /* Twice is no different. */
@@ -142,9 +156,7 @@ Test(ringing, is_answered_after_two_losses)
     while (x.a->count > 0) {
         phone_expect(x.a, "SIP/2.0 180");
     }
-    phone_answer(x.w, x.b, x.invite, "200 OK");
-    talk_and_end(&x);
-    done(&x);
+    answer_and_end(&x);
 }
 
 /* Nothing came back before the loss: what the phone says goes over the new connection. */
@@ -156,9 +168,7 @@ Test(ringing, begins_after_the_loss)
     let_mend(&x);
     phone_answer(x.w, x.b, x.invite, "180 Ringing");
     phone_expect(x.a, "SIP/2.0 180");
-    phone_answer(x.w, x.b, x.invite, "200 OK");
-    talk_and_end(&x);
-    done(&x);
+    answer_and_end(&x);
 }
 
 /* The INVITE went down with its connection: the phone gets the one that follows. */
@@ -179,9 +189,7 @@ Test(ringing, request_was_lost_too)
     world_run(x.w, 50000);
     snprintf(x.invite, sizeof(x.invite), "%s", phone_expect(x.b, "INVITE sip:"));
     phone_expect_nothing(x.b);
-    phone_answer(x.w, x.b, x.invite, "200 OK");
-    talk_and_end(&x);
-    done(&x);
+    answer_and_end(&x);
 }
 
 /* The 2xx finds no connection: the phone sends it again (13.3.1.4). */
@@ -194,9 +202,7 @@ Test(ringing, is_answered_during_the_loss)
     phone_expect_nothing(x.a);
     world_run(x.w, 50000);
     phone_expect_nothing(x.b);
-    phone_answer(x.w, x.b, x.invite, "200 OK");
-    talk_and_end(&x);
-    done(&x);
+    answer_and_end(&x);
 }
 
 /* A refusal is not sent again by a phone that has its ACK: the node has kept it. */
@@ -205,10 +211,7 @@ Test(ringing, is_refused_during_the_loss)
     struct ringing x;
     call(&x, true);
     cut(&x);
-    phone_answer(x.w, x.b, x.invite, "486 Busy Here");
-    phone_expect(x.b, "ACK sip:");
-    phone_expect_nothing(x.a);
-    world_run(x.w, 50000);
+    refuse_unheard(&x);
     phone_expect(x.a, "SIP/2.0 486");
     phone_expect_nothing(x.b);
     done(&x);
@@ -222,10 +225,7 @@ Test(ringing, callee_opens_a_connection)
     call(&x, true);
     cut_for(&x, 1);
     cr_assert_eq(x.w->dht.appattaches, 1);
-    phone_answer(x.w, x.b, x.invite, "486 Busy Here");
-    phone_expect(x.b, "ACK sip:");
-    phone_expect_nothing(x.a);
-    world_run(x.w, 50000);
+    refuse_unheard(&x);
     cr_assert_eq(x.w->dht.appattaches, 2);
     phone_expect(x.a, "SIP/2.0 486");
     cr_assert_eq(x.w->instances[1]->sip->tx_unsent, 0);
@@ -239,9 +239,7 @@ Test(ringing, callee_has_not_noticed)
     call(&x, true);
     cut_for(&x, 0);
     let_mend(&x);
-    phone_answer(x.w, x.b, x.invite, "200 OK");
-    talk_and_end(&x);
-    done(&x);
+    answer_and_end(&x);
 }
 
 /* There is another connection already: INVITE and CANCEL go over that at once. */
@@ -383,7 +381,5 @@ Test(ringing, another_peer_gets_no_responses)
     while (x.a->count > 0) {
         phone_expect(x.a, "SIP/2.0 180");
     }
-    phone_answer(x.w, x.b, x.invite, "200 OK");
-    talk_and_end(&x);
-    done(&x);
+    answer_and_end(&x);
 }
