@@ -21,6 +21,7 @@ enum {
     READY_MS = 30000, /* of a few peers; a ring of many takes longer */
     READY_EACH_MS = 2000,
     READY_POLL_US = 20000,
+    IN_TURN_US = 500000, /* the neighbors of who has joined have told each other */
     PATIENCE_MS = 10000, /* of the issue: after a kill everything is well again within 10 s */
     SCREEN_MS = 1000,
     STEP_MS = 50,
@@ -30,7 +31,7 @@ enum {
 struct demo {
     uint64_t peers, shards;
     const char *backend, *phone_kind, *links;
-    bool is_once, is_hold, is_json, is_bare;
+    bool is_once, is_hold, is_json, is_bare, is_in_turn;
     struct demo_ring ring;
     struct demo_phones phones;
 };
@@ -79,6 +80,30 @@ static bool wait_ready(struct demo *d)
         }
     }
     return false;
+}
+
+/* Joins that do not overlap: who has links to whom then depends on the order alone. */
+static bool start_in_turn(struct demo *d)
+{
+    struct demo_ring *r = &d->ring;
+    char why[SAY_WHY_CAP];
+    for (uint32_t i = 0; i < r->peer_count && stop == 0; i++) {
+        uint64_t until_us = host_now_us() + READY_MS * 1000;
+        if (demo_ring_start(r, i + 1, why) != ERR_OK) {
+            say_error("%s", why);
+            return false;
+        }
+        while (!demo_peer_refresh(&r->peers[i], &r->place) || !demo_peer_is_ready(&r->peers[i])) {
+            if (stop != 0 || demo_ring_has_lost_peer(r) || host_now_us() > until_us) {
+                say_error("%s did not join: its log follows", r->peers[i].name);
+                demo_peer_say_log(&r->peers[i], &r->place);
+                return false;
+            }
+            usleep(READY_POLL_US);
+        }
+        usleep(IN_TURN_US);
+    }
+    return stop == 0;
 }
 
 /* ---- --once
@@ -300,12 +325,13 @@ static bool is_baresip(const struct demo *d)
 static int play(struct demo *d)
 {
     char why[SAY_WHY_CAP];
-    enum err e = demo_ring_start(&d->ring, why);
+    enum err e = demo_ring_enroll(&d->ring, why);
+    e = e == ERR_OK && !d->is_in_turn ? demo_ring_start(&d->ring, d->ring.peer_count, why) : e;
     if (e != ERR_OK) {
         say_error("%s", why);
         return CMD_FAILED;
     }
-    if (!wait_ready(d)) {
+    if ((d->is_in_turn && !start_in_turn(d)) || !wait_ready(d)) {
         return CMD_FAILED;
     }
     if (d->is_hold) {
@@ -371,13 +397,15 @@ int cmd_demo(int argc, char **argv)
         {"once", 0, OPTIONS_FLAG, &d.is_once, NULL, "call, kill a peer, call again, end"},
         {"hold", 0, OPTIONS_FLAG, &d.is_hold, NULL, "the overlay alone, until SIGTERM or Ctrl-C"},
         {"bare", 0, OPTIONS_FLAG, &d.is_bare, NULL, "with --hold: no accounts"},
+        {"in-turn", 0, OPTIONS_FLAG, &d.is_in_turn, NULL,
+         "a peer starts when the one before has been in the ring for half a second"},
         {"phones", 0, OPTIONS_TEXT, &d.phone_kind, "KIND",
          "alice's and bob's phones: builtin, or baresip where it is installed (builtin)"},
         {"json", 0, OPTIONS_FLAG, &d.is_json, NULL, "one JSON object; with --once or --hold"},
     };
     const struct options options = {
         .usage = "chordial demo [--peers N] [--shards S] [--once | --hold] [--json] [--phones "
-                 "KIND] [--links KIND]",
+                 "KIND] [--links KIND] [--in-turn]",
         .about =
             "An overlay on 127.0.0.1 with a throw-away authority, and ten phones.  Everything\n"
             "it makes is gone when it ends.",

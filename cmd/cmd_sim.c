@@ -406,6 +406,11 @@ static void print_json(const struct outcome *o)
                         json_pack("{s:I, s:I}", "links", (json_int_t)r->ready.links, "refused",
                                   (json_int_t)r->ready.refused));
     json_t *measured = measured_json(r);
+    json_t *tables = json_array();
+    for (uint32_t i = 0; i < r->table_count; i++) {
+        json_array_append_new(tables, json_integer(r->tables[i]));
+    }
+    json_object_set_new(measured, "routing_tables", tables);
     if (r->measured_us > 0) {
         json_object_set_new(measured, "metrics", metrics_json(&r->measured_metrics, false));
     }

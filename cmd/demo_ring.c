@@ -6,17 +6,23 @@
 
 enum { NODES_CAP = DEMO_PEER_CAP * OVERLAY_SHARDS_CAP };
 
-enum err demo_ring_start(struct demo_ring *r, char *why)
+enum err demo_ring_enroll(struct demo_ring *r, char *why)
 {
     enum err e = demo_peer_ports(r->peers, r->peer_count, r->options.shards, why);
     if (e != ERR_OK) {
         return e;
     }
     r->options.bootstrap = r->peers[0].overlay;
-    e = demo_place_enroll(&r->place, r->peer_count, r->options.shards, r->options.links,
-                          &r->options.bootstrap, why);
-    for (uint32_t i = 0; e == ERR_OK && i < r->peer_count; i++) {
-        e = demo_peer_start(&r->peers[i], &r->place, &r->options, why);
+    return demo_place_enroll(&r->place, r->peer_count, r->options.shards, r->options.links,
+                             &r->options.bootstrap, why);
+}
+
+enum err demo_ring_start(struct demo_ring *r, uint32_t count, char *why)
+{
+    enum err e = ERR_OK;
+    while (e == ERR_OK && r->started < count) {
+        e = demo_peer_start(&r->peers[r->started], &r->place, &r->options, why);
+        r->started += e == ERR_OK ? 1 : 0;
     }
     return e;
 }

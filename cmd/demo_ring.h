@@ -12,7 +12,7 @@ struct demo_ring {
     struct demo_place place;
     struct demo_peer_options options;
     struct demo_peer peers[DEMO_PEER_CAP];
-    uint32_t peer_count;
+    uint32_t peer_count, started;
 };
 
 /* Where the registration of an account is: the owner first, then those that hold a copy. */
@@ -23,8 +23,10 @@ struct demo_ring_record {
     bool has_owner; /* else peers[0] is a copy too */
 };
 
-/* Starts all peers; they are not ready yet. */
-enum err demo_ring_start(struct demo_ring *r, char *why) MUST_USE;
+/* Ports, keystores and the overlay document of all peers. */
+enum err demo_ring_enroll(struct demo_ring *r, char *why) MUST_USE;
+/* Starts peers until the first `count` have been; they are not ready yet. */
+enum err demo_ring_start(struct demo_ring *r, uint32_t count, char *why) MUST_USE;
 /* Asks all peers that run for their state; how many of them answered. */
 uint32_t demo_ring_refresh(struct demo_ring *r);
 /* As of the last refresh. */

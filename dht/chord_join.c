@@ -124,6 +124,7 @@ static void ask(struct turn *t, struct chord *c, handle link)
     }
     wheel_cancel(t->wheel, &c->step);
     c->s.route->way_in = link;
+    c->is_early = false;
     enter(c, CHORD_ASKING);
 }
 
@@ -286,6 +287,12 @@ void chord_join_on_attached(struct turn *t, struct chord *c, const struct attach
     enter(c, CHORD_MEETING);
     c->meet_tries = 0;
     wheel_arm(t->wheel, &c->step, t->now_us + MEET_US);
+    const struct chord_table_node *n = chord_table_find(c->s.table, &c->admitting);
+    if (c->is_early && n != NULL && n->state == CHORD_TABLE_PEER) {
+        /* Its link was up, and its Update here, before the answer had come round by the way in. */
+        (void)chord_table_set_state(c->s.table, &c->admitting, CHORD_TABLE_ATTACHED);
+        chord_consider(t, c, &c->admitting, NULL);
+    }
 }
 
 static void send_join(struct turn *t, struct chord *c)
@@ -323,8 +330,9 @@ void chord_join_on_result(struct turn *t, struct chord *c, const struct transact
     wheel_arm(t->wheel, &c->step, t->now_us + ADMIT_US);
 }
 
-bool chord_join_is_of_use(const struct chord *c, const struct node_id *from)
+bool chord_join_is_of_use(struct chord *c, const struct node_id *from)
 {
+    c->is_early |= c->state == CHORD_ASKING;
     return c->state == CHORD_MEMBER || (c->state >= CHORD_MEETING && c->state <= CHORD_AWAITING &&
                                         ids_node_is_equal(from, &c->admitting));
 }

@@ -238,6 +238,20 @@ static void make_ready(struct run *r)
     scenario_impl_holds(r, SCENARIO_joined, scenario_impl_is_ring_right(r));
 }
 
+/* Of nodes whose Node-IDs were given. */
+static void note_tables(struct run *r)
+{
+    uint64_t count = min_u64(min_u64(r->s->id_count, r->s->nodes), SCENARIO_TABLES_CAP);
+    for (uint32_t i = 0; i < count; i++) {
+        struct overlay_status status = {0};
+        if (world_is_alive(r->world, i)) {
+            overlay_status(node_overlay(world_node(r->world, i)), &status);
+        }
+        r->out->tables[i] = status.routing_table;
+    }
+    r->out->table_count = (uint32_t)count;
+}
+
 /* Upkeep alone, then with a load: what it costs, and whether every message arrives. */
 static void measure_load(struct run *r)
 {
@@ -257,6 +271,7 @@ static void measure_load(struct run *r)
     }
     measure_rate(m, MEASURE_KBR, r->s->kbr_interval_s);
     measure_rate(m, MEASURE_LOOKUP, r->s->lookup_interval_s);
+    note_tables(r);
     uint64_t events = world_events(r->world);
     uint64_t turns = world_turns(r->world);
     out->measured_metrics = *world_metrics(r->world);

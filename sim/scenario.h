@@ -79,6 +79,8 @@ struct scenario_roam {
     uint64_t streams_refused, datagrams_refused; /* by NATs */
 };
 
+enum { SCENARIO_TABLES_CAP = 64 };
+
 struct scenario_result {
     uint64_t simulated_us;
     uint64_t events;
@@ -104,7 +106,11 @@ struct scenario_result {
     uint64_t measured_events, measured_turns;
     uint64_t measured_messages;      /* that left over links meanwhile, at each hop */
     struct metrics measured_metrics; /* ... and all else that was counted */
-    uint64_t measured_cpu_us;        /* processor time: how fast we are; nothing depends on it */
+    /* Peers through which each of the first nodes could route when that began: who compares us with
+     * a ring of real processes must know that both have the same links. */
+    uint32_t tables[SCENARIO_TABLES_CAP];
+    uint32_t table_count;
+    uint64_t measured_cpu_us; /* processor time: how fast we are; nothing depends on it */
     uint64_t setup_cpu_us;
     struct account carried; /* from the beginning to the end */
     uint64_t datagrams, datagrams_lost;

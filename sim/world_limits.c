@@ -30,7 +30,7 @@ void world_limits(const struct world_settings *s, struct limits *l)
     l->certificates = is_tight ? 16 : 48;
     l->certificate_bytes = CRYPTO_FAKE_CERTIFICATE_BYTES;
     l->values_verified = is_tight ? 16 : 64;
-    l->attaches = is_tight ? 8 : 48;
+    l->attaches = is_tight ? 8 : 64;
     l->stored_sets = s->stored_values;
     l->stored_values = s->stored_values;
     l->stored_bytes = s->stored_values * 640;

@@ -55,3 +55,38 @@ Test(bootstrap, comes_back_while_all_others_dial_it, .timeout = 120)
     cr_expect_lt(world_join_us(w, BOOTSTRAP), 60ULL * SECOND_US);
     free(block);
 }
+
+/* Found by tools/sim_vs_real.py: over real sockets the link to the admitting peer was up, and its
+ * Update there, before its answer had come round by the bootstrap node.  The Update was put aside,
+ * and the node joined before it had met a neighbor, with 16 links where the simulator made 49. */
+Test(bootstrap, an_update_that_overtakes_the_answer_counts, .timeout = 120)
+{
+    enum { JOINERS = 40, STEP_US = 10000, KNOWN_LEAST = 20 };
+    struct world_settings settings;
+    struct arena arena;
+    world_defaults(&settings);
+    settings.seed = 3;
+    settings.nodes = JOINERS;
+    settings.bootstraps = 1;
+    settings.underlay =
+        (struct underlay_settings){.kind = UNDERLAY_COORDINATES, .extent_us = 150000};
+    size_t bytes = world_bytes(&settings) + 64;
+    void *block = calloc(1, bytes);
+    cr_assert_not_null(block);
+    arena_init(&arena, block, bytes);
+    struct world *w = world_init(&arena, &settings);
+    for (uint32_t i = 0; i < JOINERS; i++) {
+        uint64_t until_us = world_now_us(w) + 20 * SECOND_US;
+        world_start(w, i);
+        while (world_join_us(w, i) == UINT64_MAX && world_now_us(w) < until_us) {
+            world_run_until(w, world_now_us(w) + STEP_US);
+        }
+        struct overlay_status status;
+        overlay_status(node_overlay(world_node(w, i)), &status);
+        cr_expect(status.is_ready, "node %u", i);
+        cr_expect_geq(status.routing_table, i < KNOWN_LEAST ? i : KNOWN_LEAST, "node %u of %u", i,
+                      JOINERS);
+        world_run_until(w, world_now_us(w) + 2 * SECOND_US);
+    }
+    free(block);
+}
