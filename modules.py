@@ -642,6 +642,7 @@ BENCH_PROGRAMS = {
     '''),
     'dtls': names('''
         dtls
+        dtls_floor
         dtls_peer
         transit_node
         transit_peer
