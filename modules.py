@@ -243,6 +243,7 @@ MODULES = {
         shard
         shard_turn
         sock
+        spin
         stranger
         tcp
         train
@@ -347,6 +348,7 @@ UNIT_TESTS = {
     'tests/unit/core/os': names('''
         test_mailbox
         test_shard
+        test_spin
         test_udp
     '''),
     'tests/unit/codec': names('''
