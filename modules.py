@@ -246,6 +246,7 @@ MODULES = {
         shard
         shard_turn
         sock
+        spin
         stranger
         tcp
         train
@@ -354,6 +355,7 @@ UNIT_TESTS = {
     'tests/unit/core/os': names('''
         test_mailbox
         test_shard
+        test_spin
         test_udp
     '''),
     'tests/unit/codec': names('''
@@ -649,6 +651,7 @@ BENCH_PROGRAMS = {
     '''),
     'dtls': names('''
         dtls
+        dtls_floor
         dtls_peer
         transit_node
         transit_peer

@@ -2,15 +2,18 @@
 /* dtls.c - what a message in transit costs over datagram links (DTLS-UDP-SR-NO-ICE): from one to
  * another through a real node on the real engine, over loopback UDP.
  *
- *   build/release/bench/dtls [--json] [--quick] [--epoll] [--repeats N] [--messages N] [--bytes N]
- *       [WORK ...]
+ *   build/release/bench/dtls [--json] [--quick] [--epoll] [--floor] [--repeats N] [--messages N]
+ *       [--bytes N] [--buffers N] [WORK ...]
  *
  * Works: burst (one generator; BURST messages to each of 8 sinks in turn, so trains come and go)
  * and single (64 generators, 64 sinks, one message under way between each two, so each message and
  * each ACK is a datagram by itself).  The node's shard has a thread of its own on core 0; all far
  * ends are on the last core.  The figure is CPU time of the shard's thread for one message, median
- * of the repeats, whoever else may have the core meanwhile.  Every message must come, once and with
- * the right bytes, or the exit code is 1. */
+ * of the repeats, whoever else may have the core meanwhile.  With --floor each repeat comes right
+ * after its floor (dtls_floor.h), and the ratio is the median of theirs: what a system call costs
+ * here differs by a half from one second to the next.  Every message must come, once and with the
+ * right bytes, or the exit code is 1. */
+#include "bench/dtls_floor.h"
 #include "bench/dtls_peer.h"
 #include "bench/transit_node.h"
 #include "core/os/host.h"
@@ -18,6 +21,7 @@
 
 #include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -29,25 +33,41 @@ enum { PEERS_CAP = 128, REPEATS_CAP = 99, NAP_NS = 30000 };
 struct shape {
     const char *name;
     uint32_t generators, sinks;
-    uint32_t burst;  /* messages in a train */
-    uint32_t window; /* of one sink: under way to it */
+    uint32_t burst;                    /* messages in a train */
+    uint32_t window;                   /* of one sink: under way to it */
+    uint64_t messages, quick_messages; /* of a repeat */
     /* The node does nothing for so long at the first event of a turn, so that its next turn finds
      * as many datagrams as those of a busy node do. */
     long gather_ns;
 };
 
 static const struct shape shapes[] = {
-    {.name = "burst", .generators = 1, .sinks = 8, .burst = 16, .window = 32},
-    {.name = "single", .generators = 64, .sinks = 64, .burst = 1, .window = 1, .gather_ns = 300000},
+    {.name = "burst",
+     .generators = 1,
+     .sinks = 8,
+     .burst = 16,
+     .window = 32,
+     .messages = 200000,
+     .quick_messages = 60000},
+    {.name = "single",
+     .generators = 64,
+     .sinks = 64,
+     .burst = 1,
+     .window = 1,
+     .messages = 12000,
+     .quick_messages = 12000,
+     .gather_ns = 300000},
 };
 
 static struct {
-    bool is_json;
+    bool is_json, is_quick, has_floor;
+    const char *program;
     enum shard_backend backend;
     unsigned repeats;
-    uint64_t messages;
+    uint64_t messages; /* 0: as the shape has it */
     size_t bytes;
-} options = {.repeats = 5, .messages = 200000, .bytes = 500};
+    uint32_t buffers; /* that datagrams come into; 0: the default */
+} options = {.repeats = 5, .bytes = 500};
 
 struct bench {
     const struct shape *shape;
@@ -60,22 +80,32 @@ struct bench {
     clockid_t clock; /* CPU time of that thread */
     bool is_announced;
     uint64_t gathered_us;              /* the turn that has */
+    _Atomic uint64_t gathering_ns;     /* CPU time of that, which is no part of the figure */
     struct dtls_peer peers[PEERS_CAP]; /* generators, then sinks */
 };
 
 struct result {
-    double ns, cpu_share, per_turn;
+    double ns, floor_ns, cpu_share, per_turn;
 };
 
 /* ---- the node's thread ---- */
+
+static uint64_t read_clock_ns(clockid_t clock)
+{
+    struct timespec at;
+    clock_gettime(clock, &at);
+    return (uint64_t)at.tv_sec * 1000000000u + (uint64_t)at.tv_nsec;
+}
 
 static void on_event(void *context, struct turn *t, struct io_event *event)
 {
     struct bench *b = context;
     if (b->shape->gather_ns > 0 && b->gathered_us != t->now_us) {
-        struct timespec nap = {.tv_nsec = b->shape->gather_ns};
+        uint64_t begin = read_clock_ns(CLOCK_MONOTONIC),
+                 cpu = read_clock_ns(CLOCK_THREAD_CPUTIME_ID);
         b->gathered_us = t->now_us;
-        nanosleep(&nap, NULL);
+        while (read_clock_ns(CLOCK_MONOTONIC) - begin < (uint64_t)b->shape->gather_ns) {}
+        atomic_fetch_add(&b->gathering_ns, read_clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu);
     }
     node_on_event(t, b->node.node, event);
 }
@@ -122,6 +152,9 @@ static void open_node(struct bench *b)
                                   .sink = transit_node_drop_log,
                                   .log_level = LOG_ERROR};
     transit_node_limits(&config.limits, PEERS_CAP);
+    if (options.buffers != 0) {
+        config.limits.datagram_buffers = options.buffers;
+    }
     config.listeners[IO_LISTEN_OVERLAY_UDP].address =
         (struct address){.family = 4, .ip = {127, 0, 0, 1}};
     transit_require(shard_open(&config, 1, &b->group, problem) == ERR_OK, problem);
@@ -156,13 +189,6 @@ static void close_all(struct bench *b)
 }
 
 /* ---- load ---- */
-
-static uint64_t read_clock_ns(clockid_t clock)
-{
-    struct timespec at;
-    clock_gettime(clock, &at);
-    return (uint64_t)at.tv_sec * 1000000000u + (uint64_t)at.tv_nsec;
-}
 
 /* Gives each sink what its window has room for. */
 static void generate(struct bench *b, uint64_t *left)
@@ -264,12 +290,18 @@ static void check(const struct bench *b)
 
 static void measure(struct bench *b, struct result *out)
 {
-    run(b, options.messages / 5);
-    uint64_t cpu = read_clock_ns(b->clock), wall = read_clock_ns(CLOCK_MONOTONIC);
+    const struct shape *s = b->shape;
+    uint64_t messages = options.messages != 0 ? options.messages
+                        : options.is_quick    ? s->quick_messages
+                                              : s->messages;
+    out->floor_ns = options.has_floor ? dtls_floor_ns(options.program) : 0;
+    run(b, messages / 5);
+    uint64_t cpu = read_clock_ns(b->clock) - atomic_load(&b->gathering_ns);
+    uint64_t wall = read_clock_ns(CLOCK_MONOTONIC);
     uint64_t turns = metric(b, METRIC_turns);
     uint64_t before = received(b);
-    run(b, options.messages);
-    cpu = read_clock_ns(b->clock) - cpu;
+    run(b, messages);
+    cpu = read_clock_ns(b->clock) - atomic_load(&b->gathering_ns) - cpu;
     wall = read_clock_ns(CLOCK_MONOTONIC) - wall;
     turns = metric(b, METRIC_turns) - turns;
     double count = (double)(received(b) - before);
@@ -281,10 +313,52 @@ static void measure(struct bench *b, struct result *out)
 
 /* ---- the program ---- */
 
-static int by_ns(const void *a, const void *b)
+static int by_size(const void *a, const void *b)
 {
-    const struct result *x = a, *y = b;
-    return x->ns < y->ns ? -1 : x->ns > y->ns;
+    const double *x = a, *y = b;
+    return *x < *y ? -1 : *x > *y;
+}
+
+/* Sorts the values. */
+static double median(double *values, size_t n)
+{
+    qsort(values, n, sizeof(*values), by_size);
+    return n % 2 == 1 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
+}
+
+static void print(const struct bench *b, const struct result *results)
+{
+    double ns[REPEATS_CAP], floor_ns[REPEATS_CAP], ratio[REPEATS_CAP], share[REPEATS_CAP],
+        per_turn[REPEATS_CAP];
+    unsigned n = options.repeats;
+    for (unsigned i = 0; i < n; i++) {
+        const struct result *r = &results[i];
+        ns[i] = r->ns;
+        floor_ns[i] = r->floor_ns;
+        ratio[i] = options.has_floor ? r->ns / r->floor_ns : 0;
+        share[i] = r->cpu_share;
+        per_turn[i] = r->per_turn;
+    }
+    double middle = median(ns, n); /* sorted from here on */
+    double floor_middle = median(floor_ns, n), ratio_middle = median(ratio, n);
+    const char *format =
+        options.is_json
+            ? "{\"work\": \"forward-dtls-%s\", \"bytes\": %zu, \"ns_per_op\": %.1f, \"ns_min\": "
+              "%.1f, \"ns_max\": %.1f, \"cpu_share\": %.2f, \"messages_per_turn\": %.1f, "
+              "\"resent\": %llu"
+            : "forward over DTLS, %s, %zu bytes: %.0f ns (%.0f..%.0f), core %.2f busy, %.1f "
+              "messages a turn, %llu resent";
+    unsigned long long resent = metric(b, METRIC_sr_resent_late) + metric(b, METRIC_sr_resent_gap);
+    printf(format, b->shape->name, options.bytes, middle, ns[0], ns[n - 1], median(share, n),
+           median(per_turn, n), resent);
+    if (options.has_floor) {
+        printf(options.is_json ? ", \"floor_ns\": %.1f, \"ratio\": %.3f, \"ratio_min\": %.3f, "
+                                 "\"ratio_max\": %.3f"
+                               : "; floor %.0f ns, ratio %.2f (%.2f..%.2f)",
+               floor_middle, ratio_middle, ratio[0], ratio[n - 1]);
+    }
+    printf(options.is_json ? "}\n" : "\n");
+    fflush(stdout);
 }
 
 static void work(const struct transit_ca *ca, const struct shape *shape)
@@ -299,19 +373,7 @@ static void work(const struct transit_ca *ca, const struct shape *shape)
     for (unsigned i = 0; i < options.repeats; i++) {
         measure(b, &results[i]);
     }
-    qsort(results, options.repeats, sizeof(results[0]), by_ns);
-    const struct result *r = &results[options.repeats / 2];
-    const char *format =
-        options.is_json
-            ? "{\"work\": \"forward-dtls-%s\", \"bytes\": %zu, \"ns_per_op\": %.1f, \"ns_min\": "
-              "%.1f, \"ns_max\": %.1f, \"cpu_share\": %.2f, \"messages_per_turn\": %.1f, "
-              "\"resent\": %llu}\n"
-            : "forward over DTLS, %s, %zu bytes: %.0f ns (%.0f..%.0f), core %.2f busy, %.1f "
-              "messages a turn, %llu resent\n";
-    unsigned long long resent = metric(b, METRIC_sr_resent_late) + metric(b, METRIC_sr_resent_gap);
-    printf(format, shape->name, options.bytes, r->ns, results[0].ns,
-           results[options.repeats - 1].ns, r->cpu_share, r->per_turn, resent);
-    fflush(stdout);
+    print(b, results);
     close_all(b);
     free(b);
 }
@@ -320,11 +382,14 @@ int main(int argc, char **argv)
 {
     static struct transit_ca ca;
     int at = 1;
+    options.program = argv[0];
     for (; at < argc && argv[at][0] == '-'; at++) {
         if (strcmp(argv[at], "--json") == 0) {
             options.is_json = true;
         } else if (strcmp(argv[at], "--quick") == 0) {
-            options.messages = 60000;
+            options.is_quick = true;
+        } else if (strcmp(argv[at], "--floor") == 0) {
+            options.has_floor = true;
         } else if (strcmp(argv[at], "--epoll") == 0) {
             options.backend = SHARD_EPOLL;
         } else if (strcmp(argv[at], "--repeats") == 0 && at + 1 < argc) {
@@ -333,9 +398,11 @@ int main(int argc, char **argv)
             options.messages = strtoull(argv[++at], NULL, 10);
         } else if (strcmp(argv[at], "--bytes") == 0 && at + 1 < argc) {
             options.bytes = strtoull(argv[++at], NULL, 10);
+        } else if (strcmp(argv[at], "--buffers") == 0 && at + 1 < argc) {
+            options.buffers = (uint32_t)strtoul(argv[++at], NULL, 10);
         } else {
-            fprintf(stderr, "usage: dtls [--json] [--quick] [--epoll] [--repeats N] [--messages N] "
-                            "[--bytes N] [WORK ...]\n");
+            fprintf(stderr, "usage: dtls [--json] [--quick] [--epoll] [--floor] [--repeats N] "
+                            "[--messages N] [--bytes N] [--buffers N] [WORK ...]\n");
             return 2;
         }
     }

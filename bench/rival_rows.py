@@ -31,8 +31,9 @@ SOURCES = [
     Source('tls', 'floor_tls --json --record --ms 50'),
     Source('dtls-record', 'floor_tls --json --datagram --connections 64 --ms 50'),
     Source('dtls-record-1', 'floor_tls --json --datagram --ms 50'),
-    # behind its floors in each round: what the kernel takes for a datagram differs by the minute
-    Source('dtls', 'dtls --json --quick --repeats 2'),
+    Source('dtls', 'dtls --json --quick --repeats 3 burst'),
+    # its floors run before each repeat: what the kernel takes for a datagram differs by the second
+    Source('dtls-single', 'dtls --json --floor --repeats 15 single', rounds=False),
     Source('bare', 'floor_tls --json --sign --ms 60'),
     Source('redis', '@redis {ms}', text='redis-server, redis-benchmark -P 32'),
     Source('opendht', '@opendht 2000', text='12 nodes in one process'),
@@ -129,9 +130,8 @@ ROWS = [
     row('forward-dtls-burst', 'over DTLS links, bursts of 16 to a neighbour, against 400,000 /s '
         'where the floor is at most 0.8 us', 'dtls.forward-dtls-burst',
         ('max', 2500, ('times', 2500 / 800, 'train16.udp_train_500')), 1.0, 2 / 3, by='2.5 us'),
-    row('forward-dtls-single', 'over DTLS links, one by one', 'dtls.forward-dtls-single',
-        ('sum', BEST_FORWARD, BEST_ACK, 'dtls-record.dtls_record_500',
-         'dtls-record.dtls_record_9'), 1.25, 1.1,
+    row('forward-dtls-single', 'over DTLS links, one by one', 'dtls-single.forward-dtls-single',
+        'dtls-single.forward-dtls-single:floor_ns', 1.25, 1.1,
         by='best forward of message and ACK + their SSL reads and writes'),
     row('lookup-memory', 'a record among 10^6 and its certificate, bytes to bytes, in process',
         'lookup.lookup/fetch', 'lookup.lookup/floor', 1.6, 1.2,
@@ -198,6 +198,8 @@ ROWS = [
 # Programs that have their floor beside them, in turn with ours, measure it by code of their own:
 # by these one sees that it is no easier floor than the one of bench/floor_*.
 CONTROLS = [
+    ('datagrams and DTLS records of dtls single', 'dtls-single.forward-dtls-single:floor_ns',
+     ('sum', BEST_FORWARD, BEST_ACK, 'dtls-record.dtls_record_500', 'dtls-record.dtls_record_9')),
     *(('TCP echo of transit, %d bytes' % n, 'transit.forward-tls-%d:floor_tcp_ns' % n,
        'tcp%d.tcp_echo_%d' % (n, n)) for n in (500, 700, 1300)),
     *(('TLS records of transit, %d bytes' % n, 'transit.forward-tls-%d:floor_tls_ns' % n,

@@ -81,6 +81,7 @@ static const struct word level_words[] = {
 static const struct word ack_words[] = {
     {"memory", OVERLAY_ACK_MEMORY}, {"replica", OVERLAY_ACK_REPLICA}, {"disk", OVERLAY_ACK_DISK}};
 
+static const struct word poll_words[] = {{"fixed", 0}, {"adaptive", 1}};
 static const struct word yes_words[] = {{"no", 0}, {"yes", 1}};
 
 static const struct {
@@ -90,6 +91,7 @@ static const struct {
 } choices[] = {
     {"found-ring", found_words, ARRAY_COUNT(found_words)},
     {"backend", backend_words, ARRAY_COUNT(backend_words)},
+    {"busy-poll", poll_words, ARRAY_COUNT(poll_words)},
     {"log-level", level_words, ARRAY_COUNT(level_words)},
     {"storage-ack", ack_words, ARRAY_COUNT(ack_words)},
     {"presence", yes_words, ARRAY_COUNT(yes_words)},
@@ -400,6 +402,7 @@ static enum err take(cfg_t *cfg, struct config *out)
     out->found_ring = (enum overlay_found_ring)choice(cfg, "found-ring");
     out->backend = (enum shard_backend)choice(cfg, "backend");
     out->busy_poll_us = (uint32_t)cfg_getint(cfg, "busy-poll-us");
+    out->is_busy_poll_adaptive = choice(cfg, "busy-poll") != 0;
     out->storage_ack = (enum overlay_storage_ack)choice(cfg, "storage-ack");
     out->log_level = (enum log_level)choice(cfg, "log-level");
     out->data_size_mib = (uint32_t)cfg_getint(cfg, "data-size");
@@ -519,6 +522,7 @@ static const struct {
 } checks[] = {
     {"found-ring", check_choice},
     {"backend", check_choice},
+    {"busy-poll", check_choice},
     {"log-level", check_choice},
     {"storage-ack", check_choice},
     {"digest", check_digest},
@@ -619,6 +623,7 @@ enum err config_load(const char *path, struct config *out, char *why)
                                CFG_INT("shards", 0, CFGF_NONE),
                                CFG_STR("backend", "auto", CFGF_NONE),
                                CFG_INT("busy-poll-us", 0, CFGF_NONE),
+                               CFG_STR("busy-poll", "adaptive", CFGF_NONE),
                                CFG_STR("control-socket", "", CFGF_NONE),
                                CFG_STR("keylog-file", "", CFGF_NONE),
                                CFG_STR("log-level", "info", CFGF_NONE),

@@ -44,6 +44,7 @@ struct config {
     uint32_t shards; /* 0 = as many as cores and credentials allow */
     enum shard_backend backend;
     uint32_t busy_poll_us; /* 0 = off */
+    bool is_busy_poll_adaptive;
     enum overlay_storage_ack storage_ack;
     enum log_level log_level;
     bool has_digest; /* set here: for accounts whose keystore does not say */

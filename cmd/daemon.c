@@ -90,6 +90,7 @@ static void fill_shard_config(const struct daemon *d, uint32_t i, struct shard_c
     *out = (struct shard_config){
         .backend = c->backend,
         .busy_poll_us = c->busy_poll_us,
+        .is_busy_poll_adaptive = c->is_busy_poll_adaptive,
         .cpu = is_whole_machine ? (int)i : SHARD_NO_CPU,
         .limits = c->limits,
         .crypto = crypto_boring(),

@@ -3,6 +3,7 @@
 #include "core/os/host.h"
 #include <dirent.h>
 #include <errno.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <sys/random.h>
@@ -40,22 +41,36 @@ void host_random(void *out, size_t len)
     }
 }
 
+/* The cores of the process, as they were before it pinned any of its threads: a thread inherits the
+ * one core of whoever starts it, and would find no other. */
+static cpu_set_t usable;
+
+static void find_usable(void)
+{
+    if (sched_getaffinity(0, sizeof(usable), &usable) != 0) {
+        CPU_ZERO(&usable);
+    }
+}
+
+static const cpu_set_t *usable_cpus(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    CHECK(pthread_once(&once, find_usable) == 0);
+    return &usable;
+}
+
 uint32_t host_cpu_count(void)
 {
-    cpu_set_t set;
-    int count = sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
+    int count = CPU_COUNT(usable_cpus());
     return count > 0 ? (uint32_t)count : 1;
 }
 
 enum err host_pin(uint32_t cpu)
 {
-    cpu_set_t usable;
-    if (sched_getaffinity(0, sizeof(usable), &usable) != 0) {
-        return ERR_IO;
-    }
+    const cpu_set_t *all = usable_cpus();
     uint32_t seen = 0;
     for (size_t i = 0; i < CPU_SETSIZE; i++) {
-        if (!CPU_ISSET(i, &usable) || seen++ != cpu) {
+        if (!CPU_ISSET(i, all) || seen++ != cpu) {
             continue;
         }
         cpu_set_t one;

@@ -84,6 +84,7 @@ static enum err open_shard(struct shard *s, const struct shard_config *config, u
     s->config = *config;
     s->limits = config->limits;
     s->mailbox = group->mailbox;
+    spin_init(&s->spin, config->busy_poll_us, config->is_busy_poll_adaptive);
     for (size_t i = 0; i < IO_LISTENER_COUNT; i++) {
         s->fds[i] = -1;
     }

@@ -27,7 +27,8 @@ struct shard_listener {
 struct shard_config {
     enum shard_backend backend; /* AUTO: io_uring, or epoll with one log line that says why */
     int cpu;                    /* pinned to it; SHARD_NO_CPU = not pinned */
-    uint32_t busy_poll_us;      /* spins so long after the last work before it sleeps; 0 = never */
+    uint32_t busy_poll_us;      /* spins so long before it sleeps; 0 = never */
+    bool is_busy_poll_adaptive; /* only while work mostly comes within that time */
     struct shard_listener listeners[IO_LISTENER_COUNT];
     struct limits limits;
     const struct crypto *crypto; /* goes into the turn */

@@ -183,7 +183,7 @@ static void reap(struct shard *s, const struct shard_handler *handler, void *con
             return;
         }
         if (is_wanted) {
-            s->worked_us = s->turn.now_us;
+            s->has_worked = true;
             bytes += event.kind == IO_STREAM || event.kind == IO_DATAGRAM ? event.data_len : 0;
             deliver(s, handler, context, &event);
         }
@@ -215,7 +215,7 @@ static void take_mail(struct shard *s, const struct shard_handler *handler, void
                                  .data = mail.buf == NULL ? NULL : msgbuf_data(mail.buf),
                                  .data_len = mail.buf == NULL ? 0 : mail.buf->len};
         metric_add(&s->metrics, METRIC_mail_in, 1);
-        s->worked_us = s->turn.now_us;
+        s->has_worked = true;
         deliver(s, handler, context, &event);
         if (mail.buf == NULL) {
             continue;
@@ -348,12 +348,10 @@ static void pause_cpu(void)
 #endif
 }
 
-/* Looks for work without sleeping while the last is not long ago; true: there is some. */
-static bool spin(struct shard *s, uint64_t timeout_us)
+/* Looks for work without sleeping; true: there is some. */
+static bool look(struct shard *s, uint64_t begin_us, uint64_t until_us)
 {
-    uint64_t begin_us = host_now_us();
     uint64_t now_us = begin_us;
-    uint64_t until_us = min_u64(s->worked_us + s->config.busy_poll_us, begin_us + timeout_us);
     bool is_ready = false;
     if (now_us >= until_us) {
         return false;
@@ -365,15 +363,31 @@ static bool spin(struct shard *s, uint64_t timeout_us)
         pause_cpu();
         now_us = host_now_us();
     } while (!is_ready && now_us < until_us);
-    metric_add(&s->metrics, METRIC_busy_polls, is_ready ? 1 : 0);
+    metric_add(&s->metrics, is_ready ? METRIC_busy_polls : METRIC_busy_polls_missed, 1);
     metric_add(&s->metrics, METRIC_busy_poll_us, now_us - begin_us);
     return is_ready;
+}
+
+/* True: there is work already. */
+static bool spin(struct shard *s, uint64_t timeout_us)
+{
+    uint64_t begin_us = host_now_us();
+    spin_idle(&s->spin, begin_us);
+    uint64_t until_us = spin_until_us(&s->spin);
+    if (until_us == 0) {
+        metric_add(&s->metrics, METRIC_busy_polls_skipped, s->has_worked ? 1 : 0);
+        return false;
+    }
+    return look(s, begin_us, min_u64(until_us, begin_us + timeout_us));
 }
 
 static void wait(struct shard *s)
 {
     uint64_t timeout_us = idle_us(s);
-    if (s->config.busy_poll_us > 0 && timeout_us > 0) {
+    if (s->has_worked) {
+        spin_work(&s->spin, s->turn.now_us);
+    }
+    if (s->spin.window_us > 0 && timeout_us > 0) {
         if (spin(s, timeout_us)) {
             return;
         }
@@ -390,6 +404,7 @@ static void wait(struct shard *s)
 void shard_turn_once(struct shard *s, const struct shard_handler *handler, void *context)
 {
     read_clocks(s);
+    s->has_worked = false;
     s->turns++;
     trace_where(s->index, s->turns);
     metric_add(&s->metrics, METRIC_turns, 1);

@@ -4,6 +4,7 @@
 #pragma once
 #include "core/os/mem.h"
 #include "core/os/shard.h"
+#include "core/os/spin.h"
 #include "core/os/tcp.h"
 #include "core/os/udp.h"
 
@@ -21,7 +22,8 @@ struct shard {
     bool is_last_turn_full; /* more events than one turn takes */
     uint32_t short_turns;   /* in a row */
     bool has_work;          /* the handler has more to do */
-    uint64_t worked_us;     /* when something last came in */
+    bool has_worked;        /* something has come in this turn */
+    struct spin spin;
     int fds[IO_LISTENER_COUNT];
     struct address addresses[IO_LISTENER_COUNT];
     uint64_t accept_retry_us[IO_LISTENER_COUNT]; /* 0 = accepting */

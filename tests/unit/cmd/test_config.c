@@ -50,6 +50,7 @@ Test(config, defaults_and_relative_paths)
     cr_assert_eq(config.storage_ack, OVERLAY_ACK_REPLICA);
     cr_assert_eq(config.backend, SHARD_AUTO);
     cr_assert_eq(config.busy_poll_us, 0, "spinning is for those who ask for it");
+    cr_assert(config.is_busy_poll_adaptive);
     cr_assert_eq(config.drain_timeout_s, 30);
     cr_assert_eq(config.bootstrap_count, 0);
     cr_assert_not(config.has_digest);
@@ -70,6 +71,7 @@ Test(config, every_key_is_taken)
                       "sip-address = 0.0.0.0\nsip-advertise = 192.0.2.7\nsip-port = 5070\n"
                       "bootstrap = {\"192.0.2.1:6084\", \"[2001:db8::2]:6084\"}\n"
                       "found-ring = if-alone\nshards = 3\nbackend = epoll\nbusy-poll-us = 50\n"
+                      "busy-poll = fixed\n"
                       "control-socket = s\nkeylog-file = k\nlog-level = debug\n"
                       "storage-ack = disk\ndata-dir = d\ndata-size = 100\n"
                       "digest = \"md5\"\ndrain-timeout = 5\n"
@@ -90,6 +92,7 @@ Test(config, every_key_is_taken)
     cr_assert_eq(config.shards, 3);
     cr_assert_eq(config.backend, SHARD_EPOLL);
     cr_assert_eq(config.busy_poll_us, 50);
+    cr_assert_not(config.is_busy_poll_adaptive);
     cr_assert_eq(config.log_level, LOG_DEBUG);
     cr_assert_eq(config.storage_ack, OVERLAY_ACK_DISK);
     snprintf(expected, sizeof(expected), "%s/d", folder);
@@ -136,6 +139,7 @@ Test(config, faults_come_with_line_and_suggestion)
         {NEEDED "overlay-port = 70000\n", "c.conf:4", "from 1 to 65535"},
         {NEEDED "overlay-port = many\n", "c.conf:4", "overlay-port"},
         {NEEDED "busy-poll-us = 1000001\n", "c.conf:4", "from 0 to 1000000"},
+        {NEEDED "busy-poll = yes\n", "c.conf:4", "fixed"},
         {NEEDED "shards = 99\n", "c.conf:4", "from 0 to 32"},
         {NEEDED "sip-address = phones.example\n", "c.conf:4", "IPv4 or IPv6 address"},
         {NEEDED "bootstrap = {\"192.0.2.1\"}\n", "c.conf:4", "ADDRESS:PORT"},

@@ -851,3 +851,36 @@ Test(shard, busy_poll)
         }
     }
 }
+
+/* Adaptive: with much time between its works it never spins, with little it begins to.  The window
+ * is so long, and the rests so much longer, that no other load makes one look like the other. */
+Test(shard, adaptive_busy_poll)
+{
+    for (size_t b = 0; b < ARRAY_COUNT(backends); b++) {
+        for (int is_dense = 0; is_dense < 2; is_dense++) {
+            struct shard_config c = make_config(backends[b]);
+            c.busy_poll_us = is_dense ? 1000000 : 1000;
+            c.is_busy_poll_adaptive = true;
+            struct shard_group *g = open_or_fail(&c, 1);
+            struct seen s = {0};
+            start(g, &s, 0);
+            const struct metrics *m = shard_metrics(s.shard);
+            struct address at = shard_address(s.shard, IO_LISTEN_SIP_UDP);
+            int fd = dial(&at, SOCK_DGRAM);
+            for (size_t i = 0; i < 20 || (is_dense && metric_read(m, METRIC_busy_polls) == 0);
+                 i++) {
+                say(fd, "x");
+                expect(fd, "x");
+                if (!is_dense) {
+                    rest_ms(10);
+                }
+            }
+            if (!is_dense) {
+                cr_expect_eq(metric_read(m, METRIC_busy_poll_us), 0);
+                cr_expect(metric_read(m, METRIC_busy_polls_skipped) >= 20);
+            }
+            close(fd);
+            stop(g, &s, 1);
+        }
+    }
+}
