@@ -8,7 +8,9 @@ the phones were answered, and what a registration takes of the node's memory bes
 import argparse
 import json
 import os
+import random
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -45,6 +47,25 @@ def enroll(folder, count):
             with open(os.path.join(folder, 'list'), 'w', encoding='ascii') as f:
                 f.write(lines)
             chordial(folder, 'ca', 'issue', 'ca', '--accounts', 'list', '--out', 'accounts')
+
+
+def is_free(port, kind):
+    with socket.socket(socket.AF_INET, kind) as s:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            s.bind(('127.0.0.1', port))
+        except OSError:
+            return False
+    return True
+
+
+def free_ports():
+    """The first of three, below those that connections are given."""
+    for port in random.sample(range(20000, 32000), 100):
+        if all(is_free(port + i, kind) for i in range(3)
+               for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM)):
+            return port
+    fail('no ports are free')
 
 
 def configure(folder, name, count, port, bindings=0):
@@ -150,9 +171,10 @@ def measure(options):
     # in memory: how fast a disk takes a hundred thousand small files is not the matter
     memory = '/dev/shm' if os.access('/dev/shm', os.W_OK) else None
     with tempfile.TemporaryDirectory(prefix='chordial-phones.', dir=memory) as folder:
+        enroll(folder, options.phones)
+        options.port = options.port or free_ports()  # now: enrolling takes its time
         configure(folder, 'empty', 0, options.port)
         configure(folder, 'full', options.phones, options.port)
-        enroll(folder, options.phones)
         binding = binding_bytes(folder, options)
         account = loaded_bytes(folder, 'full') / options.phones
         with Node(folder, 'full') as node:
@@ -170,7 +192,8 @@ def main():
     parser.add_argument('--phones', type=int, default=100000)
     parser.add_argument('--window', type=int, default=60, help='seconds in which all renew')
     parser.add_argument('--patience', type=int, default=120, help='seconds until all must be done')
-    parser.add_argument('--port', type=int, default=41000)
+    parser.add_argument('--port', type=int, default=0,
+                        help='the first of three; chosen where none is given')
     parser.add_argument('--json', action='store_true')
     options = parser.parse_args()
     said = measure(options)

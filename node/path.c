@@ -23,6 +23,7 @@
 enum {
     PEER_DEADLINE_US = 10 * 1000 * 1000, /* connect and handshake of one candidate */
     PEER_QUEUE_BYTES = 512 * 1024,       /* a peer that reads slower than this is let go */
+    PEER_PRESSED_BYTES = 128 * 1024,     /* one that has so much before it gets nothing new */
     PEER_PATIENCE_US = 1000 * 1000,      /* to authenticate oneself while others are waiting */
     PEER_PER_NODE = 4,
 };
@@ -256,12 +257,23 @@ static void peer_stream(struct turn *t, struct node *n, struct node_peer *p, str
     }
 }
 
+/* So much waits to be read by it. */
+static void peer_queued(struct node *n, struct node_peer *p, uint32_t bytes)
+{
+    bool was_pressed = p->queued_bytes > PEER_PRESSED_BYTES;
+    bool is_pressed = bytes > PEER_PRESSED_BYTES;
+    p->queued_bytes = bytes;
+    if (was_pressed != is_pressed && p->flow != 0) {
+        sip_peer_pressed(n->sip, p->flow, is_pressed);
+    }
+}
+
 /* As records, at once.  False: it has ended, there was too much for it. */
 static bool peer_seal(struct turn *t, struct node *n, struct node_peer *p, struct slice plain)
 {
     size_t sent = 0;
     enum err e = stream_tls_write(t, p->tls, plain, &sent);
-    p->queued_bytes += (uint32_t)sent;
+    peer_queued(n, p, p->queued_bytes + (uint32_t)sent);
     if (e != ERR_OK || p->queued_bytes > PEER_QUEUE_BYTES) {
         metric_add(t->metrics, METRIC_sip_peers_too_slow, 1);
         peer_end(t, n, p);
@@ -413,7 +425,7 @@ static void on_sent(struct turn *t, struct node *n, const struct io_event *event
         link_on_sent(t, n->links, c->user, event->data_len);
     } else if (c->owner == NODE_OWNER_PEER) {
         struct node_peer *p = pool_get(&n->peers, c->user);
-        p->queued_bytes -= (uint32_t)min_size(p->queued_bytes, event->data_len);
+        peer_queued(n, p, p->queued_bytes - (uint32_t)min_size(p->queued_bytes, event->data_len));
     }
 }
 

@@ -135,6 +135,15 @@ static void tell_registrar(struct turn *t, struct sip *s, const struct flow *f)
     (void)e; /* then they expire */
 }
 
+bool flow_is_behind(const struct sip *s, const struct flow_ref *ref)
+{
+    enum { FEW = 8 }; /* so many find out whether it has caught up */
+    const struct limits *l = s->settings.limits;
+    const struct flow *f = ref->kind == SIP_PEER ? pool_get(&s->flows, ref->flow) : NULL;
+    return f != NULL && (f->is_pressed || f->unanswered >= l->sip_unanswered_per_peer ||
+                         (f->unanswered >= FEW && f->delay_ms > l->sip_peer_patience_ms));
+}
+
 void flow_release(struct turn *t, struct sip *s, struct flow *f)
 {
     tell_registrar(t, s, f);

@@ -40,12 +40,15 @@ struct flow {
     bool has_message; /* a well-framed one has come */
     bool is_proved;   /* authenticated */
     bool is_dialled;
-    bool is_partial;    /* WebSocket: node/wrapped has the beginning of a message */
-    uint8_t domain[16]; /* of another domain over TLS: a hash of which; else 0 */
-    uint32_t clients;   /* client transactions over it */
-    uint16_t host;      /* in sip.flow_hosts + 1; 0 = none: a peer */
-    uint16_t source;    /* to another domain: who has wanted it first, as struct proxy.source */
-    uint32_t account;   /* whose phone it is, as far as it has proved that; UINT32_MAX: nobody's */
+    bool is_partial;     /* WebSocket: node/wrapped has the beginning of a message */
+    uint8_t domain[16];  /* of another domain over TLS: a hash of which; else 0 */
+    uint32_t clients;    /* client transactions over it */
+    uint32_t unanswered; /* peers: INVITEs to which nothing was said so far, */
+    uint32_t delay_ms;   /* and how long it took until something was, lately */
+    bool is_pressed;     /* peers: what we send waits for them to read */
+    uint16_t host;       /* in sip.flow_hosts + 1; 0 = none: a peer */
+    uint16_t source;     /* to another domain: who has wanted it first, as struct proxy.source */
+    uint32_t account;    /* whose phone it is, as far as it has proved that; UINT32_MAX: nobody's */
     struct sip_parser parser;
 };
 
@@ -81,6 +84,10 @@ static inline bool flow_is_peer(const struct flow_ref *ref)
 
 struct flow *flow_open(struct turn *t, struct sip *s, enum sip_flow_kind kind, handle conn,
                        const struct address *remote);
+/* Is the peer at the other end behind with what it has?  Then new requests for it are refused here
+ * and at once, so that those which it will answer, and calls that stand, wait behind few.  It says
+ * 100 to each INVITE within TX_TRYING_MS. */
+bool flow_is_behind(const struct sip *s, const struct flow_ref *ref);
 /* Forgets it and asks the taker of events to close the connection. */
 void flow_close(struct turn *t, struct sip *s, struct flow *f);
 /* Forgets it. */

@@ -205,12 +205,17 @@ static void send_on(struct turn *t, struct sip *s, struct fork_branch *b)
 static void send_to_peer(struct turn *t, struct sip *s, struct fork_branch *b)
 {
     struct node_id node = b->to.node;
+    struct proxy *p = pool_get(&s->proxies, b->proxy);
+    CHECK(p != NULL);
     if (dial_find(s, &node, &b->to)) {
+        if (!p->is_in_dialog && flow_is_behind(s, &b->to)) {
+            metric_add(t->metrics, METRIC_sip_refused_behind, 1);
+            over(t, s, b, 503, "The callee's peer is behind with the calls that it has");
+            return;
+        }
         send_on(t, s, b);
         return;
     }
-    struct proxy *p = pool_get(&s->proxies, b->proxy);
-    CHECK(p != NULL);
     enum err e = dial_want(t, s, &node, p->source);
     if (e != ERR_PENDING) {
         p->has_lost = true;

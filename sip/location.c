@@ -50,6 +50,7 @@ static bool find_cached(struct turn *t, struct sip *s, struct location *l)
     }
     l->target_count = c->count;
     l->is_cached = true;
+    l->is_fresh = c->until_us - t->now_us > (LOCATION_CACHE_MS - LOCATION_FRESH_MS) * US_PER_MS;
     metric_add(t->metrics, METRIC_sip_location_cached, 1);
     return true;
 }

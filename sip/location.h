@@ -17,6 +17,7 @@ enum {
     LOCATION_AORS = 8,
     LOCATION_TARGETS = 32,
     LOCATION_CACHE_MS = 2000,
+    LOCATION_FRESH_MS = 1000, /* no need to ask again so soon because a peer has no room */
     LOCATION_CACHED = 512,
     LOCATION_CACHED_NODES = 4,
     LOCATION_RIGHT_S = 60,
@@ -34,6 +35,7 @@ struct location {
     handle owner; /* proxy */
     uint8_t purpose;
     bool is_cached;   /* found in the cache */
+    bool is_fresh;    /* and no older than LOCATION_FRESH_MS */
     bool is_filtered; /* a target was left out: not for the cache */
     bool is_known;    /* asking Kind 0x10 */
     bool is_done;

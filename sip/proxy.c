@@ -320,6 +320,7 @@ static void located(struct turn *t, struct sip *s, struct proxy *p, struct locat
     CHECK(l->is_done);
     if (l->status == 0 && !p->is_cancelled) {
         p->is_cached = l->is_cached;
+        p->is_fresh = l->is_fresh;
         fork_to_targets(t, s, p, l);
     } else {
         uint32_t account = registrar_find(s, slice_of(p->aor, p->aor_len));
@@ -359,9 +360,10 @@ static void locate(struct turn *t, struct sip *s, struct proxy *p)
 void proxy_settle(struct turn *t, struct sip *s, struct proxy *p)
 {
     CHECK(p->open == 0);
-    bool is_stale =
-        p->has_lost ||
-        (p->is_cached && (p->best_status == 404 || p->best_status == 480 || p->best_status == 503));
+    bool is_full = p->best_status == 503; /* a flood does not ask the overlay for each refusal */
+    bool is_stale = p->has_lost ||
+                    (p->is_cached && (p->best_status == 404 || p->best_status == 480)) ||
+                    (p->is_cached && is_full && !p->is_fresh);
     if (is_stale && !p->is_answered && !p->is_cancelled && !p->is_refetched && p->aor_len > 0 &&
         !p->is_gruu && !flow_is_peer(&p->from)) {
         p->is_refetched = true; /* the record may have moved: look once more, past the cache */

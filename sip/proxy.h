@@ -36,7 +36,8 @@ struct proxy {
     bool is_cancelled;
     bool is_answered;  /* a final response has gone up */
     bool is_refetched; /* the second and last look-up */
-    bool is_cached;    /* the first came from the cache */
+    bool is_cached;    /* the first came from the cache, */
+    bool is_fresh;     /* where it had not been for long */
     bool has_lost;     /* a peer could not be reached */
     uint8_t loop[TX_LOOP_BYTES];
     bool is_gruu; /* the Request-URI is one: one device, one peer */

@@ -403,6 +403,14 @@ handle sip_peer_up(struct turn *t, struct sip *s, handle conn, const struct node
     return f->ref.flow;
 }
 
+void sip_peer_pressed(struct sip *s, handle flow, bool is_pressed)
+{
+    struct flow *f = pool_get(&s->flows, flow);
+    if (f != NULL) {
+        f->is_pressed = is_pressed;
+    }
+}
+
 void sip_on_stream(struct turn *t, struct sip *s, handle flow, uint8_t *data, size_t len)
 {
     struct flow *f = pool_get(&s->flows, flow);

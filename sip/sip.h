@@ -111,6 +111,8 @@ handle sip_flow_accepted(struct turn *t, struct sip *s, enum sip_flow_kind kind,
  * by us (the AppAttach answerer dials). */
 handle sip_peer_up(struct turn *t, struct sip *s, handle conn, const struct node_id *node_id,
                    struct slice user, bool dialled);
+/* What we have for the peer waits for it to read, or does so no more. */
+void sip_peer_pressed(struct sip *s, handle flow, bool is_pressed);
 void sip_on_stream(struct turn *t, struct sip *s, handle flow, uint8_t *data, size_t len);
 /* One message of a WebSocket: it is one SIP message, or keep-alive (RFC 7118 5). */
 void sip_on_web(struct turn *t, struct sip *s, handle flow, uint8_t *data, size_t len);

@@ -47,6 +47,34 @@ static void count_client(struct sip *s, const struct tx *tx, bool is_more)
     }
 }
 
+static struct flow *peer_flow(const struct sip *s, const struct tx *tx)
+{
+    return tx->peer.kind == SIP_PEER ? pool_get(&s->flows, tx->peer.flow) : NULL;
+}
+
+void tx_asked(struct turn *t, struct sip *s, struct tx *tx)
+{
+    struct flow *f = peer_flow(s, tx);
+    if (f == NULL || tx->kind != TX_INVITE_CLIENT || tx->is_unanswered) {
+        return;
+    }
+    tx->is_unanswered = true;
+    tx->asked_ms = (uint32_t)(t->now_us / US_PER_MS);
+    f->unanswered++;
+}
+
+void tx_heard(struct turn *t, struct sip *s, struct tx *tx, bool is_said)
+{
+    struct flow *f = tx->is_unanswered ? peer_flow(s, tx) : NULL;
+    tx->is_unanswered = false;
+    if (f == NULL) {
+        return; /* the connection is gone */
+    }
+    CHECK(f->unanswered > 0);
+    f->unanswered--;
+    f->delay_ms = is_said ? (uint32_t)(t->now_us / US_PER_MS) - tx->asked_ms : f->delay_ms;
+}
+
 /* ---- those that have ended, oldest first */
 
 static struct tx *at(const struct sip *s, uint32_t place)
@@ -166,6 +194,7 @@ void tx_release(struct turn *t, struct sip *s, struct tx *tx)
     wheel_cancel(t->wheel, &tx->retry);
     wheel_cancel(t->wheel, &tx->end);
     tx_keep(t, tx, NULL);
+    tx_heard(t, s, tx, false);
     count_client(s, tx, false);
     if (tx->is_ended) {
         unlink_ended(s, tx);
@@ -175,8 +204,9 @@ void tx_release(struct turn *t, struct sip *s, struct tx *tx)
     pool_release(&s->txs, tx);
 }
 
-void tx_move(struct sip *s, struct tx *tx, const struct flow_ref *peer)
+void tx_move(struct turn *t, struct sip *s, struct tx *tx, const struct flow_ref *peer)
 {
+    tx_heard(t, s, tx, false);
     count_client(s, tx, false);
     tx->peer = *peer;
     count_client(s, tx, true);

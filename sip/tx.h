@@ -88,6 +88,7 @@ struct tx {
     struct msgbuf *message;   /* client: the request; server: the last response */
     struct flow_ref peer;
     uint32_t interval_ms;
+    uint32_t asked_ms; /* client of an INVITE to a peer: when */
     uint8_t key[TX_KEY_BYTES];
     uint8_t kind;
     uint8_t state;
@@ -98,6 +99,7 @@ struct tx {
     bool is_cancelled;     /* client: CANCEL was sent */
     bool is_ended;         /* in the list of those that only absorb retransmissions */
     bool is_retained;      /* the same, and keeps a message for them */
+    bool is_unanswered;    /* client of an INVITE to a peer: counted in its flow */
     bool is_unsent;        /* server: its last response waits for a connection to its peer */
     uint32_t older, newer; /* there: index + 1, 0 = none */
 };
@@ -114,7 +116,10 @@ struct tx *tx_acquire(struct turn *t, struct sip *s, enum tx_kind kind, enum sip
 struct tx *tx_find(const struct sip *s, const uint8_t key[TX_KEY_BYTES]);
 void tx_release(struct turn *t, struct sip *s, struct tx *tx);
 /* From now on it is spoken over another connection of the same peer. */
-void tx_move(struct sip *s, struct tx *tx, const struct flow_ref *peer);
+void tx_move(struct turn *t, struct sip *s, struct tx *tx, const struct flow_ref *peer);
+/* The INVITE of `tx` has gone to a peer; the peer has said something to it, or never will. */
+void tx_asked(struct turn *t, struct sip *s, struct tx *tx);
+void tx_heard(struct turn *t, struct sip *s, struct tx *tx, bool is_said);
 /* To be called after each step of a transaction that goes on: notes that it has ended. */
 void tx_settle(struct turn *t, struct sip *s, struct tx *tx);
 void tx_enter(struct turn *t, struct tx *tx, enum tx_state next);

@@ -139,6 +139,7 @@ struct tx *tx_client_start(struct turn *t, struct sip *s, enum sip_method method
     }
     *error = ERR_OK; /* a full outbox is a lost packet */
     tx_keep(t, tx, request);
+    tx_asked(t, s, tx);
     if (!tx->is_reliable) {
         tx_arm_retry(t, tx, is_invite ? TX_TIMER_A : TX_TIMER_E, TX_T1_MS);
     }
@@ -181,6 +182,7 @@ enum tx_does tx_client_recv(struct turn *t, struct sip *s, struct tx *tx, const 
                           : m->status < 300 ? TX_EVENT_SUCCESS
                                             : TX_EVENT_FAILURE;
     enum tx_does does = tx_client_step(t, tx, event);
+    tx_heard(t, s, tx, true);
     if (does == TX_PASS) {
         tx->status = m->status;
     }
@@ -219,7 +221,8 @@ void tx_client_again(struct turn *t, struct sip *s, struct tx *tx, const struct 
 {
     CHECK(tx->state <= TX_PROCEEDING);
     CHECK(tx->message != NULL);
-    tx_move(s, tx, peer);
+    tx_move(t, s, tx, peer);
+    tx_asked(t, s, tx);
     metric_add(t->metrics, METRIC_sip_sent_anew, 1);
     enum err e = flow_send(t, s, peer, tx->message);
     (void)e; /* counted; the end timer, or timer C, decides */

@@ -112,18 +112,18 @@ enum tx_does tx_server_step(struct turn *t, struct tx *tx, enum tx_event event)
 /* Responses go where the request came from last, when that is the same peer over a new connection
  * (18.2.2): who sends it again has lost the first.  Nobody else takes them away by a branch that it
  * has seen. */
-static void follow(struct sip *s, struct tx *tx, const struct flow_ref *from)
+static void follow(struct turn *t, struct sip *s, struct tx *tx, const struct flow_ref *from)
 {
     if (from->kind == SIP_PEER && tx->peer.kind == SIP_PEER && from->flow != tx->peer.flow &&
         ids_node_is_equal(&from->node, &tx->peer.node)) {
-        tx_move(s, tx, from);
+        tx_move(t, s, tx, from);
     }
 }
 
 void tx_server_recv(struct turn *t, struct sip *s, struct tx *tx, const struct flow_ref *from,
                     bool is_ack)
 {
-    follow(s, tx, from);
+    follow(t, s, tx, from);
     enum tx_does does = tx_server_step(t, tx, is_ack ? TX_EVENT_ACK : TX_EVENT_REQUEST);
     if (!is_ack) {
         metric_add(t->metrics, METRIC_sip_duplicates, 1);

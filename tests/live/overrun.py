@@ -5,8 +5,10 @@
 Two cores cannot offer ten times of what one of them does, so the node gets a tenth of its own: it
 is stopped (SIGSTOP) and goes on by turns, as a quota of the kernel would have it.  What it can do
 then is measured first; ten times that many calls a second are begun, whatever becomes of them.
-Calls that stood before must end well, the others are done or refused, and the node's memory does
-not grow.  Over the overlay the node before it refuses most, which waits for its answers."""
+Calls that stood before must end well, the others are done or refused, and the node's memory grows
+by no more than calls that are done leave behind.  A phone's datagrams may be lost in the socket of
+a node that is stopped; over the overlay nothing is: the node before it notices that it is behind,
+and refuses most."""
 import json
 import os
 import secrets
@@ -23,8 +25,8 @@ from phone import Phone, first, uri_of, values
 TURN_S, SHARE = 0.05, 0.1
 STANDING = 4
 SECONDS = 5
-LEAST_REFUSED = 500  # of tens of thousands; what is lost in the socket of a stopped node is neither
-GROWTH_KIB = 16384  # calls that are done leave their transactions for 32 s, refused ones nothing
+LEFT_BYTES = 2 * 320  # of a call that is done, for 32 s: two transactions; of a refused one nothing
+GROWTH_KIB = 4096  # two pages, where they are large
 
 
 class Slow:
@@ -84,8 +86,9 @@ def invite(demo, seconds, rate, *words):
     return json.loads(done.stdout)  # the exit code says whether any call was done: not under test
 
 
-def overrun(demo, phones, *words):
-    """The flood, at the first node; calls that stand are ended while it lasts."""
+def overrun(demo, phones, least, *words):
+    """The flood, at the first node; calls that stand are ended while it lasts.  Of what is not done
+    at least the share `least` is refused."""
     pid = demo.peers[0]['pid']
     with Slow(pid):
         capacity = max(invite(demo, 2, 'max', *words)['done_per_s'], 100)
@@ -99,15 +102,20 @@ def overrun(demo, phones, *words):
         said = invite(demo, SECONDS, int(10 * capacity), *words)
         talk.join()
     after = demo.metrics(0)
-    refused = said['errors'].get('status_503', 0)
+    errors = said['errors']
+    # 500: what the next node makes of the 503 of this one (RFC 3261 16.7 step 6)
+    refused = errors.get('status_503', 0) + errors.get('status_500', 0)
+    growth = demo.rss_kib(0) - rss
     own = after['sip_refused_overload'] - before['sip_refused_overload']
     print(f'  it can do {capacity:.0f} calls a second; {said["offered_per_s"]:.0f} were begun: '
           f'{said["done"]} done, {said["errors"]}, {own} of these 503 by the node itself; '
-          f'calls that stood: {ended}; RSS {rss} -> {demo.rss_kib(0)} KiB')
+          f'calls that stood: {ended}; RSS {rss} KiB and {growth}')
     check(said['offered_per_s'] > 5 * capacity, f'the generator is too slow: {said}')
     check(ended == [200] * STANDING, f'calls that stood ended with {ended}')
-    check(refused > LEAST_REFUSED, f'only {refused} of {said["begun"]} were refused')
-    check(demo.rss_kib(0) <= rss + GROWTH_KIB, f'RSS {rss} -> {demo.rss_kib(0)} KiB')
+    check(refused >= least * (said['begun'] - said['done']), f'too few were refused: {said}')
+    check(set(errors) <= {'status_503', 'status_500', 'timeout'}, f'others failed: {errors}')
+    allowed = GROWTH_KIB + said['done'] * LEFT_BYTES // 1024
+    check(growth <= allowed, f'RSS {rss} KiB and {growth}: more than {allowed}')
     wait_for('calls as ever', 30, lambda: phones[0].call(phones[1].aor, limit=10)[:2] == (200, 200))
     return said
 
@@ -117,7 +125,7 @@ def test_flood_of_phones():
         phones = [Phone(x, demo.domain, demo.peers[0]['sip']) for x in demo.accounts[:2]]
         try:
             check([p.register() for p in phones] == [200] * 2, 'phones cannot register')
-            overrun(demo, phones)
+            overrun(demo, phones, 0.5)
         finally:
             for p in phones:
                 p.close()
@@ -128,7 +136,7 @@ def test_flood_of_the_overlay():
         phones = [Phone(x, demo.domain, demo.peers[0]['sip']) for x in demo.accounts[:2]]
         try:
             check([p.register() for p in phones] == [200] * 2, 'phones cannot register')
-            overrun(demo, phones, '--peer', 2, '--callees', 1)
+            overrun(demo, phones, 0.98, '--peer', 2, '--callees', 1)
         finally:
             for p in phones:
                 p.close()

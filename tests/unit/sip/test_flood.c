@@ -165,6 +165,128 @@ Test(flood, overrun_spares_dialogs)
     world_free(w);
 }
 
+/* ---- a peer that is behind */
+
+struct behind {
+    struct world *w;
+    struct world_instance *near, *far;
+    struct phone *a, *b;
+};
+
+/* Alice at one node, Bob at another, who have spoken, so that there is a connection. */
+static void behind_begin(struct behind *x)
+{
+    x->w = world_make();
+    int one = world_add_node(x->w, 1), two = world_add_node(x->w, 1);
+    x->near = x->w->instances[one];
+    x->far = x->w->instances[two];
+    x->a = world_add_phone(x->w, "alice", one);
+    x->b = world_add_phone(x->w, "bob", two);
+    cr_assert(strncmp(phone_register(x->w, x->a, "7000"), "SIP/2.0 200", 11) == 0);
+    cr_assert(strncmp(phone_register(x->w, x->b, "7000"), "SIP/2.0 200", 11) == 0);
+    call(x->w, x->a, x->b, "first");
+}
+
+static void behind_end(struct behind *x)
+{
+    x->a->is_sink = x->b->is_sink = true;
+    world_expect_empty(x->w);
+    world_free(x->w);
+}
+
+/* Alice calls Bob; is the call refused, with a Retry-After, and so by her own node? */
+static bool is_refused(struct behind *x, const char *id)
+{
+    uint64_t before = world_metric(x->w, METRIC_sip_refused_behind);
+    phone_call(x->w, x->a, "INVITE", "bob", id);
+    world_run(x->w, 10000);
+    phone_expect(x->a, "SIP/2.0 100");
+    if (world_metric(x->w, METRIC_sip_refused_behind) == before) {
+        return false;
+    }
+    /* once: where Bob is was asked a moment ago */
+    cr_assert_eq(world_metric(x->w, METRIC_sip_refused_behind), before + 1);
+    cr_assert(strstr(phone_expect(x->a, "SIP/2.0 503"), "Retry-After: ") != NULL);
+    return true;
+}
+
+static struct flow *to_far(const struct behind *x)
+{
+    uint32_t index = 0;
+    struct flow *f = NULL;
+    while ((f = pool_next(&x->near->sip->flows, &index)) != NULL && f->ref.kind != SIP_PEER) {}
+    cr_assert(f != NULL);
+    return f;
+}
+
+/* The other node says nothing, and has all that it is to have; then it is given up, and hears. */
+Test(flood, a_peer_that_does_not_answer_gets_so_many)
+{
+    enum { MOST = 5 };
+    struct behind x;
+    char id[32];
+    behind_begin(&x);
+    x.near->limits.sip_unanswered_per_peer = MOST;
+    x.far->is_deaf = true;
+    for (unsigned i = 0; i < MOST; i++) {
+        snprintf(id, sizeof(id), "unheard%u", i);
+        cr_assert(!is_refused(&x, id), "%s", id);
+    }
+    cr_assert_eq(to_far(&x)->unanswered, MOST);
+    cr_assert(is_refused(&x, "another"));
+    x.far->is_deaf = false;
+    world_run(x.w, 40 * 1000 * 1000); /* timer B: nobody will answer those */
+    cr_assert_eq(to_far(&x)->unanswered, 0);
+    x.a->first = x.a->count = 0;
+    call(x.w, x.a, x.b, "again");
+    behind_end(&x);
+}
+
+/* Its answers take too long: few are left to it, until one has come soon enough. */
+Test(flood, a_peer_that_answers_late_gets_few)
+{
+    enum { FEW = 8 };
+    struct behind x;
+    char id[32];
+    behind_begin(&x);
+    x.near->limits.sip_peer_patience_ms = 150; /* its 100 comes after 200 ms */
+    cr_assert(!is_refused(&x, "late"));
+    world_run(x.w, 300000);
+    cr_assert_geq(to_far(&x)->delay_ms, 200);
+    for (unsigned i = 0; i < FEW; i++) {
+        snprintf(id, sizeof(id), "few%u", i);
+        cr_assert(!is_refused(&x, id), "%s", id);
+    }
+    cr_assert(is_refused(&x, "another"));
+    x.near->limits.sip_peer_patience_ms = 700;
+    cr_assert(!is_refused(&x, "patient"));
+    behind_end(&x);
+}
+
+/* It does not read: what is new waits nowhere, what belongs to a call goes on. */
+Test(flood, a_peer_that_does_not_read_gets_nothing_new)
+{
+    struct behind x;
+    struct dialog d;
+    char text[PHONE_TEXT];
+    behind_begin(&x);
+    cr_assert(!is_refused(&x, "stands"));
+    snprintf(text, sizeof(text), "%s", phone_expect(x.b, "INVITE sip:"));
+    phone_answer(x.w, x.b, text, "200 OK");
+    dialog_caller(&d, phone_expect(x.a, "SIP/2.0 200"));
+    phone_in_dialog(x.w, x.a, &d, "ACK");
+    phone_expect(x.b, "ACK ");
+    sip_peer_pressed(x.near->sip, to_far(&x)->ref.flow, true);
+    cr_assert(is_refused(&x, "new"));
+    phone_in_dialog(x.w, x.a, &d, "BYE");
+    snprintf(text, sizeof(text), "%s", phone_expect(x.b, "BYE "));
+    phone_answer(x.w, x.b, text, "200 OK");
+    phone_expect(x.a, "SIP/2.0 200");
+    sip_peer_pressed(x.near->sip, to_far(&x)->ref.flow, false);
+    call(x.w, x.a, x.b, "after");
+    behind_end(&x);
+}
+
 /* A refused INVITE is kept until its ACK comes, for 32 s: the buffers of one who never sends any,
  * and calls as fast as he can, are not those of all. */
 Test(flood, buffers_are_shared)
