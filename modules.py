@@ -145,6 +145,7 @@ MODULES = {
         contacts
         dial
         digest
+        elsewhere
         flow
         foreign
         fork
@@ -421,6 +422,7 @@ UNIT_TESTS = {
     'tests/unit/sip': names('''
         test_chaos
         test_devices
+        test_elsewhere
         test_events
         test_flood
         test_flow

@@ -131,8 +131,7 @@ void location_release(struct sip *s, struct location *l)
 
 /* ---- answers */
 
-/* The Node-ID at the end of a route (RFC 7904 5.1). */
-static bool last_node(const struct sip *s, struct slice list, struct node_id *node)
+bool location_last_node(const struct sip *s, struct slice list, struct node_id *node)
 {
     struct fwd_destination d;
     struct rd r = rd_init(list);
@@ -155,20 +154,28 @@ static void add_target(struct location *l, const struct node_id *node)
     }
 }
 
-/* "sam@example.org", with or without a scheme; another domain or a name seen before is skipped. */
-static void add_aor(const struct sip *s, struct location *l, struct slice text)
+enum err location_forward_aor(const struct sip *s, struct slice text, char out[SIP_STATE_AOR_CAP],
+                              size_t *len)
 {
-    char uri[SIP_STATE_AOR_CAP], aor[SIP_STATE_AOR_CAP];
-    size_t len = 0;
+    char uri[SIP_STATE_AOR_CAP];
     bool has_scheme =
         text.len > 4 && slice_is_equal_nocase(slice_sub(text, 0, 4), SLICE_LITERAL("sip:"));
-    if (text.len > SIP_ACCOUNT_USER_CAP || l->aor_count == LOCATION_AORS) {
-        return;
+    if (text.len > SIP_ACCOUNT_USER_CAP) {
+        return ERR_TOO_LARGE;
     }
     memcpy(uri, "sip:", 4);
     memcpy(uri + 4, text.data, text.len);
-    struct slice whole = has_scheme ? text : slice_of(uri, text.len + 4);
-    if (sip_state_aor_text(s, whole, false, aor, &len) != ERR_OK || len > SIP_ACCOUNT_USER_CAP) {
+    enum err e =
+        sip_state_aor_text(s, has_scheme ? text : slice_of(uri, text.len + 4), false, out, len);
+    return e == ERR_OK && *len > SIP_ACCOUNT_USER_CAP ? ERR_TOO_LARGE : e;
+}
+
+/* Another domain or a name seen before is skipped. */
+static void add_aor(const struct sip *s, struct location *l, struct slice text)
+{
+    char aor[SIP_STATE_AOR_CAP];
+    size_t len = 0;
+    if (l->aor_count == LOCATION_AORS || location_forward_aor(s, text, aor, &len) != ERR_OK) {
         return;
     }
     for (unsigned i = 0; i < l->aor_count; i++) {
@@ -201,7 +208,7 @@ static void take_values(struct sip *s, struct location *l, const struct overlay_
         if (msgs_sip_registration_decode(event->values[i].value, &s->params, &value) != ERR_OK) {
             continue; /* RFC 7904 and S11: that record only */
         }
-        if (value.type == MSGS_SIP_ROUTE && last_node(s, value.destination_list, &node)) {
+        if (value.type == MSGS_SIP_ROUTE && location_last_node(s, value.destination_list, &node)) {
             if (is_wanted(s, l, value.contact_prefs)) {
                 add_target(l, &node);
             } else {
@@ -220,7 +227,7 @@ static struct location *judge_caller(struct turn *t, struct sip *s, struct locat
         struct msgs_sip_registration value;
         struct node_id node;
         if (msgs_sip_registration_decode(event->values[i].value, &s->params, &value) == ERR_OK &&
-            value.type == MSGS_SIP_ROUTE && last_node(s, value.destination_list, &node) &&
+            value.type == MSGS_SIP_ROUTE && location_last_node(s, value.destination_list, &node) &&
             ids_node_is_equal(&node, &l->speaker)) {
             remember_right(t, s, l, event->values[i].lifetime_s);
             return finish(l, 0, NULL);

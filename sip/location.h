@@ -69,6 +69,11 @@ struct location *location_start(struct turn *t, struct sip *s, struct slice aor,
 struct location *location_on_fetched(struct turn *t, struct sip *s,
                                      const struct overlay_event *event);
 void location_release(struct sip *s, struct location *l);
+/* The Node-ID at the end of a route (RFC 7904 5.1). */
+bool location_last_node(const struct sip *s, struct slice list, struct node_id *node);
+/* The AOR of this overlay that a record forwards to: with or without a scheme. */
+enum err location_forward_aor(const struct sip *s, struct slice text, char out[SIP_STATE_AOR_CAP],
+                              size_t *len) MUST_USE;
 static inline struct slice location_aor(const struct location *l, unsigned index)
 {
     return slice_of(l->aors[index], l->aor_len[index]);

@@ -191,6 +191,20 @@ static void fork_to_bindings(struct turn *t, struct sip *s, struct proxy *p, uin
     }
 }
 
+/* All devices of an account that have registered here, and only they. */
+static void fork_to_account(struct turn *t, struct sip *s, struct proxy *p,
+                            const struct sip_uri *uri, const struct gruu *g)
+{
+    uint32_t account = gruu_account(s, uri, g);
+    if (account == REGISTRAR_NONE) {
+        fork_note(t, s, p, 404, "Nobody by that GRUU here (any more)");
+    } else if (!registrar_is_live(t, s, account)) {
+        fork_note(t, s, p, 480, "Known, but not registered here now");
+    } else if (fork_expect(t, s, p, s->accounts[account].count)) {
+        fork_to_bindings(t, s, p, account);
+    }
+}
+
 /* The one device behind a GRUU of this peer. */
 static void fork_to_device(struct turn *t, struct sip *s, struct proxy *p,
                            const struct sip_uri *uri, const struct gruu *g)
@@ -218,7 +232,11 @@ static void fork_to_gruu(struct turn *t, struct sip *s, struct proxy *p)
     if (!fork_expect(t, s, p, 1)) {
         /* noted */
     } else if (ids_node_is_equal(&g.node, &s->settings.self)) {
-        fork_to_device(t, s, p, &rx->core.uri, &g);
+        if (g.kind == GRUU_ACCOUNT) {
+            fork_to_account(t, s, p, &rx->core.uri, &g);
+        } else {
+            fork_to_device(t, s, p, &rx->core.uri, &g);
+        }
     } else if (flow_is_peer(&p->from)) {
         fork_note(t, s, p, 404, "That GRUU is not of this peer");
     } else {

@@ -5,6 +5,7 @@
 #include "sip/asked.h"
 #include "sip/binding.h"
 #include "sip/digest.h"
+#include "sip/elsewhere.h"
 #include "sip/gruu.h"
 #include "sip/offline.h"
 #include "sip/outbound.h"
@@ -350,9 +351,6 @@ static uint32_t mark_of(struct slice prefs)
     return hash;
 }
 
-/* Nobody is here, but who takes messages is (sip/offline). */
-#define MAILBOX_PREFS SLICE_LITERAL("(&(sip.automata=TRUE)(sip.methods=MESSAGE))")
-
 /* Stores the route [self] for `lifetime_s`, or removes it (0; then what is left of the record's
  * life is how long the removal must stand, RFC 6940 7.4.1.3).  `asked`: what is about to be
  * applied. */
@@ -363,7 +361,7 @@ static enum err store(struct turn *t, struct sip *s, uint32_t account, const str
     uint8_t list[FWD_NODE_BYTES_MAX], value[ROUTE_CAP];
     char prefs[PREFS_WRITE_CAP];
     bool is_mailbox = lifetime_s == 0 && s->settings.offline_s > 0;
-    struct slice wanted = is_mailbox ? MAILBOX_PREFS : prefs_of(s, account, asked, prefs);
+    struct slice wanted = is_mailbox ? REGISTRAR_MAILBOX_PREFS : prefs_of(s, account, asked, prefs);
     struct wr w = wr_init(list, sizeof(list));
     fwd_wr_node(&w, &s->params, &s->settings.self);
     struct msgs_sip_registration route = {
@@ -480,30 +478,59 @@ static void write_contact(struct turn *t, const struct sip *s, const struct sip_
     sip_write_header_end(w);
 }
 
-static void answer_ok(struct turn *t, struct sip *s, const struct asked *asked, struct tx *tx,
-                      uint32_t account)
+/* Without `finish_ok` below. */
+static void begin_ok(struct turn *t, struct sip *s, const struct asked *asked, uint32_t account,
+                     struct sip_writer *w)
 {
     const struct sip_rx *rx = asked->rx;
-    struct sip_writer w;
     handle at = 0;
     const struct registrar_binding *b = NULL;
     bool is_outbound = false;
-    reply_begin(t, s, rx, 200, &w);
+    reply_begin(t, s, rx, 200, w);
     while ((b = registrar_next(t, s, account, &at)) != NULL) {
-        write_contact(t, s, rx, b, &w);
+        write_contact(t, s, rx, b, w);
         /* of those that this request has registered */
         is_outbound = is_outbound || (b->is_outbound && !asked_is_in_order(asked, b));
     }
-    sip_write_copy(&w, rx->m, SIP_HDR_PATH); /* 3327 5.3 */
-    outbound_service_route(s, rx, &w);
+    sip_write_copy(w, rx->m, SIP_HDR_PATH); /* 3327 5.3 */
+    outbound_service_route(s, rx, w);
     if (is_outbound) {
-        sip_write_header(&w, SIP_HDR_REQUIRE, SLICE_LITERAL("outbound")); /* 5626 6 */
+        sip_write_header(w, SIP_HDR_REQUIRE, SLICE_LITERAL("outbound")); /* 5626 6 */
     }
+}
+
+static void finish_ok(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx,
+                      uint32_t account, struct sip_writer *w)
+{
     if (s->accounts[account].offline != 0) {
         offline_deliver(t, s, account);
     }
     metric_add(t->metrics, METRIC_sip_registers_ok, 1);
-    reply_finish(t, s, rx, tx, 200, &w);
+    reply_finish(t, s, rx, tx, 200, w);
+}
+
+static void answer_ok(struct turn *t, struct sip *s, const struct asked *asked, struct tx *tx,
+                      uint32_t account)
+{
+    struct sip_writer w;
+    begin_ok(t, s, asked, account, &w);
+    finish_ok(t, s, asked->rx, tx, account, &w);
+}
+
+void registrar_answer_query(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx,
+                            uint32_t account, const struct overlay_event *event)
+{
+    struct sip_writer w;
+    bool is_known = event != NULL && (event->error == ERR_OK || event->error == ERR_NOT_FOUND ||
+                                      (event->error == ERR_REMOTE && event->reload_error == 3));
+    asked_begin(s, rx, s->asked);
+    begin_ok(t, s, s->asked, account, &w);
+    if (is_known && event->error == ERR_OK) {
+        elsewhere_write(s, account, event, &w);
+    } else if (!is_known) {
+        reply_warning(s, &w, "The overlay did not answer: contacts at other nodes are not listed");
+    }
+    finish_ok(t, s, rx, tx, account, &w);
 }
 
 void registrar_on_stored(struct turn *t, struct sip *s, const struct overlay_event *event)
@@ -688,7 +715,9 @@ void registrar_on_request(struct turn *t, struct sip *s, const struct sip_rx *rx
     if (!make_plan(t, s, s->asked, account, &p)) {
         refusal_send(t, s, rx, tx, &p.refused, &(const struct refusal_facts){0});
     } else if (!sip_msg_has(rx->m, SIP_HDR_CONTACT)) {
-        answer_ok(t, s, s->asked, tx, account);
+        if (!elsewhere_ask(t, s, rx, tx, account)) {
+            registrar_answer_query(t, s, rx, tx, account, NULL);
+        }
     } else if (p.count == 0 && s->accounts[account].stored_until_us == 0) {
         commit_here(t, s, s->asked, tx, account); /* nothing is stored, nothing to remove */
     } else if (is_record_fresh(t, s, s->asked, account, &p)) {
