@@ -149,6 +149,7 @@ MODULES = {
         flow
         foreign
         fork
+        forward
         gruu
         guess
         hop
@@ -428,6 +429,7 @@ UNIT_TESTS = {
         test_flow
         test_foreign
         test_forward
+        test_forward_own
         test_groups
         test_hostile
         test_offline

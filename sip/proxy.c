@@ -27,6 +27,7 @@
 #include "sip/digest.h"
 #include "sip/foreign.h"
 #include "sip/fork.h"
+#include "sip/forward.h"
 #include "sip/gruu.h"
 #include "sip/loop.h"
 #include "sip/methods.h"
@@ -636,6 +637,10 @@ static void route_new(struct turn *t, struct sip *s, const struct sip_rx *rx, st
     }
     tx->source = is_peer ? source_of(s, rx, REGISTRAR_NONE) : 0; /* of a phone: caller_of */
     uint32_t account = is_peer ? REGISTRAR_NONE : caller_of(t, s, rx, tx);
+    if (account != REGISTRAR_NONE && forward_now(t, s, account) != NULL) {
+        reply_send(t, s, rx, tx, 403, "The account is forwarded: it cannot call from here");
+        return;
+    }
     bool is_foreign = !is_peer && foreign_is_wanted(s, &rx->core.uri);
     if ((!is_peer && account == REGISTRAR_NONE) ||
         !(is_foreign ? sips_may_come(t, s, rx, tx) : read_callee(t, s, rx, tx, aor, &len))) {

@@ -37,6 +37,7 @@ struct registrar_binding {
     uint16_t params_len;
     uint16_t path_len;
     bool has_instance;
+    bool is_forward;      /* sip/forward: no contact, an AOR */
     bool is_outbound;     /* RFC 5626: the flow is what is registered */
     uint8_t call_id[16];  /* of a hash */
     uint8_t gruu[8];      /* sip/gruu: the device */
@@ -76,7 +77,7 @@ struct registrar_account {
     struct guess_level guesses;
     uint64_t stored_until_us;                    /* 0 = the overlay has no record of ours */
     handle publications, subscriptions, offline; /* the first of each */
-    uint32_t prefs, prefs_asked; /* marks of the contact_prefs in it, and in the one under way */
+    uint32_t mark, mark_asked;                   /* of the value in it, and of the one under way */
     uint64_t refresh_us;
 };
 
