@@ -259,6 +259,7 @@ MODULES = {
         batch
         ca
         ca_document
+        ca_domains
         ca_holder
         ca_renew
         ca_update
