@@ -156,6 +156,19 @@ static struct msgbuf *write_request(struct turn *t, struct sip *s, const struct 
     return relay_request(t, s, rx, &how);
 }
 
+size_t fork_measure(struct turn *t, struct sip *s, struct proxy *p, const struct flow_ref *to)
+{
+    char branch[TX_BRANCH_CAP];
+    const struct fork_branch b = {.to = *to};
+    tx_branch_make(t, s, p->loop, branch);
+    struct msgbuf *request = write_request(t, s, p, &b, branch);
+    size_t len = request == NULL ? SIZE_MAX : msgbuf_slice(request).len;
+    if (request != NULL) {
+        msgbuf_release(t->buffers, request);
+    }
+    return len;
+}
+
 static void send_on(struct turn *t, struct sip *s, struct fork_branch *b)
 {
     char branch[TX_BRANCH_CAP];

@@ -59,6 +59,8 @@ bool fork_add_binding(struct turn *t, struct sip *s, struct proxy *p,
  * (below) when all are added: a branch may be over at once. */
 void fork_add(struct turn *t, struct sip *s, struct proxy *p, const struct flow_ref *to,
               const struct node_id *node, struct slice uri);
+/* How long the request would be that a branch to `to` sends. */
+size_t fork_measure(struct turn *t, struct sip *s, struct proxy *p, const struct flow_ref *to);
 /* Asks whether all is over, and then settles the proxy. */
 void fork_settle(struct turn *t, struct sip *s, struct proxy *p);
 /* CANCELs every branch that has no final response. */
