@@ -150,6 +150,7 @@ MODULES = {
         foreign
         fork
         forward
+        grade
         gruu
         guess
         hop
@@ -174,6 +175,7 @@ MODULES = {
         sips
         stateless
         subscribe
+        targets
         tx
         tx_client
         tx_server
@@ -431,6 +433,7 @@ UNIT_TESTS = {
         test_foreign
         test_forward
         test_forward_own
+        test_grade
         test_groups
         test_hostile
         test_offline

@@ -46,7 +46,8 @@ static bool find_cached(struct turn *t, struct sip *s, struct location *l)
         return false;
     }
     for (unsigned i = 0; i < c->count; i++) {
-        l->targets[i] = (struct location_target){.node = c->nodes[i]};
+        l->targets[i] = (struct location_target){
+            .node = c->nodes[i], .q_milli = c->grades[i].q_milli, .steps = c->grades[i].steps};
     }
     l->target_count = c->count;
     l->is_cached = true;
@@ -67,6 +68,7 @@ static void remember(struct turn *t, struct sip *s, const struct location *l)
     c->count = l->target_count;
     for (unsigned i = 0; i < c->count; i++) {
         c->nodes[i] = l->targets[i].node;
+        c->grades[i] = (struct grade){l->targets[i].q_milli, l->targets[i].steps};
     }
 }
 
@@ -142,7 +144,7 @@ bool location_last_node(const struct sip *s, struct slice list, struct node_id *
     return rd_ok(&r) && is_node;
 }
 
-static void add_target(struct location *l, const struct node_id *node)
+static void add_target(struct location *l, const struct node_id *node, struct grade grade)
 {
     for (unsigned i = 0; i < l->target_count; i++) {
         if (ids_node_is_equal(&l->targets[i].node, node) && l->targets[i].aor == l->aor_at) {
@@ -150,7 +152,8 @@ static void add_target(struct location *l, const struct node_id *node)
         }
     }
     if (l->target_count < LOCATION_TARGETS) {
-        l->targets[l->target_count++] = (struct location_target){.node = *node, .aor = l->aor_at};
+        l->targets[l->target_count++] = (struct location_target){
+            .node = *node, .aor = l->aor_at, .q_milli = grade.q_milli, .steps = grade.steps};
     }
 }
 
@@ -210,7 +213,7 @@ static void take_values(struct sip *s, struct location *l, const struct overlay_
         }
         if (value.type == MSGS_SIP_ROUTE && location_last_node(s, value.destination_list, &node)) {
             if (is_wanted(s, l, value.contact_prefs)) {
-                add_target(l, &node);
+                add_target(l, &node, grade_read(value.contact_prefs));
             } else {
                 l->is_filtered = true;
             }

@@ -11,7 +11,7 @@
  *         Found callees are remembered for LOCATION_CACHE_MS, found rights for LOCATION_RIGHT_S;
  *         what was not found, never. */
 #pragma once
-#include "sip/sip_state.h"
+#include "sip/grade.h"
 
 enum {
     LOCATION_AORS = 8,
@@ -27,7 +27,9 @@ enum location_purpose { LOCATION_CALLEE, LOCATION_CALLER };
 
 struct location_target {
     struct node_id node;
-    uint8_t aor; /* whose record it was: index into aors */
+    uint8_t aor;   /* whose record it was: index into aors */
+    uint8_t steps; /* of sip/grade, as q_milli is */
+    uint16_t q_milli;
 };
 
 struct location {
@@ -53,6 +55,7 @@ struct location_cached {
     uint64_t until_us;
     uint8_t count;
     struct node_id nodes[LOCATION_CACHED_NODES];
+    struct grade grades[LOCATION_CACHED_NODES];
 };
 
 struct speak_cached {

@@ -7,6 +7,7 @@
 #include "sip/digest.h"
 #include "sip/elsewhere.h"
 #include "sip/forward.h"
+#include "sip/grade.h"
 #include "sip/gruu.h"
 #include "sip/offline.h"
 #include "sip/outbound.h"
@@ -16,7 +17,7 @@
 
 #define US_PER_S UINT64_C(1000000)
 enum { RETRY_S = 5, READY_SPREAD_MS = 2000, WORTH_REFRESHING_S = 10 };
-enum { VALUE_CAP = 64 + PREFS_WRITE_CAP };
+enum { GRADED_CAP = PREFS_WRITE_CAP + GRADE_CAP, VALUE_CAP = 64 + GRADED_CAP };
 STATIC_CHECK((int)PREFS_WRITE_CAP >= (int)SIP_STATE_AOR_CAP);
 
 /* What a REGISTER would change. */
@@ -354,13 +355,32 @@ static struct slice prefs_of(struct sip *s, uint32_t account, const struct asked
     return is_all && sip_write_finish(&w, &text) == ERR_OK && text.len > 3 ? text : SLICE_EMPTY;
 }
 
+/* The same, and which of the user's nodes is called first. */
+static struct slice graded_prefs_of(struct sip *s, uint32_t account, const struct asked *asked,
+                                    char *out)
+{
+    struct sip_writer w;
+    struct slice text = prefs_of(s, account, asked, out);
+    struct grade g = grade_of(s, account, asked);
+    if (grade_is_plain(&g)) {
+        return text;
+    }
+    sip_write_init(&w, (uint8_t *)out + text.len, GRADED_CAP - text.len);
+    if (text.len == 0) { /* parameters need something to stand behind: whatever it is */
+        sip_write_text(&w, "(|(sip.schemes=SIP)(sip.schemes=SIPS))");
+    }
+    grade_write(&w, &g);
+    struct slice rest;
+    return sip_write_finish(&w, &rest) == ERR_OK ? slice_of(out, text.len + rest.len) : text;
+}
+
 /* The value of the account's record: the route [self], or whom it is forwarded to.  `asked`: what
  * is about to be applied. */
 static struct slice value_of(struct sip *s, uint32_t account, const struct asked *asked,
                              bool is_mailbox, uint8_t out[VALUE_CAP])
 {
     uint8_t list[FWD_NODE_BYTES_MAX];
-    char prefs[PREFS_WRITE_CAP], aor[SIP_STATE_AOR_CAP];
+    char prefs[GRADED_CAP], aor[SIP_STATE_AOR_CAP];
     size_t len = 0;
     struct msgs_sip_registration value = {.type = MSGS_SIP_ROUTE};
     struct wr w = wr_init(list, sizeof(list)), v = wr_init(out, VALUE_CAP);
@@ -370,7 +390,7 @@ static struct slice value_of(struct sip *s, uint32_t account, const struct asked
     } else {
         fwd_wr_node(&w, &s->params, &s->settings.self);
         value.contact_prefs =
-            is_mailbox ? REGISTRAR_MAILBOX_PREFS : prefs_of(s, account, asked, prefs);
+            is_mailbox ? REGISTRAR_MAILBOX_PREFS : graded_prefs_of(s, account, asked, prefs);
         value.destination_list = wr_slice(&w);
     }
     msgs_sip_registration_wr(&v, &s->params, &value);
