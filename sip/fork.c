@@ -114,8 +114,28 @@ static void send_next_group(struct turn *t, struct sip *s, struct proxy *p)
     }
 }
 
+bool fork_is_absence(unsigned status)
+{
+    return status == 0 || status == 404 || status == 408 || status == 430 || status == 480 ||
+           (status >= 500 && status < 600);
+}
+
+/* A device has said what is to be said: nothing is kept for it. */
+static void spare_mailboxes(struct turn *t, struct sip *s, struct proxy *p)
+{
+    struct fork_branch *b = NULL;
+    for (handle h = p->first; (b = pool_get(&s->branches, h)) != NULL; h = b->next) {
+        if (b->state == FORK_HELD && b->is_mailbox) {
+            enter(t, s, b, FORK_OVER);
+        }
+    }
+}
+
 void fork_settle(struct turn *t, struct sip *s, struct proxy *p)
 {
+    if (p->held > 0 && (p->is_answered || !fork_is_absence(p->best_status))) {
+        spare_mailboxes(t, s, p);
+    }
     while (p->state == PROXY_FORKING && p->held > 0 && p->open == p->held && !p->is_answered &&
            !p->is_cancelled) {
         send_next_group(t, s, p);
@@ -383,6 +403,7 @@ void fork_add_target(struct turn *t, struct sip *s, struct proxy *p,
     b->to.node = target->node;
     b->is_peer = true;
     b->steps = target->steps;
+    b->is_mailbox = target->is_mailbox;
     b->q_milli = target->q_milli;
     if (is_held) {
         hold(t, s, p, b);

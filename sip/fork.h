@@ -42,6 +42,7 @@ struct fork_branch {
     bool is_last;     /* nobody waits for its end */
     bool is_late;     /* has rung for as long as it may */
     bool is_peer;     /* HELD, WAITING: to the peer to.node */
+    bool is_mailbox;  /* HELD: asked only when nobody is there */
     uint8_t steps;    /* groups that it has time for; 0 = one */
     bool is_lost;     /* SENT, and waits for another connection to the same peer */
     uint8_t again;    /* so many were asked for: FORK_AGAIN at most */
@@ -75,6 +76,9 @@ void fork_cancel(struct turn *t, struct sip *s, struct proxy *p);
 void fork_release_all(struct turn *t, struct sip *s, struct proxy *p);
 /* A failure of our own making, as if a branch had answered so. */
 void fork_note(struct turn *t, struct sip *s, struct proxy *p, unsigned status, const char *why);
+
+/* Does it say that nobody was there, rather than what a device wanted to say? */
+bool fork_is_absence(unsigned status);
 
 /* A response for a client transaction. */
 void fork_on_response(struct turn *t, struct sip *s, struct tx *tx, const struct sip_msg *m);

@@ -3,6 +3,7 @@
 #include "sip/location.h"
 #include "sip/prefs.h"
 #include "sip/proxy.h"
+#include "sip/registrar.h"
 #include "sip/reply.h"
 
 #define US_PER_MS UINT64_C(1000)
@@ -144,16 +145,23 @@ bool location_last_node(const struct sip *s, struct slice list, struct node_id *
     return rd_ok(&r) && is_node;
 }
 
-static void add_target(struct location *l, const struct node_id *node, struct grade grade)
+static void add_target(struct location *l, const struct node_id *node, struct slice prefs)
 {
+    struct grade grade = grade_read(prefs);
+    bool is_mailbox = slice_is_equal(prefs, REGISTRAR_MAILBOX_PREFS);
     for (unsigned i = 0; i < l->target_count; i++) {
         if (ids_node_is_equal(&l->targets[i].node, node) && l->targets[i].aor == l->aor_at) {
             return;
         }
     }
     if (l->target_count < LOCATION_TARGETS) {
-        l->targets[l->target_count++] = (struct location_target){
-            .node = *node, .aor = l->aor_at, .q_milli = grade.q_milli, .steps = grade.steps};
+        l->targets[l->target_count++] =
+            (struct location_target){.node = *node,
+                                     .aor = l->aor_at,
+                                     .q_milli = is_mailbox ? 0 : grade.q_milli,
+                                     .steps = grade.steps,
+                                     .is_mailbox = is_mailbox};
+        l->is_filtered = l->is_filtered || is_mailbox; /* she may be back in a moment */
     }
 }
 
@@ -205,15 +213,21 @@ static bool is_wanted(struct sip *s, const struct location *l, struct slice pref
 
 static void take_values(struct sip *s, struct location *l, const struct overlay_event *event)
 {
+    const struct proxy *p = pool_get(&s->proxies, l->owner);
+    bool is_kept = p != NULL && p->kept != 0;
     for (size_t i = 0; i < event->value_count; i++) {
         struct msgs_sip_registration value;
         struct node_id node;
         if (msgs_sip_registration_decode(event->values[i].value, &s->params, &value) != ERR_OK) {
             continue; /* RFC 7904 and S11: that record only */
         }
+        if (is_kept && (value.type != MSGS_SIP_ROUTE ||
+                        slice_is_equal(value.contact_prefs, REGISTRAR_MAILBOX_PREFS))) {
+            continue; /* from one mailbox to the other it would go for ever */
+        }
         if (value.type == MSGS_SIP_ROUTE && location_last_node(s, value.destination_list, &node)) {
             if (is_wanted(s, l, value.contact_prefs)) {
-                add_target(l, &node, grade_read(value.contact_prefs));
+                add_target(l, &node, value.contact_prefs);
             } else {
                 l->is_filtered = true;
             }

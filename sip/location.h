@@ -2,9 +2,10 @@
 /* location.h - where a callee can be reached, and who may speak for a caller: Fetches of Kind 0x1.
  *
  * Location: all values at the AOR; a route gives the Node-ID at its end, an AOR is looked up in
- * turn (RFC 7904 4.2), each once.  A route whose contact_prefs cannot be what the request requires
- * is left out (sip/prefs).  Nothing there: Kind 0x10 at the same place tells 480 (known)
- * from 404. Right to speak: design.md section 6; see location_may_speak.
+ * turn (RFC 7904 4.2), each once; for a kept message only where the callee is herself.  A route
+ * whose contact_prefs cannot be what the request requires is left out (sip/prefs).  Nothing there:
+ * Kind 0x10 at the same place tells 480 (known) from 404. Right to speak: design.md section 6; see
+ * location_may_speak.
  *
  * Owner:  struct sip.
  * Limits: sip_lookups; LOCATION_AORS AORs and LOCATION_TARGETS Node-IDs for one callee.
@@ -30,6 +31,7 @@ struct location_target {
     uint8_t aor;   /* whose record it was: index into aors */
     uint8_t steps; /* of sip/grade, as q_milli is */
     uint16_t q_milli;
+    bool is_mailbox; /* nobody is there but who keeps messages (sip/offline) */
 };
 
 struct location {

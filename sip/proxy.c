@@ -227,6 +227,9 @@ void proxy_settle(struct turn *t, struct sip *s, struct proxy *p)
         return;
     }
     struct tx *tx = tx_get(s, p->tx);
+    if (p->has_mailbox && !p->is_answered && !p->is_cancelled && fork_is_absence(p->best_status)) {
+        targets_keep(t, s, p);
+    }
     if (!p->is_answered && tx != NULL) {
         if (p->best_status == 408 && p->method != SIP_METHOD_INVITE && p->best == NULL) {
             tx_server_forget(t, s, tx); /* RFC 4320 4.2: silence, not 408 */
@@ -265,10 +268,41 @@ void proxy_send_kept(struct turn *t, struct sip *s, handle message, struct offli
     p->kept = message;
     s->sources[0].proxies++;
     x->proxy = pool_handle(&s->proxies, p);
+    if (!registrar_is_live(t, s, x->account)) { /* at another node, perhaps */
+        struct slice aor = slice_text(s->settings.accounts[x->account].user);
+        p->aor_len = (uint8_t)aor.len;
+        memcpy(p->aor, aor.data, aor.len);
+        p->is_refetched = true;
+        locate(t, s, p);
+        return;
+    }
     if (fork_expect(t, s, p, s->accounts[x->account].count)) {
         targets_bindings(t, s, p, x->account, 0);
     }
     fork_settle(t, s, p);
+}
+
+/* A message that was kept for the callee at another node of hers is handed over by the peer that
+ * her own record names, whoever has written it: that node has her key, and could say what it wants
+ * anyway.  False: the answer is not there yet. */
+static bool may_hand_over(struct turn *t, struct sip *s, struct proxy *p, unsigned *status)
+{
+    struct slice aor = slice_of(p->aor, p->aor_len);
+    if (*status != 403 || p->method != SIP_METHOD_MESSAGE || p->is_handed || p->is_cancelled ||
+        p->is_gruu || registrar_find(s, aor) == REGISTRAR_NONE) {
+        return true;
+    }
+    p->is_handed = true;
+    struct location *l =
+        location_start(t, s, aor, &p->from.node, true, pool_handle(&s->proxies, p));
+    if (l != NULL && !l->is_done) {
+        return false;
+    }
+    if (l != NULL) {
+        *status = l->status;
+        location_release(s, l);
+    }
+    return true;
 }
 
 /* The request may go on: 100 at once, then look for the callee. */
@@ -309,6 +343,9 @@ void proxy_on_fetched(struct turn *t, struct sip *s, const struct overlay_event 
     unsigned status = l->status;
     const char *why = l->why;
     location_release(s, l);
+    if (!may_hand_over(t, s, p, &status)) {
+        return;
+    }
     if (status == 0 && !p->is_cancelled) {
         go_on(t, s, p);
         return;

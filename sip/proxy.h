@@ -38,6 +38,8 @@ struct proxy {
     bool is_refetched; /* the second and last look-up */
     bool is_cached;    /* the first came from the cache */
     bool has_lost;     /* a peer could not be reached */
+    bool has_mailbox;  /* kept here, if nobody elsewhere is there (sip/offline) */
+    bool is_handed;    /* asked whether the callee's own record names the peer */
     uint8_t loop[TX_LOOP_BYTES];
     bool is_gruu; /* the Request-URI is one: one device, one peer */
     uint8_t pop_routes;

@@ -99,6 +99,24 @@ static void keep_or_note(struct turn *t, struct sip *s, struct proxy *p, uint32_
     proxy_answer(t, s, p, 202, NULL);
 }
 
+void targets_keep(struct turn *t, struct sip *s, struct proxy *p)
+{
+    uint32_t account = registrar_find(s, slice_of(p->aor, p->aor_len));
+    p->has_mailbox = false;
+    if (account != REGISTRAR_NONE) {
+        keep_or_note(t, s, p, account);
+    }
+}
+
+/* Where this node keeps messages for an account whose phones are elsewhere, and where the message
+ * is a kept one, it is no target itself. */
+static bool is_passed_over(struct proxy *p, const struct location_target *target, bool has_others)
+{
+    bool is_mailbox = target->is_mailbox && has_others;
+    p->has_mailbox = p->has_mailbox || (is_mailbox && target->aor == 0);
+    return is_mailbox || p->kept != 0;
+}
+
 /* A subscription to what this node knows of the account.  False: a matter of its phones. */
 static bool serve(struct turn *t, struct sip *s, struct proxy *p, uint32_t account)
 {
@@ -146,10 +164,12 @@ void targets_located(struct turn *t, struct sip *s, struct proxy *p, const struc
 {
     unsigned count = 0;
     uint16_t top = 0;
+    bool has_others = false; /* than those who keep messages */
     p->state = PROXY_FORKING;
     for (unsigned i = 0; i < l->target_count; i++) {
         count += branches_of(s, l, i);
         top = l->targets[i].q_milli > top ? l->targets[i].q_milli : top;
+        has_others = has_others || !l->targets[i].is_mailbox;
     }
     if (!fork_expect(t, s, p, count)) {
         fork_settle(t, s, p);
@@ -160,7 +180,9 @@ void targets_located(struct turn *t, struct sip *s, struct proxy *p, const struc
         struct sip_writer w;
         struct slice text = SLICE_EMPTY, aor = location_aor(l, l->targets[i].aor);
         if (ids_node_is_equal(&l->targets[i].node, &s->settings.self)) {
-            targets_aor(t, s, p, aor, top);
+            if (!is_passed_over(p, &l->targets[i], has_others)) {
+                targets_aor(t, s, p, aor, top);
+            }
             continue;
         }
         if (l->targets[i].aor != 0) { /* forwarded to another AOR: that is what the peer serves */
@@ -172,7 +194,8 @@ void targets_located(struct turn *t, struct sip *s, struct proxy *p, const struc
             }
         }
         fork_add_target(t, s, p, &l->targets[i], text,
-                        p->method == SIP_METHOD_INVITE && l->targets[i].q_milli < top);
+                        (p->method == SIP_METHOD_INVITE && l->targets[i].q_milli < top) ||
+                            (l->targets[i].is_mailbox && has_others));
     }
     fork_settle(t, s, p);
 }

@@ -16,6 +16,8 @@ void targets_bindings(struct turn *t, struct sip *s, struct proxy *p, uint32_t a
 /* Whoever is registered here by that name: contacts, who keeps messages, who serves subscriptions.
  */
 void targets_aor(struct turn *t, struct sip *s, struct proxy *p, struct slice aor, uint16_t top);
+/* Nobody was there: the message is kept, where this node does that for the callee. */
+void targets_keep(struct turn *t, struct sip *s, struct proxy *p);
 /* What the Request-URI, a GRUU, says.  Settles. */
 void targets_gruu(struct turn *t, struct sip *s, struct proxy *p);
 /* What the overlay has said.  Settles. */
