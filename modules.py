@@ -146,9 +146,12 @@ MODULES = {
         contacts
         dial
         digest
+        elsewhere
         flow
         foreign
         fork
+        forward
+        grade
         gruu
         guess
         ha1
@@ -174,6 +177,7 @@ MODULES = {
         sips
         stateless
         subscribe
+        targets
         tx
         tx_client
         tx_server
@@ -261,6 +265,7 @@ MODULES = {
         batch
         ca
         ca_document
+        ca_domains
         ca_holder
         ca_renew
         ca_update
@@ -430,11 +435,14 @@ UNIT_TESTS = {
     'tests/unit/sip': names('''
         test_chaos
         test_devices
+        test_elsewhere
         test_events
         test_flood
         test_flow
         test_foreign
         test_forward
+        test_forward_own
+        test_grade
         test_groups
         test_hostile
         test_offline

@@ -87,6 +87,7 @@ static enum err write_document(const struct ca_init *what, const struct ca_holde
 {
     uint8_t *text = malloc(CA_DOCUMENT_CAP);
     size_t len = 0;
+    struct domain_rules rules;
     struct ca_document d = {.overlay = what->overlay,
                             .sequence = 1,
                             .expiration_ms = expiration_ms,
@@ -97,7 +98,8 @@ static enum err write_document(const struct ca_init *what, const struct ca_holde
                             .bootstrap_count = what->bootstrap_count,
                             .links = what->links,
                             .replica_min_hosts = what->replica_min_hosts,
-                            .max_credentials = what->max_credentials};
+                            .max_credentials = what->max_credentials,
+                            .domains = ca_domains_choose(&what->domains, NULL, &rules)};
     memcpy(d.signer.bytes, signer->node_id, sizeof(d.signer.bytes));
     enum err e = text == NULL ? ERR_NO_MEMORY : ca_document_write(&d, crypto_boring(), text, &len);
     e = e == ERR_OK

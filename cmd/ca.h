@@ -7,6 +7,7 @@
  *
  * Everything but root.crt and overlay.xml has mode 0600.  Cold: used by commands only. */
 #pragma once
+#include "cmd/ca_domains.h"
 #include "cmd/files.h"
 #include "core/address.h"
 #include "core/crypto.h"
@@ -30,6 +31,7 @@ struct ca_init {
     enum overlay_links links;
     uint32_t replica_min_hosts;
     uint32_t max_credentials; /* of one user name: max-count of CERTIFICATE_BY_USER */
+    struct ca_domains domains;
     uint64_t now_ms;
 };
 

@@ -81,7 +81,43 @@ static enum err add_block(struct text *t, const struct ca_document *d, const str
 struct kind_text {
     const char *name, *model, *access; /* `name`: an attribute */
     uint32_t count, size, multiple;
+    const struct domain_rules *domains;
 };
+
+static void add_escaped(struct text *t, struct slice plain)
+{
+    for (size_t i = 0; i < plain.len; i++) {
+        char c = (char)plain.data[i];
+        switch (c) {
+        case '&':
+            add(t, "&amp;");
+            break;
+        case '<':
+            add(t, "&lt;");
+            break;
+        case '>':
+            add(t, "&gt;");
+            break;
+        default:
+            add(t, "%c", c);
+        }
+    }
+}
+
+/* RFC 7904 3.4; the prefix is declared here, since a Kind is signed by itself. */
+static void add_domains(struct text *t, const struct domain_rules *rules)
+{
+    add(t,
+        "     <sip:domain-restriction xmlns:sip=\"urn:ietf:params:xml:ns:p2p:config-base:sip\""
+        " enable=\"%s\">",
+        rules->is_listed ? "true" : "false");
+    for (size_t i = 0; i < rules->count; i++) {
+        add(t, "<sip:pattern>");
+        add_escaped(t, rules->patterns[i]);
+        add(t, "</sip:pattern>");
+    }
+    add(t, "</sip:domain-restriction>\n");
+}
 
 static enum err add_kind(struct text *t, const struct ca_document *d, const struct crypto *crypto,
                          const struct kind_text *k)
@@ -97,6 +133,9 @@ static enum err add_kind(struct text *t, const struct ca_document *d, const stru
         k->name, k->model, k->access, k->count, k->size);
     if (k->multiple > 0) {
         add(t, "     <max-node-multiple>%u</max-node-multiple>\n", k->multiple);
+    }
+    if (k->domains != NULL) {
+        add_domains(t, k->domains);
     }
     add(t, "    </kind>");
     struct slice blob = slice_of(t->bytes + begin, t->len - begin);
@@ -133,11 +172,11 @@ static enum err add_kinds(struct text *t, const struct ca_document *d, const str
 {
     const struct kind_text kinds[] = {
         {"name=\"SIP-REGISTRATION\"", "DICTIONARY", "USER-NODE-MATCH", d->max_credentials,
-         MAX_VALUE_BYTES, 0},
+         MAX_VALUE_BYTES, 0, d->domains},
         {"name=\"CERTIFICATE_BY_NODE\"", "ARRAY", "NODE-MATCH", MAX_CERTIFICATES_BY_NODE,
-         MAX_VALUE_BYTES, 0},
+         MAX_VALUE_BYTES, 0, NULL},
         {"name=\"CERTIFICATE_BY_USER\"", "ARRAY", "USER-MATCH", d->max_credentials, MAX_VALUE_BYTES,
-         0},
+         0, NULL},
     };
     enum err e = ERR_OK;
     add(t, "  <required-kinds>\n");
@@ -153,7 +192,8 @@ static enum err add_kinds(struct text *t, const struct ca_document *d, const str
                                  ca_document_access(k->access),
                                  k->max_count,
                                  k->max_size_bytes,
-                                 k->max_node_multiple};
+                                 k->max_node_multiple,
+                                 NULL};
         e = add_kind(t, d, crypto, &text);
     }
     add(t, "  </required-kinds>\n");

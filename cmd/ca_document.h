@@ -4,6 +4,7 @@
 #include "codec/ids.h"
 #include "core/address.h"
 #include "core/crypto.h"
+#include "dht/domain.h"
 #include "dht/overlay.h"
 
 enum { CA_DOCUMENT_CAP = 64 * 1024 };
@@ -27,6 +28,7 @@ struct ca_document {
     uint32_t update_interval_s, ping_interval_s;
     const struct overlay_kind *kinds; /* private ones, beside the registered */
     size_t kind_count;
+    const struct domain_rules *domains; /* of SIP-REGISTRATION; NULL: any */
     const struct node_id *bad_nodes;
     size_t bad_node_count;
 };

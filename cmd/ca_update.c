@@ -24,6 +24,7 @@ struct updating {
     size_t kind_count;
     struct node_id bad[OVERLAY_DOC_IDS_CAP];
     size_t bad_count;
+    struct domain_rules domains;
     char *why;
 };
 
@@ -119,7 +120,7 @@ static uint32_t either(uint32_t wanted, uint32_t before)
     return wanted != 0 ? wanted : before;
 }
 
-static void fill(const struct updating *u, struct ca_document *d)
+static void fill(struct updating *u, struct ca_document *d)
 {
     const struct ca_update *what = u->what;
     const struct overlay_config *c = &u->doc.config;
@@ -149,6 +150,8 @@ static void fill(const struct updating *u, struct ca_document *d)
     for (size_t i = 0; i < c->kind_count; i++) {
         if (c->kinds[i].id == OVERLAY_KIND_CERTIFICATE_BY_USER) {
             d->max_credentials = c->kinds[i].max_count;
+        } else if (c->kinds[i].id == OVERLAY_KIND_SIP_REGISTRATION) {
+            d->domains = ca_domains_choose(&what->domains, c->kinds[i].domains, &u->domains);
         }
     }
 }

@@ -23,6 +23,7 @@ struct ca_update {
     size_t dropped_count;
     struct node_id excluded[CA_UPDATE_CAP]; /* bad-node, beside those of before */
     size_t excluded_count;
+    struct ca_domains domains;
     const char *out; /* a file; NULL: overlay.xml itself */
 };
 

@@ -32,7 +32,7 @@ static int print_json(json_t *object)
 
 struct init_options {
     const char *overlay, *digest, *key, *links;
-    struct options_texts bootstrap;
+    struct options_texts bootstrap, domains;
     uint64_t replica_min_hosts, max_credentials;
     bool is_json;
 };
@@ -76,7 +76,7 @@ static bool fill_init(const struct init_options *o, struct ca_init *what)
     what->digest = o->digest;
     what->replica_min_hosts = (uint32_t)o->replica_min_hosts;
     what->max_credentials = (uint32_t)o->max_credentials;
-    return true;
+    return ca_domains_read(&o->domains, &what->domains);
 }
 
 static int run_init(int argc, char **argv)
@@ -97,6 +97,7 @@ static int run_init(int argc, char **argv)
          "copies stand on so many hosts (2)"},
         {"max-credentials", 0, OPTIONS_NUMBER, &o.max_credentials, "N",
          "nodes where one account may register (24)"},
+        {"aor-domain", 0, OPTIONS_LIST, &o.domains, "WHAT", CA_DOMAINS_HELP},
         {"json", 0, OPTIONS_FLAG, &o.is_json, NULL, "print one JSON object"},
     };
     const struct options options = {

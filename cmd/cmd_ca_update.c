@@ -15,7 +15,7 @@ enum { KIND_PARTS = 5, KIND_TEXT_CAP = 128 };
 #define KEEP UINT64_MAX /* what the document of before says */
 
 struct update_options {
-    struct options_texts bootstrap, add_kind, drop_kind, bad_node;
+    struct options_texts bootstrap, add_kind, drop_kind, bad_node, domains;
     uint64_t sequence, days, max_message_bytes, initial_ttl, update_interval_s, ping_interval_s;
     uint64_t replica_min_hosts;
     const char *out;
@@ -139,7 +139,7 @@ static bool fill(const struct update_options *o, struct ca_update *what)
     what->ping_interval_s = kept(o->ping_interval_s);
     what->replica_min_hosts = kept(o->replica_min_hosts);
     what->out = o->out;
-    return fill_lists(o, what);
+    return fill_lists(o, what) && ca_domains_read(&o->domains, &what->domains);
 }
 
 static void tell(const struct ca_update *what, uint16_t sequence, bool is_json)
@@ -173,6 +173,7 @@ int cmd_ca_update(int argc, char **argv)
          "a private Kind less: all that is stored of it goes (repeat)"},
         {"bad-node", 0, OPTIONS_LIST, &o.bad_node, "HEX", "a Node-ID that is excluded (repeat)"},
         {"bootstrap", 0, OPTIONS_LIST, &o.bootstrap, "A:P", "other first nodes (repeat)"},
+        {"aor-domain", 0, OPTIONS_LIST, &o.domains, "WHAT", CA_DOMAINS_HELP},
         {"replica-min-hosts", 0, OPTIONS_NUMBER, &o.replica_min_hosts, "N", "as `ca init`"},
         {"max-message-size", 0, OPTIONS_NUMBER, &o.max_message_bytes, "N",
          "a larger one wants nodes restarted"},
@@ -196,7 +197,7 @@ int cmd_ca_update(int argc, char **argv)
         .words = "DIR (the one of `chordial ca init`)",
         .words_least = 1,
         .words_most = 1};
-    struct ca_update what = {.now_ms = host_wall_ms()};
+    static struct ca_update what; /* large for a stack */
     char why[SAY_WHY_CAP];
     uint16_t before = 0;
     uint16_t sequence = 0;
@@ -205,6 +206,7 @@ int cmd_ca_update(int argc, char **argv)
     if (!options_parse(&options, argc, argv, &rest, &status)) {
         return status;
     }
+    what.now_ms = host_wall_ms();
     what.dir = argv[rest];
     if (!fill(&o, &what)) {
         return CMD_USAGE;

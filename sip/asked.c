@@ -2,6 +2,7 @@
 /* asked.c - see asked.h. */
 #include "sip/asked.h"
 #include "core/hash.h"
+#include "sip/forward.h"
 #include "sip/gruu.h"
 
 static void hash16(struct turn *t, struct slice text, uint8_t out[16])
@@ -49,6 +50,10 @@ static enum err read_contact(struct turn *t, const struct sip *s, const struct s
     if (c->expires_s > s->settings.max_expires_s) {
         c->expires_s = s->settings.max_expires_s;
     }
+    c->is_forward = forward_is_one(s, &c->uri, &rx->core.to_uri);
+    if (c->is_forward) {
+        return ERR_OK; /* no device */
+    }
     if (sip_lex_param_find(c->address.params, SLICE_LITERAL("+sip.instance"), &p) &&
         p.value.len > 0) {
         uint8_t text[CRYPTO_SHA256_BYTES + sizeof(uint32_t)];
@@ -69,7 +74,7 @@ void asked_begin(const struct sip *s, const struct sip_rx *rx, struct asked *out
 {
     out->rx = rx;
     out->items = sip_msg_items(rx->m, SIP_HDR_CONTACT);
-    out->has_star = false;
+    out->has_star = out->has_forward = false;
     out->count = 0;
     hash_128(rx->core.call_id, s->source_seed, out->call_id);
 }
@@ -88,6 +93,11 @@ enum err asked_next(struct turn *t, const struct sip *s, struct asked *a)
         return ERR_LIMIT;
     }
     enum err e = read_contact(t, s, a->rx, item, &a->list[a->count]);
+    const struct asked_contact *c = &a->list[a->count];
+    if (e == ERR_OK && c->is_forward && c->expires_s > 0) {
+        e = a->has_forward ? ERR_EXISTS : ERR_OK;
+        a->has_forward = true;
+    }
     a->count += e == ERR_OK ? 1 : 0;
     return e;
 }

@@ -14,6 +14,7 @@ struct asked_contact {
     uint32_t expires_s;
     bool has_instance;
     bool has_reg_id;
+    bool is_forward; /* sip/forward */
     struct slice instance_text;
     uint8_t instance[16];
 };
@@ -23,6 +24,7 @@ struct asked {
     struct sip_msg_items items; /* still to be read */
     uint8_t call_id[16];        /* of a hash, as in a binding */
     bool has_star;
+    bool has_forward; /* one that is not to be removed */
     unsigned count;
     struct asked_contact list[ASKED_CAP]; /* not cleared */
 };
@@ -31,7 +33,8 @@ struct asked {
 void asked_begin(const struct sip *s, const struct sip_rx *rx, struct asked *out);
 /* Reads the next Contact.  ERR_OK: it is the last of `list`, or has_star is set by it;
  * ERR_NOT_FOUND: there is none left; ERR_LIMIT: they are too many; else it is none that can be
- * registered: ERR_FORBIDDEN, a sips URI without TLS; ERR_UNSUPPORTED, a GRUU; or malformed. */
+ * registered: ERR_FORBIDDEN, a sips URI without TLS; ERR_UNSUPPORTED, a GRUU; ERR_EXISTS, a second
+ * forward; or malformed. */
 enum err asked_next(struct turn *t, const struct sip *s, struct asked *a) MUST_USE;
 /* All that can be registered; what cannot is passed over. */
 void asked_read(struct turn *t, const struct sip *s, const struct sip_rx *rx, struct asked *out);

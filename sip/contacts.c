@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* contacts.c - see contacts.h. */
 #include "sip/contacts.h"
+#include "sip/forward.h"
 #include "sip/gruu.h"
 #include "sip/prefs.h"
 
@@ -27,6 +28,9 @@ unsigned contacts_choose(struct turn *t, struct sip *s, const struct sip_rx *rx,
 {
     uint32_t value[CONTACTS_CAP];
     unsigned count = 0, implicit = 0;
+    if (forward_now(t, s, account) != NULL) {
+        return 0; /* who asks here has an older record, and looks once more */
+    }
     for (unsigned pass = 0; pass < 2 && count == 0 && pass <= implicit; pass++) {
         handle at = 0;
         const struct registrar_binding *b = NULL;
@@ -76,7 +80,8 @@ struct flow_ref contacts_flow_now(struct turn *t, struct sip *s, const struct si
     uint32_t account = registrar_find(s, slice_of(aor, len));
     while (account != REGISTRAR_NONE && (b = registrar_next(t, s, account, &at)) != NULL) {
         struct sip_uri uri;
-        if (registrar_uri_decode(b, &uri) == ERR_OK && sip_uri_is_equal(&uri, &rx->core.uri)) {
+        if (!b->is_forward && registrar_uri_decode(b, &uri) == ERR_OK &&
+            sip_uri_is_equal(&uri, &rx->core.uri)) {
             return b->flow;
         }
     }

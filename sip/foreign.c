@@ -6,6 +6,9 @@
 #include "sip/registrar.h"
 
 #define US_PER_S UINT64_C(1000000)
+
+/* What a request grows by on its way through here, at most: Via and Record-Route. */
+enum { FOREIGN_GROWTH = 500 };
 enum { LOWEST_PORT = 1024 };
 
 size_t foreign_bytes(const struct limits *l)
@@ -225,13 +228,40 @@ static bool send_over(struct turn *t, struct sip *s, struct proxy *p, struct for
     return true;
 }
 
+/* RFC 3261 18.1.1; the path MTU is not known.  Measured only where it may be so. */
+static bool is_too_long(struct turn *t, struct sip *s, struct proxy *p, const struct flow_ref *to)
+{
+    return msgbuf_slice(p->request).len + FOREIGN_GROWTH > FOREIGN_DATAGRAM_CAP &&
+           fork_measure(t, s, p, to) > FOREIGN_DATAGRAM_CAP;
+}
+
+/* The next target into x->target, as resolve_next. */
+static enum err next_target(struct turn *t, struct sip *s, struct proxy *p, struct foreign *x)
+{
+    bool is_back = x->is_instead && x->is_back;
+    x->is_instead = x->is_back = false;
+    if (is_back) {
+        x->target.kind = SIP_UDP;
+        return ERR_OK;
+    }
+    enum err e =
+        x->tries >= FOREIGN_TRIES ? ERR_NOT_FOUND : resolve_next(t, s, &x->resolve, &x->target);
+    struct flow_ref flow = {.kind = SIP_UDP, .shard = s->settings.shard};
+    if (e == ERR_OK && x->target.kind == SIP_UDP) {
+        flow.remote = x->target.address;
+        x->is_instead = is_too_long(t, s, p, &flow);
+        x->target.kind = x->is_instead ? SIP_TCP : SIP_UDP;
+        metric_add(t->metrics, METRIC_sip_foreign_too_long, x->is_instead ? 1 : 0);
+    }
+    return e;
+}
+
 static void advance(struct turn *t, struct sip *s, struct proxy *p, struct foreign *x)
 {
     CHECK(x->is_open);
     for (;;) {
         struct flow_ref flow = {0};
-        enum err e =
-            x->tries >= FOREIGN_TRIES ? ERR_NOT_FOUND : resolve_next(t, s, &x->resolve, &x->target);
+        enum err e = next_target(t, s, p, x);
         if (e == ERR_PENDING) {
             wheel_arm(t->wheel, &x->timer, t->now_us + FOREIGN_WAIT_S * US_PER_S);
             return;
@@ -251,6 +281,7 @@ static void advance(struct turn *t, struct sip *s, struct proxy *p, struct forei
                 wheel_arm(t->wheel, &x->timer, t->now_us + FOREIGN_WAIT_S * US_PER_S);
                 return;
             }
+            x->is_back = true;
             x->tries++;
             continue;
         }
@@ -386,6 +417,7 @@ void foreign_on_timer(struct turn *t, struct sip *s, struct wheel_timer *timer)
     const struct fork_branch *b = pool_get(&s->branches, x->branch);
     if (x->is_open) {
         if (x->dial != 0) {
+            x->is_back = true;
             x->tries++;
         }
         x->dial = 0;
@@ -480,6 +512,7 @@ handle foreign_dialled(struct turn *t, struct sip *s, handle tag, handle conn)
         struct proxy *p = proxy_of(s, x);
         x->dial = 0;
         if (f == NULL) {
+            x->is_back = true;
             x->tries++;
         }
         if (f == NULL || !send_over(t, s, p, x, &flow)) {

@@ -10,6 +10,9 @@
  * (RFC 3263 4.3), or after FOREIGN_PATIENCE_S of silence beside it.  While it looks for a target
  * or waits for a connection it counts as an open branch of its proxy.
  *
+ * What is longer than FOREIGN_DATAGRAM_CAP goes by TCP where UDP was found, and by UDP only if no
+ * connection can be had (RFC 3261 18.1.1).
+ *
  * Connections (TCP, TLS) are dialled with an event SIP_DIAL, shared by all who want the same
  * address and, of TLS, the same domain, and kept as those of phones are, sip_foreign_flows of them:
  * of too many the one unused for longest is closed.  Never dialled: ports
@@ -27,7 +30,12 @@
 #include "sip/proxy.h"
 #include "sip/resolve.h"
 
-enum { FOREIGN_TRIES = 6, FOREIGN_PATIENCE_S = 6, FOREIGN_WAIT_S = 15 };
+enum {
+    FOREIGN_DATAGRAM_CAP = 1300,
+    FOREIGN_TRIES = 6,
+    FOREIGN_PATIENCE_S = 6,
+    FOREIGN_WAIT_S = 15
+};
 enum foreign_timer { FOREIGN_TIMER = 1 };
 
 struct foreign {
@@ -40,6 +48,8 @@ struct foreign {
     bool is_open;       /* counts as a branch */
     bool is_number;     /* in a dialog the host is one: see foreign.c, find_flow */
     uint8_t proved[16]; /* then: the domain that the dialog was made with, as struct flow.domain */
+    bool is_instead;    /* TCP, since the request is too long for the UDP that was found */
+    bool is_back;       /* and that came to nothing: UDP after all */
     bool was_refused;   /* a target that is not dialled from here */
     struct resolve_target target;
     char domain[DNS_NAME_CAP]; /* of the URI: what TLS has to prove */

@@ -11,6 +11,7 @@
 #include "sip/challenge.h"
 #include "sip/dial.h"
 #include "sip/foreign.h"
+#include "sip/location.h"
 #include "sip/registrar.h"
 #include "sip/relay.h"
 #include "sip/reply.h"
@@ -85,6 +86,7 @@ void fork_note(struct turn *t, struct sip *s, struct proxy *p, unsigned status, 
 }
 
 static void send_on(struct turn *t, struct sip *s, struct fork_branch *b);
+static void send_to_peer(struct turn *t, struct sip *s, struct fork_branch *b);
 
 /* Those of the highest q that is left. */
 static void send_next_group(struct turn *t, struct sip *s, struct proxy *p)
@@ -103,13 +105,37 @@ static void send_next_group(struct turn *t, struct sip *s, struct proxy *p)
         if (b->state == FORK_HELD && b->q_milli == q) {
             b->is_last = left == 0;
             enter(t, s, b, FORK_WAITING);
-            send_on(t, s, b);
+            if (b->is_peer) {
+                send_to_peer(t, s, b);
+            } else {
+                send_on(t, s, b);
+            }
+        }
+    }
+}
+
+bool fork_is_absence(unsigned status)
+{
+    return status == 0 || status == 404 || status == 408 || status == 430 || status == 480 ||
+           (status >= 500 && status < 600);
+}
+
+/* A device has said what is to be said: nothing is kept for it. */
+static void spare_mailboxes(struct turn *t, struct sip *s, struct proxy *p)
+{
+    struct fork_branch *b = NULL;
+    for (handle h = p->first; (b = pool_get(&s->branches, h)) != NULL; h = b->next) {
+        if (b->state == FORK_HELD && b->is_mailbox) {
+            enter(t, s, b, FORK_OVER);
         }
     }
 }
 
 void fork_settle(struct turn *t, struct sip *s, struct proxy *p)
 {
+    if (p->held > 0 && (p->is_answered || !fork_is_absence(p->best_status))) {
+        spare_mailboxes(t, s, p);
+    }
     while (p->state == PROXY_FORKING && p->held > 0 && p->open == p->held && !p->is_answered &&
            !p->is_cancelled) {
         send_next_group(t, s, p);
@@ -129,6 +155,11 @@ static void over(struct turn *t, struct sip *s, struct fork_branch *b, unsigned 
 }
 
 /* ---- sending */
+
+static uint64_t group_s(const struct fork_branch *b)
+{
+    return (uint64_t)FORK_GROUP_S * (b->steps == 0 ? 1 : b->steps);
+}
 
 static bool makes_dialog(const struct proxy *p)
 {
@@ -154,6 +185,19 @@ static struct msgbuf *write_request(struct turn *t, struct sip *s, const struct 
         how.path = registrar_path(binding);
     }
     return relay_request(t, s, rx, &how);
+}
+
+size_t fork_measure(struct turn *t, struct sip *s, struct proxy *p, const struct flow_ref *to)
+{
+    char branch[TX_BRANCH_CAP];
+    const struct fork_branch b = {.to = *to};
+    tx_branch_make(t, s, p->loop, branch);
+    struct msgbuf *request = write_request(t, s, p, &b, branch);
+    size_t len = request == NULL ? SIZE_MAX : msgbuf_slice(request).len;
+    if (request != NULL) {
+        msgbuf_release(t->buffers, request);
+    }
+    return len;
 }
 
 static void send_on(struct turn *t, struct sip *s, struct fork_branch *b)
@@ -197,7 +241,7 @@ static void send_on(struct turn *t, struct sip *s, struct fork_branch *b)
     enter(t, s, b, FORK_SENT);
     if (p->method == SIP_METHOD_INVITE) {
         wheel_arm(t->wheel, &b->timer_c,
-                  t->now_us + (b->is_last ? FORK_TIMER_C_S : FORK_GROUP_S) * US_PER_S);
+                  t->now_us + (b->is_last ? FORK_TIMER_C_S : group_s(b)) * US_PER_S);
     }
 }
 
@@ -286,7 +330,7 @@ static struct fork_branch *add(struct turn *t, struct sip *s, struct proxy *p, s
     b->proxy = pool_handle(&s->proxies, p);
     b->next = p->first;
     b->state = FORK_WAITING;
-    b->is_last = true;
+    b->is_last = p->held == 0;
     b->timer_c.tag = h;
     b->timer_c.what = FORK_TIMER_C;
     p->first = h;
@@ -304,7 +348,9 @@ static void hold(struct turn *t, struct sip *s, struct proxy *p, struct fork_bra
     for (handle h = p->first; (b = pool_get(&s->branches, h)) != NULL; h = b->next) {
         if (b->state == FORK_SENT && b->is_last) {
             b->is_last = false;
-            wheel_arm(t->wheel, &b->timer_c, t->now_us + FORK_GROUP_S * US_PER_S);
+            wheel_arm(t->wheel, &b->timer_c, t->now_us + group_s(b) * US_PER_S);
+        } else if (b->state == FORK_WAITING) {
+            b->is_last = false;
         }
     }
 }
@@ -348,6 +394,25 @@ void fork_add(struct turn *t, struct sip *s, struct proxy *p, const struct flow_
         send_on(t, s, b);
     } else {
         b->to.node = *node;
+        send_to_peer(t, s, b);
+    }
+}
+
+void fork_add_target(struct turn *t, struct sip *s, struct proxy *p,
+                     const struct location_target *target, struct slice uri, bool is_held)
+{
+    struct fork_branch *b = add(t, s, p, uri);
+    if (b == NULL) {
+        return;
+    }
+    b->to.node = target->node;
+    b->is_peer = true;
+    b->steps = target->steps;
+    b->is_mailbox = target->is_mailbox;
+    b->q_milli = target->q_milli;
+    if (is_held) {
+        hold(t, s, p, b);
+    } else {
         send_to_peer(t, s, b);
     }
 }

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* fork.h - the branches of a forwarded request (RFC 3261 16.6 to 16.10).
  *
- * All targets are tried at once; contacts of this node that differ in q, in groups (16.6): the next
- * lower q when all of a group have failed, or rung for FORK_GROUP_S (their CANCEL first).  That is
- * for INVITE: what is not answered at once has no time for two.  A branch waits for a connection to
- * its peer, then has a client transaction, then a result.  2xx go up as they come and end the
- * others with CANCEL; of failures the best goes up when all branches are over; 6xx ends the others.
- * The request's Max-Breadth is shared out among the branches (RFC 5393 5.3.3).
+ * All targets are tried at once; contacts of this node and other nodes (sip/grade) that differ in
+ * q, in groups (16.6): the next lower q when all of a group have failed, or rung for FORK_GROUP_S
+ * (their CANCEL first; another node has that for each of its own groups).  That is for INVITE: what
+ * is not answered at once has no time for two.  A branch waits for a connection to its peer, then
+ * has a client transaction, then a result.  2xx go up as they come and end the others with CANCEL;
+ * of failures the best goes up when all branches are over; 6xx ends the others. The request's
+ * Max-Breadth is shared out among the branches (RFC 5393 5.3.3).
  *
  * Owner:  struct sip.  Limits: sip_branches; timer C FORK_TIMER_C_S. */
 #pragma once
@@ -40,6 +41,9 @@ struct fork_branch {
     bool is_cancelled;
     bool is_last;     /* nobody waits for its end */
     bool is_late;     /* has rung for as long as it may */
+    bool is_peer;     /* HELD, WAITING: to the peer to.node */
+    bool is_mailbox;  /* HELD: asked only when nobody is there */
+    uint8_t steps;    /* groups that it has time for; 0 = one */
     bool is_lost;     /* SENT, and waits for another connection to the same peer */
     uint8_t again;    /* so many were asked for: FORK_AGAIN at most */
     uint16_t q_milli; /* HELD */
@@ -59,6 +63,12 @@ bool fork_add_binding(struct turn *t, struct sip *s, struct proxy *p,
  * (below) when all are added: a branch may be over at once. */
 void fork_add(struct turn *t, struct sip *s, struct proxy *p, const struct flow_ref *to,
               const struct node_id *node, struct slice uri);
+/* To the peer of a target; `is_held` as above. */
+struct location_target;
+void fork_add_target(struct turn *t, struct sip *s, struct proxy *p,
+                     const struct location_target *target, struct slice uri, bool is_held);
+/* How long the request would be that a branch to `to` sends. */
+size_t fork_measure(struct turn *t, struct sip *s, struct proxy *p, const struct flow_ref *to);
 /* Asks whether all is over, and then settles the proxy. */
 void fork_settle(struct turn *t, struct sip *s, struct proxy *p);
 /* CANCELs every branch that has no final response. */
@@ -66,6 +76,9 @@ void fork_cancel(struct turn *t, struct sip *s, struct proxy *p);
 void fork_release_all(struct turn *t, struct sip *s, struct proxy *p);
 /* A failure of our own making, as if a branch had answered so. */
 void fork_note(struct turn *t, struct sip *s, struct proxy *p, unsigned status, const char *why);
+
+/* Does it say that nobody was there, rather than what a device wanted to say? */
+bool fork_is_absence(unsigned status);
 
 /* A response for a client transaction. */
 void fork_on_response(struct turn *t, struct sip *s, struct tx *tx, const struct sip_msg *m);

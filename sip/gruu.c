@@ -85,6 +85,10 @@ static enum gruu_kind read_list(const struct sip *s, struct slice list, struct g
             }
         } else if (count > GRUU_ENTRIES || d.type == FWD_DESTINATION_RESOURCE) {
             return GRUU_BAD;
+        } else if (d.type == FWD_DESTINATION_NODE) {
+            out->kind = fwd_destination_node(&d, &s->params, &out->credential) == ERR_OK
+                            ? GRUU_ACCOUNT
+                            : GRUU_BAD;
         } else {
             size_t len = min_size(d.id.len, GRUU_INSTANCE_BYTES);
             memset(out->instance, 0, sizeof(out->instance));
@@ -211,7 +215,34 @@ const struct registrar_binding *gruu_find(struct turn *t, const struct sip *s,
     return *account == REGISTRAR_NONE ? NULL : find_public(t, s, *account, g);
 }
 
+uint32_t gruu_account(const struct sip *s, const struct sip_uri *uri, const struct gruu *g)
+{
+    char aor[SIP_STATE_AOR_CAP];
+    size_t len = 0;
+    if (g->kind != GRUU_ACCOUNT || sip_state_aor(s, uri, false, aor, &len) != ERR_OK) {
+        return REGISTRAR_NONE;
+    }
+    uint32_t account = registrar_find(s, slice_of(aor, len));
+    return account != REGISTRAR_NONE &&
+                   ids_node_is_equal(&s->settings.accounts[account].ident->node_id, &g->credential)
+               ? account
+               : REGISTRAR_NONE;
+}
+
 /* ---- writing */
+
+void gruu_write_account(const struct sip *s, struct slice aor, const struct node_id *peer,
+                        const struct node_id *credential, struct sip_writer *w)
+{
+    uint8_t list[2 * FWD_NODE_BYTES_MAX];
+    struct wr out = wr_init(list, sizeof(list));
+    fwd_wr_node(&out, &s->params, peer);
+    fwd_wr_node(&out, &s->params, credential);
+    CHECK(wr_ok(&out));
+    sip_write_aor(w, SLICE_LITERAL("sip:"), aor);
+    sip_write_text(w, ";gr=");
+    write_base64(w, wr_slice(&out));
+}
 
 static void write_list(const struct sip *s, const uint8_t *instance, struct sip_writer *w)
 {

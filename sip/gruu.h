@@ -3,6 +3,7 @@
  *
  *   public     sip:alice@example.org;gr=G   G: [peer of the AOR's home shard] [opaque: the device]
  *   temporary  sip:TOKEN@example.org;gr=G   G: [peer of the AOR's home shard]
+ *   account    sip:alice@example.org;gr=G   G: [peer] [Node-ID of the account's credential there]
  *
  * G is base64 (with ~ for =) of a Destination List, so every node of the overlay knows whom to ask
  * without a Fetch.  The opaque id is a hash over AOR and +sip.instance: a public GRUU outlives
@@ -16,13 +17,14 @@
 
 enum { GRUU_INSTANCE_BYTES = 8, GRUU_ENTRIES = 8, GRUU_TOKEN_BYTES = 16 + 4 + 8 + 8 };
 
-enum gruu_kind { GRUU_NONE, GRUU_PUBLIC, GRUU_TEMPORARY, GRUU_BAD };
+enum gruu_kind { GRUU_NONE, GRUU_PUBLIC, GRUU_TEMPORARY, GRUU_ACCOUNT, GRUU_BAD };
 
 /* A URI of our domain with ;gr, taken apart. */
 struct gruu {
     uint8_t kind; /* enum gruu_kind */
     struct node_id node;
     uint8_t instance[GRUU_INSTANCE_BYTES]; /* PUBLIC */
+    struct node_id credential;             /* ACCOUNT */
 };
 
 /* The device's part of a public GRUU. */
@@ -35,6 +37,11 @@ void gruu_read(const struct sip *s, const struct sip_uri *uri, struct gruu *out)
 const struct registrar_binding *gruu_find(struct turn *t, const struct sip *s,
                                           const struct sip_uri *uri, const struct gruu *g,
                                           uint32_t *account);
+/* Whose contacts here a GRUU_ACCOUNT of this peer stands for; REGISTRAR_NONE: nobody's. */
+uint32_t gruu_account(const struct sip *s, const struct sip_uri *uri, const struct gruu *g);
+/* sip:AOR;gr=[peer][credential]: the account, at one node, as sip/elsewhere lists it. */
+void gruu_write_account(const struct sip *s, struct slice aor, const struct node_id *peer,
+                        const struct node_id *credential, struct sip_writer *w);
 /* ;pub-gruu="..." ;temp-gruu="..." of a contact (5.2). */
 void gruu_write(struct turn *t, const struct sip *s, const struct registrar_binding *b,
                 struct sip_writer *w);

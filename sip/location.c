@@ -3,6 +3,7 @@
 #include "sip/location.h"
 #include "sip/prefs.h"
 #include "sip/proxy.h"
+#include "sip/registrar.h"
 #include "sip/reply.h"
 
 #define US_PER_MS UINT64_C(1000)
@@ -46,7 +47,8 @@ static bool find_cached(struct turn *t, struct sip *s, struct location *l)
         return false;
     }
     for (unsigned i = 0; i < c->count; i++) {
-        l->targets[i] = (struct location_target){.node = c->nodes[i]};
+        l->targets[i] = (struct location_target){
+            .node = c->nodes[i], .q_milli = c->grades[i].q_milli, .steps = c->grades[i].steps};
     }
     l->target_count = c->count;
     l->is_cached = true;
@@ -68,6 +70,7 @@ static void remember(struct turn *t, struct sip *s, const struct location *l)
     c->count = l->target_count;
     for (unsigned i = 0; i < c->count; i++) {
         c->nodes[i] = l->targets[i].node;
+        c->grades[i] = (struct grade){l->targets[i].q_milli, l->targets[i].steps};
     }
 }
 
@@ -132,8 +135,7 @@ void location_release(struct sip *s, struct location *l)
 
 /* ---- answers */
 
-/* The Node-ID at the end of a route (RFC 7904 5.1). */
-static bool last_node(const struct sip *s, struct slice list, struct node_id *node)
+bool location_last_node(const struct sip *s, struct slice list, struct node_id *node)
 {
     struct fwd_destination d;
     struct rd r = rd_init(list);
@@ -144,32 +146,48 @@ static bool last_node(const struct sip *s, struct slice list, struct node_id *no
     return rd_ok(&r) && is_node;
 }
 
-static void add_target(struct location *l, const struct node_id *node)
+static void add_target(struct location *l, const struct node_id *node, struct slice prefs)
 {
+    struct grade grade = grade_read(prefs);
+    bool is_mailbox = slice_is_equal(prefs, REGISTRAR_MAILBOX_PREFS);
     for (unsigned i = 0; i < l->target_count; i++) {
         if (ids_node_is_equal(&l->targets[i].node, node) && l->targets[i].aor == l->aor_at) {
             return;
         }
     }
     if (l->target_count < LOCATION_TARGETS) {
-        l->targets[l->target_count++] = (struct location_target){.node = *node, .aor = l->aor_at};
+        l->targets[l->target_count++] =
+            (struct location_target){.node = *node,
+                                     .aor = l->aor_at,
+                                     .q_milli = is_mailbox ? 0 : grade.q_milli,
+                                     .steps = grade.steps,
+                                     .is_mailbox = is_mailbox};
+        l->is_filtered = l->is_filtered || is_mailbox; /* she may be back in a moment */
     }
 }
 
-/* "sam@example.org", with or without a scheme; another domain or a name seen before is skipped. */
-static void add_aor(const struct sip *s, struct location *l, struct slice text)
+enum err location_forward_aor(const struct sip *s, struct slice text, char out[SIP_STATE_AOR_CAP],
+                              size_t *len)
 {
-    char uri[SIP_STATE_AOR_CAP], aor[SIP_STATE_AOR_CAP];
-    size_t len = 0;
+    char uri[SIP_STATE_AOR_CAP];
     bool has_scheme =
         text.len > 4 && slice_is_equal_nocase(slice_sub(text, 0, 4), SLICE_LITERAL("sip:"));
-    if (text.len > SIP_ACCOUNT_USER_CAP || l->aor_count == LOCATION_AORS) {
-        return;
+    if (text.len > SIP_ACCOUNT_USER_CAP) {
+        return ERR_TOO_LARGE;
     }
     memcpy(uri, "sip:", 4);
     memcpy(uri + 4, text.data, text.len);
-    struct slice whole = has_scheme ? text : slice_of(uri, text.len + 4);
-    if (sip_state_aor_text(s, whole, false, aor, &len) != ERR_OK || len > SIP_ACCOUNT_USER_CAP) {
+    enum err e =
+        sip_state_aor_text(s, has_scheme ? text : slice_of(uri, text.len + 4), false, out, len);
+    return e == ERR_OK && *len > SIP_ACCOUNT_USER_CAP ? ERR_TOO_LARGE : e;
+}
+
+/* Another domain or a name seen before is skipped. */
+static void add_aor(const struct sip *s, struct location *l, struct slice text)
+{
+    char aor[SIP_STATE_AOR_CAP];
+    size_t len = 0;
+    if (l->aor_count == LOCATION_AORS || location_forward_aor(s, text, aor, &len) != ERR_OK) {
         return;
     }
     for (unsigned i = 0; i < l->aor_count; i++) {
@@ -196,15 +214,21 @@ static bool is_wanted(struct sip *s, const struct location *l, struct slice pref
 
 static void take_values(struct sip *s, struct location *l, const struct overlay_event *event)
 {
+    const struct proxy *p = pool_get(&s->proxies, l->owner);
+    bool is_kept = p != NULL && p->kept != 0;
     for (size_t i = 0; i < event->value_count; i++) {
         struct msgs_sip_registration value;
         struct node_id node;
         if (msgs_sip_registration_decode(event->values[i].value, &s->params, &value) != ERR_OK) {
             continue; /* RFC 7904 and S11: that record only */
         }
-        if (value.type == MSGS_SIP_ROUTE && last_node(s, value.destination_list, &node)) {
+        if (is_kept && (value.type != MSGS_SIP_ROUTE ||
+                        slice_is_equal(value.contact_prefs, REGISTRAR_MAILBOX_PREFS))) {
+            continue; /* from one mailbox to the other it would go for ever */
+        }
+        if (value.type == MSGS_SIP_ROUTE && location_last_node(s, value.destination_list, &node)) {
             if (is_wanted(s, l, value.contact_prefs)) {
-                add_target(l, &node);
+                add_target(l, &node, value.contact_prefs);
             } else {
                 l->is_filtered = true;
             }
@@ -221,7 +245,7 @@ static struct location *judge_caller(struct turn *t, struct sip *s, struct locat
         struct msgs_sip_registration value;
         struct node_id node;
         if (msgs_sip_registration_decode(event->values[i].value, &s->params, &value) == ERR_OK &&
-            value.type == MSGS_SIP_ROUTE && last_node(s, value.destination_list, &node) &&
+            value.type == MSGS_SIP_ROUTE && location_last_node(s, value.destination_list, &node) &&
             ids_node_is_equal(&node, &l->speaker)) {
             remember_right(t, s, l, event->values[i].lifetime_s);
             return finish(l, 0, NULL);

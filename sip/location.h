@@ -2,16 +2,17 @@
 /* location.h - where a callee can be reached, and who may speak for a caller: Fetches of Kind 0x1.
  *
  * Location: all values at the AOR; a route gives the Node-ID at its end, an AOR is looked up in
- * turn (RFC 7904 4.2), each once.  A route whose contact_prefs cannot be what the request requires
- * is left out (sip/prefs).  Nothing there: Kind 0x10 at the same place tells 480 (known)
- * from 404. Right to speak: design.md section 6; see location_may_speak.
+ * turn (RFC 7904 4.2), each once; for a kept message only where the callee is herself.  A route
+ * whose contact_prefs cannot be what the request requires is left out (sip/prefs).  Nothing there:
+ * Kind 0x10 at the same place tells 480 (known) from 404. Right to speak: design.md section 6; see
+ * location_may_speak.
  *
  * Owner:  struct sip.
  * Limits: sip_lookups; LOCATION_AORS AORs and LOCATION_TARGETS Node-IDs for one callee.
  *         Found callees are remembered for LOCATION_CACHE_MS, found rights for LOCATION_RIGHT_S;
  *         what was not found, never. */
 #pragma once
-#include "sip/sip_state.h"
+#include "sip/grade.h"
 
 enum {
     LOCATION_AORS = 8,
@@ -28,7 +29,10 @@ enum location_purpose { LOCATION_CALLEE, LOCATION_CALLER };
 
 struct location_target {
     struct node_id node;
-    uint8_t aor; /* whose record it was: index into aors */
+    uint8_t aor;   /* whose record it was: index into aors */
+    uint8_t steps; /* of sip/grade, as q_milli is */
+    uint16_t q_milli;
+    bool is_mailbox; /* nobody is there but who keeps messages (sip/offline) */
 };
 
 struct location {
@@ -55,6 +59,7 @@ struct location_cached {
     uint64_t until_us;
     uint8_t count;
     struct node_id nodes[LOCATION_CACHED_NODES];
+    struct grade grades[LOCATION_CACHED_NODES];
 };
 
 struct speak_cached {
@@ -71,6 +76,11 @@ struct location *location_start(struct turn *t, struct sip *s, struct slice aor,
 struct location *location_on_fetched(struct turn *t, struct sip *s,
                                      const struct overlay_event *event);
 void location_release(struct sip *s, struct location *l);
+/* The Node-ID at the end of a route (RFC 7904 5.1). */
+bool location_last_node(const struct sip *s, struct slice list, struct node_id *node);
+/* The AOR of this overlay that a record forwards to: with or without a scheme. */
+enum err location_forward_aor(const struct sip *s, struct slice text, char out[SIP_STATE_AOR_CAP],
+                              size_t *len) MUST_USE;
 static inline struct slice location_aor(const struct location *l, unsigned index)
 {
     return slice_of(l->aors[index], l->aor_len[index]);

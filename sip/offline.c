@@ -23,7 +23,9 @@ void offline_init(struct sip *s, struct arena *arena)
 
 static void drop(struct turn *t, struct sip *s, struct offline *gone)
 {
-    handle h = pool_handle(&s->offline, gone), *link = &s->accounts[gone->account].offline;
+    uint32_t account = gone->account;
+    handle h = pool_handle(&s->offline, gone), *link = &s->accounts[account].offline;
+    bool is_first = *link == h;
     while (*link != h) {
         struct offline *x = pool_get(&s->offline, *link);
         CHECK(x != NULL);
@@ -34,6 +36,10 @@ static void drop(struct turn *t, struct sip *s, struct offline *gone)
     CHECK(s->senders[gone->source] > 0);
     s->senders[gone->source]--;
     pool_release(&s->offline, gone);
+    struct offline *first = pool_get(&s->offline, s->accounts[account].offline);
+    if (is_first && first != NULL && first->proxy == 0) {
+        wheel_arm(t->wheel, &first->timer, min_u64(t->now_us + GAP_US, first->until_us));
+    }
     metric_set(t->metrics, METRIC_sip_offline, s->offline.in_use);
 }
 
@@ -94,6 +100,14 @@ static bool has_room(const struct sip *s, uint32_t account, uint16_t source)
            s->senders[source] < s->settings.limits->sip_offline_per_source;
 }
 
+/* The oldest of an account asks for all of them where it is. */
+static uint64_t next_look(struct turn *t, const struct sip *s, const struct offline *x)
+{
+    uint64_t due = t->now_us + rng_jitter(t->rng, OFFLINE_LOOK_S * US_PER_S, 10);
+    return s->accounts[x->account].offline == x->timer.tag ? min_u64(due, x->until_us)
+                                                           : x->until_us;
+}
+
 bool offline_keep(struct turn *t, struct sip *s, const struct sip_rx *rx, uint32_t account)
 {
     char date[DATE_CAP];
@@ -137,7 +151,7 @@ bool offline_keep(struct turn *t, struct sip *s, const struct sip_rx *rx, uint32
     }
     *link = x->timer.tag;
     s->senders[source]++;
-    wheel_arm(t->wheel, &x->timer, x->until_us);
+    wheel_arm(t->wheel, &x->timer, next_look(t, s, x));
     metric_add(t->metrics, METRIC_sip_offline_kept, 1);
     metric_set(t->metrics, METRIC_sip_offline, s->offline.in_use);
     return true;
@@ -167,8 +181,10 @@ void offline_on_timer(struct turn *t, struct sip *s, struct wheel_timer *timer)
         drop(t, s, x);
         return;
     }
-    wheel_arm(t->wheel, &x->timer, x->until_us);
-    if (x->proxy == 0 && registrar_is_live(t, s, x->account)) {
+    bool is_here = registrar_is_live(t, s, x->account);
+    wheel_arm(t->wheel, &x->timer, is_here ? x->until_us : next_look(t, s, x));
+    if (x->proxy == 0 && (is_here || s->accounts[x->account].offline == timer->tag)) {
+        x->is_elsewhere = !is_here;
         proxy_send_kept(t, s, timer->tag, x);
     }
 }
@@ -181,10 +197,15 @@ void offline_on_answer(struct turn *t, struct sip *s, handle message, unsigned s
     }
     x->proxy = 0;
     bool is_refused = status >= 400 && status < 700 && status != 408 && status != 480 &&
-                      status != 486 && status < 500;
+                      status != 486 && status < 500 &&
+                      !(x->is_elsewhere && (status == 403 || status == 404));
     if ((status >= 200 && status < 300) || is_refused) { /* it will not be taken later either */
         metric_add(t->metrics, METRIC_sip_offline_delivered, is_refused ? 0 : 1);
         drop(t, s, x);
+        return;
+    }
+    if (x->is_elsewhere) {
+        wheel_arm(t->wheel, &x->timer, next_look(t, s, x));
         return;
     }
     wheel_arm(t->wheel, &x->timer, min_u64(t->now_us + AGAIN_S * US_PER_S, x->until_us));

@@ -8,6 +8,11 @@
  * while the phone is away, its record stays in the overlay, with contact_prefs that say what is
  * there: an automaton that takes MESSAGE (sip/registrar).
  *
+ * While the account is not here, its record is looked up every OFFLINE_LOOK_S: when it is
+ * registered at another node, the messages are handed over, one after the other.  That node takes
+ * them, because the account's own record names this one (sip/proxy).  A message does not go from
+ * one mailbox to another.
+ *
  * Owner:  struct sip; accounts whose home shard this is.
  * Limits: sip_offline messages, of OFFLINE_CAP bytes, to one account sip_offline_per_account, of
  * one sender sip_offline_per_source (by a hash of its AOR): beyond, 480 as without this.  Each
@@ -15,7 +20,7 @@
 #pragma once
 #include "sip/proxy.h"
 
-enum { OFFLINE_CAP = 3072, OFFLINE_SOURCES = 1024 };
+enum { OFFLINE_CAP = 3072, OFFLINE_SOURCES = 1024, OFFLINE_LOOK_S = 120 };
 
 struct offline {
     struct wheel_timer timer;
@@ -26,6 +31,7 @@ struct offline {
     uint32_t account;
     uint16_t source;
     uint16_t len;
+    bool is_elsewhere; /* under way to another node */
     uint8_t message[OFFLINE_CAP];
 };
 STATIC_CHECK(sizeof(struct offline) <= LIMITS_COST_sip_offline);

@@ -27,6 +27,7 @@
 #include "sip/digest.h"
 #include "sip/foreign.h"
 #include "sip/fork.h"
+#include "sip/forward.h"
 #include "sip/gruu.h"
 #include "sip/loop.h"
 #include "sip/methods.h"
@@ -38,6 +39,7 @@
 #include "sip/sips.h"
 #include "sip/stateless.h"
 #include "sip/subscribe.h"
+#include "sip/targets.h"
 
 /* Whose the state is that a request costs. */
 static uint16_t source_of(const struct sip *s, const struct sip_rx *rx, uint32_t account)
@@ -152,8 +154,7 @@ static void close_proxy(struct turn *t, struct sip *s, struct proxy *p)
     pool_release(&s->proxies, p);
 }
 
-/* A final answer of our own to a forwarded request. */
-static void answer(struct turn *t, struct sip *s, struct proxy *p, unsigned status, const char *why)
+void proxy_answer(struct turn *t, struct sip *s, struct proxy *p, unsigned status, const char *why)
 {
     struct sip_rx room;
     struct tx *tx = tx_get(s, p->tx);
@@ -165,163 +166,13 @@ static void answer(struct turn *t, struct sip *s, struct proxy *p, unsigned stat
     reply_send(t, s, rx, tx, status, why);
 }
 
-/* ---- targets */
-
-/* The contacts registered here, for AOR `account`. */
-static void fork_to_bindings(struct turn *t, struct sip *s, struct proxy *p, uint32_t account)
-{
-    const struct registrar_binding *chosen[CONTACTS_CAP];
-    struct sip_rx room;
-    const struct sip_rx *rx = sip_state_reread(s, p->request, &p->from, &room);
-    bool is_one = prefs_is_no_fork(rx->m);
-    unsigned count = contacts_choose(t, s, rx, account, chosen);
-    if (count == 0) {
-        fork_note(t, s, p, 480, "No device of the callee is what the caller asks for");
-    }
-    unsigned added = 0;
-    uint16_t q = 0;
-    for (unsigned i = 0; i < count && !(is_one && added > 0); i++) {
-        bool is_held = added > 0 && p->method == SIP_METHOD_INVITE && chosen[i]->q_milli < q;
-        bool is_added = fork_add_binding(t, s, p, chosen[i], is_held);
-        q = is_added && !is_held ? chosen[i]->q_milli : q;
-        added += is_added ? 1 : 0;
-    }
-    if (count > 0 && added == 0) {
-        fork_note(t, s, p, 480, SIPS_NOT_ALLOWED);
-    }
-}
-
-/* The one device behind a GRUU of this peer. */
-static void fork_to_device(struct turn *t, struct sip *s, struct proxy *p,
-                           const struct sip_uri *uri, const struct gruu *g)
-{
-    uint32_t account = REGISTRAR_NONE;
-    const struct registrar_binding *b = gruu_find(t, s, uri, g, &account);
-    if (b != NULL) {
-        if (!fork_add_binding(t, s, p, b, false)) {
-            fork_note(t, s, p, 480, SIPS_NOT_ALLOWED);
-        }
-    } else if (account == REGISTRAR_NONE) {
-        fork_note(t, s, p, 404, "Nobody by that GRUU here (any more)");
-    } else {
-        fork_note(t, s, p, 480, "The device of that GRUU is not registered now");
-    }
-}
-
-static void fork_to_gruu(struct turn *t, struct sip *s, struct proxy *p)
-{
-    struct sip_rx room;
-    struct gruu g;
-    p->state = PROXY_FORKING;
-    const struct sip_rx *rx = sip_state_reread(s, p->request, &p->from, &room);
-    gruu_read(s, &rx->core.uri, &g);
-    if (!fork_expect(t, s, p, 1)) {
-        /* noted */
-    } else if (ids_node_is_equal(&g.node, &s->settings.self)) {
-        fork_to_device(t, s, p, &rx->core.uri, &g);
-    } else if (flow_is_peer(&p->from)) {
-        fork_note(t, s, p, 404, "That GRUU is not of this peer");
-    } else {
-        fork_add(t, s, p, NULL, &g.node, SLICE_EMPTY);
-    }
-    fork_settle(t, s, p);
-}
-
-/* Nobody is here: 202 where messages are kept, else 480. */
-static void keep_or_note(struct turn *t, struct sip *s, struct proxy *p, uint32_t account)
-{
-    struct sip_rx room;
-    const struct sip_rx *rx = sip_state_reread(s, p->request, &p->from, &room);
-    if (p->is_answered || !offline_keep(t, s, rx, account)) {
-        fork_note(t, s, p, 480, "Known, but not registered here now");
-        return;
-    }
-    answer(t, s, p, 202, NULL);
-}
-
-/* A subscription to what this node knows of the account.  False: a matter of its phones. */
-static bool serve(struct turn *t, struct sip *s, struct proxy *p, uint32_t account)
-{
-    struct sip_rx room;
-    const char *why = NULL;
-    struct tx *tx = tx_get(s, p->tx);
-    if (p->method != SIP_METHOD_SUBSCRIBE || tx == NULL || p->is_answered) {
-        return false;
-    }
-    const struct sip_rx *rx = sip_state_reread(s, p->request, &p->from, &room);
-    if (!subscribe_is_ours(s, rx)) {
-        return false;
-    }
-    unsigned status = subscribe_serve(t, s, rx, tx, account, &why);
-    if (status < 300) {
-        p->is_answered = true;
-    } else {
-        fork_note(t, s, p, status, why);
-    }
-    return true;
-}
-
-static void fork_to_aor(struct turn *t, struct sip *s, struct proxy *p, struct slice aor)
-{
-    uint32_t account = registrar_find(s, aor);
-    if (account == REGISTRAR_NONE) {
-        fork_note(t, s, p, 404, "Nobody by that name is served here");
-    } else if (!registrar_is_live(t, s, account)) {
-        keep_or_note(t, s, p, account);
-    } else if (!serve(t, s, p, account)) {
-        fork_to_bindings(t, s, p, account);
-    }
-}
-
-/* How many branches a target may take. */
-static unsigned branches_of(const struct sip *s, const struct location *l, unsigned i)
-{
-    uint32_t account = ids_node_is_equal(&l->targets[i].node, &s->settings.self)
-                           ? registrar_find(s, location_aor(l, l->targets[i].aor))
-                           : REGISTRAR_NONE;
-    return account == REGISTRAR_NONE ? 1 : s->accounts[account].count;
-}
-
-static void fork_to_targets(struct turn *t, struct sip *s, struct proxy *p,
-                            const struct location *l)
-{
-    unsigned count = 0;
-    p->state = PROXY_FORKING;
-    for (unsigned i = 0; i < l->target_count; i++) {
-        count += branches_of(s, l, i);
-    }
-    if (!fork_expect(t, s, p, count)) {
-        fork_settle(t, s, p);
-        return;
-    }
-    for (unsigned i = 0; i < l->target_count; i++) {
-        uint8_t uri[FORK_URI_CAP];
-        struct sip_writer w;
-        struct slice text = SLICE_EMPTY, aor = location_aor(l, l->targets[i].aor);
-        if (ids_node_is_equal(&l->targets[i].node, &s->settings.self)) {
-            fork_to_aor(t, s, p, aor);
-            continue;
-        }
-        if (l->targets[i].aor != 0) { /* forwarded to another AOR: that is what the peer serves */
-            sip_write_init(&w, uri, sizeof(uri));
-            sip_write_aor(&w, p->is_sips ? SLICE_LITERAL("sips:") : SLICE_LITERAL("sip:"), aor);
-            if (sip_write_finish(&w, &text) != ERR_OK) {
-                fork_note(t, s, p, 404, "The callee is forwarded to a name that is too long");
-                continue;
-            }
-        }
-        fork_add(t, s, p, NULL, &l->targets[i].node, text);
-    }
-    fork_settle(t, s, p);
-}
-
 static void located(struct turn *t, struct sip *s, struct proxy *p, struct location *l)
 {
     CHECK(l->is_done);
     if (l->status == 0 && !p->is_cancelled) {
         p->is_cached = l->is_cached;
         p->is_fresh = l->is_fresh;
-        fork_to_targets(t, s, p, l);
+        targets_located(t, s, p, l);
     } else {
         uint32_t account = registrar_find(s, slice_of(p->aor, p->aor_len));
         p->state = PROXY_FORKING;
@@ -329,7 +180,7 @@ static void located(struct turn *t, struct sip *s, struct proxy *p, struct locat
             registrar_is_live(t, s, account)) {
             /* the overlay is silent, but we know better */
             if (fork_expect(t, s, p, s->accounts[account].count)) {
-                fork_to_bindings(t, s, p, account);
+                targets_bindings(t, s, p, account, 0);
             }
         } else {
             fork_note(t, s, p, p->is_cancelled ? 487 : l->status, l->why);
@@ -342,7 +193,7 @@ static void located(struct turn *t, struct sip *s, struct proxy *p, struct locat
 static void locate(struct turn *t, struct sip *s, struct proxy *p)
 {
     if (p->is_gruu) { /* it says itself where it leads: no Fetch */
-        fork_to_gruu(t, s, p);
+        targets_gruu(t, s, p);
         return;
     }
     p->state = PROXY_LOCATING;
@@ -378,17 +229,20 @@ void proxy_settle(struct turn *t, struct sip *s, struct proxy *p)
         return;
     }
     struct tx *tx = tx_get(s, p->tx);
+    if (p->has_mailbox && !p->is_answered && !p->is_cancelled && fork_is_absence(p->best_status)) {
+        targets_keep(t, s, p);
+    }
     if (!p->is_answered && tx != NULL) {
         if (p->best_status == 408 && p->method != SIP_METHOD_INVITE && p->best == NULL) {
             tx_server_forget(t, s, tx); /* RFC 4320 4.2: silence, not 408 */
         } else if (p->best != NULL && p->best_status == 503) {
             /* 16.7 step 6: whoever else we could ask may well be able */
-            answer(t, s, p, 500, "The callee's server cannot take the request now");
+            proxy_answer(t, s, p, 500, "The callee's server cannot take the request now");
         } else if (p->best != NULL) {
             tx_server_respond(t, s, tx, p->best_status, p->best);
         } else {
             unsigned status = p->is_cancelled ? 487 : p->best_status == 0 ? 480 : p->best_status;
-            answer(t, s, p, status, p->is_cancelled ? NULL : p->why);
+            proxy_answer(t, s, p, status, p->is_cancelled ? NULL : p->why);
         }
     }
     close_proxy(t, s, p);
@@ -416,23 +270,54 @@ void proxy_send_kept(struct turn *t, struct sip *s, handle message, struct offli
     p->kept = message;
     s->sources[0].proxies++;
     x->proxy = pool_handle(&s->proxies, p);
+    if (!registrar_is_live(t, s, x->account)) { /* at another node, perhaps */
+        struct slice aor = slice_text(s->settings.accounts[x->account].user);
+        p->aor_len = (uint8_t)aor.len;
+        memcpy(p->aor, aor.data, aor.len);
+        p->is_refetched = true;
+        locate(t, s, p);
+        return;
+    }
     if (fork_expect(t, s, p, s->accounts[x->account].count)) {
-        fork_to_bindings(t, s, p, x->account);
+        targets_bindings(t, s, p, x->account, 0);
     }
     fork_settle(t, s, p);
+}
+
+/* A message that was kept for the callee at another node of hers is handed over by the peer that
+ * her own record names, whoever has written it: that node has her key, and could say what it wants
+ * anyway.  False: the answer is not there yet. */
+static bool may_hand_over(struct turn *t, struct sip *s, struct proxy *p, unsigned *status)
+{
+    struct slice aor = slice_of(p->aor, p->aor_len);
+    if (*status != 403 || p->method != SIP_METHOD_MESSAGE || p->is_handed || p->is_cancelled ||
+        p->is_gruu || registrar_find(s, aor) == REGISTRAR_NONE) {
+        return true;
+    }
+    p->is_handed = true;
+    struct location *l =
+        location_start(t, s, aor, &p->from.node, true, pool_handle(&s->proxies, p));
+    if (l != NULL && !l->is_done) {
+        return false;
+    }
+    if (l != NULL) {
+        *status = l->status;
+        location_release(s, l);
+    }
+    return true;
 }
 
 /* The request may go on: 100 at once, then look for the callee. */
 static void go_on(struct turn *t, struct sip *s, struct proxy *p)
 {
     if (p->is_gruu) {
-        fork_to_gruu(t, s, p);
+        targets_gruu(t, s, p);
     } else if (flow_is_peer(&p->from)) {
         p->state = PROXY_FORKING;
         struct slice aor = slice_of(p->aor, p->aor_len);
         uint32_t account = registrar_find(s, aor);
         if (account == REGISTRAR_NONE || fork_expect(t, s, p, s->accounts[account].count)) {
-            fork_to_aor(t, s, p, aor);
+            targets_aor(t, s, p, aor, 0);
         }
         fork_settle(t, s, p);
     } else {
@@ -460,6 +345,9 @@ void proxy_on_fetched(struct turn *t, struct sip *s, const struct overlay_event 
     unsigned status = l->status;
     const char *why = l->why;
     location_release(s, l);
+    if (!may_hand_over(t, s, p, &status)) {
+        return;
+    }
     if (status == 0 && !p->is_cancelled) {
         go_on(t, s, p);
         return;
@@ -620,6 +508,10 @@ static void route_new(struct turn *t, struct sip *s, const struct sip_rx *rx, st
     }
     tx->source = is_peer ? source_of(s, rx, REGISTRAR_NONE) : 0; /* of a phone: caller_of */
     uint32_t account = is_peer ? REGISTRAR_NONE : caller_of(t, s, rx, tx);
+    if (account != REGISTRAR_NONE && forward_now(t, s, account) != NULL) {
+        reply_send(t, s, rx, tx, 403, "The account is forwarded: it cannot call from here");
+        return;
+    }
     bool is_foreign = !is_peer && foreign_is_wanted(s, &rx->core.uri);
     if ((!is_peer && account == REGISTRAR_NONE) ||
         !(is_foreign ? sips_may_come(t, s, rx, tx) : read_callee(t, s, rx, tx, aor, &len))) {
@@ -717,7 +609,7 @@ static void on_cancel(struct turn *t, struct sip *s, const struct sip_rx *rx)
         fork_cancel(t, s, p);
         fork_settle(t, s, p);
     } else { /* nothing went out yet: the look-up finds the proxy cancelled */
-        answer(t, s, p, 487, NULL);
+        proxy_answer(t, s, p, 487, NULL);
     }
 }
 

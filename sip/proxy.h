@@ -39,6 +39,8 @@ struct proxy {
     bool is_cached;    /* the first came from the cache, */
     bool is_fresh;     /* where it had not been for long */
     bool has_lost;     /* a peer could not be reached */
+    bool has_mailbox;  /* kept here, if nobody elsewhere is there (sip/offline) */
+    bool is_handed;    /* asked whether the callee's own record names the peer */
     uint8_t loop[TX_LOOP_BYTES];
     bool is_gruu; /* the Request-URI is one: one device, one peer */
     uint8_t pop_routes;
@@ -60,6 +62,8 @@ bool proxy_is_sound(struct turn *t, struct sip *s, const struct sip_rx *rx, stru
                     uint8_t mark[TX_LOOP_BYTES]);
 /* The 100 to an INVITE of a peer, for which nothing has come so far. */
 void proxy_say_trying(struct turn *t, struct sip *s, struct tx *tx);
+/* A final answer of our own to a forwarded request. */
+void proxy_answer(struct turn *t, struct sip *s, struct proxy *p, unsigned status, const char *why);
 /* Any request that is for this shard to handle. */
 void proxy_on_request(struct turn *t, struct sip *s, const struct sip_rx *rx);
 /* Sends a kept message to the contacts of its account; offline_on_answer follows. */

@@ -5,6 +5,9 @@
 #include "sip/asked.h"
 #include "sip/binding.h"
 #include "sip/digest.h"
+#include "sip/elsewhere.h"
+#include "sip/forward.h"
+#include "sip/grade.h"
 #include "sip/gruu.h"
 #include "sip/offline.h"
 #include "sip/outbound.h"
@@ -14,7 +17,8 @@
 
 #define US_PER_S UINT64_C(1000000)
 enum { RETRY_S = 5, READY_SPREAD_MS = 2000, WORTH_REFRESHING_S = 10 };
-enum { ROUTE_CAP = 64 + PREFS_WRITE_CAP };
+enum { GRADED_CAP = PREFS_WRITE_CAP + GRADE_CAP, VALUE_CAP = 64 + GRADED_CAP };
+STATIC_CHECK((int)PREFS_WRITE_CAP >= (int)SIP_STATE_AOR_CAP);
 
 /* What a REGISTER would change. */
 struct plan {
@@ -112,6 +116,9 @@ static void drop(struct turn *t, struct sip *s, struct registrar_binding *gone)
         link = &b->next;
     }
     *link = gone->next;
+    if (gone->is_forward) {
+        a->refresh_us = t->now_us; /* the route again, unless it is on its way */
+    }
     uint32_t account = gone->account;
     binding_clear(s, gone);
     pool_release(&s->bindings, gone);
@@ -219,6 +226,9 @@ static bool make_plan(struct turn *t, struct sip *s, struct asked *a, uint32_t a
     if (e == ERR_LIMIT) {
         return refusal_set(&p->refused, 403, "Too many contacts");
     }
+    if (e == ERR_EXISTS) {
+        return refusal_set(&p->refused, 403, "One forward of an account at a time");
+    }
     if (e != ERR_NOT_FOUND) {
         return refusal_set(&p->refused, e == ERR_UNSUPPORTED ? 403 : 400,
                            e == ERR_FORBIDDEN ? "A sips Contact is registered over TLS"
@@ -248,6 +258,10 @@ static bool apply_contact(struct turn *t, struct sip *s, const struct asked *ask
         }
         return true;
     }
+    const struct registrar_binding *other = c->is_forward ? forward_now(t, s, account) : NULL;
+    if (other != NULL && other != b) {
+        drop(t, s, get(s, pool_handle(&s->bindings, other)));
+    }
     if (b == NULL) {
         b = a->count < s->settings.limits->sip_bindings_per_account ? pool_acquire(&s->bindings)
                                                                     : NULL;
@@ -273,6 +287,7 @@ static bool apply_contact(struct turn *t, struct sip *s, const struct asked *ask
     b->cseq = rx->core.cseq.number;
     b->q_milli = c->address.q_milli;
     b->has_instance = c->has_instance;
+    b->is_forward = c->is_forward;
     memcpy(b->instance, c->instance, sizeof(b->instance));
     b->is_outbound = outbound_is_asked(rx, c->has_reg_id);
     if (c->has_instance) {
@@ -340,37 +355,69 @@ static struct slice prefs_of(struct sip *s, uint32_t account, const struct asked
     return is_all && sip_write_finish(&w, &text) == ERR_OK && text.len > 3 ? text : SLICE_EMPTY;
 }
 
-/* FNV-1a: tells whether the record has other preferences than it should. */
-static uint32_t mark_of(struct slice prefs)
+/* The same, and which of the user's nodes is called first. */
+static struct slice graded_prefs_of(struct sip *s, uint32_t account, const struct asked *asked,
+                                    char *out)
+{
+    struct sip_writer w;
+    struct slice text = prefs_of(s, account, asked, out);
+    struct grade g = grade_of(s, account, asked);
+    if (grade_is_plain(&g)) {
+        return text;
+    }
+    sip_write_init(&w, (uint8_t *)out + text.len, GRADED_CAP - text.len);
+    if (text.len == 0) { /* parameters need something to stand behind: whatever it is */
+        sip_write_text(&w, "(|(sip.schemes=SIP)(sip.schemes=SIPS))");
+    }
+    grade_write(&w, &g);
+    struct slice rest;
+    return sip_write_finish(&w, &rest) == ERR_OK ? slice_of(out, text.len + rest.len) : text;
+}
+
+/* The value of the account's record: the route [self], or whom it is forwarded to.  `asked`: what
+ * is about to be applied. */
+static struct slice value_of(struct sip *s, uint32_t account, const struct asked *asked,
+                             bool is_mailbox, uint8_t out[VALUE_CAP])
+{
+    uint8_t list[FWD_NODE_BYTES_MAX];
+    char prefs[GRADED_CAP], aor[SIP_STATE_AOR_CAP];
+    size_t len = 0;
+    struct msgs_sip_registration value = {.type = MSGS_SIP_ROUTE};
+    struct wr w = wr_init(list, sizeof(list)), v = wr_init(out, VALUE_CAP);
+    if (!is_mailbox && forward_wanted(s, account, asked, aor, &len)) {
+        value.type = MSGS_SIP_URI;
+        value.uri = slice_of(aor, len);
+    } else {
+        fwd_wr_node(&w, &s->params, &s->settings.self);
+        value.contact_prefs =
+            is_mailbox ? REGISTRAR_MAILBOX_PREFS : graded_prefs_of(s, account, asked, prefs);
+        value.destination_list = wr_slice(&w);
+    }
+    msgs_sip_registration_wr(&v, &s->params, &value);
+    CHECK(wr_ok(&v));
+    return wr_slice(&v);
+}
+
+/* FNV-1a: tells whether the record says something else than it should. */
+static uint32_t mark_of(struct slice value)
 {
     uint32_t hash = UINT32_C(2166136261);
-    for (size_t i = 0; i < prefs.len; i++) {
-        hash = (hash ^ prefs.data[i]) * UINT32_C(16777619);
+    for (size_t i = 0; i < value.len; i++) {
+        hash = (hash ^ value.data[i]) * UINT32_C(16777619);
     }
     return hash;
 }
 
-/* Nobody is here, but who takes messages is (sip/offline). */
-#define MAILBOX_PREFS SLICE_LITERAL("(&(sip.automata=TRUE)(sip.methods=MESSAGE))")
-
-/* Stores the route [self] for `lifetime_s`, or removes it (0; then what is left of the record's
+/* Stores the record for `lifetime_s`, or removes it (0; then what is left of the record's
  * life is how long the removal must stand, RFC 6940 7.4.1.3).  `asked`: what is about to be
  * applied. */
 static enum err store(struct turn *t, struct sip *s, uint32_t account, const struct asked *asked,
                       uint32_t lifetime_s, uint64_t tag)
 {
     const struct sip_account *who = &s->settings.accounts[account];
-    uint8_t list[FWD_NODE_BYTES_MAX], value[ROUTE_CAP];
-    char prefs[PREFS_WRITE_CAP];
+    uint8_t value[VALUE_CAP];
     bool is_mailbox = lifetime_s == 0 && s->settings.offline_s > 0;
-    struct slice wanted = is_mailbox ? MAILBOX_PREFS : prefs_of(s, account, asked, prefs);
-    struct wr w = wr_init(list, sizeof(list));
-    fwd_wr_node(&w, &s->params, &s->settings.self);
-    struct msgs_sip_registration route = {
-        .type = MSGS_SIP_ROUTE, .contact_prefs = wanted, .destination_list = wr_slice(&w)};
-    struct wr v = wr_init(value, sizeof(value));
-    msgs_sip_registration_wr(&v, &s->params, &route);
-    CHECK(wr_ok(&v));
+    struct slice wanted = value_of(s, account, asked, is_mailbox, value);
     uint32_t left = remaining_s(t, s->accounts[account].stored_until_us);
     struct overlay_store what = {.kind = OVERLAY_KIND_SIP_REGISTRATION,
                                  .signer = who->ident,
@@ -379,11 +426,11 @@ static enum err store(struct turn *t, struct sip *s, uint32_t account, const str
                                  .lifetime_s = lifetime_s > 0 ? lifetime_s
                                                : is_mailbox   ? s->settings.offline_s
                                                               : left + 1};
-    what.value = what.exists ? wr_slice(&v) : SLICE_EMPTY;
+    what.value = what.exists ? wanted : SLICE_EMPTY;
     overlay_resource_of(t, slice_text(who->user), &what.resource);
     enum err e = overlay_store(t, s->overlay, &what, tag);
     s->accounts[account].waiting += e == ERR_OK ? 1 : 0;
-    s->accounts[account].prefs_asked = mark_of(wanted);
+    s->accounts[account].mark_asked = mark_of(wanted);
     return e;
 }
 
@@ -391,7 +438,7 @@ static void note_stored(struct turn *t, struct sip *s, uint32_t account, uint32_
 {
     struct registrar_account *a = &s->accounts[account];
     a->stored_until_us = lifetime_s == 0 ? 0 : t->now_us + lifetime_s * US_PER_S;
-    a->prefs = a->prefs_asked;
+    a->mark = a->mark_asked;
     a->refresh_us = t->now_us + rng_jitter(t->rng, lifetime_s * US_PER_S * 45 / 100, 10);
 }
 
@@ -440,7 +487,8 @@ void registrar_on_flow_gone(struct turn *t, struct sip *s, uint32_t account,
     struct registrar_binding *b = NULL;
     while ((b = get(s, next)) != NULL) {
         next = b->next;
-        if (b->flow.kind != SIP_UDP && b->flow.flow == flow->flow && b->flow.shard == flow->shard) {
+        if (!b->is_forward && b->flow.kind != SIP_UDP && b->flow.flow == flow->flow &&
+            b->flow.shard == flow->shard) {
             drop(t, s, b);
         }
     }
@@ -480,30 +528,59 @@ static void write_contact(struct turn *t, const struct sip *s, const struct sip_
     sip_write_header_end(w);
 }
 
-static void answer_ok(struct turn *t, struct sip *s, const struct asked *asked, struct tx *tx,
-                      uint32_t account)
+/* Without `finish_ok` below. */
+static void begin_ok(struct turn *t, struct sip *s, const struct asked *asked, uint32_t account,
+                     struct sip_writer *w)
 {
     const struct sip_rx *rx = asked->rx;
-    struct sip_writer w;
     handle at = 0;
     const struct registrar_binding *b = NULL;
     bool is_outbound = false;
-    reply_begin(t, s, rx, 200, &w);
+    reply_begin(t, s, rx, 200, w);
     while ((b = registrar_next(t, s, account, &at)) != NULL) {
-        write_contact(t, s, rx, b, &w);
+        write_contact(t, s, rx, b, w);
         /* of those that this request has registered */
         is_outbound = is_outbound || (b->is_outbound && !asked_is_in_order(asked, b));
     }
-    sip_write_copy(&w, rx->m, SIP_HDR_PATH); /* 3327 5.3 */
-    outbound_service_route(s, rx, &w);
+    sip_write_copy(w, rx->m, SIP_HDR_PATH); /* 3327 5.3 */
+    outbound_service_route(s, rx, w);
     if (is_outbound) {
-        sip_write_header(&w, SIP_HDR_REQUIRE, SLICE_LITERAL("outbound")); /* 5626 6 */
+        sip_write_header(w, SIP_HDR_REQUIRE, SLICE_LITERAL("outbound")); /* 5626 6 */
     }
+}
+
+static void finish_ok(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx,
+                      uint32_t account, struct sip_writer *w)
+{
     if (s->accounts[account].offline != 0) {
         offline_deliver(t, s, account);
     }
     metric_add(t->metrics, METRIC_sip_registers_ok, 1);
-    reply_finish(t, s, rx, tx, 200, &w);
+    reply_finish(t, s, rx, tx, 200, w);
+}
+
+static void answer_ok(struct turn *t, struct sip *s, const struct asked *asked, struct tx *tx,
+                      uint32_t account)
+{
+    struct sip_writer w;
+    begin_ok(t, s, asked, account, &w);
+    finish_ok(t, s, asked->rx, tx, account, &w);
+}
+
+void registrar_answer_query(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx,
+                            uint32_t account, const struct overlay_event *event)
+{
+    struct sip_writer w;
+    bool is_known = event != NULL && (event->error == ERR_OK || event->error == ERR_NOT_FOUND ||
+                                      (event->error == ERR_REMOTE && event->reload_error == 3));
+    asked_begin(s, rx, s->asked);
+    begin_ok(t, s, s->asked, account, &w);
+    if (is_known && event->error == ERR_OK) {
+        elsewhere_write(s, account, event, &w);
+    } else if (!is_known) {
+        reply_warning(s, &w, "The overlay did not answer: contacts at other nodes are not listed");
+    }
+    finish_ok(t, s, rx, tx, account, &w);
 }
 
 void registrar_on_stored(struct turn *t, struct sip *s, const struct overlay_event *event)
@@ -632,11 +709,11 @@ static uint32_t authorise(struct turn *t, struct sip *s, const struct sip_rx *rx
 static bool is_record_fresh(struct turn *t, struct sip *s, const struct asked *asked,
                             uint32_t account, const struct plan *p)
 {
-    char prefs[PREFS_WRITE_CAP];
+    uint8_t value[VALUE_CAP];
     const struct registrar_account *a = &s->accounts[account];
     return p->count > 0 && a->waiting == 0 && a->refresh_us > t->now_us &&
            a->stored_until_us > t->now_us && p->longest_s >= remaining_s(t, a->stored_until_us) &&
-           a->prefs == mark_of(prefs_of(s, account, asked, prefs));
+           a->mark == mark_of(value_of(s, account, asked, false, value));
 }
 
 /* Nothing to ask the overlay for. */
@@ -688,7 +765,9 @@ void registrar_on_request(struct turn *t, struct sip *s, const struct sip_rx *rx
     if (!make_plan(t, s, s->asked, account, &p)) {
         refusal_send(t, s, rx, tx, &p.refused, &(const struct refusal_facts){0});
     } else if (!sip_msg_has(rx->m, SIP_HDR_CONTACT)) {
-        answer_ok(t, s, s->asked, tx, account);
+        if (!elsewhere_ask(t, s, rx, tx, account)) {
+            registrar_answer_query(t, s, rx, tx, account, NULL);
+        }
     } else if (p.count == 0 && s->accounts[account].stored_until_us == 0) {
         commit_here(t, s, s->asked, tx, account); /* nothing is stored, nothing to remove */
     } else if (is_record_fresh(t, s, s->asked, account, &p)) {

@@ -37,6 +37,7 @@ struct registrar_binding {
     uint16_t params_len;
     uint16_t path_len;
     bool has_instance;
+    bool is_forward;      /* sip/forward: no contact, an AOR */
     bool is_outbound;     /* RFC 5626: the flow is what is registered */
     uint8_t call_id[16];  /* of a hash */
     uint8_t gruu[8];      /* sip/gruu: the device */
@@ -72,10 +73,11 @@ struct registrar_account {
     uint32_t count;
     uint32_t proxies; /* requests of it that are being forwarded */
     uint32_t waiting; /* stores under way, refreshes included */
+    uint32_t queries; /* sip/elsewhere: under way */
     struct guess_level guesses;
     uint64_t stored_until_us;                    /* 0 = the overlay has no record of ours */
     handle publications, subscriptions, offline; /* the first of each */
-    uint32_t prefs, prefs_asked; /* marks of the contact_prefs in it, and in the one under way */
+    uint32_t mark, mark_asked;                   /* of the value in it, and of the one under way */
     uint64_t refresh_us;
 };
 
@@ -91,6 +93,9 @@ STATIC_CHECK(sizeof(struct registrar_wait) <= LIMITS_COST_sip_registers);
 
 enum registrar_timer { REGISTRAR_TIMER = 1 };
 
+/* contact_prefs of a record where nobody is but who takes messages (sip/offline). */
+#define REGISTRAR_MAILBOX_PREFS SLICE_LITERAL("(&(sip.automata=TRUE)(sip.methods=MESSAGE))")
+
 void registrar_init(struct sip *s, struct arena *arena, uint64_t seed);
 /* Index into settings.accounts, or REGISTRAR_NONE. */
 uint32_t registrar_find(const struct sip *s, struct slice aor);
@@ -99,6 +104,10 @@ bool registrar_is_live(const struct turn *t, const struct sip *s, uint32_t accou
 const struct registrar_binding *registrar_next(const struct turn *t, const struct sip *s,
                                                uint32_t account, handle *at);
 void registrar_on_request(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx);
+/* 200 to a REGISTER without Contact: what is here, and of `event` (the records of the AOR) what is
+ * elsewhere; NULL, or an error in it: a Warning. */
+void registrar_answer_query(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx,
+                            uint32_t account, const struct overlay_event *event);
 void registrar_on_stored(struct turn *t, struct sip *s, const struct overlay_event *event);
 void registrar_on_timer(struct turn *t, struct sip *s, struct wheel_timer *timer);
 /* A phone's connection has ended: contacts registered over it go (RFC 5626 5.3; a flow that has

@@ -7,6 +7,7 @@
 #include "sip/binding.h"
 #include "sip/dial.h"
 #include "sip/digest.h"
+#include "sip/elsewhere.h"
 #include "sip/foreign.h"
 #include "sip/fork.h"
 #include "sip/guess.h"
@@ -532,7 +533,9 @@ void sip_on_overlay(struct turn *t, struct sip *s, const struct overlay_event *e
         registrar_on_stored(t, s, event);
         break;
     case OVERLAY_FETCHED:
-        proxy_on_fetched(t, s, event);
+        if (!elsewhere_on_fetched(t, s, event)) {
+            proxy_on_fetched(t, s, event);
+        }
         break;
     case OVERLAY_APPATTACHED:
         dial_on_attached(t, s, event);

@@ -186,6 +186,60 @@ Test(ca_update, values_change)
     cr_expect_eq(keep.change.is_trust_other, false);
 }
 
+/* RFC 7904 3.4: written, kept by an update that does not speak of it, taken away. */
+Test(ca_update, whose_addresses)
+{
+    struct ca_domains d;
+    struct options_texts texts = {.texts = {"a\\.example", "[a-z&<>]+\\.b\\.example"}, .count = 2};
+    cr_assert(ca_domains_read(&texts, &d));
+    update((struct ca_update){.sequence = CA_UPDATE_NEXT, .domains = d});
+    for (int i = 0; i < 2; i++) {
+        cr_assert_eq(judge("ca/overlay.xml", OVERLAY_DOC_KEEP_PEER), ERR_OK);
+        const struct domain_rules *rules = keep.change.config.kinds[0].domains;
+        cr_assert_not_null(rules);
+        cr_expect(rules->is_listed);
+        cr_assert_eq(rules->count, 2);
+        cr_expect(slice_is_equal(rules->patterns[1], SLICE_LITERAL("[a-z&<>]+\\.b\\.example")));
+        cr_expect(domain_admits(rules, SLICE_LITERAL("x@a.example")));
+        cr_expect(domain_admits(rules, SLICE_LITERAL("x@q.b.example")));
+        cr_expect_not(domain_admits(rules, SLICE_LITERAL("x@a.example.evil")));
+        cr_expect_not(domain_admits(rules, SLICE_LITERAL("x@" OVERLAY_NAME)));
+        update((struct ca_update){.sequence = CA_UPDATE_NEXT});
+    }
+    texts = (struct options_texts){.texts = {"own"}, .count = 1};
+    cr_assert(ca_domains_read(&texts, &d));
+    update((struct ca_update){.sequence = CA_UPDATE_NEXT, .domains = d});
+    cr_assert_eq(judge("ca/overlay.xml", OVERLAY_DOC_KEEP_PEER), ERR_OK);
+    const struct domain_rules *rules = keep.change.config.kinds[0].domains;
+    cr_assert_not_null(rules);
+    cr_expect(domain_admits(rules, SLICE_LITERAL("x@" OVERLAY_NAME)));
+    cr_expect_not(domain_admits(rules, SLICE_LITERAL("x@a.example")));
+    texts.texts[0] = "any";
+    cr_assert(ca_domains_read(&texts, &d));
+    update((struct ca_update){.sequence = CA_UPDATE_NEXT, .domains = d});
+    cr_assert_eq(judge("ca/overlay.xml", OVERLAY_DOC_KEEP_PEER), ERR_OK);
+    cr_expect_null(keep.change.config.kinds[0].domains);
+}
+
+Test(ca_update, whose_addresses_refused)
+{
+    static char longer[DOMAIN_PATTERN_CAP + 2];
+    memset(longer, 'a', sizeof(longer) - 1);
+    const char *const bad[] = {"", "(a", "a\nb", "\xc3\xa4", longer};
+    struct ca_domains d;
+    for (size_t i = 0; i < ARRAY_COUNT(bad); i++) {
+        struct options_texts texts = {.texts = {bad[i]}, .count = 1};
+        cr_expect_not(ca_domains_read(&texts, &d), "%s", bad[i]);
+    }
+    struct options_texts mixed = {.texts = {"own", "a"}, .count = 2};
+    cr_expect_not(ca_domains_read(&mixed, &d));
+    struct options_texts many = {.count = DOMAIN_PATTERNS + 1};
+    for (size_t i = 0; i < many.count; i++) {
+        many.texts[i] = "a";
+    }
+    cr_expect_not(ca_domains_read(&many, &d));
+}
+
 /* CU-1, CU-3: numbers go round behind 65534, and half a turn ahead is newer. */
 Test(ca_update, sequences_go_round)
 {

@@ -3,6 +3,7 @@
  * where nothing is sent. */
 #include "tests/unit/sip/phone_world.h"
 
+#include "sip/foreign.h"
 #include "sip/resolve.h"
 
 /* One record; `data`: an address, "PRIORITY WEIGHT PORT TARGET", "ORDER PREFERENCE SERVICE
@@ -532,6 +533,51 @@ Test(foreign, connections)
     /* It closes under a request: that counts as refused by all. */
     ask(&x, "OPTIONS", "sip:b@example.net;transport=tcp");
     phone_expect(x.second, "OPTIONS");
+    finish(&x);
+}
+
+/* RFC 3261 18.1.1: by TCP, though UDP was found; and by UDP if no connection can be had. */
+Test(foreign, too_long_for_udp)
+{
+    struct scene x = begin(false);
+    static char longest[1200];
+    char lines[1300];
+    memset(longest, 'x', sizeof(longest) - 1);
+    snprintf(lines, sizeof(lines), "Subject: %s\n", longest);
+    x.second->is_server = true;
+    ZONE({"_sip._udp.example.net", DNS_SRV, "10 0 5060 b.example.net", 0},
+         {"b.example.net", DNS_A, "10.1.0.3", 0});
+    phone_ask(x.w, x.alice, "INFO", "sip:b@example.net", lines, NULL);
+    const char *info = phone_expect(x.second, "INFO");
+    cr_expect_not_null(strstr(info, "Via: SIP/2.0/TCP 10.0.0.1:5060"), "%s", info);
+    phone_answer(x.w, x.second, info, "200 OK");
+    phone_expect(x.alice, "SIP/2.0 200");
+    cr_expect_eq(world_metric(x.w, METRIC_sip_foreign_dials), 1);
+    cr_expect_eq(world_metric(x.w, METRIC_sip_foreign_too_long), 1);
+    /* 1,300 bytes as they leave are the limit */
+    ZONE({"_sip._udp.example.com", DNS_SRV, "10 0 5060 a.example.com", 0},
+         {"a.example.com", DNS_A, "10.1.0.2", 0});
+    ask(&x, "INFO", "sip:b@example.com");
+    info = phone_expect(x.first, "INFO");
+    cr_expect_not_null(strstr(info, "Via: SIP/2.0/UDP"), "%s", info);
+    size_t spare = FOREIGN_DATAGRAM_CAP - strlen(info) - 40; /* numbers of more digits */
+    phone_answer(x.w, x.first, info, "200 OK");
+    phone_expect(x.alice, "SIP/2.0 200");
+    snprintf(lines, sizeof(lines), "Subject: %.*s\n", (int)spare, longest);
+    phone_ask(x.w, x.alice, "INFO", "sip:b@example.com", lines, NULL);
+    info = phone_expect(x.first, "INFO");
+    cr_expect_leq(strlen(info), FOREIGN_DATAGRAM_CAP);
+    cr_expect_not_null(strstr(info, "Via: SIP/2.0/UDP"), "%s", info);
+    phone_answer(x.w, x.first, info, "200 OK");
+    phone_expect(x.alice, "SIP/2.0 200");
+    /* it takes no connections */
+    snprintf(lines, sizeof(lines), "Subject: %s\n", longest);
+    phone_ask(x.w, x.alice, "INFO", "sip:b@example.com", lines, NULL);
+    info = phone_expect(x.first, "INFO");
+    cr_expect_not_null(strstr(info, "Via: SIP/2.0/UDP 10.0.0.1:5060"), "%s", info);
+    phone_answer(x.w, x.first, info, "200 OK");
+    phone_expect(x.alice, "SIP/2.0 200");
+    cr_expect_eq(world_metric(x.w, METRIC_sip_foreign_dials_failed), 1);
     finish(&x);
 }
 

@@ -92,6 +92,105 @@ Test(offline, registration_ended)
     away_and_back(false);
 }
 
+/* The next look, and what comes of it before the phone is asked again (timer E). */
+static void look(struct world *w, struct phone *p)
+{
+    for (int i = 0; i < 400 && p->count == 0; i++) {
+        world_run(w, 400000);
+    }
+}
+
+/* Bob's phone comes back at another node than the one that keeps his messages. */
+Test(offline, handed_over)
+{
+    char got[PHONE_TEXT];
+    struct world *w = world_make();
+    for (int i = 0; i < 3; i++) {
+        world_add_node(w, 1);
+    }
+    struct phone *a = world_add_phone(w, "alice", 0), *b = world_add_phone(w, "bob", 1);
+    keep_for(w, 86400);
+    register_ok(w, a, "7200");
+    register_ok(w, b, "60");
+    register_ok(w, b, "0");
+    world_run(w, 3000000);
+    for (int i = 0; i < 3; i++) {
+        phone_ask(w, a, "MESSAGE", "sip:bob@example.org", "", i == 0 ? "1" : i == 1 ? "2" : "3");
+        phone_expect(a, "SIP/2.0 202");
+    }
+    uint32_t fetches = w->dht.fetches;
+    world_run(w, 600000000); /* nobody: one question in two minutes, for all of them */
+    cr_assert_leq(w->dht.fetches - fetches, 2 * 6);
+    cr_assert_geq(w->dht.fetches - fetches, 4);
+    cr_assert_eq(world_metric(w, METRIC_sip_offline), 3);
+    struct phone *c = world_add_phone(w, "bob", 2);
+    c->cseq = 300;
+    register_ok(w, c, "3600");
+    look(w, c);
+    snprintf(got, sizeof(got), "%s", phone_expect(c, "MESSAGE sip:bob@10.1.0.3"));
+    cr_assert(strstr(got, "From: <sip:alice@example.org>") != NULL, "%s", got);
+    cr_assert_eq(got[strlen(got) - 1], '1');
+    phone_expect_nothing(c); /* one after the other */
+    phone_answer(w, c, got, "200 OK");
+    world_run(w, 300000);
+    snprintf(got, sizeof(got), "%s", phone_expect(c, "MESSAGE"));
+    cr_assert_eq(got[strlen(got) - 1], '2');
+    phone_answer(w, c, got, "480 Not now");
+    world_run(w, 1000000);
+    phone_expect_nothing(c);
+    cr_assert_eq(world_metric(w, METRIC_sip_offline), 2);
+    look(w, c);
+    for (int i = 2; i <= 3; i++) {
+        phone_answer(w, c, phone_expect(c, "MESSAGE"), i == 2 ? "200 OK" : "415 Unsupported");
+        world_run(w, 300000);
+    }
+    cr_assert_eq(world_metric(w, METRIC_sip_offline), 0);
+    phone_expect_nothing(c);
+    phone_expect_nothing(b);
+    done(w);
+}
+
+/* The phone is at one node, at another one messages are kept: they are, if it is not there. */
+Test(offline, either_a_phone_or_a_mailbox)
+{
+    static const struct {
+        int sender; /* her node: a third one, or the mailbox itself */
+        const char *phone, *answer;
+        unsigned kept;
+    } all[] = {{0, "200 OK", "SIP/2.0 200", 0},          {1, "200 OK", "SIP/2.0 200", 0},
+               {0, "480 Gone", "SIP/2.0 202", 1},        {1, "480 Gone", "SIP/2.0 202", 1},
+               {0, "415 Unsupported", "SIP/2.0 415", 0}, {1, "415 Unsupported", "SIP/2.0 415", 0}};
+    for (size_t i = 0; i < ARRAY_COUNT(all); i++) {
+        struct world *w = world_make();
+        for (int k = 0; k < 3; k++) {
+            world_add_node(w, 1);
+        }
+        struct phone *a = world_add_phone(w, "alice", all[i].sender);
+        struct phone *b = world_add_phone(w, "bob", 1), *c = world_add_phone(w, "bob", 2);
+        keep_for(w, 600);
+        register_ok(w, a, "7200");
+        register_ok(w, b, "60");
+        register_ok(w, b, "0");
+        c->cseq = 300;
+        register_ok(w, c, "3600");
+        world_run(w, 3000000);
+        phone_ask(w, a, "MESSAGE", "sip:bob@example.org", "", "x");
+        phone_answer(w, c, phone_expect(c, "MESSAGE"), all[i].phone);
+        world_run(w, 100000);
+        phone_expect(a, all[i].answer);
+        phone_expect_nothing(a);
+        phone_expect_nothing(c);
+        cr_expect_eq(world_metric(w, METRIC_sip_offline), all[i].kept, "%zu", i);
+        if (all[i].kept > 0) {
+            look(w, c);
+            phone_answer(w, c, phone_expect(c, "MESSAGE"), "200 OK");
+        }
+        world_run(w, 250000000);
+        phone_expect_nothing(c);
+        done(w);
+    }
+}
+
 /* Off by default, and then as honest as before: 480. */
 Test(offline, not_wanted)
 {

@@ -51,6 +51,7 @@ Test(registrar, register_query_unregister)
     credentials(phone_expect(p, "SIP/2.0 401"), "alice", "secret", "REGISTER", "sip:example.org",
                 "00000001", auth);
     phone_register_once(w, p, "", auth);
+    world_run(w, 20000); /* the overlay is asked, too */
     cr_assert(strstr(phone_expect(p, "SIP/2.0 200"), "Contact: <sip:alice@") != NULL);
     cr_assert_eq(w->dht.stores, stores);
     /* unregister */
