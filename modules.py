@@ -132,6 +132,7 @@ MODULES = {
         store_client
         store_fetch
         store_log
+        store_parts
         store_put
         store_restore
         topo
@@ -426,6 +427,7 @@ UNIT_TESTS = {
         test_sign_flood
         test_store
         test_store_client
+        test_store_parts
         test_store_restore
         test_topo
         test_upkeep

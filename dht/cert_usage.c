@@ -135,8 +135,8 @@ static void begin(struct turn *t, struct cert_usage *cu)
         return;
     }
     cu->is_storing = false;
-    if (store_client_fetch(t, cu->s.client, &item->resource, item->kind, STORE_CLIENT_CERT_USAGE,
-                           tag_of(cu)) != ERR_OK) {
+    if (store_client_find(t, cu->s.client, &item->resource, item->kind, item->ident, tag_of(cu)) !=
+        ERR_OK) {
         failed(t, cu);
     }
 }

@@ -4,6 +4,7 @@
 #include "dht/overlay_impl.h"
 
 #include "codec/msgs.h"
+#include "dht/store_parts.h"
 #include "dht/store_restore.h"
 
 enum { TRANSIT_ERRORS_PER_S = 10, TRANSIT_ERRORS_AT_ONCE = 20, MESSAGE_SLACK = 1024 };
@@ -325,12 +326,20 @@ bool overlay_impl_has_room(const struct overlay *o)
     return o->event_count + OVERLAY_IMPL_EVENTS_SPARE / 2 <= o->event_cap;
 }
 
-bool overlay_next(struct turn *t, struct overlay *o, struct overlay_event *event)
+/* What was borrowed from them has been used. */
+static void release_held(struct turn *t, struct overlay *o)
 {
     if (o->held != NULL && !o->has_fetched) {
-        msgbuf_release(t->buffers, o->held); /* what was borrowed from it has been used */
+        msgbuf_release(t->buffers, o->held);
         o->held = NULL;
+        store_parts_release(t, o->held_values);
+        o->held_values = NULL;
     }
+}
+
+bool overlay_next(struct turn *t, struct overlay *o, struct overlay_event *event)
+{
+    release_held(t, o);
     if (o->event_count > 0) {
         *event = o->events[o->event_head];
         o->event_head = (o->event_head + 1) % o->event_cap;
@@ -358,6 +367,7 @@ static void on_stored(struct turn *t, struct overlay *o, const struct store_clie
 {
     if (done->user == STORE_CLIENT_CERT_USAGE) {
         cert_usage_on_done(t, o->cert_usage, done);
+        store_parts_release(t, done->kept);
         return;
     }
     struct overlay_event event = {.kind = done->is_fetch ? OVERLAY_FETCHED : OVERLAY_STORED,
@@ -375,6 +385,8 @@ static void on_stored(struct turn *t, struct overlay *o, const struct store_clie
         return;
     }
     CHECK(!o->has_fetched);
+    CHECK(o->held_values == NULL);
+    o->held_values = done->kept;
     o->fetched = event;
     o->has_fetched = true;
 }
@@ -726,10 +738,7 @@ bool overlay_work(struct turn *t, struct overlay *o)
 {
     o->seen.now_us = t->now_us;
     o->seen.wall_ms = t->wall_ms;
-    if (o->held != NULL && !o->has_fetched) {
-        msgbuf_release(t->buffers, o->held);
-        o->held = NULL;
-    }
+    release_held(t, o);
     sign_begin_turn(o->sign, allowance_us(t, o));
     inbox_shed(t, &o->inbox);
     if (gives_way(t, o)) {

@@ -67,6 +67,7 @@ struct overlay {
     uint32_t event_cap, event_head, event_count;
     struct overlay_event fetched; /* borrows from `held`; goes after all others */
     struct msgbuf *held;
+    struct msgbuf *held_values; /* of a Fetch in parts, likewise */
     bool has_fetched;
 };
 

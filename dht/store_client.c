@@ -2,7 +2,7 @@
 /* store_client.c - an op for each request:
  *
  *   store:  STORING -(0x9)-> LOOKING -> STORING_AGAIN -> done
- *   fetch:  FETCHING -> done
+ *   fetch:  FETCHING -(0xe)-> FETCHING in parts -> done
  *
  * Bytes to be stored wait in a message buffer, since a second try needs them. */
 #include "dht/store_client.h"
@@ -11,6 +11,7 @@
 #include "codec/msgs.h"
 #include "dht/access.h"
 #include "dht/budget.h"
+#include "dht/store_parts.h"
 
 enum {
     BODY_SLACK = 1024, /* StoreReq around key and value */
@@ -55,7 +56,8 @@ struct op {
     struct overlay_resource resource;
     uint32_t kind;
     enum overlay_data_model model;
-    /* store */
+    struct store_parts parts; /* fetch */
+    /* store; of a fetch: whose certificate alone is of interest, or NULL */
     const struct ident *signer;
     struct msgbuf *bytes; /* key, then value */
     size_t key_len;
@@ -104,6 +106,7 @@ static void op_end(struct turn *t, struct store_client *c, struct op *op)
     if (op->bytes != NULL) {
         msgbuf_release(t->buffers, op->bytes);
     }
+    store_parts_end(t, &op->parts);
     pool_release(&c->ops, op);
 }
 
@@ -166,7 +169,7 @@ static enum err send(struct turn *t, struct store_client *c, struct op *op, uint
                                        .code = code,
                                        .body = body};
     request.owner = code == CONTENT_STORE_REQ ? TRANSACT_STORE : TRANSACT_FETCH;
-    request.signer = code == CONTENT_STORE_REQ ? op->signer : NULL;
+    request.signer = code == CONTENT_STORE_REQ ? op->signer : NULL; /* else ourselves */
     enum err e = ids_ring_of_resource(resource_of(op), &request.target.resource);
     CHECK(e == ERR_OK);
     if (op->search.knows_owner) {
@@ -222,27 +225,43 @@ static enum err send_store(struct turn *t, struct store_client *c, struct op *op
     return e;
 }
 
-static enum err send_fetch(struct turn *t, struct store_client *c, struct op *op)
+/* The whole of a Kind, or what stands where we want to store. */
+static void wr_whole(const struct op *op, struct wr *w)
 {
-    static const struct stored_range all = {0, STORED_INDEX_APPEND};
-    uint8_t body[64];
-    struct wr w = wr_init(body, sizeof(body));
-    wr_opaque8(&w, resource_of(op));
-    size_t mark = wr_begin(&w, 2);
+    struct stored_range range = {0, STORED_INDEX_APPEND};
+    struct slice key = SLICE_EMPTY;
+    bool is_place = op->state == OP_LOOKING;
     switch (wire_model(op)) {
     case STORED_SINGLE:
-        stored_wr_specifier_single(&w, op->kind, 0);
+        stored_wr_specifier_single(w, op->kind, 0);
         break;
     case STORED_ARRAY:
-        stored_wr_specifier_array(&w, op->kind, 0, &all, 1);
+        range = is_place ? (struct stored_range){op->index, op->index} : range;
+        stored_wr_specifier_array(w, op->kind, 0, &range, 1);
         break;
     case STORED_DICTIONARY:
-        stored_wr_specifier_dictionary(&w, op->kind, 0, NULL, 0);
+        key = is_place ? value_of(op).key : key;
+        stored_wr_specifier_dictionary(w, op->kind, 0, &key, is_place ? 1 : 0);
         break;
+    }
+}
+
+static enum err send_fetch(struct turn *t, struct store_client *c, struct op *op)
+{
+    uint8_t body[1024];
+    struct wr w = wr_init(body, sizeof(body));
+    uint16_t code = CONTENT_FETCH_REQ;
+    wr_opaque8(&w, resource_of(op));
+    size_t mark = wr_begin(&w, 2);
+    if (op->parts.step == STORE_PARTS_NONE) {
+        wr_whole(op, &w);
+    } else {
+        code = store_parts_is_stat(&op->parts, wire_model(op)) ? CONTENT_STAT_REQ : code;
+        store_parts_wr(&op->parts, &w, op->kind, wire_model(op));
     }
     wr_end(&w, 2, mark);
     CHECK(wr_ok(&w));
-    return send(t, c, op, CONTENT_FETCH_REQ, wr_slice(&w));
+    return send(t, c, op, code, wr_slice(&w));
 }
 
 static uint64_t next_time(const struct turn *t, struct store_client *c, uint64_t after_ms)
@@ -298,12 +317,10 @@ enum err store_client_store(struct turn *t, struct store_client *c,
     return e;
 }
 
-enum err store_client_fetch(struct turn *t, struct store_client *c,
-                            const struct overlay_resource *resource, uint32_t kind,
-                            enum store_client_user user, uint64_t tag)
+static enum err begin_fetch(struct turn *t, struct store_client *c, const struct op *what)
 {
     struct overlay_kind found;
-    if (!kind_find(c->s.config, kind, &found)) {
+    if (!kind_find(c->s.config, what->kind, &found)) {
         return ERR_UNSUPPORTED;
     }
     struct op *op = pool_acquire(&c->ops);
@@ -312,16 +329,37 @@ enum err store_client_fetch(struct turn *t, struct store_client *c,
     }
     op->state = OP_FETCHING;
     op->model = found.data_model;
-    op->user = user;
-    op->tag = tag;
+    op->user = what->user;
+    op->tag = what->tag;
+    op->signer = what->signer;
     op->started_us = t->now_us;
-    op->resource = *resource;
-    op->kind = kind;
+    op->resource = what->resource;
+    op->kind = what->kind;
     enum err e = send_fetch(t, c, op);
     if (e != ERR_OK) {
         op_end(t, c, op);
     }
     return e;
+}
+
+enum err store_client_fetch(struct turn *t, struct store_client *c,
+                            const struct overlay_resource *resource, uint32_t kind,
+                            enum store_client_user user, uint64_t tag)
+{
+    struct op what = {.resource = *resource, .kind = kind, .user = user, .tag = tag};
+    return begin_fetch(t, c, &what);
+}
+
+enum err store_client_find(struct turn *t, struct store_client *c,
+                           const struct overlay_resource *resource, uint32_t kind,
+                           const struct ident *who, uint64_t tag)
+{
+    struct op what = {.resource = *resource,
+                      .kind = kind,
+                      .user = STORE_CLIENT_CERT_USAGE,
+                      .tag = tag,
+                      .signer = who};
+    return begin_fetch(t, c, &what);
 }
 
 /* what was fetched */
@@ -424,6 +462,80 @@ static void take_values(struct turn *t, struct store_client *c, const struct op 
         drop(t, done); /* the rest of the list */
     }
     done->values = c->values;
+}
+
+/* in parts */
+
+/* True when all that was sought has been found, or no more can be kept. */
+static bool keep_part(struct turn *t, struct store_client *c, struct op *op,
+                      const struct message *answer, struct rd values)
+{
+    struct stored_data d;
+    struct overlay_value proved;
+    uint32_t forged = 0;
+    while (may_go_on(c, forged) && stored_next(&values, wire_model(op), &d)) {
+        bool is_of_interest =
+            op->signer == NULL || slice_is_equal(d.value.bytes, op->signer->certificate);
+        if (stored_is_synthetic(&d) || !d.value.exists || !is_of_interest) {
+            continue;
+        }
+        if (prove(t, c, op, &d, answer->certificates, &proved) != ERR_OK) {
+            metric_add(t->metrics, METRIC_fetch_values_dropped, 1);
+            forged++;
+        } else if (!store_parts_keep(t, &op->parts, &proved) || op->signer != NULL) {
+            return true;
+        }
+    }
+    return !may_go_on(c, forged);
+}
+
+/* True when the next part was asked for. */
+static bool by_parts(struct turn *t, struct store_client *c, struct op *op,
+                     const struct transact_result *result)
+{
+    struct store_parts *p = &op->parts;
+    if (op->state != OP_FETCHING || result->code == CONTENT_ROUTE_QUERY_REQ) {
+        return false;
+    }
+    if (result->reload_error == CONTENT_ERROR_RESPONSE_TOO_LARGE) {
+        return store_parts_smaller(p, wire_model(op)) && send_fetch(t, c, op) == ERR_OK;
+    }
+    if (p->step == STORE_PARTS_NONE || result->error != ERR_OK || result->reload_error != 0) {
+        return false;
+    }
+    struct rd values = values_in(c, op, result->answer);
+    bool goes_on = false;
+    if (!rd_ok(&values)) {
+        p->error = ERR_MALFORMED;
+    } else if (p->step == STORE_PARTS_EXTENT) {
+        goes_on = store_parts_extent(t, p, values, wire_model(op));
+    } else {
+        goes_on =
+            !keep_part(t, c, op, result->answer, values) && store_parts_next(p, wire_model(op));
+    }
+    if (goes_on) {
+        p->error = send_fetch(t, c, op);
+    }
+    return goes_on && p->error == ERR_OK;
+}
+
+/* What was proved of all parts goes along with the buffer that it stands in. */
+static void take_parts(struct turn *t, struct store_client *c, struct op *op,
+                       struct store_client_done *done)
+{
+    done->error = op->parts.error;
+    if (done->error != ERR_OK) {
+        return;
+    }
+    done->value_count = store_parts_list(&op->parts, c->values);
+    done->values = c->values;
+    if (done->value_count > 0) {
+        done->kept = op->parts.kept;
+        op->parts.kept = NULL;
+    }
+    if (op->parts.is_cut) {
+        drop(t, done);
+    }
 }
 
 /* How new is what stands in our way?  Only what was proved counts, else anybody could drive our
@@ -645,7 +757,8 @@ static bool is_without_answer(const struct store_client *c, const struct op *op,
     if (result->answer == NULL) {
         return result->error == ERR_TIMEOUT;
     }
-    if (!op->search.is_replica_asked || op->state != OP_FETCHING) {
+    if (!op->search.is_replica_asked || op->state != OP_FETCHING ||
+        store_parts_is_stat(&op->parts, wire_model(op))) {
         return false;
     }
     struct rd r = values_in(c, op, result->answer);
@@ -683,10 +796,14 @@ static bool go_on(struct turn *t, struct store_client *c, struct op *op,
 {
     switch (op->state) {
     case OP_STORING:
-        if (result->reload_error != CONTENT_ERROR_DATA_TOO_OLD || send_fetch(t, c, op) != ERR_OK) {
+        if (result->reload_error != CONTENT_ERROR_DATA_TOO_OLD) {
             return false;
         }
         op->state = OP_LOOKING;
+        if (send_fetch(t, c, op) != ERR_OK) {
+            op->state = OP_STORING;
+            return false;
+        }
         return true;
     case OP_LOOKING:
         if (result->error != ERR_OK || !find_newer(t, c, op, result->answer) ||
@@ -706,7 +823,8 @@ bool store_client_on_result(struct turn *t, struct store_client *c,
                             const struct transact_result *result, struct store_client_done *done)
 {
     struct op *op = pool_get(&c->ops, result->tag);
-    if (op == NULL || by_another_way(t, c, op, result) || go_on(t, c, op, result)) {
+    if (op == NULL || by_another_way(t, c, op, result) || by_parts(t, c, op, result) ||
+        go_on(t, c, op, result)) {
         return false;
     }
     /* A search that has led nowhere, or a peer that has no copy. */
@@ -727,7 +845,11 @@ bool store_client_on_result(struct turn *t, struct store_client *c,
     } else if (result->reload_error != 0 && !is_search) {
         done->error = ERR_REMOTE;
     } else if (op->state == OP_FETCHING && result->error == ERR_OK && !is_search) {
-        take_values(t, c, op, result->answer, done);
+        if (op->parts.step == STORE_PARTS_NONE) {
+            take_values(t, c, op, result->answer, done);
+        } else {
+            take_parts(t, c, op, done);
+        }
     }
     op_end(t, c, op);
     return true;

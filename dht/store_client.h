@@ -10,9 +10,12 @@
  * its Node-ID, each time by way of another peer that stands before it and answers us, and at last,
  * a Fetch, to a peer behind the owner, which has a copy; one that has none has not answered.
  *
+ * What is too large for one message is fetched in parts (dht/store_parts).
+ *
  * Owner:  one for each overlay.  Requests go out as TRANSACT_STORE and TRANSACT_FETCH; their
  * results come back through store_client_on_result, whoever started them. Limits: `ops` under way,
- * each holds one small message buffer while it stores. */
+ * each holds one small message buffer while it stores, and
+ * up to five large ones while it fetches in parts. */
 #pragma once
 #include "dht/store.h"
 #include "dht/transact.h"
@@ -41,7 +44,8 @@ struct store_client_done {
     struct node_id node_id;             /* who answered; zeros when nobody did */
     const struct overlay_value *values; /* fetch: borrowed until the next call */
     size_t value_count;
-    uint32_t dropped; /* values that did not prove themselves: the result is partial */
+    uint32_t dropped;    /* values that did not prove themselves: the result is partial */
+    struct msgbuf *kept; /* NULL, or what the values stand in: for store_parts_release */
 };
 
 struct store_client;
@@ -56,6 +60,12 @@ enum err store_client_store(struct turn *t, struct store_client *c,
 enum err store_client_fetch(struct turn *t, struct store_client *c,
                             const struct overlay_resource *resource, uint32_t kind,
                             enum store_client_user user, uint64_t tag) MUST_USE;
+
+/* Of an array of certificates only that of `who` is of interest, if it is there: where the array is
+ * larger than a message it is looked for in parts, and nothing else comes with the done. */
+enum err store_client_find(struct turn *t, struct store_client *c,
+                           const struct overlay_resource *resource, uint32_t kind,
+                           const struct ident *who, uint64_t tag) MUST_USE;
 
 /* A result of owner TRANSACT_STORE or TRANSACT_FETCH.  True: *done says how it ended; false: it
  * goes on (or the request is none of ours). */

@@ -11,8 +11,8 @@ Who has links to whom depends on who joined when: where joins overlap, two seeds
 differ, and chi-square, which takes every look-up for a draw of its own, would tell them apart.
 Joins one after another leave the same links whatever the delays are, which is looked at
 (`tables_apart`); where the links are the same, each look-up is an independent draw of who asks and
-for what, and chi-square is fair.  Exit status 1: p_value < 0.05 (which one in twenty good runs has),
-other links, or messages more than 5 % apart."""
+for what, and chi-square is fair.  Exit status 1: p_value < 0.05 (which one in twenty good runs
+has), other links, or messages more than 5 % apart."""
 import argparse
 import collections
 import json

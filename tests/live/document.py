@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A new overlay document in a running overlay of three real nodes: it is given to one and reaches
 all, takes effect, survives restarts; what is not signed, older or of another overlay reaches
-nobody (RFC 6940 6.5.4; catalogue CU-1..CU-5, CF-2, CF-3)."""
+nobody (RFC 6940 6.5.4; catalogue CU-1..CU-5, CF-2, CF-3); and what such a document may ask for."""
 import json
 import os
 import shutil
@@ -98,10 +98,12 @@ shards = {shards}
 class Overlay:
     """Three nodes of two shards each."""
 
-    def __init__(self, folder, shards=2):
+    def __init__(self, folder, shards=2, settings=()):
         self.folder = folder
         port = free_ports(6 * shards, 31000, 39000)
         chordial(folder, 'ca', 'init', 'ca', '--overlay', NAME, '--bootstrap', f'127.0.0.1:{port}')
+        if settings:
+            self.update(*settings)
         self.nodes = [Node(folder, i, port, shards) for i in range(3)]
 
     def __enter__(self):
@@ -238,6 +240,23 @@ def test_an_excluded_node_leaves():
         check(c.process.wait(20) != 0 and 'banned' in c.text(), c.text())
 
 
+def test_certificates_that_no_message_holds():
+    """Six peers of one user, each with a certificate under that name: more than 2,000 bytes."""
+    shards = 6
+    settings = ('--max-message-size', '2000')
+    with Folder() as folder, Overlay(folder, shards=shards, settings=settings) as overlay:
+        nodes = overlay.nodes
+
+        def published():
+            return [n.ask(cmd='metrics')['certificates_published'] for n in nodes]
+
+        wait_for('all certificates stored', 60, lambda: min(published()) >= 2 * shards)
+        for asked, node in zip(nodes, (nodes[1], nodes[2], nodes[0])):
+            found = asked.ask(cmd='fetch', name=node.user, kind=16)['rows'][0]
+            check(found['ok'] and found['value_total'] == shards, str(found)[:500])
+
+
 if __name__ == '__main__':
     run([test_a_document_given_to_one_reaches_all, test_what_may_not_be_taken_reaches_nobody,
-         test_a_restart_begins_with_the_newest, test_an_excluded_node_leaves])
+         test_a_restart_begins_with_the_newest, test_an_excluded_node_leaves,
+         test_certificates_that_no_message_holds])

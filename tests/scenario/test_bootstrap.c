@@ -5,8 +5,7 @@
 #include "dht/overlay_impl.h"
 #include "sim/net.h"
 #include "sim/ready.h"
-#include <criterion/criterion.h>
-#include <stdlib.h>
+#include "tests/scenario/scenarios.h"
 
 enum { NODES = 180, SECOND_US = 1000000, DIAL_US = 2000, BOOTSTRAP = 0, OTHERS = 4 };
 
@@ -89,4 +88,27 @@ Test(bootstrap, an_update_that_overtakes_the_answer_counts, .timeout = 120)
         world_run_until(w, world_now_us(w) + 2 * SECOND_US);
     }
     free(block);
+}
+
+/* Peers behind NATs that stand beside the bootstrap node: seeds 4 and 24 left records with too few
+ * copies, since such a peer was in the ring before it had met a neighbor, and then could meet none.
+ */
+Test(bootstrap, who_cannot_be_dialled_does_not_join, .timeout = 120)
+{
+    static const uint64_t seeds[] = {4, 24};
+    for (size_t i = 0; i < ARRAY_COUNT(seeds); i++) {
+        struct scenario s;
+        static struct scenario_result out;
+        scenario_defaults(&s);
+        s.nodes = 40;
+        s.records = 20;
+        s.nat_percent = 25;
+        s.join_interval_ms = 100;
+        s.settle_s = 60;
+        s.idle_s = 60;
+        s.measure_s = 60;
+        s.kbr_interval_s = 10;
+        s.lookup_interval_s = 10;
+        run_unbroken(&s, seeds[i], &out);
+    }
 }

@@ -6,6 +6,7 @@
 #include "codec/content.h"
 #include "dht/cert_usage.h"
 #include "dht/store_client.h"
+#include "dht/store_parts.h"
 
 enum { REQUESTS = 16, BODY_CAP = 16000 };
 
@@ -53,6 +54,8 @@ struct fixture {
     uint8_t answer[BODY_CAP], bucket[BODY_CAP];
     struct message message;
     struct overlay_resource at;
+    size_t room; /* for an answer; 0: any */
+    uint32_t served, too_large;
 };
 
 static struct fixture *start(void)
@@ -115,11 +118,12 @@ static struct transact_result result_of(struct fixture *f, const struct sent *s,
 /* The owner does what is asked, honestly. */
 static struct transact_result serve(struct fixture *f, struct sent *s)
 {
-    struct wr a = wr_init(f->answer, sizeof(f->answer));
+    struct wr a = wr_init(f->answer, f->room != 0 ? f->room : sizeof(f->answer));
     struct wr b = wr_init(f->bucket, sizeof(f->bucket));
     struct slice info;
     uint16_t error;
     s->what.body.data = s->body;
+    f->served++;
     if (s->what.code == CONTENT_STORE_REQ) {
         struct msgs_store_req req;
         cr_assert_eq(msgs_store_req_decode(s->what.body, &f->w->params, &req), ERR_OK);
@@ -136,8 +140,11 @@ static struct transact_result serve(struct fixture *f, struct sent *s)
         store_put_wr_answer(f->w->store, &o, SLICE_EMPTY, &a);
         return result_of(f, s, o.error, o.error != 0 ? o.info : wr_slice(&a), SLICE_EMPTY);
     }
-    struct store_certificates certificates;
-    error = store_fetch(&f->w->turn, f->w->store, s->what.body, &a, &certificates, &info);
+    struct store_certificates certificates = {0};
+    error = s->what.code == CONTENT_STAT_REQ
+                ? store_fetch_stat(&f->w->turn, f->w->store, s->what.body, &a, &info)
+                : store_fetch(&f->w->turn, f->w->store, s->what.body, &a, &certificates, &info);
+    f->too_large += error == CONTENT_ERROR_RESPONSE_TOO_LARGE ? 1 : 0;
     for (size_t i = 0; i < certificates.count; i++) {
         secblock_wr_certificate(&b, SECBLOCK_CERTIFICATE_X509, certificates.der[i]);
     }
@@ -449,6 +456,106 @@ Test(store_client, limits_and_failures)
     }
     cr_assert_eq(store_client_store(t, f->client, &what, STORE_CLIENT_OVERLAY, 1), ERR_OK);
     store_client_clear(t, f->client);
+    finish(f);
+}
+
+/* In parts */
+
+enum { PARTS_VALUES = 40, PARTS_ROOM = 1200 };
+
+/* Array elements (every third is missing) or dictionary keys, each with its own text. */
+static void fill(struct fixture *f, uint32_t kind)
+{
+    char key[16];
+    char text[48];
+    for (size_t i = 0; i < f->w->config.kind_count; i++) {
+        f->w->config.kinds[i].max_count = 2 * PARTS_VALUES;
+    }
+    for (uint32_t i = 0; i < PARTS_VALUES; i++) {
+        (void)snprintf(key, sizeof(key), "key%u", i);
+        (void)snprintf(text, sizeof(text), "value %u and something to make it longer", i);
+        struct wish wish = {kind, i + i / 2, key, text, WORLD_NOW_MS + i, 600};
+        cr_assert_eq(put_own(f->w, f->alice, &wish).error, 0);
+    }
+}
+
+static void expect_all(const struct store_client_done *done)
+{
+    char text[48];
+    cr_assert_eq(done->error, ERR_OK);
+    cr_assert_eq(done->value_count, PARTS_VALUES);
+    cr_expect_eq(done->dropped, 0);
+    for (uint32_t i = 0; i < PARTS_VALUES; i++) {
+        (void)snprintf(text, sizeof(text), "value %u and something to make it longer", i);
+        uint32_t found = 0;
+        for (size_t k = 0; k < done->value_count; k++) {
+            found += slice_is_equal(done->values[k].value, slice_text(text)) ? 1 : 0;
+        }
+        cr_expect_eq(found, 1, "%u", i);
+    }
+}
+
+/* FT-10: what one answer cannot hold comes in several, arrays and dictionaries alike. */
+Test(store_client, fetches_in_parts_what_is_too_large)
+{
+    static const uint32_t kinds[] = {WORLD_KIND_ARRAY, WORLD_KIND_DICTIONARY};
+    for (size_t k = 0; k < ARRAY_COUNT(kinds); k++) {
+        struct fixture *f = start();
+        struct store_client_done done;
+        fill(f, kinds[k]);
+        f->room = k == 0 ? PARTS_ROOM : 3000; /* Stat of all must fit */
+        cr_assert_eq(
+            store_client_fetch(&f->w->turn, f->client, &f->at, kinds[k], STORE_CLIENT_OVERLAY, 9),
+            ERR_OK);
+        while (!answer(f, &done)) {
+            cr_assert_leq(f->served, STORE_PARTS_CAP);
+        }
+        expect_all(&done);
+        cr_expect_eq(done.tag, 9);
+        cr_expect_gt(f->too_large, 0);
+        cr_expect_not_null(done.kept);
+        store_parts_release(&f->w->turn, done.kept);
+        finish(f);
+    }
+}
+
+/* One element too large for any message; an owner who refuses everything, or counts to 2^32. */
+Test(store_client, parts_end)
+{
+    struct fixture *f = start();
+    struct store_client_done done;
+    fill(f, WORLD_KIND_ARRAY);
+    for (int i = 0; i < 3; i++) {
+        f->served = 0;
+        f->room = i == 0 ? 60 : 0;
+        cr_assert_eq(store_client_fetch(&f->w->turn, f->client, &f->at, WORLD_KIND_ARRAY,
+                                        STORE_CLIENT_OVERLAY, 9),
+                     ERR_OK);
+        bool is_done = false;
+        while (!is_done) {
+            struct sent *s = pop();
+            struct transact_result result = serve(f, s);
+            struct wr a = wr_init(f->answer, sizeof(f->answer));
+            if (i == 1 || (i == 2 && f->served == 1)) {
+                result =
+                    result_of(f, s, CONTENT_ERROR_RESPONSE_TOO_LARGE, SLICE_EMPTY, SLICE_EMPTY);
+            } else if (i == 2) {
+                size_t list = wr_begin(&a, 4);
+                size_t block = stored_block_begin(&a, WORLD_KIND_ARRAY, 1);
+                stored_wr_synthetic(&a, STORED_ARRAY, 0xfffffff0, SLICE_EMPTY);
+                stored_block_end(&a, block);
+                wr_end(&a, 4, list);
+                result = result_of(f, s, 0, wr_slice(&a), SLICE_EMPTY);
+            }
+            is_done = store_client_on_result(&f->w->turn, f->client, &result, &done);
+            cr_assert_leq(f->served, STORE_PARTS_CAP + 1);
+        }
+        cr_expect_eq(done.error, i < 2 ? ERR_REMOTE : ERR_OK);
+        cr_expect_eq(done.reload_error, i < 2 ? CONTENT_ERROR_RESPONSE_TOO_LARGE : 0);
+        cr_expect_eq(done.value_count, 0);
+        cr_expect_eq(done.dropped, i < 2 ? 0 : 1, "it says that there was more");
+        cr_expect_null(done.kept);
+    }
     finish(f);
 }
 
