@@ -18,7 +18,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-enum { WORD_CAP = 200 };
+enum { WORD_CAP = 200, LARGE_PAGES_BYTES = 1 << 29 };
 
 static const char *const keys[] = {
 #define SCENARIO(name, value, help) #name,
@@ -628,14 +628,17 @@ static uint64_t cpu_us(void)
            (uint64_t)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
 }
 
-/* In a large world what all nodes share is used from its front on and comes in large pages; of the
- * nodes' own tables only some pages are ever used. */
+/* A small world comes in large pages: each event is at another node, and most of its memory is out
+ * of reach of the TLB (12 % less processor time for an hour of 64 nodes).  In a large one only what
+ * all nodes share does, which is used from its front on; of the nodes' own tables only some pages
+ * are ever used. */
 static enum err open_memory(const struct scenario *s, struct mem *mem, struct mem *sparse)
 {
     size_t bytes = scenario_bytes(s);
     *sparse = (struct mem){0};
     if (s->nodes < WORLD_TIGHT_NODES) {
-        return mem_open_sparse(mem, bytes);
+        return bytes <= LARGE_PAGES_BYTES ? mem_open(mem, bytes, false)
+                                          : mem_open_sparse(mem, bytes);
     }
     enum err e = mem_open(mem, bytes, false);
     if (e == ERR_OK) {
