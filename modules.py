@@ -576,6 +576,7 @@ SCRIPT_TESTS = {
         demo
         devices
         document
+        elsewhere
         events
         foreign
         hostile
@@ -614,6 +615,7 @@ FUZZ_TARGETS = names('''
     fuzz_node
     fuzz_overlay_doc
     fuzz_pidf
+    fuzz_prefs
     fuzz_record
     fuzz_restore
     fuzz_secblock
