@@ -181,6 +181,7 @@ MODULES = {
         tx
         tx_client
         tx_server
+        winfo
     '''),
     'node': names('''
         answer
