@@ -182,6 +182,7 @@ MODULES = {
         tx
         tx_client
         tx_server
+        winfo
     '''),
     'node': names('''
         answer
@@ -578,6 +579,7 @@ SCRIPT_TESTS = {
         demo
         devices
         document
+        elsewhere
         events
         foreign
         hostile
@@ -616,6 +618,7 @@ FUZZ_TARGETS = names('''
     fuzz_node
     fuzz_overlay_doc
     fuzz_pidf
+    fuzz_prefs
     fuzz_record
     fuzz_restore
     fuzz_secblock

@@ -17,7 +17,7 @@ void methods_say(struct turn *t, struct sip *s, const struct sip_rx *rx, unsigne
                          : SLICE_LITERAL("INVITE, ACK, CANCEL, BYE, REGISTER, OPTIONS, MESSAGE, "
                                          "SUBSCRIBE, NOTIFY"));
     if (s->settings.presence) {
-        sip_write_header(&w, SIP_HDR_ALLOW_EVENTS, SLICE_LITERAL("presence, reg"));
+        sip_write_header(&w, SIP_HDR_ALLOW_EVENTS, SLICE_LITERAL("presence, reg, presence.winfo"));
     }
     sip_write_header(&w, SIP_HDR_ACCEPT, SLICE_LITERAL("application/sdp"));
     reply_finish(t, s, rx, NULL, status, &w);

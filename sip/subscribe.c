@@ -8,6 +8,7 @@
 #include "sip/regevent.h"
 #include "sip/registrar.h"
 #include "sip/relay.h"
+#include "sip/winfo.h"
 
 #define US_PER_S UINT64_C(1000000)
 #define US_PER_MS UINT64_C(1000)
@@ -19,6 +20,8 @@ static const struct {
                             {(const uint8_t *)"application/pidf+xml", 20}},
     [SUBSCRIBE_REG] = {{(const uint8_t *)"reg", 3},
                        {(const uint8_t *)"application/reginfo+xml", 23}},
+    [SUBSCRIBE_WINFO] = {{(const uint8_t *)"presence.winfo", 14},
+                         {(const uint8_t *)"application/watcherinfo+xml", 27}},
 };
 
 /* ---- table */
@@ -44,7 +47,7 @@ void subscribe_init(struct turn *t, struct sip *s, struct arena *arena)
     s->document = ARENA_ARRAY(arena, uint8_t, SUBSCRIBE_DOCUMENT_CAP);
 }
 
-static struct slice text_of(const struct subscription *x, enum subscribe_text which)
+struct slice subscribe_text(const struct subscription *x, enum subscribe_text which)
 {
     size_t at = 0;
     for (unsigned i = 0; i < (unsigned)which; i++) {
@@ -86,7 +89,12 @@ static void drop(struct turn *t, struct sip *s, struct subscription *gone)
     CHECK(table_remove(&s->subscription_table, gone->key));
     CHECK(s->watchers[gone->source] > 0);
     s->watchers[gone->source]--;
+    uint32_t account = gone->account;
+    bool is_watcher = gone->event == SUBSCRIBE_PRESENCE;
     pool_release(&s->subscriptions, gone);
+    if (is_watcher) {
+        subscribe_changed(t, s, account, SUBSCRIBE_WINFO);
+    }
     metric_set(t->metrics, METRIC_sip_subscriptions, s->subscriptions.in_use);
 }
 
@@ -94,7 +102,7 @@ static void drop(struct turn *t, struct sip *s, struct subscription *gone)
 
 static void write_route(struct sip_writer *w, const struct subscription *x)
 {
-    struct slice routes = text_of(x, SUBSCRIBE_ROUTES);
+    struct slice routes = subscribe_text(x, SUBSCRIBE_ROUTES);
     if (routes.len > 0) {
         sip_write_header(w, SIP_HDR_ROUTE, routes);
     }
@@ -133,19 +141,21 @@ static struct msgbuf *write_notify(struct turn *t, struct sip *s, struct subscri
     enum err e =
         x->event == SUBSCRIBE_PRESENCE
             ? presence_write(t, s, x->account, s->document, SUBSCRIBE_DOCUMENT_CAP, &document)
-            : regevent_write(t, s, x->account, x->version, s->document, SUBSCRIBE_DOCUMENT_CAP,
-                             &document);
+        : x->event == SUBSCRIBE_REG ? regevent_write(t, s, x->account, x->version, s->document,
+                                                     SUBSCRIBE_DOCUMENT_CAP, &document)
+                                    : winfo_write(t, s, x->account, x->version, s->document,
+                                                  SUBSCRIBE_DOCUMENT_CAP, &document);
     if (e != ERR_OK) {
         return NULL;
     }
     sip_write_init(&w, s->scratch, sizeof(s->scratch));
-    sip_write_request_line(&w, SLICE_LITERAL("NOTIFY"), text_of(x, SUBSCRIBE_TARGET));
+    sip_write_request_line(&w, SLICE_LITERAL("NOTIFY"), subscribe_text(x, SUBSCRIBE_TARGET));
     sip_write_header(&w, SIP_HDR_VIA, relay_via(s, &x->to, branch, via));
     sip_write_header_u32(&w, SIP_HDR_MAX_FORWARDS, 70);
     write_route(&w, x);
-    sip_write_header(&w, SIP_HDR_FROM, text_of(x, SUBSCRIBE_LOCAL));
-    sip_write_header(&w, SIP_HDR_TO, text_of(x, SUBSCRIBE_REMOTE));
-    sip_write_header(&w, SIP_HDR_CALL_ID, text_of(x, SUBSCRIBE_CALL_ID));
+    sip_write_header(&w, SIP_HDR_FROM, subscribe_text(x, SUBSCRIBE_LOCAL));
+    sip_write_header(&w, SIP_HDR_TO, subscribe_text(x, SUBSCRIBE_REMOTE));
+    sip_write_header(&w, SIP_HDR_CALL_ID, subscribe_text(x, SUBSCRIBE_CALL_ID));
     sip_write_header_begin(&w, SIP_HDR_CSEQ);
     sip_write_u32(&w, x->cseq);
     sip_write_text(&w, " NOTIFY");
@@ -155,7 +165,7 @@ static struct msgbuf *write_notify(struct turn *t, struct sip *s, struct subscri
     sip_write_header_end(&w);
     sip_write_header_begin(&w, SIP_HDR_EVENT);
     sip_write_slice(&w, packages[x->event].name);
-    struct slice id = text_of(x, SUBSCRIBE_EVENT_ID);
+    struct slice id = subscribe_text(x, SUBSCRIBE_EVENT_ID);
     sip_write_text(&w, id.len > 0 ? ";id=" : "");
     sip_write_slice(&w, id);
     sip_write_header_end(&w);
@@ -296,7 +306,7 @@ static uint8_t event_of(const struct sip_rx *rx, struct slice *id)
     }
     *id = event.id;
     for (uint8_t i = 1; i < ARRAY_COUNT(packages); i++) {
-        if (slice_is_equal_nocase(event.package, packages[i].name)) {
+        if (packages[i].name.len > 0 && slice_is_equal_nocase(event.package, packages[i].name)) {
             return i;
         }
     }
@@ -337,7 +347,7 @@ static bool read_wish(const struct sip *s, const struct sip_rx *rx, struct wish 
     struct sip_hdr_address contact;
     w->event = event_of(rx, &w->event_id);
     if (w->event == 0) {
-        return refusal_set(&w->refused, 489, "Events here are presence and reg");
+        return refusal_set(&w->refused, 489, "Events here are presence, presence.winfo and reg");
     }
     if (!is_accepted(rx, packages[w->event].type)) {
         return refusal_set(&w->refused, 406, "The event's document is not accepted");
@@ -488,7 +498,7 @@ static struct subscription *add(struct turn *t, struct sip *s, const struct sip_
 static void answer_fault(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx,
                          const struct wish *w)
 {
-    const struct refusal_facts facts = {.events = SLICE_LITERAL("presence, reg")};
+    const struct refusal_facts facts = {.events = SLICE_LITERAL("presence, reg, presence.winfo")};
     refusal_send(t, s, rx, tx, &w->refused, &facts);
 }
 
@@ -533,6 +543,9 @@ unsigned subscribe_serve(struct turn *t, struct sip *s, const struct sip_rx *rx,
     }
     if (x != NULL) {
         accept_it(t, s, rx, tx, x, w.expires_s);
+        if (x->event == SUBSCRIBE_PRESENCE && !x->is_ending) {
+            subscribe_changed(t, s, account, SUBSCRIBE_WINFO);
+        }
         return 200;
     }
     *why = w.refused.why;
@@ -574,7 +587,8 @@ bool subscribe_on_refresh(struct turn *t, struct sip *s, const struct sip_rx *rx
         return true;
     }
     struct subscription copy = *x; /* the target may be new (12.2.2) */
-    struct slice id = text_of(&copy, SUBSCRIBE_EVENT_ID), routes = text_of(&copy, SUBSCRIBE_ROUTES);
+    struct slice id = subscribe_text(&copy, SUBSCRIBE_EVENT_ID),
+                 routes = subscribe_text(&copy, SUBSCRIBE_ROUTES);
     if (!put(x, SUBSCRIBE_TARGET, w.target) || !put(x, SUBSCRIBE_ROUTES, routes) ||
         !put(x, SUBSCRIBE_EVENT_ID, id)) {
         memcpy(x->text, copy.text, sizeof(x->text));

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* subscribe.h - subscriptions to what this node knows of its phones (RFC 6665): events "presence"
  * (RFC 3856, sip/presence) for those whom the operator lets watch, "reg" (RFC 3680, sip/regevent)
- * for the account itself.  Other events are the phones' own affair: their SUBSCRIBE is forwarded.
+ * and "presence.winfo" (RFC 3857, sip/winfo) for the account itself.  Other events are the phones'
+ * own affair: their SUBSCRIBE is forwarded.
  *
  * A SUBSCRIBE takes the way of any request first (digest, right to speak for From, location), so
  * who watches is known.  Where it has been record-routed, we put an entry of our own on top, as the
@@ -33,7 +34,12 @@ enum subscribe_timer {
     SUBSCRIBE_TIMER_OFFLINE,
 };
 
-enum subscribe_event { SUBSCRIBE_PRESENCE = 1, SUBSCRIBE_REG = 2, SUBSCRIBE_ALL = 3 };
+enum subscribe_event {
+    SUBSCRIBE_PRESENCE = 1,
+    SUBSCRIBE_REG = 2,
+    SUBSCRIBE_ALL = 3,   /* that a registration changes */
+    SUBSCRIBE_WINFO = 4, /* that a subscription to presence changes */
+};
 
 enum subscribe_text {
     SUBSCRIBE_CALL_ID,
@@ -67,6 +73,7 @@ struct subscription {
 };
 STATIC_CHECK(sizeof(struct subscription) <= LIMITS_COST_sip_subscriptions);
 
+struct slice subscribe_text(const struct subscription *x, enum subscribe_text which);
 void subscribe_init(struct turn *t, struct sip *s, struct arena *arena);
 size_t subscribe_bytes(const struct limits *l);
 /* Is a request outside a dialog, for an account of this shard, to be answered here? */

@@ -420,6 +420,23 @@ def pidf_seeds():
         yield prefix + b'<presence ' + b' '.join(b'a%d="1"' % i for i in range(25)) + b'/>'
 
 
+def prefs_seeds():
+    """Accept-Contact, contact_prefs, parameters of a Contact (fuzz_prefs.c)."""
+    for seed in ((b'*;video;require;explicit',
+                  b'(|(&(sip.audio=TRUE)(sip.video=TRUE)));q=0.5;steps=2',
+                  b';audio;video;methods="INVITE,MESSAGE";+sip.instance="<urn:uuid:1>";reg-id=1'),
+                 (b'*;audio;q=0.3, *;language="!de,en"',
+                  b'(&(sip.automata=TRUE)(sip.methods=MESSAGE))',
+                  b';automata;methods="MESSAGE";language="de,fr"'),
+                 (b'*;priority="#>=2";x="<a b>"', b'(|(sip.schemes=SIP)(sip.schemes=SIPS));q=0.250',
+                  b';priority="#3:5";description="<PC>";+acme.x'),
+                 (b'', b'(!(sip.mobility=mobile))', b';mobility="fixed"'),
+                 (b'*', b'(' * 12 + b'a=b' + b')' * 12 + b' ; Q=1.000 ; Steps=4',
+                  b';q=0.1;expires=3'),
+                 (b'*;a=;b', b'(a>=5)(b<=3);;q=;steps=99', b';a="\\"";b=""')):
+        yield b'\0'.join(seed)
+
+
 def document_seeds():
     """The first byte as fuzz_overlay_doc.c has it; large base64 is cut short, it is all alike."""
     signed, foreign = b'\x21', b'\x61'
@@ -546,6 +563,7 @@ def other_seeds():
     yield from ws_seeds()
     yield from (('dns', seed) for seed in dns_seeds())
     yield from (('pidf', seed) for seed in pidf_seeds())
+    yield from (('prefs', seed) for seed in prefs_seeds())
     yield from (('link', seed) for seed in link_seeds())
     yield from (('datagram', seed) for seed in datagram_seeds())
     yield from (('frag', seed) for seed in frag_seeds())

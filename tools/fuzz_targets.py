@@ -29,6 +29,7 @@ SPECIAL = {
     'fuzz_node': STATEFUL,
     'fuzz_overlay_doc': CODEC._replace(max_len=16384, timeout_s=10, malloc_mb=32, is_fast=False),
     'fuzz_pidf': CODEC._replace(is_fast=False),
+    'fuzz_prefs': CODEC._replace(is_fast=False),
     'fuzz_record': STATEFUL._replace(max_len=1024),
     'fuzz_restore': STATEFUL._replace(max_len=1024),
     'fuzz_sip': CODEC._replace(max_len=8192),

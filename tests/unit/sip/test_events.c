@@ -427,6 +427,41 @@ Test(events, publications_are_composed)
 }
 
 /* RFC 3680: for the account itself, with each change of its contacts. */
+/* RFC 3857: who watches bob, for bob alone. */
+Test(events, watchers)
+{
+    struct phone *a, *b;
+    struct dialog own, hers;
+    char text[PHONE_TEXT];
+    uint32_t cseq = 2;
+    struct world *w = two_phones(2, &a, &b);
+    subscribe(w, b, "bob", "Event: presence.winfo\nExpires: 600\n", &own);
+    expect_notify(w, b, text,
+                  "<watcher-list resource=\"sip:bob@example.org\" package=\"presence\">",
+                  "version=\"0\" state=\"full\"");
+    cr_assert(strstr(text, "Content-Type: application/watcherinfo+xml") != NULL, "%s", text);
+    cr_assert(strstr(text, "<watcher ") == NULL, "%s", text);
+    world_run(w, 6000000);
+    subscribe(w, a, "bob", "Event: presence\nExpires: 600\n", &hers);
+    expect_notify(w, a, text, "active", "presence");
+    expect_notify(w, b, text, "status=\"active\" event=\"subscribe\" expiration=\"",
+                  ">sip:alice@example.org</watcher></watcher-list>");
+    world_run(w, 6000000);
+    in_dialog(w, a, &hers, &cseq, "Event: presence\nExpires: 0\n");
+    phone_expect(a, "SIP/2.0 200");
+    expect_notify(w, a, text, "terminated", "presence");
+    expect_notify(w, b, text, "version=\"2\"", "package=\"presence\"></watcher-list>");
+    /* not for others, and no watchers of watchers */
+    phone_ask(w, a, "SUBSCRIBE", "sip:bob@example.org", "Event: presence.winfo\n", NULL);
+    phone_expect(a, "SIP/2.0 403");
+    world_run(w, 6000000);
+    cseq = 2;
+    in_dialog(w, b, &own, &cseq, "Event: presence.winfo\nExpires: 0\n");
+    phone_expect(b, "SIP/2.0 200");
+    expect_notify(w, b, text, "terminated", "version=\"3\"");
+    done(w);
+}
+
 Test(events, registrations)
 {
     struct phone *a, *b;
