@@ -274,6 +274,7 @@ MODULES = {
         ca_users
         capture
         capture_stream
+        client
         cmd_ca
         cmd_ca_renew
         cmd_ca_update

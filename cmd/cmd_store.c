@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* chordial store: one value, signed by the running node itself.  The control socket's owner may let
- * the node write what the node may write; for anybody else it never signs. */
+/* chordial store: one value, signed by the running node itself or, by a client without a node, by
+ * the owner of a keystore.  The control socket's owner may let the node write what the node may
+ * write; for anybody else it never signs. */
 #include "cmd/ask.h"
+#include "cmd/client.h"
 #include "cmd/cmd.h"
 #include "cmd/lookup.h"
 #include "cmd/options.h"
@@ -9,12 +11,13 @@
 #include "codec/ids.h"
 #include "dht/overlay.h"
 #include <inttypes.h>
-#include <stdlib.h>
+#include <stdio.h>
 
 enum { VALUE_CAP = 1024 };
 
 struct asked {
     const char *socket, *hex, *text;
+    struct client_who who; /* of a client */
     uint64_t kind, index, lifetime_s;
     bool is_gone, is_json;
 };
@@ -32,7 +35,44 @@ static bool check(const struct asked *a)
                   a->index > UINT32_MAX ? "index" : "lifetime", a->index > UINT32_MAX ? "0" : "1");
         return false;
     }
+    bool is_client = a->who.node != NULL || a->who.keystore != NULL || a->who.document != NULL;
+    bool is_whole = a->who.node != NULL && a->who.keystore != NULL && a->who.document != NULL;
+    if (is_client && (!is_whole || a->socket != NULL)) {
+        say_error("who stores: --node, --keystore and --document go together: or -s alone");
+        return false;
+    }
     return lookup_kind(a->kind);
+}
+
+static int store_as_client(const struct asked *a, const char *name, const char *hex)
+{
+    char why[SAY_WHY_CAP];
+    uint8_t bytes[VALUE_CAP];
+    size_t len = 0;
+    uint64_t elapsed_us = 0;
+    bool is_read = ids_unhex(slice_text(hex), bytes, sizeof(bytes), &len) == ERR_OK;
+    CHECK(is_read); /* we have written it */
+    struct client_value value = {.name = name,
+                                 .kind = (uint32_t)a->kind,
+                                 .index = (uint32_t)a->index,
+                                 .lifetime_s = (uint32_t)a->lifetime_s,
+                                 .exists = !a->is_gone,
+                                 .bytes = slice_of(bytes, len)};
+    enum err e = client_store(&a->who, &value, &elapsed_us, why);
+    if (e != ERR_OK) {
+        say_error("%s", why);
+        return e == ERR_CONFIG ? CMD_USAGE : CMD_FAILED;
+    }
+    json_t *row = json_pack("{s:s, s:I, s:b, s:I}", "name", name, "kind", (json_int_t)a->kind, "ok",
+                            1, "elapsed_us", (json_int_t)elapsed_us);
+    if (a->is_json) {
+        ask_print_json(row);
+    } else {
+        (void)printf("%s stored as kind %" PRIu64 "  %.1f ms\n", name, a->kind,
+                     (double)elapsed_us / 1e3);
+    }
+    json_decref(row);
+    return CMD_OK;
 }
 
 /* `hex` has room for 2 * VALUE_CAP digits. */
@@ -65,6 +105,10 @@ int cmd_store(int argc, char **argv)
         {"remove", 0, OPTIONS_FLAG, &a.is_gone, NULL, "there is no value any more"},
         {"index", 0, OPTIONS_NUMBER, &a.index, "N", "in an array; 4294967295 appends (0)"},
         {"lifetime", 0, OPTIONS_NUMBER, &a.lifetime_s, "S", "how long it is kept (3600)"},
+        {"node", 0, OPTIONS_TEXT, &a.who.node, "HOST:PORT", "as a client of this peer"},
+        {"keystore", 0, OPTIONS_TEXT, &a.who.keystore, "FILE", "... signed by its owner"},
+        {"document", 0, OPTIONS_TEXT, &a.who.document, "FILE",
+         "... in the overlay of this document"},
         {"json", 0, OPTIONS_FLAG, &a.is_json, NULL, "print one JSON object"},
     };
     const struct options options = {
@@ -75,9 +119,16 @@ int cmd_store(int argc, char **argv)
                  "under\n"
                  "its own user name as `ctl status` shows it).  It signs for nobody else.  In a "
                  "dictionary\n"
-                 "the key is its Node-ID.",
-        .example = "    chordial store -s control.sock host1@voice.example --kind 4026531841 "
-                   "--text hello",
+                 "the key is its Node-ID.  With --node, --keystore and --document it is stored by "
+                 "a client, "
+                 "and\n"
+                 "signed by whom the keystore belongs to.",
+        .example = "    chordial store -s control.sock host1@voice.example --value "
+                   "010011000f7369703a6140622e6578616d706c65\n"
+                   "    chordial store alice@voice.example --value "
+                   "010011000f7369703a6140622e6578616d706c65 \\\n"
+                   "        --node 192.0.2.10:6084 --keystore alice.pem --document overlay.xml\n"
+                   "(a registration that names another address: sip:a@b.example)",
         .items = items,
         .count = ARRAY_COUNT(items),
         .words = "NAME",
@@ -91,6 +142,9 @@ int cmd_store(int argc, char **argv)
     }
     if (!check(&a) || (!a.is_gone && !take_value(&a, hex))) {
         return CMD_USAGE;
+    }
+    if (a.who.node != NULL) {
+        return store_as_client(&a, argv[rest], hex);
     }
     json_t *request = json_pack("{s:s, s:s, s:I, s:I, s:I}", "cmd", "store", "name", argv[rest],
                                 "kind", (json_int_t)a.kind, "index", (json_int_t)a.index,

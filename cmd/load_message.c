@@ -7,10 +7,9 @@
 enum { VALUE_CAP = 64, INPUT_CAP = 2048, WHY_CAP = 40 };
 
 /* Overlay Resource-ID of a Resource Name: the first 16 bytes of SHA-1 (RFC 6940 10.2). */
-static struct slice resource_of(const struct load_overlay_member *m,
-                                uint8_t hash[CRYPTO_SHA1_BYTES])
+static struct slice resource_of(struct slice name, uint8_t hash[CRYPTO_SHA1_BYTES])
 {
-    crypto_boring()->sha1(slice_text(m->keys.ident.user), hash);
+    crypto_boring()->sha1(name, hash);
     return slice_of(hash, LOAD_MESSAGE_RESOURCE_BYTES);
 }
 
@@ -81,7 +80,7 @@ size_t load_message_fetch(const struct load_message *m, uint8_t *out)
     uint8_t list[VALUE_CAP];
     struct wr w = wr_init(out, LOAD_MESSAGE_CAP);
     struct wr s = wr_init(list, sizeof(list));
-    struct slice resource = resource_of(m->about, hash);
+    struct slice resource = resource_of(slice_text(m->about->keys.ident.user), hash);
     struct slice key = ids_node_slice(&m->about->keys.ident.node_id, &m->overlay->params);
     stored_wr_specifier_dictionary(&s, OVERLAY_KIND_SIP_REGISTRATION, 0, &key, 1);
     wr_header(m, resource, &w);
@@ -104,24 +103,24 @@ static void wr_route(const struct load_message *m, struct wr *w)
 }
 
 /* One signed value (RFC 6940 7.1). */
-static bool wr_value(const struct load_message *m, struct slice resource, struct wr *w)
+static bool wr_value(const struct load_message *m, const struct load_message_value *v,
+                     struct slice resource, struct wr *w)
 {
     const struct ident *who = &m->signer->keys.ident;
-    uint8_t value[VALUE_CAP];
+    struct slice key = ids_node_slice(&who->node_id, &m->overlay->params);
     uint8_t bytes[1024];
     uint8_t signature[CRYPTO_SIGNATURE_CAP];
-    struct wr v = wr_init(value, sizeof(value));
     struct wr input = wr_init(bytes, sizeof(bytes));
-    wr_route(m, &v);
     struct stored_data d = {.storage_time_ms = m->storage_time_ms,
                             .lifetime_s = m->lifetime_s,
-                            .value = {.model = STORED_DICTIONARY,
-                                      .exists = true,
-                                      .key = ids_node_slice(&who->node_id, &m->overlay->params),
-                                      .bytes = wr_slice(&v)},
+                            .value = {.model = v->model,
+                                      .exists = v->exists,
+                                      .index = v->index,
+                                      .key = v->model == STORED_DICTIONARY ? key : SLICE_EMPTY,
+                                      .bytes = v->bytes},
                             .signature = unsigned_of(who)};
-    stored_wr_signature_input(&input, resource, OVERLAY_KIND_SIP_REGISTRATION, &d);
-    if (!wr_ok(&v) || !sign(who, &input, signature, &d.signature)) {
+    stored_wr_signature_input(&input, resource, v->kind, &d);
+    if (!sign(who, &input, signature, &d.signature)) {
         return false;
     }
     stored_wr(w, &d);
@@ -130,13 +129,27 @@ static bool wr_value(const struct load_message *m, struct slice resource, struct
 
 size_t load_message_store(const struct load_message *m, uint8_t *out)
 {
+    uint8_t value[VALUE_CAP];
+    struct wr w = wr_init(value, sizeof(value));
+    wr_route(m, &w);
+    struct load_message_value v = {.name = slice_text(m->signer->keys.ident.user),
+                                   .kind = OVERLAY_KIND_SIP_REGISTRATION,
+                                   .model = STORED_DICTIONARY,
+                                   .exists = true,
+                                   .bytes = wr_slice(&w)};
+    return wr_ok(&w) ? load_message_store_value(m, &v, out) : 0;
+}
+
+size_t load_message_store_value(const struct load_message *m, const struct load_message_value *v,
+                                uint8_t *out)
+{
     uint8_t hash[CRYPTO_SHA1_BYTES];
     uint8_t blocks[1024];
     struct wr w = wr_init(out, LOAD_MESSAGE_CAP);
     struct wr b = wr_init(blocks, sizeof(blocks));
-    struct slice resource = resource_of(m->signer, hash);
-    size_t block = stored_block_begin(&b, OVERLAY_KIND_SIP_REGISTRATION, 0);
-    if (!wr_value(m, resource, &b)) {
+    struct slice resource = resource_of(v->name, hash);
+    size_t block = stored_block_begin(&b, v->kind, 0);
+    if (!wr_value(m, v, resource, &b)) {
         return 0;
     }
     stored_block_end(&b, block);

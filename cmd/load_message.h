@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* load_message.h - signed requests of a RELOAD client, made by the load generator: Fetch and Store
- * of a user's SIP-REGISTRATION (RFC 6940 6.3, 7.4; RFC 7904 3).
+/* load_message.h - signed requests of a RELOAD client, Fetch and Store of a user's
+ * SIP-REGISTRATION for the load generator, and of any value for `chordial store`
+ * (RFC 6940 6.3, 7.4; RFC 7904 3).
  *
  * Owner: pure functions on the caller's buffers. */
 #pragma once
 #include "cmd/load_overlay.h"
 #include "codec/content.h"
 #include "codec/fwd.h"
+#include "codec/stored.h"
 
-enum { LOAD_MESSAGE_CAP = 8192, LOAD_MESSAGE_RESOURCE_BYTES = 16 };
+enum { LOAD_MESSAGE_CAP = 8192, LOAD_MESSAGE_RESOURCE_BYTES = 16, LOAD_MESSAGE_VALUE_CAP = 512 };
 
 struct load_message {
     const struct load_overlay *overlay;
@@ -21,8 +23,20 @@ struct load_message {
 
 /* Into `out` (LOAD_MESSAGE_CAP bytes); returns the length, 0 when it does not fit. */
 size_t load_message_fetch(const struct load_message *m, uint8_t *out);
-/* The signer's own record: access control allows no other. */
+/* The signer's own registration. */
 size_t load_message_store(const struct load_message *m, uint8_t *out);
+
+/* Any value; whether it may be written there, the responsible peer judges (RFC 6940 7.3). */
+struct load_message_value {
+    struct slice name; /* Resource Name */
+    uint32_t kind;
+    enum stored_model model; /* a dictionary's key is the signer's Node-ID */
+    uint32_t index;
+    bool exists;
+    struct slice bytes; /* LOAD_MESSAGE_VALUE_CAP at most */
+};
+size_t load_message_store_value(const struct load_message *m, const struct load_message_value *v,
+                                uint8_t *out);
 
 /* What a message that came is: its transaction id; `why` "" for the answer that was asked for
  * (`code`), else the name of an error.  False: not an answer at all. */

@@ -8,21 +8,28 @@
 
 enum { ARENA_BYTES = 512 * 1024, DAYS = 1 };
 
-static enum err load_document(struct load_overlay *o, char *why)
+static void take_config(struct load_overlay *o)
 {
-    char path[FILES_PATH_CAP];
+    const struct overlay_config *c = &o->doc.config;
+    uint8_t hash[CRYPTO_SHA1_BYTES];
+    crypto_boring()->sha1(slice_text(c->name), hash);
+    o->params.overlay = rd_at32(hash + CRYPTO_SHA1_BYTES - 4);
+    o->params.node_id_length = c->node_id_length;
+    o->initial_ttl = c->initial_ttl;
+    o->configuration_sequence = c->sequence;
+}
+
+static enum err load_document(struct load_overlay *o, const char *path, char *why)
+{
     char reason[OVERLAY_DOC_WHY_CAP];
     const char *said = "";
     struct arena arena;
-    enum err e = files_join(o->target->ca, "overlay.xml", path);
-    if (e == ERR_OK) {
-        e = files_read(path, &o->xml, NULL);
-    }
+    enum err e = files_read(path, &o->xml, NULL);
     if (e != ERR_OK) {
         return say_why(why, e,
-                       "cannot read: %s/overlay.xml: %s; is this a folder of `chordial ca "
-                       "init`?",
-                       o->target->ca, say_errno());
+                       "cannot read: %s: %s; the overlay document that `chordial ca init` "
+                       "made is wanted",
+                       path, say_errno());
     }
     o->arena_block = malloc(ARENA_BYTES);
     o->schema = overlay_schema_new();
@@ -39,18 +46,8 @@ static enum err load_document(struct load_overlay *o, char *why)
         return say_why(why, e, "overlay document refused: %s: %s", path, said);
     }
     o->trust = overlay_doc_trust(&o->doc);
+    take_config(o);
     return ERR_OK;
-}
-
-static void take_config(struct load_overlay *o)
-{
-    const struct overlay_config *c = &o->doc.config;
-    uint8_t hash[CRYPTO_SHA1_BYTES];
-    crypto_boring()->sha1(slice_text(c->name), hash);
-    o->params.overlay = rd_at32(hash + CRYPTO_SHA1_BYTES - 4);
-    o->params.node_id_length = c->node_id_length;
-    o->initial_ttl = c->initial_ttl;
-    o->configuration_sequence = c->sequence;
 }
 
 static enum err open_member(struct load_overlay *o, const char *path, char *why)
@@ -109,14 +106,29 @@ enum err load_overlay_open(struct load_overlay *o, const struct load_target *tar
         o->members = NULL;
         return say_why(why, ERR_IO, "cannot make a folder: /tmp: %s", say_errno());
     }
-    enum err e = load_document(o, why);
-    if (e == ERR_OK) {
-        take_config(o);
-    }
+    char path[FILES_PATH_CAP];
+    enum err e = files_join(target->ca, "overlay.xml", path);
+    e = e == ERR_OK ? load_document(o, path, why)
+                    : say_why(why, e, "the name is too long: %s: give another", target->ca);
     for (uint32_t i = 0; e == ERR_OK && i < members; i++) {
         e = enroll(o, folder, i + 1, algorithm, why);
     }
     (void)rmdir(folder);
+    if (e != ERR_OK) {
+        load_overlay_close(o);
+    }
+    return e;
+}
+
+enum err load_overlay_join(struct load_overlay *o, const struct load_target *target,
+                           const char *document, const char *keystore, char *why)
+{
+    *o = (struct load_overlay){.target = target, .at_ms = host_wall_ms()};
+    o->members = calloc(1, sizeof(*o->members));
+    enum err e = o->members == NULL
+                     ? say_why(why, ERR_NO_MEMORY, "no memory: %s: free some", keystore)
+                     : load_document(o, document, why);
+    e = e == ERR_OK ? open_member(o, keystore, why) : e;
     if (e != ERR_OK) {
         load_overlay_close(o);
     }

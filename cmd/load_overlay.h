@@ -38,4 +38,7 @@ struct load_overlay {
 /* `members` credentials of `algorithm` (NONE: the overlay's default). */
 enum err load_overlay_open(struct load_overlay *o, const struct load_target *target,
                            uint32_t members, enum crypto_algorithm algorithm, char *why) MUST_USE;
+/* One member: whoever the keystore says. */
+enum err load_overlay_join(struct load_overlay *o, const struct load_target *target,
+                           const char *document, const char *keystore, char *why) MUST_USE;
 void load_overlay_close(struct load_overlay *o);

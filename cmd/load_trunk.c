@@ -258,9 +258,7 @@ static enum err judge(struct load_trunk *k, const struct load_overlay *o, char *
                             : crypto_boring()->certificate(chain[0], chain + 1, count - 1,
                                                            &o->trust, o->at_ms, &who, &reason);
     if (e != ERR_OK) {
-        return say_why(why, e,
-                       "its certificate is refused: the node under load: %s; is --ca that "
-                       "of its overlay?",
+        return say_why(why, e, "its certificate is refused: the node: %s; is it of this overlay?",
                        reason);
     }
     memcpy(id.bytes, who.node_ids[0], sizeof(id.bytes));
@@ -330,8 +328,7 @@ enum err load_trunk_open(struct load_trunk *k, struct load *l, const struct load
     e = k->tls == NULL ? ERR_NO_MEMORY
                        : shake_hands(k, load_cpu_now_ns() + l->s->timeout_ms * 1000000);
     if (e != ERR_OK) {
-        return say_why(why, e, "no TLS with the node under load: %s: %s", address_text(to, text),
-                       err_text(e));
+        return say_why(why, e, "no TLS with the node: %s: %s", address_text(to, text), err_text(e));
     }
     e = judge(k, overlay, why);
     if (e != ERR_OK) {

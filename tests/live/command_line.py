@@ -179,6 +179,13 @@ def operation(folder, *words, status=0):
     return json.loads(done.stdout)
 
 
+def port_of(folder):
+    """HOST:PORT of the node's overlay listener."""
+    with open(os.path.join(folder, 'n.conf'), encoding='utf-8') as f:
+        lines = f.read().splitlines()
+    return '127.0.0.1:' + next(x for x in lines if x.startswith('overlay-port')).split()[-1]
+
+
 def test_operations():
     with Folder() as folder:
         make_node(folder)
@@ -219,6 +226,25 @@ def test_operations():
             errors = chordial(folder, 'store', 'alice@voice.example', '--value', value, '-s',
                               'n.sock', status=1)
             check('may not write' in errors, errors)
+            # Her own keystore does, without a node of hers.
+            client = ['--node', port_of(folder), '--document', 'ca/overlay.xml', '--keystore',
+                      'accounts/alice@voice.example.1.pem']
+            words = [BINARY, 'store', 'alice@voice.example', '--value', value, *client, '--json']
+            done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False,
+                                  timeout=60)
+            check(done.returncode == 0 and json.loads(done.stdout)['ok'], str(done))
+            row = operation(folder, 'fetch', 'alice@voice.example')
+            check([v['signer_user'] for v in row['values']] == ['alice@voice.example'], str(row))
+            errors = chordial(folder, 'store', host, '--value', value, *client, status=1)
+            check('error_forbidden' in errors, errors)
+            for wrong, hint in [(['--keystore', 'none.pem'], 'none.pem'),
+                                (['--node', '127.0.0.1'], 'HOST:PORT'),
+                                (['-s', 'x'], 'or -s alone'),
+                                (['--kind', '77'], '--kind 77'),
+                                (['--document', 'n.conf'], 'n.conf')]:
+                errors = chordial(folder, 'store', 'alice@voice.example', '--value', value,
+                                  *client, *wrong, status=2)
+                check(hint in errors, f'{wrong}: {errors}')
             check(operation(folder, 'store', host, '--remove')['ok'], 'remove')
             check(operation(folder, 'fetch', host)['values'] == [], 'it is still there')
 

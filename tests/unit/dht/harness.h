@@ -215,7 +215,9 @@ static inline void harness_note(struct harness_peer *p, const struct overlay_eve
     case OVERLAY_ASKED:
         p->asked++;
         p->body_len = min_size(e->document.len, sizeof(p->body));
-        memcpy(p->body, e->document.data, e->error == ERR_OK ? p->body_len : 0);
+        if (p->body_len > 0) {
+            memcpy(p->body, e->document.data, p->body_len);
+        }
         break;
     case OVERLAY_APPATTACHED:
         p->appattached++;

@@ -465,6 +465,15 @@ Test(prefs, limits)
     cr_expect(prefs_is_possible(m, SLICE_LITERAL("(sip.audio=FALSE)")));
     cr_expect_eq(prefs_judge(m, SLICE_LITERAL(";audio=\"FALSE\""), &rank), PREFS_KEEP);
 
+    repeated("", "Accept-Contact: *;x=y\r\n", PREFS_ITEMS - 1, audio + 2, lines);
+    m = parsed(&parser, lines, text);
+    cr_expect(!prefs_is_possible(m, SLICE_LITERAL("(sip.audio=FALSE)")));
+    cr_expect_eq(prefs_judge(m, SLICE_LITERAL(";audio=\"FALSE\""), &rank), PREFS_DROP);
+    repeated("", "Accept-Contact: *;x=y\r\n", PREFS_ITEMS, audio + 2, lines);
+    m = parsed(&parser, lines, text);
+    cr_expect(prefs_is_possible(m, SLICE_LITERAL("(sip.audio=FALSE)")));
+    cr_expect_eq(prefs_judge(m, SLICE_LITERAL(";audio=\"FALSE\""), &rank), PREFS_KEEP);
+
     repeated("Accept-Contact: *;require;methods=\"", "A,", VALUES - 1, "B\"\r\n", lines);
     m = parsed(&parser, lines, text);
     repeated(";methods=\"", "C,", VALUES - 1, "D\"", params);

@@ -287,6 +287,35 @@ Test(flood, a_peer_that_does_not_read_gets_nothing_new)
     behind_end(&x);
 }
 
+/* Calls to a phone that says nothing: what may be sent again is kept, and counts to the caller. */
+Test(flood, buffers_of_silent_calls_are_shared)
+{
+    struct world *w = world_make();
+    world_digest = SIP_DIGEST_MD5;
+    world_add_node(w, 1);
+    struct world_instance *x = w->instances[0];
+    msgbuf_pool_reserve(&x->buffers, 500, 0);
+    struct flooder f = flooder(w, "alice");
+    struct phone *a = world_add_phone(w, "carol", 0), *b = world_add_phone(w, "dave", 0);
+    struct phone *c = world_add_phone(w, "erin", 0);
+    f.p->is_sink = true;
+    phone_register(w, a, "7000");
+    phone_register(w, b, "7000");
+    phone_register(w, c, "7000");
+    c->address.port++; /* what comes for it goes nowhere */
+    for (unsigned i = 0; i < 480; i++) {
+        flood_one(w, &f, "erin");
+        w->now_us += 1000;
+    }
+    uint32_t free_of_reserve = x->buffers.cap[0] - x->buffers.reserved[0];
+    cr_assert_lt(x->buffers.in_use[0], free_of_reserve / 2 + 32, "%u of %u", x->buffers.in_use[0],
+                 free_of_reserve);
+    call(w, a, b, "meanwhile");
+    a->is_sink = b->is_sink = c->is_sink = true;
+    world_expect_empty(w);
+    world_free(w);
+}
+
 /* A refused INVITE is kept until its ACK comes, for 32 s: the buffers of one who never sends any,
  * and calls as fast as he can, are not those of all. */
 Test(flood, buffers_are_shared)
