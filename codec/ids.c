@@ -70,13 +70,11 @@ static const uint8_t digits[256] = {
     ['A'] = 26, ['B'] = 27, ['C'] = 28, ['D'] = 29, ['E'] = 30, ['F'] = 31,
 };
 
-/* Eight digits at once, the first in the lowest byte; false: one of them is none. */
-static inline bool unhex_eight(const uint8_t *p, uint8_t out[4])
+/* Eight digits at once, the first in the highest byte; false: one of them is none. */
+static inline bool unhex_eight(const uint8_t *text, uint8_t out[4])
 {
     const uint64_t each = UINT64_C(0x0101010101010101);
-    uint64_t x = (uint64_t)p[0] | (uint64_t)p[1] << 8 | (uint64_t)p[2] << 16 |
-                 (uint64_t)p[3] << 24 | (uint64_t)p[4] << 32 | (uint64_t)p[5] << 40 |
-                 (uint64_t)p[6] << 48 | (uint64_t)p[7] << 56;
+    uint64_t x = rd_at64(text);
     uint64_t letter = x >> 6 & each;
     uint64_t low = x & 0x0f * each;
     uint64_t high = (x & ~(letter << 5) & 0xf0 * each) ^ (0x30 * each + 0x10 * letter);
@@ -86,13 +84,9 @@ static inline bool unhex_eight(const uint8_t *p, uint8_t out[4])
         return false;
     }
     uint64_t value = low + 9 * letter;
-    value = (value << 4 | value >> 8) & UINT64_C(0x00ff00ff00ff00ff);
-    value = (value | value >> 8) & UINT64_C(0x0000ffff0000ffff);
-    value |= value >> 16;
-    out[0] = (uint8_t)value;
-    out[1] = (uint8_t)(value >> 8);
-    out[2] = (uint8_t)(value >> 16);
-    out[3] = (uint8_t)(value >> 24);
+    value = (value >> 4 | value) & UINT64_C(0x00ff00ff00ff00ff);
+    value = (value >> 8 | value) & UINT64_C(0x0000ffff0000ffff);
+    (void)wr_at32(out, (uint32_t)(value >> 16 | value));
     return true;
 }
 
