@@ -20,6 +20,10 @@ static size_t skip_plain(struct slice s)
             return i;
         }
     }
+    if (i > 0 && i < s.len) { /* the last eight, some of them once more */
+        memcpy(&eight, s.data + s.len - sizeof(eight), sizeof(eight));
+        return has_control(eight) ? i : s.len;
+    }
     return i;
 }
 

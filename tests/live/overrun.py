@@ -125,7 +125,7 @@ def test_flood_of_phones():
         phones = [Phone(x, demo.domain, demo.peers[0]['sip']) for x in demo.accounts[:2]]
         try:
             check([p.register() for p in phones] == [200] * 2, 'phones cannot register')
-            overrun(demo, phones, 0.5)
+            overrun(demo, phones, 0.2)
         finally:
             for p in phones:
                 p.close()

@@ -191,3 +191,26 @@ Test(ids, uri_in_general)
     memcpy(at + 2 * IDS_URI_CAP, "00@o/", 6);
     cr_assert_eq(ids_uri_parse(slice_text(text), &uri), ERR_TOO_LARGE);
 }
+
+/* Digits are read eight at a time: each byte in each place, against what a digit is worth. */
+Test(ids, hex_digits_everywhere)
+{
+    enum { DIGITS = 10 }; /* one run of eight, and one that is not full */
+    static const char worth[] = "0123456789abcdef0123456789ABCDEF";
+    for (unsigned at = 0; at < DIGITS; at++) {
+        for (unsigned byte = 0; byte < 256; byte++) {
+            char text[DIGITS + 1] = "5a5a5a5a5a";
+            uint8_t back[DIGITS / 2] = {0}, expected[DIGITS / 2];
+            size_t len = 0;
+            const char *digit = byte == 0 ? NULL : strchr(worth, (int)byte);
+            unsigned value = digit == NULL ? 0 : (unsigned)(digit - worth) % 16;
+            memset(expected, 0x5a, sizeof(expected));
+            expected[at / 2] = (uint8_t)(at % 2 == 0 ? value << 4 | 0x0a : 0x50 | value);
+            text[at] = (char)byte;
+            enum err e = ids_unhex(slice_of(text, DIGITS), back, sizeof(back), &len);
+            cr_assert_eq(e, digit == NULL ? ERR_MALFORMED : ERR_OK, "%u at %u", byte, at);
+            cr_assert(digit == NULL || memcmp(back, expected, sizeof(back)) == 0, "%u at %u", byte,
+                      at);
+        }
+    }
+}
