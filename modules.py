@@ -321,6 +321,7 @@ MODULES = {
         load_report
         load_schedule
         load_sip
+        load_stream
         load_target
         load_trunk
         lookup

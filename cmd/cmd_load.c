@@ -29,7 +29,7 @@ static const uint32_t ON_TRUNKS = 1u << LOAD_FORWARD | 1u << LOAD_FETCH | 1u << 
 static const uint32_t ON_PHONES = 1u << LOAD_REGISTER | 1u << LOAD_OPTIONS | 1u << LOAD_INVITE;
 
 struct asked {
-    const char *kind, *rate, *arrivals;
+    const char *kind, *rate, *arrivals, *transport;
     bool is_json, has_cpu;
     const char *cpu, *key;
     enum crypto_algorithm algorithm;
@@ -131,6 +131,18 @@ static bool take_rate(struct asked *a)
     return is_within("outstanding", a->s.outstanding, 1, OUTSTANDING_MAX);
 }
 
+static bool take_transport(struct asked *a)
+{
+    for (uint32_t i = 0; i < LOAD_TRANSPORTS; i++) {
+        if (strcmp(a->transport, load_transport_name((enum load_transport)i)) == 0) {
+            a->s.transport = (enum load_transport)i;
+            return true;
+        }
+    }
+    say_error("no such transport: %s: udp, tcp or tls", a->transport);
+    return false;
+}
+
 static bool check_asked(struct asked *a)
 {
     uint64_t cpu = 0;
@@ -141,7 +153,8 @@ static bool check_asked(struct asked *a)
     if (a->kind == NULL) {
         return usage("no kind: --kind: forward, fetch, store, register, options, invite or mixed");
     }
-    if (!take_kind(a) || !is_within("seconds", a->s.seconds, 1, SECONDS_MAX) ||
+    if (!take_kind(a) || !take_transport(a) ||
+        !is_within("seconds", a->s.seconds, 1, SECONDS_MAX) ||
         !is_within("connections", a->s.connections, 1, LOAD_IO_CAP) ||
         !is_within("timeout-ms", a->s.timeout_ms, 1, TIMEOUT_MS_MAX) ||
         !is_within("size", a->s.size_bytes, LOAD_FORWARD_SIZE_MIN, LOAD_FORWARD_SIZE_MAX) ||
@@ -228,6 +241,7 @@ static void report(const struct asked *a, const struct load *l, const struct loa
     struct load_report r = {.kind = a->kind,
                             .target =
                                 address_text(is_overlay ? &target->overlay : &target->sip, text),
+                            .transport = is_overlay ? "tls" : load_transport_name(l->s->transport),
                             .source = is_overlay ? "trunks" : "127.0.0.0/8"};
     if (a->is_json) {
         load_report_json(l, &r);
@@ -288,6 +302,7 @@ int cmd_load(int argc, char **argv)
     struct asked a = {
         .rate = "1000",
         .arrivals = "poisson",
+        .transport = "udp",
         .target = {.peer = 1, .node = 1},
         .s = {
             .connections = 1, .seconds = 10, .timeout_ms = 2000, .size_bytes = 500, .seed = SEED}};
@@ -306,7 +321,9 @@ int cmd_load(int argc, char **argv)
         {"node", 0, OPTIONS_NUMBER, &a.target.node, "N", "which node of that peer (1)"},
         {"callees", 0, OPTIONS_NUMBER, &a.target.callees, "N",
          "callees are phones of this peer of the demo, which is charged too (of the same)"},
-        {"sip", 0, OPTIONS_TEXT, &a.target.sip, "HOST:PORT", "the target's SIP address, UDP"},
+        {"sip", 0, OPTIONS_TEXT, &a.target.sip, "HOST:PORT", "the target's SIP address"},
+        {"transport", 0, OPTIONS_TEXT, &a.transport, "KIND",
+         "of phones: udp, tcp or tls (udp); for tls --sip names the node's sip-tls-port"},
         {"account", 0, OPTIONS_LIST, &a.target.accounts, "U@D:PASSWORD",
          "who may register there; again for each"},
         {"overlay", 0, OPTIONS_TEXT, &a.target.overlay, "HOST:PORT", "the target's RELOAD address"},

@@ -32,6 +32,13 @@ const char *load_kind_name(enum load_kind kind)
     return names[kind];
 }
 
+const char *load_transport_name(enum load_transport transport)
+{
+    static const char *const names[LOAD_TRANSPORTS] = {"udp", "tcp", "tls"};
+    CHECK(transport < LOAD_TRANSPORTS);
+    return names[transport];
+}
+
 enum err load_open(struct load *l, const struct load_settings *s)
 {
     memset(l, 0, sizeof(*l));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cmd/load_phone.h"
+#include "core/os/sock.h"
 #include "link/crypto_boring.h"
-#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +14,7 @@ enum {
     FIRST_NET = 1,    /* 127.1.0.1 is the first phone */
     HOSTS_A_NET = 250 /* .1 to .250 */
 };
+STATIC_CHECK(LOAD_IO_CAP / HOSTS_A_NET < 256);
 
 static void take(struct load_phone *p, struct slice bytes)
 {
@@ -51,37 +52,91 @@ static void on_ready(struct load_io *io)
     }
 }
 
+/* Its own address, where there are as many as one likes. */
+static struct address source_of(uint32_t index, const struct address *to)
+{
+    struct address a = {.family = 4};
+    if (address_range_of(to) == ADDRESS_LOOPBACK) {
+        a.ip[0] = 127;
+        a.ip[1] = FIRST_NET;
+        a.ip[2] = (uint8_t)(index / HOSTS_A_NET);
+        a.ip[3] = (uint8_t)(index % HOSTS_A_NET + 1);
+    }
+    return a;
+}
+
+static enum err open_datagram(struct load_phone *p, const struct address *from,
+                              const struct address *to, struct address *local, char *why)
+{
+    struct sockaddr_storage mine, server;
+    socklen_t mine_len = sock_from_address(from, &mine);
+    socklen_t server_len = sock_from_address(to, &server);
+    int bytes = SOCKET_BYTES;
+    char text[ADDRESS_TEXT_CAP];
+    p->io.on_ready = on_ready;
+    p->io.fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (p->io.fd < 0 || bind(p->io.fd, (struct sockaddr *)&mine, mine_len) != 0 ||
+        connect(p->io.fd, (struct sockaddr *)&server, server_len) != 0 ||
+        load_watch(p->all->load, &p->io, false) != ERR_OK) {
+        return say_why(why, ERR_IO, "no socket for a phone: %s: %s; give fewer --connections",
+                       address_text(to, text), say_errno());
+    }
+    (void)setsockopt(p->io.fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
+    *local = sock_local(p->io.fd);
+    return ERR_OK;
+}
+
+static void on_stream_message(struct load_stream *stream, const struct sip_msg *m,
+                              const struct sip_msg_core *core)
+{
+    struct load_phone *p = stream->user;
+    p->all->on_message(p, m, core);
+}
+
+static enum err open_stream(struct load_phone *p, const struct address *from,
+                            const struct address *to, struct address *local, char *why)
+{
+    struct load_phones *all = p->all;
+    const struct load_stream_way way = {
+        .from = *from, .to = *to, .context = all->tls, .host = all->target->domain};
+    p->stream.on_message = on_stream_message;
+    p->stream.user = p;
+    enum err e = load_stream_open(&p->stream, all->load, &way, why);
+    *local = e == ERR_OK ? load_stream_local(&p->stream) : (struct address){0};
+    return e;
+}
+
 static enum err open_one(struct load_phones *all, uint32_t index, const struct address *to,
                          char *why)
 {
     struct load_phone *p = &all->phones[index];
-    struct sockaddr_in mine = {.sin_family = AF_INET};
-    struct sockaddr_in server = {.sin_family = AF_INET, .sin_port = htons(to->port)};
-    socklen_t len = sizeof(mine);
-    int bytes = SOCKET_BYTES;
-    char text[ADDRESS_TEXT_CAP];
+    struct address from = source_of(index, to);
+    struct address local;
     uint8_t random[8];
-    memcpy(&server.sin_addr, to->ip, 4);
-    if (address_range_of(to) == ADDRESS_LOOPBACK) {
-        mine.sin_addr.s_addr = htonl(127u << 24 | FIRST_NET << 16 | index / HOSTS_A_NET << 8 |
-                                     (index % HOSTS_A_NET + 1));
-    }
+    bool is_udp = all->load->s->transport == LOAD_UDP;
     p->all = all;
-    p->io.on_ready = on_ready;
-    p->io.fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (p->io.fd < 0 || bind(p->io.fd, (struct sockaddr *)&mine, sizeof(mine)) != 0 ||
-        connect(p->io.fd, (struct sockaddr *)&server, sizeof(server)) != 0 ||
-        getsockname(p->io.fd, (struct sockaddr *)&mine, &len) != 0 ||
-        load_watch(all->load, &p->io, false) != ERR_OK) {
-        return say_why(why, ERR_IO, "no socket for phone %u: %s: %s; give fewer --connections",
-                       index + 1, address_text(to, text), say_errno());
+    p->io.fd = p->stream.io.fd = -1;
+    enum err e =
+        is_udp ? open_datagram(p, &from, to, &local, why) : open_stream(p, &from, to, &local, why);
+    if (e != ERR_OK) {
+        return e;
     }
-    (void)setsockopt(p->io.fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
-    struct address local = {.family = 4, .port = ntohs(mine.sin_port)};
-    memcpy(local.ip, &mine.sin_addr, 4);
     address_text(&local, p->local);
     all->crypto->random(all->crypto, random, sizeof(random));
     ids_hex(slice_of(random, sizeof(random)), p->token);
+    return ERR_OK;
+}
+
+static enum err choose_transport(struct load_phones *all, char *why)
+{
+    static const char *const vias[LOAD_TRANSPORTS] = {"UDP", "TCP", "TLS"};
+    static const char *const params[LOAD_TRANSPORTS] = {"", ";transport=tcp", ";transport=tls"};
+    enum load_transport transport = all->load->s->transport;
+    all->via = vias[transport];
+    all->params = params[transport];
+    if (transport == LOAD_TLS && tls_boring_context_client(&all->tls) != ERR_OK) {
+        return say_why(why, ERR_NO_MEMORY, "no memory: TLS of phones: free some");
+    }
     return ERR_OK;
 }
 
@@ -97,11 +152,14 @@ enum err load_phone_open(struct load_phones *all, struct load *l, const struct l
         return say_why(why, ERR_CONFIG,
                        "no SIP address: this kind needs it: give --demo FILE, or --sip HOST:PORT");
     }
+    enum err e = choose_transport(all, why);
+    if (e != ERR_OK) {
+        return e;
+    }
     all->phones = calloc(count, sizeof(*all->phones));
     if (all->phones == NULL) {
         return say_why(why, ERR_NO_MEMORY, "no memory: %u phones: give fewer", count);
     }
-    enum err e = ERR_OK;
     while (e == ERR_OK && all->count < count) {
         e = open_one(all, all->count, all->count < callers ? &target->sip : other, why);
         all->count++;
@@ -115,6 +173,11 @@ void load_phone_close(struct load_phones *all)
         if (all->phones[i].io.fd >= 0) {
             close(all->phones[i].io.fd);
         }
+        load_stream_close(&all->phones[i].stream);
+    }
+    if (all->tls != NULL) {
+        tls_boring_context_free(all->tls);
+        all->tls = NULL;
     }
     free(all->phones);
     all->phones = NULL;
@@ -130,6 +193,9 @@ void load_phone_assign(struct load_phone *p, const struct load_target_account *a
 
 bool load_phone_send(struct load_phone *p, const void *bytes, size_t len)
 {
+    if (p->all->load->s->transport != LOAD_UDP) {
+        return load_stream_send(&p->stream, slice_of(bytes, len));
+    }
     ssize_t sent = send(p->io.fd, bytes, len, MSG_NOSIGNAL);
     if (sent < 0 && errno == ECONNREFUSED) { /* that was about an earlier one */
         sent = send(p->io.fd, bytes, len, MSG_NOSIGNAL);

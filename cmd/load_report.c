@@ -108,6 +108,7 @@ void load_report_json(const struct load *l, const struct load_report *r)
     json_object_set_new(out, "kind", json_string(r->kind));
     json_object_set_new(out, "target", json_string(r->target));
     json_object_set_new(out, "source", json_string(r->source));
+    json_object_set_new(out, "transport", json_string(r->transport));
     json_object_set_new(out, "arrivals", json_string(arrivals_of(l)));
     json_object_set_new(out, "connections", json_integer((json_int_t)l->s->connections));
     json_object_set_new(out, "elapsed_s", json_real(elapsed_s(l)));

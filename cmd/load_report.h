@@ -6,6 +6,7 @@
 struct load_report {
     const char *kind;   /* as asked for: "mixed" too */
     const char *target; /* "127.0.0.1:5060" */
+    const char *transport;
     const char *source; /* where from: "127.1.0.0/16", "trunks" */
 };
 

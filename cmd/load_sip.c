@@ -69,15 +69,15 @@ static bool say(struct load_phone *p, const struct request *r)
     char call_id[ID_DIGITS + NONCE_DIGITS + 8];
     int id_len = snprintf(call_id, sizeof(call_id), "%.24s@load", r->branch);
     struct slice id = r->call_id.len > 0 ? r->call_id : slice_of(call_id, (size_t)id_len);
-    int len =
-        snprintf(out, sizeof(out),
-                 "%s %s SIP/2.0\r\nVia: SIP/2.0/UDP %s;branch=z9hG4bK%s;rport\r\n%s"
-                 "Max-Forwards: 70\r\nFrom: <sip:%s>;tag=%s\r\nTo: %.*s\r\n"
-                 "Call-ID: %.*s\r\nCSeq: %u %s\r\n%s%s%sContent-Length: %zu\r\n\r\n%s",
-                 r->method, r->uri, p->local, r->branch, r->routes, from, p->token, (int)r->to.len,
-                 (const char *)r->to.data, (int)id.len, (const char *)id.data, r->cseq, r->method,
-                 r->more, r->credentials, r->has_sdp ? "Content-Type: application/sdp\r\n" : "",
-                 r->has_sdp ? sizeof(sdp) - 1 : 0, r->has_sdp ? sdp : "");
+    int len = snprintf(out, sizeof(out),
+                       "%s %s SIP/2.0\r\nVia: SIP/2.0/%s %s;branch=z9hG4bK%s;rport\r\n%s"
+                       "Max-Forwards: 70\r\nFrom: <sip:%s>;tag=%s\r\nTo: %.*s\r\n"
+                       "Call-ID: %.*s\r\nCSeq: %u %s\r\n%s%s%sContent-Length: %zu\r\n\r\n%s",
+                       r->method, r->uri, p->all->via, p->local, r->branch, r->routes, from,
+                       p->token, (int)r->to.len, (const char *)r->to.data, (int)id.len,
+                       (const char *)id.data, r->cseq, r->method, r->more, r->credentials,
+                       r->has_sdp ? "Content-Type: application/sdp\r\n" : "",
+                       r->has_sdp ? sizeof(sdp) - 1 : 0, r->has_sdp ? sdp : "");
     CHECK(len > 0);
     if ((size_t)len >= sizeof(out)) {
         errno = EMSGSIZE;
@@ -91,7 +91,9 @@ static void say_operation(struct load_sip *s, struct load_op *op, struct load_ph
 {
     if (!say(p, r)) {
         bool is_full = errno == EAGAIN || errno == ENOBUFS;
-        const char *why = errno == ECONNREFUSED ? "refused" : "not_sent";
+        const char *why = errno == ECONNREFUSED ? "refused"
+                          : errno == ENOTCONN   ? "link_down"
+                                                : "not_sent";
         load_ops_fail(&s->load->ops, op, is_full ? "send_buffer_full" : why);
     }
 }
@@ -121,8 +123,8 @@ static void say_register(struct load_sip *s, struct load_op *op, uint64_t id, st
     char credentials[LOAD_DIGEST_LINE_CAP] = "";
     (void)snprintf(uri, sizeof(uri), "sip:%s", s->all.target->domain);
     int len = snprintf(to, sizeof(to), "<sip:%s>", p->account->user);
-    (void)snprintf(more, sizeof(more), "Contact: <sip:%s@%s>;expires=%u\r\n", p->name, p->local,
-                   op->number);
+    (void)snprintf(more, sizeof(more), "Contact: <sip:%s@%s%s>;expires=%u\r\n", p->name, p->local,
+                   p->all->params, op->number);
     if (p->digest.is_known) {
         (void)load_digest_line(&p->digest, s->all.crypto, p->name, "REGISTER", uri, credentials);
     }
@@ -151,7 +153,8 @@ static void say_invite(struct load_sip *s, struct load_op *op, uint64_t id, stru
     char credentials[LOAD_DIGEST_LINE_CAP] = "";
     callee_uri(s, op, uri);
     int len = snprintf(to, sizeof(to), "<%s>", uri);
-    (void)snprintf(more, sizeof(more), "Contact: <sip:%s@%s>\r\n", p->name, p->local);
+    (void)snprintf(more, sizeof(more), "Contact: <sip:%s@%s%s>\r\n", p->name, p->local,
+                   p->all->params);
     if (p->digest.is_known) {
         (void)load_digest_line(&p->digest, s->all.crypto, p->name, "INVITE", uri, credentials);
     }
@@ -362,7 +365,8 @@ static void respond(struct load_phone *p, const struct sip_msg *m, const struct 
     sip_write_response(&w, m, core, &reply);
     bool has_sdp = is_invite && status == 200;
     if (has_sdp) {
-        (void)snprintf(contact, sizeof(contact), "<sip:%s@%s>", p->name, p->local);
+        (void)snprintf(contact, sizeof(contact), "<sip:%s@%s%s>", p->name, p->local,
+                       p->all->params);
         sip_write_header(&w, SIP_HDR_CONTACT, slice_text(contact));
     }
     sip_write_body(&w, has_sdp ? SLICE_LITERAL("application/sdp") : SLICE_EMPTY,

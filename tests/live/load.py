@@ -6,11 +6,12 @@ import signal
 import subprocess
 import time
 
-from live import CHORDIAL, Demo, check, patience, run, wait_for
+from live import CHORDIAL, Demo, Folder, check, patience, run, wait_for
+from transports import One
 
-KEYS = {'kind', 'target', 'source', 'arrivals', 'connections', 'elapsed_s', 'offered_per_s',
-        'done_per_s', 'due', 'unsent', 'begun', 'done', 'failed', 'outstanding', 'errors',
-        'latency_us', 'server_cpu_ns_per_op', 'server_cpu_share', 'generator_cpu_share',
+KEYS = {'kind', 'target', 'source', 'transport', 'arrivals', 'connections', 'elapsed_s',
+        'offered_per_s', 'done_per_s', 'due', 'unsent', 'begun', 'done', 'failed', 'outstanding',
+        'errors', 'latency_us', 'server_cpu_ns_per_op', 'server_cpu_share', 'generator_cpu_share',
         'generator_limited', 'generator_limited_why', 'behind_us', 'interrupted'}
 LATENCIES = ['p50', 'p90', 'p99', 'p999', 'max']
 RATES = {'forward': 2000, 'fetch': 100, 'store': 50, 'register': 50, 'options': 500, 'invite': 50}
@@ -201,6 +202,54 @@ def test_without_a_demo():
         check(result['done'] > 0 and result['server_cpu_ns_per_op'] > 0, done.stdout)
 
 
+def load_one(node, kind, transport, *words, status=0):
+    """A node that `chordial run` runs, whose TLS port no demo tells."""
+    argv = [CHORDIAL, 'load', '--kind', kind, '--transport', transport, '--json', '--sip',
+            f'127.0.0.1:{node.ports[transport.upper()]}', '--server-pid', str(node.process.pid)]
+    for account in node.accounts:
+        argv += ['--account', f'{account["user"]}:{account["password"]}']
+    done = subprocess.run([*argv, *map(str, words)], capture_output=True, text=True, timeout=60)
+    check(done.returncode == status, f'{argv}: {done}')
+    return json.loads(done.stdout) if status == 0 else done.stderr
+
+
+def test_phones_over_streams():
+    """SIP over TCP and TLS: all of it arrives, the node sees connections, and none is left."""
+    with Folder() as folder, One(folder) as node:
+        for transport in 'tcp', 'tls', 'udp':
+            accepted = node.metric('conns_accepted')
+            for kind in 'options', 'register', 'invite':
+                result = load_one(node, kind, transport, '--rate', 100, '--seconds', 1,
+                                  '--timeout-ms', 10000, '--connections', 2)
+                check_sums(result)
+                check(result['transport'] == transport, f'{result}')
+                check(result['done'] == result['begun'] > 0, f'{result}')
+                check(result['server_cpu_ns_per_op'] > 1000, f'{result}')
+            # two callers each time, and for the calls two callees
+            more = node.metric('conns_accepted') - accepted
+            check(more == (0 if transport == 'udp' else 8), f'{transport}: {more} connections')
+        closed = load_one(node, 'options', 'tls', '--rate', 'max', '--seconds', 1,
+                          '--connections', 2)
+        check(closed['arrivals'] == 'closed' and closed['done'] > 500, f'{closed}')
+        wait_for('connections are gone', 20, lambda: node.metric('conns') == 0)
+        said = load_one(node, 'options', 'tls', '--sip', f'127.0.0.1:{node.ports["TCP"]}',
+                        '--timeout-ms', 500, status=1)
+        check('no TLS with the node under load' in said, said)
+
+
+def test_a_stream_that_ends():
+    """The node dies: what was under way is lost, what comes after finds no connection."""
+    with Demo(peers=1) as demo:
+        process = start(demo, '--kind', 'options', '--transport', 'tcp', '--rate', 200,
+                        '--seconds', 3, '--json', '--timeout-ms', 500)
+        wait_for_load(demo, 'sip_requests_in', 100)
+        demo.kill(0)
+        result = finish(process)
+        check_sums(result)
+        check(result['done'] > 0 and result['errors'].get('link_down', 0) > 100, f'{result}')
+        check(result['unsent'] == 0, f'{result}')
+
+
 def test_refuses():
     cases = {
         ('--kind', 'options'): 'chordial demo --hold --json',
@@ -211,6 +260,8 @@ def test_refuses():
         ('--kind', 'options', '--seconds', '0'): '--seconds 0',
         ('--kind', 'options', '--connections', '100000'): '--connections 100000',
         ('--kind', 'options', '--arrivals', 'x'): 'poisson or constant',
+        ('--kind', 'options', '--transport', 'x'): 'udp, tcp or tls',
+        ('--kind', 'options', '--transport', 'tcp', '--sip', '127.0.0.1:9'): 'cannot connect',
         ('--kind', 'options', '--sip', '192.0.2.1:5060'): '--i-own-the-target',
         ('--kind', 'forward', '--sip', '127.0.0.1:5060'): 'no overlay',
         ('--kind', 'register', '--sip', '127.0.0.1:5060'): 'too few accounts',
@@ -234,4 +285,5 @@ def test_refuses():
 if __name__ == '__main__':
     run([test_refuses, test_each_kind, test_the_node_agrees, test_mixed_and_max,
          test_a_frozen_server_shows, test_a_dead_server_counts, test_interrupted,
-         test_says_when_it_is_the_limit, test_without_a_demo])
+         test_says_when_it_is_the_limit, test_without_a_demo, test_phones_over_streams,
+         test_a_stream_that_ends])

@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cmd/load_stream.h"
+#include "cmd/load_cpu.h"
+#include "cmd/say.h"
+#include "core/os/sock.h"
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum {
+    RECORD_EXTRA = 1024, /* what TLS adds to a record, and the end of a handshake */
+    QUEUE_BYTES = LOAD_STREAM_QUEUE + TLS_RECORD_BYTES + RECORD_EXTRA,
+    RECEIVES = 8,
+    STEP_MS = 20,
+};
+
+static void go_down(struct load_stream *k, const char *why)
+{
+    if (k->why == NULL) {
+        k->why = why;
+        if (k->is_up) {
+            load_unwatch(k->load, &k->io);
+        }
+        k->is_up = false;
+    }
+}
+
+/* ---- out ---- */
+
+static size_t queued(const struct load_stream *k)
+{
+    return k->queue_len - k->queue_from;
+}
+
+/* Room for a record behind what waits. */
+static void make_room(struct load_stream *k)
+{
+    if (k->queue_from > 0) {
+        memmove(k->queue, k->queue + k->queue_from, queued(k));
+        k->queue_len = queued(k);
+        k->queue_from = 0;
+    }
+}
+
+static void pull(struct load_stream *k)
+{
+    make_room(k);
+    k->queue_len +=
+        tls_boring_ops()->pull(k->tls, k->queue + k->queue_len, QUEUE_BYTES - k->queue_len);
+}
+
+static void hand_over(struct load_stream *k)
+{
+    while (k->why == NULL && queued(k) > 0) {
+        ssize_t sent = send(k->io.fd, k->queue + k->queue_from, queued(k), MSG_NOSIGNAL);
+        if (sent < 0 && errno == EAGAIN) {
+            break;
+        }
+        if (sent < 0 && errno != EINTR) {
+            go_down(k, "closed by the other side");
+            return;
+        }
+        k->queue_from += sent > 0 ? (size_t)sent : 0;
+    }
+    bool is_writing = queued(k) > 0;
+    if (k->is_up && is_writing != k->is_writing) {
+        k->is_writing = is_writing;
+        if (load_watch(k->load, &k->io, is_writing) != ERR_OK) {
+            go_down(k, "cannot be waited for");
+        }
+    }
+}
+
+bool load_stream_send(struct load_stream *k, struct slice message)
+{
+    CHECK(message.len <= TLS_RECORD_BYTES);
+    errno = k->is_up ? EAGAIN : ENOTCONN;
+    if (!k->is_up || queued(k) + message.len > LOAD_STREAM_QUEUE) {
+        return false;
+    }
+    if (k->tls == NULL) {
+        make_room(k);
+        memcpy(k->queue + k->queue_len, message.data, message.len);
+        k->queue_len += message.len;
+    } else if (tls_boring_ops()->write(k->tls, message) != ERR_OK) {
+        go_down(k, "TLS refused to write");
+    } else {
+        pull(k);
+    }
+    hand_over(k);
+    errno = ENOTCONN;
+    return k->is_up;
+}
+
+/* ---- in ---- */
+
+static void take_message(struct load_stream *k)
+{
+    struct sip_msg_core core;
+    struct sip_fault fault;
+    if (k->parser.event != SIP_EVENT_MESSAGE) {
+        return; /* a pong, or an empty line */
+    }
+    if (sip_msg_check(&k->parser.msg, &core, &fault) != ERR_OK) {
+        k->unreadable++;
+        return;
+    }
+    k->on_message(k, &k->parser.msg, &core);
+}
+
+/* Takes the messages out of `in`; what is cut stays. */
+static void take_messages(struct load_stream *k)
+{
+    size_t from = 0;
+    while (k->why == NULL && from < k->in_len) {
+        enum sip_parse how = sip_parser_feed(&k->parser, slice_of(k->in + from, k->in_len - from));
+        if (how == SIP_PARSE_MORE) {
+            break;
+        }
+        if (how == SIP_PARSE_OK) {
+            take_message(k);
+        } else if (k->parser.consumed == 0) {
+            go_down(k, "not SIP");
+            return;
+        } else {
+            k->unreadable++;
+        }
+        from += k->parser.consumed;
+    }
+    if (from > 0) {
+        memmove(k->in, k->in + from, k->in_len - from);
+        k->in_len -= from;
+    } else if (k->in_len == LOAD_STREAM_IN) {
+        go_down(k, "a message that is too long");
+    }
+}
+
+static void take_records(struct load_stream *k)
+{
+    enum err e = ERR_OK;
+    while (e == ERR_OK && k->why == NULL) {
+        size_t len = 0;
+        e = tls_boring_ops()->read(k->tls, k->in + k->in_len, LOAD_STREAM_IN - k->in_len, &len);
+        k->in_len += e == ERR_OK ? len : 0;
+        take_messages(k);
+    }
+    if (e != ERR_OK && e != ERR_MORE) {
+        go_down(k, e == ERR_CLOSED ? "closed by the other side" : "TLS refused what came");
+    }
+}
+
+/* One receive; true: there may be more. */
+static bool receive(struct load_stream *k)
+{
+    static uint8_t sealed[TLS_RECORD_BYTES];
+    uint8_t *to = k->tls != NULL ? sealed : k->in + k->in_len;
+    size_t room = k->tls != NULL ? sizeof(sealed) : LOAD_STREAM_IN - k->in_len;
+    ssize_t len = recv(k->io.fd, to, room, MSG_DONTWAIT);
+    if (len < 0 && (errno == EAGAIN || errno == EINTR)) {
+        return false;
+    }
+    if (len <= 0) {
+        go_down(k, "closed by the other side");
+        return false;
+    }
+    if (k->tls == NULL) {
+        k->in_len += (size_t)len;
+        take_messages(k);
+    } else if (tls_boring_ops()->feed(k->tls, slice_of(sealed, (size_t)len)) != ERR_OK) {
+        go_down(k, "TLS refused what came");
+    } else {
+        take_records(k);
+    }
+    return k->why == NULL && (size_t)len == room;
+}
+
+static void on_ready(struct load_io *io)
+{
+    struct load_stream *k = CONTAINER_OF(io, struct load_stream, io);
+    if (k->is_writing) {
+        hand_over(k);
+    }
+    for (uint32_t i = 0; i < RECEIVES && k->why == NULL && receive(k); i++) {}
+}
+
+/* ---- the beginning ---- */
+
+static enum err dial(struct load_stream *k, const struct load_stream_way *way, uint64_t until_ns)
+{
+    struct sockaddr_storage from, to;
+    socklen_t from_len = sock_from_address(&way->from, &from);
+    socklen_t to_len = sock_from_address(&way->to, &to);
+    int one = 1;
+    int error = 0;
+    socklen_t error_len = sizeof(error);
+    k->io.fd = socket(to.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (k->io.fd < 0 ||
+        (way->from.family != 0 && bind(k->io.fd, (struct sockaddr *)&from, from_len) != 0)) {
+        return ERR_IO;
+    }
+    (void)setsockopt(k->io.fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    if (connect(k->io.fd, (struct sockaddr *)&to, to_len) != 0 && errno != EINPROGRESS) {
+        return ERR_IO;
+    }
+    struct pollfd on = {.fd = k->io.fd, .events = POLLOUT};
+    while (poll(&on, 1, STEP_MS) <= 0) {
+        if (load_cpu_now_ns() >= until_ns || *k->load->s->stop != 0) {
+            errno = ETIMEDOUT;
+            return ERR_TIMEOUT;
+        }
+    }
+    if (getsockopt(k->io.fd, SOL_SOCKET, SO_ERROR, &error, &error_len) != 0 || error != 0) {
+        errno = error;
+        return ERR_IO;
+    }
+    return ERR_OK;
+}
+
+/* Sends and receives until TLS is through. */
+static enum err shake_hands(struct load_stream *k, uint64_t until_ns)
+{
+    static uint8_t bytes[TLS_RECORD_BYTES];
+    const struct tls_ops *ops = tls_boring_ops();
+    enum err e = ops->handshake(k->tls);
+    for (;;) {
+        pull(k);
+        hand_over(k);
+        if ((e == ERR_OK && queued(k) == 0) || (e != ERR_OK && e != ERR_MORE)) {
+            return e;
+        }
+        if (k->why != NULL) {
+            return ERR_CLOSED;
+        }
+        if (load_cpu_now_ns() >= until_ns || *k->load->s->stop != 0) {
+            return ERR_TIMEOUT;
+        }
+        struct pollfd on = {.fd = k->io.fd, .events = queued(k) > 0 ? POLLIN | POLLOUT : POLLIN};
+        (void)poll(&on, 1, STEP_MS);
+        ssize_t len = recv(k->io.fd, bytes, sizeof(bytes), 0);
+        if (len == 0 || (len < 0 && errno != EAGAIN && errno != EINTR)) {
+            return ERR_CLOSED;
+        }
+        if (len > 0) {
+            e = ops->feed(k->tls, slice_of(bytes, (size_t)len));
+            e = e == ERR_OK ? ops->handshake(k->tls) : e;
+        }
+    }
+}
+
+static enum err open_tls(struct load_stream *k, const struct load_stream_way *way,
+                         uint64_t until_ns)
+{
+    k->tls = tls_boring_ops()->open(way->context, TLS_CLIENT);
+    if (k->tls == NULL) {
+        return ERR_NO_MEMORY;
+    }
+    if (way->host[0] != '\0' && tls_boring_ops()->set_host != NULL) {
+        tls_boring_ops()->set_host(k->tls, way->host);
+    }
+    return shake_hands(k, until_ns);
+}
+
+enum err load_stream_open(struct load_stream *k, struct load *l, const struct load_stream_way *way,
+                          char *why)
+{
+    char text[ADDRESS_TEXT_CAP];
+    uint64_t until_ns = load_cpu_now_ns() + l->s->timeout_ms * 1000000;
+    k->load = l;
+    k->io = (struct load_io){.on_ready = on_ready, .fd = -1};
+    k->in = malloc(LOAD_STREAM_IN);
+    k->queue = malloc(QUEUE_BYTES);
+    if (k->in == NULL || k->queue == NULL) {
+        return say_why(why, ERR_NO_MEMORY, "no memory: a connection: give fewer --connections");
+    }
+    sip_parser_init(&k->parser, true);
+    enum err e = dial(k, way, until_ns);
+    if (e != ERR_OK) {
+        return say_why(why, e, "cannot connect: %s: %s; is the node running?",
+                       address_text(&way->to, text), say_errno());
+    }
+    e = way->context == NULL ? ERR_OK : open_tls(k, way, until_ns);
+    if (e != ERR_OK) {
+        return say_why(why, e, "no TLS with the node under load: %s: %s; is that its sip-tls-port?",
+                       address_text(&way->to, text), err_text(e));
+    }
+    k->is_up = load_watch(l, &k->io, false) == ERR_OK;
+    if (!k->is_up) {
+        return say_why(why, ERR_IO, "cannot wait for a socket: %s: %s; give fewer --connections",
+                       address_text(&way->to, text), say_errno());
+    }
+    return ERR_OK;
+}
+
+struct address load_stream_local(const struct load_stream *k)
+{
+    return sock_local(k->io.fd);
+}
+
+void load_stream_close(struct load_stream *k)
+{
+    if (k->tls != NULL) {
+        if (k->is_up) {
+            tls_boring_ops()->shutdown(k->tls);
+            pull(k);
+            hand_over(k);
+        }
+        tls_boring_ops()->close(k->tls);
+        k->tls = NULL;
+    }
+    if (k->io.fd >= 0) {
+        close(k->io.fd);
+        k->io.fd = -1;
+    }
+    free(k->in);
+    free(k->queue);
+    k->in = k->queue = NULL;
+    k->is_up = false;
+}
