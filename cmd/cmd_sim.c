@@ -239,15 +239,12 @@ static void add_lookups(json_t *all, const struct scenario_result *r)
 }
 
 /* Bytes in a second of a node, by class. */
-static json_t *upkeep_json(const struct outcome *o)
+static json_t *by_class_json(const struct account *a, double node_s)
 {
-    const struct scenario_result *r = &o->result;
-    double node_s = (double)r->upkeep_us / 1e6 * (double)o->scenario.nodes;
     json_t *out = json_object();
     for (uint32_t i = 0; i < ACCOUNT_CLASSES; i++) {
-        if (r->upkeep.bytes[i] > 0 && account_name(i) != NULL) {
-            json_object_set_new(out, account_name(i),
-                                json_real((double)r->upkeep.bytes[i] / node_s));
+        if (node_s > 0 && a->bytes[i] > 0 && account_name(i) != NULL) {
+            json_object_set_new(out, account_name(i), json_real((double)a->bytes[i] / node_s));
         }
     }
     return out;
@@ -260,7 +257,7 @@ static void add_upkeep(json_t *all, const struct outcome *o)
     json_object_set_new(all, "maintenance_bytes_per_s_per_node",
                         node_s > 0 ? json_real((double)account_frames(&r->upkeep) / node_s)
                                    : json_null());
-    json_object_set_new(all, "maintenance_bytes_by_class", upkeep_json(o));
+    json_object_set_new(all, "maintenance_bytes_by_class", by_class_json(&r->upkeep, node_s));
 }
 
 /* The load without faults, and what the machine did meanwhile. */
@@ -335,6 +332,8 @@ static json_t *survival_json(const struct scenario_result *r)
                   (json_int_t)v->lost_unexcused, "stale_unexcused", (json_int_t)v->stale_unexcused,
                   "expected_lost", (double)v->expected_lost_ppm * (double)v->verified.sent / 1e6,
                   "node_hours", (double)v->node_us / 3.6e9);
+    json_object_set_new(out, "bytes_by_class",
+                        by_class_json(&v->carried, (double)v->node_us / 1e6));
     json_object_set_new(out, "repair_window_s",
                         json_pack("{s:I, s:f, s:f, s:f}", "shortages", (json_int_t)v->shortages,
                                   "mean", (double)v->shortage_mean_us / 1e6, "p95",

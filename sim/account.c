@@ -92,6 +92,14 @@ const char *account_name(uint32_t class)
     return class < ACCOUNT_CLASSES ? names[class] : NULL;
 }
 
+void account_since(struct account *a, const struct account *before)
+{
+    for (uint32_t i = 0; i < ACCOUNT_CLASSES; i++) {
+        a->bytes[i] -= before->bytes[i];
+        a->messages[i] -= before->messages[i];
+    }
+}
+
 uint64_t account_frames(const struct account *a)
 {
     uint64_t sum = 0;

@@ -33,3 +33,5 @@ const char *account_name(uint32_t class);
 uint32_t account_class(uint16_t code);
 /* Of RELOAD frames, all classes together. */
 uint64_t account_frames(const struct account *a);
+/* What has been counted in `a` since it was `before`. */
+void account_since(struct account *a, const struct account *before);

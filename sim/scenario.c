@@ -265,10 +265,7 @@ static void measure_load(struct run *r)
     world_run_until(r->world, start_us + r->s->idle_s * 1000000);
     out->upkeep = *world_account_of_links(r->world);
     out->upkeep_us = world_now_us(r->world) - start_us;
-    for (uint32_t i = 0; i < ACCOUNT_CLASSES; i++) {
-        out->upkeep.bytes[i] -= before.bytes[i];
-        out->upkeep.messages[i] -= before.messages[i];
-    }
+    account_since(&out->upkeep, &before);
     measure_rate(m, MEASURE_KBR, r->s->kbr_interval_s);
     measure_rate(m, MEASURE_LOOKUP, r->s->lookup_interval_s);
     note_tables(r);

@@ -69,7 +69,8 @@ struct scenario_survival {
     uint64_t expected_lost_ppm; /* of the records, by the model of sim/shortage */
     uint64_t shortages;         /* times that a record had fewer than three copies, and how long */
     uint64_t shortage_mean_us, shortage_p95_us, shortage_longest_us;
-    uint64_t node_us; /* lived by all nodes together */
+    uint64_t node_us;       /* lived by all nodes together */
+    struct account carried; /* over links meanwhile, with the load */
 };
 
 /* Addresses that changed, and peers behind NATs. */

@@ -232,6 +232,7 @@ static void judge(struct run *r)
 void survive(struct run *r)
 {
     const struct scenario *s = r->s;
+    struct account before = *world_account_of_links(r->world);
     traffic_begin(r->traffic, r->world, r->load.acked);
     r->vigil.traffic = r->traffic;
     shortage_begin(r->shortage, r->world, SECOND_US);
@@ -258,6 +259,8 @@ void survive(struct run *r)
         advance(r, ends_us - min_u64(ends_us, world_now_us(r->world)) + STEP_US, false);
     }
     advance(r, s->run_s * SECOND_US, s->churn_lifetime_s > 0 || s->mix_interval_s > 0);
+    r->out->survival.carried = *world_account_of_links(r->world);
+    account_since(&r->out->survival.carried, &before);
     shortage_end(r->shortage, r->world);
     if (s->blackout_s > 0) {
         black_out(r);
