@@ -559,6 +559,30 @@ Test(store_client, parts_end)
     finish(f);
 }
 
+/* An owner that takes a second over each part, where it could take as many as there are parts. */
+Test(store_client, parts_take_no_longer_than_so)
+{
+    struct fixture *f = start();
+    struct store_client_done done;
+    fill(f, WORLD_KIND_ARRAY);
+    f->room = 400;
+    uint64_t begun_us = f->w->turn.now_us;
+    cr_assert_eq(store_client_fetch(&f->w->turn, f->client, &f->at, WORLD_KIND_ARRAY,
+                                    STORE_CLIENT_OVERLAY, 9),
+                 ERR_OK);
+    bool is_done = false;
+    while (!is_done) {
+        f->w->turn.now_us += 1000000;
+        is_done = answer(f, &done);
+    }
+    cr_expect_leq(f->w->turn.now_us - begun_us, (STORE_PARTS_S + 1) * UINT64_C(1000000));
+    cr_expect_eq(done.error, ERR_OK);
+    cr_expect(done.value_count > 0 && done.value_count < PARTS_VALUES, "%zu", done.value_count);
+    cr_expect_eq(done.dropped, 1, "it says that there was more");
+    store_parts_release(&f->w->turn, done.kept);
+    finish(f);
+}
+
 /* StatAns of one key, as long as an owner likes. */
 static struct transact_result one_long_key(struct fixture *f, const struct sent *s, size_t len)
 {
