@@ -489,6 +489,13 @@ static bool keep_part(struct turn *t, struct store_client *c, struct op *op,
     return !may_go_on(c, forged);
 }
 
+/* An owner that takes its time over each part does not hold the op, its buffers, and whoever waits
+ * for it for 64 times that. */
+static bool is_too_late(const struct turn *t, const struct op *op)
+{
+    return t->now_us - op->started_us > (uint64_t)STORE_PARTS_S * 1000000;
+}
+
 /* True when the next part was asked for. */
 static bool by_parts(struct turn *t, struct store_client *c, struct op *op,
                      const struct transact_result *result)
@@ -498,7 +505,8 @@ static bool by_parts(struct turn *t, struct store_client *c, struct op *op,
         return false;
     }
     if (result->reload_error == CONTENT_ERROR_RESPONSE_TOO_LARGE) {
-        return store_parts_smaller(p, wire_model(op)) && send_fetch(t, c, op) == ERR_OK;
+        return !is_too_late(t, op) && store_parts_smaller(p, wire_model(op)) &&
+               send_fetch(t, c, op) == ERR_OK;
     }
     if (p->step == STORE_PARTS_NONE || result->error != ERR_OK || result->reload_error != 0) {
         return false;
@@ -513,10 +521,13 @@ static bool by_parts(struct turn *t, struct store_client *c, struct op *op,
         goes_on =
             !keep_part(t, c, op, result->answer, values) && store_parts_next(p, wire_model(op));
     }
-    if (goes_on) {
+    if (goes_on && is_too_late(t, op)) {
+        p->is_cut = true;
+    } else if (goes_on) {
         p->error = send_fetch(t, c, op);
+        return p->error == ERR_OK;
     }
-    return goes_on && p->error == ERR_OK;
+    return false;
 }
 
 /* What was proved of all parts goes along with the buffer that it stands in. */

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* store_parts.c - see store_parts.h. */
 #include "dht/store_parts.h"
+#include "dht/store.h"
 
 enum { SPAN_FIRST = 16, KEYS_CAP = 768 /* bytes of keys in one request */ };
+STATIC_CHECK((int)STORE_KEY_CAP + 2 <= (int)KEYS_CAP);
 
 bool store_parts_smaller(struct store_parts *p, enum stored_model model)
 {
@@ -71,7 +73,8 @@ static bool take_keys(struct turn *t, struct store_parts *p, struct rd values)
     p->keys->next = NULL;
     struct wr w = wr_init(msgbuf_data(p->keys), msgbuf_tailroom(p->keys));
     while (stored_meta_next(&values, STORED_DICTIONARY, &meta)) {
-        bool fits = wr_left(&w) >= 2 + meta.key.len;
+        /* a longer one is stored nowhere, and would be asked for in vain */
+        bool fits = meta.key.len <= STORE_KEY_CAP && wr_left(&w) >= 2 + meta.key.len;
         p->is_cut |= !fits;
         if (meta.exists && fits) {
             wr_opaque16(&w, meta.key);

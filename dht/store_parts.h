@@ -7,14 +7,14 @@
  * large ends it all.  What was proved of each part is copied until the last has come.
  *
  * Owner:   one for each op of dht/store_client.
- * Limits:  STORE_PARTS_CAP requests; OVERLAY_VALUES_CAP values, and as many as STORE_PARTS_KEPT_CAP
- *          large buffers hold; as many keys as one holds. */
+ * Limits:  STORE_PARTS_CAP requests, none STORE_PARTS_S after the first; OVERLAY_VALUES_CAP values,
+ *          and as many as STORE_PARTS_KEPT_CAP large buffers hold; as many keys as one holds. */
 #pragma once
 #include "codec/stored.h"
 #include "core/turn.h"
 #include "dht/overlay.h"
 
-enum { STORE_PARTS_CAP = 64, STORE_PARTS_KEPT_CAP = 4 };
+enum { STORE_PARTS_CAP = 64, STORE_PARTS_KEPT_CAP = 4, STORE_PARTS_S = 30 };
 
 struct store_parts {
     enum { STORE_PARTS_NONE, STORE_PARTS_EXTENT, STORE_PARTS_SOME } step;

@@ -559,6 +559,79 @@ Test(store_client, parts_end)
     finish(f);
 }
 
+/* An owner that takes a second over each part, where it could take as many as there are parts. */
+Test(store_client, parts_take_no_longer_than_so)
+{
+    struct fixture *f = start();
+    struct store_client_done done;
+    fill(f, WORLD_KIND_ARRAY);
+    f->room = 400;
+    uint64_t begun_us = f->w->turn.now_us;
+    cr_assert_eq(store_client_fetch(&f->w->turn, f->client, &f->at, WORLD_KIND_ARRAY,
+                                    STORE_CLIENT_OVERLAY, 9),
+                 ERR_OK);
+    bool is_done = false;
+    while (!is_done) {
+        f->w->turn.now_us += 1000000;
+        is_done = answer(f, &done);
+    }
+    cr_expect_leq(f->w->turn.now_us - begun_us, (STORE_PARTS_S + 1) * UINT64_C(1000000));
+    cr_expect_eq(done.error, ERR_OK);
+    cr_expect(done.value_count > 0 && done.value_count < PARTS_VALUES, "%zu", done.value_count);
+    cr_expect_eq(done.dropped, 1, "it says that there was more");
+    store_parts_release(&f->w->turn, done.kept);
+    finish(f);
+}
+
+/* StatAns of one key, as long as an owner likes. */
+static struct transact_result one_long_key(struct fixture *f, const struct sent *s, size_t len)
+{
+    static uint8_t key[4096];
+    struct wr a = wr_init(f->answer, sizeof(f->answer));
+    struct stored_meta meta = {.storage_time_ms = WORLD_NOW_MS,
+                               .lifetime_s = 60,
+                               .model = STORED_DICTIONARY,
+                               .key = slice_of(key, len),
+                               .exists = true,
+                               .value_length = 1};
+    size_t list = wr_begin(&a, 4);
+    size_t block = stored_block_begin(&a, WORLD_KIND_DICTIONARY, 1);
+    stored_wr_meta(&a, &meta);
+    stored_block_end(&a, block);
+    wr_end(&a, 4, list);
+    return result_of(f, s, 0, wr_slice(&a), SLICE_EMPTY);
+}
+
+/* An owner whose Stat names a key longer than keys are (found by attack: the next request did not
+ * fit, and that was a CHECK). */
+Test(store_client, parts_of_a_key_too_long)
+{
+    static const size_t lengths[] = {STORE_KEY_CAP, STORE_KEY_CAP + 1, 1024, 4096};
+    struct fixture *f = start();
+    struct store_client_done done;
+    for (size_t i = 0; i < ARRAY_COUNT(lengths); i++) {
+        cr_assert_eq(store_client_fetch(&f->w->turn, f->client, &f->at, WORLD_KIND_DICTIONARY,
+                                        STORE_CLIENT_OVERLAY, 9),
+                     ERR_OK);
+        struct sent *s = pop();
+        struct transact_result result =
+            result_of(f, s, CONTENT_ERROR_RESPONSE_TOO_LARGE, SLICE_EMPTY, SLICE_EMPTY);
+        cr_assert_not(store_client_on_result(&f->w->turn, f->client, &result, &done));
+        s = pop();
+        cr_assert_eq(s->what.code, CONTENT_STAT_REQ);
+        result = one_long_key(f, s, lengths[i]);
+        bool is_done = store_client_on_result(&f->w->turn, f->client, &result, &done);
+        cr_assert_eq(is_done, i > 0, "%zu", lengths[i]);
+        is_done = is_done || answer(f, &done);
+        cr_expect(is_done);
+        cr_expect_eq(done.error, ERR_OK);
+        cr_expect_eq(done.value_count, 0);
+        cr_expect_eq(done.dropped, i > 0 ? 1 : 0, "it says that there was more");
+    }
+    cr_assert_eq(f->w->buffers.in_use[0] + f->w->buffers.in_use[1], 0);
+    finish(f);
+}
+
 /* By other ways */
 
 enum { HOPS = 7 };
