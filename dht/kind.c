@@ -57,6 +57,7 @@ bool kind_find(const struct overlay_config *config, uint32_t id, struct overlay_
     if (theirs != NULL) {
         out->max_count = theirs->max_count;
         out->max_size_bytes = theirs->max_size_bytes;
+        out->domains = theirs->domains; /* RFC 7904 3.4 */
     }
     if (theirs != NULL && theirs->max_node_multiple != 0) {
         out->max_node_multiple = theirs->max_node_multiple;

@@ -4,6 +4,7 @@
 #include "codec/base64.h"
 #include "codec/content.h"
 #include "codec/secblock.h"
+#include "dht/domain.h"
 #include "dht/kind.h"
 #include "link/crypto_issue.h"
 #include "node/overlay_doc.h"
@@ -540,6 +541,13 @@ Test(overlay_doc_accept, cf3_kinds)
     /* what is registered wins, the document's sizes hold. */
     cr_expect(kind.data_model == OVERLAY_DICTIONARY && kind.access == OVERLAY_USER_NODE_MATCH);
     cr_expect(kind.max_count == 9 && kind.max_size_bytes == 100);
+    /* ... and so does its domain-restriction (RFC 7904 3.4). */
+    const struct domain_rules *rules = &(const struct domain_rules){.is_listed = true};
+    for (size_t i = 0; i < doc->config.kind_count; i++) {
+        doc->config.kinds[i].domains = doc->config.kinds[i].id == 1 ? rules : NULL;
+    }
+    cr_assert(kind_find(&doc->config, 1, &kind));
+    cr_expect_eq(kind.domains, rules);
     cr_assert(kind_find(&doc->config, 4026531841u, &kind));
     cr_expect(kind.data_model == OVERLAY_ARRAY && kind.access == OVERLAY_NODE_MULTIPLE);
     cr_expect(kind.max_node_multiple == 3 && kind.max_count == 5);
