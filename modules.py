@@ -335,6 +335,7 @@ MODULES = {
         setup
         sim_files
         sim_phones
+        sim_repeat
         sip_cert
         verify
         wire

@@ -5,6 +5,7 @@
 #include "cmd/options.h"
 #include "cmd/sim_files.h"
 #include "cmd/sim_phones.h"
+#include "cmd/sim_repeat.h"
 #include "core/os/host.h"
 #include "core/os/mem.h"
 #include "sim/net.h"
@@ -250,14 +251,29 @@ static json_t *by_class_json(const struct account *a, double node_s)
     return out;
 }
 
+/* Of idle_s; or of the time of the faults, when there was no load beside them.  Seconds of all
+ * nodes together, 0: neither was. */
+static double upkeep_of(const struct outcome *o, const struct account **sent)
+{
+    const struct scenario *s = &o->scenario;
+    const struct scenario_result *r = &o->result;
+    *sent = &r->upkeep;
+    if (r->upkeep_us > 0) {
+        return (double)r->upkeep_us / 1e6 * (double)s->nodes;
+    }
+    bool is_loaded = s->load_lookups_per_s > 0 || s->load_stores_per_s > 0 || s->phones > 0;
+    *sent = &r->survival.carried;
+    return is_loaded ? 0.0 : (double)r->survival.carried_node_us / 1e6;
+}
+
 static void add_upkeep(json_t *all, const struct outcome *o)
 {
-    const struct scenario_result *r = &o->result;
-    double node_s = (double)r->upkeep_us / 1e6 * (double)o->scenario.nodes;
+    const struct account *sent = NULL;
+    double node_s = upkeep_of(o, &sent);
     json_object_set_new(all, "maintenance_bytes_per_s_per_node",
-                        node_s > 0 ? json_real((double)account_frames(&r->upkeep) / node_s)
+                        node_s > 0 ? json_real((double)account_frames(sent) / node_s)
                                    : json_null());
-    json_object_set_new(all, "maintenance_bytes_by_class", by_class_json(&r->upkeep, node_s));
+    json_object_set_new(all, "maintenance_bytes_by_class", by_class_json(sent, node_s));
 }
 
 /* The load without faults, and what the machine did meanwhile. */
@@ -333,7 +349,7 @@ static json_t *survival_json(const struct scenario_result *r)
                   "expected_lost", (double)v->expected_lost_ppm * (double)v->verified.sent / 1e6,
                   "node_hours", (double)v->node_us / 3.6e9);
     json_object_set_new(out, "bytes_by_class",
-                        by_class_json(&v->carried, (double)v->node_us / 1e6));
+                        by_class_json(&v->carried, (double)v->carried_node_us / 1e6));
     json_object_set_new(out, "repair_window_s",
                         json_pack("{s:I, s:f, s:f, s:f}", "shortages", (json_int_t)v->shortages,
                                   "mean", (double)v->shortage_mean_us / 1e6, "p95",
@@ -472,16 +488,15 @@ static void print_measured(const char *name, const struct measure_result *m)
 
 static void print_upkeep(const struct outcome *o)
 {
-    const struct scenario_result *r = &o->result;
-    double node_s = (double)r->upkeep_us / 1e6 * (double)o->scenario.nodes;
-    if (r->upkeep_us == 0) {
+    const struct account *sent = NULL;
+    double node_s = upkeep_of(o, &sent);
+    if (node_s <= 0) {
         return;
     }
-    (void)printf("%-16s %.1f bytes/s of a node:", "upkeep",
-                 (double)account_frames(&r->upkeep) / node_s);
+    (void)printf("%-16s %.1f bytes/s of a node:", "upkeep", (double)account_frames(sent) / node_s);
     for (uint32_t i = 0; i < ACCOUNT_CLASSES; i++) {
-        if (r->upkeep.bytes[i] > 0 && account_name(i) != NULL) {
-            (void)printf(" %s %.1f", account_name(i), (double)r->upkeep.bytes[i] / node_s);
+        if (sent->bytes[i] > 0 && account_name(i) != NULL) {
+            (void)printf(" %s %.1f", account_name(i), (double)sent->bytes[i] / node_s);
         }
     }
     (void)putchar('\n');
@@ -720,12 +735,36 @@ static int simulate(struct outcome *o, bool is_json)
     return status;
 }
 
+static int repeat_one(void *context, uint64_t seed)
+{
+    struct outcome *o = context;
+    o->seed = seed;
+    return simulate(o, true);
+}
+
+static int repeat(struct outcome *o, uint64_t count, bool is_json)
+{
+    const struct sim_repeat r = {.first = o->seed, .count = count, .run = repeat_one, .context = o};
+    if (count > SIM_REPEAT_CAP) {
+        say_error("too many: --repeat: at most %d", SIM_REPEAT_CAP);
+        return CMD_USAGE;
+    }
+    if (o->pcap != NULL || o->faults_out != NULL) {
+        say_error("each run would write the same file: --repeat: without --pcap and --faults-out");
+        return CMD_USAGE;
+    }
+    return sim_repeat(&r, is_json);
+}
+
 int cmd_sim(int argc, char **argv)
 {
     static struct outcome o = {.seed = 1};
     bool is_json = false;
+    uint64_t count = 0;
     const struct options_item items[] = {
         {"seed", 0, OPTIONS_NUMBER, &o.seed, "S", "the run's seed (1)"},
+        {"repeat", 0, OPTIONS_NUMBER, &count, "N",
+         "so many seeds from S on: means, 95 % intervals"},
         {"set", 0, OPTIONS_LIST, &o.sets, "KEY=VALUE", "override a key of the scenario (repeat)"},
         {"pcap", 0, OPTIONS_TEXT, &o.pcap, "FILE", "write all frames between peers, for tshark"},
         {"faults-out", 0, OPTIONS_TEXT, &o.faults_out, "FILE", "write what faults there were"},
@@ -757,5 +796,5 @@ int cmd_sim(int argc, char **argv)
         say_error("%s", why);
         return CMD_USAGE;
     }
-    return simulate(&o, is_json);
+    return count > 0 ? repeat(&o, count, is_json) : simulate(&o, is_json);
 }

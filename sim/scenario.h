@@ -70,7 +70,8 @@ struct scenario_survival {
     uint64_t shortages;         /* times that a record had fewer than three copies, and how long */
     uint64_t shortage_mean_us, shortage_p95_us, shortage_longest_us;
     uint64_t node_us;       /* lived by all nodes together */
-    struct account carried; /* over links meanwhile, with the load */
+    struct account carried; /* over links until the faults were over, with the load */
+    uint64_t carried_node_us;
 };
 
 /* Addresses that changed, and peers behind NATs. */

@@ -261,6 +261,7 @@ void survive(struct run *r)
     advance(r, s->run_s * SECOND_US, s->churn_lifetime_s > 0 || s->mix_interval_s > 0);
     r->out->survival.carried = *world_account_of_links(r->world);
     account_since(&r->out->survival.carried, &before);
+    r->out->survival.carried_node_us = r->out->survival.node_us;
     shortage_end(r->shortage, r->world);
     if (s->blackout_s > 0) {
         black_out(r);

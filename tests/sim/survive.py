@@ -73,12 +73,34 @@ def whole(name, least_percent, smaller):
         check(run['survival']['lost'] == 0, f'{run["survival"]["lost"]} records lost')
 
 
+def upkeep_under_churn():
+    """Without a load, what is sent under churn is maintenance: all of it has a class, replicas
+    are stored anew and tables told of, which no quiet ring of that size does as much."""
+    words = settings('run_s=300', 'load.lookups_per_s=0', 'load.stores_per_s=0', nodes=60,
+                     records=100)
+    run = run_of('churn1000', 1, *words)
+    if not run:
+        return
+    total = run['maintenance_bytes_per_s_per_node']
+    classes = run['maintenance_bytes_by_class']
+    quiet = run_of('churn1000', 1, *settings('run_s=0', 'idle_s=300', nodes=60, records=100))
+    still = quiet['maintenance_bytes_per_s_per_node']
+    print(f'upkeep under churn: {total:.0f} bytes/s a node, {still:.0f} when quiet: '
+          f'{json.dumps(classes)}', flush=True)
+    frames = sum(n for name, n in classes.items() if not name.startswith('tls_'))
+    check(abs(frames - total) < 1e-3 * total, f'classes make {frames}, not {total}')
+    check(total > still > 0, f'{total} bytes/s a node under churn, {still} when quiet')
+    check(classes.get('store', 0) > 0 and classes.get('update', 0) > 0, f'{classes}')
+    check(run['survival']['bytes_by_class'] == classes, 'two accounts of one time')
+
+
 SMALL = {'nodes': 60, 'records': 100}
 churn('churn1000', 99.5, {**SMALL, 'run_s': 600, 'load.lookups_per_s': 5})
 churn('churn100', 95, {**SMALL, 'run_s': 100, 'load.lookups_per_s': 5})
 if FULL:
     churn('churn10000', 99.5, {})
     churn('churn500', 99, {})
+upkeep_under_churn()
 massfail({'nodes': 200, 'records': 400})
 whole('partition', 0, {**SMALL, 'partition.s': 200})  # the halves cannot see each other
 whole('hosts', 99, {'nodes': 96, 'records': 200, 'hosts.crash': 2})

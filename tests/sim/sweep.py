@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""tools/sim_sweep.py: its means are those of the runs, its intervals Student's, its plot is there;
-and the statistics of tools/sim_vs_real.py have known values."""
+"""tools/sim_sweep.py and `chordial sim --repeat`: their means are those of the runs, their
+intervals Student's, the plot is there; and the statistics of tools/sim_vs_real.py have known
+values."""
 import os
 import re
 import shutil
@@ -41,4 +42,18 @@ with tempfile.TemporaryDirectory() as temporary:
     if shutil.which('gnuplot'):
         with open(svg, encoding='utf-8') as f:
             check('<svg' in f.read(), 'no plot')
+
+numbers = [float(run_of('baseline', seed, *settings('records=10', 'nodes=6'))['events'])
+           for seed in SEEDS]
+both = run_of('baseline', SEEDS[0], '--repeat', str(len(SEEDS)),
+              *settings('records=10', 'nodes=6'))
+mean, half = sim_sweep.interval(numbers)
+got = both['events']
+check(got['n'] == len(SEEDS) and abs(got['mean'] - mean) < 1e-3 * mean, f'{got}, not {mean}')
+check(half > 0 and abs(got['plus_minus'] - half) < 1e-3 * half, f'{got}, not +- {half}')
+check(both['crypto'] == 'stub' and both['failed_seeds'] == [], f'{both["failed_seeds"]}')
+# Left alone, processes that have moved break one_owner (docs/simulator.md).
+both = run_of('baseline', 1, '--repeat', '2', *settings(
+    'nodes=30', 'run_s=300', 'move.interval_s=10', 'move.restart=0'))
+check(both['failed_seeds'] == [1, 2], f'{both["failed_seeds"]}')
 finish()
