@@ -419,6 +419,15 @@ void fork_add_target(struct turn *t, struct sip *s, struct proxy *p,
 
 /* ---- ending */
 
+/* Somebody else has answered, and this phone has said nothing: it may be switched off, and its
+ * branch is not to keep the proxy, one of so many that a caller may have, until timer B.  The
+ * transaction stays: what comes late is cancelled, a 2xx goes to the caller (fork_on_response). */
+static bool may_go(const struct proxy *p, const struct fork_branch *b, const struct tx *tx)
+{
+    return p->is_answered && tx->kind == TX_INVITE_CLIENT && tx->state == TX_TRYING &&
+           !flow_is_peer(&b->to) && !b->to.is_foreign;
+}
+
 void fork_cancel(struct turn *t, struct sip *s, struct proxy *p)
 {
     struct fork_branch *b = NULL;
@@ -430,6 +439,8 @@ void fork_cancel(struct turn *t, struct sip *s, struct proxy *p)
             over(t, s, b, 487, NULL);
         } else if (tx != NULL && tx->kind == TX_INVITE_CLIENT && tx->state == TX_PROCEEDING) {
             tx_client_cancel(t, s, tx);
+        } else if (tx != NULL && may_go(p, b, tx)) {
+            over(t, s, b, 487, NULL);
         } /* TRYING: with its first provisional response (9.1) */
     }
 }
@@ -557,6 +568,8 @@ void fork_on_response(struct turn *t, struct sip *s, struct tx *tx, const struct
         if (tx->kind == TX_INVITE_CLIENT && m->status >= 200 && m->status < 300) {
             pass_up(t, s, tx->server, m);
             stop_others(t, s, b);
+        } else if (tx->kind == TX_INVITE_CLIENT && tx->state == TX_PROCEEDING) {
+            tx_client_cancel(t, s, tx); /* nobody waits for it any more, so it need not ring */
         }
         return;
     }

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* winfo.h - who watches an account's presence, for the account itself (RFC 3857, 3858): the
- * document application/watcherinfo+xml of event package presence.winfo, always in full. */
+ * document application/watcherinfo+xml of event package presence.winfo, always in full.
+ *
+ * Limits: what fits into it.  Each watcher comes once before any comes twice, so that one with many
+ * subscriptions hides nobody. */
 #pragma once
 #include "sip/subscribe.h"
 

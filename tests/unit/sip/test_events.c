@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_events.c - PUBLISH, SUBSCRIBE and NOTIFY at the node of the phone that is watched. */
 #include "sip/publish.h"
+#include "sip/registrar.h"
 #include "sip/subscribe.h"
+#include "sip/winfo.h"
 #include "tests/unit/sip/phone_world.h"
 #include <criterion/criterion.h>
 
@@ -459,6 +461,56 @@ Test(events, watchers)
     in_dialog(w, b, &own, &cseq, "Event: presence.winfo\nExpires: 0\n");
     phone_expect(b, "SIP/2.0 200");
     expect_notify(w, b, text, "terminated", "version=\"3\"");
+    done(w);
+}
+
+static unsigned count_of(struct slice text, const char *what)
+{
+    unsigned count = 0;
+    size_t len = strlen(what);
+    for (size_t i = 0; i + len <= text.len; i++) {
+        count += memcmp(text.data + i, what, len) == 0 ? 1 : 0;
+    }
+    return count;
+}
+
+/* More watchers than the document has room for (found by attack: it was not written at all, and
+ * that ended the account's own subscription without a word).  Carol came first, and Alice is there
+ * three times: each is listed before anybody is listed twice. */
+Test(events, watchers_that_do_not_fit)
+{
+    struct phone *a, *b;
+    struct dialog d;
+    uint8_t out[1024];
+    struct slice document;
+    struct world *w = two_phones(2, &a, &b);
+    struct phone *c = world_add_phone(w, "carol", 0);
+    register_ok(w, c);
+    subscribe(w, c, "bob", "Event: presence\nExpires: 60\n", &d);
+    for (int i = 0; i < 3; i++) {
+        subscribe(w, a, "bob", "Event: presence\nExpires: 60\n", &d);
+        a->first = a->count = 0;
+    }
+    struct world_instance *x = w->instances[1]; /* Bob's home shard */
+    x = x->sip->subscriptions.in_use > 0 ? x : w->instances[2];
+    uint32_t bob = registrar_find(x->sip, SLICE_LITERAL("bob@example.org"));
+    unsigned most = 0;
+    for (size_t cap = 0; cap <= sizeof(out); cap++) {
+        if (winfo_write(&x->turn, x->sip, bob, 0, out, cap, &document) != ERR_OK) {
+            cr_assert_eq(most, 0, "%zu", cap);
+            continue;
+        }
+        unsigned alice = count_of(document, ">sip:alice@example.org</watcher>");
+        unsigned carol = count_of(document, ">sip:carol@example.org</watcher>");
+        cr_assert_leq(document.len, cap);
+        cr_assert_eq(count_of(document, "<watcher "), alice + carol);
+        cr_assert_eq(count_of(document, "</watcher-list></watcherinfo>\r\n"), 1);
+        cr_assert_eq(carol, alice + carol >= 2 ? 1 : 0, "%zu: %u", cap, alice);
+        cr_assert_geq(alice + carol, most);
+        most = alice + carol;
+    }
+    cr_assert_eq(most, 4);
+    a->is_sink = c->is_sink = true;
     done(w);
 }
 
