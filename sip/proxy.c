@@ -268,6 +268,8 @@ void proxy_send_kept(struct turn *t, struct sip *s, handle message, struct offli
     p->state = PROXY_FORKING;
     p->breadth = p->breadth_in = p->breadth_each = FORK_BREADTH;
     p->kept = message;
+    struct sip_rx room;
+    p->is_sips = sip_state_reread(s, request, &x->from, &room)->core.uri.scheme == SIP_URI_SIPS;
     s->sources[0].proxies++;
     x->proxy = pool_handle(&s->proxies, p);
     if (!registrar_is_live(t, s, x->account)) { /* at another node, perhaps */

@@ -191,6 +191,38 @@ Test(offline, either_a_phone_or_a_mailbox)
     }
 }
 
+/* RFC 3261 26.2.2: what came for a sips URI is not handed over in clear, however long it was kept
+ * (found by attack). */
+Test(offline, sips_stays_sips)
+{
+    char got[PHONE_TEXT];
+    struct world *w = world_make();
+    world_add_node(w, 1);
+    struct phone *a = world_add_tcp_phone(w, "alice", 0), *b = world_add_phone(w, "bob", 0);
+    keep_for(w, 600);
+    register_ok(w, a, "7200");
+    register_ok(w, b, "60");
+    register_ok(w, b, "0");
+    struct sip *s = w->instances[0]->sip;
+    struct flow *f = pool_get(&s->flows, a->flow);
+    f->ref.kind = SIP_TLS; /* as far as what it is allowed goes */
+    phone_ask(w, a, "MESSAGE", "sips:bob@example.org", "", "secret");
+    phone_expect(a, "SIP/2.0 202");
+    f->ref.kind = SIP_TCP;
+    phone_ask(w, a, "MESSAGE", "sip:bob@example.org", "", "open");
+    phone_expect(a, "SIP/2.0 202");
+    register_ok(w, b, "600");
+    world_run(w, 500000);
+    snprintf(got, sizeof(got), "%s", phone_expect(b, "MESSAGE sip:"));
+    cr_expect(strstr(got, "\r\n\r\nopen") != NULL, "%s", got);
+    phone_answer(w, b, got, "200 OK");
+    phone_expect_nothing(b);
+    cr_assert_eq(world_metric(w, METRIC_sip_offline), 1);
+    world_run(w, 700000000); /* until it is given up */
+    phone_expect_nothing(b);
+    done(w);
+}
+
 /* Off by default, and then as honest as before: 480. */
 Test(offline, not_wanted)
 {
