@@ -224,7 +224,8 @@ static void take_values(struct sip *s, struct location *l, const struct overlay_
         }
         if (is_kept && (value.type != MSGS_SIP_ROUTE ||
                         slice_is_equal(value.contact_prefs, REGISTRAR_MAILBOX_PREFS))) {
-            continue; /* from one mailbox to the other it would go for ever */
+            l->is_filtered = true; /* nor is what is left for others to be found in the cache */
+            continue;              /* from one mailbox to the other it would go for ever */
         }
         if (value.type == MSGS_SIP_ROUTE && location_last_node(s, value.destination_list, &node)) {
             if (is_wanted(s, l, value.contact_prefs)) {

@@ -150,6 +150,46 @@ Test(offline, handed_over)
     done(w);
 }
 
+/* What a kept message asks for leaves out whom Bob is forwarded to as well; who calls him a moment
+ * later gets both (found by attack). */
+Test(offline, a_look_is_not_for_others)
+{
+    struct world *w = world_make();
+    struct overlay_resource resource;
+    uint8_t value[128], key[16];
+    for (int i = 0; i < 3; i++) {
+        world_add_node(w, 1);
+    }
+    struct phone *a = world_add_phone(w, "alice", 1), *b = world_add_phone(w, "bob", 1);
+    struct phone *c = world_add_phone(w, "bob", 2), *d = world_add_phone(w, "carol", 0);
+    keep_for(w, 86400);
+    register_ok(w, a, "7200");
+    register_ok(w, d, "7200");
+    register_ok(w, b, "60");
+    register_ok(w, b, "0");
+    world_run(w, 3000000);
+    phone_ask(w, a, "MESSAGE", "sip:bob@example.org", "", "1");
+    phone_expect(a, "SIP/2.0 202");
+    c->cseq = 300;
+    register_ok(w, c, "3600");
+    struct wr v = wr_init(value, sizeof(value));
+    struct rl_params params = {.node_id_length = 16};
+    struct msgs_sip_registration forward = {.type = MSGS_SIP_URI,
+                                            .uri = SLICE_LITERAL("carol@example.org")};
+    msgs_sip_registration_wr(&v, &params, &forward);
+    memset(key, 0x31, sizeof(key));
+    overlay_resource_of(&w->instances[0]->turn, SLICE_LITERAL("bob@example.org"), &resource);
+    fake_put(&w->dht, &resource, OVERLAY_KIND_SIP_REGISTRATION, slice_of(key, sizeof(key)),
+             wr_slice(&v), true, w->now_us + 600000000);
+    look(w, c);
+    phone_answer(w, c, phone_expect(c, "MESSAGE sip:bob@10.1.0.3"), "200 OK");
+    phone_ask(w, a, "MESSAGE", "sip:bob@example.org", "", "2");
+    phone_answer(w, c, phone_expect(c, "MESSAGE sip:bob@10.1.0.3"), "200 OK");
+    phone_answer(w, d, phone_expect(d, "MESSAGE sip:carol@10.1.0.4"), "200 OK");
+    phone_expect(a, "SIP/2.0 200");
+    done(w);
+}
+
 /* The phone is at one node, at another one messages are kept: they are, if it is not there. */
 Test(offline, either_a_phone_or_a_mailbox)
 {
