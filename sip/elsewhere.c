@@ -91,10 +91,16 @@ static bool write_one(const struct sip *s, uint32_t account, const struct overla
 }
 
 void elsewhere_write(const struct sip *s, uint32_t account, const struct overlay_event *event,
-                     struct sip_writer *w)
+                     size_t room, struct sip_writer *w)
 {
     unsigned count = 0;
     for (size_t i = 0; i < event->value_count && count < ELSEWHERE_LISTED; i++) {
-        count += write_one(s, account, &event->values[i], w) ? 1 : 0;
+        const struct sip_writer before = *w;
+        bool is_written = write_one(s, account, &event->values[i], w);
+        if (is_written && (w->error != ERR_OK || w->cap - w->len < room)) {
+            *w = before; /* AORs may be long: 32 of them are more than a message holds */
+            is_written = false;
+        }
+        count += is_written ? 1 : 0;
     }
 }

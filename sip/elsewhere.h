@@ -20,6 +20,6 @@ bool elsewhere_ask(struct turn *t, struct sip *s, const struct sip_rx *rx, struc
                    uint32_t account);
 /* False: not an answer to us. */
 bool elsewhere_on_fetched(struct turn *t, struct sip *s, const struct overlay_event *event);
-/* A Contact for each record of `event`. */
+/* A Contact for each record of `event`, as far as they fit and leave `room` bytes. */
 void elsewhere_write(const struct sip *s, uint32_t account, const struct overlay_event *event,
-                     struct sip_writer *w);
+                     size_t room, struct sip_writer *w);

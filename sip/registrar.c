@@ -576,7 +576,7 @@ void registrar_answer_query(struct turn *t, struct sip *s, const struct sip_rx *
     asked_begin(s, rx, s->asked);
     begin_ok(t, s, s->asked, account, &w);
     if (is_known && event->error == ERR_OK) {
-        elsewhere_write(s, account, event, &w);
+        elsewhere_write(s, account, event, REPLY_END_BYTES, &w);
     } else if (!is_known) {
         reply_warning(s, &w, "The overlay did not answer: contacts at other nodes are not listed");
     }

@@ -7,7 +7,7 @@
 #pragma once
 #include "sip/sip_state.h"
 
-enum { REPLY_TAG_CAP = 13 };
+enum { REPLY_TAG_CAP = 13, REPLY_END_BYTES = 64 /* what reply_finish writes, at most */ };
 /* Our To tag of a request's dialog, in hex. */
 struct slice reply_tag(struct turn *t, const struct sip *s, const struct sip_rx *rx,
                        char hex[REPLY_TAG_CAP]);

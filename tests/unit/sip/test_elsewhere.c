@@ -103,6 +103,48 @@ Test(elsewhere, not_listed)
     finish(w);
 }
 
+/* Forwards to names as long as names may be: with many contacts here they do not fit beside them.
+ * What does not is left out, and what is here is listed all the same (by attack: nothing was said
+ * at all). */
+Test(elsewhere, more_than_a_message_holds)
+{
+    struct phone *here = NULL, *there = NULL;
+    struct world *w = two_nodes(&here, &there);
+    struct world_instance *x = w->instances[0];
+    struct overlay_value values[ELSEWHERE_LISTED];
+    uint8_t bytes[ELSEWHERE_LISTED][512], keys[ELSEWHERE_LISTED][16], room[MSGBUF_LARGE_BYTES];
+    struct rl_params params = {.node_id_length = 16};
+    memset(keys, 0x33, sizeof(keys));
+    for (unsigned i = 0; i < ELSEWHERE_LISTED; i++) {
+        char aor[256] = "";
+        for (unsigned k = 0; k < 40; k++) {
+            memcpy(aor + 6 * (size_t)k, "%5e%5e", 6);
+        }
+        (void)snprintf(aor + 3 * (30 + i % 8), 32, "@example.org");
+        struct wr v = wr_init(bytes[i], sizeof(bytes[i]));
+        struct msgs_sip_registration forward = {.type = MSGS_SIP_URI, .uri = slice_text(aor)};
+        msgs_sip_registration_wr(&v, &params, &forward);
+        values[i] = (struct overlay_value){
+            .key = slice_of(keys[i], 16), .value = wr_slice(&v), .lifetime_s = 60};
+    }
+    struct overlay_event event = {.kind = OVERLAY_FETCHED, .values = values};
+    event.value_count = ELSEWHERE_LISTED;
+    uint32_t bob = registrar_find(x->sip, SLICE_LITERAL("bob@example.org"));
+    size_t longest = 0;
+    for (size_t cap = 0; cap < sizeof(room); cap += 7) {
+        struct sip_writer out;
+        sip_write_init(&out, room, cap);
+        elsewhere_write(x->sip, bob, &event, 50, &out);
+        cr_assert_eq(out.error, ERR_OK, "%zu", cap);
+        cr_assert(out.len == 0 || out.len + 50 <= cap, "%zu of %zu", out.len, cap);
+        cr_assert(out.len == 0 || memcmp(room + out.len - 2, "\r\n", 2) == 0);
+        cr_assert_geq(out.len, longest);
+        longest = out.len;
+    }
+    cr_assert_gt(longest, 4000, "%zu", longest);
+    finish(w);
+}
+
 Test(elsewhere, silence_and_share)
 {
     struct phone *here = NULL, *there = NULL;
