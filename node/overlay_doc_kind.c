@@ -111,8 +111,12 @@ static bool read_domains(struct overlay_doc_reading *r, xmlNode *kind, struct ov
             return overlay_doc_complain(r, e, "another Kind has one, too");
         }
     }
+    /* The document is copied from place to place, and its name with it: a copy that stays. */
+    size_t len = strlen(r->out->config.name);
+    uint8_t *own = ARENA_ARRAY(r->arena, uint8_t, len);
+    memcpy(own, r->out->config.name, len);
     struct domain_rules *rules = ARENA_ARRAY(r->arena, struct domain_rules, 1);
-    *rules = (struct domain_rules){.own = slice_text(r->out->config.name)};
+    *rules = (struct domain_rules){.own = slice_of(own, len)};
     if (overlay_xml_has_attribute(e, "enable") &&
         (!overlay_xml_attribute(e, "enable", text, sizeof(text)) ||
          !overlay_xml_boolean(slice_text(text), &rules->is_listed))) {

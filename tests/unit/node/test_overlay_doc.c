@@ -371,6 +371,7 @@ Test(overlay_doc, domains_of_sip_registration)
     for (size_t i = 0; i < ARRAY_COUNT(forms); i++) {
         cr_assert_eq(parse(forms[i], ""), ERR_OK, "%s", why);
         const struct domain_rules *d = doc.kinds[0].domains;
+        memset(doc.config.name, 'x', sizeof(doc.config.name)); /* as it does when it is moved */
         cr_assert_eq(d == NULL, i == 0);
         cr_assert(i != 1 || (!d->is_listed && is_text(d->own, "overlay.example.org")));
         cr_assert(i != 2 || (d->is_listed && d->count == 2 && is_text(d->patterns[1], "b")));
