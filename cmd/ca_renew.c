@@ -53,8 +53,8 @@ static enum err load(struct renewing *r)
     }
     e = files_read(r->what->path, &text, NULL);
     if (e != ERR_OK) {
-        return say_why(r->why, e, "cannot read a keystore: %s: %s", r->what->path,
-                       e == ERR_TOO_LARGE ? err_text(e) : say_errno());
+        return say_why(r->why, e, "cannot read a keystore: %s: %s: name one that `ca issue` made",
+                       r->what->path, e == ERR_TOO_LARGE ? err_text(e) : say_errno());
     }
     e = parse(r, text);
     files_release(&text);

@@ -203,7 +203,11 @@ int cmd_ctl(int argc, char **argv)
                  "  ring      neighbours on the ring           links     all links, at length\n"
                  "  stored    what is stored here              bindings  registered phones\n"
                  "  metrics   all counters, summed             lookup AOR\n"
-                 "  trace     the last 64 events of each shard, the newest first\n"
+                 "  trace     the last 64 events of each shard, the newest first; link_state: a is "
+                 "the\n"
+                 "            link, b the state before and after, a byte each: 0 dialling, 1 "
+                 "handshake,\n"
+                 "            2 up, 3 suspect, 4 draining, 5 down\n"
                  "  drain     leave the overlay and end, as SIGTERM\n"
                  "  reload    take the overlay document and the certificate for phones from their\n"
                  "            files, as SIGHUP",

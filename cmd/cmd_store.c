@@ -68,8 +68,8 @@ static int store_as_client(const struct asked *a, const char *name, const char *
     if (a->is_json) {
         ask_print_json(row);
     } else {
-        (void)printf("%s stored as kind %" PRIu64 "  %.1f ms\n", name, a->kind,
-                     (double)elapsed_us / 1e3);
+        (void)printf("%s %s kind %" PRIu64 "  %.1f ms\n", name,
+                     a->is_gone ? "removed from" : "stored as", a->kind, (double)elapsed_us / 1e3);
     }
     json_decref(row);
     return CMD_OK;

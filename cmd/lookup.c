@@ -195,16 +195,27 @@ int lookup_fetch(const char *socket, const char *name, uint32_t kind, bool is_js
 /* ---- store
  * --------------------------------------------------------------------------------------- */
 
-static void print_stored(const char *target, const json_t *row)
+static void print_done(const char *target, const char *done, const json_t *row)
 {
-    (void)printf("%s stored as kind %" PRId64 "  resource %s  %.1f ms\n", target,
+    (void)printf("%s %s kind %" PRId64 "  resource %s  %.1f ms\n", target, done,
                  number_of(row, "kind"), text_of(row, "resource"),
                  (double)number_of(row, "elapsed_us") / 1e3);
 }
 
+static void print_stored(const char *target, const json_t *row)
+{
+    print_done(target, "stored as", row);
+}
+
+static void print_removed(const char *target, const json_t *row)
+{
+    print_done(target, "removed from", row);
+}
+
 int lookup_store(const char *socket, const char *name, json_t *what, bool is_json)
 {
-    return one_operation(socket, name, what, is_json, print_stored);
+    bool is_gone = json_is_true(json_object_get(what, "remove"));
+    return one_operation(socket, name, what, is_json, is_gone ? print_removed : print_stored);
 }
 
 /* ---- stat and find

@@ -249,6 +249,25 @@ def test_operations():
             check(operation(folder, 'fetch', host)['values'] == [], 'it is still there')
 
 
+def test_whose_addresses_an_overlay_takes():
+    """--aor-domain of `ca update` is heeded by a node (RFC 7904 3.4)."""
+    value = '01000b0009' + b'sip:a@b.c'.hex()
+    words = ['store', 'alice@voice.example', '--value', value, '--document', 'ca/overlay.xml',
+             '--keystore', 'accounts/alice@voice.example.1.pem', '--node']
+    with Folder() as folder:
+        make_node(folder)
+        chordial(folder, 'ca', 'update', 'ca', '--aor-domain', r'other\.example')
+        with Node(folder):
+            errors = chordial(folder, *words, port_of(folder), status=1)
+            check('error_forbidden' in errors, errors)
+        chordial(folder, 'ca', 'update', 'ca', '--aor-domain', 'own')
+        with Node(folder):
+            text = chordial(folder, *words, port_of(folder))
+            check('stored as kind 1' in text, text)
+            text = chordial(folder, *words[:2], *words[4:], port_of(folder), '--remove')
+            check('removed from kind 1' in text, text)
+
+
 def test_the_authority_in_json():
     with Folder() as folder:
         made = json.loads(chordial(folder, 'ca', 'init', 'ca', '--overlay', 'a.example', '--json'))
@@ -351,7 +370,8 @@ def test_no_openssl_in_the_daemon():
 
 
 run([test_help_of_each_command, test_bad_usage_is_status_2, test_no_node_is_status_1, test_check,
-     test_version, test_a_node_alone, test_operations, test_the_authority_in_json,
+     test_version, test_a_node_alone, test_operations,
+     test_whose_addresses_an_overlay_takes, test_the_authority_in_json,
      test_renewed_keystores,
      test_the_admin_socket_stands_bad_clients, test_another_program_answers, test_sim,
      test_no_openssl_in_the_daemon])
