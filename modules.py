@@ -164,6 +164,7 @@ MODULES = {
         methods
         offline
         outbound
+        peer_share
         prefs
         presence
         proxy

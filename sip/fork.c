@@ -12,6 +12,7 @@
 #include "sip/dial.h"
 #include "sip/foreign.h"
 #include "sip/location.h"
+#include "sip/peer_share.h"
 #include "sip/registrar.h"
 #include "sip/relay.h"
 #include "sip/reply.h"
@@ -25,6 +26,14 @@ static const uint8_t edges[FORK_STATE_COUNT] = {
     [FORK_WAITING] = 1u << FORK_SENT | 1u << FORK_OVER,
     [FORK_SENT] = 1u << FORK_OVER,
 };
+
+static void uncount(struct sip *s, const struct proxy *p, struct fork_branch *b)
+{
+    if (b->is_counted) {
+        peer_share_give(s, &b->to.node, p->source);
+        b->is_counted = false;
+    }
+}
 
 static void enter(struct turn *t, struct sip *s, struct fork_branch *b, enum fork_state next)
 {
@@ -42,6 +51,7 @@ static void enter(struct turn *t, struct sip *s, struct fork_branch *b, enum for
         CHECK(p->open > 0);
         p->open--;
         b->is_lost = false;
+        uncount(s, p, b);
     }
 }
 
@@ -255,6 +265,12 @@ static void send_to_peer(struct turn *t, struct sip *s, struct fork_branch *b)
         if (!p->is_in_dialog && flow_is_behind(s, &b->to)) {
             metric_add(t->metrics, METRIC_sip_refused_behind, 1);
             over(t, s, b, 503, "The callee's peer is behind with the calls that it has");
+            return;
+        }
+        bool is_ask = !p->is_in_dialog && p->method != SIP_METHOD_INVITE;
+        b->is_counted = is_ask && peer_share_take(t, s, &node, p->source);
+        if (is_ask && !b->is_counted) {
+            over(t, s, b, 503, "The callee's peer has enough to answer");
             return;
         }
         send_on(t, s, b);
@@ -471,6 +487,7 @@ void fork_release_all(struct turn *t, struct sip *s, struct proxy *p)
     while ((b = pool_get(&s->branches, p->first)) != NULL) {
         p->first = b->next;
         wheel_cancel(t->wheel, &b->timer_c);
+        uncount(s, p, b);
         CHECK(s->sources[p->source].branches > 0);
         s->sources[p->source].branches--;
         pool_release(&s->branches, b);

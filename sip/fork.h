@@ -49,6 +49,7 @@ struct fork_branch {
     bool is_peer;     /* HELD, WAITING: to the peer to.node */
     bool is_mailbox;  /* HELD: asked only when nobody is there */
     uint8_t steps;    /* groups that it has time for; 0 = one */
+    bool is_counted;  /* by sip/peer_share */
     bool is_lost;     /* SENT, and waits for another connection to the same peer */
     uint8_t again;    /* so many were asked for: FORK_AGAIN at most */
     uint16_t q_milli; /* HELD */
