@@ -366,6 +366,37 @@ Test(flood, buffers_of_silent_calls_are_shared)
     world_free(w);
 }
 
+/* Another peer's INVITEs are refused before anything is opened for them, and it acknowledges none:
+ * the answers that wait for its ACKs count to it, and leave buffers to everybody else. */
+Test(flood, buffers_of_refusals_to_a_peer_are_shared)
+{
+    struct behind x;
+    char text[1024];
+    world_digest = SIP_DIGEST_MD5;
+    behind_begin(&x);
+    msgbuf_pool_reserve(&x.near->buffers, 500, 0);
+    for (unsigned i = 0; i < 480; i++) {
+        int len = snprintf(text, sizeof(text),
+                           "INVITE sip:bob@other.example SIP/2.0\r\n"
+                           "Via: SIP/2.0/TLS far.invalid;branch=z9hG4bKflood%u\r\n"
+                           "From: <sip:bob@example.org>;tag=1\r\nTo: <sip:bob@other.example>\r\n"
+                           "Call-ID: flood%u\r\nCSeq: 1 INVITE\r\nMax-Forwards: 70\r\n"
+                           "Content-Length: 0\r\n\r\n",
+                           i, i);
+        x.near->turn.now_us = x.w->now_us;
+        sip_on_stream(&x.near->turn, x.near->sip, to_far(&x)->ref.flow, (uint8_t *)text,
+                      (size_t)len);
+        world_run(x.w, 10000);
+    }
+    uint32_t free_of_reserve = x.near->buffers.cap[0] - x.near->buffers.reserved[0];
+    cr_assert_lt(x.near->buffers.in_use[0], free_of_reserve / 2 + 32, "%u of %u",
+                 x.near->buffers.in_use[0], free_of_reserve);
+    cr_assert_gt(world_metric(x.w, METRIC_sip_not_retained), 100);
+    x.a->first = x.a->count = 0;
+    call(x.w, x.a, x.b, "meanwhile");
+    behind_end(&x);
+}
+
 /* A refused INVITE is kept until its ACK comes, for 32 s: the buffers of one who never sends any,
  * and calls as fast as he can, are not those of all. */
 Test(flood, buffers_are_shared)
