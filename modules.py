@@ -601,6 +601,7 @@ SCRIPT_TESTS = {
         trunk_dissect
         vectors
         vectors_dissect
+        watchers
     '''),
 }
 
