@@ -37,12 +37,12 @@ static bool is_signed(struct client *c, struct slice message)
                                  .at_ms = host_wall_ms()};
     char *hex = malloc(2 * message.len + 1);
     memcpy(terms.roots, trust->roots, terms.root_count * sizeof(terms.roots[0]));
-    json_t *o = hex == NULL ? NULL
-                            : json_pack("{s:s, s:s, s:s%, s:i}", "type", "Message", "hex",
-                                        ids_hex(message, hex), "overlay_name",
-                                        (const char *)trust->overlay_name.data,
-                                        trust->overlay_name.len, "node_id_length",
-                                        (int)c->overlay.params.node_id_length);
+    json_t *o = hex == NULL
+                    ? NULL
+                    : json_pack("{s:s, s:s, s:s%, s:i}", "type", "Message", "hex",
+                                ids_hex(message, hex), "overlay_name",
+                                (const char *)trust->overlay_name.data, trust->overlay_name.len,
+                                "node_id_length", (int)c->overlay.params.node_id_length);
     if (o != NULL) {
         verify_judge(c->verify, o, &terms, &verdict);
     }

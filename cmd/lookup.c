@@ -115,17 +115,17 @@ static const char *reason_of(const json_t *row, char out[REASON_CAP])
 static int say_operation(const json_t *row, const char *what)
 {
     char reason[REASON_CAP];
-    const char *hint = is_text(row, "error", "state")       ? "the node has not joined the overlay"
-                       : is_text(row, "error", "timeout")
-                           ? "nobody of that Node-ID may be in the overlay, or the overlay does not "
-                             "answer (chordial ctl ring)"
-                       : is_text(row, "error", "limit")     ? "the node is busy, try again"
-                       : is_text(row, "error", "not_found") ? "the overlay has no such Kind or peer"
-                       : number_of(row, "reload_error") == CONTENT_ERROR_FORBIDDEN
-                           ? "the node may not write there: see --help"
-                       : is_text(row, "error", "too_large")
-                           ? "the answer has no room: fetch the values"
-                           : "see the node's log";
+    const char *hint =
+        is_text(row, "error", "state") ? "the node has not joined the overlay"
+        : is_text(row, "error", "timeout")
+            ? "nobody of that Node-ID may be in the overlay, or the overlay does not "
+              "answer (chordial ctl ring)"
+        : is_text(row, "error", "limit")     ? "the node is busy, try again"
+        : is_text(row, "error", "not_found") ? "the overlay has no such Kind or peer"
+        : number_of(row, "reload_error") == CONTENT_ERROR_FORBIDDEN
+            ? "the node may not write there: see --help"
+        : is_text(row, "error", "too_large") ? "the answer has no room: fetch the values"
+                                             : "see the node's log";
     say_error("failed: %s: %s: %s", what, reason_of(row, reason), hint);
     return CMD_FAILED;
 }

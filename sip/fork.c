@@ -446,13 +446,12 @@ static bool may_go(const struct proxy *p, const struct fork_branch *b, const str
 
 /* The branch was cancelled just now: how long it may still keep the proxy.  After 64*T1 (9.1) if it
  * rings; for FORK_SILENT_MS only where nothing has come, or nothing that could come matters to the
- * caller; a peer twice as long, since it waits for its phone.  Not while a peer's connection is made
- * anew: the CANCEL needs the branch. */
+ * caller; a peer twice as long, since it waits for its phone.  Not while a peer's connection is
+ * made anew: the CANCEL needs the branch. */
 static void arm_silence(struct turn *t, const struct proxy *p, struct fork_branch *b,
                         const struct tx *tx)
 {
-    if (!b->is_lost && tx->kind == TX_INVITE_CLIENT &&
-        (p->is_answered || tx->state == TX_TRYING)) {
+    if (!b->is_lost && tx->kind == TX_INVITE_CLIENT && (p->is_answered || tx->state == TX_TRYING)) {
         uint64_t ms = flow_is_peer(&b->to) ? 2 * FORK_SILENT_MS : FORK_SILENT_MS;
         wheel_arm(t->wheel, &b->timer_c, t->now_us + ms * 1000);
     } else {

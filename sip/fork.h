@@ -9,9 +9,9 @@
  * of failures the best goes up when all branches are over; 6xx ends the others. The request's
  * Max-Breadth is shared out among the branches (RFC 5393 5.3.3).
  *
- * A phone that has said nothing cannot be cancelled (9.1) and may be switched off.  When nobody waits
- * for it any more, it has FORK_SILENT_MS left, none if somebody else has answered at this node; its
- * transaction goes on without the branch, and cancels what rings late.
+ * A phone that has said nothing cannot be cancelled (9.1) and may be switched off.  When nobody
+ * waits for it any more, it has FORK_SILENT_MS left, none if somebody else has answered at this
+ * node; its transaction goes on without the branch, and cancels what rings late.
  *
  * Owner:  struct sip.  Limits: sip_branches; timer C FORK_TIMER_C_S. */
 #pragma once
@@ -20,8 +20,9 @@
 enum {
     FORK_TIMER_C_S = 200,
     FORK_GROUP_S = 20,
-    FORK_SILENT_MS = 4 * TX_T1_MS, /* two retransmissions: a phone that is there has said something */
-    FORK_AGAIN = 3, /* connections, each after the loss of the one before */
+    FORK_SILENT_MS =
+        4 * TX_T1_MS, /* two retransmissions: a phone that is there has said something */
+    FORK_AGAIN = 3,   /* connections, each after the loss of the one before */
     FORK_URI_CAP = 255,
     FORK_TIMER_C = 1,
     FORK_BREADTH = 60

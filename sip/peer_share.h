@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* peer_share.h - how many requests other than INVITE wait for one peer's answer, and for how many of
- * them one source waits.
+/* peer_share.h - how many requests other than INVITE wait for one peer's answer, and for how many
+ * of them one source waits.
  *
- * A peer says 100 to an INVITE, so one that is behind is known (flow_is_behind); to a MESSAGE it says
- * nothing until a phone has (RFC 4320 4.1), so nothing tells a flood from slow phones but their
- * number.  What belongs to a dialog is not counted: it goes first.
+ * A peer says 100 to an INVITE, so one that is behind is known (flow_is_behind); to a MESSAGE it
+ * says nothing until a phone has (RFC 4320 4.1), so nothing tells a flood from slow phones but
+ * their number.  What belongs to a dialog is not counted: it goes first.
  *
  * Owner:  struct sip.  Limits: sip_asks_per_peer, sip_asks_per_source of them; beyond, 503 and
  *         METRIC_sip_refused_asks.  Counters are found by a hash: who shares one gets less, never

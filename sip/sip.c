@@ -58,8 +58,8 @@ size_t sip_bytes(const struct sip_settings *s)
            LOCATION_CACHED * sizeof(struct location_cached) +
            LOCATION_RIGHTS * sizeof(struct speak_cached) +
            DIGEST_SEEN * sizeof(struct digest_seen) + guess_bytes(l) + publish_bytes(l) +
-           subscribe_bytes(l) + offline_bytes(l) + peer_share_bytes() + (s->foreign ? foreign_bytes(l) : 0) +
-           PROXY_SOURCES * sizeof(struct proxy_source) +
+           subscribe_bytes(l) + offline_bytes(l) + peer_share_bytes() +
+           (s->foreign ? foreign_bytes(l) : 0) + PROXY_SOURCES * sizeof(struct proxy_source) +
            (s->account_count + 1) * sizeof(struct registrar_account) +
            table_bytes(s->account_count + 1, SIP_ACCOUNT_USER_CAP);
 }

@@ -116,7 +116,7 @@ def test_a_silent_phone_at_the_other_node():
 
 
 def test_messages_follow():
-    """Kept at the node where carol was, for as long as she is away, then at the node where she is."""
+    """Kept at the node where carol was, as long as she is away, then brought to where she is."""
     extra = 'offline-messages = 600\nlimits {\n sip_offline_look_s = 2\n}\n'
     with Folder() as folder, Both(folder, extra) as x:
         alice, before = x.caller(), x.carol(0, '')

@@ -455,4 +455,5 @@ def test_idle_connections_sanitized():
         idle_connections(ASAN, judge_memory=False)
 
 
-run([test_refusals, test_many_nodes_of_one_user, test_idle_connections, test_idle_connections_sanitized])
+run([test_refusals, test_many_nodes_of_one_user, test_idle_connections,
+     test_idle_connections_sanitized])

@@ -135,8 +135,8 @@ Test(replicate, who_may_send_what)
     ring_end();
 }
 
-/* ST-18: anybody may bring the owner a copy, with whatever counter: of a set that he has it is his to
- * count (or readers would keep what they had, writers be refused, and copies go nowhere). */
+/* ST-18: anybody may bring the owner a copy, with whatever counter: of a set that he has it is his
+ * to count (or readers would keep what they had, writers be refused, and copies go nowhere). */
 Test(replicate, st18_an_owner_counts_by_himself)
 {
     ring(apart, 6);

@@ -258,8 +258,8 @@ static bool is_message_refused(struct behind *x, struct phone *from, const char 
     return true;
 }
 
-/* Nothing but a phone answers a MESSAGE: so many wait, of one sender and of all, and a call goes on.
- * They are small, and the peer reads them: no count of bytes would hold them up. */
+/* Nothing but a phone answers a MESSAGE: so many wait, of one sender and of all, and a call goes
+ * on. They are small, and the peer reads them: no count of bytes would hold them up. */
 Test(flood, a_peer_gets_so_many_messages)
 {
     enum { MOST = 7, OF_ONE = 5 };

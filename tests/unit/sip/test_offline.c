@@ -150,8 +150,8 @@ Test(offline, handed_over)
     done(w);
 }
 
-/* Bob's second node has lost him (it was started anew), and keeps what is handed over: for no longer
- * than the first would have. */
+/* Bob's second node has lost him (it was started anew), and keeps what is handed over: for no
+ * longer than the first would have. */
 Test(offline, moves_with_what_is_left_of_its_time)
 {
     enum { LIFE_S = 1000, THERE_S = 500 };
