@@ -164,6 +164,7 @@ MODULES = {
         methods
         offline
         outbound
+        peer_share
         prefs
         presence
         proxy
@@ -600,6 +601,7 @@ SCRIPT_TESTS = {
         trunk_dissect
         vectors
         vectors_dissect
+        watchers
     '''),
 }
 

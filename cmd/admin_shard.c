@@ -8,6 +8,8 @@
 #include "core/trace.h"
 #include "dht/kind.h"
 #include "link/tls_boring.h"
+#include "sip/grade.h"
+#include "sip/registrar.h"
 #include <inttypes.h>
 
 /* One row; false when there is none at *cursor, which is moved behind it. */
@@ -360,6 +362,11 @@ static void jot_route(struct jot *j, const struct admin_shard *a, struct slice v
             jot_hex(j, d.id);
         }
         jot_add(j, "]");
+        struct grade grade = grade_read(k.contact_prefs);
+        jot_add(j, ",\"prefs\":");
+        jot_string(j, k.contact_prefs);
+        jot_add(j, ",\"q_milli\":%u,\"mailbox\":%s", grade.q_milli,
+                slice_is_equal(k.contact_prefs, REGISTRAR_MAILBOX_PREFS) ? "true" : "false");
     }
 }
 

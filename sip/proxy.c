@@ -253,7 +253,7 @@ void proxy_settle(struct turn *t, struct sip *s, struct proxy *p)
 void proxy_send_kept(struct turn *t, struct sip *s, handle message, struct offline *x)
 {
     struct proxy *p = pool_acquire(&s->proxies);
-    struct msgbuf *request = p == NULL ? NULL : sip_state_buffer(t, slice_of(x->message, x->len));
+    struct msgbuf *request = p == NULL ? NULL : offline_request(t, s, x);
     if (request == NULL) {
         if (p != NULL) {
             pool_release(&s->proxies, p);
