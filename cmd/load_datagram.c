@@ -81,10 +81,8 @@ static void seal(struct load_trunk *k, struct slice plain)
         return;
     }
     if (d->train_len > 0 && len > d->segment) {
-        uint8_t longer[PLAIN_BYTES + TLS_DATAGRAM_OVERHEAD];
-        memcpy(longer, at, len);
         send_train(k);
-        memcpy(d->train, longer, len);
+        memmove(d->train, at, len);
     }
     d->segment = d->train_len == 0 ? len : d->segment;
     d->segments = len < d->segment ? TRAIN_CLOSED : d->segments + 1;
