@@ -640,6 +640,7 @@ FUZZ_TARGETS = names('''
     fuzz_sip_hdr
     fuzz_sip_tx
     fuzz_sip_uri
+    fuzz_store_parts
     fuzz_stored
     fuzz_stun
     fuzz_ws

@@ -2,6 +2,7 @@
 /* chordial load: puts a running node under load from outside and says what it did. */
 #include "cmd/ca.h"
 #include "cmd/cmd.h"
+#include "cmd/load_cpu.h"
 #include "cmd/load_datagram.h"
 #include "cmd/load_forward.h"
 #include "cmd/load_record.h"
@@ -26,6 +27,7 @@ enum {
     SEED = 1,
     PROGRESS_S = 2,
 };
+static const uint64_t OUTSTANDING_UNSAID = UINT64_MAX;
 static const uint32_t ON_TRUNKS = 1u << LOAD_FORWARD | 1u << LOAD_FETCH | 1u << LOAD_STORE;
 static const uint32_t ON_PHONES = 1u << LOAD_REGISTER | 1u << LOAD_OPTIONS | 1u << LOAD_INVITE;
 
@@ -128,7 +130,7 @@ static bool take_rate(struct asked *a)
         say_error("no such arrivals: %s: poisson or constant", a->arrivals);
         return false;
     }
-    if (a->s.outstanding == 0) {
+    if (a->s.outstanding == OUTSTANDING_UNSAID) {
         a->s.outstanding = default_outstanding(&a->s);
     }
     return is_within("outstanding", a->s.outstanding, 1, OUTSTANDING_MAX);
@@ -175,6 +177,18 @@ static bool check_asked(struct asked *a)
     }
     if (a->cpu != NULL && (!is_within("cpu", cpu, 0, 4095) || host_pin((uint32_t)cpu) != ERR_OK)) {
         say_error("cannot run there: --cpu %s: this process may use %u", a->cpu, host_cpu_count());
+        return false;
+    }
+    return true;
+}
+
+/* A process of which nothing can be read would only be noticed when all is over. */
+static bool check_server(const struct load_target *target)
+{
+    uint64_t ns = 0;
+    if (target->pid != 0 && load_cpu_of(target->pid, &ns) != ERR_OK) {
+        say_error("no such process: %u: is the node running? --server-pid names another",
+                  target->pid);
         return false;
     }
     return true;
@@ -323,6 +337,7 @@ int cmd_load(int argc, char **argv)
                             .timeout_ms = 2000,
                             .size_bytes = 500,
                             .seed = SEED,
+                            .outstanding = OUTSTANDING_UNSAID,
                             .links = LOAD_TLS}};
     const struct options_item items[] = {
         {"kind", 'k', OPTIONS_TEXT, &a.kind, "KIND",
@@ -395,5 +410,5 @@ int cmd_load(int argc, char **argv)
         say_error("%s", why);
         return CMD_USAGE;
     }
-    return run(&a, &target);
+    return check_server(&target) ? run(&a, &target) : CMD_USAGE;
 }

@@ -106,8 +106,12 @@ static int say_operation(const json_t *row, const char *what)
                        : is_text(row, "error", "too_large")
                            ? "the answer has no room: fetch the values"
                            : "see the node's log";
-    say_error("failed: %s: %s (RELOAD error %" PRId64 "): %s", what, error,
-              number_of(row, "reload_error"), hint);
+    int64_t code = number_of(row, "reload_error"); /* 0: no answer said so */
+    if (code == 0) {
+        say_error("failed: %s: %s: %s", what, error, hint);
+    } else {
+        say_error("failed: %s: %s (RELOAD error %" PRId64 "): %s", what, error, code, hint);
+    }
     return CMD_FAILED;
 }
 

@@ -14,6 +14,7 @@ COMMANDS = ['ca', 'ca init', 'ca issue', 'ca renew', 'ca update', 'check', 'ctl'
             'encode', 'fetch', 'find', 'load', 'ping', 'resolve', 'route', 'run', 'sim', 'stat',
             'store', 'verify']
 BINARY = os.path.abspath(CHORDIAL)
+LOAD = ['load', '--kind', 'options', '--sip', '127.0.0.1:9']
 
 
 def write(folder, name, text):
@@ -83,6 +84,12 @@ def test_bad_usage_is_status_2():
                         (['ca', 'init', 'x'], '--overlay'), (['ca', 'what'], 'init'),
                         (['sim', 'no-such'], 'no such scenario'),
                         (['sim', 'small', '--set', 'node=3'], 'nodes'),
+                        (['sim', 'small', '--set', 'nodes=0'], '--set: nodes'),
+                        (['sim', 'small', '--repeat', '0'], '--repeat 0'),
+                        (LOAD + ['--outstanding', '0'], '--outstanding 0'),
+                        (LOAD + ['--server-pid', '2147483647'], '2147483647'),
+                        (['ca', 'issue', 'x', '--user', 'a@b', '--out', 'y', '--nodes', '0'],
+                         '--nodes 0'),
                         (['resolve', 'alice'], 'sip:USER@DOMAIN'),
                         (['check', '-c', 'missing.conf'], 'missing.conf'),
                         (['check', '-c', '.'], 'a folder'),
@@ -213,6 +220,8 @@ def test_operations():
             check(operation(folder, 'stat', 'nobody@voice.example')['values'] == [], 'nobody')
             check(operation(folder, 'stat', host, '--kind', '77', status=1)['error'] ==
                   'not_found', 'a Kind that there is not')
+            errors = chordial(folder, 'stat', host, '--kind', '77', '-s', 'n.sock', status=1)
+            check('no such Kind' in errors and 'RELOAD error' not in errors, errors)
             found = operation(folder, 'find', 'nobody@voice.example')
             check(found['found'] == row['resource'], str(found))
             check(row['resource'] in chordial(folder, 'find', host, '-s', 'n.sock'), 'find')
@@ -277,6 +286,20 @@ def test_the_authority_in_json():
         check(made == {'sequence': 2, 'document': 'ca/overlay.xml'}, f'{made}')
         made = json.loads(chordial(folder, 'ca', 'update', 'ca', '-o', 'next.xml', '--json'))
         check(made == {'sequence': 3, 'document': 'next.xml'}, f'{made}')
+
+
+def test_what_is_refused_is_not_begun():
+    """An order that fails makes no folder and changes no account."""
+    with Folder() as folder:
+        chordial(folder, 'ca', 'init', 'ca', '--overlay', 'a.example')
+        for words in [['--user', 'x@b.example'], ['--user', 'x@a.example', '--digest', 'foo'],
+                      ['--user', 'x@a.example', '--password-stdin']]:
+            chordial(folder, 'ca', 'issue', 'ca', *words, '--out', 'keys', status=2)
+            check(not os.path.exists(os.path.join(folder, 'keys')), f'{words}: a folder is left')
+        chordial(folder, 'ca', 'issue', 'ca', '--user', 'x@a.example', '--out', 'keys')
+        errors = chordial(folder, 'ca', 'issue', 'ca', '--user', 'x@a.example', '--out', 'keys',
+                          status=1)
+        check('keys/x@a.example.1.pem' in errors and 'chordial ca renew' in errors, errors)
 
 
 def test_renewed_keystores():
@@ -372,6 +395,7 @@ def test_no_openssl_in_the_daemon():
 run([test_help_of_each_command, test_bad_usage_is_status_2, test_no_node_is_status_1, test_check,
      test_version, test_a_node_alone, test_operations,
      test_whose_addresses_an_overlay_takes, test_the_authority_in_json,
+     test_what_is_refused_is_not_begun,
      test_renewed_keystores,
      test_the_admin_socket_stands_bad_clients, test_another_program_answers, test_sim,
      test_no_openssl_in_the_daemon])

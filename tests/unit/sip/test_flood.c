@@ -287,58 +287,66 @@ Test(flood, a_peer_that_does_not_read_gets_nothing_new)
     behind_end(&x);
 }
 
+/* A node with few message buffers, one who floods it, and two others. */
+struct scarce {
+    struct world *w;
+    struct world_instance *x;
+    struct flooder f;
+    struct phone *a, *b;
+};
+
+static struct scarce scarce_begin(void)
+{
+    struct scarce c = {.w = world_make()};
+    world_digest = SIP_DIGEST_MD5;
+    world_add_node(c.w, 1);
+    c.x = c.w->instances[0];
+    msgbuf_pool_reserve(&c.x->buffers, 500, 0);
+    c.f = flooder(c.w, "alice");
+    c.f.p->is_sink = true;
+    c.a = world_add_phone(c.w, "carol", 0);
+    c.b = world_add_phone(c.w, "dave", 0);
+    phone_register(c.w, c.a, "7000");
+    phone_register(c.w, c.b, "7000");
+    return c;
+}
+
+/* The flooder has half of them, and the others can call. */
+static void scarce_end(struct scarce *c)
+{
+    uint32_t free_of_reserve = c->x->buffers.cap[0] - c->x->buffers.reserved[0];
+    cr_assert_lt(c->x->buffers.in_use[0], free_of_reserve / 2 + 32, "%u of %u",
+                 c->x->buffers.in_use[0], free_of_reserve);
+    call(c->w, c->a, c->b, "meanwhile");
+    c->a->is_sink = c->b->is_sink = true;
+    world_expect_empty(c->w);
+    world_free(c->w);
+}
+
 /* Calls to a phone that says nothing: what may be sent again is kept, and counts to the caller. */
 Test(flood, buffers_of_silent_calls_are_shared)
 {
-    struct world *w = world_make();
-    world_digest = SIP_DIGEST_MD5;
-    world_add_node(w, 1);
-    struct world_instance *x = w->instances[0];
-    msgbuf_pool_reserve(&x->buffers, 500, 0);
-    struct flooder f = flooder(w, "alice");
-    struct phone *a = world_add_phone(w, "carol", 0), *b = world_add_phone(w, "dave", 0);
-    struct phone *c = world_add_phone(w, "erin", 0);
-    f.p->is_sink = true;
-    phone_register(w, a, "7000");
-    phone_register(w, b, "7000");
-    phone_register(w, c, "7000");
-    c->address.port++; /* what comes for it goes nowhere */
+    struct scarce c = scarce_begin();
+    struct phone *silent = world_add_phone(c.w, "erin", 0);
+    phone_register(c.w, silent, "7000");
+    silent->address.port++; /* what comes for it goes nowhere */
+    silent->is_sink = true;
     for (unsigned i = 0; i < 480; i++) {
-        flood_one(w, &f, "erin");
-        w->now_us += 1000;
+        flood_one(c.w, &c.f, "erin");
+        c.w->now_us += 1000;
     }
-    uint32_t free_of_reserve = x->buffers.cap[0] - x->buffers.reserved[0];
-    cr_assert_lt(x->buffers.in_use[0], free_of_reserve / 2 + 32, "%u of %u", x->buffers.in_use[0],
-                 free_of_reserve);
-    call(w, a, b, "meanwhile");
-    a->is_sink = b->is_sink = c->is_sink = true;
-    world_expect_empty(w);
-    world_free(w);
+    scarce_end(&c);
 }
 
 /* A refused INVITE is kept until its ACK comes, for 32 s: the buffers of one who never sends any,
  * and calls as fast as he can, are not those of all. */
 Test(flood, buffers_are_shared)
 {
-    struct world *w = world_make();
-    world_digest = SIP_DIGEST_MD5;
-    world_add_node(w, 1);
-    struct world_instance *x = w->instances[0];
-    msgbuf_pool_reserve(&x->buffers, 500, 0);
-    struct flooder f = flooder(w, "alice");
-    struct phone *a = world_add_phone(w, "carol", 0), *b = world_add_phone(w, "dave", 0);
-    f.p->is_sink = true;
-    phone_register(w, a, "7000");
-    phone_register(w, b, "7000");
+    struct scarce c = scarce_begin();
     for (unsigned i = 0; i < 480; i++) {
-        flood_one(w, &f, "nobody");
-        world_run(w, 10000);
+        flood_one(c.w, &c.f, "nobody");
+        world_run(c.w, 10000);
     }
-    uint32_t free_of_reserve = x->buffers.cap[0] - x->buffers.reserved[0];
-    cr_assert_lt(x->buffers.in_use[0], free_of_reserve / 2 + 32);
-    cr_assert_gt(world_metric(w, METRIC_sip_not_retained), 100);
-    call(w, a, b, "meanwhile");
-    a->is_sink = b->is_sink = true;
-    world_expect_empty(w);
-    world_free(w);
+    cr_assert_gt(world_metric(c.w, METRIC_sip_not_retained), 100);
+    scarce_end(&c);
 }
