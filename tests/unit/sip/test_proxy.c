@@ -342,7 +342,8 @@ Test(proxy, message_and_options)
                phone_via(a, "o", via));
     snprintf(text, sizeof(text), "%s", phone_expect(a, "SIP/2.0 200"));
     cr_assert(strstr(text, "\r\nAllow: INVITE, ") != NULL, "%s", text);
-    cr_assert(strstr(text, "\r\nSupported: path, outbound, gruu\r\n") != NULL, "%s", text); /* 11.2 */
+    cr_assert(strstr(text, "\r\nSupported: path, outbound, gruu\r\n") != NULL, "%s",
+              text); /* 11.2 */
     world_expect_empty(w);
     world_free(w);
 }
