@@ -253,6 +253,8 @@ static row_function *rows_of(enum admin_verb verb)
     case ADMIN_FIND:
     case ADMIN_ROUTE:
     case ADMIN_METRICS:
+    case ADMIN_HISTOGRAMS:
+    case ADMIN_HEALTH:
     case ADMIN_SHUTDOWN:
     case ADMIN_RELOAD:
     case ADMIN_DRAIN:
@@ -646,6 +648,8 @@ void admin_shard_on_mail(struct turn *t, struct admin_shard *a, const struct io_
         node_document_judged(t, a->node, (uint16_t)r.number);
         return;
     case ADMIN_METRICS:
+    case ADMIN_HISTOGRAMS:
+    case ADMIN_HEALTH:
     case ADMIN_SHUTDOWN:
     case ADMIN_RELOAD:
     case ADMIN_READY:

@@ -499,6 +499,15 @@ void fork_release_all(struct turn *t, struct sip *s, struct proxy *p)
 
 /* ---- results */
 
+/* How long the caller has heard nothing. */
+static void note_post_dial(struct turn *t, struct proxy *p, unsigned status)
+{
+    if (p->begun_us != 0 && status >= 180 && !p->is_in_dialog) {
+        metric_note(t->metrics, HISTOGRAM_sip_post_dial_us, t->now_us - p->begun_us);
+        p->begun_us = 0;
+    }
+}
+
 static void pass_up(struct turn *t, struct sip *s, handle server, const struct sip_msg *m)
 {
     struct tx *up = tx_get(s, server);
@@ -531,6 +540,7 @@ static void on_provisional(struct turn *t, struct sip *s, struct fork_branch *b,
         wheel_arm(t->wheel, &b->timer_c, t->now_us + FORK_TIMER_C_S * US_PER_S);
     }
     if (m->status > 100 && !p->is_answered) {
+        note_post_dial(t, p, m->status);
         pass_up(t, s, p->tx, m);
     }
 }
@@ -541,6 +551,7 @@ static void on_success(struct turn *t, struct sip *s, struct fork_branch *b,
     struct proxy *p = pool_get(&s->proxies, b->proxy);
     if (p->method == SIP_METHOD_INVITE) {
         metric_add(t->metrics, METRIC_sip_calls_answered, p->is_answered ? 0 : 1);
+        note_post_dial(t, p, m->status);
     }
     if (!p->is_answered || p->method == SIP_METHOD_INVITE) {
         pass_up(t, s, p->tx, m);
