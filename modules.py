@@ -231,12 +231,14 @@ MODULES = {
         survive
         tls_fake
         tls_fake_datagram
+        tls_real
         trace
         traffic
         underlay
         vigil
         workload
         world
+        world_crypto
         world_disk
         world_limits
         world_phones
@@ -513,6 +515,7 @@ WIDE_TESTS = {
         test_bootstrap
         test_clocks
         test_documents
+        test_real
         test_restart
         test_rings
         test_survive
@@ -569,6 +572,7 @@ SCRIPT_TESTS = {
         survive
         swarm
         sweep
+        tls8
         worlds
     '''),
     'tests/live': names('''

@@ -382,6 +382,11 @@ static json_t *survival_json(const struct scenario_result *r)
     return out;
 }
 
+static const char *crypto_name(const struct outcome *o)
+{
+    return o->scenario.crypto != 0 ? "real" : "stub";
+}
+
 static void print_json(const struct outcome *o)
 {
     const struct scenario_result *r = &o->result;
@@ -393,7 +398,7 @@ static void print_json(const struct outcome *o)
                   "fingerprint", fingerprint, "nodes", (json_int_t)o->scenario.nodes, "simulated_s",
                   (double)r->simulated_us / 1e6, "wall_s", wall_s, "events", (json_int_t)r->events,
                   "events_per_s", wall_s > 0 ? (double)r->events / wall_s : 0.0, "rss_bytes",
-                  (json_int_t)rss_bytes(), "crypto", "stub", "start",
+                  (json_int_t)rss_bytes(), "crypto", crypto_name(o), "start",
                   o->scenario.ready != 0 ? "ready" : "joined");
     add_lookups(all, r);
     json_object_set_new(
@@ -549,8 +554,8 @@ static void print_table(const struct outcome *o)
     double wall_s = (double)o->wall_us / 1e6;
     (void)printf("%-16s %" PRIu64 "\n", "seed", o->seed);
     (void)printf("%-16s %016" PRIx64 "\n", "fingerprint", r->fingerprint);
-    (void)printf("%-16s %" PRIu64 " (%" PRIu64 " on a machine), cryptography: stub\n", "nodes",
-                 o->scenario.nodes, o->scenario.shards);
+    (void)printf("%-16s %" PRIu64 " (%" PRIu64 " on a machine), cryptography: %s\n", "nodes",
+                 o->scenario.nodes, o->scenario.shards, crypto_name(o));
     (void)printf("%-16s %.1f s simulated in %.1f s, %" PRIu64 " events, %.0f/s, %" PRIu64 " MiB\n",
                  "time", (double)r->simulated_us / 1e6, wall_s, r->events,
                  (double)r->events / wall_s, rss_bytes() >> 20);
@@ -711,7 +716,9 @@ static int simulate(struct outcome *o, bool is_json)
         e = sim_files_trace(o->trace, o->scenario.nodes, &o->trace_events, why);
         o->scenario.trace = &o->trace_events;
     }
-    if (e == ERR_OK && o->pcap != NULL) {
+    if (e == ERR_OK && o->pcap != NULL && o->scenario.crypto != 0) {
+        e = say_why(why, ERR_CONFIG, "sealed frames are not written: --pcap: with crypto = 0 only");
+    } else if (e == ERR_OK && o->pcap != NULL) {
         capture = sim_files_open(o->pcap, why);
         e = capture == NULL ? ERR_IO : e;
         o->scenario.capture = sim_files_capture;

@@ -2,7 +2,7 @@
 /* world.h - many nodes on a virtual clock and a virtual network, out of one seed.
  *
  * The nodes are the daemon's own object files; what stands in for the world is core/io.h (sim/net),
- * core/crypto.h (sim/crypto_fake) and link/tls.h (sim/tls_fake).  Integer arithmetic only, events
+ * core/crypto.h and link/tls.h (sim/world_crypto).  Integer arithmetic only, events
  * in (time, sequence) order: the same seed and the same build give the same run, which
  * world_fingerprint proves.
  *
@@ -54,6 +54,7 @@ struct world_settings {
     /* As it was signed; borrowed.  Not empty: nodes take others, and whoever runs the world judges
      * them (node_next_document). */
     struct slice document;
+    bool is_real;          /* cryptography; docs/simulator.md says what that costs */
     bool is_ready;         /* nodes do not join: sim/ready makes them a ring */
     bool has_disks;        /* what nodes store survives them, and is acknowledged when it does */
     uint64_t disk_sync_us; /* what a sync takes */

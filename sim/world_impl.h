@@ -3,8 +3,8 @@
 #pragma once
 #include "sim/crypto_fake.h"
 #include "sim/net.h"
-#include "sim/tls_fake.h"
 #include "sim/world.h"
+#include "sim/world_crypto.h"
 #include "sim/world_disk.h"
 #include "sim/world_phones.h"
 
@@ -67,7 +67,8 @@ struct world {
     uint32_t sent_count;
     uint32_t *answering; /* nodes that have answers for whoever asked (workload) */
     uint32_t answering_count;
-    struct tls_fake_table tls;
+    struct tls_fake_table tls;   /* of a made-up world */
+    struct world_crypto *real;   /* of a real one, else NULL */
     struct world_disks *disks;   /* NULL: none */
     struct world_phones *phones; /* NULL: none */
     world_tamper *tamper;
@@ -80,8 +81,5 @@ struct world {
 
 /* The limits of a simulated node: those of a small peer, so that many fit into one memory. */
 void world_limits(const struct world_settings *s, struct limits *l);
-/* A certificate of the world's root; given: the Node-ID, NULL: drawn. */
-void world_make_ident(struct world *w, struct world_ident *out, const char *user,
-                      const struct node_id *given);
 /* The node is no more: its connections, buffers and TLS objects go. */
 void world_bury(struct world *w, uint32_t i, bool is_told);
