@@ -15,6 +15,7 @@ MODULES = {
         address
         arena
         bucket
+        buggify
         check
         err
         hash
@@ -354,6 +355,7 @@ MODULES = {
 UNIT_TESTS = {
     'tests/unit/core': names('''
         test_address
+        test_buggify
         test_core
         test_io
         test_log

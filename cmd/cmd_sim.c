@@ -337,6 +337,19 @@ static json_t *trace_json(const struct trace_counts *c)
     return out;
 }
 
+/* How often each point of core/buggify.def came up. */
+static json_t *buggify_json(const struct buggify *b)
+{
+    json_t *out = json_object();
+    for (unsigned i = 0; i < BUGGIFY_POINTS; i++) {
+        if (b->fired[i] != 0) {
+            json_object_set_new(out, buggify_name((enum buggify_point)i),
+                                json_integer((json_int_t)b->fired[i]));
+        }
+    }
+    return out;
+}
+
 static json_t *survival_json(const struct scenario_result *r)
 {
     const struct scenario_survival *v = &r->survival;
@@ -357,6 +370,7 @@ static json_t *survival_json(const struct scenario_result *r)
                                   (double)v->shortage_longest_us / 1e6));
     json_object_set_new(out, "quiet_s", seconds_or_null(v->quiet_us));
     json_object_set_new(out, "blackout_s", seconds_or_null(v->blackout_us));
+    json_object_set_new(out, "buggify", buggify_json(&v->buggify));
     json_object_set_new(out, "disks_lost", json_integer(v->disks_lost));
     json_object_set_new(out, "trace", trace_json(&v->trace));
     json_object_set_new(out, "verified", wave_json(&v->verified));

@@ -212,6 +212,7 @@ struct world *world_init(struct arena *arena, const struct world_settings *s)
     io_outbox_init(&w->outbox, arena, WORLD_OUTBOX);
     w->sent = ARENA_RAW(arena, struct world_sent, WORLD_OUTBOX);
     w->answering = ARENA_RAW(arena, uint32_t, s->nodes);
+    buggify_init(&w->buggify, s->seed, s->buggify_percent);
     log_init(&w->log, drop_log, NULL, LOG_ERROR, 0);
     queue_init(&w->queue, arena, events_cap(s));
     net_init(&w->net, arena, s);
@@ -241,6 +242,7 @@ struct turn *world_begin_turn(struct world *w, uint32_t i)
         .out = &w->outbox,
         .metrics = &w->metrics,
         .log = &w->log,
+        .buggify = w->settings.buggify_percent > 0 ? &w->buggify : NULL,
     };
     return &w->turn;
 }
@@ -601,6 +603,11 @@ void world_set_watch(struct world *w, world_watch *watch, void *context)
 {
     w->watch = watch;
     w->watch_context = context;
+}
+
+struct buggify *world_buggify(struct world *w)
+{
+    return &w->buggify;
 }
 
 void world_set_skew(struct world *w, uint32_t i, int64_t skew_ms)

@@ -54,10 +54,11 @@ struct world_settings {
     /* As it was signed; borrowed.  Not empty: nodes take others, and whoever runs the world judges
      * them (node_next_document). */
     struct slice document;
-    bool is_real;          /* cryptography; docs/simulator.md says what that costs */
-    bool is_ready;         /* nodes do not join: sim/ready makes them a ring */
-    bool has_disks;        /* what nodes store survives them, and is acknowledged when it does */
-    uint64_t disk_sync_us; /* what a sync takes */
+    uint32_t buggify_percent; /* of the chances in core/buggify.def */
+    bool is_real;             /* cryptography; docs/simulator.md says what that costs */
+    bool is_ready;            /* nodes do not join: sim/ready makes them a ring */
+    bool has_disks;           /* what nodes store survives them, and is acknowledged when it does */
+    uint64_t disk_sync_us;    /* what a sync takes */
     uint32_t disk_lost_percent; /* of deaths take the disk along */
     struct world_phone_settings phones;
     struct places_settings places;
@@ -122,6 +123,8 @@ typedef void world_tamper(void *context, struct world *w, uint32_t node, uint8_t
 void world_set_tamper(struct world *w, world_tamper *tamper, void *context);
 /* Somebody who looks at a node after each event that came to it; it may be gone then. */
 typedef void world_watch(void *context, struct world *w, uint32_t node);
+/* Points at which product code may go wrong; they are off until is_on says otherwise. */
+struct buggify *world_buggify(struct world *w);
 void world_set_watch(struct world *w, world_watch *watch, void *context);
 /* Its wall clock goes wrong by so much; its timers do not. */
 void world_set_skew(struct world *w, uint32_t i, int64_t skew_ms);

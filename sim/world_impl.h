@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* world_impl.h - the inside of struct world, shared by world.c, net.c and world_limits.c only. */
 #pragma once
+#include "core/buggify.h"
 #include "sim/crypto_fake.h"
 #include "sim/net.h"
 #include "sim/world.h"
@@ -77,6 +78,7 @@ struct world {
     void *watch_context;
     struct metrics metrics;
     struct log log;
+    struct buggify buggify;
 };
 
 /* The limits of a simulated node: those of a small peer, so that many fit into one memory. */
