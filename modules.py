@@ -187,6 +187,7 @@ MODULES = {
     '''),
     'node': names('''
         answer
+        home
         node
         outward
         overlay_doc
@@ -466,6 +467,7 @@ UNIT_TESTS = {
         test_tx
     '''),
     'tests/unit/node': names('''
+        test_home
         test_overlay_doc
         test_overlay_doc_accept
     '''),

@@ -86,8 +86,7 @@ void world_start(struct world *w, uint32_t i);
 void world_kill(struct world *w, uint32_t i);
 /* The power fails: nobody is told; the others notice by their own timers. */
 void world_vanish(struct world *w, uint32_t i);
-/* The address of the process changes while it runs.  It goes on announcing the old one, which its
- * configuration names (chordial knows no other way), until it is started again. */
+/* The address of the process changes while it runs; its connections carry nothing more. */
 void world_move(struct world *w, uint32_t i);
 /* Leaves in good order. */
 void world_stop(struct world *w, uint32_t i);
