@@ -19,6 +19,7 @@ MODULES = {
         check
         err
         hash
+        histogram
         io
         limits
         log
@@ -165,6 +166,7 @@ MODULES = {
         methods
         offline
         outbound
+        peer_share
         prefs
         presence
         proxy
@@ -301,6 +303,8 @@ MODULES = {
         config
         control
         control_document
+        control_health
+        control_metrics
         control_tls
         daemon
         demo_baresip
@@ -314,6 +318,7 @@ MODULES = {
         keystore
         load
         load_cpu
+        load_datagram
         load_digest
         load_forward
         load_histogram
@@ -330,6 +335,8 @@ MODULES = {
         load_trunk
         lookup
         main
+        metrics_http
+        metrics_text
         options
         persist_lmdb
         persist_thread
@@ -358,6 +365,7 @@ UNIT_TESTS = {
         test_address
         test_buggify
         test_core
+        test_histogram
         test_io
         test_log
         test_msgbuf
@@ -493,6 +501,7 @@ UNIT_TESTS = {
         test_config
         test_load
         test_load_target
+        test_metrics
         test_persist
         test_wire_line
         test_wire_sip
@@ -599,7 +608,9 @@ SCRIPT_TESTS = {
         linphone
         load
         locks
+        metrics
         overrun
+        spin
         storm
         strangers
         stun_dissect
@@ -608,6 +619,7 @@ SCRIPT_TESTS = {
         trunk_dissect
         vectors
         vectors_dissect
+        watchers
     '''),
 }
 
@@ -638,6 +650,7 @@ FUZZ_TARGETS = names('''
     fuzz_sip_hdr
     fuzz_sip_tx
     fuzz_sip_uri
+    fuzz_store_parts
     fuzz_stored
     fuzz_stun
     fuzz_ws
