@@ -97,7 +97,20 @@ static enum err set_one(struct scenario *s, const char *pair, char *why)
     return e == ERR_OK ? e : say_key(key, "--set", e, why);
 }
 
-static enum err check(const struct scenario *s, const char *path, char *why)
+/* Where a key got its value: the last --set of it, or the file. */
+static const char *source_of(const char *key, const struct options_texts *sets, const char *path)
+{
+    size_t len = strlen(key);
+    for (size_t i = 0; i < sets->count; i++) {
+        if (strncmp(sets->texts[i], key, len) == 0 && sets->texts[i][len] == '=') {
+            return "--set";
+        }
+    }
+    return path;
+}
+
+static enum err check(const struct scenario *s, const struct options_texts *sets, const char *path,
+                      char *why)
 {
     const char *key = NULL;
     uint64_t least = 0;
@@ -106,7 +119,7 @@ static enum err check(const struct scenario *s, const char *path, char *why)
     return e == ERR_OK
                ? e
                : say_why(why, ERR_CONFIG, "out of range: %s: %s: from %" PRIu64 " to %" PRIu64,
-                         path, key, least, most);
+                         source_of(key, sets, path), key, least, most);
 }
 
 static enum err load(const char *word, const struct options_texts *sets, struct scenario *s,
@@ -130,7 +143,7 @@ static enum err load(const char *word, const struct options_texts *sets, struct 
     for (size_t i = 0; e == ERR_OK && i < sets->count; i++) {
         e = set_one(s, sets->texts[i], why);
     }
-    return e == ERR_OK ? check(s, path, why) : e;
+    return e == ERR_OK ? check(s, sets, path, why) : e;
 }
 
 /* ---- what came of it
@@ -735,6 +748,8 @@ static int simulate(struct outcome *o, bool is_json)
     return status;
 }
 
+static const uint64_t NO_REPEAT = UINT64_MAX; /* beyond what may be asked for */
+
 static int repeat_one(void *context, uint64_t seed)
 {
     struct outcome *o = context;
@@ -745,8 +760,8 @@ static int repeat_one(void *context, uint64_t seed)
 static int repeat(struct outcome *o, uint64_t count, bool is_json)
 {
     const struct sim_repeat r = {.first = o->seed, .count = count, .run = repeat_one, .context = o};
-    if (count > SIM_REPEAT_CAP) {
-        say_error("too many: --repeat: at most %d", SIM_REPEAT_CAP);
+    if (count < 1 || count > SIM_REPEAT_CAP) {
+        say_error("out of range: --repeat %" PRIu64 ": 1..%d", count, SIM_REPEAT_CAP);
         return CMD_USAGE;
     }
     if (o->pcap != NULL || o->faults_out != NULL) {
@@ -760,7 +775,7 @@ int cmd_sim(int argc, char **argv)
 {
     static struct outcome o = {.seed = 1};
     bool is_json = false;
-    uint64_t count = 0;
+    uint64_t count = NO_REPEAT;
     const struct options_item items[] = {
         {"seed", 0, OPTIONS_NUMBER, &o.seed, "S", "the run's seed (1)"},
         {"repeat", 0, OPTIONS_NUMBER, &count, "N",
@@ -796,5 +811,5 @@ int cmd_sim(int argc, char **argv)
         say_error("%s", why);
         return CMD_USAGE;
     }
-    return count > 0 ? repeat(&o, count, is_json) : simulate(&o, is_json);
+    return count != NO_REPEAT ? repeat(&o, count, is_json) : simulate(&o, is_json);
 }
