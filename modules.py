@@ -310,6 +310,7 @@ MODULES = {
         keystore
         load
         load_cpu
+        load_dial
         load_digest
         load_forward
         load_histogram
