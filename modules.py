@@ -18,6 +18,7 @@ MODULES = {
         check
         err
         hash
+        histogram
         io
         limits
         log
@@ -164,6 +165,7 @@ MODULES = {
         methods
         offline
         outbound
+        peer_share
         prefs
         presence
         proxy
@@ -297,6 +299,8 @@ MODULES = {
         config
         control
         control_document
+        control_health
+        control_metrics
         control_tls
         daemon
         demo_baresip
@@ -310,6 +314,7 @@ MODULES = {
         keystore
         load
         load_cpu
+        load_datagram
         load_dial
         load_digest
         load_forward
@@ -327,6 +332,8 @@ MODULES = {
         load_trunk
         lookup
         main
+        metrics_http
+        metrics_text
         options
         persist_lmdb
         persist_thread
@@ -354,6 +361,7 @@ UNIT_TESTS = {
     'tests/unit/core': names('''
         test_address
         test_core
+        test_histogram
         test_io
         test_log
         test_msgbuf
@@ -488,6 +496,7 @@ UNIT_TESTS = {
         test_config
         test_load
         test_load_target
+        test_metrics
         test_persist
         test_wire_line
         test_wire_sip
@@ -592,7 +601,9 @@ SCRIPT_TESTS = {
         linphone
         load
         locks
+        metrics
         overrun
+        spin
         storm
         strangers
         stun_dissect
@@ -601,6 +612,7 @@ SCRIPT_TESTS = {
         trunk_dissect
         vectors
         vectors_dissect
+        watchers
     '''),
 }
 

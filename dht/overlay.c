@@ -691,6 +691,9 @@ static void serve(struct turn *t, struct overlay *o)
             break;
         }
         uint64_t before_us = sign_turn_us(o->sign);
+        if (item.tries == 0) { /* of one that was put back it has been noted */
+            inbox_note_wait(t, &item);
+        }
         ahead -= ahead > 0 && item.lane == INBOX_SECOND ? 1 : 0;
         bool is_served = overlay_serve(t, o, &item);
         last_us = sign_turn_us(o->sign) - before_us;

@@ -441,6 +441,10 @@ bool transact_on_answer(struct turn *t, struct transact *tr, const struct messag
         result->hops = 1u + tr->s.initial_ttl - answer->ttl;
     }
     metric_add(t->metrics, METRIC_requests_answered, 1);
+    metric_note(t->metrics, HISTOGRAM_request_us, result->elapsed_us);
+    if (r->code == CONTENT_FETCH_REQ) {
+        metric_note(t->metrics, HISTOGRAM_lookup_us, result->elapsed_us);
+    }
     end_request(t, tr, r);
     return true;
 }

@@ -132,6 +132,7 @@ static struct proxy *open_proxy(struct turn *t, struct sip *s, const struct sip_
     p->is_sips = rx->core.uri.scheme == SIP_URI_SIPS;
     p->method = (uint8_t)rx->m->method;
     p->breadth_in = p->breadth = p->breadth_each = proxy_breadth(rx);
+    p->begun_us = p->method == SIP_METHOD_INVITE ? t->now_us : 0;
     if (tx != NULL) {
         tx->source = source;
         p->tx = tx_handle(s, tx);
@@ -262,7 +263,7 @@ void proxy_settle(struct turn *t, struct sip *s, struct proxy *p)
 void proxy_send_kept(struct turn *t, struct sip *s, handle message, struct offline *x)
 {
     struct proxy *p = pool_acquire(&s->proxies);
-    struct msgbuf *request = p == NULL ? NULL : sip_state_buffer(t, slice_of(x->message, x->len));
+    struct msgbuf *request = p == NULL ? NULL : offline_request(t, s, x);
     if (request == NULL) {
         if (p != NULL) {
             pool_release(&s->proxies, p);
