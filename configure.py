@@ -69,6 +69,7 @@ HEADERS = [
     ('cmd/sim_files', 'pcap'),
     ('cmd/persist_lmdb', 'lmdb'),
     ('cmd/resolver', 'cares'),
+    ('cmd/metrics_http', 'microhttpd'),
     ('bench/*_boring', 'boringssl'),
     ('bench/floor_udp_uring', 'liburing'),
     ('tests/*', 'criterion'),
@@ -83,7 +84,7 @@ LIBRARIES = {
     'link': ['boringssl'],
     'node': ['xml2'],
     'core/os': ['liburing'],
-    'cmd': ['confuse', 'jansson', 'boringssl', 'pcap', 'lmdb', 'cares'],
+    'cmd': ['confuse', 'jansson', 'boringssl', 'pcap', 'lmdb', 'cares', 'microhttpd'],
 }
 LAYERS = list(modules.MODULES)
 

@@ -15,9 +15,11 @@ MODULES = {
         address
         arena
         bucket
+        buggify
         check
         err
         hash
+        histogram
         io
         limits
         log
@@ -164,6 +166,7 @@ MODULES = {
         methods
         offline
         outbound
+        peer_share
         prefs
         presence
         proxy
@@ -186,6 +189,7 @@ MODULES = {
     '''),
     'node': names('''
         answer
+        home
         node
         outward
         overlay_doc
@@ -231,12 +235,14 @@ MODULES = {
         survive
         tls_fake
         tls_fake_datagram
+        tls_real
         trace
         traffic
         underlay
         vigil
         workload
         world
+        world_crypto
         world_disk
         world_limits
         world_phones
@@ -297,6 +303,8 @@ MODULES = {
         config
         control
         control_document
+        control_health
+        control_metrics
         control_tls
         daemon
         demo_baresip
@@ -310,6 +318,7 @@ MODULES = {
         keystore
         load
         load_cpu
+        load_datagram
         load_digest
         load_forward
         load_histogram
@@ -326,6 +335,8 @@ MODULES = {
         load_trunk
         lookup
         main
+        metrics_http
+        metrics_text
         options
         persist_lmdb
         persist_thread
@@ -352,7 +363,9 @@ MODULES = {
 UNIT_TESTS = {
     'tests/unit/core': names('''
         test_address
+        test_buggify
         test_core
+        test_histogram
         test_io
         test_log
         test_msgbuf
@@ -462,6 +475,7 @@ UNIT_TESTS = {
         test_tx
     '''),
     'tests/unit/node': names('''
+        test_home
         test_overlay_doc
         test_overlay_doc_accept
     '''),
@@ -487,6 +501,7 @@ UNIT_TESTS = {
         test_config
         test_load
         test_load_target
+        test_metrics
         test_persist
         test_wire_line
         test_wire_sip
@@ -513,6 +528,7 @@ WIDE_TESTS = {
         test_bootstrap
         test_clocks
         test_documents
+        test_real
         test_restart
         test_rings
         test_survive
@@ -569,6 +585,7 @@ SCRIPT_TESTS = {
         survive
         swarm
         sweep
+        tls8
         worlds
     '''),
     'tests/live': names('''
@@ -591,7 +608,9 @@ SCRIPT_TESTS = {
         linphone
         load
         locks
+        metrics
         overrun
+        spin
         storm
         strangers
         stun_dissect
@@ -600,6 +619,7 @@ SCRIPT_TESTS = {
         trunk_dissect
         vectors
         vectors_dissect
+        watchers
     '''),
 }
 
@@ -630,6 +650,7 @@ FUZZ_TARGETS = names('''
     fuzz_sip_hdr
     fuzz_sip_tx
     fuzz_sip_uri
+    fuzz_store_parts
     fuzz_stored
     fuzz_stun
     fuzz_ws

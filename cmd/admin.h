@@ -30,6 +30,8 @@ enum admin_verb {
     ADMIN_ROUTE, /* one step: whom `at` would send it to */
     /* answered by the control thread */
     ADMIN_METRICS,
+    ADMIN_HISTOGRAMS,
+    ADMIN_HEALTH,
     ADMIN_SHUTDOWN,
     ADMIN_RELOAD, /* the overlay document and the certificate for phones, from their files */
     /* orders to a shard, unanswered */

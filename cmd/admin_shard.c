@@ -8,6 +8,8 @@
 #include "core/trace.h"
 #include "dht/kind.h"
 #include "link/tls_boring.h"
+#include "sip/grade.h"
+#include "sip/registrar.h"
 #include <inttypes.h>
 
 /* One row; false when there is none at *cursor, which is moved behind it. */
@@ -251,6 +253,8 @@ static row_function *rows_of(enum admin_verb verb)
     case ADMIN_FIND:
     case ADMIN_ROUTE:
     case ADMIN_METRICS:
+    case ADMIN_HISTOGRAMS:
+    case ADMIN_HEALTH:
     case ADMIN_SHUTDOWN:
     case ADMIN_RELOAD:
     case ADMIN_DRAIN:
@@ -360,6 +364,11 @@ static void jot_route(struct jot *j, const struct admin_shard *a, struct slice v
             jot_hex(j, d.id);
         }
         jot_add(j, "]");
+        struct grade grade = grade_read(k.contact_prefs);
+        jot_add(j, ",\"prefs\":");
+        jot_string(j, k.contact_prefs);
+        jot_add(j, ",\"q_milli\":%u,\"mailbox\":%s", grade.q_milli,
+                slice_is_equal(k.contact_prefs, REGISTRAR_MAILBOX_PREFS) ? "true" : "false");
     }
 }
 
@@ -639,6 +648,8 @@ void admin_shard_on_mail(struct turn *t, struct admin_shard *a, const struct io_
         node_document_judged(t, a->node, (uint16_t)r.number);
         return;
     case ADMIN_METRICS:
+    case ADMIN_HISTOGRAMS:
+    case ADMIN_HEALTH:
     case ADMIN_SHUTDOWN:
     case ADMIN_RELOAD:
     case ADMIN_READY:

@@ -28,6 +28,7 @@ static const struct {
     {"store", ADMIN_STORE, false, true},    {"stat", ADMIN_STAT, false, true},
     {"find", ADMIN_FIND, false, true},      {"route", ADMIN_ROUTE, false, true},
     {"trace", ADMIN_TRACE, false, false},   {"metrics", ADMIN_METRICS, true, true},
+    {"health", ADMIN_HEALTH, true, true},   {"histograms", ADMIN_HISTOGRAMS, true, true},
     {"drain", ADMIN_SHUTDOWN, true, true},  {"reload", ADMIN_RELOAD, true, true},
 };
 

@@ -6,7 +6,8 @@
  *   {"cmd": "fetch", "name": N, "kind": K}            -> {"rows": [{...}]}, one row
  *   {"cmd": "ping", "name": N} or {..., "node": HEX}  -> the same
  *   {"cmd": "store", "name": N, "kind": K, "value": HEX}  -> the same; the peer itself signs
- *   {"cmd": "metrics"}, {"cmd": "drain"}, {"cmd": "reload"}  -> {...}
+ *   {"cmd": "histograms"}                             -> {"rows": [...]}, a row each
+ *   {"cmd": "metrics"}, {"cmd": "health"}, {"cmd": "drain"}, {"cmd": "reload"}  -> {...}
  *   anything wrong                                    -> {"error": "..."}
  *
  * Owner: the control thread; nothing here blocks.  Who may open the socket (mode 0600) may do all.
@@ -54,7 +55,8 @@ struct admin_socket_host {
     /* Mails a request; an error becomes the client's answer. */
     enum err (*send)(void *context, uint32_t shard, uint64_t tag, const struct admin_request *r);
     /* Writes the members in front of the rows of ADMIN_STATUS ("\"overlay\":...,"), or all of
-     * ADMIN_METRICS, into `out`; returns how many bytes.  ADMIN_RELOAD is done first. */
+     * ADMIN_METRICS, ADMIN_HISTOGRAMS and ADMIN_HEALTH, into `out`; returns how many bytes.
+     * ADMIN_RELOAD is done first. */
     size_t (*describe)(void *context, enum admin_verb verb, char *out, size_t cap);
     void (*shut_down)(void *context);
 };

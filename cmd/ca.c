@@ -6,6 +6,7 @@
 #include "sip/ha1.h"
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 static const struct {
     const char *text;
@@ -160,7 +161,8 @@ enum err ca_init(const struct ca_init *what, char *why)
                        what->overlay);
     }
     if (files_folder(what->dir) != ERR_OK) {
-        return say_why(why, ERR_IO, "cannot make the folder: %s: %s", what->dir, say_errno());
+        return say_why(why, ERR_IO, "cannot make the folder: %s: %s: take another", what->dir,
+                       say_errno());
     }
     enum err e = ca_users_create(what->dir, what->overlay, ca_algorithm_text(what->algorithm),
                                  what->digest, why);
@@ -228,9 +230,37 @@ static enum err set_password(struct issuing *i)
     return ERR_OK;
 }
 
+static void file_name(const struct issuing *i, uint32_t number, char *out)
+{
+    (void)snprintf(out, FILES_PATH_CAP, "%s.%u.pem", i->what.user, number);
+}
+
+/* Before anything is made: were it found out at the K-th, the database would know a password and a
+ * Node-ID that are in no keystore. */
+static enum err check_out(const struct issuing *i)
+{
+    char name[FILES_PATH_CAP];
+    char path[FILES_PATH_CAP];
+    if (files_folder(i->what.out) != ERR_OK) {
+        return say_why(i->why, ERR_IO, "cannot make the folder: %s: %s: name another with --out",
+                       i->what.out, say_errno());
+    }
+    for (uint32_t number = 1; number <= i->what.nodes; number++) {
+        file_name(i, number, name);
+        if (files_join(i->what.out, name, path) == ERR_OK && access(path, F_OK) == 0) {
+            return say_why(i->why, ERR_EXISTS,
+                           "it exists already, and nothing is overwritten: %s: name another "
+                           "folder with --out, or make it anew with `chordial ca renew`",
+                           path);
+        }
+    }
+    return ERR_OK;
+}
+
 static enum err prepare(struct issuing *i)
 {
     enum err e = check_user(i);
+    e = e == ERR_OK ? check_out(i) : e;
     if (e != ERR_OK) {
         return e;
     }
@@ -248,11 +278,6 @@ static enum err prepare(struct issuing *i)
         return say_why(i->why, ERR_NO_MEMORY, "no memory: users.json: free some");
     }
     return i->what.password == NULL ? ERR_OK : set_password(i);
-}
-
-static void file_name(const struct issuing *i, uint32_t number, char *out)
-{
-    (void)snprintf(out, FILES_PATH_CAP, "%s.%u.pem", i->what.user, number);
 }
 
 static enum err issue_one(struct issuing *i, uint32_t number, struct ca_holder *h, char *node_id)
@@ -358,9 +383,6 @@ static enum err issue(struct issuing *i, ca_on_file *on_file, void *context)
 enum err ca_issue(const struct ca_issue *what, ca_on_file *on_file, void *context, char *why)
 {
     struct issuing i = {.what = *what, .why = why};
-    if (files_folder(what->out) != ERR_OK) {
-        return say_why(why, ERR_IO, "cannot make the folder: %s: %s", what->out, say_errno());
-    }
     enum err e = ca_users_load(what->dir, &i.users, why);
     if (e == ERR_OK) {
         i.overlay = ca_users_text(i.users, "overlay");

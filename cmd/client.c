@@ -3,8 +3,11 @@
 #include "cmd/load_cpu.h"
 #include "cmd/load_message.h"
 #include "cmd/load_trunk.h"
+#include "cmd/verify.h"
 #include "core/os/host.h"
 #include "dht/kind.h"
+#include <stdio.h>
+#include <stdlib.h>
 
 enum { TIMEOUT_MS = 15000, STEP_NS = 50 * 1000 * 1000, WHY_CAP = 40 };
 
@@ -14,7 +17,10 @@ struct client {
     struct load_settings settings;
     struct load load;
     struct load_trunk trunk;
+    struct verify *verify;
     uint64_t transaction_id;
+    bool is_forged; /* an answer came that nobody of the overlay has signed, */
+    char forged_why[VERIFY_WHY_CAP];
     bool is_answered;
     uint16_t code;
     char refusal[WHY_CAP];
@@ -22,13 +28,41 @@ struct client {
 
 static volatile int never; /* Ctrl-C ends the process: nothing is kept that would stay behind */
 
+/* By whoever it may be: that the signer is responsible for the place, a client cannot know. */
+static bool is_signed(struct client *c, struct slice message)
+{
+    struct crypto_trust *trust = &c->overlay.trust;
+    struct verify_verdict verdict = {.is_valid = false};
+    struct verify_terms terms = {.root_count = min_size(trust->root_count, VERIFY_ROOTS_CAP),
+                                 .at_ms = host_wall_ms()};
+    char *hex = malloc(2 * message.len + 1);
+    memcpy(terms.roots, trust->roots, terms.root_count * sizeof(terms.roots[0]));
+    json_t *o = hex == NULL
+                    ? NULL
+                    : json_pack("{s:s, s:s, s:s%, s:i}", "type", "Message", "hex",
+                                ids_hex(message, hex), "overlay_name",
+                                (const char *)trust->overlay_name.data, trust->overlay_name.len,
+                                "node_id_length", (int)c->overlay.params.node_id_length);
+    if (o != NULL) {
+        verify_judge(c->verify, o, &terms, &verdict);
+    }
+    json_decref(o);
+    free(hex);
+    if (!verdict.is_valid) {
+        c->is_forged = true;
+        (void)snprintf(c->forged_why, sizeof(c->forged_why), "%s", verdict.why);
+    }
+    return verdict.is_valid;
+}
+
 static void on_message(struct load_trunk *trunk, struct slice message)
 {
     struct client *c = CONTAINER_OF(trunk, struct client, trunk);
     char why[WHY_CAP];
     uint64_t id = 0;
     uint16_t code = 0;
-    if (load_message_judge(&c->overlay, message, &id, &code, why) && id == c->transaction_id) {
+    if (load_message_judge(&c->overlay, message, &id, &code, why) && id == c->transaction_id &&
+        is_signed(c, message)) {
         c->is_answered = true;
         c->code = code;
         memcpy(c->refusal, why, sizeof(why));
@@ -54,6 +88,10 @@ static enum err open_client(struct client *c, const struct client_who *who, char
         return ERR_CONFIG;
     }
     c->trunk.on_message = on_message;
+    c->verify = verify_make();
+    if (c->verify == NULL) {
+        return say_why(why, ERR_IO, "not enough memory: %s", who->node);
+    }
     crypto_boring()->random(crypto_boring(), (uint8_t *)&c->transaction_id,
                             sizeof(c->transaction_id));
     return load_trunk_open(&c->trunk, &c->load, &c->overlay, &c->overlay.members[0], why);
@@ -107,6 +145,12 @@ static enum err exchange(struct client *c, const struct client_value *value, con
         load_trunk_flush(&c->trunk);
         load_step(&c->load, STEP_NS);
     }
+    if (!c->is_answered && c->is_forged) {
+        return say_why(why, ERR_REMOTE,
+                       "no answer that counts: %s: the signature of the one that came is not "
+                       "good: %s",
+                       node, c->forged_why);
+    }
     if (!c->is_answered) {
         return say_why(why, ERR_TIMEOUT, "no answer: %s: %s", node,
                        c->trunk.why != NULL ? c->trunk.why : "the overlay is silent");
@@ -130,6 +174,7 @@ enum err client_store(const struct client_who *who, const struct client_value *v
     e = e == ERR_OK ? exchange(&c, value, who->node, why) : e;
     *elapsed_us = (load_cpu_now_ns() - begun_ns) / 1000;
     load_trunk_close(&c.trunk);
+    verify_free(c.verify);
     load_overlay_close(&c.overlay);
     load_close(&c.load);
     return e;

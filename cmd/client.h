@@ -2,7 +2,8 @@
 /* client.h - one operation as a RELOAD client: a TLS link to a peer, a signed request, its answer
  * (RFC 6940 3.2.1).  The client joins nothing and keeps nothing.
  *
- * The peer at the other end has proved who it is; the answer's signature is not looked at. */
+ * An answer counts when its signature is right, by a certificate of the overlay: the peer at the
+ * other end has proved who it is, but need not be the one who answers. */
 #pragma once
 #include "core/err.h"
 #include "core/slice.h"

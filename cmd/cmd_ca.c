@@ -8,6 +8,7 @@
 #include "cmd/config.h"
 #include "cmd/options.h"
 #include "core/os/host.h"
+#include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -180,9 +181,12 @@ static bool fill_issue(const struct issue_options *o, struct ca_issue *what)
                   "--help");
         return false;
     }
-    if (o->nodes < 1 || o->nodes > CA_NODES_CAP || o->days < 1 || o->days > CA_DAYS_ROOT) {
-        say_error("out of range: --nodes 1..%d, --days 1..%d: correct it", CA_NODES_CAP,
-                  CA_DAYS_ROOT);
+    if (o->nodes < 1 || o->nodes > CA_NODES_CAP) {
+        say_error("out of range: --nodes %" PRIu64 ": 1..%d", o->nodes, CA_NODES_CAP);
+        return false;
+    }
+    if (o->days < 1 || o->days > CA_DAYS_ROOT) {
+        say_error("out of range: --days %" PRIu64 ": 1..%d", o->days, CA_DAYS_ROOT);
         return false;
     }
     if (o->digest != NULL && config_digest(o->digest, &ignored) != ERR_OK) {

@@ -40,6 +40,10 @@ static const struct ask_column binding_columns[] = {{"shard", "shard"},
 static const struct ask_column trace_columns[] = {
     {"shard", "shard"}, {"ago_us", "us ago"}, {"event", "event"}, {"a", "a"}, {"b", "b"}};
 
+static const struct ask_column histogram_columns[] = {
+    {"name", "of"},    {"count", "count"}, {"mean_us", "mean us"}, {"p50_us", "p50"},
+    {"p90_us", "p90"}, {"p99_us", "p99"},  {"p999_us", "p999"},    {"max_us", "max"}};
+
 /* `key` is what the rows are called in --json. */
 static const struct question {
     const char *word;
@@ -55,6 +59,8 @@ static const struct question {
     {"bindings", "bindings", binding_columns, ARRAY_COUNT(binding_columns)},
     {"trace", "events", trace_columns, ARRAY_COUNT(trace_columns)},
     {"metrics", NULL, NULL, 0},
+    {"histograms", "histograms", histogram_columns, ARRAY_COUNT(histogram_columns)},
+    {"health", NULL, NULL, 0},
     {"drain", NULL, NULL, 0},
     {"reload", NULL, NULL, 0},
     {"lookup", NULL, NULL, 0},
@@ -134,6 +140,14 @@ static void print_reload(const json_t *answer)
     print_document(answer);
 }
 
+static void print_health(const json_t *answer)
+{
+    const char *why = json_string_value(json_object_get(answer, "why"));
+    bool is_ready = json_is_true(json_object_get(answer, "ready"));
+    (void)printf("%s%s%s\n", is_ready ? "ready" : "not ready", is_ready ? "" : ": ",
+                 is_ready || why == NULL ? "" : why);
+}
+
 static void print_members(json_t *answer)
 {
     void *at = json_object_iter(answer);
@@ -167,6 +181,8 @@ static void print_answer(const struct question *q, json_t *answer, bool is_json)
         (void)printf("draining\n");
     } else if (strcmp(q->word, "reload") == 0) {
         print_reload(answer);
+    } else if (strcmp(q->word, "health") == 0) {
+        print_health(answer);
     } else {
         print_members(answer);
     }
@@ -182,7 +198,9 @@ static int put_question(const char *socket, const struct question *q, bool is_js
         return e == ERR_CONFIG ? CMD_USAGE : CMD_FAILED;
     }
     print_answer(q, answer, is_json);
-    bool is_refused = json_is_false(json_object_get(answer, "reloaded"));
+    bool is_refused =
+        json_is_false(json_object_get(answer, "reloaded")) ||
+        (strcmp(q->word, "health") == 0 && json_is_false(json_object_get(answer, "ready")));
     json_decref(answer);
     return is_refused ? CMD_FAILED : CMD_OK;
 }
@@ -198,19 +216,22 @@ int cmd_ctl(int argc, char **argv)
     };
     const struct options options = {
         .usage = "chordial ctl [-s SOCKET] QUESTION [--json]",
-        .about = "Asks a running node.  QUESTION is one of\n"
-                 "  status    the node and its shards          peers     links that are up\n"
-                 "  ring      neighbours on the ring           links     all links, at length\n"
-                 "  stored    what is stored here              bindings  registered phones\n"
-                 "  metrics   all counters, summed             lookup AOR\n"
-                 "  trace     the last 64 events of each shard, the newest first; link_state: a is "
-                 "the\n"
-                 "            link, b the state before and after, a byte each: 0 dialling, 1 "
-                 "handshake,\n"
-                 "            2 up, 3 suspect, 4 draining, 5 down\n"
-                 "  drain     leave the overlay and end, as SIGTERM\n"
-                 "  reload    take the overlay document and the certificate for phones from their\n"
-                 "            files, as SIGHUP",
+        .about =
+            "Asks a running node.  QUESTION is one of\n"
+            "  status    the node and its shards          peers     links that are up\n"
+            "  ring      neighbours on the ring           links     all links, at length\n"
+            "  stored    what is stored here              bindings  registered phones\n"
+            "  metrics   all counters, summed             lookup AOR\n"
+            "  histograms  of times, in us                health    ready or not, and why: the\n"
+            "                                                       exit status says it too\n"
+            "  trace     the last 64 events of each shard, the newest first; link_state: a is "
+            "the\n"
+            "            link, b the state before and after, a byte each: 0 dialling, 1 "
+            "handshake,\n"
+            "            2 up, 3 suspect, 4 draining, 5 down\n"
+            "  drain     leave the overlay and end, as SIGTERM\n"
+            "  reload    take the overlay document and the certificate for phones from their\n"
+            "            files, as SIGHUP",
         .example = "    chordial ctl -s control.sock status",
         .items = items,
         .count = ARRAY_COUNT(items)};

@@ -2,6 +2,8 @@
 /* chordial load: puts a running node under load from outside and says what it did. */
 #include "cmd/ca.h"
 #include "cmd/cmd.h"
+#include "cmd/load_cpu.h"
+#include "cmd/load_datagram.h"
 #include "cmd/load_forward.h"
 #include "cmd/load_record.h"
 #include "cmd/load_report.h"
@@ -25,6 +27,7 @@ enum {
     SEED = 1,
     PROGRESS_S = 2,
 };
+static const uint64_t OUTSTANDING_UNSAID = UINT64_MAX;
 static const uint32_t ON_TRUNKS = 1u << LOAD_FORWARD | 1u << LOAD_FETCH | 1u << LOAD_STORE;
 static const uint32_t ON_PHONES = 1u << LOAD_REGISTER | 1u << LOAD_OPTIONS | 1u << LOAD_INVITE;
 
@@ -108,7 +111,9 @@ static uint64_t default_outstanding(const struct load_settings *s)
     if (!s->is_max) {
         return OUTSTANDING;
     }
-    uint64_t each = max_u64(1, LOAD_FORWARD_CLOSED_BYTES / max_u64(s->size_bytes, 1));
+    uint64_t bytes =
+        s->links == LOAD_DTLS ? LOAD_FORWARD_CLOSED_DATAGRAM_BYTES : LOAD_FORWARD_CLOSED_BYTES;
+    uint64_t each = max_u64(1, bytes / max_u64(s->size_bytes, 1));
     return s->mix[LOAD_FORWARD] > 0 ? each * s->connections : CLOSED_OUTSTANDING;
 }
 
@@ -125,7 +130,7 @@ static bool take_rate(struct asked *a)
         say_error("no such arrivals: %s: poisson or constant", a->arrivals);
         return false;
     }
-    if (a->s.outstanding == 0) {
+    if (a->s.outstanding == OUTSTANDING_UNSAID) {
         a->s.outstanding = default_outstanding(&a->s);
     }
     return is_within("outstanding", a->s.outstanding, 1, OUTSTANDING_MAX);
@@ -133,14 +138,22 @@ static bool take_rate(struct asked *a)
 
 static bool take_transport(struct asked *a)
 {
-    for (uint32_t i = 0; i < LOAD_TRANSPORTS; i++) {
+    for (uint32_t i = 0; i < LOAD_DTLS; i++) {
         if (strcmp(a->transport, load_transport_name((enum load_transport)i)) == 0) {
             a->s.transport = (enum load_transport)i;
             return true;
         }
     }
-    say_error("no such transport: %s: udp, tcp or tls", a->transport);
-    return false;
+    if (strcmp(a->transport, load_transport_name(LOAD_DTLS)) != 0) {
+        say_error("no such transport: %s: udp, tcp, tls or dtls", a->transport);
+        return false;
+    }
+    a->s.links = LOAD_DTLS;
+    if (a->s.mix[LOAD_FORWARD] == 0) {
+        say_error("dtls is a transport of links: --kind %s: only forward goes over it", a->kind);
+        return false;
+    }
+    return is_within("size", a->s.size_bytes, LOAD_FORWARD_SIZE_MIN, LOAD_DATAGRAM_MESSAGE_CAP);
 }
 
 static bool check_asked(struct asked *a)
@@ -164,6 +177,18 @@ static bool check_asked(struct asked *a)
     }
     if (a->cpu != NULL && (!is_within("cpu", cpu, 0, 4095) || host_pin((uint32_t)cpu) != ERR_OK)) {
         say_error("cannot run there: --cpu %s: this process may use %u", a->cpu, host_cpu_count());
+        return false;
+    }
+    return true;
+}
+
+/* A process of which nothing can be read would only be noticed when all is over. */
+static bool check_server(const struct load_target *target)
+{
+    uint64_t ns = 0;
+    if (target->pid != 0 && load_cpu_of(target->pid, &ns) != ERR_OK) {
+        say_error("no such process: %u: is the node running? --server-pid names another",
+                  target->pid);
         return false;
     }
     return true;
@@ -196,11 +221,13 @@ static enum err open_overlay(struct load *l, const struct asked *a,
     bool is_record = is_asked(l, 1u << LOAD_FETCH | 1u << LOAD_STORE);
     uint32_t each = (is_forward ? 2u : 0u) + (is_record ? 1u : 0u);
     uint32_t count = (uint32_t)l->s->connections;
-    if (count * each > LOAD_OVERLAY_MEMBERS_CAP) {
+    uint32_t attachers = l->s->links == LOAD_DTLS ? 1 : 0;
+    if (count * each + attachers > LOAD_OVERLAY_MEMBERS_CAP) {
         return say_why(why, ERR_CONFIG, "too many: --connections %u: this kind takes %u", count,
-                       LOAD_OVERLAY_MEMBERS_CAP / each);
+                       (LOAD_OVERLAY_MEMBERS_CAP - attachers) / each);
     }
-    enum err e = load_overlay_open(&d->overlay, target, count * each, a->algorithm, why);
+    enum err e =
+        load_overlay_open(&d->overlay, target, count * each + attachers, a->algorithm, why);
     d->has_overlay = e == ERR_OK;
     if (e == ERR_OK && is_forward) {
         e = load_forward_open(l, &d->overlay, count, &d->forward, why);
@@ -238,11 +265,13 @@ static void report(const struct asked *a, const struct load *l, const struct loa
 {
     char text[ADDRESS_TEXT_CAP];
     bool is_overlay = l->s->mix[LOAD_FORWARD] + l->s->mix[LOAD_FETCH] + l->s->mix[LOAD_STORE] > 0;
-    struct load_report r = {.kind = a->kind,
-                            .target =
-                                address_text(is_overlay ? &target->overlay : &target->sip, text),
-                            .transport = is_overlay ? "tls" : load_transport_name(l->s->transport),
-                            .source = is_overlay ? "trunks" : "127.0.0.0/8"};
+    struct load_report r = {
+        .kind = a->kind,
+        .target = address_text(is_overlay ? &target->overlay : &target->sip, text),
+        .transport = load_transport_name(is_overlay ? l->s->links : l->s->transport),
+        .source = !is_overlay                ? "127.0.0.0/8"
+                  : l->s->links == LOAD_DTLS ? "links"
+                                             : "trunks"};
     if (a->is_json) {
         load_report_json(l, &r);
     } else {
@@ -299,13 +328,17 @@ static void catch_signals(void)
 
 int cmd_load(int argc, char **argv)
 {
-    struct asked a = {
-        .rate = "1000",
-        .arrivals = "poisson",
-        .transport = "udp",
-        .target = {.peer = 1, .node = 1},
-        .s = {
-            .connections = 1, .seconds = 10, .timeout_ms = 2000, .size_bytes = 500, .seed = SEED}};
+    struct asked a = {.rate = "1000",
+                      .arrivals = "poisson",
+                      .transport = "udp",
+                      .target = {.peer = 1, .node = 1},
+                      .s = {.connections = 1,
+                            .seconds = 10,
+                            .timeout_ms = 2000,
+                            .size_bytes = 500,
+                            .seed = SEED,
+                            .outstanding = OUTSTANDING_UNSAID,
+                            .links = LOAD_TLS}};
     const struct options_item items[] = {
         {"kind", 'k', OPTIONS_TEXT, &a.kind, "KIND",
          "forward, fetch, store, register, options, invite or mixed"},
@@ -323,7 +356,8 @@ int cmd_load(int argc, char **argv)
          "callees are phones of this peer of the demo, which is charged too (of the same)"},
         {"sip", 0, OPTIONS_TEXT, &a.target.sip, "HOST:PORT", "the target's SIP address"},
         {"transport", 0, OPTIONS_TEXT, &a.transport, "KIND",
-         "of phones: udp, tcp or tls (udp); for tls --sip names the node's sip-tls-port"},
+         "of phones: udp, tcp or tls (udp); for tls --sip names the node's sip-tls-port; of links, "
+         "with --kind forward: dtls (tls)"},
         {"account", 0, OPTIONS_LIST, &a.target.accounts, "U@D:PASSWORD",
          "who may register there; again for each"},
         {"overlay", 0, OPTIONS_TEXT, &a.target.overlay, "HOST:PORT", "the target's RELOAD address"},
@@ -336,7 +370,8 @@ int cmd_load(int argc, char **argv)
         {"size", 0, OPTIONS_NUMBER, &a.s.size_bytes, "BYTES", "of a forwarded message (500)"},
         {"arrivals", 0, OPTIONS_TEXT, &a.arrivals, "KIND", "poisson or constant (poisson)"},
         {"outstanding", 0, OPTIONS_NUMBER, &a.s.outstanding, "N",
-         "at most so many at once (65536; with --rate max 128, or forwarded 192 KiB a pair)"},
+         "at most so many at once (65536; with --rate max 128, or forwarded 192 KiB a pair, over "
+         "DTLS 48)"},
         {"timeout-ms", 0, OPTIONS_NUMBER, &a.s.timeout_ms, "MS",
          "what takes longer is lost (2000)"},
         {"cpu", 0, OPTIONS_TEXT, &a.cpu, "N", "run on this core, counted from 0"},
@@ -375,5 +410,5 @@ int cmd_load(int argc, char **argv)
         say_error("%s", why);
         return CMD_USAGE;
     }
-    return run(&a, &target);
+    return check_server(&target) ? run(&a, &target) : CMD_USAGE;
 }

@@ -9,7 +9,9 @@ int cmd_resolve(int argc, char **argv)
         .about =
             "Shows the way to a user as a caller would see it: the routes of the registrations, "
             "or\n"
-            "404 nobody, 480 known but not registered, 504 no answer.  Exit status 1 but for 200.",
+            "404 nobody, 480 known but not registered (or there is only a place where messages "
+            "are\n"
+            "kept), 504 no answer.  Exit status 1 but for 200.",
         .example = "    chordial resolve -s control.sock sip:alice@voice.example",
         .words = "sip:U@D"};
     struct lookup_asked a;

@@ -97,7 +97,20 @@ static enum err set_one(struct scenario *s, const char *pair, char *why)
     return e == ERR_OK ? e : say_key(key, "--set", e, why);
 }
 
-static enum err check(const struct scenario *s, const char *path, char *why)
+/* Where a key got its value: the last --set of it, or the file. */
+static const char *source_of(const char *key, const struct options_texts *sets, const char *path)
+{
+    size_t len = strlen(key);
+    for (size_t i = 0; i < sets->count; i++) {
+        if (strncmp(sets->texts[i], key, len) == 0 && sets->texts[i][len] == '=') {
+            return "--set";
+        }
+    }
+    return path;
+}
+
+static enum err check(const struct scenario *s, const struct options_texts *sets, const char *path,
+                      char *why)
 {
     const char *key = NULL;
     uint64_t least = 0;
@@ -106,7 +119,7 @@ static enum err check(const struct scenario *s, const char *path, char *why)
     return e == ERR_OK
                ? e
                : say_why(why, ERR_CONFIG, "out of range: %s: %s: from %" PRIu64 " to %" PRIu64,
-                         path, key, least, most);
+                         source_of(key, sets, path), key, least, most);
 }
 
 static enum err load(const char *word, const struct options_texts *sets, struct scenario *s,
@@ -130,7 +143,7 @@ static enum err load(const char *word, const struct options_texts *sets, struct 
     for (size_t i = 0; e == ERR_OK && i < sets->count; i++) {
         e = set_one(s, sets->texts[i], why);
     }
-    return e == ERR_OK ? check(s, path, why) : e;
+    return e == ERR_OK ? check(s, sets, path, why) : e;
 }
 
 /* ---- what came of it
@@ -337,6 +350,19 @@ static json_t *trace_json(const struct trace_counts *c)
     return out;
 }
 
+/* How often each point of core/buggify.def came up. */
+static json_t *buggify_json(const struct buggify *b)
+{
+    json_t *out = json_object();
+    for (unsigned i = 0; i < BUGGIFY_POINTS; i++) {
+        if (b->fired[i] != 0) {
+            json_object_set_new(out, buggify_name((enum buggify_point)i),
+                                json_integer((json_int_t)b->fired[i]));
+        }
+    }
+    return out;
+}
+
 static json_t *survival_json(const struct scenario_result *r)
 {
     const struct scenario_survival *v = &r->survival;
@@ -357,6 +383,7 @@ static json_t *survival_json(const struct scenario_result *r)
                                   (double)v->shortage_longest_us / 1e6));
     json_object_set_new(out, "quiet_s", seconds_or_null(v->quiet_us));
     json_object_set_new(out, "blackout_s", seconds_or_null(v->blackout_us));
+    json_object_set_new(out, "buggify", buggify_json(&v->buggify));
     json_object_set_new(out, "disks_lost", json_integer(v->disks_lost));
     json_object_set_new(out, "trace", trace_json(&v->trace));
     json_object_set_new(out, "verified", wave_json(&v->verified));
@@ -382,6 +409,11 @@ static json_t *survival_json(const struct scenario_result *r)
     return out;
 }
 
+static const char *crypto_name(const struct outcome *o)
+{
+    return o->scenario.crypto != 0 ? "real" : "stub";
+}
+
 static void print_json(const struct outcome *o)
 {
     const struct scenario_result *r = &o->result;
@@ -393,7 +425,7 @@ static void print_json(const struct outcome *o)
                   "fingerprint", fingerprint, "nodes", (json_int_t)o->scenario.nodes, "simulated_s",
                   (double)r->simulated_us / 1e6, "wall_s", wall_s, "events", (json_int_t)r->events,
                   "events_per_s", wall_s > 0 ? (double)r->events / wall_s : 0.0, "rss_bytes",
-                  (json_int_t)rss_bytes(), "crypto", "stub", "start",
+                  (json_int_t)rss_bytes(), "crypto", crypto_name(o), "start",
                   o->scenario.ready != 0 ? "ready" : "joined");
     add_lookups(all, r);
     json_object_set_new(
@@ -549,8 +581,8 @@ static void print_table(const struct outcome *o)
     double wall_s = (double)o->wall_us / 1e6;
     (void)printf("%-16s %" PRIu64 "\n", "seed", o->seed);
     (void)printf("%-16s %016" PRIx64 "\n", "fingerprint", r->fingerprint);
-    (void)printf("%-16s %" PRIu64 " (%" PRIu64 " on a machine), cryptography: stub\n", "nodes",
-                 o->scenario.nodes, o->scenario.shards);
+    (void)printf("%-16s %" PRIu64 " (%" PRIu64 " on a machine), cryptography: %s\n", "nodes",
+                 o->scenario.nodes, o->scenario.shards, crypto_name(o));
     (void)printf("%-16s %.1f s simulated in %.1f s, %" PRIu64 " events, %.0f/s, %" PRIu64 " MiB\n",
                  "time", (double)r->simulated_us / 1e6, wall_s, r->events,
                  (double)r->events / wall_s, rss_bytes() >> 20);
@@ -711,7 +743,9 @@ static int simulate(struct outcome *o, bool is_json)
         e = sim_files_trace(o->trace, o->scenario.nodes, &o->trace_events, why);
         o->scenario.trace = &o->trace_events;
     }
-    if (e == ERR_OK && o->pcap != NULL) {
+    if (e == ERR_OK && o->pcap != NULL && o->scenario.crypto != 0) {
+        e = say_why(why, ERR_CONFIG, "sealed frames are not written: --pcap: with crypto = 0 only");
+    } else if (e == ERR_OK && o->pcap != NULL) {
         capture = sim_files_open(o->pcap, why);
         e = capture == NULL ? ERR_IO : e;
         o->scenario.capture = sim_files_capture;
@@ -735,6 +769,8 @@ static int simulate(struct outcome *o, bool is_json)
     return status;
 }
 
+static const uint64_t NO_REPEAT = UINT64_MAX; /* beyond what may be asked for */
+
 static int repeat_one(void *context, uint64_t seed)
 {
     struct outcome *o = context;
@@ -745,8 +781,8 @@ static int repeat_one(void *context, uint64_t seed)
 static int repeat(struct outcome *o, uint64_t count, bool is_json)
 {
     const struct sim_repeat r = {.first = o->seed, .count = count, .run = repeat_one, .context = o};
-    if (count > SIM_REPEAT_CAP) {
-        say_error("too many: --repeat: at most %d", SIM_REPEAT_CAP);
+    if (count < 1 || count > SIM_REPEAT_CAP) {
+        say_error("out of range: --repeat %" PRIu64 ": 1..%d", count, SIM_REPEAT_CAP);
         return CMD_USAGE;
     }
     if (o->pcap != NULL || o->faults_out != NULL) {
@@ -760,7 +796,7 @@ int cmd_sim(int argc, char **argv)
 {
     static struct outcome o = {.seed = 1};
     bool is_json = false;
-    uint64_t count = 0;
+    uint64_t count = NO_REPEAT;
     const struct options_item items[] = {
         {"seed", 0, OPTIONS_NUMBER, &o.seed, "S", "the run's seed (1)"},
         {"repeat", 0, OPTIONS_NUMBER, &count, "N",
@@ -796,5 +832,5 @@ int cmd_sim(int argc, char **argv)
         say_error("%s", why);
         return CMD_USAGE;
     }
-    return count > 0 ? repeat(&o, count, is_json) : simulate(&o, is_json);
+    return count != NO_REPEAT ? repeat(&o, count, is_json) : simulate(&o, is_json);
 }

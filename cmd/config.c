@@ -3,6 +3,7 @@
  * a fault is reported with its line; take() copies into struct config; finish() checks what only
  * the whole can tell.  libconfuse reports through a callback without a context, hence `reading`. */
 #include "cmd/config.h"
+#include "cmd/metrics_http.h"
 #include <confuse.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -172,6 +173,16 @@ static int check_dns(cfg_t *cfg, cfg_opt_t *opt)
     return address_parse(slice_text(text), 53, &a) == ERR_OK
                ? 0
                : refuse(cfg, opt, text, "ADDRESS or ADDRESS:PORT");
+}
+
+static int check_metrics(cfg_t *cfg, cfg_opt_t *opt)
+{
+    struct address a;
+    const char *text = last_text(opt);
+    bool is_good =
+        text[0] == '\0' ||
+        (address_parse(slice_text(text), METRICS_HTTP_PORT, &a) == ERR_OK && a.port != 0);
+    return is_good ? 0 : refuse(cfg, opt, text, "ADDRESS or ADDRESS:PORT, such as 127.0.0.1:9464");
 }
 
 static int check_range(cfg_t *cfg, cfg_opt_t *opt, long min, long max)
@@ -414,6 +425,10 @@ static enum err take(cfg_t *cfg, struct config *out)
         const char *text = cfg_getnstr(cfg, "bootstrap", i);
         CHECK(address_parse(slice_text(text), 0, &out->bootstrap[i]) == ERR_OK);
     }
+    const char *metrics = cfg_getstr(cfg, "metrics-listen");
+    if (metrics[0] != '\0') {
+        CHECK(address_parse(slice_text(metrics), METRICS_HTTP_PORT, &out->metrics) == ERR_OK);
+    }
     take_events(cfg, out);
     take_foreign(cfg, out);
     take_limits(cfg, &out->limits);
@@ -550,6 +565,7 @@ static const struct {
     {"sip-ws-port", check_port_or_none},
     {"sip-wss-port", check_port_or_none},
     {"sip-ws-origins", check_origin},
+    {"metrics-listen", check_metrics},
 };
 
 static enum err parse(cfg_t *cfg, struct config *out)
@@ -625,6 +641,7 @@ enum err config_load(const char *path, struct config *out, char *why)
                                CFG_INT("busy-poll-us", 0, CFGF_NONE),
                                CFG_STR("busy-poll", "adaptive", CFGF_NONE),
                                CFG_STR("control-socket", "", CFGF_NONE),
+                               CFG_STR("metrics-listen", "", CFGF_NONE),
                                CFG_STR("keylog-file", "", CFGF_NONE),
                                CFG_STR("log-level", "info", CFGF_NONE),
                                CFG_STR("storage-ack", "replica", CFGF_NONE),

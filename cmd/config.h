@@ -41,7 +41,8 @@ struct config {
     struct address bootstrap[OVERLAY_BOOTSTRAP_CAP];
     size_t bootstrap_count; /* 0 = those of the overlay document */
     enum overlay_found_ring found_ring;
-    uint32_t shards; /* 0 = as many as cores and credentials allow */
+    struct address metrics; /* HTTP of metrics and health; family 0 = none */
+    uint32_t shards;        /* 0 = as many as cores and credentials allow */
     enum shard_backend backend;
     uint32_t busy_poll_us; /* 0 = off */
     bool is_busy_poll_adaptive;

@@ -7,6 +7,7 @@
 #include "cmd/admin_socket.h"
 #include "cmd/cmd.h"
 #include "cmd/control_document.h"
+#include "cmd/control_metrics.h"
 #include "cmd/control_tls.h"
 #include "cmd/jot.h"
 #include "cmd/resolver.h"
@@ -22,7 +23,7 @@
 enum {
     TICK_MS = 1000,
     EXTRA_US = 10 * 1000 * 1000, /* for leaving, behind drain-timeout */
-    POLLS_OWN = 3,
+    POLLS_OWN = 4,
 };
 
 enum phase { RUNNING, LEAVING, ENDED };
@@ -31,6 +32,7 @@ struct control {
     struct daemon *daemon;
     struct control_document document;
     struct control_tls tls;
+    struct control_metrics metrics;
     struct admin_socket socket;
     struct admin_socket_host host;
     struct resolver *resolver; /* NULL: no other domains */
@@ -90,6 +92,7 @@ static void shut_down(void *context)
         (void)e; /* ADMIN_STOP drains too */
     }
     c->phase = LEAVING;
+    c->metrics.is_draining = true;
     c->deadline_us = host_now_us() + drain_us;
     c->leaving = c->daemon->count - 1;
     tell_to_stop(c);
@@ -140,6 +143,7 @@ static enum err reload(struct control *c, char *why)
     if (e == ERR_OK && (!has_cert || !control_document_is_in_force(&c->document))) {
         e = control_document_reload(&c->document, &must_leave, why);
     }
+    control_metrics_on_reload(&c->metrics, e == ERR_OK);
     if (e != ERR_OK) {
         say_line("%s", why);
     }
@@ -189,7 +193,7 @@ static void say_if_ready(struct control *c)
     c->said_ready = ready == c->daemon->count;
 }
 
-static void on_news(struct control *c, const struct io_event *event)
+static void on_news(struct control *c, const struct io_event *event, uint64_t now_us)
 {
     struct admin_answer news;
     CHECK(event->shard < c->daemon->count);
@@ -211,6 +215,7 @@ static void on_news(struct control *c, const struct io_event *event)
         return;
     }
     c->ready[event->shard] = news.verb == ADMIN_READY;
+    control_health_on_joined(&c->metrics.health, event->shard, c->ready[event->shard], now_us);
     if (c->phase == RUNNING) {
         say_line("peer %u %s", event->shard,
                  news.verb == ADMIN_READY ? "has joined" : "has lost the overlay, rejoining");
@@ -238,8 +243,8 @@ static void take_mail(struct control *c, uint64_t now_us)
             continue;
         }
         if (event.tag == 0) {
-            on_news(c, &event);
-        } else {
+            on_news(c, &event, now_us);
+        } else if (!control_metrics_on_answer(&c->metrics, &event, now_us)) {
             admin_socket_on_answer(&c->socket, &event, now_us);
         }
     }
@@ -308,40 +313,6 @@ static void describe_status(struct control *c, struct jot *j)
     describe_persistence(c, j);
 }
 
-static void persist_metrics(struct control *c, struct metrics *out)
-{
-    struct persist_thread_status s = {0};
-    *out = (struct metrics){0};
-    if (c->daemon->persist != NULL) {
-        persist_thread_status(c->daemon->persist, &s);
-    }
-    metric_set(out, METRIC_persist_commits, s.commits);
-    metric_set(out, METRIC_persist_commit_max_us, s.commit_us_max);
-    metric_set(out, METRIC_persist_failures, s.failures);
-    metric_set(out, METRIC_persist_lost, s.lost_records);
-    metric_set(out, METRIC_persist_bytes, s.db.bytes);
-    metric_set(out, METRIC_persist_max_bytes, s.db.map_bytes);
-    metric_set(out, METRIC_persist_broken, s.db.broken);
-    metric_set(out, METRIC_persist_set_aside, s.db.set_aside);
-}
-
-/* The sum of all shards, and what keeps their records. */
-static void describe_metrics(struct control *c, struct jot *j)
-{
-    struct metrics persist;
-    persist_metrics(c, &persist);
-    jot_add(j, "{");
-    for (unsigned m = 0; m < METRIC_COUNT; m++) {
-        uint64_t sum = 0;
-        for (uint32_t i = 0; i < c->daemon->count; i++) {
-            sum += metric_read(shard_metrics(c->daemon->shards[i].shard), (enum metric)m);
-        }
-        sum += metric_read(&persist, (enum metric)m);
-        jot_add(j, "%s\"%s\":%" PRIu64, m == 0 ? "" : ",", metric_name((enum metric)m), sum);
-    }
-    jot_add(j, "}");
-}
-
 static void describe_reload(struct control *c, struct jot *j)
 {
     char why[SAY_WHY_CAP] = "";
@@ -355,13 +326,18 @@ static void describe_reload(struct control *c, struct jot *j)
 
 static size_t host_describe(void *context, enum admin_verb verb, char *out, size_t cap)
 {
+    struct control *c = context;
     struct jot j = jot_init(out, cap);
     if (verb == ADMIN_METRICS) {
-        describe_metrics(context, &j);
+        control_metrics_describe(&c->metrics, &j);
+    } else if (verb == ADMIN_HISTOGRAMS) {
+        control_metrics_describe_histograms(&c->metrics, &j);
+    } else if (verb == ADMIN_HEALTH) {
+        control_metrics_describe_health(&c->metrics, &j);
     } else if (verb == ADMIN_RELOAD) {
-        describe_reload(context, &j);
+        describe_reload(c, &j);
     } else {
-        describe_status(context, &j);
+        describe_status(c, &j);
     }
     return j.len;
 }
@@ -403,6 +379,7 @@ static void loop(struct control *c)
         size_t count = admin_socket_polls(&c->socket, polls + POLLS_OWN);
         struct pollfd *names = polls + POLLS_OWN + count;
         int timeout_ms = TICK_MS;
+        polls[3] = control_metrics_poll(&c->metrics, &timeout_ms);
         size_t name_count =
             c->resolver == NULL ? 0 : resolver_polls(c->resolver, names, &timeout_ms);
         int found = poll(polls, POLLS_OWN + count + name_count, timeout_ms);
@@ -420,6 +397,7 @@ static void loop(struct control *c)
         }
         carry_news(c);
         admin_socket_work(&c->socket, polls + POLLS_OWN, count, now_us);
+        control_metrics_work(&c->metrics, now_us);
         tick(c, now_us);
     }
 }
@@ -441,6 +419,9 @@ int control_run(struct daemon *d)
     if (e == ERR_OK) {
         e = open_all(c, why);
     }
+    if (e == ERR_OK) {
+        e = control_metrics_open(&c->metrics, d, &c->document.keep, &c->tls.ends_ms, why);
+    }
     if (e == ERR_OK && d->setup->config.foreign) {
         e = resolver_open(&d->setup->config, carry_answer, c, &c->resolver, why);
     }
@@ -454,6 +435,7 @@ int control_run(struct daemon *d)
         say_error("%s", why);
     }
     admin_socket_close(&c->socket);
+    control_metrics_close(&c->metrics);
     control_document_close(&c->document);
     control_tls_close(&c->tls);
     resolver_close(c->resolver);

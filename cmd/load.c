@@ -34,7 +34,7 @@ const char *load_kind_name(enum load_kind kind)
 
 const char *load_transport_name(enum load_transport transport)
 {
-    static const char *const names[LOAD_TRANSPORTS] = {"udp", "tcp", "tls"};
+    static const char *const names[LOAD_TRANSPORTS] = {"udp", "tcp", "tls", "dtls"};
     CHECK(transport < LOAD_TRANSPORTS);
     return names[transport];
 }

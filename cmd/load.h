@@ -14,8 +14,8 @@
 
 enum { LOAD_DRIVERS_CAP = 4, LOAD_IO_CAP = 4096, LOAD_LIMITS_CAP = 3, LOAD_LIMIT_TEXT_CAP = 160 };
 
-/* What phones speak over. */
-enum load_transport { LOAD_UDP, LOAD_TCP, LOAD_TLS, LOAD_TRANSPORTS };
+/* What phones speak over: the first three; what links are made of: LOAD_TLS or LOAD_DTLS. */
+enum load_transport { LOAD_UDP, LOAD_TCP, LOAD_TLS, LOAD_DTLS, LOAD_TRANSPORTS };
 
 struct load_settings {
     bool is_max; /* closed loop: as many as are answered */
@@ -27,7 +27,8 @@ struct load_settings {
     uint64_t size_bytes; /* of a forwarded message */
     uint64_t seed;
     enum load_schedule_kind arrivals;
-    enum load_transport transport;
+    enum load_transport transport; /* of phones */
+    enum load_transport links;
     uint32_t mix[LOAD_KINDS]; /* weights */
     uint32_t server_pid;      /* 0: not told */
     uint32_t callee_pid;      /* a second one to be charged; 0: none */
@@ -88,5 +89,5 @@ void load_step(struct load *l, uint64_t wait_ns);
 void load_run(struct load *l);
 /* "forward" ... "invite". */
 const char *load_kind_name(enum load_kind kind);
-/* "udp", "tcp", "tls". */
+/* "udp", "tcp", "tls", "dtls". */
 const char *load_transport_name(enum load_transport transport);

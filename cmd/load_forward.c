@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cmd/load_forward.h"
+#include "cmd/load_datagram.h"
 #include "codec/content.h"
 #include "codec/fwd.h"
 #include <stdlib.h>
@@ -14,11 +15,12 @@ struct pair {
     struct load_trunk from, to;
     uint8_t *message; /* ready but for its transaction id */
     uint64_t sent;    /* the number of the next message */
-    uint64_t arrived; /* the number expected next */
+    uint64_t arrived; /* the first number that has neither come nor been given up */
     uint64_t window;
     bool is_full;          /* closed loop: until a part of the window is free again */
-    uint64_t strangers;    /* messages that are not of this run */
-    uint64_t *intended_ns; /* ring of WINDOW */
+    uint64_t strangers;    /* messages that are not of this run, or come after they were given up */
+    uint64_t repeats;      /* messages that have come again */
+    uint64_t *intended_ns; /* ring of WINDOW; 0: has come already, out of order */
 };
 
 struct load_forward {
@@ -41,10 +43,33 @@ static uint64_t id_of(const struct load_forward *f, uint64_t number)
 
 /* ---- the sink ---- */
 
-static void lose(struct load_forward *f, struct pair *p, uint64_t count)
+/* All in front of `number` that have not come. */
+static void lose(struct load_forward *f, struct pair *p, uint64_t number)
 {
+    uint64_t count = 0;
+    for (; p->arrived < number; p->arrived++) {
+        count += p->intended_ns[p->arrived % WINDOW] != 0 ? 1 : 0;
+    }
     load_ops_count_failed(&f->load->ops, LOAD_FORWARD, "lost", count);
-    p->arrived += count;
+}
+
+/* A stream keeps order: what is missing in front is lost.  Over datagrams it may come yet, and what
+ * the node repeats may have come already. */
+static HOT void arrive(struct load_forward *f, struct pair *p, uint64_t number)
+{
+    uint64_t *intended_ns = &p->intended_ns[number % WINDOW];
+    if (*intended_ns == 0) {
+        p->repeats++;
+        return;
+    }
+    if (p->to.datagram == NULL) {
+        lose(f, p, number);
+    }
+    load_ops_count_done(&f->load->ops, LOAD_FORWARD, *intended_ns, f->load->now_ns);
+    *intended_ns = 0;
+    while (p->arrived < p->sent && p->intended_ns[p->arrived % WINDOW] == 0) {
+        p->arrived++;
+    }
 }
 
 /* At the generator's end: answers and maintenance of the node. */
@@ -64,10 +89,7 @@ static HOT void on_sink_message(struct load_trunk *trunk, struct slice message)
         p->strangers++; /* the node's own maintenance */
         return;
     }
-    lose(f, p, number - p->arrived);
-    p->arrived++;
-    load_ops_count_done(&f->load->ops, LOAD_FORWARD, p->intended_ns[number % WINDOW],
-                        f->load->now_ns);
+    arrive(f, p, number);
 }
 
 /* ---- the generator ---- */
@@ -134,14 +156,13 @@ static HOT bool begin(void *state, enum load_kind kind, uint64_t intended_ns)
 static void give_up(struct load_forward *f, struct pair *p)
 {
     uint64_t timeout_ns = f->load->s->timeout_ms * 1000000;
-    uint64_t count = 0;
-    bool is_down = p->from.why != NULL || p->to.why != NULL;
-    while (
-        p->arrived + count < p->sent &&
-        (is_down || p->intended_ns[(p->arrived + count) % WINDOW] + timeout_ns < f->load->now_ns)) {
-        count++;
+    uint64_t number = p->arrived;
+    bool is_over = is_down(p);
+    while (number < p->sent &&
+           (is_over || p->intended_ns[number % WINDOW] + timeout_ns < f->load->now_ns)) {
+        number++;
     }
-    lose(f, p, count);
+    lose(f, p, number);
 }
 
 static void turn(void *state)
@@ -188,8 +209,17 @@ static enum err make_message(struct load_forward *f, const struct load_overlay *
     return ERR_OK;
 }
 
+/* `attacher`: NULL for a trunk. */
+static enum err open_link(struct load_forward *f, const struct load_overlay *o,
+                          const struct load_overlay_member *who, struct load_trunk *attacher,
+                          struct load_trunk *out, char *why)
+{
+    return attacher == NULL ? load_trunk_open(out, f->load, o, who, why)
+                            : load_datagram_open(out, f->load, o, who, attacher, why);
+}
+
 static enum err open_pair(struct load_forward *f, const struct load_overlay *o, uint32_t number,
-                          char *why)
+                          struct load_trunk *attacher, char *why)
 {
     struct pair *p = &f->pairs[number];
     const struct load_overlay_member *sink = &o->members[2 * number + 1];
@@ -205,9 +235,25 @@ static enum err open_pair(struct load_forward *f, const struct load_overlay *o, 
     p->window = min_u64(max_u64(1, asked->outstanding / asked->connections), WINDOW);
     enum err e = make_message(f, o, sink, p, why);
     if (e == ERR_OK) {
-        e = load_trunk_open(&p->to, f->load, o, sink, why);
+        e = open_link(f, o, sink, attacher, &p->to, why);
     }
-    return e == ERR_OK ? load_trunk_open(&p->from, f->load, o, &o->members[2 * number], why) : e;
+    return e == ERR_OK ? open_link(f, o, &o->members[2 * number], attacher, &p->from, why) : e;
+}
+
+static enum err open_pairs(struct load_forward *f, const struct load_overlay *o, uint32_t pairs,
+                           char *why)
+{
+    bool is_datagram = f->load->s->links == LOAD_DTLS;
+    struct load_trunk attacher = {0};
+    enum err e = is_datagram ? load_datagram_attacher(&attacher, f->load, o, why) : ERR_OK;
+    while (e == ERR_OK && f->count < pairs) {
+        e = open_pair(f, o, f->count, is_datagram ? &attacher : NULL, why);
+        f->count++;
+    }
+    if (is_datagram) {
+        load_trunk_close(&attacher);
+    }
+    return e;
 }
 
 enum err load_forward_open(struct load *l, const struct load_overlay *overlay, uint32_t pairs,
@@ -228,11 +274,7 @@ enum err load_forward_open(struct load *l, const struct load_overlay *overlay, u
     for (uint32_t i = 0; i < pairs; i++) {
         made[i].from.io.fd = made[i].to.io.fd = -1;
     }
-    enum err e = ERR_OK;
-    while (e == ERR_OK && f->count < pairs) {
-        e = open_pair(f, overlay, f->count, why);
-        f->count++;
-    }
+    enum err e = open_pairs(f, overlay, pairs, why);
     *out = f;
     load_add(l, &(struct load_driver){.state = f, .begin = begin, .turn = turn},
              1u << LOAD_FORWARD);

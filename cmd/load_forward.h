@@ -16,6 +16,8 @@ enum {
     /* Closed loop: of each pair under way, less than what a node holds for a link by default
      * (link_queue_bytes). */
     LOAD_FORWARD_CLOSED_BYTES = 192 * 1024,
+    /* The same over DTLS, where it keeps what is not acknowledged (link_retained_bytes). */
+    LOAD_FORWARD_CLOSED_DATAGRAM_BYTES = 48 * 1024,
 };
 
 struct load_forward;

@@ -34,19 +34,24 @@ static bool sign(const struct ident *who, const struct wr *input, uint8_t out[CR
 }
 
 /* Header without a length yet; the contents follow. */
-static void wr_header(const struct load_message *m, struct slice resource, struct wr *w)
+static void wr_header_to(const struct load_message *m, struct slice destination_list, struct wr *w)
 {
-    uint8_t list[FWD_NODE_BYTES_MAX];
-    struct wr d = wr_init(list, sizeof(list));
-    fwd_wr_resource(&d, resource);
     struct fwd h = {.overlay = m->overlay->params.overlay,
                     .configuration_sequence = m->overlay->configuration_sequence,
                     .version = FWD_VERSION,
                     .ttl = m->overlay->initial_ttl,
                     .fragment = FWD_FRAGMENT_WHOLE,
                     .transaction_id = m->transaction_id,
-                    .destination_list = wr_slice(&d)};
+                    .destination_list = destination_list};
     fwd_wr(w, &h);
+}
+
+static void wr_header(const struct load_message *m, struct slice resource, struct wr *w)
+{
+    uint8_t list[FWD_NODE_BYTES_MAX];
+    struct wr d = wr_init(list, sizeof(list));
+    fwd_wr_resource(&d, resource);
+    wr_header_to(m, wr_slice(&d), w);
 }
 
 /* The SecurityBlock over what stands behind `contents_at`, and the length: a message. */
@@ -88,6 +93,28 @@ size_t load_message_fetch(const struct load_message *m, uint8_t *out)
     size_t mark = content_begin(&w, CONTENT_FETCH_REQ);
     struct msgs_fetch_req body = {.resource = resource, .specifiers = wr_slice(&s)};
     msgs_fetch_req_wr(&w, &m->overlay->params, &body);
+    content_end(&w, mark);
+    return seal(m, &w, contents_at);
+}
+
+size_t load_message_attach(const struct load_message *m, const struct node_id *node,
+                           const struct address *local, uint8_t *out)
+{
+    uint8_t list[FWD_NODE_BYTES_MAX];
+    uint8_t candidates[128];
+    struct wr w = wr_init(out, LOAD_MESSAGE_CAP);
+    struct wr d = wr_init(list, sizeof(list));
+    struct wr c = wr_init(candidates, sizeof(candidates));
+    fwd_wr_node(&d, &m->overlay->params, node);
+    msgs_wr_host_candidate(&c, local, CANDIDATE_DTLS_UDP_SR_NO_ICE, UINT32_MAX >> 1);
+    wr_header_to(m, wr_slice(&d), &w);
+    size_t contents_at = wr_len(&w);
+    size_t mark = content_begin(&w, CONTENT_ATTACH_REQ);
+    struct msgs_attach body = {.ufrag = SLICE_LITERAL("none"),
+                               .password = SLICE_LITERAL("none"),
+                               .role = SLICE_LITERAL("passive"),
+                               .candidates = wr_slice(&c)};
+    msgs_attach_wr(&w, &m->overlay->params, &body);
     content_end(&w, mark);
     return seal(m, &w, contents_at);
 }

@@ -26,6 +26,10 @@ size_t load_message_fetch(const struct load_message *m, uint8_t *out);
 /* The signer's own registration. */
 size_t load_message_store(const struct load_message *m, uint8_t *out);
 
+/* The signer wants a link (RFC 6940 6.5.1): to `node`, which shall dial `local` over DTLS. */
+size_t load_message_attach(const struct load_message *m, const struct node_id *node,
+                           const struct address *local, uint8_t *out);
+
 /* Any value; whether it may be written there, the responsible peer judges (RFC 6940 7.3). */
 struct load_message_value {
     struct slice name; /* Resource Name */

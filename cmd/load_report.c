@@ -160,10 +160,11 @@ static void print_errors(const struct load *l, const struct load_ops_tally *sum)
         printf("  errors     none: %llu begun, all done\n", (unsigned long long)sum->begun);
         return;
     }
-    printf("  errors     %llu of %llu begun:", (unsigned long long)sum->failed,
+    printf("  errors     %llu of %llu begun", (unsigned long long)sum->failed,
            (unsigned long long)sum->begun);
     for (uint32_t i = 0; i < sum->error_count; i++) {
-        printf(" %s %llu", sum->errors[i].name, (unsigned long long)sum->errors[i].count);
+        printf("%s %s %llu", i == 0 ? ":" : "", sum->errors[i].name,
+               (unsigned long long)sum->errors[i].count);
     }
     printf("; outstanding %llu, due and never begun %llu\n", (unsigned long long)outstanding,
            (unsigned long long)l->unsent);

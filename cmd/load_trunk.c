@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cmd/load_trunk.h"
 #include "cmd/load_cpu.h"
+#include "cmd/load_datagram.h"
 #include "link/tls_boring.h"
 #include <arpa/inet.h>
 #include <errno.h>
@@ -102,6 +103,9 @@ static uint8_t *claim(struct load_trunk *k, size_t len)
 HOT uint8_t *load_trunk_room(struct load_trunk *k, size_t len)
 {
     CHECK(len <= LOAD_TRUNK_MESSAGE_CAP);
+    if (k->datagram != NULL) {
+        return load_datagram_room(k, len);
+    }
     uint8_t *at = claim(k, FRAME_DATA_HEADER + len);
     if (at == NULL) {
         return NULL;
@@ -123,6 +127,10 @@ static void acknowledge(struct load_trunk *k)
 
 void load_trunk_flush(struct load_trunk *k)
 {
+    if (k->datagram != NULL) {
+        load_datagram_flush(k);
+        return;
+    }
     if (k->why != NULL) {
         return;
     }
@@ -245,12 +253,11 @@ static enum err dial(struct load_trunk *k, const struct address *to, char *why)
     return ERR_OK;
 }
 
-/* Whom have we reached? (RFC 6940 6.5.1.13) */
-static enum err judge(struct load_trunk *k, const struct load_overlay *o, char *why)
+enum err load_trunk_judge(struct load_trunk *k, const struct load_overlay *o, char *why)
 {
     struct slice chain[TLS_CHAIN_CAP];
     struct crypto_certificate who;
-    struct node_id id;
+    struct node_id *id = &k->node_id;
     char text[IDS_NODE_TEXT_CAP];
     const char *reason = "none was presented";
     size_t count = tls_boring_ops()->peer_chain(k->tls, chain);
@@ -261,12 +268,12 @@ static enum err judge(struct load_trunk *k, const struct load_overlay *o, char *
         return say_why(why, e, "its certificate is refused: the node: %s; is it of this overlay?",
                        reason);
     }
-    memcpy(id.bytes, who.node_ids[0], sizeof(id.bytes));
-    if (!ids_node_is_invalid(&o->target->node_id) && !ids_node_is_equal(&id, &o->target->node_id)) {
+    memcpy(id->bytes, who.node_ids[0], sizeof(id->bytes));
+    if (!ids_node_is_invalid(&o->target->node_id) && !ids_node_is_equal(id, &o->target->node_id)) {
         return say_why(why, ERR_FORBIDDEN,
                        "another node answers there: %s: is the demo still "
                        "running?",
-                       ids_node_text(&id, &o->params, text));
+                       ids_node_text(id, &o->params, text));
     }
     return ERR_OK;
 }
@@ -330,7 +337,7 @@ enum err load_trunk_open(struct load_trunk *k, struct load *l, const struct load
     if (e != ERR_OK) {
         return say_why(why, e, "no TLS with the node: %s: %s", address_text(to, text), err_text(e));
     }
-    e = judge(k, overlay, why);
+    e = load_trunk_judge(k, overlay, why);
     if (e != ERR_OK) {
         return e;
     }
@@ -345,6 +352,10 @@ enum err load_trunk_open(struct load_trunk *k, struct load *l, const struct load
 
 void load_trunk_close(struct load_trunk *k)
 {
+    if (k->datagram != NULL) {
+        load_datagram_close(k);
+        return;
+    }
     if (k->tls != NULL) {
         if (k->is_up) {
             load_trunk_flush(k);

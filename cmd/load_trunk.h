@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* load_trunk.h - one RELOAD link of the load generator to the node under load: TLS over TCP with
- * framing (RFC 6940 6.6), mutually authenticated.
+ * framing (RFC 6940 6.6), mutually authenticated; or, opened by load_datagram, one over DTLS.
  *
  * Messages are gathered into records of up to 16 KiB; what has come is taken one by one.
  * Acknowledgements are sent and absorbed here: one for each 32 frames, and one for the rest when a
@@ -26,8 +26,10 @@ struct load_trunk {
     struct load *load;
     struct tls *tls;
     bool is_up;
-    bool is_writing; /* waits until the kernel takes more */
-    const char *why; /* it is down; static */
+    bool is_writing;                /* waits until the kernel takes more */
+    const char *why;                /* it is down; static */
+    struct node_id node_id;         /* of the node, once it is up */
+    struct load_datagram *datagram; /* NULL: a stream, which all that follows the counters is for */
     uint32_t sequence;
     uint32_t owed; /* frames not acknowledged yet */
     struct frame_window window;
@@ -49,6 +51,9 @@ struct load_trunk {
 enum err load_trunk_open(struct load_trunk *k, struct load *l, const struct load_overlay *overlay,
                          const struct load_overlay_member *who, char *why) MUST_USE;
 void load_trunk_close(struct load_trunk *k);
+/* Whom have we reached?  Of its certificate, after the handshake (RFC 6940 6.5.1.13). */
+enum err load_trunk_judge(struct load_trunk *k, const struct load_overlay *overlay,
+                          char *why) MUST_USE;
 
 /* Room for one message of `len` bytes in the record that is being gathered; NULL: the queue is full
  * or the link is down. */

@@ -8,7 +8,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-enum { NODE_DIGITS = 32, AOR_CAP = 255, ROUTE_STEPS = 64 };
+enum { NODE_DIGITS = 32, AOR_CAP = 255, ROUTE_STEPS = 64, REASON_CAP = 80 };
 
 bool lookup_kind(uint64_t kind)
 {
@@ -94,20 +94,39 @@ static bool is_text(const json_t *row, const char *key, const char *wanted)
     return strcmp(text_of(row, key), wanted) == 0;
 }
 
+/* Why an operation failed: what a peer said (RFC 6940 6.3.3.1), where one did. */
+static const char *reason_of(const json_t *row, char out[REASON_CAP])
+{
+    int64_t code = number_of(row, "reload_error");
+    const char *error = text_of(row, "error");
+    if (code == 0) {
+        (void)snprintf(out, REASON_CAP, "%s",
+                       strcmp(error, "timeout") == 0     ? "no answer in time"
+                       : strcmp(error, "not_found") == 0 ? "not found"
+                       : strcmp(error, "too_large") == 0 ? "too large"
+                                                         : error);
+    } else {
+        (void)snprintf(out, REASON_CAP, "a peer answered error %" PRId64 " (%s)", code,
+                       content_error_name((uint16_t)code));
+    }
+    return out;
+}
+
 static int say_operation(const json_t *row, const char *what)
 {
-    const char *error = text_of(row, "error");
-    const char *hint = is_text(row, "error", "state")       ? "the node has not joined the overlay"
-                       : is_text(row, "error", "timeout")   ? "the overlay did not answer"
-                       : is_text(row, "error", "limit")     ? "the node is busy, try again"
-                       : is_text(row, "error", "not_found") ? "the overlay has no such Kind or peer"
-                       : number_of(row, "reload_error") == CONTENT_ERROR_FORBIDDEN
-                           ? "the node may not write there: see --help"
-                       : is_text(row, "error", "too_large")
-                           ? "the answer has no room: fetch the values"
-                           : "see the node's log";
-    say_error("failed: %s: %s (RELOAD error %" PRId64 "): %s", what, error,
-              number_of(row, "reload_error"), hint);
+    char reason[REASON_CAP];
+    const char *hint =
+        is_text(row, "error", "state") ? "the node has not joined the overlay"
+        : is_text(row, "error", "timeout")
+            ? "nobody of that Node-ID may be in the overlay, or the overlay does not "
+              "answer (chordial ctl ring)"
+        : is_text(row, "error", "limit")     ? "the node is busy, try again"
+        : is_text(row, "error", "not_found") ? "the overlay has no such Kind or peer"
+        : number_of(row, "reload_error") == CONTENT_ERROR_FORBIDDEN
+            ? "the node may not write there: see --help"
+        : is_text(row, "error", "too_large") ? "the answer has no room: fetch the values"
+                                             : "see the node's log";
+    say_error("failed: %s: %s: %s", what, reason_of(row, reason), hint);
     return CMD_FAILED;
 }
 
@@ -129,6 +148,14 @@ static void print_value(const json_t *value)
         json_array_foreach(route, i, hop)
         {
             (void)printf(" %s", json_string_value(hop));
+        }
+        int64_t q_milli = number_of(value, "q_milli");
+        (void)printf(q_milli == 1000 ? "" : "  q %" PRId64 ".%03" PRId64, q_milli / 1000,
+                     q_milli % 1000);
+        if (json_is_true(json_object_get(value, "mailbox"))) {
+            (void)printf("  nobody is there, messages are kept");
+        } else if (json_string_length(json_object_get(value, "prefs")) > 0) {
+            (void)printf("  prefs %s", text_of(value, "prefs"));
         }
         (void)printf("\n");
     } else {
@@ -380,6 +407,22 @@ static enum err canonical(const char *text, char *out, char *why)
     return ERR_OK;
 }
 
+/* Does a registration say where to call, and not only where messages are kept? */
+static bool is_reachable(const json_t *row)
+{
+    size_t i = 0;
+    const json_t *value = NULL;
+    json_array_foreach(json_object_get(row, "values"), i, value)
+    {
+        bool is_way =
+            json_object_get(value, "route") != NULL || json_object_get(value, "uri") != NULL;
+        if (is_way && !json_is_true(json_object_get(value, "mailbox"))) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* What a caller's INVITE would get; `known` is the row of a Fetch of Kind 0x10 or NULL. */
 static int status_of(const json_t *row, const json_t *known)
 {
@@ -387,7 +430,7 @@ static int status_of(const json_t *row, const json_t *known)
         return 504;
     }
     if (json_array_size(json_object_get(row, "values")) > 0) {
-        return 200;
+        return is_reachable(row) ? 200 : 480;
     }
     if (!is_ok(known)) {
         return 504;
@@ -414,7 +457,7 @@ static int print_resolved(const char *aor, json_t *row, int status, bool is_json
         ask_print_json(row);
     } else {
         (void)printf("sip:%s  %d %s\n", aor, status, text);
-        if (status == 200) {
+        if (json_array_size(json_object_get(row, "values")) > 0) {
             ask_make_plain(row);
             print_values(row);
         }

@@ -21,7 +21,6 @@ static const struct {
 };
 
 /* Changes when somebody who runs it has to know. */
-#define PROGRAM_VERSION "0.1"
 
 static void print_help(FILE *to)
 {
@@ -63,7 +62,7 @@ int main(int argc, char **argv)
         return CMD_OK;
     }
     if (strcmp(argv[1], "--version") == 0) {
-        (void)printf("chordial %s (RELOAD 1.0, SIP 2.0; %s)\n", PROGRAM_VERSION, COMPILER);
+        (void)printf("chordial %s (RELOAD 1.0, SIP 2.0; %s)\n", CMD_VERSION, COMPILER);
         return CMD_OK;
     }
     for (size_t i = 0; i < ARRAY_COUNT(commands); i++) {

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* metric.h - counters and gauges, plain integers of one shard.
+/* metric.h - counters, gauges and histograms, plain integers of one shard.
  *
  * core has the mechanism only.  The names of all layers stand in one list, core/metric.def, since a
  * closed set is what keeps scrapes bounded; a reader on another thread sums shards with relaxed
  * loads (metric_read), a writer is always the shard that owns the struct. */
 #pragma once
-#include "core/base.h"
+#include "core/histogram.h"
 
 enum metric {
 #define METRIC(name, kind, help) METRIC_##name,
@@ -16,9 +16,10 @@ enum metric {
 
 struct metrics {
     uint64_t values[METRIC_COUNT];
+    struct histogram_counts histograms[HISTOGRAM_COUNT];
 };
 
-/* Only the owning shard may call these two. */
+/* Only the owning shard may call these three. */
 static inline void metric_add(struct metrics *m, enum metric which, uint64_t amount)
 {
     __atomic_store_n(&m->values[which],
@@ -28,6 +29,10 @@ static inline void metric_add(struct metrics *m, enum metric which, uint64_t amo
 static inline void metric_set(struct metrics *m, enum metric which, uint64_t value)
 {
     __atomic_store_n(&m->values[which], value, __ATOMIC_RELAXED);
+}
+static inline void metric_note(struct metrics *m, enum histogram which, uint64_t us)
+{
+    histogram_note(&m->histograms[which], us);
 }
 static inline uint64_t metric_read(const struct metrics *m, enum metric which)
 {

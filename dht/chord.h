@@ -97,9 +97,8 @@ struct chord {
     struct node_id admitting;
     handle join_request;
     bool was_admitted; /* AWAITING: only neighbors still to be met */
-    bool
-        is_early; /* ASKING: an Update has come before the answer, and nobody named in it was met */
-    bool was_member; /* ever: may found again when all others are gone */
+    bool is_early;     /* while ASKING an Update came, and nobody named in it was met */
+    bool was_member;   /* ever: may found again when all others are gone */
     struct chord_joiner joiners[CHORD_JOINERS_CAP];
     /* stabilisation */
     struct wheel_timer update;

@@ -330,9 +330,8 @@ void chord_join_on_result(struct turn *t, struct chord *c, const struct transact
     wheel_arm(t->wheel, &c->step, t->now_us + ADMIT_US);
 }
 
-bool chord_join_is_of_use(struct chord *c, const struct node_id *from)
+bool chord_join_is_of_use(const struct chord *c, const struct node_id *from)
 {
-    c->is_early |= c->state == CHORD_ASKING;
     return c->state == CHORD_MEMBER || (c->state >= CHORD_MEETING && c->state <= CHORD_AWAITING &&
                                         ids_node_is_equal(from, &c->admitting));
 }

@@ -19,9 +19,9 @@ void chord_join_on_update(struct turn *t, struct chord *c, const struct node_id 
                           struct slice predecessors);
 /* Are the peers that `from` names of interest?  On the way in those alone that the admitting peer
  * names: whoever is connected tells us of its own neighbors, and to meet all of them would take
- * more exchanges than there are, and longer than the admitting peer waits.  Who that is we do not
- * know while we ask: it is asked for another Update then. */
-bool chord_join_is_of_use(struct chord *c, const struct node_id *from);
+ * more exchanges than there are, and longer than the admitting peer waits.  Who that is is not
+ * known while we ask (chord.is_early). */
+bool chord_join_is_of_use(const struct chord *c, const struct node_id *from);
 /* Back to SEEKING. */
 void chord_join_again(struct turn *t, struct chord *c);
 

@@ -321,6 +321,9 @@ void chord_stabilize_on_update(struct turn *t, struct chord *c, const struct mes
                              names(c, body.predecessors) || names(c, body.successors));
     chord_table_note_updated(c->s.table, &m->signer, t->now_us);
     chord_join_forget(c, &m->signer);
+    if (c->state == CHORD_ASKING) {
+        c->is_early = true; /* is it the admitting peer's?  Then it is asked for another */
+    }
     if (chord_join_is_of_use(c, &m->signer)) {
         chord_consider_list(t, c, body.predecessors, &m->signer);
         chord_consider_list(t, c, body.successors, &m->signer);

@@ -110,6 +110,12 @@ void inbox_push_own(struct turn *t, struct inbox *in, struct msgbuf *buf, const 
 void inbox_shed(struct turn *t, struct inbox *in);
 /* The next one; the caller releases out->buf. */
 bool inbox_pop(struct turn *t, struct inbox *in, struct inbox_item *out);
+/* How long it has waited, in a histogram.  A turn that was kept may be older than what came in. */
+static inline void inbox_note_wait(struct turn *t, const struct inbox_item *item)
+{
+    metric_note(t->metrics, HISTOGRAM_dht_verify_wait_us,
+                t->now_us - min_u64(item->since_us, t->now_us));
+}
 /* The next ones of the second lane, in the order in which inbox_pop is likely to give them, `cap`
  * at most; each is given once.  How many there are. */
 size_t inbox_ahead(struct inbox *in, const struct inbox_item **out, size_t cap);

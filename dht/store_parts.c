@@ -147,8 +147,9 @@ bool store_parts_next(struct store_parts *p, enum stored_model model)
         is_last = p->count > p->last - p->next;
         p->next += p->count;
     }
-    p->is_cut |= !is_last && p->asked >= STORE_PARTS_CAP;
-    return !is_last && !p->is_cut;
+    bool is_enough = !is_last && p->asked >= STORE_PARTS_CAP;
+    p->is_cut |= is_enough;
+    return !is_last && !is_enough; /* where a key was passed over, the others are still fetched */
 }
 
 static struct slice take(struct slice *from, size_t len)

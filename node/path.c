@@ -166,6 +166,20 @@ static struct node_peer *first_peer(struct node *n, const struct node_id *node_i
     return first;
 }
 
+/* Of those whose certificates name `user`, the one that was first. */
+static struct node_peer *first_of_user(struct node *n, struct slice user, uint32_t *count)
+{
+    struct node_peer *first = NULL, *p = NULL;
+    *count = 0;
+    for (uint32_t index = 0; (p = pool_next(&n->peers, &index)) != NULL;) {
+        if (p->is_up && slice_is_equal(stream_tls_user(p->tls), user)) {
+            first = first == NULL || p->since_us < first->since_us ? p : first;
+            *count += 1;
+        }
+    }
+    return first;
+}
+
 /* Strangers have half of the places; the first of them goes when there is no other left, if it has
  * had its time. */
 static bool has_room_for_stranger(struct turn *t, struct node *n)
@@ -214,8 +228,14 @@ static void peer_connected(struct turn *t, struct node *n, const struct io_event
     peer_begin(t, n, p, event->conn);
 }
 
-/* Authenticated: sip/ may use it from now on.  Of too many connections of one node the first ends:
- * one certificate does not fill the table. */
+static void peer_make_room(struct turn *t, struct node *n, struct node_peer *first)
+{
+    metric_add(t->metrics, METRIC_sip_peers_evicted, 1);
+    peer_end(t, n, first);
+}
+
+/* Authenticated: sip/ may use it from now on.  Of too many connections of one node the first ends,
+ * and of one user, who may have certificates for many: neither fills the table. */
 static bool peer_up(struct turn *t, struct node *n, struct node_peer *p)
 {
     uint32_t count = 0;
@@ -223,8 +243,11 @@ static bool peer_up(struct turn *t, struct node *n, struct node_peer *p)
     io_proved(t->out, p->conn);
     struct node_peer *first = first_peer(n, stream_tls_node_id(p->tls), &count);
     if (count >= PEER_PER_NODE) {
-        metric_add(t->metrics, METRIC_sip_peers_evicted, 1);
-        peer_end(t, n, first);
+        peer_make_room(t, n, first);
+    }
+    first = first_of_user(n, stream_tls_user(p->tls), &count);
+    if (count > 0 && count >= n->settings.limits->sip_peers_per_user) {
+        peer_make_room(t, n, first);
     }
     n->peers_strange -= is_strange(p) ? 1 : 0;
     p->is_up = true;
@@ -335,13 +358,42 @@ void path_on_deadline(struct turn *t, struct node *n, struct wheel_timer *timer)
 
 /* ---- io events ---- */
 
+/* Is there a link whose near end is where we say that we are? */
+static bool holds_announced(const struct node *n)
+{
+    struct link_info l;
+    for (uint32_t at = 0; link_walk(n->links, &at, &l);) {
+        for (uint32_t i = 0; l.is_up && i < n->conn_used; i++) {
+            const struct node_conn *c = &n->conns[i];
+            if (c->owner == NODE_OWNER_LINK && c->user == l.link && c->stay == n->home.stay) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+static void record_link(struct turn *t, struct node *n, const struct io_event *event, handle user)
+{
+    path_record(n, event->conn, NODE_OWNER_LINK, user);
+    bool is_here = home_is_at(&n->home, &event->local);
+    if (!is_here && home_has_moved(&n->home, &event->local, holds_announced(n))) {
+        home_move(t, &n->home, n->overlay, &event->local);
+        is_here = true;
+    }
+    if (is_here) {
+        n->home.is_proved = true;
+        n->conns[handle_index(event->conn)].stay = n->home.stay;
+    }
+}
+
 static void on_accepted(struct turn *t, struct node *n, const struct io_event *event)
 {
     handle user = 0;
     switch ((enum io_listener)io_listener_first(event->listener)) {
     case IO_LISTEN_OVERLAY:
         if (link_on_accepted(t, n->links, event->conn, &event->remote, &user) == ERR_OK) {
-            path_record(n, event->conn, NODE_OWNER_LINK, user);
+            record_link(t, n, event, user);
         }
         return;
     case IO_LISTEN_OVERLAY_SIP:
@@ -385,7 +437,7 @@ static void on_connected(struct turn *t, struct node *n, const struct io_event *
         return;
     }
     if (event->error == ERR_OK) {
-        path_record(n, event->conn, NODE_OWNER_LINK, event->tag);
+        record_link(t, n, event, event->tag);
     }
     link_on_connected(t, n->links, event->tag, event->conn, event->error);
 }

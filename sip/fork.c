@@ -12,6 +12,7 @@
 #include "sip/dial.h"
 #include "sip/foreign.h"
 #include "sip/location.h"
+#include "sip/peer_share.h"
 #include "sip/registrar.h"
 #include "sip/relay.h"
 #include "sip/reply.h"
@@ -25,6 +26,14 @@ static const uint8_t edges[FORK_STATE_COUNT] = {
     [FORK_WAITING] = 1u << FORK_SENT | 1u << FORK_OVER,
     [FORK_SENT] = 1u << FORK_OVER,
 };
+
+static void uncount(struct sip *s, const struct proxy *p, struct fork_branch *b)
+{
+    if (b->is_counted) {
+        peer_share_give(s, &b->to.node, p->source);
+        b->is_counted = false;
+    }
+}
 
 static void enter(struct turn *t, struct sip *s, struct fork_branch *b, enum fork_state next)
 {
@@ -42,6 +51,7 @@ static void enter(struct turn *t, struct sip *s, struct fork_branch *b, enum for
         CHECK(p->open > 0);
         p->open--;
         b->is_lost = false;
+        uncount(s, p, b);
     }
 }
 
@@ -257,6 +267,12 @@ static void send_to_peer(struct turn *t, struct sip *s, struct fork_branch *b)
             over(t, s, b, 503, "The callee's peer is behind with the calls that it has");
             return;
         }
+        bool is_ask = !p->is_in_dialog && p->method != SIP_METHOD_INVITE;
+        b->is_counted = is_ask && peer_share_take(t, s, &node, p->source);
+        if (is_ask && !b->is_counted) {
+            over(t, s, b, 503, "The callee's peer has enough to answer");
+            return;
+        }
         send_on(t, s, b);
         return;
     }
@@ -428,20 +444,42 @@ static bool may_go(const struct proxy *p, const struct fork_branch *b, const str
            !flow_is_peer(&b->to) && !b->to.is_foreign;
 }
 
+/* The branch was cancelled just now: how long it may still keep the proxy.  After 64*T1 (9.1) if it
+ * rings; for FORK_SILENT_MS only where nothing has come, or nothing that could come matters to the
+ * caller; a peer twice as long, since it waits for its phone.  Not while a peer's connection is
+ * made anew: the CANCEL needs the branch. */
+static void arm_silence(struct turn *t, const struct proxy *p, struct fork_branch *b,
+                        const struct tx *tx)
+{
+    if (!b->is_lost && tx->kind == TX_INVITE_CLIENT && (p->is_answered || tx->state == TX_TRYING)) {
+        uint64_t ms = flow_is_peer(&b->to) ? 2 * FORK_SILENT_MS : FORK_SILENT_MS;
+        wheel_arm(t->wheel, &b->timer_c, t->now_us + ms * 1000);
+    } else {
+        wheel_cancel(t->wheel, &b->timer_c);
+    }
+}
+
 void fork_cancel(struct turn *t, struct sip *s, struct proxy *p)
 {
     struct fork_branch *b = NULL;
     foreign_stop(t, s, p);
     for (handle h = p->first; (b = pool_get(&s->branches, h)) != NULL; h = b->next) {
         struct tx *tx = b->state == FORK_SENT ? tx_get(s, b->tx) : NULL;
+        bool is_new = !b->is_cancelled;
         b->is_cancelled = true;
-        if (b->state == FORK_WAITING || b->state == FORK_HELD) {
+        if (tx != NULL) { /* or its phone would list a missed call */
+            tx->is_elsewhere = p->is_answered || p->is_elsewhere;
+        }
+        if (b->state == FORK_WAITING || b->state == FORK_HELD || (tx != NULL && may_go(p, b, tx))) {
             over(t, s, b, 487, NULL);
-        } else if (tx != NULL && tx->kind == TX_INVITE_CLIENT && tx->state == TX_PROCEEDING) {
-            tx_client_cancel(t, s, tx);
-        } else if (tx != NULL && may_go(p, b, tx)) {
-            over(t, s, b, 487, NULL);
-        } /* TRYING: with its first provisional response (9.1) */
+            continue;
+        }
+        if (tx != NULL && tx->kind == TX_INVITE_CLIENT && tx->state == TX_PROCEEDING) {
+            tx_client_cancel(t, s, tx); /* TRYING: with its first provisional response (9.1) */
+        }
+        if (tx != NULL && is_new) {
+            arm_silence(t, p, b, tx);
+        }
     }
 }
 
@@ -451,6 +489,7 @@ void fork_release_all(struct turn *t, struct sip *s, struct proxy *p)
     while ((b = pool_get(&s->branches, p->first)) != NULL) {
         p->first = b->next;
         wheel_cancel(t->wheel, &b->timer_c);
+        uncount(s, p, b);
         CHECK(s->sources[p->source].branches > 0);
         s->sources[p->source].branches--;
         pool_release(&s->branches, b);
@@ -459,6 +498,15 @@ void fork_release_all(struct turn *t, struct sip *s, struct proxy *p)
 }
 
 /* ---- results */
+
+/* How long the caller has heard nothing. */
+static void note_post_dial(struct turn *t, struct proxy *p, unsigned status)
+{
+    if (p->begun_us != 0 && status >= 180 && !p->is_in_dialog) {
+        metric_note(t->metrics, HISTOGRAM_sip_post_dial_us, t->now_us - p->begun_us);
+        p->begun_us = 0;
+    }
+}
 
 static void pass_up(struct turn *t, struct sip *s, handle server, const struct sip_msg *m)
 {
@@ -483,12 +531,16 @@ static void on_provisional(struct turn *t, struct sip *s, struct fork_branch *b,
     }
     if (b->is_cancelled) {
         tx_client_cancel(t, s, tx);
+        if (!p->is_answered) { /* it is there: 64*T1 as for any that rings */
+            wheel_cancel(t->wheel, &b->timer_c);
+        }
         return;
     }
     if (b->is_last) {
         wheel_arm(t->wheel, &b->timer_c, t->now_us + FORK_TIMER_C_S * US_PER_S);
     }
     if (m->status > 100 && !p->is_answered) {
+        note_post_dial(t, p, m->status);
         pass_up(t, s, p->tx, m);
     }
 }
@@ -499,6 +551,7 @@ static void on_success(struct turn *t, struct sip *s, struct fork_branch *b,
     struct proxy *p = pool_get(&s->proxies, b->proxy);
     if (p->method == SIP_METHOD_INVITE) {
         metric_add(t->metrics, METRIC_sip_calls_answered, p->is_answered ? 0 : 1);
+        note_post_dial(t, p, m->status);
     }
     if (!p->is_answered || p->method == SIP_METHOD_INVITE) {
         pass_up(t, s, p->tx, m);
@@ -617,13 +670,20 @@ void fork_on_timer(struct turn *t, struct sip *s, struct wheel_timer *timer)
         return;
     }
     struct tx *tx = tx_get(s, b->tx);
+    struct proxy *p = pool_get(&s->proxies, b->proxy);
+    CHECK(p != NULL);
+    if (b->is_cancelled && !b->is_late) { /* its transaction goes on alone */
+        metric_add(t->metrics, METRIC_sip_forks_silent, 1);
+        over(t, s, b, 487, NULL);
+        fork_settle(t, s, p);
+        return;
+    }
     if (tx != NULL && tx->kind == TX_INVITE_CLIENT && tx->state == TX_PROCEEDING) {
         b->is_cancelled = b->is_late =
             true; /* 16.8: it did ring; its 487, or 64*T1, ends the branch */
         tx_client_cancel(t, s, tx);
         return;
     }
-    struct proxy *p = pool_get(&s->proxies, b->proxy);
     over(t, s, b, 408, "The callee's device did not answer");
     fork_settle(t, s, p);
 }
@@ -641,7 +701,13 @@ static void on_way_lost(struct turn *t, struct sip *s, struct fork_branch *b, st
     b->is_lost = !dial_find(s, &node, &b->to);
     if (!b->is_lost) {
         tx_client_again(t, s, tx, &b->to);
+        if (b->is_cancelled && !b->is_late) {
+            arm_silence(t, p, b, tx);
+        }
         return;
+    }
+    if (b->is_cancelled) {
+        wheel_cancel(t->wheel, &b->timer_c);
     }
     if (b->again < FORK_AGAIN && dial_want(t, s, &node, p->source) == ERR_PENDING) {
         b->again++;

@@ -9,6 +9,10 @@
  * of failures the best goes up when all branches are over; 6xx ends the others. The request's
  * Max-Breadth is shared out among the branches (RFC 5393 5.3.3).
  *
+ * A phone that has said nothing cannot be cancelled (9.1) and may be switched off.  When nobody
+ * waits for it any more, it has FORK_SILENT_MS left, none if somebody else has answered at this
+ * node; its transaction goes on without the branch, and cancels what rings late.
+ *
  * Owner:  struct sip.  Limits: sip_branches; timer C FORK_TIMER_C_S. */
 #pragma once
 #include "sip/proxy.h"
@@ -16,7 +20,9 @@
 enum {
     FORK_TIMER_C_S = 200,
     FORK_GROUP_S = 20,
-    FORK_AGAIN = 3, /* connections, each after the loss of the one before */
+    FORK_SILENT_MS =
+        4 * TX_T1_MS, /* two retransmissions: a phone that is there has said something */
+    FORK_AGAIN = 3,   /* connections, each after the loss of the one before */
     FORK_URI_CAP = 255,
     FORK_TIMER_C = 1,
     FORK_BREADTH = 60
@@ -44,6 +50,7 @@ struct fork_branch {
     bool is_peer;     /* HELD, WAITING: to the peer to.node */
     bool is_mailbox;  /* HELD: asked only when nobody is there */
     uint8_t steps;    /* groups that it has time for; 0 = one */
+    bool is_counted;  /* by sip/peer_share */
     bool is_lost;     /* SENT, and waits for another connection to the same peer */
     uint8_t again;    /* so many were asked for: FORK_AGAIN at most */
     uint16_t q_milli; /* HELD */

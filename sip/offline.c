@@ -103,24 +103,38 @@ static bool has_room(const struct sip *s, uint32_t account, uint16_t source)
 /* The oldest of an account asks for all of them where it is. */
 static uint64_t next_look(struct turn *t, const struct sip *s, const struct offline *x)
 {
-    uint64_t due = t->now_us + rng_jitter(t->rng, OFFLINE_LOOK_S * US_PER_S, 10);
+    uint64_t due =
+        t->now_us + rng_jitter(t->rng, s->settings.limits->sip_offline_look_s * US_PER_S, 10);
     return s->accounts[x->account].offline == x->timer.tag ? min_u64(due, x->until_us)
                                                            : x->until_us;
+}
+
+/* For how long is it to be kept?  At most settings.offline_s, in all the places where it was. */
+static uint32_t lifetime_of(const struct sip *s, const struct sip_rx *rx)
+{
+    uint32_t seconds = s->settings.offline_s, kept = 0;
+    struct slice expires = sip_msg_first(rx->m, SIP_HDR_EXPIRES);
+    if (expires.data != NULL) {
+        enum err e = sip_hdr_number_decode(expires, seconds, &seconds);
+        (void)e; /* no number: as if it had not said anything */
+    }
+    for (unsigned i = 0; i < rx->m->header_count; i++) {
+        if (slice_is_equal_nocase(sip_msg_name(rx->m, i), SLICE_LITERAL(OFFLINE_KEPT)) &&
+            sip_hdr_number_decode(sip_msg_value(rx->m, i), UINT32_MAX, &kept) == ERR_OK) {
+            seconds -= kept < seconds ? kept : seconds;
+        }
+    }
+    return seconds; /* 0: now or never (3428 5) */
 }
 
 bool offline_keep(struct turn *t, struct sip *s, const struct sip_rx *rx, uint32_t account)
 {
     char date[DATE_CAP];
-    uint32_t seconds = s->settings.offline_s;
+    uint32_t seconds = lifetime_of(s, rx);
     struct sip_edit edit;
     size_t len = 0;
-    struct slice text = sip_msg_first(rx->m, SIP_HDR_EXPIRES);
     if (seconds == 0 || rx->m->method != SIP_METHOD_MESSAGE || rx->core.to.has_tag) {
         return false;
-    }
-    if (text.data != NULL && sip_hdr_number_decode(text, seconds, &seconds) == ERR_OK &&
-        seconds == 0) {
-        return false; /* now or never (3428 5) */
     }
     uint16_t source = source_of(s, rx);
     struct offline *x = has_room(s, account, source) ? pool_acquire(&s->offline) : NULL;
@@ -142,6 +156,7 @@ bool offline_keep(struct turn *t, struct sip *s, const struct sip_rx *rx, uint32
     x->from = rx->from;
     x->account = account;
     x->source = source;
+    x->since_us = t->now_us;
     x->until_us = t->now_us + seconds * US_PER_S;
     x->timer.tag = pool_handle(&s->offline, x);
     x->timer.what = SUBSCRIBE_TIMER_OFFLINE;
@@ -158,6 +173,33 @@ bool offline_keep(struct turn *t, struct sip *s, const struct sip_rx *rx, uint32
 }
 
 /* ---- delivering */
+
+struct msgbuf *offline_request(struct turn *t, struct sip *s, const struct offline *x)
+{
+    char line[sizeof(OFFLINE_KEPT) + 16];
+    struct sip_rx room;
+    struct sip_edit edit;
+    struct sip_writer w;
+    struct slice text;
+    size_t len = 0;
+    struct msgbuf *plain = sip_state_buffer(t, slice_of(x->message, x->len));
+    if (plain == NULL || !x->is_elsewhere) {
+        return plain;
+    }
+    sip_write_init(&w, (uint8_t *)line, sizeof(line));
+    sip_write_text(&w, OFFLINE_KEPT ": ");
+    sip_write_u32(&w, (uint32_t)((t->now_us - x->since_us) / US_PER_S));
+    enum err e = sip_write_finish(&w, &text);
+    CHECK(e == ERR_OK); /* ten digits at most */
+    sip_edit_init(&edit, sip_state_reread(s, plain, &x->from, &room)->m);
+    sip_edit_append_named(&edit, text);
+    if (sip_edit_emit(&edit, s->scratch, sizeof(s->scratch), &len) != ERR_OK ||
+        !sip_state_is_readable(s, &edit, slice_of(s->scratch, len))) {
+        return plain; /* as many headers as can be: rather too long than not at all */
+    }
+    msgbuf_release(t->buffers, plain);
+    return sip_state_buffer(t, slice_of(s->scratch, len));
+}
 
 void offline_deliver(struct turn *t, struct sip *s, uint32_t account)
 {

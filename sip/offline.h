@@ -8,7 +8,7 @@
  * while the phone is away, its record stays in the overlay, with contact_prefs that say what is
  * there: an automaton that takes MESSAGE (sip/registrar).
  *
- * While the account is not here, its record is looked up every OFFLINE_LOOK_S: when it is
+ * While the account is not here, its record is looked up every sip_offline_look_s: when it is
  * registered at another node, the messages are handed over, one after the other.  That node takes
  * them, because the account's own record names this one (sip/proxy).  A message does not go from
  * one mailbox to another.
@@ -16,17 +16,21 @@
  * Owner:  struct sip; accounts whose home shard this is.
  * Limits: sip_offline messages, of OFFLINE_CAP bytes, to one account sip_offline_per_account, of
  * one sender sip_offline_per_source (by a hash of its AOR): beyond, 480 as without this.  Each
- *         lasts as long as its Expires says, settings.offline_s at most. */
+ *         lasts as long as its Expires says, settings.offline_s at most; one that was handed over
+ *         because its phone was there, and has gone again, for what is left of that. */
 #pragma once
 #include "sip/proxy.h"
 
-enum { OFFLINE_CAP = 3072, OFFLINE_SOURCES = 1024, OFFLINE_LOOK_S = 120 };
+enum { OFFLINE_CAP = 3072, OFFLINE_SOURCES = 1024 };
+
+/* "Chordial-Kept: SECONDS": for how long those who have handed a message over had kept it. */
+#define OFFLINE_KEPT "Chordial-Kept"
 
 struct offline {
     struct wheel_timer timer;
     handle next;  /* of the account, the oldest first */
     handle proxy; /* under way */
-    uint64_t until_us;
+    uint64_t since_us, until_us;
     struct flow_ref from;
     uint32_t account;
     uint16_t source;
@@ -42,6 +46,8 @@ size_t offline_bytes(const struct limits *l);
 bool offline_keep(struct turn *t, struct sip *s, const struct sip_rx *rx, uint32_t account);
 /* The account has registered: one after the other goes out. */
 void offline_deliver(struct turn *t, struct sip *s, uint32_t account);
+/* The request that delivers it; NULL: no room. */
+struct msgbuf *offline_request(struct turn *t, struct sip *s, const struct offline *x);
 /* What came of one: `status` of the best answer. */
 void offline_on_answer(struct turn *t, struct sip *s, handle message, unsigned status);
 void offline_on_timer(struct turn *t, struct sip *s, struct wheel_timer *timer);

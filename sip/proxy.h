@@ -34,6 +34,7 @@ struct proxy {
     bool is_in_dialog;
     bool is_sips; /* of the Request-URI: each hop in TLS (RFC 3261 26.2.2) */
     bool is_cancelled;
+    bool is_elsewhere; /* cancelled, because somebody else has answered (RFC 3326) */
     bool is_answered;  /* a final response has gone up */
     bool is_refetched; /* the second and last look-up */
     bool is_cached;    /* the first came from the cache, */
@@ -41,6 +42,7 @@ struct proxy {
     bool has_lost;     /* a peer could not be reached */
     bool has_mailbox;  /* kept here, if nobody elsewhere is there (sip/offline) */
     bool is_handed;    /* asked whether the callee's own record names the peer */
+    uint64_t begun_us; /* of an INVITE that still waits for its first 18x or 2xx */
     uint8_t loop[TX_LOOP_BYTES];
     bool is_gruu; /* the Request-URI is one: one device, one peer */
     uint8_t pop_routes;

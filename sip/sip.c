@@ -15,6 +15,7 @@
 #include "sip/keep_alive.h"
 #include "sip/location.h"
 #include "sip/offline.h"
+#include "sip/peer_share.h"
 #include "sip/publish.h"
 #include "sip/registrar.h"
 #include "sip/sip_state.h"
@@ -57,8 +58,8 @@ size_t sip_bytes(const struct sip_settings *s)
            LOCATION_CACHED * sizeof(struct location_cached) +
            LOCATION_RIGHTS * sizeof(struct speak_cached) +
            DIGEST_SEEN * sizeof(struct digest_seen) + guess_bytes(l) + publish_bytes(l) +
-           subscribe_bytes(l) + offline_bytes(l) + (s->foreign ? foreign_bytes(l) : 0) +
-           PROXY_SOURCES * sizeof(struct proxy_source) +
+           subscribe_bytes(l) + offline_bytes(l) + peer_share_bytes() +
+           (s->foreign ? foreign_bytes(l) : 0) + PROXY_SOURCES * sizeof(struct proxy_source) +
            (s->account_count + 1) * sizeof(struct registrar_account) +
            table_bytes(s->account_count + 1, SIP_ACCOUNT_USER_CAP);
 }
@@ -139,6 +140,7 @@ struct sip *sip_init(struct turn *t, struct arena *arena, const struct sip_setti
     publish_init(s, arena);
     subscribe_init(t, s, arena);
     offline_init(s, arena);
+    peer_share_init(s, arena);
     if (settings->foreign) {
         foreign_init(s, arena);
     }

@@ -74,7 +74,8 @@ struct sip {
     uint64_t guess_seed;
     struct proxy_source *sources; /* proxy */
     uint64_t source_seed;
-    uint32_t registered; /* accounts with at least one binding */
+    uint16_t *peer_shares; /* peer_share */
+    uint32_t registered;   /* accounts with at least one binding */
     uint64_t requests_in, responses_in, requests_out, responses_out;
     struct sip_setup last_setup; /* location and dial */
 };

@@ -10,8 +10,8 @@ import packages
 BUILD = '''build-essential clang clang-format clang-tidy git libclang-rt-14-dev llvm ninja-build
     pkg-config python3'''.split() + [packages.BORINGSSL_DEBIAN]
 BUILD += [t.debian for t in packages.TOOLS] + [p.debian for p in packages.PACKAGES]
-TEST = '''baresip-core iproute2 kamailio linphone-cli openssl procps sip-tester sipsak sipvicious
-    tshark valgrind'''.split()
+TEST = '''baresip-core iproute2 kamailio linphone-cli openssl procps
+    python3-prometheus-client sip-tester sipsak sipvicious tshark valgrind'''.split()
 BENCH = '''gnuplot-nox kamailio libopendht-dev libosip2-dev libre-dev libsofia-sip-ua-dev
     linux-perf redis-server redis-tools'''.split()
 FUZZ = '''afl++ gnuplot-nox'''.split()

@@ -437,6 +437,24 @@ def prefs_seeds():
         yield b'\0'.join(seed)
 
 
+def parts_seeds():
+    """Two values, sixty, and more than are kept, of an honest owner; then what hostile ones say of
+    the extent (fuzz_store_parts.c)."""
+    for model in (0, 1):
+        for limit, values in ((40, b'\x10\x00' * 2), (255, b'\x20\x01' * 60),
+                              (30, b'\x40\x07' * 79), (20, b'\x01\xff' * 20),
+                              (60, b'\x08\x00' * 17)):
+            yield bytes([2 | model, 0, limit]) + values
+        yield bytes([2 | model, 6, 200]) + b'\xff\x00' * 40  # few buffers
+    zeros = bytes(12)
+    last = zeros + b'\xff\xff\xff\xfe' + bytes(9)  # of an array: as high as it gets
+    for said in (b'', last, len(last).to_bytes(4, 'big') + last):
+        yield b'\x00\x00' + len(said).to_bytes(2, 'big') + said + b'\x01\x02\xff\xff' * 40
+    meta = b''.join(zeros + n.to_bytes(2, 'big') + bytes(n) + b'\x01' + bytes(4) + b'\x00\x00'
+                    for n in (4, 300, 255, 0))
+    yield b'\x01\x00' + len(meta).to_bytes(2, 'big') + meta + b'\x03\x09' * 9
+
+
 def document_seeds():
     """The first byte as fuzz_overlay_doc.c has it; large base64 is cut short, it is all alike."""
     signed, foreign = b'\x21', b'\x61'
@@ -564,6 +582,7 @@ def other_seeds():
     yield from (('dns', seed) for seed in dns_seeds())
     yield from (('pidf', seed) for seed in pidf_seeds())
     yield from (('prefs', seed) for seed in prefs_seeds())
+    yield from (('store_parts', seed) for seed in parts_seeds())
     yield from (('link', seed) for seed in link_seeds())
     yield from (('datagram', seed) for seed in datagram_seeds())
     yield from (('frag', seed) for seed in frag_seeds())

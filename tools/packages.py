@@ -34,7 +34,7 @@ PACKAGES = [
             'libxml/relaxng.h', 'xmlRelaxNGNewParserCtxt != NULL'),
     Package('jansson', 'jansson', '2.13', 'libjansson-dev', True, 'JSON',
             'jansson.h', 'json_null() != NULL'),
-    Package('microhttpd', 'libmicrohttpd', '0.9.75', 'libmicrohttpd-dev', False,
+    Package('microhttpd', 'libmicrohttpd', '0.9.75', 'libmicrohttpd-dev', True,
             'metrics over HTTP', 'microhttpd.h', 'MHD_get_version() != NULL'),
     Package('lmdb', 'lmdb', '0.9.24', 'liblmdb-dev', True, 'persistence',
             'lmdb.h', 'mdb_version(NULL, NULL, NULL) != NULL'),

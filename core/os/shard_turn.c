@@ -420,6 +420,9 @@ void shard_turn_once(struct shard *s, const struct shard_handler *handler, void 
     s->has_work = handler->on_flush(context, &s->turn);
     carry_out(s);
     wake_others(s);
+    if (s->has_worked) {
+        metric_note(&s->metrics, HISTOGRAM_turn_us, host_now_us() - s->turn.now_us);
+    }
     wait(s);
 }
 

@@ -6,14 +6,18 @@ import json
 import os
 import signal
 import socket
+import ssl
 import subprocess
+import threading
 
+from attacker import STORE_ANS, Credential, Message, frame, vector
 from live import CHORDIAL, Folder, check, chordial, free_ports, run, wait_for
 
 COMMANDS = ['ca', 'ca init', 'ca issue', 'ca renew', 'ca update', 'check', 'ctl', 'decode',
             'encode', 'fetch', 'find', 'load', 'ping', 'resolve', 'route', 'run', 'sim', 'stat',
             'store', 'verify']
 BINARY = os.path.abspath(CHORDIAL)
+LOAD = ['load', '--kind', 'options', '--sip', '127.0.0.1:9']
 
 
 def write(folder, name, text):
@@ -83,6 +87,12 @@ def test_bad_usage_is_status_2():
                         (['ca', 'init', 'x'], '--overlay'), (['ca', 'what'], 'init'),
                         (['sim', 'no-such'], 'no such scenario'),
                         (['sim', 'small', '--set', 'node=3'], 'nodes'),
+                        (['sim', 'small', '--set', 'nodes=0'], '--set: nodes'),
+                        (['sim', 'small', '--repeat', '0'], '--repeat 0'),
+                        (LOAD + ['--outstanding', '0'], '--outstanding 0'),
+                        (LOAD + ['--server-pid', '2147483647'], '2147483647'),
+                        (['ca', 'issue', 'x', '--user', 'a@b', '--out', 'y', '--nodes', '0'],
+                         '--nodes 0'),
                         (['resolve', 'alice'], 'sip:USER@DOMAIN'),
                         (['check', '-c', 'missing.conf'], 'missing.conf'),
                         (['check', '-c', '.'], 'a folder'),
@@ -213,6 +223,8 @@ def test_operations():
             check(operation(folder, 'stat', 'nobody@voice.example')['values'] == [], 'nobody')
             check(operation(folder, 'stat', host, '--kind', '77', status=1)['error'] ==
                   'not_found', 'a Kind that there is not')
+            errors = chordial(folder, 'stat', host, '--kind', '77', '-s', 'n.sock', status=1)
+            check('no such Kind' in errors and 'RELOAD error' not in errors, errors)
             found = operation(folder, 'find', 'nobody@voice.example')
             check(found['found'] == row['resource'], str(found))
             check(row['resource'] in chordial(folder, 'find', host, '-s', 'n.sock'), 'find')
@@ -249,6 +261,118 @@ def test_operations():
             check(operation(folder, 'fetch', host)['values'] == [], 'it is still there')
 
 
+MAILBOX = '(&(sip.automata=TRUE)(sip.methods=MESSAGE))'
+
+
+def registration(node_id, prefs):
+    """SIP-REGISTRATION of type 2, a route (RFC 7904 3)."""
+    data = vector(prefs.encode(), 2) + vector(b'\x01\x10' + node_id, 2)
+    return (b'\x02' + vector(data, 2)).hex()
+
+
+def resolved(folder, status):
+    """`resolve` of alice, for programs and for people; its exit status is 0 for 200 alone."""
+    words = ['resolve', 'sip:alice@voice.example', '-s', 'n.sock']
+    done = subprocess.run([BINARY, *words], cwd=folder, capture_output=True, text=True, timeout=60)
+    row = operation(folder, *words[:2], status=0 if status == 200 else 1)
+    check(row['status'] == status and done.returncode == (0 if status == 200 else 1), str(row))
+    return row['values'], done.stdout
+
+
+def test_what_a_caller_would_see():
+    """Where there is only a mailbox nobody can be called; q and preferences are shown."""
+    with Folder() as folder:
+        make_node(folder)
+        keystore = 'accounts/alice@voice.example.1.pem'
+        node_id = Credential(os.path.join(folder, keystore)).node_id
+        store = ['store', 'alice@voice.example', '--node', port_of(folder), '--document',
+                 'ca/overlay.xml', '--keystore', keystore]
+        with Node(folder):
+            chordial(folder, *store, '--value', registration(node_id, MAILBOX))
+            (value,), text = resolved(folder, 480)
+            check(value['mailbox'] and value['route'] == [node_id.hex()], str(value))
+            check('480 known, but not registered' in text and 'messages are kept' in text, text)
+            prefs = '(&(sip.audio=TRUE));q=0.5;steps=2'
+            chordial(folder, *store, '--value', registration(node_id, prefs))
+            (value,), text = resolved(folder, 200)
+            check(not value['mailbox'] and value['prefs'] == prefs, str(value))
+            check(value['q_milli'] == 500 and 'q 0.500' in text and prefs in text, text)
+            chordial(folder, *store, '--value', registration(node_id, ''))
+            (value,), text = resolved(folder, 200)
+            check(value['q_milli'] == 1000 and value['prefs'] == '' and ' q ' not in text, text)
+
+
+def test_nobody_of_that_node_id():
+    with Folder() as folder:
+        make_node(folder)
+        with Node(folder):
+            errors = chordial(folder, 'ping', '0' * 31 + '1', '-s', 'n.sock', status=1)
+            check('no answer in time' in errors and 'nobody of that Node-ID' in errors, errors)
+            check('error 0' not in errors, errors)
+
+
+class Liar:
+    """A peer with a good certificate that answers a Store as if it had been done, once; `break_it`
+    spoils the answer."""
+
+    def __init__(self, folder, break_it):
+        self.credential = Credential(os.path.join(folder, 'peers/host1@voice.example.1.pem'))
+        self.break_it = break_it
+        self.listener = socket.create_server(('127.0.0.1', 0))
+        self.address = '127.0.0.1:%d' % self.listener.getsockname()[1]
+        self.thread = threading.Thread(target=self.serve, args=[folder], daemon=True)
+        self.thread.start()
+
+    def serve(self, folder):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.credential.path)
+        context.load_verify_locations(os.path.join(folder, 'ca/root.crt'))
+        context.verify_mode = ssl.CERT_OPTIONAL
+        try:
+            with context.wrap_socket(self.listener.accept()[0], server_side=True) as stream:
+                stream.settimeout(20)
+                data = b''
+                while len(data) < 64:  # the transaction id is in sight
+                    data += stream.recv(65536)
+                answer = Message(self.credential, 'voice.example', bytes(16), STORE_ANS, b'\0\0')
+                answer.transaction = data[8 + 20:8 + 28]
+                self.break_it(answer)
+                stream.sendall(frame(answer.bytes()))
+                stream.recv(65536)  # its ACK; then the connection ends
+        except OSError:
+            pass
+
+    def close(self):
+        self.listener.close()
+        self.thread.join(30)
+
+
+def test_a_client_judges_the_answer():
+    """`store` by a client: what no member of the overlay has signed is no answer."""
+    with Folder() as folder:
+        make_node(folder)
+        stranger = os.path.join(folder, 'stranger.pem')
+        subprocess.run(['openssl', 'req', '-x509', '-newkey', 'ed25519', '-nodes', '-subj', '/CN=x',
+                        '-days', '2', '-keyout', stranger + '.key', '-out', stranger],
+                       check=True, capture_output=True, timeout=60)
+        with open(stranger, 'a', encoding='ascii') as out, \
+                open(stranger + '.key', encoding='ascii') as key:
+            out.write(key.read())
+        for status, break_it in ((0, lambda m: None),
+                                 (1, lambda m: setattr(m, 'flip_signature', True)),
+                                 (1, lambda m: setattr(m, 'flip_contents', True)),
+                                 (1, lambda m: setattr(m, 'is_signed', False)),
+                                 (1, lambda m: setattr(m, 'signer', Credential(stranger)))):
+            liar = Liar(folder, break_it)
+            try:
+                said = chordial(folder, 'store', 'alice@voice.example', '--text', 'x', '--node',
+                                liar.address, '--document', 'ca/overlay.xml', '--keystore',
+                                'accounts/alice@voice.example.1.pem', status=status)
+                check(('stored as' if status == 0 else 'signature') in said, said)
+            finally:
+                liar.close()
+
+
 def test_whose_addresses_an_overlay_takes():
     """--aor-domain of `ca update` is heeded by a node (RFC 7904 3.4)."""
     value = '01000b0009' + b'sip:a@b.c'.hex()
@@ -277,6 +401,20 @@ def test_the_authority_in_json():
         check(made == {'sequence': 2, 'document': 'ca/overlay.xml'}, f'{made}')
         made = json.loads(chordial(folder, 'ca', 'update', 'ca', '-o', 'next.xml', '--json'))
         check(made == {'sequence': 3, 'document': 'next.xml'}, f'{made}')
+
+
+def test_what_is_refused_is_not_begun():
+    """An order that fails makes no folder and changes no account."""
+    with Folder() as folder:
+        chordial(folder, 'ca', 'init', 'ca', '--overlay', 'a.example')
+        for words in [['--user', 'x@b.example'], ['--user', 'x@a.example', '--digest', 'foo'],
+                      ['--user', 'x@a.example', '--password-stdin']]:
+            chordial(folder, 'ca', 'issue', 'ca', *words, '--out', 'keys', status=2)
+            check(not os.path.exists(os.path.join(folder, 'keys')), f'{words}: a folder is left')
+        chordial(folder, 'ca', 'issue', 'ca', '--user', 'x@a.example', '--out', 'keys')
+        errors = chordial(folder, 'ca', 'issue', 'ca', '--user', 'x@a.example', '--out', 'keys',
+                          status=1)
+        check('keys/x@a.example.1.pem' in errors and 'chordial ca renew' in errors, errors)
 
 
 def test_renewed_keystores():
@@ -370,8 +508,10 @@ def test_no_openssl_in_the_daemon():
 
 
 run([test_help_of_each_command, test_bad_usage_is_status_2, test_no_node_is_status_1, test_check,
-     test_version, test_a_node_alone, test_operations,
+     test_version, test_a_node_alone, test_operations, test_what_a_caller_would_see,
+     test_nobody_of_that_node_id, test_a_client_judges_the_answer,
      test_whose_addresses_an_overlay_takes, test_the_authority_in_json,
+     test_what_is_refused_is_not_begun,
      test_renewed_keystores,
      test_the_admin_socket_stands_bad_clients, test_another_program_answers, test_sim,
      test_no_openssl_in_the_daemon])

@@ -3,6 +3,7 @@
 """Two nodes, alice's phones at the first, bob's at the second: phones over TLS and secure WebSocket
 call each other across the overlay, and GRUU, Path, caller preferences and q values choose among
 bob's devices (issue 6, Build 3 and 4)."""
+import json
 import os
 import re
 import secrets
@@ -19,7 +20,7 @@ LIMIT = 20
 
 
 class Node:
-    def __init__(self, folder, number, base, first_base):
+    def __init__(self, folder, number, base, first_base, extra=''):
         self.folder, self.number, self.base = folder, number, base
         self.ports = {'UDP': base + 2, 'TLS': base + 3, 'WSS': base + 4}
         self.log = os.path.join(folder, f'log{number}')
@@ -31,7 +32,7 @@ class Node:
                     f'found-ring = {"no" if bootstrap else "now"}\n{bootstrap}shards = 1\n'
                     f'sip-address = 127.0.0.1\nsip-port = {base + 2}\nsip-tls-cert = tls.crt\n'
                     f'sip-tls-key = tls.key\nsip-tls-port = {base + 3}\n'
-                    f'sip-wss-port = {base + 4}\n')
+                    f'sip-wss-port = {base + 4}\ncontrol-socket = s{number}\n{extra}')
         with open(self.log, 'w', encoding='utf-8') as log:
             self.process = subprocess.Popen(
                 [os.path.abspath(CHORDIAL), 'run', '-c', f'n{number}.conf'], cwd=folder,
@@ -40,6 +41,10 @@ class Node:
     def text(self):
         with open(self.log, encoding='utf-8', errors='replace') as f:
             return f.read()
+
+    def metric(self, name):
+        return json.loads(chordial(self.folder, 'ctl', '-s', f's{self.number}', 'metrics',
+                                   '--json'))[name]
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
@@ -51,9 +56,10 @@ class Node:
 
 
 class Two:
-    """The overlay of two nodes."""
+    """The overlay of two nodes, with `extra` in their configurations."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, extra=''):
+        self.extra = extra
         base = free_ports(10, 29100, 31000)
         chordial(folder, 'ca', 'init', 'ca', '--overlay', NAME, '--bootstrap', f'127.0.0.1:{base}')
         for i, user in ((1, 'alice'), (2, 'bob')):
@@ -68,7 +74,8 @@ class Two:
     def __enter__(self):
         try:
             for i in (1, 2):
-                node = Node(self.folder, i, self.base + 5 * (i - 1), self.base)
+                node = Node(self.folder, i, self.base + 5 * (i - 1), self.base,
+                            self.extra)
                 self.nodes.append(node)
                 wait_for(f'node {i} is ready', 40, lambda n=node: 'ready' in n.text().splitlines())
         except BaseException:
@@ -117,10 +124,10 @@ class Two:
 
 class Device(Phone):
     """A phone with features, which remembers the calls that it got."""
-    params, busy = '', False
+    params, busy, silent = '', False, False
 
     def start(self, *args, **how):
-        self.invites = []
+        self.invites, self.got = [], []
         super().start(*args, **how)
 
     def send(self, text):
@@ -130,8 +137,11 @@ class Device(Phone):
 
     def take(self, data):
         line, headers = parse(data)
+        self.got.append((line, headers, data.partition(b'\r\n\r\n')[2].decode()))
         if line.startswith('INVITE'):
             self.invites.append((line, headers))
+            if self.silent:
+                return
             if self.busy:
                 self.respond('486 Busy Here', headers)
                 return

@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""One account at two nodes: which of them is called first (q), what a registration query lists, and
-a user's own forward (issue 6, Build 3 and 4; docs/events.md)."""
+"""One account at two nodes: which of them is called first (q), what a registration query lists, a
+user's own forward, a silent phone beside one that answers, messages that follow (issue 6, Build 3,
+4 and 6; docs/events.md)."""
 import os
 import re
 import secrets
 
 from devices import Device, LIMIT, Two, ask
-from live import Folder, check, chordial, run
+from live import Folder, check, chordial, run, wait_for
 from phone import values
 from transports import NAME
 
@@ -17,8 +18,8 @@ CAROL = {'user': f'carol@{NAME}', 'password': 'secret'}
 class Both(Two):
     """Carol has an account at both nodes."""
 
-    def __init__(self, folder):
-        super().__init__(folder)
+    def __init__(self, folder, extra=''):
+        super().__init__(folder, extra)
         chordial(folder, 'ca', 'issue', 'ca', '--user', CAROL['user'], '--password-stdin',
                  '--digest', 'md5', '--nodes', '2', '--out', 'keys', given='secret\n')
         for i in (1, 2):
@@ -97,5 +98,58 @@ def test_a_forward():
         check((len(alice.invites), len(carol.invites)) == (1, 1), 'alice gets it')
 
 
+def test_a_silent_phone_at_the_other_node():
+    """It has said nothing when another has answered: neither its node nor the caller's waits for
+    timer B, and the caller, who may have one call under way here, can call again."""
+    with Folder() as folder, Both(folder, 'limits {\n sip_proxies_per_account = 1\n}\n') as x:
+        alice = x.caller()
+        here, there = x.carol(0, ''), x.carol(1, '')
+        here.answer_after, there.silent = 0.6, True
+        uri = f'sip:{CAROL["user"]}'
+        for i in range(1, 3):
+            wait_for('a call to carol', 8, lambda: ask(alice, uri) == 200, every=0.5)
+            check(len(here.invites) == i, 'it was carol')
+            wait_for('the branch is over', 4,
+                     lambda n=i: x.nodes[1].metric('sip_forks_silent') == n)
+        check(len(there.invites) >= 2, 'the other phone was asked too')
+        check(not any(line.startswith('CANCEL') for line, _, _ in there.got), 'RFC 3261 9.1')
+
+
+def test_answered_elsewhere():
+    """A phone at the other node rings until one here answers: it is told that this was no missed
+    call (RFC 3326)."""
+    with Folder() as folder, Both(folder) as x:
+        alice, here, there = x.caller(), x.carol(0, ''), x.carol(1, '')
+        here.answer_after, there.answer_after = 0.6, 30
+        check(ask(alice, f'sip:{CAROL["user"]}') == 200, 'a call to carol')
+        wait_for('CANCEL', 5, lambda: any(line.startswith('CANCEL') for line, _, _ in there.got))
+        headers = next(h for line, h, _ in there.got if line.startswith('CANCEL'))
+        check(values(headers, 'reason') == ['SIP;cause=200;text="Call completed elsewhere"'],
+              f'Reason: {values(headers, "reason")}')
+        there.respond('487 Request Terminated', there.invites[-1][1])
+
+
+def test_messages_follow():
+    """Kept at the node where carol was, as long as she is away, then brought to where she is."""
+    extra = 'offline-messages = 600\nlimits {\n sip_offline_look_s = 2\n}\n'
+    with Folder() as folder, Both(folder, extra) as x:
+        alice, before = x.caller(), x.carol(0, '')
+        check(before.register(0, limit=LIMIT) == 200, 'carol cannot leave')
+        uri = f'sip:{CAROL["user"]}'
+        for text in ('first', 'second'):
+            status, _ = alice.authenticated('MESSAGE', uri, f'<{uri}>', secrets.token_hex(8), 'm',
+                                            'Content-Type: text/plain\r\n', LIMIT, body=text)
+            check(status == 202, f'a message to carol, who is away: {status}')
+        check(x.nodes[0].metric('sip_offline') == 2, 'two are kept')
+        after = x.carol(1, '')
+        wait_for('both messages', 20,
+                 lambda: [body for line, _, body in after.got if line.startswith('MESSAGE')]
+                 == ['first', 'second'])
+        wait_for('none is kept', 5, lambda: x.nodes[0].metric('sip_offline') == 0)
+        check(x.nodes[0].metric('sip_offline_delivered') == 2, 'both were delivered')
+        check(not [1 for line, _, _ in before.got if line.startswith('MESSAGE')], 'to her alone')
+
+
 if __name__ == '__main__':
-    run([test_the_higher_q_of_two_nodes, test_a_query_and_what_it_lists, test_a_forward])
+    run([test_the_higher_q_of_two_nodes, test_a_query_and_what_it_lists, test_a_forward,
+         test_a_silent_phone_at_the_other_node, test_answered_elsewhere, test_messages_follow])

@@ -11,6 +11,7 @@ import subprocess
 import threading
 import time
 
+from devices import ask
 from live import Folder, check, run
 from name_server import NameServer
 from phone import Phone, first, parse, values
@@ -23,13 +24,13 @@ SIP_SECONDS = 25
 class Server:
     """A SIP server of another domain that answers every request with `status`, over `kind`."""
 
-    def __init__(self, kind='UDP', status='200 OK', context=None):
+    def __init__(self, kind='UDP', status='200 OK', context=None, port=0):
         self.kind, self.status, self.context = kind, status, context
         self.requests = []
         self.running = True
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM if kind == 'UDP'
                                     else socket.SOCK_STREAM)
-        self.socket.bind(('127.0.0.1', 0))
+        self.socket.bind(('127.0.0.1', port))
         self.port = self.socket.getsockname()[1]
         self.socket.settimeout(0.2)
         self.threads = []
@@ -279,6 +280,31 @@ def test_the_next_server_and_no_relay():
         x.ask('sip:bob@10.1.2.3', 403)
 
 
+def test_long_requests_by_tcp():
+    """RFC 3261 18.1.1: over 1,300 bytes by TCP to where UDP was found, and by UDP after all where
+    nobody listens there."""
+    zone = {}
+    pad = 'X-Pad: ' + 'x' * 1300 + '\r\n'
+    with Folder() as folder, Scene(folder, zone) as x:
+        tcp, alone = x.serve('TCP'), x.serve()
+        udp = x.serve(port=tcp.port)
+        for domain, server in (('both.example', udp), ('alone.example', alone)):
+            zone.update({(f'_sip._udp.{domain}', 'SRV'): [f'1 1 {server.port} h.{domain}'],
+                         (f'h.{domain}', 'A'): ['127.0.0.1']})
+        x.call('bob@both.example', (200, 200))
+        check(udp.methods() == ['INVITE', 'ACK', 'BYE'] and not tcp.methods(),
+              f'a short call: {udp.methods()} by UDP, {tcp.methods()} by TCP')
+        check(ask(x.alice, 'sip:bob@both.example', pad) == 200, 'a long INVITE')
+        check(tcp.methods() == ['INVITE', 'BYE'], f'by TCP: {tcp.methods()}')
+        check(len(udp.methods()) == 3, f'by UDP: {udp.methods()}')
+        via = first(tcp.requests[0][1], 'via')
+        check(via.startswith('SIP/2.0/TCP '), f'its Via: {via}')
+        check(x.node.metric('sip_foreign_too_long') == 1, 'not counted')
+        check(ask(x.alice, 'sip:bob@alone.example', pad) == 200, 'a long INVITE, UDP only')
+        check(alone.methods() == ['INVITE', 'BYE'], f'by UDP: {alone.methods()}')
+        check(x.node.metric('sip_foreign_too_long') >= 2, 'not counted')
+
+
 if __name__ == '__main__':
     run([test_found_by_the_name_server, test_who_answers_over_tls, test_bad_name_servers,
-         test_the_next_server_and_no_relay])
+         test_the_next_server_and_no_relay, test_long_requests_by_tcp])

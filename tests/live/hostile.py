@@ -16,8 +16,10 @@ import time
 from attacker import (ATTACH, ERROR, PING_ANS, STORE, STORE_ANS, Credential, Message, attach_body,
                       connect, forge, frame, is_closed, issue, receive_message, resource_of,
                       store_body, tls, tool)
-from live import (CHORDIAL, FULL, HERE, Demo, Failure, Folder, Sipp, account_name, check,
+from devices import Two
+from live import (CHORDIAL, FULL, HERE, Demo, Failure, Folder, Sipp, account_name, check, chordial,
                   credentials, register, run, wait_for)
+from transports import NAME
 
 ASAN = os.environ.get('CHORDIAL_ASAN', '')
 IDLE = 9000 if FULL else 1500  # connections of each of two attackers
@@ -419,6 +421,31 @@ def test_refusals():
         calls.wait(calls.run(20, 10), 20)
 
 
+def test_many_nodes_of_one_user():
+    """However many certificates somebody has: connections that carry SIP are counted by user name,
+    the first makes room, and calls between the others go on."""
+    with Folder() as folder, Two(folder, 'limits {\n sip_peers_per_user = 3\n}\n') as x:
+        chordial(folder, 'ca', 'issue', 'ca', '--user', f'mallory@{NAME}', '--nodes', '4', '--out',
+                 'm')
+        alice, bob = x.caller(), x.phone(1)
+        check(bob.register(limit=20) == 200, 'bob cannot register')
+        streams = []
+        for i in range(1, 5):
+            time.sleep(0.3)  # which is the first?
+            streams.append(tls(f'127.0.0.1:{x.nodes[0].base + 1}', Credential(
+                os.path.join(folder, 'm', f'mallory@{NAME}.{i}.pem'))))
+        try:
+            wait_for('one has made room', 10,
+                     lambda: x.nodes[0].metric('sip_peers_evicted') == 1)
+            check(is_closed(streams[0]), 'the first is still there')
+            check(not any(is_closed(s, 1) for s in streams[1:]), 'another has ended')
+            check(alice.call(bob.aor, limit=20)[:2] == (200, 200), 'a call beside it')
+            check(x.nodes[0].metric('sip_peers_evicted') == 1, 'a node of another user had to go')
+        finally:
+            for s in streams:
+                s.close()
+
+
 def test_idle_connections():
     idle_connections(CHORDIAL, judge_memory=True)
 
@@ -428,4 +455,5 @@ def test_idle_connections_sanitized():
         idle_connections(ASAN, judge_memory=False)
 
 
-run([test_refusals, test_idle_connections, test_idle_connections_sanitized])
+run([test_refusals, test_many_nodes_of_one_user, test_idle_connections,
+     test_idle_connections_sanitized])

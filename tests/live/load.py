@@ -250,6 +250,44 @@ def test_a_stream_that_ends():
         check(result['unsent'] == 0, f'{result}')
 
 
+def test_links_over_dtls():
+    """The node dials each end, one trunk asks for that; nothing is lost, and the node agrees."""
+    with Demo(peers=1) as demo:
+        before = demo.metrics(0)
+        result = load(demo, 'forward', '--transport', 'dtls', '--rate', 2000, '--seconds', 1,
+                      '--connections', 3, '--timeout-ms', 10000)
+        after = demo.metrics(0)
+        check(result['transport'] == 'dtls', f'{result}')
+        check(result['done'] == result['begun'] > 0, f'{result}')
+        moved = {name: metric(after, name) - metric(before, name) for name in (
+            'attach_dials', 'conns_accepted', 'dht_forwarded', 'datagrams_in', 'datagrams_out')}
+        check(moved['attach_dials'] == 6 and moved['conns_accepted'] == 1, f'{moved}')
+        check(moved['dht_forwarded'] >= result['done'], f'{moved}, {result}')
+        check(min(moved['datagrams_in'], moved['datagrams_out']) > result['done'], f'{moved}')
+        closed = load(demo, 'forward', '--transport', 'dtls', '--rate', 'max', '--seconds', 1,
+                      '--connections', 2, '--size', 1120)
+        check(closed['done_per_s'] > 500 and closed['done'] > 0.99 * closed['begun'], f'{closed}')
+        print(f'  {closed["done_per_s"]:.0f}/s, errors {closed["errors"]}')
+        wait_for('links are gone', 20, lambda: not demo.ctl(0, 'links')['links'])
+
+
+def test_a_dtls_link_that_ends():
+    """It sleeps, and is late; it dies, and what was under way is lost."""
+    with Demo(peers=1) as demo:
+        process = start(demo, '--kind', 'forward', '--transport', 'dtls', '--rate', 200,
+                        '--seconds', 4, '--json', '--timeout-ms', 5000)
+        wait_for_load(demo, 'dht_forwarded', 50)
+        demo.kill(0, signal.SIGSTOP)
+        time.sleep(0.5)
+        demo.kill(0, signal.SIGCONT)
+        wait_for_load(demo, 'dht_forwarded', 200)
+        demo.kill(0)
+        result = finish(process)
+        check_sums(result)
+        check(result['latency_us']['max'] > 400e3, f'{result}')
+        check(result['done'] > 200 and result['failed'] > 20, f'{result}')
+
+
 def test_refuses():
     cases = {
         ('--kind', 'options'): 'chordial demo --hold --json',
@@ -260,7 +298,10 @@ def test_refuses():
         ('--kind', 'options', '--seconds', '0'): '--seconds 0',
         ('--kind', 'options', '--connections', '100000'): '--connections 100000',
         ('--kind', 'options', '--arrivals', 'x'): 'poisson or constant',
-        ('--kind', 'options', '--transport', 'x'): 'udp, tcp or tls',
+        ('--kind', 'options', '--transport', 'x'): 'udp, tcp, tls or dtls',
+        ('--kind', 'options', '--transport', 'dtls'): 'only forward',
+        ('--kind', 'forward', '--transport', 'dtls', '--size', '1200'): '--size 1200',
+        ('--kind', 'forward', '--transport', 'dtls', '--overlay', '127.0.0.1:9'): 'no overlay',
         ('--kind', 'options', '--transport', 'tcp', '--sip', '127.0.0.1:9'): 'cannot connect',
         ('--kind', 'options', '--sip', '192.0.2.1:5060'): '--i-own-the-target',
         ('--kind', 'forward', '--sip', '127.0.0.1:5060'): 'no overlay',
@@ -286,4 +327,4 @@ if __name__ == '__main__':
     run([test_refuses, test_each_kind, test_the_node_agrees, test_mixed_and_max,
          test_a_frozen_server_shows, test_a_dead_server_counts, test_interrupted,
          test_says_when_it_is_the_limit, test_without_a_demo, test_phones_over_streams,
-         test_a_stream_that_ends])
+         test_a_stream_that_ends, test_links_over_dtls, test_a_dtls_link_that_ends])

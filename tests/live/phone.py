@@ -157,7 +157,8 @@ class Phone:
 
     # ---- sending
 
-    def request(self, method, uri, to, call_id, cseq, from_tag, extra='', routes=(), limit=32):
+    def request(self, method, uri, to, call_id, cseq, from_tag, extra='', routes=(), limit=32,
+                body=''):
         """One request; (status, headers) of its final response, (408, []) when there is none."""
         branch = 'z9hG4bK' + secrets.token_hex(12)
         text = (f'{method} {uri} SIP/2.0\r\nVia: {self.via};branch={branch};rport\r\n'
@@ -165,7 +166,7 @@ class Phone:
                 f'From: <{self.scheme}:{self.aor}>;tag={from_tag}\r\nTo: {to}\r\n'
                 f'Call-ID: {call_id}\r\n'
                 f'CSeq: {cseq} {method}\r\nContact: <{self.contact}>\r\n'
-                f'{extra}Content-Length: 0\r\n\r\n')
+                f'{extra}Content-Length: {len(body)}\r\n\r\n{body}')
         wait = [threading.Event(), (408, []), False]
         with self.lock:
             self.waiting[branch] = wait
@@ -200,12 +201,13 @@ class Phone:
                 f'qop=auth, nc=00000001, cnonce="{cnonce}"' +
                 (f', opaque="{part["opaque"]}"' if 'opaque' in part else '') + '\r\n')
 
-    def authenticated(self, method, uri, to, call_id, from_tag, extra='', limit=32):
-        status, headers = self.request(method, uri, to, call_id, 1, from_tag, extra, limit=limit)
+    def authenticated(self, method, uri, to, call_id, from_tag, extra='', limit=32, body=''):
+        status, headers = self.request(method, uri, to, call_id, 1, from_tag, extra, limit=limit,
+                                       body=body)
         if status in (401, 407):
             extra += self.credentials(method, uri, headers)
             status, headers = self.request(method, uri, to, call_id, 2, from_tag, extra,
-                                           limit=limit)
+                                           limit=limit, body=body)
         return status, headers
 
     def register(self, expires=3600, limit=32):

@@ -23,13 +23,19 @@ static inline void run_scenario(const struct scenario *s, uint64_t seed,
     free(block);
 }
 
-/* 24 peers with 40 records, under load. */
-static inline struct scenario small_scenario(void)
+static inline struct scenario ring_scenario(uint64_t nodes, uint64_t records)
 {
     struct scenario s;
     scenario_defaults(&s);
-    s.nodes = 24;
-    s.records = 40;
+    s.nodes = nodes;
+    s.records = records;
+    return s;
+}
+
+/* 24 peers with 40 records, under load. */
+static inline struct scenario small_scenario(void)
+{
+    struct scenario s = ring_scenario(24, 40);
     s.load_lookups_per_s = 4;
     s.load_stores_per_s = 1;
     return s;

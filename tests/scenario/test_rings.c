@@ -24,12 +24,9 @@ Test(rings, t14_1_grow_from_one, .timeout = 120)
 {
     static const uint64_t sizes[] = {1, 2, 3, 5, 8, 32};
     for (size_t i = 0; i < ARRAY_COUNT(sizes); i++) {
-        struct scenario s;
+        struct scenario s = ring_scenario(sizes[i], 40);
         struct scenario_result r;
         char name[32];
-        scenario_defaults(&s);
-        s.nodes = sizes[i];
-        s.records = 40;
         snprintf(name, sizeof(name), "%lu nodes", (unsigned long)sizes[i]);
         run_scenario(&s, 7 + i, &r);
         expect_whole(&r, name);
@@ -38,12 +35,9 @@ Test(rings, t14_1_grow_from_one, .timeout = 120)
 
 Test(rings, design_1_copies_stand_on_two_hosts, .timeout = 120)
 {
-    struct scenario s;
+    struct scenario s = ring_scenario(8, 60);
     struct scenario_result r;
-    scenario_defaults(&s);
-    s.nodes = 8;
     s.shards = 4;
-    s.records = 60;
     run_scenario(&s, 3, &r);
     expect_whole(&r, "2 hosts of 4");
 }
@@ -61,15 +55,12 @@ Test(rings, datagram_links, .timeout = 300)
         uint64_t nodes, loss_ppm, datagram_bytes;
     } cases[] = {{3, 0, 1232}, {12, 0, 1232}, {12, 20000, 1232}, {12, 10000, 600}};
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
-        struct scenario s;
+        struct scenario s = ring_scenario(cases[i].nodes, 60);
         struct scenario_result r;
         char name[64];
-        scenario_defaults(&s);
-        s.nodes = cases[i].nodes;
         s.loss_ppm = cases[i].loss_ppm;
         s.datagram_bytes = cases[i].datagram_bytes;
         s.links = 2;
-        s.records = 60;
         snprintf(name, sizeof(name), "datagrams %zu", i);
         run_scenario(&s, 5 + i, &r);
         expect_whole(&r, name);
@@ -94,11 +85,8 @@ Test(rings, datagram_links, .timeout = 300)
 Test(rings, datagram_links_notice_the_dead, .timeout = 300)
 {
     for (uint64_t silent = 0; silent < 2; silent++) {
-        struct scenario s;
+        struct scenario s = ring_scenario(16, 60);
         struct scenario_result r;
-        scenario_defaults(&s);
-        s.nodes = 16;
-        s.records = 60;
         s.links = 2;
         s.kill_percent = 10;
         s.kill_silent = silent;
@@ -116,11 +104,8 @@ Test(rings, datagram_links_notice_the_dead, .timeout = 300)
 Test(rings, t14_4_a_fifth_dies, .timeout = 120)
 {
     for (uint64_t silent = 0; silent < 2; silent++) {
-        struct scenario s;
+        struct scenario s = ring_scenario(20, 100);
         struct scenario_result r;
-        scenario_defaults(&s);
-        s.nodes = 20;
-        s.records = 100;
         s.kill_percent = 10;
         s.kill_silent = silent;
         run_scenario(&s, 11, &r);
@@ -134,11 +119,8 @@ Test(rings, t14_4_a_fifth_dies, .timeout = 120)
 
 Test(rings, t14_5_peers_leave_in_good_order, .timeout = 120)
 {
-    struct scenario s;
+    struct scenario s = ring_scenario(10, 60);
     struct scenario_result r;
-    scenario_defaults(&s);
-    s.nodes = 10;
-    s.records = 60;
     s.leave_percent = 30;
     run_scenario(&s, 5, &r);
     expect_whole(&r, "leave");
@@ -147,12 +129,9 @@ Test(rings, t14_5_peers_leave_in_good_order, .timeout = 120)
 
 Test(rings, design_1_a_machine_of_four_peers_dies, .timeout = 120)
 {
-    struct scenario s;
+    struct scenario s = ring_scenario(16, 200);
     struct scenario_result r;
-    scenario_defaults(&s);
-    s.nodes = 16;
     s.shards = 4;
-    s.records = 200;
     s.kill_percent = 25;
     run_scenario(&s, 4, &r);
     expect_whole(&r, "a machine dies");
@@ -162,11 +141,8 @@ Test(rings, design_1_a_machine_of_four_peers_dies, .timeout = 120)
 
 Test(rings, loss_and_jitter, .timeout = 120)
 {
-    struct scenario s;
+    struct scenario s = ring_scenario(12, 60);
     struct scenario_result r;
-    scenario_defaults(&s);
-    s.nodes = 12;
-    s.records = 60;
     s.loss_ppm = 20000;
     s.jitter_ms = 30;
     run_scenario(&s, 9, &r);
@@ -175,13 +151,10 @@ Test(rings, loss_and_jitter, .timeout = 120)
 
 Test(rings, same_seed_same_run, .timeout = 120)
 {
-    struct scenario s;
+    struct scenario s = ring_scenario(12, 40);
     static struct scenario_result a; /* three are too much for a frame */
     static struct scenario_result b;
     static struct scenario_result c;
-    scenario_defaults(&s);
-    s.nodes = 12;
-    s.records = 40;
     s.kill_percent = 10;
     run_scenario(&s, 42, &a);
     run_scenario(&s, 42, &b);

@@ -93,6 +93,23 @@ static void enroll(uint32_t peers)
 
 TestSuite(ca, .init = setup, .fini = teardown);
 
+/* The database knows of no password and no Node-ID that are in no keystore. */
+Test(ca, nothing_is_on_record_of_what_was_refused)
+{
+    struct slice before;
+    struct slice after;
+    cr_assert_eq(init("ca", OVERLAY_NAME, CRYPTO_ED25519), ERR_OK, "%s", why);
+    cr_assert_eq(issue("alice@" OVERLAY_NAME, "secret", 1, "accounts"), ERR_OK, "%s", why);
+    cr_assert_eq(files_read("ca/users.json", &before, NULL), ERR_OK);
+    cr_assert_eq(issue("alice@" OVERLAY_NAME, "changed", 3, "accounts"), ERR_EXISTS);
+    cr_assert_eq(files_read("ca/users.json", &after, NULL), ERR_OK);
+    cr_assert(slice_is_equal(before, after));
+    cr_assert_neq(issue("bob@other.example", "secret", 1, "none"), ERR_OK);
+    cr_assert_eq(access("none", F_OK), -1);
+    files_release(&before);
+    files_release(&after);
+}
+
 /* RFC 6940 11.1: the document that we write is one that we accept, for each type of key. */
 Test(ca, document_verifies)
 {

@@ -60,6 +60,18 @@ Test(config, defaults_and_relative_paths)
     cr_assert_eq(memcmp(&limits, &config.limits, sizeof(limits)), 0);
     cr_assert_str_eq(config.data_dir, "");
     cr_assert_gt(config_data_bytes(&config, 2), 2ull * limits.stored_bytes);
+    cr_assert_eq(config.metrics.family, 0, "nobody is served who was not asked for");
+}
+
+Test(config, where_metrics_are_served)
+{
+    cr_assert_eq(load(NEEDED "metrics-listen = \"127.0.0.1\"\n"), ERR_OK, "%s", why);
+    cr_assert_eq(config.metrics.family, 4);
+    cr_assert_eq(config.metrics.port, 9464);
+    cr_assert_eq(load(NEEDED "metrics-listen = \"[::1]:80\"\n"), ERR_OK, "%s", why);
+    cr_assert_eq(config.metrics.family, 6);
+    cr_assert_eq(config.metrics.port, 80);
+    cr_assert_eq(load(NEEDED "metrics-listen = \"yes\"\n"), ERR_CONFIG);
 }
 
 Test(config, every_key_is_taken)

@@ -135,6 +135,45 @@ Test(replicate, who_may_send_what)
     ring_end();
 }
 
+/* ST-18: anybody may bring the owner a copy, with whatever counter: of a set that he has it is his
+ * to count (or readers would keep what they had, writers be refused, and copies go nowhere). */
+Test(replicate, st18_an_owner_counts_by_himself)
+{
+    ring(apart, 6);
+    struct person *who = user(1);
+    struct overlay_resource at = resource_of(peers[0].w, person_user(who));
+    struct wish wish = value_at_now("one");
+    const uint64_t others[] = {7, UINT64_MAX - 1, UINT64_MAX};
+    cr_assert_eq(store_and_wait(who, &wish), 0);
+    settle(2000);
+    int owner = owner_of(ring_of(&at));
+    const struct store_set *set =
+        store_set_find(peers[owner].w->store, resource_slice(&at), WORLD_KIND_SINGLE);
+    uint64_t generation = set->generation;
+    for (size_t i = 0; i < ARRAY_COUNT(others); i++) {
+        struct call *c = client_store(who, &wish, owner);
+        struct wr out = wr_init(c->body, sizeof(c->body));
+        wr_opaque8(&out, resource_slice(&at));
+        wr_u8(&out, 1); /* replica_number */
+        size_t all = wr_begin(&out, 4);
+        stored_block_end(&out, stored_block_begin(&out, WORLD_KIND_SINGLE, others[i]));
+        wr_end(&out, 4, all);
+        c->body_len = wr_len(&out);
+        run(20);
+        cr_assert(c->is_answered);
+        cr_assert_eq(c->error, 0, "no reason to refuse it");
+        c->is_used = false;
+        cr_assert_eq(set->generation, generation, "after %zu", i);
+    }
+    wish = value_at_now("two");
+    cr_assert_eq(store_and_wait(who, &wish), 0);
+    cr_assert_eq(set->generation, generation + 1);
+    settle(2000);
+    cr_assert_eq(copies_of(&at, WORLD_KIND_SINGLE), 3);
+    free(who);
+    ring_end();
+}
+
 /* Must hold 4: readable at once from the new owner, three copies within 60 s, not before 30 s for
  * those who are new to it (CH-19). */
 Test(replicate, copies_come_back_after_a_failure)

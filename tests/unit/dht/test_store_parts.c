@@ -3,6 +3,7 @@
  * peers, each with a credential of the same ten users, four were never published, and who called
  * such a user got 504 instead of 480).  RFC 6940 7.4.2, 8; FT-10, US-1. */
 #include "dht/overlay_impl.h"
+#include "dht/store_parts.h"
 #include "tests/unit/dht/harness.h"
 
 enum { PEERS = 24, MESSAGE_BYTES = 3000 };
@@ -56,4 +57,41 @@ Test(store_parts, a_user_with_many_certificates, .timeout = 60)
     }
     harness_end(h);
     harness_free(h);
+}
+
+/* An owner that names a key longer than keys are, among twenty: it is passed over, the result says
+ * so, and all others are still asked for. */
+Test(store_parts, a_key_passed_over_ends_nothing)
+{
+    enum { KEYS = 20, ARENA = 1 << 18 };
+    static _Alignas(64) uint8_t memory[ARENA];
+    static uint8_t long_key[STORE_KEY_CAP + 1], stat[4096], body[1024];
+    struct msgbuf_pool buffers;
+    struct arena arena;
+    arena_init(&arena, memory, sizeof(memory));
+    msgbuf_pool_init(&buffers, &arena, 0, 2);
+    struct turn t = {.buffers = &buffers};
+    struct store_parts p = {0};
+    struct wr w = wr_init(stat, sizeof(stat));
+    for (uint32_t i = 0; i <= KEYS; i++) {
+        struct slice key = i == 3 ? slice_of(long_key, sizeof(long_key)) : slice_of(&i, sizeof(i));
+        const struct stored_meta meta = {.model = STORED_DICTIONARY, .key = key, .exists = true};
+        stored_wr_meta(&w, &meta);
+    }
+    cr_assert(store_parts_smaller(&p, STORED_DICTIONARY));
+    cr_assert(store_parts_extent(&t, &p, rd_init(wr_slice(&w)), STORED_DICTIONARY));
+    uint32_t asked = 0;
+    bool goes_on = true;
+    for (uint32_t i = 0; goes_on; i++) {
+        cr_assert_lt(i, KEYS);
+        w = wr_init(body, sizeof(body));
+        store_parts_wr(&p, &w, 1, STORED_DICTIONARY);
+        cr_assert(wr_ok(&w));
+        asked += p.count;
+        goes_on = store_parts_next(&p, STORED_DICTIONARY);
+    }
+    cr_expect_eq(asked, KEYS);
+    cr_expect(p.is_cut);
+    store_parts_end(&t, &p);
+    cr_expect_eq(buffers.in_use[1], 0);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_flood.c - a phone with the right password sends ten times of what the tables hold: it gets
  * 503, calls under way and those of others complete, and the tables do not stay full. */
+#include "sip/peer_share.h"
 #include "tests/unit/sip/phone_world.h"
 #include <criterion/criterion.h>
 
@@ -242,6 +243,55 @@ Test(flood, a_peer_that_does_not_answer_gets_so_many)
     behind_end(&x);
 }
 
+/* A MESSAGE to Bob: did the node refuse it for itself? */
+static bool is_message_refused(struct behind *x, struct phone *from, const char *id)
+{
+    uint64_t before = world_metric(x->w, METRIC_sip_refused_asks);
+    from->first = from->count = 0;
+    phone_call(x->w, from, "MESSAGE", "bob", id);
+    world_run(x->w, 10000);
+    if (world_metric(x->w, METRIC_sip_refused_asks) == before) {
+        phone_expect_nothing(from);
+        return false;
+    }
+    cr_assert(strstr(phone_expect(from, "SIP/2.0 503"), "Retry-After: ") != NULL);
+    return true;
+}
+
+/* Nothing but a phone answers a MESSAGE: so many wait, of one sender and of all, and a call goes
+ * on. They are small, and the peer reads them: no count of bytes would hold them up. */
+Test(flood, a_peer_gets_so_many_messages)
+{
+    enum { MOST = 7, OF_ONE = 5 };
+    struct behind x;
+    struct dialog d;
+    char id[32];
+    behind_begin(&x);
+    x.near->limits.sip_asks_per_peer = MOST;
+    x.near->limits.sip_asks_per_source = OF_ONE;
+    struct phone *c = world_add_phone(x.w, "carol", x.near->node);
+    cr_assert(strncmp(phone_register(x.w, c, "7000"), "SIP/2.0 200", 11) == 0);
+    x.b->is_sink = true;
+    for (unsigned i = 0; i < MOST; i++) {
+        snprintf(id, sizeof(id), "unheard%u", i);
+        cr_assert(!is_message_refused(&x, i < OF_ONE ? x.a : c, id), "%s", id);
+        cr_assert(i != OF_ONE - 1 || is_message_refused(&x, x.a, "of-one"));
+    }
+    cr_assert(is_message_refused(&x, c, "of-all"));
+    x.b->is_sink = false;
+    phone_talk(x.w, x.a, x.b, "call", &d);
+    x.a->first = x.a->count = x.b->first = x.b->count = 0;
+    phone_hang_up(x.w, x.a, x.b, &d);
+    x.b->is_sink = true;
+    world_run(x.w, 40 * 1000 * 1000); /* timer F: nobody will answer those */
+    for (unsigned i = 0; i < PEER_SHARES; i++) {
+        cr_assert_eq(x.near->sip->peer_shares[i], 0, "%u", i);
+    }
+    cr_assert(!is_message_refused(&x, x.a, "again"));
+    c->is_sink = true;
+    behind_end(&x);
+}
+
 /* Its answers take too long: few are left to it, until one has come soon enough. */
 Test(flood, a_peer_that_answers_late_gets_few)
 {
@@ -287,58 +337,97 @@ Test(flood, a_peer_that_does_not_read_gets_nothing_new)
     behind_end(&x);
 }
 
+/* A node with few message buffers, one who floods it, and two others. */
+struct scarce {
+    struct world *w;
+    struct world_instance *x;
+    struct flooder f;
+    struct phone *a, *b;
+};
+
+static struct scarce scarce_begin(void)
+{
+    struct scarce c = {.w = world_make()};
+    world_digest = SIP_DIGEST_MD5;
+    world_add_node(c.w, 1);
+    c.x = c.w->instances[0];
+    msgbuf_pool_reserve(&c.x->buffers, 500, 0);
+    c.f = flooder(c.w, "alice");
+    c.f.p->is_sink = true;
+    c.a = world_add_phone(c.w, "carol", 0);
+    c.b = world_add_phone(c.w, "dave", 0);
+    phone_register(c.w, c.a, "7000");
+    phone_register(c.w, c.b, "7000");
+    return c;
+}
+
+/* The flooder has half of them, and the others can call. */
+static void scarce_end(struct scarce *c)
+{
+    uint32_t free_of_reserve = c->x->buffers.cap[0] - c->x->buffers.reserved[0];
+    cr_assert_lt(c->x->buffers.in_use[0], free_of_reserve / 2 + 32, "%u of %u",
+                 c->x->buffers.in_use[0], free_of_reserve);
+    call(c->w, c->a, c->b, "meanwhile");
+    c->a->is_sink = c->b->is_sink = true;
+    world_expect_empty(c->w);
+    world_free(c->w);
+}
+
 /* Calls to a phone that says nothing: what may be sent again is kept, and counts to the caller. */
 Test(flood, buffers_of_silent_calls_are_shared)
 {
-    struct world *w = world_make();
-    world_digest = SIP_DIGEST_MD5;
-    world_add_node(w, 1);
-    struct world_instance *x = w->instances[0];
-    msgbuf_pool_reserve(&x->buffers, 500, 0);
-    struct flooder f = flooder(w, "alice");
-    struct phone *a = world_add_phone(w, "carol", 0), *b = world_add_phone(w, "dave", 0);
-    struct phone *c = world_add_phone(w, "erin", 0);
-    f.p->is_sink = true;
-    phone_register(w, a, "7000");
-    phone_register(w, b, "7000");
-    phone_register(w, c, "7000");
-    c->address.port++; /* what comes for it goes nowhere */
+    struct scarce c = scarce_begin();
+    struct phone *silent = world_add_phone(c.w, "erin", 0);
+    phone_register(c.w, silent, "7000");
+    silent->address.port++; /* what comes for it goes nowhere */
+    silent->is_sink = true;
     for (unsigned i = 0; i < 480; i++) {
-        flood_one(w, &f, "erin");
-        w->now_us += 1000;
+        flood_one(c.w, &c.f, "erin");
+        c.w->now_us += 1000;
     }
-    uint32_t free_of_reserve = x->buffers.cap[0] - x->buffers.reserved[0];
-    cr_assert_lt(x->buffers.in_use[0], free_of_reserve / 2 + 32, "%u of %u", x->buffers.in_use[0],
-                 free_of_reserve);
-    call(w, a, b, "meanwhile");
-    a->is_sink = b->is_sink = c->is_sink = true;
-    world_expect_empty(w);
-    world_free(w);
+    scarce_end(&c);
+}
+
+/* Another peer's INVITEs are refused before anything is opened for them, and it acknowledges none:
+ * the answers that wait for its ACKs count to it, and leave buffers to everybody else. */
+Test(flood, buffers_of_refusals_to_a_peer_are_shared)
+{
+    struct behind x;
+    char text[1024];
+    world_digest = SIP_DIGEST_MD5;
+    behind_begin(&x);
+    msgbuf_pool_reserve(&x.near->buffers, 500, 0);
+    for (unsigned i = 0; i < 480; i++) {
+        int len = snprintf(text, sizeof(text),
+                           "INVITE sip:bob@other.example SIP/2.0\r\n"
+                           "Via: SIP/2.0/TLS far.invalid;branch=z9hG4bKflood%u\r\n"
+                           "From: <sip:bob@example.org>;tag=1\r\nTo: <sip:bob@other.example>\r\n"
+                           "Call-ID: flood%u\r\nCSeq: 1 INVITE\r\nMax-Forwards: 70\r\n"
+                           "Content-Length: 0\r\n\r\n",
+                           i, i);
+        x.near->turn.now_us = x.w->now_us;
+        sip_on_stream(&x.near->turn, x.near->sip, to_far(&x)->ref.flow, (uint8_t *)text,
+                      (size_t)len);
+        world_run(x.w, 10000);
+    }
+    uint32_t free_of_reserve = x.near->buffers.cap[0] - x.near->buffers.reserved[0];
+    cr_assert_lt(x.near->buffers.in_use[0], free_of_reserve / 2 + 32, "%u of %u",
+                 x.near->buffers.in_use[0], free_of_reserve);
+    cr_assert_gt(world_metric(x.w, METRIC_sip_not_retained), 100);
+    x.a->first = x.a->count = 0;
+    call(x.w, x.a, x.b, "meanwhile");
+    behind_end(&x);
 }
 
 /* A refused INVITE is kept until its ACK comes, for 32 s: the buffers of one who never sends any,
  * and calls as fast as he can, are not those of all. */
 Test(flood, buffers_are_shared)
 {
-    struct world *w = world_make();
-    world_digest = SIP_DIGEST_MD5;
-    world_add_node(w, 1);
-    struct world_instance *x = w->instances[0];
-    msgbuf_pool_reserve(&x->buffers, 500, 0);
-    struct flooder f = flooder(w, "alice");
-    struct phone *a = world_add_phone(w, "carol", 0), *b = world_add_phone(w, "dave", 0);
-    f.p->is_sink = true;
-    phone_register(w, a, "7000");
-    phone_register(w, b, "7000");
+    struct scarce c = scarce_begin();
     for (unsigned i = 0; i < 480; i++) {
-        flood_one(w, &f, "nobody");
-        world_run(w, 10000);
+        flood_one(c.w, &c.f, "nobody");
+        world_run(c.w, 10000);
     }
-    uint32_t free_of_reserve = x->buffers.cap[0] - x->buffers.reserved[0];
-    cr_assert_lt(x->buffers.in_use[0], free_of_reserve / 2 + 32);
-    cr_assert_gt(world_metric(w, METRIC_sip_not_retained), 100);
-    call(w, a, b, "meanwhile");
-    a->is_sink = b->is_sink = true;
-    world_expect_empty(w);
-    world_free(w);
+    cr_assert_gt(world_metric(c.w, METRIC_sip_not_retained), 100);
+    scarce_end(&c);
 }

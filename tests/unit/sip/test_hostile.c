@@ -286,6 +286,59 @@ static uint32_t place_of(const char *challenge)
     return number % DIGEST_SEEN;
 }
 
+/* A REGISTER of `p` with the nonce of a challenge that fell on `place` (UINT32_MAX: on any); the
+ * credentials that it had, and when the challenge was made: at `at_us`. */
+static uint32_t use_nonce(struct world *w, struct phone *p, uint32_t place, uint64_t at_us,
+                          char *challenge, char *auth)
+{
+    char contact[64], address[ADDRESS_TEXT_CAP];
+    uint32_t met = 0;
+    snprintf(contact, sizeof(contact), "Contact: <sip:%s@%s>\n", p->name,
+             address_text(&p->address, address));
+    w->now_us = at_us;
+    do {
+        phone_register_once(w, p, contact, "");
+        snprintf(challenge, PHONE_TEXT, "%s", phone_expect(p, "SIP/2.0 401"));
+        met = place_of(challenge);
+    } while (place != UINT32_MAX && met != place);
+    credentials(challenge, p->name, "secret", "REGISTER", "sip:example.org", "00000001", auth);
+    return met;
+}
+
+static void play(struct world *w, struct phone *p, const char *auth, const char *expected)
+{
+    char contact[64], address[ADDRESS_TEXT_CAP];
+    snprintf(contact, sizeof(contact), "Contact: <sip:%s@%s>\n", p->name,
+             address_text(&p->address, address));
+    phone_register_once(w, p, contact, auth);
+    world_run(w, 20000);
+    phone_expect(p, expected);
+}
+
+/* A place has lost an old nonce, a young one, and one that was made between the two and used last:
+ * the young one must not come in again. */
+Test(hostile, youngest_nonce_that_was_pushed_out)
+{
+    enum { S = 1000000 };
+    static char auth[4][PHONE_TEXT], challenge[PHONE_TEXT];
+    struct world *w = world_make();
+    world_add_node(w, 1);
+    struct phone *alice = world_add_phone(w, "alice", 0), *m = world_add_phone(w, "mallory", 0);
+    uint64_t begin = w->now_us;
+    uint32_t place = use_nonce(w, m, UINT32_MAX, begin, challenge, auth[0]);
+    (void)use_nonce(w, m, place, begin + 10 * (uint64_t)S, challenge, auth[2]);
+    (void)use_nonce(w, alice, place, begin + 20 * (uint64_t)S, challenge, auth[1]);
+    (void)use_nonce(w, m, place, begin + 30 * (uint64_t)S, challenge, auth[3]);
+    play(w, m, auth[0], "SIP/2.0 200");
+    play(w, alice, auth[1], "SIP/2.0 200");
+    play(w, m, auth[2], "SIP/2.0 200");
+    play(w, m, auth[3], "SIP/2.0 200");
+    snprintf(m->name, sizeof(m->name), "alice");
+    m->cseq += 1000;
+    play(w, m, auth[1], "SIP/2.0 401");
+    world_free(w);
+}
+
 /* Somebody with an account of his own pushes the nonce of another out of the table, to play what he
  * has heard again, with his Contact. */
 Test(hostile, nonce_that_was_pushed_out)

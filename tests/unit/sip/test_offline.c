@@ -150,6 +150,47 @@ Test(offline, handed_over)
     done(w);
 }
 
+/* Bob's second node has lost him (it was started anew), and keeps what is handed over: for no
+ * longer than the first would have. */
+Test(offline, moves_with_what_is_left_of_its_time)
+{
+    enum { LIFE_S = 1000, THERE_S = 500 };
+    struct world *w = world_make();
+    for (int i = 0; i < 3; i++) {
+        world_add_node(w, 1);
+    }
+    struct phone *a = world_add_phone(w, "alice", 0), *b = world_add_phone(w, "bob", 1);
+    struct phone *c = world_add_phone(w, "bob", 2);
+    keep_for(w, LIFE_S);
+    register_ok(w, a, "7200");
+    register_ok(w, b, "60");
+    register_ok(w, b, "0");
+    world_run(w, 3000000);
+    phone_ask(w, a, "MESSAGE", "sip:bob@example.org", "", "x");
+    phone_expect(a, "SIP/2.0 202");
+    uint64_t since = w->now_us;
+    world_run(w, (uint64_t)THERE_S * 1000000);
+    c->cseq = 300;
+    register_ok(w, c, "3600");
+    struct sip *s = w->instances[2]->sip;
+    struct registrar_binding *x = NULL;
+    uint32_t index = 0;
+    while ((x = pool_next(&s->bindings, &index)) != NULL) {
+        x->expires_us = w->now_us;
+    }
+    world_run(w, (uint64_t)150 * 1000000);
+    phone_expect_nothing(c);
+    cr_assert_eq(w->instances[1]->sip->offline.in_use, 0);
+    index = 0;
+    const struct offline *kept = pool_next(&s->offline, &index);
+    cr_assert(kept != NULL);
+    cr_expect_leq(kept->until_us, since + (uint64_t)(LIFE_S + 1) * 1000000);
+    cr_expect_geq(kept->until_us, since + (uint64_t)(LIFE_S - 2) * 1000000);
+    world_run(w, (uint64_t)(LIFE_S - THERE_S) * 1000000);
+    cr_assert_eq(world_metric(w, METRIC_sip_offline_expired), 1);
+    done(w);
+}
+
 /* What a kept message asks for leaves out whom Bob is forwarded to as well; who calls him a moment
  * later gets both (found by attack). */
 Test(offline, a_look_is_not_for_others)

@@ -124,6 +124,7 @@ static void expect_cancelled(struct ringing *x, const char *final)
 {
     char text[PHONE_TEXT];
     snprintf(text, sizeof(text), "%s", phone_expect(x->b, "CANCEL sip:"));
+    cr_expect(strstr(text, "\r\nReason:") == NULL, "nobody has answered: %s", text);
     phone_expect_nothing(x->b);
     phone_answer(x->w, x->b, text, "200 OK");
     phone_answer(x->w, x->b, x->invite, "487 Request Terminated");
@@ -384,6 +385,13 @@ Test(ringing, another_peer_gets_no_responses)
     answer_and_end(&x);
 }
 
+/* RFC 3326: it was no missed call. */
+static void expect_elsewhere(const char *cancel)
+{
+    static const char reason[] = "Reason: SIP;cause=200;text=\"Call completed elsewhere\"\r\n";
+    cr_expect(strstr(cancel, reason) != NULL, "%s", cancel);
+}
+
 /* Two phones of bob's at one node: one answers, the other has said nothing so far. */
 static void answered_beside_silence(struct ringing *x, struct phone **silent, char *invite)
 {
@@ -431,6 +439,7 @@ Test(ringing, late_beside_one_that_answers)
     answered_beside_silence(&x, &silent, invite);
     phone_answer(x.w, silent, invite, "180 Ringing");
     snprintf(text, sizeof(text), "%s", phone_expect(silent, "CANCEL sip:"));
+    expect_elsewhere(text);
     phone_answer(x.w, silent, invite, "180 Ringing");
     phone_expect_nothing(silent);
     phone_answer(x.w, silent, text, "200 OK");
@@ -449,5 +458,135 @@ Test(ringing, both_answer)
     answered_beside_silence(&x, &silent, invite);
     phone_answer(x.w, silent, invite, "200 OK");
     phone_expect(x.a, "SIP/2.0 200");
+    done(&x);
+}
+
+/* Two phones of bob's at two nodes: one answers, the other, at node three, has said nothing so far;
+ * its node has said 100 by then, and gets the CANCEL. */
+static void answered_elsewhere(struct ringing *x, struct phone **silent, char *invite)
+{
+    struct dialog d;
+    set_up(x);
+    *silent = world_add_phone(x->w, "bob", world_add_node(x->w, 1));
+    cr_assert(strncmp(phone_register(x->w, *silent, "3600"), "SIP/2.0 200", 11) == 0);
+    phone_call(x->w, x->a, "INVITE", "bob", "ring");
+    world_run(x->w, 300000);
+    phone_expect(x->a, "SIP/2.0 100");
+    snprintf(x->invite, sizeof(x->invite), "%s", phone_expect(x->b, "INVITE sip:"));
+    snprintf(invite, PHONE_TEXT, "%s", phone_expect(*silent, "INVITE sip:"));
+    phone_answer(x->w, x->b, x->invite, "200 OK");
+    dialog_caller(&d, phone_expect(x->a, "SIP/2.0 200"));
+    phone_in_dialog(x->w, x->a, &d, "ACK");
+    phone_expect(x->b, "ACK sip:");
+    phone_expect_nothing(*silent); /* 9.1: no CANCEL for what was not heard of */
+    cr_expect_eq(x->w->instances[2]->sip->proxies.in_use, 1);
+}
+
+/* Neither node keeps the branch, or the proxy, until timer B. */
+Test(ringing, silent_at_another_node)
+{
+    struct ringing x = {0};
+    struct phone *silent = NULL;
+    char invite[PHONE_TEXT];
+    answered_elsewhere(&x, &silent, invite);
+    silent->is_sink = true;
+    world_run(x.w, (FORK_SILENT_MS + 100) * 1000);
+    for (int i = 0; i < x.w->count; i++) {
+        cr_expect_eq(x.w->instances[i]->sip->proxies.in_use, 0, "a proxy left at %d", i);
+        cr_expect_eq(x.w->instances[i]->sip->branches.in_use, 0, "a branch left at %d", i);
+    }
+    cr_expect_eq(world_metric(x.w, METRIC_sip_forks_silent), 1, "the caller's node got a 487");
+    done(&x);
+}
+
+/* Its own node is gone, too: what nobody answers for holds nothing up at the caller's. */
+Test(ringing, silent_with_its_node)
+{
+    struct ringing x = {0};
+    struct phone *silent = NULL;
+    char invite[PHONE_TEXT];
+    set_up(&x);
+    silent = world_add_phone(x.w, "bob", world_add_node(x.w, 1));
+    cr_assert(strncmp(phone_register(x.w, silent, "3600"), "SIP/2.0 200", 11) == 0);
+    phone_call(x.w, x.a, "INVITE", "bob", "first"); /* there are connections now */
+    world_run(x.w, 300000);
+    x.w->instances[2]->is_deaf = true;
+    silent->is_sink = true;
+    snprintf(invite, sizeof(invite), "%s", phone_expect(x.b, "INVITE sip:"));
+    phone_expect(x.a, "SIP/2.0 100");
+    phone_answer(x.w, x.b, invite, "200 OK");
+    phone_expect(x.a, "SIP/2.0 200");
+    cr_expect_eq(x.w->instances[0]->sip->proxies.in_use, 1);
+    world_run(x.w, (2 * FORK_SILENT_MS + 100) * 1000);
+    cr_expect_eq(x.w->instances[0]->sip->proxies.in_use, 0);
+    cr_expect_eq(x.w->instances[0]->sip->branches.in_use, 0);
+    silent->first = silent->count = 0;
+    done(&x);
+}
+
+/* It does ring, late, when nobody waits for it: it is told to stop. */
+Test(ringing, late_at_another_node)
+{
+    struct ringing x = {0};
+    struct phone *silent = NULL;
+    char invite[PHONE_TEXT], text[PHONE_TEXT];
+    answered_elsewhere(&x, &silent, invite);
+    world_run(x.w, (FORK_SILENT_MS + 100) * 1000);
+    silent->first = silent->count = 0; /* INVITEs again */
+    phone_answer(x.w, silent, invite, "180 Ringing");
+    snprintf(text, sizeof(text), "%s", phone_expect(silent, "CANCEL sip:"));
+    expect_elsewhere(text);
+    phone_answer(x.w, silent, text, "200 OK");
+    phone_answer(x.w, silent, invite, "487 Request Terminated");
+    phone_expect(silent, "ACK sip:");
+    done(&x);
+}
+
+/* It rings within that time: CANCEL, and its 487 is waited for. */
+Test(ringing, rings_at_another_node_after_the_cancel)
+{
+    struct ringing x = {0};
+    struct phone *silent = NULL;
+    char invite[PHONE_TEXT], text[PHONE_TEXT];
+    answered_elsewhere(&x, &silent, invite);
+    phone_answer(x.w, silent, invite, "180 Ringing");
+    snprintf(text, sizeof(text), "%s", phone_expect(silent, "CANCEL sip:"));
+    expect_elsewhere(text);
+    world_run(x.w, (2 * FORK_SILENT_MS + 100) * 1000);
+    cr_expect_eq(x.w->instances[2]->sip->proxies.in_use, 1);
+    cr_expect_eq(x.w->instances[0]->sip->proxies.in_use, 0, "the caller has been answered");
+    silent->first = silent->count = 0; /* CANCELs again */
+    phone_answer(x.w, silent, text, "200 OK");
+    phone_answer(x.w, silent, invite, "487 Request Terminated");
+    phone_expect(silent, "ACK sip:");
+    cr_expect_eq(x.w->instances[2]->sip->proxies.in_use, 0);
+    cr_expect_eq(world_metric(x.w, METRIC_sip_forks_silent), 1, "at the caller's node");
+    done(&x);
+}
+
+/* ... or is answered after all: the caller has two dialogs. */
+Test(ringing, both_answer_at_two_nodes)
+{
+    struct ringing x = {0};
+    struct phone *silent = NULL;
+    char invite[PHONE_TEXT];
+    answered_elsewhere(&x, &silent, invite);
+    phone_answer(x.w, silent, invite, "200 OK");
+    phone_expect(x.a, "SIP/2.0 200");
+    done(&x);
+}
+
+/* The caller has given up: told so soon, although the callee's phone is switched off. */
+Test(ringing, silent_and_cancelled)
+{
+    struct ringing x = {0};
+    call(&x, false);
+    world_run(x.w, 300000);
+    x.b->is_sink = true;
+    cancel(&x);
+    world_run(x.w, (FORK_SILENT_MS + 100) * 1000);
+    phone_expect(x.a, "SIP/2.0 487");
+    cr_expect_eq(x.w->instances[0]->sip->proxies.in_use, 0);
+    cr_expect_eq(x.w->instances[1]->sip->proxies.in_use, 0);
     done(&x);
 }
