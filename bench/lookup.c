@@ -9,10 +9,10 @@
  * process against the printed budget (with --memory nothing else), and what a look-up over TCP
  * without TLS costs the server.  --scaling: look-ups and Stores among 10^3 to 10^6 records.
  *
- * Repeats of all works are taken in turn, a slice of some milliseconds of each, since the memory of a
- * machine with neighbors changes from one moment to the next: the slice whose ratio of look-up to
- * floor is the median stands for all, with its parts; the other figures are medians.  Every answer is checked, outside of what is
- * timed: a wrong or missing one makes the exit code 1. */
+ * Repeats of all works are taken in turn, a slice of some milliseconds of each, since the memory of
+ * a machine with neighbors changes from one moment to the next: the slice whose ratio of look-up to
+ * floor is the median stands for all, with its parts; the other figures are medians.  Every answer
+ * is checked, outside of what is timed: a wrong or missing one makes the exit code 1. */
 #include "bench/bench.h"
 #include "bench/lookup_floor.h"
 #include "bench/lookup_tcp.h"
