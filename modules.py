@@ -463,6 +463,7 @@ UNIT_TESTS = {
         test_forward_own
         test_grade
         test_groups
+        test_hop
         test_hostile
         test_offline
         test_proxy

@@ -10,7 +10,7 @@ import sys
 SCENARIOS = [
     '7 nodes=20 records=20 measure_s=5 kbr_interval_s=1',
     '8 nodes=12 records=20 run_s=120 churn_lifetime_s=120 mix_interval_s=10 load_lookups_per_s=2'
-    ' load_stores_per_s=1 quiet_s=300',
+    ' load_stores_per_s=1 quiet_s=300 buggify=200',
     '9 nodes=10 records=20 links=2 line_kbit_per_s=2000 line_loss_ppm=20000'
     ' line_reorder_ppm=20000 line_duplicate_ppm=10000',
     '10 nodes=16 records=20 underlay=2 kill_percent=20 publish=1 shards=2',
