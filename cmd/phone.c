@@ -259,7 +259,7 @@ static void send_hop_ack(struct phone *p, const struct sip_msg_core *core)
     snprintf(to, sizeof(to), "<%.*s>%s%.*s", (int)core->to.uri.len, (const char *)core->to.uri.data,
              core->to.has_tag ? ";tag=" : "", (int)core->to.tag.len,
              (const char *)core->to.tag.data);
-    sip_write_hop_request(&w, &invite.msg, SIP_METHOD_ACK, slice_text(to));
+    sip_write_hop_request(&w, &invite.msg, SIP_METHOD_ACK, slice_text(to), SLICE_EMPTY);
     if (sip_write_finish(&w, &message) == ERR_OK) {
         transmit(p, message.data, message.len);
     }

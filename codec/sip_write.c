@@ -288,7 +288,7 @@ void sip_write_response(struct sip_writer *w, const struct sip_msg *request,
 }
 
 void sip_write_hop_request(struct sip_writer *w, const struct sip_msg *invite,
-                           enum sip_method method, struct slice to)
+                           enum sip_method method, struct slice to, struct slice reason)
 {
     struct sip_msg_items vias = sip_msg_items(invite, SIP_HDR_VIA);
     struct slice via;
@@ -318,6 +318,9 @@ void sip_write_hop_request(struct sip_writer *w, const struct sip_msg *invite,
     sip_write_text(w, " ");
     sip_write_slice(w, sip_hdr_method_name(method));
     write_crlf(w);
+    if (reason.len > 0) {
+        sip_write_header(w, SIP_HDR_REASON, reason);
+    }
     sip_write_body(w, SLICE_EMPTY, SLICE_EMPTY);
 }
 

@@ -71,9 +71,10 @@ void sip_write_response(struct sip_writer *w, const struct sip_msg *request,
 
 /* The whole CANCEL, or the ACK for a non-2xx response with To value `to` (empty: the INVITE's), for
  * an INVITE as *we* sent it: its Request-URI, top Via, From, Call-ID, CSeq number, Route,
- * Max-Forwards; no body.  ERR_STATE goes into w->error when `method` is neither. */
+ * Max-Forwards; Reason unless that is empty; no body.  ERR_STATE goes into w->error when `method`
+ * is neither. */
 void sip_write_hop_request(struct sip_writer *w, const struct sip_msg *invite,
-                           enum sip_method method, struct slice to);
+                           enum sip_method method, struct slice to, struct slice reason);
 
 /* The RFC's phrase for a status; "Unknown" for others; static. */
 struct slice sip_write_reason(unsigned status);

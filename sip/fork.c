@@ -467,6 +467,9 @@ void fork_cancel(struct turn *t, struct sip *s, struct proxy *p)
         struct tx *tx = b->state == FORK_SENT ? tx_get(s, b->tx) : NULL;
         bool is_new = !b->is_cancelled;
         b->is_cancelled = true;
+        if (tx != NULL) { /* or its phone would list a missed call */
+            tx->is_elsewhere = p->is_answered || p->is_elsewhere;
+        }
         if (b->state == FORK_WAITING || b->state == FORK_HELD || (tx != NULL && may_go(p, b, tx))) {
             over(t, s, b, 487, NULL);
             continue;

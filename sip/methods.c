@@ -20,6 +20,7 @@ void methods_say(struct turn *t, struct sip *s, const struct sip_rx *rx, unsigne
         sip_write_header(&w, SIP_HDR_ALLOW_EVENTS, SLICE_LITERAL("presence, reg, presence.winfo"));
     }
     sip_write_header(&w, SIP_HDR_ACCEPT, SLICE_LITERAL("application/sdp"));
+    sip_write_header(&w, SIP_HDR_SUPPORTED, SLICE_LITERAL("path, outbound, gruu"));
     reply_finish(t, s, rx, NULL, status, &w);
 }
 
@@ -42,7 +43,7 @@ bool methods_is_asked(const struct sip *s, const struct sip_rx *rx)
 /* As a user agent server without state: no loop, no Max-Forwards to look at (11, 8.2.7, 16.3). */
 void methods_answer(struct turn *t, struct sip *s, const struct sip_rx *rx)
 {
-    if (sip_msg_has(rx->m, SIP_HDR_REQUIRE)) { /* 8.2.2.3: nothing is supported */
+    if (sip_msg_has(rx->m, SIP_HDR_REQUIRE)) { /* 8.2.2.3: what is supported is for REGISTER */
         methods_refuse(t, s, rx, SIP_HDR_REQUIRE);
         return;
     }

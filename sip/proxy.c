@@ -584,6 +584,24 @@ static void route_dialog(struct turn *t, struct sip *s, const struct sip_rx *rx,
 
 /* ---- requests to us, CANCEL, ACK */
 
+/* Reason: SIP;cause=200 (RFC 3326 2): somebody else has answered. */
+static bool is_answered_elsewhere(const struct sip_msg *m)
+{
+    struct slice item;
+    struct sip_lex_param cause;
+    struct sip_msg_items it = sip_msg_items(m, SIP_HDR_REASON);
+    while (sip_msg_items_next(&it, &item) == ERR_OK) {
+        const uint8_t *at = memchr(item.data, ';', item.len);
+        size_t len = at == NULL ? item.len : (size_t)(at - item.data);
+        if (slice_is_equal_nocase(sip_lex_trim(slice_sub(item, 0, len)), SLICE_LITERAL("SIP")) &&
+            sip_lex_param_find(slice_from(item, len), SLICE_LITERAL("cause"), &cause) &&
+            slice_is_equal(cause.value, SLICE_LITERAL("200"))) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void on_cancel(struct turn *t, struct sip *s, const struct sip_rx *rx)
 {
     uint8_t key[TX_KEY_BYTES], own[TX_KEY_BYTES];
@@ -608,6 +626,7 @@ static void on_cancel(struct turn *t, struct sip *s, const struct sip_rx *rx)
         return;
     }
     p->is_cancelled = true;
+    p->is_elsewhere = is_answered_elsewhere(rx->m);
     if (p->state == PROXY_FORKING) {
         fork_cancel(t, s, p);
         fork_settle(t, s, p);

@@ -34,6 +34,7 @@ struct proxy {
     bool is_in_dialog;
     bool is_sips; /* of the Request-URI: each hop in TLS (RFC 3261 26.2.2) */
     bool is_cancelled;
+    bool is_elsewhere; /* cancelled, because somebody else has answered (RFC 3326) */
     bool is_answered;  /* a final response has gone up */
     bool is_refetched; /* the second and last look-up */
     bool is_cached;    /* the first came from the cache, */

@@ -96,7 +96,8 @@ struct tx {
     bool is_reliable;
     uint16_t status;       /* of the last response */
     uint16_t source;       /* server: whose it is (sip/proxy.h), 0: nobody's; its buffers count */
-    bool is_cancelled;     /* client: CANCEL was sent */
+    bool is_cancelled;     /* client: CANCEL was sent, */
+    bool is_elsewhere;     /* because somebody else has answered (RFC 3326) */
     bool is_ended;         /* in the list of those that only absorb retransmissions */
     bool is_retained;      /* the same, and keeps a message for them */
     bool is_unanswered;    /* client of an INVITE to a peer: counted in its flow */

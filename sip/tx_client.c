@@ -157,7 +157,10 @@ static struct msgbuf *hop_request(struct turn *t, struct sip *s, const struct tx
     CHECK(tx->message != NULL);
     const struct sip_rx *invite = sip_state_reread(s, tx->message, &tx->peer, &room);
     sip_write_init(&w, s->scratch, sizeof(s->scratch));
-    sip_write_hop_request(&w, invite->m, method, to);
+    sip_write_hop_request(&w, invite->m, method, to,
+                          method == SIP_METHOD_CANCEL && tx->is_elsewhere
+                              ? SLICE_LITERAL("SIP;cause=200;text=\"Call completed elsewhere\"")
+                              : SLICE_EMPTY);
     if (sip_write_finish(&w, &text) != ERR_OK) {
         metric_add(t->metrics, METRIC_sip_drop_full, 1);
         return NULL;

@@ -115,6 +115,20 @@ def test_a_silent_phone_at_the_other_node():
         check(not any(line.startswith('CANCEL') for line, _, _ in there.got), 'RFC 3261 9.1')
 
 
+def test_answered_elsewhere():
+    """A phone at the other node rings until one here answers: it is told that this was no missed
+    call (RFC 3326)."""
+    with Folder() as folder, Both(folder) as x:
+        alice, here, there = x.caller(), x.carol(0, ''), x.carol(1, '')
+        here.answer_after, there.answer_after = 0.6, 30
+        check(ask(alice, f'sip:{CAROL["user"]}') == 200, 'a call to carol')
+        wait_for('CANCEL', 5, lambda: any(line.startswith('CANCEL') for line, _, _ in there.got))
+        headers = next(h for line, h, _ in there.got if line.startswith('CANCEL'))
+        check(values(headers, 'reason') == ['SIP;cause=200;text="Call completed elsewhere"'],
+              f'Reason: {values(headers, "reason")}')
+        there.respond('487 Request Terminated', there.invites[-1][1])
+
+
 def test_messages_follow():
     """Kept at the node where carol was, as long as she is away, then brought to where she is."""
     extra = 'offline-messages = 600\nlimits {\n sip_offline_look_s = 2\n}\n'
@@ -138,4 +152,4 @@ def test_messages_follow():
 
 if __name__ == '__main__':
     run([test_the_higher_q_of_two_nodes, test_a_query_and_what_it_lists, test_a_forward,
-         test_a_silent_phone_at_the_other_node, test_messages_follow])
+         test_a_silent_phone_at_the_other_node, test_answered_elsewhere, test_messages_follow])

@@ -153,14 +153,15 @@ Test(sip_write, cancel_and_ack_of_an_invite)
     struct sip_parser p;
     struct slice bytes = fixture_parse(&p, REQUEST);
     struct sip_writer w = begin();
-    sip_write_hop_request(&w, &p.msg, SIP_METHOD_CANCEL, SLICE_EMPTY);
+    sip_write_hop_request(&w, &p.msg, SIP_METHOD_CANCEL, SLICE_EMPTY, SLICE_EMPTY);
     expect_text(&w, "CANCEL sip:bob@b SIP/2.0\r\n"
                     "Via: SIP/2.0/UDP 10.0.0.1:5070 ;rport ;branch=z9hG4bK1;received=6.6.6.6\r\n"
                     "Max-Forwards: 70\r\nRoute: <sip:q;lr>\r\nFrom: <sip:a@a>;tag=1\r\n"
                     "To: \"Bob\"\r\n <sip:bob@b>\r\nCall-ID: id@x\r\nCSeq: 7 CANCEL\r\n"
                     "Content-Length: 0\r\n\r\n");
     w = begin();
-    sip_write_hop_request(&w, &p.msg, SIP_METHOD_ACK, SLICE_LITERAL("<sip:bob@b>;tag=9"));
+    sip_write_hop_request(&w, &p.msg, SIP_METHOD_ACK, SLICE_LITERAL("<sip:bob@b>;tag=9"),
+                          SLICE_EMPTY);
     struct slice got;
     cr_assert_eq(sip_write_finish(&w, &got), ERR_OK);
     struct sip_parser q;
@@ -173,7 +174,7 @@ Test(sip_write, cancel_and_ack_of_an_invite)
     cr_expect(core.cseq.number == 7 && core.cseq.method == SIP_METHOD_ACK);
     cr_expect(fixture_is(core.to.tag, "9"));
     w = begin();
-    sip_write_hop_request(&w, &p.msg, SIP_METHOD_BYE, SLICE_EMPTY);
+    sip_write_hop_request(&w, &p.msg, SIP_METHOD_BYE, SLICE_EMPTY, SLICE_EMPTY);
     cr_expect_eq(sip_write_finish(&w, &got), ERR_STATE);
     fixture_free(bytes);
     cr_expect(fixture_is(sip_write_reason(480), "Temporarily Unavailable"));

@@ -340,7 +340,10 @@ Test(proxy, message_and_options)
                "OPTIONS sip:example.org SIP/2.0\nVia: %s\nFrom: <sip:alice@example.org>;tag=1"
                "\nTo: <sip:example.org>\nCall-ID: o\nCSeq: 1 OPTIONS\n",
                phone_via(a, "o", via));
-    cr_assert(strstr(phone_expect(a, "SIP/2.0 200"), "Allow: ") != NULL);
+    snprintf(text, sizeof(text), "%s", phone_expect(a, "SIP/2.0 200"));
+    cr_assert(strstr(text, "\r\nAllow: INVITE, ") != NULL, "%s", text);
+    cr_assert(strstr(text, "\r\nSupported: path, outbound, gruu\r\n") != NULL, "%s",
+              text); /* 11.2 */
     world_expect_empty(w);
     world_free(w);
 }

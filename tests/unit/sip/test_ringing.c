@@ -124,6 +124,7 @@ static void expect_cancelled(struct ringing *x, const char *final)
 {
     char text[PHONE_TEXT];
     snprintf(text, sizeof(text), "%s", phone_expect(x->b, "CANCEL sip:"));
+    cr_expect(strstr(text, "\r\nReason:") == NULL, "nobody has answered: %s", text);
     phone_expect_nothing(x->b);
     phone_answer(x->w, x->b, text, "200 OK");
     phone_answer(x->w, x->b, x->invite, "487 Request Terminated");
@@ -384,6 +385,13 @@ Test(ringing, another_peer_gets_no_responses)
     answer_and_end(&x);
 }
 
+/* RFC 3326: it was no missed call. */
+static void expect_elsewhere(const char *cancel)
+{
+    static const char reason[] = "Reason: SIP;cause=200;text=\"Call completed elsewhere\"\r\n";
+    cr_expect(strstr(cancel, reason) != NULL, "%s", cancel);
+}
+
 /* Two phones of bob's at one node: one answers, the other has said nothing so far. */
 static void answered_beside_silence(struct ringing *x, struct phone **silent, char *invite)
 {
@@ -431,6 +439,7 @@ Test(ringing, late_beside_one_that_answers)
     answered_beside_silence(&x, &silent, invite);
     phone_answer(x.w, silent, invite, "180 Ringing");
     snprintf(text, sizeof(text), "%s", phone_expect(silent, "CANCEL sip:"));
+    expect_elsewhere(text);
     phone_answer(x.w, silent, invite, "180 Ringing");
     phone_expect_nothing(silent);
     phone_answer(x.w, silent, text, "200 OK");
@@ -526,6 +535,7 @@ Test(ringing, late_at_another_node)
     silent->first = silent->count = 0; /* INVITEs again */
     phone_answer(x.w, silent, invite, "180 Ringing");
     snprintf(text, sizeof(text), "%s", phone_expect(silent, "CANCEL sip:"));
+    expect_elsewhere(text);
     phone_answer(x.w, silent, text, "200 OK");
     phone_answer(x.w, silent, invite, "487 Request Terminated");
     phone_expect(silent, "ACK sip:");
@@ -541,6 +551,7 @@ Test(ringing, rings_at_another_node_after_the_cancel)
     answered_elsewhere(&x, &silent, invite);
     phone_answer(x.w, silent, invite, "180 Ringing");
     snprintf(text, sizeof(text), "%s", phone_expect(silent, "CANCEL sip:"));
+    expect_elsewhere(text);
     world_run(x.w, (2 * FORK_SILENT_MS + 100) * 1000);
     cr_expect_eq(x.w->instances[2]->sip->proxies.in_use, 1);
     cr_expect_eq(x.w->instances[0]->sip->proxies.in_use, 0, "the caller has been answered");
