@@ -266,8 +266,8 @@ def test_off_by_default_and_refused():
     with Folder() as folder:
         node = Watched(folder)
         with socket.create_server(('127.0.0.1', node.port)):
-            for word in 'check', 'run':
-                said = chordial(folder, word, '-c', 'n.conf', status=1)
+            for word, status in ('check', 2), ('run', 1):
+                said = chordial(folder, word, '-c', 'n.conf', status=status)
                 check(f'127.0.0.1:{node.port}' in said and 'listen' in said, said)
 
 
