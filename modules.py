@@ -15,6 +15,7 @@ MODULES = {
         address
         arena
         bucket
+        buggify
         check
         err
         hash
@@ -188,6 +189,7 @@ MODULES = {
     '''),
     'node': names('''
         answer
+        home
         node
         outward
         overlay_doc
@@ -233,12 +235,14 @@ MODULES = {
         survive
         tls_fake
         tls_fake_datagram
+        tls_real
         trace
         traffic
         underlay
         vigil
         workload
         world
+        world_crypto
         world_disk
         world_limits
         world_phones
@@ -359,6 +363,7 @@ MODULES = {
 UNIT_TESTS = {
     'tests/unit/core': names('''
         test_address
+        test_buggify
         test_core
         test_histogram
         test_io
@@ -458,6 +463,7 @@ UNIT_TESTS = {
         test_forward_own
         test_grade
         test_groups
+        test_hop
         test_hostile
         test_offline
         test_proxy
@@ -470,6 +476,7 @@ UNIT_TESTS = {
         test_tx
     '''),
     'tests/unit/node': names('''
+        test_home
         test_overlay_doc
         test_overlay_doc_accept
     '''),
@@ -522,6 +529,7 @@ WIDE_TESTS = {
         test_bootstrap
         test_clocks
         test_documents
+        test_real
         test_restart
         test_rings
         test_survive
@@ -578,6 +586,7 @@ SCRIPT_TESTS = {
         survive
         swarm
         sweep
+        tls8
         worlds
     '''),
     'tests/live': names('''

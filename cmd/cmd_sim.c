@@ -350,6 +350,19 @@ static json_t *trace_json(const struct trace_counts *c)
     return out;
 }
 
+/* How often each point of core/buggify.def came up. */
+static json_t *buggify_json(const struct buggify *b)
+{
+    json_t *out = json_object();
+    for (unsigned i = 0; i < BUGGIFY_POINTS; i++) {
+        if (b->fired[i] != 0) {
+            json_object_set_new(out, buggify_name((enum buggify_point)i),
+                                json_integer((json_int_t)b->fired[i]));
+        }
+    }
+    return out;
+}
+
 static json_t *survival_json(const struct scenario_result *r)
 {
     const struct scenario_survival *v = &r->survival;
@@ -370,6 +383,7 @@ static json_t *survival_json(const struct scenario_result *r)
                                   (double)v->shortage_longest_us / 1e6));
     json_object_set_new(out, "quiet_s", seconds_or_null(v->quiet_us));
     json_object_set_new(out, "blackout_s", seconds_or_null(v->blackout_us));
+    json_object_set_new(out, "buggify", buggify_json(&v->buggify));
     json_object_set_new(out, "disks_lost", json_integer(v->disks_lost));
     json_object_set_new(out, "trace", trace_json(&v->trace));
     json_object_set_new(out, "verified", wave_json(&v->verified));
@@ -395,6 +409,11 @@ static json_t *survival_json(const struct scenario_result *r)
     return out;
 }
 
+static const char *crypto_name(const struct outcome *o)
+{
+    return o->scenario.crypto != 0 ? "real" : "stub";
+}
+
 static void print_json(const struct outcome *o)
 {
     const struct scenario_result *r = &o->result;
@@ -406,7 +425,7 @@ static void print_json(const struct outcome *o)
                   "fingerprint", fingerprint, "nodes", (json_int_t)o->scenario.nodes, "simulated_s",
                   (double)r->simulated_us / 1e6, "wall_s", wall_s, "events", (json_int_t)r->events,
                   "events_per_s", wall_s > 0 ? (double)r->events / wall_s : 0.0, "rss_bytes",
-                  (json_int_t)rss_bytes(), "crypto", "stub", "start",
+                  (json_int_t)rss_bytes(), "crypto", crypto_name(o), "start",
                   o->scenario.ready != 0 ? "ready" : "joined");
     add_lookups(all, r);
     json_object_set_new(
@@ -562,8 +581,8 @@ static void print_table(const struct outcome *o)
     double wall_s = (double)o->wall_us / 1e6;
     (void)printf("%-16s %" PRIu64 "\n", "seed", o->seed);
     (void)printf("%-16s %016" PRIx64 "\n", "fingerprint", r->fingerprint);
-    (void)printf("%-16s %" PRIu64 " (%" PRIu64 " on a machine), cryptography: stub\n", "nodes",
-                 o->scenario.nodes, o->scenario.shards);
+    (void)printf("%-16s %" PRIu64 " (%" PRIu64 " on a machine), cryptography: %s\n", "nodes",
+                 o->scenario.nodes, o->scenario.shards, crypto_name(o));
     (void)printf("%-16s %.1f s simulated in %.1f s, %" PRIu64 " events, %.0f/s, %" PRIu64 " MiB\n",
                  "time", (double)r->simulated_us / 1e6, wall_s, r->events,
                  (double)r->events / wall_s, rss_bytes() >> 20);
@@ -724,7 +743,9 @@ static int simulate(struct outcome *o, bool is_json)
         e = sim_files_trace(o->trace, o->scenario.nodes, &o->trace_events, why);
         o->scenario.trace = &o->trace_events;
     }
-    if (e == ERR_OK && o->pcap != NULL) {
+    if (e == ERR_OK && o->pcap != NULL && o->scenario.crypto != 0) {
+        e = say_why(why, ERR_CONFIG, "sealed frames are not written: --pcap: with crypto = 0 only");
+    } else if (e == ERR_OK && o->pcap != NULL) {
         capture = sim_files_open(o->pcap, why);
         e = capture == NULL ? ERR_IO : e;
         o->scenario.capture = sim_files_capture;

@@ -34,6 +34,8 @@ enum handle_of {
     HANDLE_NODE,        /* node's own */
 };
 
+struct buggify; /* core/buggify.h */
+
 struct turn {
     uint64_t now_us;  /* monotonic; only differences mean anything */
     uint64_t wall_ms; /* since 1970 UTC: certificates and storage_time only */
@@ -48,4 +50,5 @@ struct turn {
     struct io_outbox *out;
     struct metrics *metrics;
     struct log *log;
+    struct buggify *buggify; /* NULL: nothing goes wrong on purpose */
 };

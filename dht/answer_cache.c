@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* answer_cache.c - a ring of entries in order of age, all of one life time, and a table over it. */
 #include "dht/answer_cache.h"
+#include "core/buggify.h"
 
 #include "core/limits.h"
 #include "dht/budget.h"
@@ -98,6 +99,9 @@ enum answer_cache_find answer_cache_find(struct turn *t, struct answer_cache *ac
     const struct answer_cache_entry *e = &ac->entries[index];
     if (e->payload == NULL) {
         return ANSWER_CACHE_PENDING;
+    }
+    if (buggify(t, BUGGIFY_answer_forgotten)) {
+        return ANSWER_CACHE_MISS;
     }
     *payload = msgbuf_slice(e->payload);
     return ANSWER_CACHE_HIT;

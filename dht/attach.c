@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* attach.c - see attach.h for the picture. */
 #include "dht/attach.h"
+#include "core/buggify.h"
 
 #include "codec/msgs.h"
 #include "core/limits.h"
@@ -102,7 +103,7 @@ static struct exchange *find(struct attach *a, const struct node_id *id, bool ou
 
 static struct exchange *acquire(struct turn *t, struct attach *a)
 {
-    struct exchange *x = pool_acquire(&a->exchanges);
+    struct exchange *x = buggify(t, BUGGIFY_attach_refused) ? NULL : pool_acquire(&a->exchanges);
     if (x == NULL) {
         metric_add(t->metrics, METRIC_pool_exhausted, 1);
         return NULL;

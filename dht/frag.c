@@ -4,6 +4,7 @@
  * Found by (transaction id, role): a chain of unfinished messages, one for each neighbor.  Found by
  * Node-ID: what a neighbor holds, in the order in which its messages last made progress. */
 #include "dht/frag.h"
+#include "core/buggify.h"
 
 #include "core/limits.h"
 #include "dht/budget.h"
@@ -441,7 +442,7 @@ static struct unfinished *place(struct turn *t, struct frag *fg, const struct fr
                      .mine = u,
                      .messages = u == NULL ? 1 : 0,
                      .blocks = frag_hold_need(u == NULL ? &nothing : &u->hold, p)};
-    if (!make_room(t, fg, &w)) {
+    if (buggify(t, BUGGIFY_reassembly_full) || !make_room(t, fg, &w)) {
         if (u != NULL) {
             end(t, fg, u); /* FR-5: it can no longer become whole */
         }

@@ -2,6 +2,7 @@
 /* inbox.c - items out of one pool, in two lists: by source, and requests by age.  All steps are of
  * constant length, but for making room, which walks the sources. */
 #include "dht/inbox.h"
+#include "core/buggify.h"
 
 #include "codec/content.h"
 #include "core/limits.h"
@@ -260,6 +261,10 @@ static inline struct inbox_item *let_in(struct turn *t, struct inbox *in,
 {
     enum scarce what = scarcity(in, item);
     bool has_room = what == SCARCE_NOTHING || has_made_room(t, in, item, what);
+    if (buggify(t, BUGGIFY_inbox_full)) {
+        has_room = false;
+        metric_add(t->metrics, METRIC_dht_drop_queue_full, 1);
+    }
     return has_room ? claim(in) : NULL;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* overlay.c - the object: puts the parts together, hands timers and results to their owners, and
  * takes requests from above.  What comes from links: overlay_receive.c and overlay_serve.c. */
+#include "core/buggify.h"
 #include "dht/overlay_impl.h"
 
 #include "codec/msgs.h"
@@ -685,7 +686,7 @@ static void serve(struct turn *t, struct overlay *o)
     size_t ahead = 0;
     struct inbox_item item;
     while (budget-- > 0 && !o->has_fetched && overlay_impl_has_room(o) &&
-           !is_enough(t, o, allowed_us, last_us)) {
+           !is_enough(t, o, allowed_us, last_us) && !buggify(t, BUGGIFY_turn_over)) {
         ahead = ahead > 0 ? ahead : look_ahead(o);
         if (!inbox_pop(t, &o->inbox, &item)) {
             break;

@@ -253,6 +253,9 @@ struct overlay_change {
  * `trust` points to must live until the next change, or as long as the overlay. */
 void overlay_set_config(struct turn *t, struct overlay *o, const struct overlay_change *c);
 
+/* This machine has another address: who reads our candidates from now on finds it. */
+void overlay_set_host(struct overlay *o, const struct address *former, const struct address *now);
+
 bool overlay_is_ready(const struct overlay *o);
 bool overlay_is_responsible(const struct overlay *o, const struct overlay_resource *resource);
 

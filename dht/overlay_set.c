@@ -91,3 +91,20 @@ void overlay_set_config(struct turn *t, struct overlay *o, const struct overlay_
     config_update_set(t, &o->config_update, c->document, o->s.config.max_message_bytes, &c->from);
     metric_add(t->metrics, METRIC_configs_taken, 1);
 }
+
+static void move_all(struct address *all, size_t count, const struct address *former,
+                     const struct address *now)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (address_is_same_host(&all[i], former)) {
+            memcpy(all[i].ip, now->ip, sizeof(all[i].ip));
+        }
+    }
+}
+
+void overlay_set_host(struct overlay *o, const struct address *former, const struct address *now)
+{
+    CHECK(former->family == now->family);
+    move_all(o->s.candidates, o->s.candidate_count, former, now);
+    move_all(o->s.sip_candidates, o->s.sip_candidate_count, former, now);
+}

@@ -3,6 +3,7 @@
  * again by the tag of its transaction; an op that covers a set in several messages sends them one
  * after another, so that the bit of the member is set once, at the end. */
 #include "dht/replicate.h"
+#include "core/buggify.h"
 
 #include "codec/content.h"
 #include "codec/msgs.h"
@@ -469,7 +470,8 @@ bool replicate_on_store(struct turn *t, struct replicate *r, const struct messag
         transact_error(t, r->s.transact, m, CONTENT_ERROR_INVALID_MESSAGE, SLICE_EMPTY);
         return true;
     }
-    if (!may_send_here(r, m, &req, at)) {
+    bool is_copy = req.replica_number != 0;
+    if (!may_send_here(r, m, &req, at) || (is_copy && buggify(t, BUGGIFY_replica_refused))) {
         metric_add(t->metrics, METRIC_stores_forbidden, 1);
         transact_error(t, r->s.transact, m, CONTENT_ERROR_FORBIDDEN, SLICE_EMPTY);
         return true;

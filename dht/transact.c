@@ -4,6 +4,7 @@
  * Building a message is the same for requests and answers: header, contents, security block, one
  * after the other into one buffer, then the header's length is put right. */
 #include "dht/transact.h"
+#include "core/buggify.h"
 #include "core/trace.h"
 
 #include "core/limits.h"
@@ -265,14 +266,16 @@ static void transmit(struct turn *t, struct transact *tr, struct request *r)
         forget_owner(tr, r);
     }
     send(t, tr, r, 0);
-    wheel_arm(t->wheel, &r->timer, t->now_us + tr->s.reliability_timer_us);
+    bool is_early = buggify(t, BUGGIFY_timer_early);
+    wheel_arm(t->wheel, &r->timer, t->now_us + (is_early ? 0 : tr->s.reliability_timer_us));
 }
 
 enum err transact_request(struct turn *t, struct transact *tr, const struct transact_request *what,
                           handle *request)
 {
     CHECK(content_is_request(what->code));
-    struct request *r = has_room(tr, what->owner) ? pool_acquire(&tr->requests) : NULL;
+    bool is_let_in = has_room(tr, what->owner) && !buggify(t, BUGGIFY_request_refused);
+    struct request *r = is_let_in ? pool_acquire(&tr->requests) : NULL;
     if (r == NULL) {
         metric_add(t->metrics, METRIC_requests_refused, 1);
         return ERR_LIMIT;
@@ -538,9 +541,11 @@ static enum err answer(struct turn *t, struct transact *tr, const struct way_bac
         struct answer_cache_key key = answer_cache_signer_key(back->transaction_id, &back->signer);
         answer_cache_keep(t, tr->s.answers, &key, payload);
     }
-    bool before = upkeep_begin(t->buffers, b->code);
-    outgoing_send(t, tr->s.out, buf, 0, 0);
-    msgbuf_open_reserve(t->buffers, before);
+    if (!buggify(t, BUGGIFY_answer_late)) {
+        bool before = upkeep_begin(t->buffers, b->code);
+        outgoing_send(t, tr->s.out, buf, 0, 0);
+        msgbuf_open_reserve(t->buffers, before);
+    }
     msgbuf_release(t->buffers, buf);
     return ERR_OK;
 }

@@ -12,18 +12,16 @@
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
-enum {
-    X509_VERSION_3_VALUE = 2,
-    SERIAL_BYTES = 16,
-    KEY_ID_BYTES = 8,
-    KEY_USAGE_SIGN = 0,
-    KEY_USAGE_CERT = 5
-};
+enum { X509_VERSION_3_VALUE = 2, KEY_ID_BYTES = 8, KEY_USAGE_SIGN = 0, KEY_USAGE_CERT = 5 };
 
-static bool set_serial(X509 *made)
+static bool set_serial(X509 *made, const uint8_t *given)
 {
-    uint8_t bytes[SERIAL_BYTES];
-    RAND_bytes(bytes, sizeof(bytes));
+    uint8_t bytes[CRYPTO_ISSUE_SERIAL_BYTES];
+    if (given != NULL) {
+        memcpy(bytes, given, sizeof(bytes));
+    } else {
+        RAND_bytes(bytes, sizeof(bytes));
+    }
     bytes[0] = (uint8_t)((bytes[0] & 0x7f) | 0x40); /* positive, and always of the same length */
     BIGNUM *number = BN_bin2bn(bytes, sizeof(bytes), NULL);
     bool good = number != NULL && BN_to_ASN1_INTEGER(number, X509_get_serialNumber(made)) != NULL;
@@ -219,7 +217,7 @@ static enum err put_der(X509 *made, uint8_t *out, size_t cap, size_t *len)
 
 static enum err fill(X509 *made, const struct crypto_issue *what)
 {
-    if (X509_set_version(made, X509_VERSION_3_VALUE) != 1 || !set_serial(made) ||
+    if (X509_set_version(made, X509_VERSION_3_VALUE) != 1 || !set_serial(made, what->serial) ||
         !set_dates(made, what) || !set_subject(made, what)) {
         return ERR_MALFORMED;
     }

@@ -6,6 +6,8 @@
 #pragma once
 #include "link/crypto_boring.h"
 
+enum { CRYPTO_ISSUE_SERIAL_BYTES = 16 };
+
 struct crypto_issue {
     struct slice issuer_certificate;     /* DER; empty: self-signed (a root, or 11.3.1) */
     const struct crypto_key *issuer_key; /* self-signed: the subject's own */
@@ -19,6 +21,7 @@ struct crypto_issue {
     uint64_t not_before_ms;
     uint64_t not_after_ms;
     bool is_ca;
+    const uint8_t *serial; /* CRYPTO_ISSUE_SERIAL_BYTES; NULL: drawn */
 };
 
 /* The certificate as DER; CRYPTO_BORING_CERTIFICATE_CAP bytes are enough.  ERR_TOO_LARGE for names

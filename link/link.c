@@ -4,6 +4,7 @@
  * A link with something to say stands in the list `ready`; what it has to say is read off its state
  * when link_next gets to it (LINK_UP, then messages, then changes, then the end), so there is no
  * queue of events that could run full. */
+#include "core/buggify.h"
 #include "link/dtls.h"
 #include "link/link_life.h"
 #include "link/local.h"
@@ -101,8 +102,8 @@ enum err link_on_accepted(struct turn *t, struct link_table *lt, handle conn,
                           const struct address *remote, handle *link)
 {
     *link = 0;
-    struct link *l =
-        link_table_admit(t, lt, remote) ? link_table_add(lt, LINK_STATE_HANDSHAKE) : NULL;
+    bool is_admitted = link_table_admit(t, lt, remote) && !buggify(t, BUGGIFY_link_refused);
+    struct link *l = is_admitted ? link_table_add(lt, LINK_STATE_HANDSHAKE) : NULL;
     if (l == NULL) {
         io_abort(t->out, conn);
         return ERR_LIMIT;

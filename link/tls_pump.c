@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tls_pump.c - straight into the buffer that the kernel will read from. */
 #include "link/tls_pump.h"
+#include "core/buggify.h"
 
 enum { RECORD_OVERHEAD = 64 };
 
@@ -13,7 +14,8 @@ HOT enum err tls_pump(struct turn *t, const struct tls_ops *ops, struct tls *tls
     size_t want = min_size(expected + RECORD_OVERHEAD, MSGBUF_LARGE_BYTES);
     for (;;) {
         /* What TLS has made must leave, or the link is lost: load is shed where it comes in. */
-        struct msgbuf *buf = msgbuf_acquire_reserved(t->buffers, want);
+        struct msgbuf *buf =
+            buggify(t, BUGGIFY_pump_no_buffer) ? NULL : msgbuf_acquire_reserved(t->buffers, want);
         if (buf == NULL) {
             return ERR_NO_MEMORY;
         }

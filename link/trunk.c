@@ -9,6 +9,7 @@
  * unacknowledged, then for the drain.  It is not moved by each ACK: when it fires it looks how old
  * the oldest frame is. */
 #include "link/trunk.h"
+#include "core/buggify.h"
 #include "link/link_life.h"
 #include "link/tls_pump.h"
 
@@ -319,11 +320,16 @@ uint32_t trunk_queued(const struct link *l)
 static bool seal_record(struct turn *t, struct link_table *lt, struct link *l, struct slice plain)
 {
     const struct tls_ops *ops = lt->settings.tls;
-    struct msgbuf *buf = msgbuf_acquire(t->buffers, plain.len + TRUNK_RECORD_OVERHEAD);
+    struct msgbuf *buf = buggify(t, BUGGIFY_record_no_buffer)
+                             ? NULL
+                             : msgbuf_acquire(t->buffers, plain.len + TRUNK_RECORD_OVERHEAD);
     size_t len = 0;
-    enum err error = buf == NULL
-                         ? ops->write(l->tls, plain)
-                         : ops->seal(l->tls, plain, msgbuf_data(buf), msgbuf_tailroom(buf), &len);
+    size_t room = buf == NULL ? 0 : msgbuf_tailroom(buf);
+    if (buggify(t, BUGGIFY_record_short)) {
+        room = min_size(room, 16);
+    }
+    enum err error = buf == NULL ? ops->write(l->tls, plain)
+                                 : ops->seal(l->tls, plain, msgbuf_data(buf), room, &len);
     if (buf != NULL && (len == 0 || error != ERR_OK)) {
         msgbuf_release(t->buffers, buf);
     } else if (buf != NULL) {

@@ -102,6 +102,7 @@ struct node *node_init(struct turn *t, struct arena *arena, const struct node_se
     }
     n->drain.tag = handle_make(HANDLE_NODE, 1, 0);
     persist_init(t, n);
+    home_init(&n->home, &s->overlay.candidates[0]);
     return n;
 }
 

@@ -5,6 +5,7 @@
 #include "link/pace.h"
 #include "link/stream_tls.h"
 #include "node/answer.h"
+#include "node/home.h"
 #include "node/outward.h"
 #include "node/persist.h"
 #include "node/wrapped.h"
@@ -22,6 +23,7 @@ struct node_conn {
     handle conn;
     handle user; /* of link, node_peer, SIP flow or wrapped */
     enum node_owner owner;
+    uint32_t stay; /* node/home: it has the address that we announce; 0: not, or nobody cares */
 };
 
 /* A TLS connection that carries SIP to or from another peer (AppAttach, RFC 7904 5.1). */
@@ -72,6 +74,7 @@ struct node {
     enum node_phase phase;
     struct wheel_timer drain;
     struct persist persist;
+    struct home home;
     struct node_document document;
     struct answer *answers; /* ANSWER_CAP of them */
     uint32_t answers_open;  /* one bit each: waits for its event */

@@ -358,13 +358,42 @@ void path_on_deadline(struct turn *t, struct node *n, struct wheel_timer *timer)
 
 /* ---- io events ---- */
 
+/* Is there a link whose near end is where we say that we are? */
+static bool holds_announced(const struct node *n)
+{
+    struct link_info l;
+    for (uint32_t at = 0; link_walk(n->links, &at, &l);) {
+        for (uint32_t i = 0; l.is_up && i < n->conn_used; i++) {
+            const struct node_conn *c = &n->conns[i];
+            if (c->owner == NODE_OWNER_LINK && c->user == l.link && c->stay == n->home.stay) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+static void record_link(struct turn *t, struct node *n, const struct io_event *event, handle user)
+{
+    path_record(n, event->conn, NODE_OWNER_LINK, user);
+    bool is_here = home_is_at(&n->home, &event->local);
+    if (!is_here && home_has_moved(&n->home, &event->local, holds_announced(n))) {
+        home_move(t, &n->home, n->overlay, &event->local);
+        is_here = true;
+    }
+    if (is_here) {
+        n->home.is_proved = true;
+        n->conns[handle_index(event->conn)].stay = n->home.stay;
+    }
+}
+
 static void on_accepted(struct turn *t, struct node *n, const struct io_event *event)
 {
     handle user = 0;
     switch ((enum io_listener)io_listener_first(event->listener)) {
     case IO_LISTEN_OVERLAY:
         if (link_on_accepted(t, n->links, event->conn, &event->remote, &user) == ERR_OK) {
-            path_record(n, event->conn, NODE_OWNER_LINK, user);
+            record_link(t, n, event, user);
         }
         return;
     case IO_LISTEN_OVERLAY_SIP:
@@ -408,7 +437,7 @@ static void on_connected(struct turn *t, struct node *n, const struct io_event *
         return;
     }
     if (event->error == ERR_OK) {
-        path_record(n, event->conn, NODE_OWNER_LINK, event->tag);
+        record_link(t, n, event, event->tag);
     }
     link_on_connected(t, n->links, event->tag, event->conn, event->error);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "node/persist.h"
+#include "core/buggify.h"
 
 #include "dht/overlay_persist.h"
 #include "dht/store_log.h"
@@ -82,7 +83,8 @@ void persist_pump(struct turn *t, struct node *n)
         if (p->phase == PERSIST_BEHIND) {
             continue; /* what it says will be told again */
         }
-        if (!p->ops->write(p->context, record.sequence, record.steps)) {
+        if (buggify(t, BUGGIFY_disk_full) ||
+            !p->ops->write(p->context, record.sequence, record.steps)) {
             fall_behind(t, n);
             continue;
         }
@@ -185,6 +187,7 @@ static void look_for_lateness(struct turn *t, struct node *n)
     struct persist *p = &n->persist;
     uint64_t patience_us = (uint64_t)n->settings.limits->persist_patience_ms * 1000;
     bool is_late = p->waits_for != 0 && t->now_us - p->waits_since_us >= patience_us;
+    is_late = is_late || (p->waits_for != 0 && buggify(t, BUGGIFY_disk_late));
     if (is_late && !p->is_late) {
         p->is_late = true;
         metric_add(t->metrics, METRIC_persist_late, 1);

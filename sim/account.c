@@ -47,6 +47,20 @@ static void account_frame_bytes(struct account *a, struct slice plain)
     }
 }
 
+void account_plain(struct account *a, struct slice plain, size_t sealed_bytes)
+{
+    CHECK(sealed_bytes >= plain.len);
+    add(a, ACCOUNT_RECORD, sealed_bytes - plain.len);
+    account_frame_bytes(a, plain);
+}
+
+void account_handshake(struct account *a, size_t bytes)
+{
+    if (bytes > 0) {
+        add(a, ACCOUNT_HANDSHAKE, bytes);
+    }
+}
+
 void account_stream(struct account *a, struct slice bytes)
 {
     while (bytes.len > 0) {
@@ -59,8 +73,7 @@ void account_stream(struct account *a, struct slice bytes)
         if (plain.len == 0) {
             add(a, ACCOUNT_HANDSHAKE, record);
         } else {
-            add(a, ACCOUNT_RECORD, record - plain.len);
-            account_frame_bytes(a, plain);
+            account_plain(a, plain, record);
         }
         bytes = slice_from(bytes, record);
     }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* account.h - what goes over the links of a world, in bytes of RELOAD frames, by kind of message.
  *
- * Bytes of TLS are readable here, so the network looks into what it carries: framing header,
+ * Made-up TLS is readable, so the network looks into what it carries: framing header,
  * forwarding header, message code.  A request and its answer are one class; acknowledgements of
  * frames, handshakes and the heads of TLS records are classes of their own.  Each transmission
  * counts, at every hop.
@@ -27,6 +27,9 @@ struct account {
 
 /* What sim/tls_fake has made, to be sent on a connection. */
 void account_stream(struct account *a, struct slice bytes);
+/* Frames that were sealed as one record of so many bytes; and bytes of handshakes. */
+void account_plain(struct account *a, struct slice plain, size_t sealed_bytes);
+void account_handshake(struct account *a, size_t bytes);
 /* NULL: no such class. */
 const char *account_name(uint32_t class);
 /* The class of a message code. */

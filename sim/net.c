@@ -285,7 +285,7 @@ static void send_on(struct world *w, uint32_t node, const struct io_op *op)
         return;
     }
     w->net.stream_bytes += op->buf->len;
-    account_stream(&w->net.account, msgbuf_slice(op->buf));
+    world_crypto_account(w, msgbuf_slice(op->buf));
     if (w->settings.capture != NULL) {
         capture_stream(w, node, end, handle_index(op->conn), msgbuf_slice(op->buf));
     }

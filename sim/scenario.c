@@ -133,6 +133,8 @@ void scenario_world(const struct scenario *s, uint64_t seed, struct world_settin
     out->config.replica_min_hosts = (uint32_t)s->replica_min_hosts;
     out->is_publishing = s->publish != 0;
     out->is_ready = s->ready != 0;
+    out->is_real = s->crypto != 0;
+    out->buggify_percent = (uint32_t)s->buggify;
     calls_world(s, out);
     roam_world(s, out);
     out->has_disks = s->disks != 0;

@@ -10,6 +10,7 @@
  * Unknown keys are errors; a point in a key is as good as '_' (churn.lifetime_s).  The command line
  * overrides single keys. */
 #pragma once
+#include "core/buggify.h"
 #include "sim/adversary.h"
 #include "sim/checker.h"
 #include "sim/fault.h"
@@ -57,6 +58,7 @@ struct scenario_survival {
     struct churn_counts churn;
     struct fault_counts faults;
     struct trace_counts trace;
+    struct buggify buggify;
     uint32_t disks_lost;  /* with their machines */
     uint64_t blackout_us; /* after the power was back, until the ring was right; 0 = never */
     uint64_t faults_total;

@@ -8,10 +8,15 @@ struct bound {
     uint64_t value, least, most;
 };
 
+enum { REAL_NODES_CAP = 256 };
+
 enum err scenario_check(const struct scenario *s, const char **key, uint64_t *least, uint64_t *most)
 {
     const struct bound bounds[] = {
         {"nodes", s->nodes, 1, WORLD_NODES_CAP},
+        /* Keys are made one by one; an adversary reads what is made up. */
+        {"crypto", s->crypto, 0, s->nodes <= REAL_NODES_CAP && s->hostile_percent == 0 ? 1 : 0},
+        {"buggify", s->buggify, 0, 10000},
         {"shards", s->shards, 1, OVERLAY_SHARDS_CAP},
         {"records", s->records, 0, 10000000},
         {"disks", s->disks, 0, 1},

@@ -239,6 +239,7 @@ void survive(struct run *r)
     churn_begin(&r->churn, r->world);
     fault_begin(&r->fault, r->world);
     adversary_begin(r->adversary, r->world);
+    world_buggify(r->world)->is_on = true;
     r->trace_from_us = world_now_us(r->world);
     r->out->survival.hostile = r->adversary->hostile;
     r->traffic->is_hostile = r->adversary->is_hostile;
@@ -266,6 +267,8 @@ void survive(struct run *r)
     if (s->blackout_s > 0) {
         black_out(r);
     }
+    world_buggify(r->world)->is_on = false;
+    r->out->survival.buggify = *world_buggify(r->world);
     fault_heal(&r->fault, r->world);
     r->out->survival.deeds = adversary_deeds(r->adversary);
     adversary_end(r->adversary, r->world);

@@ -4,7 +4,6 @@
 #include "sim/world.h"
 #include "core/hash.h"
 #include "node/answer.h"
-#include "sim/crypto_fake.h"
 #include "sim/net.h"
 #include "sim/world_impl.h"
 #include <stdio.h>
@@ -18,9 +17,7 @@ enum {
     EVENTS_PER_NODE = 256,
     EVENTS_EXTRA = 65536,
     EVENTS_PER_PHONE = 16,
-    WORLD_SIP_PEERS = 96, /* TLS objects for SIP between nodes */
 };
-#define LIFE_MS (365ULL * 24 * 3600 * 1000)
 
 /* ---- settings and memory ---- */
 
@@ -77,17 +74,6 @@ static uint32_t events_cap(const struct world_settings *s)
     return s->nodes * EVENTS_PER_NODE + s->phones.count * EVENTS_PER_PHONE + EVENTS_EXTRA;
 }
 
-static uint32_t tls_cap(const struct world_settings *s)
-{
-    return 2 * net_conns_cap(s->nodes) + (s->phones.count > 0 ? s->nodes * WORLD_SIP_PEERS : 0);
-}
-
-/* Their certificates, and some that nobody has issued. */
-static uint32_t tls_peers(const struct world_settings *s)
-{
-    return s->nodes + s->accounts + 64;
-}
-
 /* A node's memory depends on limits alone; settings without names are enough to ask.  Not inlined:
  * struct node_settings alone nearly fills a frame. */
 static __attribute__((noinline)) size_t bytes_of_node(const struct world_settings *s,
@@ -123,34 +109,10 @@ size_t world_bytes(const struct world_settings *s)
            buffers_large(s) *
                (MSGBUF_LARGE_BYTES + MSGBUF_HEADROOM + sizeof(struct msgbuf) + 64ULL) +
            io_outbox_bytes(WORLD_OUTBOX) + world_disk_bytes(s) + world_phones_bytes(s) +
-           tls_fake_table_bytes(tls_cap(s), tls_peers(s)) + 65536;
+           world_crypto_bytes(s) + 65536;
 }
 
 /* ---- identities ---- */
-
-void world_make_ident(struct world *w, struct world_ident *out, const char *user,
-                      const struct node_id *given)
-{
-    struct crypto_fake_names names = {
-        .user = slice_text(user),
-        .node_id = out->ident.node_id.bytes,
-        .not_before_ms = w->settings.start_wall_ms - 3600000,
-        .not_after_ms = w->settings.start_wall_ms + LIFE_MS,
-    };
-    crypto_fake_key_make(&out->key, &w->identity_rng);
-    rng_fill(&w->identity_rng, out->ident.node_id.bytes, 16);
-    out->ident.node_id = given == NULL ? out->ident.node_id : *given;
-    crypto_fake_issue(w->root, &out->key, &names, out->certificate);
-    struct ident *id = &out->ident;
-    snprintf(id->user, sizeof(id->user), "%s", user);
-    id->user_len = strlen(id->user);
-    id->certificate = slice_of(out->certificate, sizeof(out->certificate));
-    w->crypto.sha256(id->certificate, id->certificate_sha256);
-    id->key = (const struct crypto_key *)(const void *)&out->key;
-    id->algorithm = CRYPTO_ED25519;
-    id->not_before_ms = names.not_before_ms;
-    id->not_after_ms = names.not_after_ms;
-}
 
 static void make_idents(struct world *w, struct arena *arena)
 {
@@ -160,11 +122,11 @@ static void make_idents(struct world *w, struct arena *arena)
     w->accounts = s->accounts == 0 ? NULL : ARENA_ARRAY(arena, struct world_ident, s->accounts);
     for (uint32_t i = 0; i < s->nodes; i++) {
         snprintf(user, sizeof(user), "host%u@sim.example", i / s->shards);
-        world_make_ident(w, &w->idents[i], user, i < s->id_count ? &s->ids[i] : NULL);
+        world_crypto_make_ident(w, &w->idents[i], user, i < s->id_count ? &s->ids[i] : NULL);
     }
     for (uint32_t i = 0; i < s->accounts; i++) {
         snprintf(user, sizeof(user), "u%u@sim.example", i);
-        world_make_ident(w, &w->accounts[i], user, NULL);
+        world_crypto_make_ident(w, &w->accounts[i], user, NULL);
     }
 }
 
@@ -206,12 +168,9 @@ static void node_settings_of(struct world *w, uint32_t i, struct node_settings *
     n->publish = &w->idents[i].ident;
     o->publish = &n->publish;
     o->publish_count = s->is_publishing ? 1 : 0;
-    n->tls =
-        (struct tls_fake_context){.table = &w->tls, .certificate = w->idents[i].ident.certificate};
     world_disk_settings(w->disks, i, out);
     world_phones_settings(w, i, out);
-    out->tls = tls_fake_ops();
-    out->tls_context = &n->tls;
+    world_crypto_settings(w, i, out);
     out->limits = &w->limits;
 }
 
@@ -244,19 +203,18 @@ struct world *world_init(struct arena *arena, const struct world_settings *s)
           s->shards <= OVERLAY_SHARDS_CAP && s->nodes % s->shards == 0);
     struct world *w = ARENA_ARRAY(arena, struct world, 1);
     w->settings = *s;
-    w->root = SLICE_LITERAL("the root of sim.example");
     rng_init(&w->identity_rng, s->seed ^ 0x1de27);
     rng_init(&w->crypto_rng, s->seed ^ 0xc2217);
     rng_init(&w->scenario_rng, s->seed ^ 0x5ce7a);
-    crypto_fake_init(&w->crypto, &w->crypto_rng);
+    world_crypto_init(arena, w);
     world_limits(s, &w->limits);
     msgbuf_pool_init(&w->buffers, arena, buffers_small(s), buffers_large(s));
     io_outbox_init(&w->outbox, arena, WORLD_OUTBOX);
     w->sent = ARENA_RAW(arena, struct world_sent, WORLD_OUTBOX);
     w->answering = ARENA_RAW(arena, uint32_t, s->nodes);
+    buggify_init(&w->buggify, s->seed, s->buggify_percent);
     log_init(&w->log, drop_log, NULL, LOG_ERROR, 0);
     queue_init(&w->queue, arena, events_cap(s));
-    tls_fake_table_init(&w->tls, arena, tls_cap(s), tls_peers(s));
     net_init(&w->net, arena, s);
     make_idents(w, arena);
     w->disks = world_disk_init(arena, s);
@@ -284,6 +242,7 @@ struct turn *world_begin_turn(struct world *w, uint32_t i)
         .out = &w->outbox,
         .metrics = &w->metrics,
         .log = &w->log,
+        .buggify = w->settings.buggify_percent > 0 ? &w->buggify : NULL,
     };
     return &w->turn;
 }
@@ -345,6 +304,7 @@ void world_end_turn(struct world *w, uint32_t i)
     }
     complete_sends(w, n);
     net_carry_out(w, i);
+    world_crypto_turn_over(w);
     note_answers(w, i);
     if (n->ready_us == 0 && overlay_is_ready(node_overlay(n->node))) {
         n->ready_us = max_u64(w->now_us, 1);
@@ -413,7 +373,7 @@ void world_bury(struct world *w, uint32_t i, bool is_told)
     n->incarnation++;
     world_disk_crash(w->disks, i, !n->is_leaving);
     net_bury(w, i, is_told);
-    tls_fake_bury(&n->tls);
+    world_crypto_bury(w, i);
     msgbuf_release_owned(&w->buffers, i + 1);
 }
 
@@ -425,8 +385,9 @@ void world_end(struct world *w)
     }
     for (uint32_t i = 0; i < w->settings.nodes; i++) {
         net_bury(w, i, true);
-        tls_fake_bury(&w->nodes[i].tls);
+        world_crypto_bury(w, i);
     }
+    world_crypto_end(w);
     msgbuf_release_owned(&w->buffers, (uint32_t)MSGBUF_ANYBODY);
 }
 
@@ -474,9 +435,11 @@ void world_stop(struct world *w, uint32_t i)
 
 static void fingerprint(struct world *w, const struct queue_event *e)
 {
-    uint64_t seen[4] = {e->at_us, (uint64_t)e->node << 32 | (uint32_t)e->io.kind, e->io.data_len,
-                        w->fingerprint};
-    uint64_t bytes = e->buf == NULL ? 0 : hash_64(slice_of(e->io.data, e->io.data_len), 0);
+    struct slice told = e->buf == NULL ? SLICE_EMPTY : slice_of(e->io.data, e->io.data_len);
+    bool is_told = world_crypto_is_told_by_bytes(w, &e->io);
+    uint64_t seen[4] = {e->at_us, (uint64_t)e->node << 32 | (uint32_t)e->io.kind,
+                        is_told ? e->io.data_len : 0, w->fingerprint};
+    uint64_t bytes = e->buf == NULL || !is_told ? 0 : hash_64(told, 0);
     w->fingerprint = hash_64(slice_of(seen, sizeof(seen)), bytes);
     w->events++;
 }
@@ -642,6 +605,11 @@ void world_set_watch(struct world *w, world_watch *watch, void *context)
     w->watch_context = context;
 }
 
+struct buggify *world_buggify(struct world *w)
+{
+    return &w->buggify;
+}
+
 void world_set_skew(struct world *w, uint32_t i, int64_t skew_ms)
 {
     w->nodes[i].skew_ms = skew_ms;
@@ -701,7 +669,7 @@ const struct metrics *world_metrics(const struct world *w)
 
 uint32_t world_buffers_in_use(const struct world *w)
 {
-    return w->buffers.in_use[0] + w->buffers.in_use[1] + tls_fake_in_use(&w->tls);
+    return w->buffers.in_use[0] + w->buffers.in_use[1] + world_crypto_in_use(w);
 }
 
 uint64_t world_datagrams(const struct world *w, uint64_t *lost)

@@ -2,7 +2,7 @@
 /* world.h - many nodes on a virtual clock and a virtual network, out of one seed.
  *
  * The nodes are the daemon's own object files; what stands in for the world is core/io.h (sim/net),
- * core/crypto.h (sim/crypto_fake) and link/tls.h (sim/tls_fake).  Integer arithmetic only, events
+ * core/crypto.h and link/tls.h (sim/world_crypto).  Integer arithmetic only, events
  * in (time, sequence) order: the same seed and the same build give the same run, which
  * world_fingerprint proves.
  *
@@ -54,9 +54,11 @@ struct world_settings {
     /* As it was signed; borrowed.  Not empty: nodes take others, and whoever runs the world judges
      * them (node_next_document). */
     struct slice document;
-    bool is_ready;         /* nodes do not join: sim/ready makes them a ring */
-    bool has_disks;        /* what nodes store survives them, and is acknowledged when it does */
-    uint64_t disk_sync_us; /* what a sync takes */
+    uint32_t buggify_percent; /* of the chances in core/buggify.def */
+    bool is_real;             /* cryptography; docs/simulator.md says what that costs */
+    bool is_ready;            /* nodes do not join: sim/ready makes them a ring */
+    bool has_disks;           /* what nodes store survives them, and is acknowledged when it does */
+    uint64_t disk_sync_us;    /* what a sync takes */
     uint32_t disk_lost_percent; /* of deaths take the disk along */
     struct world_phone_settings phones;
     struct places_settings places;
@@ -84,8 +86,7 @@ void world_start(struct world *w, uint32_t i);
 void world_kill(struct world *w, uint32_t i);
 /* The power fails: nobody is told; the others notice by their own timers. */
 void world_vanish(struct world *w, uint32_t i);
-/* The address of the process changes while it runs.  It goes on announcing the old one, which its
- * configuration names (chordial knows no other way), until it is started again. */
+/* The address of the process changes while it runs; its connections carry nothing more. */
 void world_move(struct world *w, uint32_t i);
 /* Leaves in good order. */
 void world_stop(struct world *w, uint32_t i);
@@ -121,6 +122,8 @@ typedef void world_tamper(void *context, struct world *w, uint32_t node, uint8_t
 void world_set_tamper(struct world *w, world_tamper *tamper, void *context);
 /* Somebody who looks at a node after each event that came to it; it may be gone then. */
 typedef void world_watch(void *context, struct world *w, uint32_t node);
+/* Points at which product code may go wrong; they are off until is_on says otherwise. */
+struct buggify *world_buggify(struct world *w);
 void world_set_watch(struct world *w, world_watch *watch, void *context);
 /* Its wall clock goes wrong by so much; its timers do not. */
 void world_set_skew(struct world *w, uint32_t i, int64_t skew_ms);

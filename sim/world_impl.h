@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* world_impl.h - the inside of struct world, shared by world.c, net.c and world_limits.c only. */
 #pragma once
+#include "core/buggify.h"
 #include "sim/crypto_fake.h"
 #include "sim/net.h"
-#include "sim/tls_fake.h"
 #include "sim/world.h"
+#include "sim/world_crypto.h"
 #include "sim/world_disk.h"
 #include "sim/world_phones.h"
 
@@ -67,7 +68,8 @@ struct world {
     uint32_t sent_count;
     uint32_t *answering; /* nodes that have answers for whoever asked (workload) */
     uint32_t answering_count;
-    struct tls_fake_table tls;
+    struct tls_fake_table tls;   /* of a made-up world */
+    struct world_crypto *real;   /* of a real one, else NULL */
     struct world_disks *disks;   /* NULL: none */
     struct world_phones *phones; /* NULL: none */
     world_tamper *tamper;
@@ -76,12 +78,10 @@ struct world {
     void *watch_context;
     struct metrics metrics;
     struct log log;
+    struct buggify buggify;
 };
 
 /* The limits of a simulated node: those of a small peer, so that many fit into one memory. */
 void world_limits(const struct world_settings *s, struct limits *l);
-/* A certificate of the world's root; given: the Node-ID, NULL: drawn. */
-void world_make_ident(struct world *w, struct world_ident *out, const char *user,
-                      const struct node_id *given);
 /* The node is no more: its connections, buffers and TLS objects go. */
 void world_bury(struct world *w, uint32_t i, bool is_told);

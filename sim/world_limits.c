@@ -28,12 +28,12 @@ void world_limits(const struct world_settings *s, struct limits *l)
     l->reassembly_bytes = has_datagrams ? 65536 : is_tight ? 2048 : 8192;
     l->reassembly_bytes_per_source = 0;
     l->certificates = is_tight ? 16 : 48;
-    l->certificate_bytes = CRYPTO_FAKE_CERTIFICATE_BYTES;
+    l->certificate_bytes = world_crypto_certificate_bytes(s);
     l->values_verified = is_tight ? 16 : 64;
     l->attaches = is_tight ? 8 : 64;
     l->stored_sets = s->stored_values;
     l->stored_values = s->stored_values;
-    l->stored_bytes = s->stored_values * 640;
+    l->stored_bytes = s->stored_values * (240 + world_crypto_certificate_bytes(s));
     l->stored_certificates = s->stored_values;
     l->replica_requests = is_tight ? 16 : 64;
     l->replica_acks = s->has_disks ? 128 : is_tight ? 8 : 32; /* each waits for a sync */

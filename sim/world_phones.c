@@ -90,7 +90,7 @@ static void make_credential(struct world *w, struct world_phones *p, uint32_t ph
     (void)snprintf(user, sizeof(user), "p%u@%.30s", phone, w->settings.config.name);
     rng_fill(&p->rng, id.bytes, MARK_AT);
     memcpy(id.bytes + MARK_AT, mark, sizeof(mark));
-    world_make_ident(w, &p->idents[phone * homes_of(&w->settings) + k], user, &id);
+    world_crypto_make_ident(w, &p->idents[phone * homes_of(&w->settings) + k], user, &id);
 }
 
 /* All phones that are at home in process q, in the order of their numbers. */

@@ -12,7 +12,8 @@ enum {
     TOKEN_CAP = 4 + 3 + 1 + 2 + 16 + SEAL_BYTES,
     SIP_PORT = 5060,
     SIPS_PORT = 5061,
-    FOREIGN = 0x80
+    FOREIGN = 0x80,
+    NODE_DIGITS = 2 * IDS_RING_BYTES
 };
 
 static void seal(struct turn *t, const struct sip *s, struct slice bytes, uint8_t out[SEAL_BYTES])
@@ -119,8 +120,8 @@ const char *hop_transport(const struct flow_ref *side, bool is_sips)
     }
 }
 
-struct slice hop_record(struct turn *t, const struct sip *s, const struct flow_ref *side,
-                        bool is_sips, char *out)
+static struct slice record(struct turn *t, const struct sip *s, const struct flow_ref *side,
+                           bool is_both, bool is_sips, char *out)
 {
     struct sip_writer w;
     struct slice text;
@@ -134,10 +135,27 @@ struct slice hop_record(struct turn *t, const struct sip *s, const struct flow_r
     sip_write_text(&w, hop_transport(side, is_sips));
     sip_write_text(&w, ";lr;s=");
     sip_write_u32(&w, s->settings.shard);
+    if (is_both) {
+        sip_write_text(&w, ";node=");
+        sip_write_slice(&w, slice_sub(s->self_text, 0, NODE_DIGITS));
+    }
     sip_write_text(&w, ">");
     enum err e = sip_write_finish(&w, &text);
     CHECK(e == ERR_OK); /* HOP_URI_CAP has room for the longest domain */
     return text;
+}
+
+struct slice hop_record(struct turn *t, const struct sip *s, const struct flow_ref *side,
+                        bool is_sips, char *out)
+{
+    return record(t, s, side, false, is_sips, out);
+}
+
+struct slice hop_record_both(struct turn *t, const struct sip *s, const struct flow_ref *phone,
+                             bool is_sips, char *out)
+{
+    CHECK(!flow_is_peer(phone));
+    return record(t, s, phone, true, is_sips, out);
 }
 
 /* RFC 3261 19.1.2; of WebSockets it is HTTP's (RFC 7118 5.3), which our own URIs never leave out.
@@ -167,14 +185,20 @@ static bool is_phone_side(const struct sip *s, const struct sip_uri *uri)
     return is_ours;
 }
 
-bool hop_node(const struct sip *s, struct slice host, struct node_id *node)
+static bool read_node(struct slice digits, struct node_id *node)
 {
-    enum { DIGITS = 2 * IDS_RING_BYTES };
     size_t len = 0;
     memset(node, 0, sizeof(*node));
-    return host.len > DIGITS + 1 && host.data[DIGITS] == '.' &&
-           slice_is_equal_nocase(slice_from(host, DIGITS + 1), s->domain_text) &&
-           ids_unhex(slice_sub(host, 0, DIGITS), node->bytes, sizeof(node->bytes), &len) == ERR_OK;
+    return digits.len == NODE_DIGITS &&
+           ids_unhex(digits, node->bytes, sizeof(node->bytes), &len) == ERR_OK;
+}
+
+bool hop_node(const struct sip *s, struct slice host, struct node_id *node)
+{
+    memset(node, 0, sizeof(*node));
+    return host.len > NODE_DIGITS + 1 && host.data[NODE_DIGITS] == '.' &&
+           slice_is_equal_nocase(slice_from(host, NODE_DIGITS + 1), s->domain_text) &&
+           read_node(slice_sub(host, 0, NODE_DIGITS), node);
 }
 
 bool hop_is_us(const struct sip *s, const struct sip_uri *uri)
@@ -211,6 +235,14 @@ bool hop_shard(const struct sip *s, const struct sip_rx *rx, uint16_t *shard)
            is_phone_side(s, &uri) && read_shard(s, &uri, shard);
 }
 
+/* Does an entry that was recorded for both sides name its node? */
+static bool names_node(const struct sip_uri *uri, struct node_id *node)
+{
+    struct slice digits;
+    return uri->has_user && sip_uri_param(uri, SLICE_LITERAL("node"), &digits) &&
+           read_node(digits, node);
+}
+
 void hop_read(struct turn *t, const struct sip *s, const struct sip_rx *rx, struct hop *out)
 {
     struct slice item;
@@ -220,10 +252,13 @@ void hop_read(struct turn *t, const struct sip *s, const struct sip_rx *rx, stru
     while (sip_msg_items_next(&it, &item) == ERR_OK) {
         struct sip_uri uri;
         struct flow_ref flow;
+        struct node_id node;
         uint16_t shard = s->settings.shard;
         bool is_read = read_uri(rx, item, &uri);
-        if (is_read && hop_is_us(s, &uri) &&
-            (!read_shard(s, &uri, &shard) || shard == s->settings.shard)) {
+        bool is_named = is_read && names_node(&uri, &node);
+        if (is_named ? ids_node_is_equal(&node, &s->settings.self)
+                     : is_read && hop_is_us(s, &uri) &&
+                           (!read_shard(s, &uri, &shard) || shard == s->settings.shard)) {
             out->ours++;
             if (uri.has_user && read_token(t, s, uri.user, &flow)) {
                 out->has_token = true;
@@ -234,7 +269,10 @@ void hop_read(struct turn *t, const struct sip *s, const struct sip_rx *rx, stru
         out->has_next = true;
         out->next = uri;
         out->has_uri = is_read;
-        if (is_read && is_phone_side(s, &uri)) { /* a sibling, by its phone side */
+        if (is_named) {
+            out->is_peer = true;
+            out->node = node;
+        } else if (is_read && is_phone_side(s, &uri)) { /* a sibling, by its phone side */
             out->is_peer = true;
             out->node = s->settings.siblings[shard];
         } else {

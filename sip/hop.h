@@ -1,13 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* hop.h - the URIs by which the requests of a dialog find their way back: Record-Route and Route.
  *
- * Two forms, both node-scoped (usages B.5.6):
+ * Three forms, all node-scoped (usages B.5.6):
  *   for phones  <sip:TOKEN@ADDRESS:PORT;lr;s=SHARD>   TOKEN names a phone's flow, sealed with a key
  *                                                     of this node (RFC 5626 5.2); with the
  *                                                     transport where that is not UDP
  *   for peers   <sip:NODE-ID.DOMAIN;lr;s=SHARD>       reached over the SIP connection to that peer
- * Who forwards a request that may make a dialog records one of these for each side, the upstream
- * one first.  So both parties' route sets end, behind the last of our entries, at the other's flow.
+ *   for both    <sip:TOKEN@ADDRESS:PORT;lr;s=SHARD;node=NODE-ID>
+ *                                                     phones go by the address, peers by the name
+ * Who forwards a request that may make a dialog records what stands for both its sides: between a
+ * phone and a peer one entry, between two phones, or a phone and another domain, one for each, the
+ * upstream one first.  So both parties' route sets end, behind the last of our entries, at the
+ * other's flow.  The seal is over the flow alone: whom the next entry names, nobody need vouch for,
+ * since any peer may be asked for, and judges by a seal of its own.  An entry that names a node is
+ * that node's whatever its address, which may be another node's too, behind another NAT.
  *
  * A request for a sips URI gets sips here too (16.6 item 4).
  *
@@ -34,6 +40,9 @@ struct hop {
 /* Writes the Record-Route value towards `side` and returns it. */
 struct slice hop_record(struct turn *t, const struct sip *s, const struct flow_ref *side,
                         bool is_sips, char *out);
+/* The same for `phone` and for peers at once. */
+struct slice hop_record_both(struct turn *t, const struct sip *s, const struct flow_ref *phone,
+                             bool is_sips, char *out);
 void hop_read(struct turn *t, const struct sip *s, const struct sip_rx *rx, struct hop *out);
 /* The shard that the topmost Route entry names, if it is one of ours for phones. */
 bool hop_shard(const struct sip *s, const struct sip_rx *rx, uint16_t *shard);

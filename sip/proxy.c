@@ -7,20 +7,22 @@
  * here and nothing else: never back into the overlay (no loop, no open relay).
  *
  * How a dialog finds its way.  Caller A at node 1, callee B at node 2.  Each node that forwards the
- * INVITE records two entries, one for each of its sides (sip/hop):
+ * INVITE records one entry that stands for both its sides (sip/hop):
  *
- *   node 1:  <sip:TOKEN-OF-A@node1;lr;s=0>  <sip:ID1.domain;lr;s=0>
- *   node 2:  <sip:ID2.domain;lr;s=1>        <sip:TOKEN-OF-B@node2;lr;s=1>
+ *   node 1:  <sip:TOKEN-OF-A@node1;lr;s=0;node=ID1>
+ *   node 2:  <sip:TOKEN-OF-B@node2;lr;s=1;node=ID2>
  *
- * B's BYE has the route set B-token, ID2, ID1, A-token.  B's phone sends it to node 2 (whichever
- * shard; ;s=1 steers).  Node 2 takes off the two that are its own; the next one names peer ID1,
- * whose connection is used, or set up again by AppAttach.  Node 1 takes off its two; nothing is
- * left, so the last token taken off says the flow: A's.  The other direction is the mirror image.
- * With both phones on one shard there is one pair of tokens and no peer entry; siblings are peers
- * of each other. A request counts as inside a dialog only with a To tag and a token that this node
- * has sealed, so nobody else can make us forward anything.  A Route entry of neither, behind our
- * own, is that of a proxy between us and the phone: the request goes along the sealed flow with it,
- * and nowhere else.  ACK for 2xx goes the same way, without a transaction. */
+ * B's BYE has the route set B-token, A-token.  B's phone sends it to node 2 (whichever shard; ;s=1
+ * steers).  Node 2 takes off the one that is its own; the next one names peer ID1, whose connection
+ * is used, or set up again by AppAttach.  Node 1 takes off its own; nothing is left, so the token
+ * taken off says the flow: A's.  The other direction is the mirror image.  With both phones on one
+ * shard there are two entries without a node, and the last of those taken off says the flow;
+ * siblings are peers of each other.
+ *
+ * A request counts as inside a dialog only with a To tag and a token that this node has sealed, so
+ * nobody else can make us forward anything.  A Route entry of neither, behind our own, is that of a
+ * proxy between us and the phone: the request goes along the sealed flow with it, and nowhere else.
+ * ACK for 2xx goes the same way, without a transaction. */
 #include "sip/proxy.h"
 #include "core/hash.h"
 #include "sip/contacts.h"

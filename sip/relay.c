@@ -91,6 +91,20 @@ static void set_breadth(const struct sip_rx *rx, const struct relay *how, struct
     }
 }
 
+/* Ours, one entry or two (sip/hop). */
+static void push_records(struct turn *t, struct sip *s, const struct sip_rx *rx,
+                         const struct flow_ref *to, struct sip_edit *edit, char *up, char *down)
+{
+    bool is_sips = rx->core.uri.scheme == SIP_URI_SIPS;
+    if (flow_is_peer(to) != flow_is_peer(&rx->from) && !to->is_foreign && !rx->from.is_foreign) {
+        const struct flow_ref *phone = flow_is_peer(to) ? &rx->from : to;
+        sip_edit_push(edit, SIP_HDR_RECORD_ROUTE, hop_record_both(t, s, phone, is_sips, up));
+        return;
+    }
+    sip_edit_push(edit, SIP_HDR_RECORD_ROUTE, hop_record(t, s, &rx->from, is_sips, up));
+    sip_edit_push(edit, SIP_HDR_RECORD_ROUTE, hop_record(t, s, to, is_sips, down));
+}
+
 struct msgbuf *relay_request(struct turn *t, struct sip *s, const struct sip_rx *rx,
                              const struct relay *how)
 {
@@ -119,9 +133,7 @@ struct msgbuf *relay_request(struct turn *t, struct sip *s, const struct sip_rx 
         drop_credentials(s, rx, &edit);
     }
     if (how->record_route) {
-        bool is_sips = rx->core.uri.scheme == SIP_URI_SIPS;
-        sip_edit_push(&edit, SIP_HDR_RECORD_ROUTE, hop_record(t, s, &rx->from, is_sips, up));
-        sip_edit_push(&edit, SIP_HDR_RECORD_ROUTE, hop_record(t, s, how->to, is_sips, down));
+        push_records(t, s, rx, how->to, &edit, up, down);
     }
     s->requests_out++;
     metric_add(t->metrics, METRIC_sip_requests_out, 1);

@@ -109,3 +109,44 @@ Test(survive, everything_at_once, .timeout = 300)
         cr_expect_gt(r.survival.faults_total, 2);
     }
 }
+
+/* Each point of core/buggify.def comes up in one of these, and nothing breaks. */
+Test(survive, product_code_takes_its_rare_ways, .timeout = 300)
+{
+    uint64_t fired[BUGGIFY_POINTS] = {0};
+    for (uint64_t seed = 1; seed <= 6; seed++) {
+        struct scenario s = small_scenario();
+        s.links = seed % 3;
+        s.disks = 1;
+        s.datagram_bytes = 600; /* most messages are cut */
+        s.run_s = 120;
+        s.churn_lifetime_s = 120;
+        s.buggify = 200;
+        run_unbroken(&s, seed, &r);
+        for (unsigned p = 0; p < BUGGIFY_POINTS; p++) {
+            fired[p] += r.survival.buggify.fired[p];
+        }
+        cr_expect_geq(r.survival.traffic.lookups.ok * 100, r.survival.traffic.lookups.sent * 90);
+    }
+    for (unsigned p = 0; p < BUGGIFY_POINTS; p++) {
+        cr_expect_gt(fired[p], 0, "%s never came up", buggify_name((enum buggify_point)p));
+    }
+}
+
+/* A process that runs on at another address: seeds 1 to 3 did not become a right ring when it went
+ * on announcing the former one (node/home). */
+Test(survive, addresses_change_under_running_peers, .timeout = 300)
+{
+    for (uint64_t seed = 1; seed <= 3; seed++) {
+        struct scenario s = small_scenario();
+        s.nodes = 30;
+        s.run_s = 300;
+        s.move_interval_s = 10;
+        s.move_restart = 0;
+        run_unbroken(&s, seed, &r);
+        uint64_t noticed = metric_read(&r.metrics, METRIC_address_changes);
+        cr_expect(r.roam.moves > 15 && noticed * 10 >= r.roam.moves * 8ULL, "%lu of %u",
+                  (unsigned long)noticed, r.roam.moves);
+        cr_expect_geq(r.survival.traffic.lookups.ok * 100, r.survival.traffic.lookups.sent * 97);
+    }
+}

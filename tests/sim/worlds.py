@@ -67,6 +67,16 @@ whole(run, 'moves')
 check(run['places']['moves'] > 10, f'{run["places"]["moves"]} moves')
 check(run['lookups']['ok'] * 100 >= run['lookups']['sent'] * 99, run['lookups'])
 
+# Left alone at its new address it announces that one by itself.  Seeds 1 to 3 did not become a
+# right ring before node/home was there.
+for seed in range(1, 11 if FULL else 3):
+    run = run_world('baseline', {**MOVES, 'run_s': 300, 'move.restart': 0}, seed=seed)
+    whole(run, f'moves without a restart, seed {seed}')
+    check(run['places']['moves'] > 15, f'{run["places"]["moves"]} moves')
+    check(run['metrics'].get('address_changes', 0) * 10 >= run['places']['moves'] * 8,
+          f'{run["metrics"].get("address_changes")} of {run["places"]["moves"]} moves noticed')
+    check(run['lookups']['ok'] * 100 >= run['lookups']['sent'] * 97, run['lookups'])
+
 # Peers behind NATs join where the operator has the port forwarded, and nowhere else (but for those
 # that stand beside a bootstrap node, to which they have a connection already).  Without them the
 # others are a right ring.

@@ -576,6 +576,28 @@ Test(crypto_boring, self_signed_node_ids_are_digests_of_the_key)
     }
 }
 
+/* The simulator's certificates come out of a seed: an Ed25519 signature draws nothing. */
+Test(crypto_boring, the_same_serial_is_the_same_certificate)
+{
+    static const uint8_t serial[CRYPTO_ISSUE_SERIAL_BYTES] = {0xff, 7};
+    static struct credential ca;
+    static uint8_t out[3][CRYPTO_BORING_CERTIFICATE_CAP];
+    size_t len[3] = {0};
+    credential_root(&ca, CRYPTO_ED25519, "a");
+    for (size_t i = 0; i < 3; i++) {
+        struct crypto_issue what = {.issuer_key = ca.key,
+                                    .common_name = SLICE_LITERAL("a"),
+                                    .not_before_ms = NOW_MS,
+                                    .not_after_ms = NOW_MS + DAY_MS,
+                                    .is_ca = true,
+                                    .serial = i < 2 ? serial : NULL};
+        cr_assert_eq(crypto_issue_certificate(&what, out[i], sizeof(out[i]), &len[i]), ERR_OK);
+    }
+    cr_assert(slice_is_equal(slice_of(out[0], len[0]), slice_of(out[1], len[1])));
+    cr_assert_not(slice_is_equal(slice_of(out[0], len[0]), slice_of(out[2], len[2])));
+    credential_free(&ca);
+}
+
 Test(crypto_boring, issuing_refuses_what_cannot_work)
 {
     static struct credential ca, other;
