@@ -319,6 +319,7 @@ MODULES = {
         load
         load_cpu
         load_datagram
+        load_dial
         load_digest
         load_forward
         load_histogram

@@ -214,14 +214,21 @@ static bool binding_row(struct turn *t, struct admin_shard *a, uint32_t *cursor,
     return true;
 }
 
-/* What this thread did last, the newest first: as a failed CHECK would print it. */
+/* What this thread did last, the newest first.  The cursor is the number of the next event + 1, so
+ * that what happens meanwhile is not told twice. */
 static bool trace_row(struct turn *t, struct admin_shard *a, uint32_t *cursor, struct jot *j)
 {
-    const struct trace_event *e = trace_back(*cursor);
+    uint32_t newest = (uint32_t)trace_noted();
+    uint32_t next = *cursor == 0 ? newest : *cursor - 1;
+    const struct trace_event *e = next == 0 ? NULL : trace_back(newest - next);
+    while (e != NULL && a->wanted.len > 0 && !slice_is_equal(a->wanted, slice_text(e->name))) {
+        next--;
+        e = next == 0 ? NULL : trace_back(newest - next);
+    }
     if (e == NULL) {
         return false;
     }
-    (*cursor)++;
+    *cursor = next;
     jot_add(j,
             "{\"shard\":%u,\"ago_us\":%" PRIu64 ",\"event\":\"%s\",\"a\":\"0x%" PRIx64
             "\",\"b\":\"0x%" PRIx64 "\"}",
@@ -312,6 +319,7 @@ static void send_rows(struct turn *t, struct admin_shard *a, const struct admin_
     struct admin_answer answer = {.verb = r->verb};
     row_function *row = rows_of(r->verb);
     uint32_t cursor = r->cursor;
+    a->wanted = slice_of(r->name, r->name_len);
     struct msgbuf *b = begin_answer(t, &j);
     if (b == NULL) {
         return;
@@ -699,6 +707,7 @@ void admin_shard_flush(struct turn *t, struct admin_shard *a)
     }
     bool is_ready = overlay_is_ready(node_overlay(a->node));
     if (is_ready != a->told_ready && send_news(t, is_ready ? ADMIN_READY : ADMIN_LOST)) {
+        trace_note(t->now_us, "overlay_ready", is_ready ? 1 : 0, 0);
         a->told_ready = is_ready;
     }
     if (!a->told_stopped && node_is_stopped(a->node) && send_news(t, ADMIN_STOPPED)) {

@@ -24,7 +24,8 @@ struct admin_shard {
     struct address sip;
     bool told_ready;
     bool told_stopped;
-    bool has_taken; /* a document, and has not said so yet */
+    bool has_taken;      /* a document, and has not said so yet */
+    struct slice wanted; /* events of that name alone; while rows are written */
     struct admin_pending pending[ANSWER_CAP];
 };
 

@@ -165,6 +165,19 @@ static const char *read_store(const json_t *object, struct admin_request *r)
     return NULL;
 }
 
+/* Absent: all events. */
+static const char *read_event(const json_t *object, struct admin_request *r)
+{
+    const char *name = json_string_value(json_object_get(object, "event"));
+    size_t len = name == NULL ? 0 : strlen(name);
+    if (len > ADMIN_NAME_CAP) {
+        return "event: longer than 255 bytes";
+    }
+    r->name_len = (uint16_t)len;
+    memcpy(r->name, name == NULL ? "" : name, len);
+    return NULL;
+}
+
 static const char *read_request(const json_t *object, struct admin_request *r)
 {
     const char *word = json_string_value(json_object_get(object, "cmd"));
@@ -180,6 +193,7 @@ static const char *read_request(const json_t *object, struct admin_request *r)
                               r->verb == ADMIN_ROUTE;
             return has_target               ? read_target(object, r)
                    : r->verb == ADMIN_STORE ? read_store(object, r)
+                   : r->verb == ADMIN_TRACE ? read_event(object, r)
                                             : NULL;
         }
     }

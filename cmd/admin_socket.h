@@ -3,6 +3,7 @@
  *
  *   {"cmd": "links"}                                  -> {"rows": [...]}, also peers, ring, stored,
  *                                                        bindings; status has more members in front
+ *   {"cmd": "trace", "event": NAME}                   -> the same, of that name; without: of any
  *   {"cmd": "fetch", "name": N, "kind": K}            -> {"rows": [{...}]}, one row
  *   {"cmd": "ping", "name": N} or {..., "node": HEX}  -> the same
  *   {"cmd": "store", "name": N, "kind": K, "value": HEX}  -> the same; the peer itself signs

@@ -114,6 +114,9 @@ static enum err check_ports(const struct setup *s, char *why)
             e = check_port(&c->overlay, (uint16_t)(c->overlay.port + i), SOCK_DGRAM, why);
         }
     }
+    if (e == ERR_OK && c->metrics.family != 0) {
+        e = check_port(&c->metrics, c->metrics.port, SOCK_STREAM, why);
+    }
     return e == ERR_OK ? check_sip_ports(c, why) : e;
 }
 

@@ -188,11 +188,14 @@ static void print_answer(const struct question *q, json_t *answer, bool is_json)
     }
 }
 
-static int put_question(const char *socket, const struct question *q, bool is_json)
+/* `event`: of a trace; NULL: any. */
+static int put_question(const char *socket, const struct question *q, const char *event,
+                        bool is_json)
 {
     char why[SAY_WHY_CAP];
     json_t *answer = NULL;
-    enum err e = ask_node(socket, json_pack("{s:s}", "cmd", q->word), &answer, why);
+    enum err e =
+        ask_node(socket, json_pack("{s:s, s:s*}", "cmd", q->word, "event", event), &answer, why);
     if (e != ERR_OK) {
         say_error("%s", why);
         return e == ERR_CONFIG ? CMD_USAGE : CMD_FAILED;
@@ -208,10 +211,12 @@ static int put_question(const char *socket, const struct question *q, bool is_js
 int cmd_ctl(int argc, char **argv)
 {
     const char *socket = NULL;
+    const char *event = NULL;
     bool is_json = false;
     const struct options_item items[] = {
         {"socket", 's', OPTIONS_TEXT, &socket, "SOCKET",
          "the node's control-socket ($CHORDIAL_SOCKET)"},
+        {"event", 0, OPTIONS_TEXT, &event, "NAME", "trace: events of this name alone"},
         {"json", 0, OPTIONS_FLAG, &is_json, NULL, "print one JSON object"},
     };
     const struct options options = {
@@ -224,11 +229,8 @@ int cmd_ctl(int argc, char **argv)
             "  metrics   all counters, summed             lookup AOR\n"
             "  histograms  of times, in us                health    ready or not, and why: the\n"
             "                                                       exit status says it too\n"
-            "  trace     the last 64 events of each shard, the newest first; link_state: a is "
-            "the\n"
-            "            link, b the state before and after, a byte each: 0 dialling, 1 "
-            "handshake,\n"
-            "            2 up, 3 suspect, 4 draining, 5 down\n"
+            "  trace     the last 1,024 events of each shard, the newest first; what a and b are:\n"
+            "            docs/operating.md\n"
             "  drain     leave the overlay and end, as SIGTERM\n"
             "  reload    take the overlay document and the certificate for phones from their\n"
             "            files, as SIGHUP",
@@ -252,6 +254,10 @@ int cmd_ctl(int argc, char **argv)
         }
         return CMD_USAGE;
     }
+    if (event != NULL && strcmp(q->word, "trace") != 0) {
+        say_error("--event is for trace: %s: see --help", q->word);
+        return CMD_USAGE;
+    }
     return is_lookup ? lookup_resolve(ask_socket(socket), argv[rest + 1], is_json)
-                     : put_question(ask_socket(socket), q, is_json);
+                     : put_question(ask_socket(socket), q, event, is_json);
 }

@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cmd/load_stream.h"
 #include "cmd/load_cpu.h"
+#include "cmd/load_dial.h"
 #include "cmd/say.h"
 #include "core/os/sock.h"
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 enum {
     RECORD_EXTRA = 1024, /* what TLS adds to a record, and the end of a handshake */
@@ -189,37 +187,6 @@ static void on_ready(struct load_io *io)
 
 /* ---- the beginning ---- */
 
-static enum err dial(struct load_stream *k, const struct load_stream_way *way, uint64_t until_ns)
-{
-    struct sockaddr_storage from, to;
-    socklen_t from_len = sock_from_address(&way->from, &from);
-    socklen_t to_len = sock_from_address(&way->to, &to);
-    int one = 1;
-    int error = 0;
-    socklen_t error_len = sizeof(error);
-    k->io.fd = socket(to.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (k->io.fd < 0 ||
-        (way->from.family != 0 && bind(k->io.fd, (struct sockaddr *)&from, from_len) != 0)) {
-        return ERR_IO;
-    }
-    (void)setsockopt(k->io.fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-    if (connect(k->io.fd, (struct sockaddr *)&to, to_len) != 0 && errno != EINPROGRESS) {
-        return ERR_IO;
-    }
-    struct pollfd on = {.fd = k->io.fd, .events = POLLOUT};
-    while (poll(&on, 1, STEP_MS) <= 0) {
-        if (load_cpu_now_ns() >= until_ns || *k->load->s->stop != 0) {
-            errno = ETIMEDOUT;
-            return ERR_TIMEOUT;
-        }
-    }
-    if (getsockopt(k->io.fd, SOL_SOCKET, SO_ERROR, &error, &error_len) != 0 || error != 0) {
-        errno = error;
-        return ERR_IO;
-    }
-    return ERR_OK;
-}
-
 /* Sends and receives until TLS is through. */
 static enum err shake_hands(struct load_stream *k, uint64_t until_ns)
 {
@@ -277,7 +244,9 @@ enum err load_stream_open(struct load_stream *k, struct load *l, const struct lo
         return say_why(why, ERR_NO_MEMORY, "no memory: a connection: give fewer --connections");
     }
     sip_parser_init(&k->parser, true);
-    enum err e = dial(k, way, until_ns);
+    const struct load_dial d = {
+        .from = &way->from, .to = &way->to, .until_ns = until_ns, .stop = l->s->stop};
+    enum err e = load_dial(&d, &k->io.fd);
     if (e != ERR_OK) {
         return say_why(why, e, "cannot connect: %s: %s; is the node running?",
                        address_text(&way->to, text), say_errno());
@@ -302,19 +271,12 @@ struct address load_stream_local(const struct load_stream *k)
 
 void load_stream_close(struct load_stream *k)
 {
-    if (k->tls != NULL) {
-        if (k->is_up) {
-            tls_boring_ops()->shutdown(k->tls);
-            pull(k);
-            hand_over(k);
-        }
-        tls_boring_ops()->close(k->tls);
-        k->tls = NULL;
+    if (k->tls != NULL && k->is_up) {
+        tls_boring_ops()->shutdown(k->tls);
+        pull(k);
+        hand_over(k);
     }
-    if (k->io.fd >= 0) {
-        close(k->io.fd);
-        k->io.fd = -1;
-    }
+    load_dial_end(&k->tls, &k->io.fd);
     free(k->in);
     free(k->queue);
     k->in = k->queue = NULL;

@@ -2,14 +2,12 @@
 #include "cmd/load_trunk.h"
 #include "cmd/load_cpu.h"
 #include "cmd/load_datagram.h"
+#include "cmd/load_dial.h"
 #include "link/tls_boring.h"
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 enum {
     ACK_EVERY = 32, /* an ACK covers its own frame and the 31 before it (RFC 6940 6.6.2) */
@@ -227,32 +225,6 @@ static void on_ready(struct load_io *io)
 
 /* ---- the beginning ---- */
 
-static enum err dial(struct load_trunk *k, const struct address *to, char *why)
-{
-    char text[ADDRESS_TEXT_CAP];
-    struct sockaddr_in in4 = {.sin_family = AF_INET, .sin_port = htons(to->port)};
-    struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = htons(to->port)};
-    int one = 1;
-    int bytes = SOCKET_BYTES;
-    memcpy(&in4.sin_addr, to->ip, sizeof(in4.sin_addr));
-    memcpy(&in6.sin6_addr, to->ip, sizeof(in6.sin6_addr));
-    bool is_v4 = to->family == 4;
-    k->io.fd = socket(is_v4 ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (k->io.fd < 0) {
-        return say_why(why, ERR_IO, "no socket: %s: %s", address_text(to, text), say_errno());
-    }
-    (void)setsockopt(k->io.fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-    (void)setsockopt(k->io.fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
-    (void)setsockopt(k->io.fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
-    int done = is_v4 ? connect(k->io.fd, (struct sockaddr *)&in4, sizeof(in4))
-                     : connect(k->io.fd, (struct sockaddr *)&in6, sizeof(in6));
-    if (done != 0 && errno != EINPROGRESS) {
-        return say_why(why, ERR_IO, "cannot connect: %s: %s; is the node running?",
-                       address_text(to, text), say_errno());
-    }
-    return ERR_OK;
-}
-
 enum err load_trunk_judge(struct load_trunk *k, const struct load_overlay *o, char *why)
 {
     struct slice chain[TLS_CHAIN_CAP];
@@ -327,15 +299,19 @@ enum err load_trunk_open(struct load_trunk *k, struct load *l, const struct load
     if (e != ERR_OK) {
         return say_why(why, e, "no memory: a trunk: free some");
     }
-    e = dial(k, to, why);
+    uint64_t until_ns = load_cpu_now_ns() + l->s->timeout_ms * 1000000;
+    const struct load_dial d = {
+        .to = to, .buffer_bytes = SOCKET_BYTES, .until_ns = until_ns, .stop = l->s->stop};
+    e = load_dial(&d, &k->io.fd);
     if (e != ERR_OK) {
-        return e;
+        return say_why(why, e, "cannot connect: %s: %s; is the node running?",
+                       address_text(to, text), say_errno());
     }
     k->tls = tls_boring_ops()->open(who->context, TLS_CLIENT);
-    e = k->tls == NULL ? ERR_NO_MEMORY
-                       : shake_hands(k, load_cpu_now_ns() + l->s->timeout_ms * 1000000);
+    e = k->tls == NULL ? ERR_NO_MEMORY : shake_hands(k, until_ns);
     if (e != ERR_OK) {
-        return say_why(why, e, "no TLS with the node: %s: %s", address_text(to, text), err_text(e));
+        return say_why(why, e, "no TLS with the node: %s: %s; is that its overlay-port?",
+                       address_text(to, text), err_text(e));
     }
     e = load_trunk_judge(k, overlay, why);
     if (e != ERR_OK) {
@@ -356,20 +332,13 @@ void load_trunk_close(struct load_trunk *k)
         load_datagram_close(k);
         return;
     }
-    if (k->tls != NULL) {
-        if (k->is_up) {
-            load_trunk_flush(k);
-            tls_boring_ops()->shutdown(k->tls);
-            pull(k);
-            hand_over(k);
-        }
-        tls_boring_ops()->close(k->tls);
-        k->tls = NULL;
+    if (k->tls != NULL && k->is_up) {
+        load_trunk_flush(k);
+        tls_boring_ops()->shutdown(k->tls);
+        pull(k);
+        hand_over(k);
     }
-    if (k->io.fd >= 0) {
-        close(k->io.fd);
-        k->io.fd = -1;
-    }
+    load_dial_end(&k->tls, &k->io.fd);
     free(k->record);
     free(k->queue);
     free(k->plain);

@@ -15,7 +15,7 @@ void check_failed(const char *file, int line, const char *expression)
         fprintf(stderr, " (shard %" PRIu32 ", turn %" PRIu64 ")", trace_shard(), trace_turn());
     }
     fputc('\n', stderr);
-    for (uint32_t back = TRACE_EVENTS; back-- > 0;) {
+    for (uint32_t back = TRACE_LAST; back-- > 0;) {
         const struct trace_event *e = trace_back(back);
         if (e != NULL) {
             fprintf(stderr, "  %" PRIu64 " us %s %" PRIu64 " %" PRIu64 "\n", e->now_us, e->name,

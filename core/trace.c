@@ -31,6 +31,11 @@ uint64_t trace_turn(void)
     return ring.turn;
 }
 
+uint64_t trace_noted(void)
+{
+    return ring.noted;
+}
+
 const struct trace_event *trace_back(uint32_t back)
 {
     if (back >= TRACE_EVENTS || back >= ring.noted) {

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* trace.h - the last 64 things that this thread did, printed when a CHECK fails.
+/* trace.h - the last things that this thread did, for `chordial ctl trace`; the very last are
+ * printed when a CHECK fails.
  *
- * Owner: each thread has a ring of its own; nobody else reads it.  Costs four stores an event, so
- * it stays on in release builds.  Names must be string literals. */
+ * Owner:  each thread has a ring of its own; nobody else reads it.  Costs four stores an event, so
+ * it stays on in release builds; what is done for each message in transit notes nothing.  Names
+ * must be string literals.
+ * Limits: TRACE_EVENTS, the oldest goes. */
 #pragma once
 #include "core/base.h"
 
-enum { TRACE_EVENTS = 64, TRACE_NO_SHARD = 0xffffffff };
+enum { TRACE_EVENTS = 1024, TRACE_LAST = 64, TRACE_NO_SHARD = 0xffffffff };
 
 struct trace_event {
     uint64_t now_us;
@@ -20,5 +23,6 @@ void trace_note(uint64_t now_us, const char *name, uint64_t a, uint64_t b);
 void trace_where(uint32_t shard, uint64_t turn);
 uint32_t trace_shard(void); /* TRACE_NO_SHARD when never said */
 uint64_t trace_turn(void);
+uint64_t trace_noted(void); /* how many in all */
 /* The events of this thread, `back` 0 being the newest; NULL behind the oldest. */
 const struct trace_event *trace_back(uint32_t back);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* chord.c - the object: links and requests come in, and once a turn what changed is made known. */
 #include "dht/chord.h"
+#include "core/trace.h"
 
 #include "codec/msgs.h"
 #include "dht/chord_join.h"
@@ -385,6 +386,7 @@ static void note_change(struct turn *t, struct chord *c)
     struct ring_id from = chord_table_range_from(c->s.table);
     bool range_changed = !ids_ring_is_equal(from, c->seen_from);
     metric_add(t->metrics, METRIC_ring_changes, 1);
+    trace_note(t->now_us, "ring_changed", range_changed ? 1 : 0, 0);
     if (!c->has_change) {
         c->change.old_from = c->seen_from;
     }

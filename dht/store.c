@@ -34,9 +34,9 @@ struct store *store_init(struct turn *t, struct arena *arena, const struct store
     struct store *store = ARENA_ARRAY(arena, struct store, 1);
     store->settings = *s;
     store->plan = ARENA_SCRATCH(arena, struct store_plan, STORE_PLAN_CAP);
-    pool_init(&store->sets, arena, "stored_sets", HANDLE_STORE, s->sets, sizeof(struct store_set));
-    pool_init(&store->values, arena, "stored_values", HANDLE_STORE, s->values,
-              sizeof(struct store_value));
+    struct pool_of sets = {"stored_sets", HANDLE_STORE, s->sets, sizeof(struct store_set)};
+    struct pool_of values = {"stored_values", HANDLE_STORE, s->values, sizeof(struct store_value)};
+    pool_init_pair(&store->sets, &sets, &store->values, &values, arena);
     pool_init(&store->certificates, arena, "stored_certificates", HANDLE_STORE, s->certificates,
               sizeof(struct store_certificate));
     tags_init(&store->by_key, arena, s->sets, rng_next(t->rng));
@@ -210,6 +210,14 @@ void store_inside_link(struct store *s, struct store_set *set, struct store_valu
     v->next = *at;
     *at = store_inside_number(s, v);
     set->count++;
+}
+
+void store_inside_take_over(struct store *s, struct store_value *place, struct store_value *v)
+{
+    struct store_value was = *place;
+    *place = *v;
+    *v = was;
+    store_inside_value_release(s, v);
 }
 
 void store_inside_unlink(struct store *s, struct store_set *set, struct store_value *v)

@@ -36,7 +36,8 @@ static void prefetch_rest(const uint8_t *bytes, size_t len)
     }
 }
 
-/* The slots of the index. */
+/* The slots of the index.  They are asked for when all keys are hashed: to hash one waits until it
+ * has been written to memory, which waits for whatever was asked for before it. */
 static uint32_t find_keys(struct store *s, const struct slice *payloads, size_t count,
                           uint32_t *tags)
 {
@@ -44,9 +45,11 @@ static uint32_t find_keys(struct store *s, const struct slice *payloads, size_t 
     for (size_t i = 0; i < count; i++) {
         struct store_inside_key *key = &s->found[n].key;
         if (read_key(payloads[i], key)) {
-            tags[n] = store_inside_tag(s, key);
-            tags_prefetch(&s->by_key, tags[n++]);
+            tags[n++] = store_inside_tag(s, key);
         }
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        tags_prefetch(&s->by_key, tags[i]);
     }
     return n;
 }

@@ -134,6 +134,10 @@ static inline bool store_inside_is_key_of(const struct store_set *set,
 /* Puts `v` into the list of its set. */
 void store_inside_link(struct store *s, struct store_set *set, struct store_value *v);
 void store_inside_unlink(struct store *s, struct store_set *set, struct store_value *v);
+/* Values that are in no set: what is `v` comes to stand in `place`, which is released as it was.  A
+ * set and its only value are made together, so that they lie beside each other (pool_init_pair):
+ * they shall go on to when the value is stored again. */
+void store_inside_take_over(struct store *s, struct store_value *place, struct store_value *v);
 /* Takes out what is over. */
 void store_inside_expire(struct turn *t, struct store *s, struct store_set *set);
 /* The certificate with one more user; NULL: no room, or its signer has too many values, which

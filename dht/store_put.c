@@ -435,14 +435,16 @@ static void commit(struct job *j)
 {
     struct store *s = j->s;
     for (uint32_t i = 0; i < s->plan_count; i++) {
-        const struct store_plan *p = &s->plan[i];
+        struct store_plan *p = &s->plan[i];
         struct store_set *set = set_at(j, p->kind_at);
         struct store_value *v = store_inside_value(s, p->value);
         CHECK(set != NULL && v != NULL);
         struct store_value *replaced = store_inside_value(s, p->replaced);
         if (replaced != NULL) {
             store_inside_unlink(s, set, replaced);
-            store_inside_value_release(s, replaced);
+            store_inside_take_over(s, replaced, v);
+            v = replaced;
+            p->value = p->replaced;
         }
         fill(j, v, p);
         store_inside_link(s, set, v);

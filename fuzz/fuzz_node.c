@@ -422,6 +422,17 @@ static void say(struct stage *s, uint8_t way, struct slice text)
     }
 }
 
+/* 48 hex digits: what stands behind the word may also be a stranger's text that came back. */
+static bool is_nonce(const uint8_t *at, const uint8_t *end)
+{
+    size_t len = 0;
+    while (len < 48 && at + len < end && strchr("0123456789abcdef", at[len]) != NULL &&
+           at[len] != 0) {
+        len++;
+    }
+    return len == 48;
+}
+
 /* Credentials for the last challenge heard, right ones. */
 static void authorize(struct stage *s, const char *method, const struct sip_account *a, char *line,
                       size_t cap)
@@ -431,11 +442,8 @@ static void authorize(struct stage *s, const char *method, const struct sip_acco
     char text[512], ha2[65], response[65];
     bool is_sha256 = a->digest == SIP_DIGEST_SHA256_MD5;
     const uint8_t *at = memmem(s->tail, s->tail_len, field, sizeof(field) - 1);
-    if (at != NULL && at + sizeof(field) - 1 + 48 <= s->tail + s->tail_len) {
+    if (at != NULL && is_nonce(at + sizeof(field) - 1, s->tail + s->tail_len)) {
         memcpy(c->nonce, at + sizeof(field) - 1, 48);
-    }
-    for (char *p = c->nonce; *p != 0; p++) { /* what the node said is never trusted here either */
-        CHECK((*p >= '0' && *p <= '9') || (*p >= 'a' && *p <= 'f'));
     }
     c->nonce_count++;
     snprintf(text, sizeof(text), "%s:sip:a.example", method);

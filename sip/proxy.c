@@ -84,6 +84,22 @@ static bool has_room_for_new(const struct sip *s)
            (uint64_t)s->branches.in_use * 100 < (uint64_t)s->branches.cap * (100 - kept);
 }
 
+/* Where it counts. */
+static uint32_t *proxies_of(struct sip *s, const struct proxy *p)
+{
+    return p->account != REGISTRAR_NONE ? &s->accounts[p->account].proxies
+                                        : &s->sources[p->source].proxies;
+}
+
+/* A phone's calls are counted in its account, one by one (caller_of): among the sources two share a
+ * place, and who shares it with a flooder could not call.  True: the others of `source` have all
+ * that they may. */
+static bool is_source_full(const struct sip *s, uint16_t source, uint32_t account)
+{
+    return account == REGISTRAR_NONE && source != 0 &&
+           s->sources[source].proxies >= s->settings.limits->sip_proxies_per_source;
+}
+
 /* NULL: was answered, without state: who sends too much is to cost nothing more (a 503 through the
  * transaction would be kept until the ACK that a flooder does not send). */
 static struct proxy *open_proxy(struct turn *t, struct sip *s, const struct sip_rx *rx,
@@ -91,8 +107,8 @@ static struct proxy *open_proxy(struct turn *t, struct sip *s, const struct sip_
 {
     uint16_t source = source_of(s, rx, account);
     bool is_large = rx->m->bytes.len > MSGBUF_SMALL_BYTES;
-    if (source != 0 && (s->sources[source].proxies >= s->settings.limits->sip_proxies_per_source ||
-                        !msgbuf_has_share(t->buffers, source, is_large))) {
+    if (is_source_full(s, source, account) ||
+        (source != 0 && !msgbuf_has_share(t->buffers, source, is_large))) {
         metric_add(t->metrics, METRIC_sip_refused_share, 1);
         reply_stranger(t, s, rx, tx, 503, "Too many calls from there at once");
         return NULL;
@@ -112,11 +128,8 @@ static struct proxy *open_proxy(struct turn *t, struct sip *s, const struct sip_
     s->live = rx;
     s->live_copy = request;
     p->account = account;
-    if (account != REGISTRAR_NONE) {
-        s->accounts[account].proxies++;
-    }
     p->source = source;
-    s->sources[source].proxies++;
+    *proxies_of(s, p) += 1;
     p->from = rx->from;
     p->is_sips = rx->core.uri.scheme == SIP_URI_SIPS;
     p->method = (uint8_t)rx->m->method;
@@ -136,12 +149,8 @@ static void close_proxy(struct turn *t, struct sip *s, struct proxy *p)
     if (tx != NULL && tx->state <= TX_PROCEEDING) {
         tx_server_forget(t, s, tx); /* a final response that there was no room for */
     }
-    if (p->account != REGISTRAR_NONE) {
-        CHECK(s->accounts[p->account].proxies > 0);
-        s->accounts[p->account].proxies--;
-    }
-    CHECK(s->sources[p->source].proxies > 0);
-    s->sources[p->source].proxies--;
+    CHECK(*proxies_of(s, p) > 0);
+    *proxies_of(s, p) -= 1;
     if (p->kept != 0) {
         offline_on_answer(t, s, p->kept, p->is_answered ? 200 : p->best_status);
     }
@@ -273,7 +282,7 @@ void proxy_send_kept(struct turn *t, struct sip *s, handle message, struct offli
     p->kept = message;
     struct sip_rx room;
     p->is_sips = sip_state_reread(s, request, &x->from, &room)->core.uri.scheme == SIP_URI_SIPS;
-    s->sources[0].proxies++;
+    *proxies_of(s, p) += 1;
     x->proxy = pool_handle(&s->proxies, p);
     if (!registrar_is_live(t, s, x->account)) { /* at another node, perhaps */
         struct slice aor = slice_text(s->settings.accounts[x->account].user);

@@ -2,11 +2,11 @@
 /* proxy.h - requests on their way: who may ask, where to, what came of it (RFC 3261 16).
  *
  * Owner:  struct sip; one struct proxy a forwarded request, until its last branch is over.
- * Limits: sip_proxies, of one account sip_proxies_per_account, of one source sip_proxies_per_source
- *         with sip_branches_per_source.  A source is an account, the peers of one user, or, inside
- *         dialogs, an address; two may share one, since it is a hash.  The buffers of its requests
- *         and of responses that are kept count to it (core/msgbuf.h).  proxy.c explains how a
- * dialog's requests find their way. */
+ * Limits: sip_proxies, of one account sip_proxies_per_account, of another source
+ *         sip_proxies_per_source, and of each sip_branches_per_source.  A source is an account, the
+ *         peers of one user, or, inside dialogs, an address; two may share one, since it is a hash.
+ *         The buffers of its requests and of responses that are kept count to it (core/msgbuf.h).
+ *         proxy.c explains how a dialog's requests find their way. */
 #pragma once
 #include "sip/location.h"
 

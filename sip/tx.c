@@ -10,6 +10,7 @@
  *
  * TRYING and PROCEEDING of servers lead to DONE too, when the user has nothing to say (RFC 4320: no
  * 408 to a non-INVITE request). */
+#include "core/trace.h"
 #include "sip/sip_state.h"
 
 enum { US_PER_MS = 1000, MAGIC_LEN = 7, SHARD_DIGITS = 4, RANDOM_BYTES = 12, EVICT_TRIES = 64 };
@@ -218,8 +219,9 @@ void tx_enter(struct turn *t, struct tx *tx, enum tx_state next)
 #ifdef CHORDIAL_DEBUG
     tx_edges_taken[tx->kind][tx->state] |= (uint8_t)(1u << next);
 #endif
+    trace_note(t->now_us, "sip_transaction", tx->retry.tag,
+               (uint64_t)tx->kind << 16 | (uint64_t)tx->state << 8 | next);
     tx->state = (uint8_t)next;
-    (void)t;
 }
 
 void tx_arm_retry(struct turn *t, struct tx *tx, enum tx_timer what, uint32_t delay_ms)

@@ -120,6 +120,22 @@ def test_no_node_is_status_1():
         check('cannot reach the node' in errors, f'{words}: {errors}')
 
 
+def test_load_says_what_is_not_there():
+    """A port where nobody listens, and one where somebody else does, for streams of both sorts."""
+    with Folder() as folder, socket.socket() as other:
+        other.bind(('127.0.0.1', 0))
+        at = '127.0.0.1:%d' % other.getsockname()[1]
+        chordial(folder, 'ca', 'init', 'ca', '--overlay', 'a.example')
+        kinds = [['forward', '--ca', 'ca', '--overlay'], ['options', '--transport', 'tls', '--sip']]
+        for words in kinds:
+            errors = chordial(folder, 'load', '--kind', *words, at, status=1)
+            check(f'{at}: Connection refused; is the node running?' in errors, errors)
+        other.listen()
+        for words in kinds:
+            errors = chordial(folder, 'load', '--timeout-ms', '500', '--kind', *words, at, status=1)
+            check('no TLS with the node' in errors and '-port?' in errors, errors)
+
+
 def test_version():
     text = chordial('.', '--version')
     check(text.startswith('chordial ') and len(text.splitlines()) == 1, text)
@@ -508,8 +524,8 @@ def test_no_openssl_in_the_daemon():
 
 
 run([test_help_of_each_command, test_bad_usage_is_status_2, test_no_node_is_status_1, test_check,
-     test_version, test_a_node_alone, test_operations, test_what_a_caller_would_see,
-     test_nobody_of_that_node_id, test_a_client_judges_the_answer,
+     test_load_says_what_is_not_there, test_version, test_a_node_alone, test_operations,
+     test_what_a_caller_would_see, test_nobody_of_that_node_id, test_a_client_judges_the_answer,
      test_whose_addresses_an_overlay_takes, test_the_authority_in_json,
      test_what_is_refused_is_not_begun,
      test_renewed_keystores,

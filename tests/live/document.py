@@ -100,7 +100,7 @@ class Overlay:
 
     def __init__(self, folder, shards=2, settings=()):
         self.folder = folder
-        port = free_ports(6 * shards, 31000, 39000)
+        port = free_ports(6 * shards, 16000, 20000)
         chordial(folder, 'ca', 'init', 'ca', '--overlay', NAME, '--bootstrap', f'127.0.0.1:{port}')
         if settings:
             self.update(*settings)

@@ -4,6 +4,7 @@ sipp phones, and counting.  Every test ends by itself and kills only what it has
 import csv
 import json
 import os
+import random
 import select
 import shutil
 import signal
@@ -55,12 +56,18 @@ def chordial(folder, *words, given='', status=0):
 
 
 def free_ports(count, first, last):
-    """The first of `count` ports in a row between the two that nobody listens on."""
-    for port in range(first, last, count):
-        sockets = [socket.socket() for _ in range(count)]
+    """The first of `count` ports in a row between the two that nobody has, TCP and UDP.  The search
+    begins anywhere: of two tests that run at once, and both begin at the first, the second would
+    get what the first has found and not yet bound.  Below 32768, or the kernel gives them away."""
+    places = (last - first) // count
+    begin = random.randrange(places)
+    for place in range(places):
+        port = first + (begin + place) % places * count
+        sockets = [socket.socket(type=kind) for _ in range(count)
+                   for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM)]
         try:
             for i, s in enumerate(sockets):
-                s.bind(('127.0.0.1', port + i))
+                s.bind(('127.0.0.1', port + i // 2))
             return port
         except OSError:
             pass

@@ -299,6 +299,47 @@ def test_off_by_default_and_refused():
                 f.write(text + f'metrics-listen = "{wrong}"\n')
             said = chordial(folder, 'check', '-c', 'w.conf', status=2)
             check('metrics-listen' in said and '127.0.0.1:9464' in said, said)
+    with Folder() as folder, Watched(folder) as node:
+        pass
+    with socket.create_server(('127.0.0.1', node.port)):
+        pass  # nobody listens there any more
+    with Folder() as folder:
+        node = Watched(folder)
+        with socket.create_server(('127.0.0.1', node.port)):
+            for word, status in ('check', 2), ('run', 1):
+                said = chordial(folder, word, '-c', 'n.conf', status=status)
+                check(f'127.0.0.1:{node.port}' in said and 'listen' in said, said)
+
+
+def trace(folder, *words):
+    return json.loads(chordial(folder, 'ctl', '-s', 's', 'trace', '--json', *words))['events']
+
+
+def test_trace():
+    """More events than fit one answer of a shard, the newest first and each once; by name too."""
+    with Folder() as folder, Watched(folder) as node:
+        phones = [Phone(a, NAME, f'127.0.0.1:{node.ports["UDP"]}') for a in node.accounts[:2]]
+        check([p.register() for p in phones] == [200, 200], 'they register')
+        for _ in range(60):
+            check(phones[0].call(phones[1].aor, talk=0)[0] == 200, 'a call')
+        for phone in phones:
+            phone.close()
+        events = trace(folder)
+        names = {e['event'] for e in events}
+        check({'sip_transaction', 'request_begun', 'request_answered'} <= names, f'{names}')
+        check(200 < len(events) <= 1024, f'{len(events)} events')
+        ago = [e['ago_us'] for e in events]
+        check(all(b >= a - 1000000 for a, b in zip(ago, ago[1:])), 'not the newest first')
+        begun = trace(folder, '--event', 'request_begun')
+        check(begun and {e['event'] for e in begun} == {'request_begun'}, f'{begun}')
+        ids = [e['a'] for e in begun]
+        check(len(set(ids)) == len(ids), f'told twice: {ids}')
+        answered = {e['a'] for e in trace(folder, '--event', 'request_answered')}
+        check(answered & set(ids), 'no request and its answer')
+        check('overlay_ready' in names or len(events) == 1024, 'the beginning')
+        check(trace(folder, '--event', 'no_such') == [], 'an event that is none')
+        said = chordial(folder, 'ctl', '-s', 's', '--event', 'x', 'status', status=2)
+        check('--event is for trace' in said, said)
 
 
 # ---- contrib/
@@ -357,4 +398,4 @@ if __name__ == '__main__':
     run([test_two_parsers_and_ctl_agree, test_expiry_and_process, test_health,
          test_only_what_it_is_for, test_slow_clients_hold_nothing_for_long,
          test_silent_clients_keep_nobody_out, test_scrapes_hold_nothing,
-         test_off_by_default_and_refused, test_contrib_names_what_exists])
+         test_off_by_default_and_refused, test_trace, test_contrib_names_what_exists])

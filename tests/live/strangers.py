@@ -16,7 +16,7 @@ import subprocess
 import time
 
 from attacker import issue, tls
-from live import CHORDIAL, FULL, Demo, Folder, check, run, wait_for
+from live import CHORDIAL, FULL, Demo, Folder, check, patience, run, wait_for
 from phone import Phone, first, parse
 
 PER_SOURCE = 1024  # limits: sip_proxies_per_account, sip_proxies_per_source
@@ -248,6 +248,19 @@ class Flooder:
         return sum(status in s for s in self.seen.values())
 
 
+def take(stream):
+    """All that is there, or the node would be the one that waits; it ends a stream whose other end
+    is slow."""
+    said = b''
+    try:
+        while True:
+            more = stream.recv(65536)
+            check(more, 'the node has closed the connection')
+            said += more
+    except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+        return said
+
+
 def members_flood(demo, stream, callee, total, on_batch):
     """INVITEs of a member of the overlay in its own name, over the connection between peers."""
     said = bytearray()
@@ -258,12 +271,13 @@ def members_flood(demo, stream, callee, total, on_batch):
                 f'{number}\r\nMax-Forwards: 70\r\nFrom: <sip:mallory@{demo.domain}>;tag=1\r\n'
                 f'To: <sip:{callee}>\r\nCall-ID: {mark}{number}\r\nCSeq: 1 INVITE\r\n'
                 'Contact: <sip:m@127.0.0.1:9>\r\nContent-Length: 0\r\n\r\n').encode()
-        end = time.monotonic() + 10
+        end = time.monotonic() + 10 * patience()
         while text and time.monotonic() < end:
-            with contextlib.suppress(OSError):
+            try:
                 text = text[stream.send(text):]
-            with contextlib.suppress(OSError):
-                said += stream.recv(65536)
+            except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                pass
+            said += take(stream)
         check(not text, 'the node does not read any more')
         if number % 2500 == 2499:
             on_batch()

@@ -162,11 +162,11 @@ Test(trace, keeps_the_last)
 {
     cr_assert_null(trace_back(0));
     cr_assert_eq(trace_shard(), TRACE_NO_SHARD);
-    for (uint64_t i = 0; i < 100; i++) {
+    for (uint64_t i = 0; i < TRACE_EVENTS + 36; i++) {
         trace_note(i, "event", i, 2 * i);
     }
-    cr_assert_eq(trace_back(0)->a, 99);
-    cr_assert_eq(trace_back(TRACE_EVENTS - 1)->a, 100 - TRACE_EVENTS);
+    cr_assert_eq(trace_back(0)->a, TRACE_EVENTS + 35);
+    cr_assert_eq(trace_back(TRACE_EVENTS - 1)->a, 36);
     cr_assert_null(trace_back(TRACE_EVENTS));
     trace_where(3, 17);
     cr_assert_eq(trace_shard(), 3);

@@ -100,3 +100,67 @@ Test(pool, double_release, .signal = SIGABRT)
     pool_release(&p, o);
     pool_release(&p, o);
 }
+
+/* Objects of two pools lie beside each other, as far as both have one, and are as apart as any:
+ * acquiring and releasing one leaves the other as it is. */
+Test(pool, two_beside_each_other)
+{
+    enum { FEW = 5, MANY = 9 };
+    static const struct pool_of few_are = {"few", 7, FEW, 64};
+    static const struct pool_of many_are = {"many", 8, MANY, 64};
+    struct arena arena;
+    struct pool few, many;
+    poison_lift(block, sizeof(block));
+    memset(block, 0xaa, sizeof(block));
+    arena_init(&arena, block, sizeof(block));
+    pool_init_pair(&few, &few_are, &many, &many_are, &arena);
+    uint8_t *a[FEW], *b[MANY];
+    for (uint32_t i = 0; i < MANY; i++) {
+        b[i] = pool_acquire(&many);
+        cr_assert_not_null(b[i]);
+        memset(b[i], (int)i, 64);
+        if (i < FEW) {
+            a[i] = pool_acquire(&few);
+            cr_assert_eq((uintptr_t)a[i] % 64, 0);
+            cr_assert_eq(b[i], a[i] + 64, "beside");
+            memset(a[i], (int)(100 + i), 64);
+        }
+    }
+    cr_assert_null(pool_acquire(&few));
+    cr_assert_null(pool_acquire(&many));
+    for (uint32_t i = 0; i < MANY; i++) {
+        cr_expect_eq(b[i][0], i);
+        cr_expect_eq(b[i][63], i);
+        cr_expect_eq(pool_index(&many, b[i]), i);
+        cr_expect_eq(pool_at(&many, i), b[i]);
+        cr_expect_eq(pool_get(&many, pool_handle(&many, b[i])), b[i]);
+        cr_expect_null(pool_get(&few, pool_handle(&many, b[i])));
+    }
+    for (uint32_t i = 0; i < FEW; i++) {
+        pool_release(&many, b[i]);
+        cr_expect_eq(a[i][0], 100 + i);
+        cr_expect_eq(a[i][63], 100 + i);
+        cr_assert_eq(pool_acquire(&many), b[i], "the one that was released last");
+        cr_expect_eq(b[i][0], 0, "objects come zeroed");
+        cr_expect_eq(a[i][63], 100 + i);
+        cr_expect_eq(pool_index(&few, a[i]), i);
+    }
+    uint32_t index = 0;
+    for (uint32_t i = 0; i < MANY; i++) {
+        cr_expect_eq(pool_next(&many, &index), b[i]);
+    }
+    cr_expect_null(pool_next(&many, &index));
+}
+
+Test(pool, who_is_of_the_other_is_not_ours, .signal = SIGABRT)
+{
+    static const struct pool_of one = {"one", 7, 3, 64};
+    static const struct pool_of two = {"two", 8, 3, 64};
+    struct arena arena;
+    struct pool p, q;
+    poison_lift(block, sizeof(block));
+    arena_init(&arena, block, sizeof(block));
+    pool_init_pair(&p, &one, &q, &two, &arena);
+    (void)pool_acquire(&p);
+    pool_release(&p, pool_acquire(&q));
+}

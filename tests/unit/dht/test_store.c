@@ -412,6 +412,42 @@ Test(store, dictionaries_tombstones_and_generations)
     finish(&f);
 }
 
+/* A set and its only value are made together and lie beside each other; a value that is stored
+ * again stays where it is, and what it replaces leaves nothing behind. */
+Test(store, value_stored_again_stays_beside_its_set)
+{
+    struct fixture f = start();
+    struct stored_data got[FETCHED];
+    struct store_certificates certificates;
+    struct store_totals before, after;
+    size_t count = 0;
+    struct wish wish = single("one", T0);
+    cr_assert_eq(put_own(f.w, f.alice, &wish).error, 0);
+    struct store_set *set = store_set_find(f.w->store, resource_slice(&f.at), WORLD_KIND_SINGLE);
+    cr_assert_not_null(set);
+    uint32_t place = set->first;
+    cr_assert_eq(place, handle_index(store_set_handle(f.w->store, set)) + 1);
+    store_totals(f.w->store, &before);
+    for (uint64_t i = 1; i <= 5; i++) {
+        static const char *const texts[] = {"two", "six"};
+        wish.text = texts[i % 2];
+        wish.time_ms = T0 + i;
+        cr_assert_eq(put_own(f.w, f.alice, &wish).error, 0);
+        cr_expect_eq(set->first, place);
+        cr_expect_eq(set->count, 1);
+        cr_assert_eq(fetch(&f, WORLD_KIND_SINGLE, 0, whole, got, &count, &certificates), 0);
+        cr_assert_eq(count, 1);
+        cr_expect(slice_is_equal(got[0].value.bytes, slice_text(wish.text)));
+        cr_expect_eq(got[0].storage_time_ms, T0 + i);
+        cr_expect_eq(certificates.count, 1);
+    }
+    store_totals(f.w->store, &after);
+    cr_expect_eq(after.values, before.values);
+    cr_expect_eq(after.certificates, before.certificates);
+    cr_expect_eq(after.stored_bytes, before.stored_bytes);
+    finish(&f);
+}
+
 /* 1.15: the 28 golden bytes. */
 Test(store, absent_single_is_the_golden_synthetic)
 {

@@ -553,6 +553,36 @@ Test(proxy, calls_of_one_account_are_capped)
     world_free(w);
 }
 
+/* An account that shares its place among the sources with one who floods, as one of 1,023 does, can
+ * call all the same. */
+Test(proxy, calls_of_an_account_are_counted_apart)
+{
+    enum { HELD = 1000 };
+    struct world *w = world_make();
+    world_add_node(w, 1);
+    struct phone *a = world_add_phone(w, "alice", 0), *b = world_add_phone(w, "bob", 0);
+    struct proxy_source *sources = w->instances[0]->sip->sources;
+    register_ok(w, a);
+    register_ok(w, b);
+    w->instances[0]->limits.sip_proxies_per_source = HELD;
+    for (int i = 0; i < PROXY_SOURCES; i++) {
+        sources[i].proxies += HELD;
+    }
+    phone_call(w, a, "INVITE", "bob", "apart");
+    phone_expect(a, "SIP/2.0 100");
+    cr_expect_eq(w->instances[0]->sip->accounts[0].proxies, 1);
+    for (int i = 0; i < 10; i++) {
+        world_run(w, 10000000);
+        a->first = a->count = b->first = b->count = 0;
+    }
+    for (int i = 0; i < PROXY_SOURCES; i++) {
+        cr_assert_eq(sources[i].proxies, HELD);
+        sources[i].proxies = 0;
+    }
+    world_expect_empty(w);
+    world_free(w);
+}
+
 /* The peers of one user hold so many requests open, no more; the phones here go on. */
 Test(proxy, calls_of_one_peer_are_capped)
 {
