@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* libmicrohttpd closes what is silent; who sends a byte now and then would stay, so connections are
- * told apart here and ended when their time is over. */
+ * told apart here and ended when their time is over.  It also turns away whoever comes when there
+ * are too many, which lets a few silent clients keep a liveness probe out, and a node that is well
+ * be killed for it; so here the oldest goes instead: who asks at once is answered long before. */
 #include "cmd/metrics_http.h"
+#include "core/os/sock.h"
 #include <arpa/inet.h>
 #include <microhttpd.h>
 #include <stdlib.h>
@@ -9,19 +12,26 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { BACKLOG = 16, BODY_CAP = SAY_WHY_CAP + 32 };
+enum {
+    BACKLOG = 128,
+    BODY_CAP = SAY_WHY_CAP + 32,
+    ENDING = 16, /* besides, until libmicrohttpd sees that they are over */
+    CONNS = METRICS_HTTP_CONNECTIONS + ENDING,
+};
 
 struct conn {
     int fd; /* of libmicrohttpd; -1 = free */
-    uint64_t since_us;
+    bool is_ending;
+    uint64_t since_us, number; /* in the order in which they came */
+    struct address from;
 };
 
 struct metrics_http {
     const struct metrics_http_host *host;
     struct MHD_Daemon *daemon;
     int listener, epoll;
-    uint64_t now_us;
-    struct conn conns[METRICS_HTTP_CONNECTIONS];
+    uint64_t now_us, came;
+    struct conn conns[CONNS];
     char text[METRICS_TEXT_CAP];
 };
 
@@ -97,6 +107,29 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *c, const
 
 /* ---- connections ---- */
 
+static void end(struct conn *c)
+{
+    (void)shutdown(c->fd, SHUT_RDWR); /* it is closed when libmicrohttpd sees the end */
+    c->is_ending = true;
+}
+
+/* Of those from `from`, or of all (NULL), the first ends if they are too many. */
+static void make_room(struct metrics_http *h, const struct address *from, uint32_t most)
+{
+    struct conn *first = NULL;
+    uint32_t count = 0;
+    for (size_t i = 0; i < CONNS; i++) {
+        struct conn *c = &h->conns[i];
+        bool is_meant =
+            c->fd >= 0 && !c->is_ending && (from == NULL || address_is_same_host(&c->from, from));
+        count += is_meant ? 1 : 0;
+        first = is_meant && (first == NULL || c->number < first->number) ? c : first;
+    }
+    if (count > most) {
+        end(first);
+    }
+}
+
 static void on_connection(void *context, struct MHD_Connection *c, void **state,
                           enum MHD_ConnectionNotificationCode code)
 {
@@ -110,10 +143,16 @@ static void on_connection(void *context, struct MHD_Connection *c, void **state,
     }
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD);
-    for (size_t i = 0; info != NULL && i < METRICS_HTTP_CONNECTIONS; i++) {
-        if (h->conns[i].fd < 0) {
-            h->conns[i] = (struct conn){.fd = info->connect_fd, .since_us = h->now_us};
-            *state = &h->conns[i];
+    for (size_t i = 0; info != NULL && i < CONNS; i++) {
+        struct conn *new = &h->conns[i];
+        if (new->fd < 0) {
+            *new = (struct conn){.fd = info->connect_fd,
+                                 .since_us = h->now_us,
+                                 .number = h->came++,
+                                 .from = sock_remote(info->connect_fd)};
+            *state = new;
+            make_room(h, &new->from, METRICS_HTTP_PER_ADDRESS);
+            make_room(h, NULL, METRICS_HTTP_CONNECTIONS);
             return;
         }
     }
@@ -131,10 +170,10 @@ struct pollfd metrics_http_poll(const struct metrics_http *h, int *timeout_ms)
 void metrics_http_work(struct metrics_http *h, uint64_t now_us)
 {
     h->now_us = now_us;
-    for (size_t i = 0; i < METRICS_HTTP_CONNECTIONS; i++) {
+    for (size_t i = 0; i < CONNS; i++) {
         struct conn *c = &h->conns[i];
-        if (c->fd >= 0 && now_us > c->since_us + METRICS_HTTP_LIFE_US) {
-            (void)shutdown(c->fd, SHUT_RDWR); /* it is closed when libmicrohttpd sees the end */
+        if (c->fd >= 0 && !c->is_ending && now_us > c->since_us + METRICS_HTTP_LIFE_US) {
+            end(c);
         }
     }
     (void)MHD_run(h->daemon);
@@ -175,7 +214,7 @@ enum err metrics_http_open(const struct address *at, const struct metrics_http_h
     }
     h->host = host;
     h->listener = listen_at(at);
-    for (size_t i = 0; i < METRICS_HTTP_CONNECTIONS; i++) {
+    for (size_t i = 0; i < CONNS; i++) {
         h->conns[i].fd = -1;
     }
     if (h->listener < 0) {
@@ -185,11 +224,9 @@ enum err metrics_http_open(const struct address *at, const struct metrics_http_h
     }
     h->daemon = MHD_start_daemon(
         MHD_USE_EPOLL, 0, NULL, NULL, on_request, h, MHD_OPTION_LISTEN_SOCKET, h->listener,
-        MHD_OPTION_CONNECTION_LIMIT, (unsigned)METRICS_HTTP_CONNECTIONS,
-        MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned)METRICS_HTTP_PER_ADDRESS,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)METRICS_HTTP_REQUEST,
-        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)METRICS_HTTP_IDLE_S, MHD_OPTION_NOTIFY_CONNECTION,
-        on_connection, h, MHD_OPTION_END);
+        MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNS, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        (size_t)METRICS_HTTP_REQUEST, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)METRICS_HTTP_IDLE_S,
+        MHD_OPTION_NOTIFY_CONNECTION, on_connection, h, MHD_OPTION_END);
     if (h->daemon == NULL) {
         close(h->listener);
         free(h);

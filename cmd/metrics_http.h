@@ -9,9 +9,9 @@
  * libmicrohttpd reads the requests; each connection carries one.
  *
  * Owner:  the control thread, which polls; no shard is touched or waited for.
- * Limits: METRICS_HTTP_CONNECTIONS, of one address METRICS_HTTP_PER_ADDRESS, others wait or are
- * refused; a request line with its headers METRICS_HTTP_REQUEST bytes; METRICS_HTTP_IDLE_S of
- * silence, METRICS_HTTP_LIFE_US in all. */
+ * Limits: METRICS_HTTP_CONNECTIONS, of one address METRICS_HTTP_PER_ADDRESS; of more the oldest
+ * ends, of that address or of all, so silent ones keep nobody out.  A request line with its headers
+ * METRICS_HTTP_REQUEST bytes; METRICS_HTTP_IDLE_S of silence, METRICS_HTTP_LIFE_US in all. */
 #pragma once
 #include "cmd/metrics_text.h"
 #include "cmd/say.h"

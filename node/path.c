@@ -358,16 +358,25 @@ void path_on_deadline(struct turn *t, struct node *n, struct wheel_timer *timer)
 
 /* ---- io events ---- */
 
-/* Is there a link whose near end is where we say that we are? */
-static bool holds_announced(const struct node *n)
+static bool is_link_up(const struct node *n, handle link)
 {
     struct link_info l;
     for (uint32_t at = 0; link_walk(n->links, &at, &l);) {
-        for (uint32_t i = 0; l.is_up && i < n->conn_used; i++) {
-            const struct node_conn *c = &n->conns[i];
-            if (c->owner == NODE_OWNER_LINK && c->user == l.link && c->stay == n->home.stay) {
-                return true;
-            }
+        if (l.link == link) {
+            return l.is_up;
+        }
+    }
+    return false;
+}
+
+/* Is there a link whose near end is where we say that we are?  The first that is up ends the
+ * search, so it is short wherever there are many. */
+static bool holds_announced(const struct node *n)
+{
+    for (uint32_t i = 0; i < n->conn_used; i++) {
+        const struct node_conn *c = &n->conns[i];
+        if (c->owner == NODE_OWNER_LINK && c->stay == n->home.stay && is_link_up(n, c->user)) {
+            return true;
         }
     }
     return false;
@@ -377,7 +386,10 @@ static void record_link(struct turn *t, struct node *n, const struct io_event *e
 {
     path_record(n, event->conn, NODE_OWNER_LINK, user);
     bool is_here = home_is_at(&n->home, &event->local);
-    if (!is_here && home_has_moved(&n->home, &event->local, holds_announced(n))) {
+    /* Any stranger's TCP connection comes here: connections are looked at only where it matters, so
+     * not behind a NAT, where no link ever has what is announced. */
+    if (!is_here && home_has_moved(&n->home, &event->local, false) &&
+        home_has_moved(&n->home, &event->local, holds_announced(n))) {
         home_move(t, &n->home, n->overlay, &event->local);
         is_here = true;
     }

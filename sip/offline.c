@@ -103,8 +103,9 @@ static bool has_room(const struct sip *s, uint32_t account, uint16_t source)
 /* The oldest of an account asks for all of them where it is. */
 static uint64_t next_look(struct turn *t, const struct sip *s, const struct offline *x)
 {
-    uint64_t due =
-        t->now_us + rng_jitter(t->rng, s->settings.limits->sip_offline_look_s * US_PER_S, 10);
+    /* 0 in the configuration would be a timer that is due as soon as it is armed, for ever. */
+    uint64_t look_s = max_u64(1, s->settings.limits->sip_offline_look_s);
+    uint64_t due = t->now_us + rng_jitter(t->rng, look_s * US_PER_S, 10);
     return s->accounts[x->account].offline == x->timer.tag ? min_u64(due, x->until_us)
                                                            : x->until_us;
 }

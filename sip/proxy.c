@@ -630,7 +630,11 @@ static void on_cancel(struct turn *t, struct sip *s, const struct sip_rx *rx)
     struct flow_ref to = tx_server_return(&rx->core, &rx->from);
     handle proxy = invite->user;
     bool is_open = invite->state == TX_PROCEEDING; /* if not, it may have to make room below */
+    uint16_t source = invite->source;              /* its 200 counts as the INVITE does */
     tx = tx_acquire(t, s, TX_SERVER, SIP_METHOD_CANCEL, &to, own); /* NULL: answered statelessly */
+    if (tx != NULL) {
+        tx->source = source;
+    }
     reply_send(t, s, rx, tx, 200, NULL);
     struct proxy *p = is_open ? pool_get(&s->proxies, proxy) : NULL;
     if (p == NULL || p->is_cancelled) {

@@ -211,6 +211,7 @@ void tx_client_cancel(struct turn *t, struct sip *s, struct tx *tx)
     if (cancel == NULL) {
         return;
     }
+    msgbuf_charge(t->buffers, cancel, tx->message->account); /* who pays for the INVITE */
     struct sip_rx room;
     const struct sip_rx *rx = sip_state_reread(s, cancel, &tx->peer, &room);
     CHECK(rx->core.via.branch.len == TX_BRANCH_CAP);

@@ -388,6 +388,31 @@ Test(flood, buffers_of_silent_calls_are_shared)
     scarce_end(&c);
 }
 
+/* ... and each is cancelled at once: the proxy is over soon, the transaction, and what it keeps for
+ * the phone, is not, and still counts to the caller. */
+Test(flood, buffers_of_cancelled_calls_are_shared)
+{
+    struct scarce c = scarce_begin();
+    struct phone *silent = world_add_phone(c.w, "erin", 0);
+    char via[256], branch[32];
+    phone_register(c.w, silent, "7000");
+    silent->address.port++;
+    silent->is_sink = true;
+    for (unsigned i = 0; i < 1200; i++) {
+        flood_one(c.w, &c.f, "erin");
+        world_run(c.w, 2000);
+        snprintf(branch, sizeof(branch), "flood%u", c.f.count);
+        phone_send(c.w, c.f.p,
+                   "CANCEL sip:erin@example.org SIP/2.0\nVia: %s\n"
+                   "From: <sip:alice@example.org>;tag=1\nTo: <sip:erin@example.org>\n"
+                   "Call-ID: flood%u\nCSeq: 1 CANCEL\nMax-Forwards: 70\n",
+                   phone_via(c.f.p, branch, via), c.f.count);
+        world_run(c.w, 8000);
+    }
+    cr_assert_gt(world_metric(c.w, METRIC_sip_forks_silent), 100);
+    scarce_end(&c);
+}
+
 /* Another peer's INVITEs are refused before anything is opened for them, and it acknowledges none:
  * the answers that wait for its ACKs count to it, and leave buffers to everybody else. */
 Test(flood, buffers_of_refusals_to_a_peer_are_shared)

@@ -150,6 +150,29 @@ Test(offline, handed_over)
     done(w);
 }
 
+/* sip_offline_look_s = 0: as often as can be, but the shard goes on (found by attack). */
+Test(offline, looks_without_a_pause, .timeout = 60)
+{
+    struct world *w = world_make();
+    world_add_node(w, 1);
+    world_add_node(w, 1);
+    struct phone *a = world_add_phone(w, "alice", 0), *b = world_add_phone(w, "bob", 1);
+    keep_for(w, 10);
+    w->instances[1]->limits.sip_offline_look_s = 0;
+    register_ok(w, a, "7200");
+    register_ok(w, b, "60");
+    register_ok(w, b, "0");
+    world_run(w, 3000000);
+    phone_ask(w, a, "MESSAGE", "sip:bob@example.org", "", "x");
+    phone_expect(a, "SIP/2.0 202");
+    uint32_t fetches = w->dht.fetches;
+    world_run(w, 12000000);
+    cr_assert_eq(world_metric(w, METRIC_sip_offline_expired), 1);
+    cr_assert_gt(w->dht.fetches, fetches);
+    cr_assert_leq(w->dht.fetches - fetches, 2 * 12);
+    done(w);
+}
+
 /* Bob's second node has lost him (it was started anew), and keeps what is handed over: for no
  * longer than the first would have. */
 Test(offline, moves_with_what_is_left_of_its_time)
