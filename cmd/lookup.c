@@ -150,8 +150,9 @@ static void print_value(const json_t *value)
             (void)printf(" %s", json_string_value(hop));
         }
         int64_t q_milli = number_of(value, "q_milli");
-        (void)printf(q_milli == 1000 ? "" : "  q %" PRId64 ".%03" PRId64, q_milli / 1000,
-                     q_milli % 1000);
+        if (q_milli != 1000) {
+            (void)printf("  q %" PRId64 ".%03" PRId64, q_milli / 1000, q_milli % 1000);
+        }
         if (json_is_true(json_object_get(value, "mailbox"))) {
             (void)printf("  nobody is there, messages are kept");
         } else if (json_string_length(json_object_get(value, "prefs")) > 0) {
