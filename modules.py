@@ -530,6 +530,7 @@ WIDE_TESTS = {
         test_bootstrap
         test_clocks
         test_documents
+        test_moves
         test_real
         test_restart
         test_rings
