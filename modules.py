@@ -626,6 +626,29 @@ SCRIPT_TESTS = {
     '''),
 }
 
+# Of these some measure, or give a node as much as the machine can, and run one by one.  The
+# others mostly wait, and run two at a time, the longest of them first.
+ALONE_TESTS = {
+    'tests/live': names('''
+        calls
+        load
+        locks
+        overrun
+        spin
+    '''),
+}
+LONG_TESTS = {
+    'tests/live': names('''
+        command_line
+        hostile
+        kill
+        metrics
+        strangers
+        transports
+        vectors
+    '''),
+}
+
 # fuzz/<name>.c: one libFuzzer entry point each.  bench/<name>.c: functions for Google Benchmark.
 FUZZ_TARGETS = names('''
     fuzz_body_attach
