@@ -311,7 +311,8 @@ def write_targets(n, product, criterion, stress, fuzz):
     n.build('test', 'run', [], top + ['debug', 'asan', 'tests', 'asan-tests'] + bench + fuzz,
             command='tools/run_tests.py')
     n.build('style', 'run', [], top + ['debug'], command='tools/run_tests.py style')
-    n.build('live-check', 'run', [], top + ['asan'], command='tools/run_tests.py --full sim live')
+    n.build('live-check', 'run', [], top + ['asan'],
+            command='tools/run_tests.py --full sim live alone')
     if 'tests/live/crash_load' in modules.PROGRAMS:
         n.build('crash-check', 'run', [], top, command='tools/crash_check.py')
         n.build('crash-check-long', 'run', [], top,

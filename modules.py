@@ -534,6 +534,7 @@ WIDE_TESTS = {
         test_bootstrap
         test_clocks
         test_documents
+        test_moves
         test_real
         test_restart
         test_rings
@@ -626,6 +627,29 @@ SCRIPT_TESTS = {
         vectors
         vectors_dissect
         watchers
+    '''),
+}
+
+# Of these some measure, or give a node as much as the machine can, and run one by one.  The
+# others mostly wait, and run two at a time, the longest of them first.
+ALONE_TESTS = {
+    'tests/live': names('''
+        calls
+        load
+        locks
+        overrun
+        spin
+    '''),
+}
+LONG_TESTS = {
+    'tests/live': names('''
+        command_line
+        hostile
+        kill
+        metrics
+        strangers
+        transports
+        vectors
     '''),
 }
 

@@ -308,6 +308,7 @@ void overlay_leave(struct turn *t, struct overlay *o)
     o->phase = OVERLAY_IMPL_LEAVING;
     cert_usage_stop(t, o->cert_usage);
     if (o->is_ready) {
+        chord_will_leave(&o->chord);
         replicate_leave(t, o->replicate); /* then REPLICATE_LEFT, then Leave */
     } else {
         chord_leave(t, &o->chord);

@@ -711,7 +711,7 @@ static void on_way_lost(struct turn *t, struct sip *s, struct fork_branch *b, st
     b->is_lost = !dial_find(s, &node, &b->to);
     if (!b->is_lost) {
         tx_client_again(t, s, tx, &b->to);
-        if (b->is_cancelled && !b->is_late) {
+        if (b->is_cancelled && !b->is_late && !wheel_is_armed(&b->timer_c)) {
             arm_silence(t, p, b, tx);
         }
         return;

@@ -351,6 +351,48 @@ Test(ringing, is_cancelled_and_callees_node_is_gone)
     done(&x);
 }
 
+/* The callee's node opens a connection and closes the one before, again and again, and says
+ * nothing: `for_ms` after the CANCEL the branch is over all the same. */
+static void cancel_and_change(struct ringing *x, uint32_t for_ms)
+{
+    x->w->instances[1]->is_deaf = true;
+    cancel(x);
+    for (uint32_t ms = 0; ms < for_ms; ms += 500) {
+        int first = 1;
+        while (!x->w->conns[first].is_used || x->w->conns[first].phone >= 0) {
+            first++;
+        }
+        world_join_peers(x->w, 1, 0);
+        world_close_conn(x->w, first, true);
+        world_run(x->w, 500000);
+    }
+    phone_expect(x->a, "SIP/2.0 487");
+    cr_expect_eq(x->w->instances[0]->sip->branches.in_use, 0, "it holds a branch");
+    x->w->instances[1]->is_deaf = false;
+    world_free(x->w);
+}
+
+Test(ringing, a_cancelled_one_is_not_kept_by_new_connections)
+{
+    struct ringing x;
+    call(&x, true);
+    cancel_and_change(&x, TX_64_T1_MS + 1000);
+}
+
+Test(ringing, a_cancelled_silent_one_is_not_kept_either)
+{
+    struct ringing x;
+    struct dialog d;
+    set_up(&x);
+    phone_talk(x.w, x.a, x.b, "first", &d);
+    phone_hang_up(x.w, x.a, x.b, &d);
+    x.w->instances[1]->is_deaf = true;
+    phone_call(x.w, x.a, "INVITE", "bob", "ring");
+    world_run(x.w, 50000);
+    phone_expect(x.a, "SIP/2.0 100");
+    cancel_and_change(&x, 2 * FORK_SILENT_MS + 1000);
+}
+
 /* Who knows the branch (every hop behind has seen it) cannot take the responses away. */
 Test(ringing, another_peer_gets_no_responses)
 {
