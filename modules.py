@@ -327,6 +327,7 @@ MODULES = {
         load_ops
         load_overlay
         load_phone
+        load_queue
         load_record
         load_report
         load_schedule
