@@ -644,6 +644,7 @@ LONG_TESTS = {
         hostile
         kill
         metrics
+        storm
         strangers
         transports
         vectors
