@@ -124,6 +124,7 @@ MODULES = {
         overlay_receive
         overlay_serve
         overlay_set
+        overlay_via
         parked
         replicate
         replicate_walk
@@ -141,6 +142,7 @@ MODULES = {
         transact
         value
         verified
+        via
     '''),
     'sip': names('''
         asked
@@ -437,6 +439,7 @@ UNIT_TESTS = {
         test_inbox
         test_overlay
         test_overlay_frag
+        test_overlay_via
         test_owner_first
         test_replicate
         test_replicate_disk
@@ -452,6 +455,7 @@ UNIT_TESTS = {
         test_upkeep
         test_value
         test_verified
+        test_via
     '''),
     'tests/unit/sip': names('''
         test_chaos
