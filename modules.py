@@ -329,6 +329,7 @@ MODULES = {
         load_ops
         load_overlay
         load_phone
+        load_queue
         load_record
         load_report
         load_schedule
@@ -648,6 +649,7 @@ LONG_TESTS = {
         hostile
         kill
         metrics
+        storm
         strangers
         transports
         vectors

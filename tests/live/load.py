@@ -65,6 +65,14 @@ def check_sums(result):
     check(result['generator_limited'] == bool(result['generator_limited_why']), f'{result}')
 
 
+def check_offered(result, what):
+    """It goes on offering, whatever becomes of it.  Where others have the processor the last
+    moments are due and not begun any more; then it says itself that it was behind."""
+    unsent = result['unsent']
+    check(unsent == 0 or (result['generator_limited'] and unsent < 0.02 * result['due']),
+          f'{what}: {result}')
+
+
 def test_each_kind():
     with Demo(peers=2) as demo:
         for kind, rate in RATES.items():
@@ -158,7 +166,8 @@ def test_a_dead_server_counts():
             check_sums(result)
             check(time.monotonic() - began < seconds + 2 * patience(), 'it waits for the dead')
             check(result['done'] > 0, f'{kind}: {result}')
-            check(result['failed'] > 100 and result['unsent'] == 0, f'{kind}: {result}')
+            check(result['failed'] > 100, f'{kind}: {result}')
+            check_offered(result, kind)
             print(f'  {kind}: {result["done"]} done, unsent {result["unsent"]}, '
                   f'errors {result["errors"]}')
 
@@ -249,7 +258,7 @@ def test_a_stream_that_ends():
         result = finish(process)
         check_sums(result)
         check(result['done'] > 0 and result['errors'].get('link_down', 0) > 100, f'{result}')
-        check(result['unsent'] == 0, f'{result}')
+        check_offered(result, 'TCP')
 
 
 def test_links_over_dtls():

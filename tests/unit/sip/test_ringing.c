@@ -434,6 +434,23 @@ static void expect_elsewhere(const char *cancel)
     cr_expect(strstr(cancel, reason) != NULL, "%s", cancel);
 }
 
+/* It rings, and is told to stop. */
+static void ring_to_be_cancelled(struct ringing *x, struct phone *silent, const char *invite,
+                                 char *cancel)
+{
+    phone_answer(x->w, silent, invite, "180 Ringing");
+    snprintf(cancel, PHONE_TEXT, "%s", phone_expect(silent, "CANCEL sip:"));
+    expect_elsewhere(cancel);
+}
+
+static void stop_ringing(struct ringing *x, struct phone *silent, const char *invite,
+                         const char *cancel)
+{
+    phone_answer(x->w, silent, cancel, "200 OK");
+    phone_answer(x->w, silent, invite, "487 Request Terminated");
+    phone_expect(silent, "ACK sip:");
+}
+
 /* Two phones of bob's at one node: one answers, the other has said nothing so far. */
 static void answered_beside_silence(struct ringing *x, struct phone **silent, char *invite)
 {
@@ -479,14 +496,10 @@ Test(ringing, late_beside_one_that_answers)
     struct phone *silent = NULL;
     char invite[PHONE_TEXT], text[PHONE_TEXT];
     answered_beside_silence(&x, &silent, invite);
-    phone_answer(x.w, silent, invite, "180 Ringing");
-    snprintf(text, sizeof(text), "%s", phone_expect(silent, "CANCEL sip:"));
-    expect_elsewhere(text);
+    ring_to_be_cancelled(&x, silent, invite, text);
     phone_answer(x.w, silent, invite, "180 Ringing");
     phone_expect_nothing(silent);
-    phone_answer(x.w, silent, text, "200 OK");
-    phone_answer(x.w, silent, invite, "487 Request Terminated");
-    phone_expect(silent, "ACK sip:");
+    stop_ringing(&x, silent, invite, text);
     phone_expect_nothing(x.a);
     done(&x);
 }
@@ -575,12 +588,8 @@ Test(ringing, late_at_another_node)
     answered_elsewhere(&x, &silent, invite);
     world_run(x.w, (FORK_SILENT_MS + 100) * 1000);
     silent->first = silent->count = 0; /* INVITEs again */
-    phone_answer(x.w, silent, invite, "180 Ringing");
-    snprintf(text, sizeof(text), "%s", phone_expect(silent, "CANCEL sip:"));
-    expect_elsewhere(text);
-    phone_answer(x.w, silent, text, "200 OK");
-    phone_answer(x.w, silent, invite, "487 Request Terminated");
-    phone_expect(silent, "ACK sip:");
+    ring_to_be_cancelled(&x, silent, invite, text);
+    stop_ringing(&x, silent, invite, text);
     done(&x);
 }
 
@@ -591,16 +600,12 @@ Test(ringing, rings_at_another_node_after_the_cancel)
     struct phone *silent = NULL;
     char invite[PHONE_TEXT], text[PHONE_TEXT];
     answered_elsewhere(&x, &silent, invite);
-    phone_answer(x.w, silent, invite, "180 Ringing");
-    snprintf(text, sizeof(text), "%s", phone_expect(silent, "CANCEL sip:"));
-    expect_elsewhere(text);
+    ring_to_be_cancelled(&x, silent, invite, text);
     world_run(x.w, (2 * FORK_SILENT_MS + 100) * 1000);
     cr_expect_eq(x.w->instances[2]->sip->proxies.in_use, 1);
     cr_expect_eq(x.w->instances[0]->sip->proxies.in_use, 0, "the caller has been answered");
     silent->first = silent->count = 0; /* CANCELs again */
-    phone_answer(x.w, silent, text, "200 OK");
-    phone_answer(x.w, silent, invite, "487 Request Terminated");
-    phone_expect(silent, "ACK sip:");
+    stop_ringing(&x, silent, invite, text);
     cr_expect_eq(x.w->instances[2]->sip->proxies.in_use, 0);
     cr_expect_eq(world_metric(x.w, METRIC_sip_forks_silent), 1, "at the caller's node");
     done(&x);
