@@ -535,6 +535,7 @@ WIDE_TESTS = {
         test_bootstrap
         test_clocks
         test_documents
+        test_long
         test_moves
         test_real
         test_restart
