@@ -9,7 +9,7 @@
 size_t chord_table_bytes(uint32_t nodes)
 {
     return (size_t)nodes * sizeof(struct chord_table_node) + _Alignof(struct chord_table_node) +
-           CHORD_TABLE_MEMOS * sizeof(struct chord_table_memo) + _Alignof(struct chord_table_memo);
+           (CHORD_TABLE_MEMOS + 1) * sizeof(uint32_t);
 }
 
 void chord_table_init(struct chord_table *ct, struct arena *arena, uint32_t nodes,
@@ -18,8 +18,8 @@ void chord_table_init(struct chord_table *ct, struct arena *arena, uint32_t node
     *ct = (struct chord_table){
         .self = ids_ring_of_node(self), .self_id = *self, .self_host = self_host, .cap = nodes};
     ct->nodes = ARENA_RAW(arena, struct chord_table_node, nodes);
-    ct->memos = ARENA_ARRAY(arena, struct chord_table_memo, CHORD_TABLE_MEMOS);
-    ct->generation = 1; /* no memo is of it */
+    ct->memos = ARENA_ARRAY(arena, uint32_t, CHORD_TABLE_MEMOS);
+    ct->generation = 1;
 }
 
 static struct ring_id distance(const struct chord_table *ct, struct ring_id to)
@@ -44,16 +44,22 @@ static uint32_t lower_bound(const struct chord_table *ct, struct ring_id at)
     return low;
 }
 
+/* Is that what lower_bound would say? */
+static bool is_place(const struct chord_table *ct, uint32_t index, struct ring_id wanted)
+{
+    return index <= ct->count &&
+           (index == ct->count || !ids_ring_is_less(distance(ct, ct->nodes[index].at), wanted)) &&
+           (index == 0 || ids_ring_is_less(distance(ct, ct->nodes[index - 1].at), wanted));
+}
+
 /* The same, remembered. */
 static HOT uint32_t place_of(const struct chord_table *ct, struct ring_id at)
 {
-    struct chord_table_memo *m = &ct->memos[(at.hi ^ at.lo) % CHORD_TABLE_MEMOS];
-    if (LIKELY(m->generation == ct->generation && ids_ring_is_equal(m->at, at))) {
-        return m->index;
+    uint32_t *memo = &ct->memos[(at.hi ^ at.lo) % CHORD_TABLE_MEMOS];
+    if (UNLIKELY(!is_place(ct, *memo, distance(ct, at)))) {
+        *memo = lower_bound(ct, at);
     }
-    *m = (struct chord_table_memo){
-        .at = at, .generation = ct->generation, .index = lower_bound(ct, at)};
-    return m->index;
+    return *memo;
 }
 
 static bool find(const struct chord_table *ct, const struct node_id *id, uint32_t *index)

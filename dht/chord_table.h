@@ -17,7 +17,7 @@
 #include "core/handle.h"
 
 enum {
-    CHORD_TABLE_MEMOS = 64,    /* places remembered; a power of two */
+    CHORD_TABLE_MEMOS = 512,   /* places remembered; a power of two */
     CHORD_TABLE_NEIGHBORS = 8, /* kept on each side where there are so many (design.md 1) */
     CHORD_TABLE_FINGERS = 128,
 };
@@ -43,14 +43,6 @@ struct chord_table_node {
     bool update_due;     /* an Update to it could not be sent yet */
 };
 
-/* Where a place on the ring stands in the array: messages to one destination come in batches.  Who
- * chooses destinations so that they push each other out makes us search, as we would without. */
-struct chord_table_memo {
-    struct ring_id at;
-    uint64_t generation; /* of the table, when that was so */
-    uint32_t index;
-};
-
 struct chord_table {
     struct ring_id self;
     struct node_id self_id;
@@ -66,7 +58,10 @@ struct chord_table {
     uint32_t predecessor_count;
     uint64_t version;    /* +1 whenever the neighbors changed */
     uint64_t generation; /* +1 whenever anything changed */
-    struct chord_table_memo *memos;
+    /* Where a place on the ring has stood in the array, perhaps another than the one asked for: a
+     * look at the array tells.  Who chooses destinations so that they push each other out makes us
+     * search, as we would without. */
+    uint32_t *memos;
 };
 
 size_t chord_table_bytes(uint32_t nodes);

@@ -140,20 +140,21 @@ static void deliver(struct shard *s, const struct shard_handler *handler, void *
     }
 }
 
-/* The next thing to deliver: the rest of a train before the driver's next event, since the train's
- * bytes are the driver's until then.  Few buffers, used again while the caches have them, take in
- * many datagrams in one turn.  False: the driver has nothing more. */
-static bool next_event(struct shard *s, struct io_event *out, bool *is_wanted)
+/* The next thing to deliver, in `room` or elsewhere, NULL when there is nothing to say: the rest of
+ * a train before the driver's next event, since the train's bytes are the driver's until then.  Few
+ * buffers, used again while the caches have them, take in many datagrams in one turn.  False: the
+ * driver has nothing more. */
+static bool next_event(struct shard *s, struct io_event *room, struct io_event **out)
 {
     struct driver_event e;
-    *is_wanted = udp_next(&s->udp, out);
-    if (*is_wanted) {
+    *out = udp_next(&s->udp);
+    if (*out != NULL) {
         return true;
     }
     if (!driver_next(&s->driver, &e)) {
         return driver_again(&s->driver);
     }
-    *is_wanted = translate(s, &e, out) || udp_next(&s->udp, out);
+    *out = translate(s, &e, room) ? room : udp_next(&s->udp);
     return true;
 }
 
@@ -169,23 +170,23 @@ static uint64_t bytes_allowed(const struct shard *s)
 
 static void reap(struct shard *s, const struct shard_handler *handler, void *context)
 {
-    struct io_event event;
-    bool is_wanted = false;
+    struct io_event room;
+    struct io_event *event = NULL;
     uint64_t allowed = bytes_allowed(s);
     uint64_t bytes = 0;
     s->is_last_turn_full = true;
     s->turn.is_short = false;
     for (uint32_t count = 0; count < EVENTS_PER_TURN && has_room(s) && bytes < allowed; count++) {
-        if (!next_event(s, &event, &is_wanted)) {
+        if (!next_event(s, &room, &event)) {
             s->is_last_turn_full = false;
             s->turn.full_since_us = 0;
             s->short_turns = 0;
             return;
         }
-        if (is_wanted) {
+        if (event != NULL) {
             s->has_worked = true;
-            bytes += event.kind == IO_STREAM || event.kind == IO_DATAGRAM ? event.data_len : 0;
-            deliver(s, handler, context, &event);
+            bytes += event->kind == IO_STREAM || event->kind == IO_DATAGRAM ? event->data_len : 0;
+            deliver(s, handler, context, event);
         }
     }
     s->turn.is_short = bytes >= allowed;

@@ -2,12 +2,15 @@
 /* sock.h - sockets as the engine wants them; struct address on one side, sockaddr on the other. */
 #pragma once
 #include "core/address.h"
+#include <netinet/in.h>
 #include <sys/socket.h>
 
 /* errno (positive) in the project's words. */
 enum err sock_err(int error);
 /* Returns the length of what was written to `out`; 0 for no address. */
 socklen_t sock_from_address(const struct address *a, struct sockaddr_storage *out);
+/* The same into less room, for whoever does it for each datagram. */
+socklen_t sock_name(const struct address *a, struct sockaddr_in6 *out);
 /* IPv4 mapped into IPv6 comes out as IPv4; an unknown family as no address. */
 struct address sock_to_address(const struct sockaddr_storage *from);
 struct address sock_local(int fd);

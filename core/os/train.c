@@ -45,7 +45,8 @@ void train_open(struct trains *t, uint16_t listener, int fd, uint8_t family)
  * few, else one whose train grows no more. */
 static uint16_t slot_of(const struct trains *t, uint16_t listener, const struct address *remote)
 {
-    uint64_t hash = hash_64(slice_of(remote, sizeof(*remote)), t->seed + listener);
+    STATIC_CHECK(sizeof(*remote) == 20);
+    uint64_t hash = hash_64_of_20(remote, t->seed + listener);
     uint16_t empty = TRAIN_TABLE;
     for (uint16_t i = 0; i < TRAIN_PROBES; i++) {
         uint16_t slot = (uint16_t)((hash + i) % TRAIN_TABLE);
@@ -113,11 +114,8 @@ static struct train *make(struct trains *t, uint16_t listener, const struct addr
         msgbuf_release(t->turn->buffers, buf);
         return NULL;
     }
-    struct sockaddr_storage to;
-    socklen_t len = sock_from_address(remote, &to);
-    memcpy(&train->to, &to, sizeof(train->to));
     train->message.msg_name = &train->to;
-    train->message.msg_namelen = len;
+    train->message.msg_namelen = sock_name(remote, &train->to);
     train->buf = buf;
     train->part = (struct iovec){.iov_base = msgbuf_data(buf), .iov_len = buf->len};
     train->remote = *remote;

@@ -75,7 +75,7 @@ void udp_complete(struct udp *u, const struct driver_event *e)
     train_complete(&u->trains, e);
 }
 
-bool udp_next(struct udp *u, struct io_event *out)
+struct io_event *udp_next(struct udp *u)
 {
     while (u->has_more) {
         uint32_t len = (uint32_t)min_size(u->segment, u->rest_len);
@@ -86,12 +86,11 @@ bool udp_next(struct udp *u, struct io_event *out)
         u->has_more = u->rest_len > 0;
         metric_add(u->turn->metrics, METRIC_datagrams_in, 1);
         if (len <= DRIVER_DATAGRAM_BYTES) {
-            *out = u->datagram;
-            return true;
+            return &u->datagram;
         }
         metric_add(u->turn->metrics, METRIC_datagrams_truncated, 1);
     }
-    return false;
+    return NULL;
 }
 
 void udp_send(struct udp *u, uint16_t listener, const struct address *remote, struct msgbuf *buf)

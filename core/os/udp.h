@@ -27,8 +27,9 @@ void udp_init(struct udp *u, struct arena *arena, const struct limits *l, struct
 void udp_start(struct udp *u, uint16_t listener, int fd);
 /* A driver event, which udp_next must be asked about before the driver is asked for the next. */
 void udp_complete(struct udp *u, const struct driver_event *e);
-/* The next datagram to be delivered; false when there is none left of the last driver event. */
-bool udp_next(struct udp *u, struct io_event *out);
+/* The next datagram to be delivered, valid until the next call; NULL when there is none left of the
+ * last driver event. */
+struct io_event *udp_next(struct udp *u);
 /* Takes over the reference to `buf`; it leaves with udp_flush. */
 void udp_send(struct udp *u, uint16_t listener, const struct address *remote, struct msgbuf *buf);
 void udp_flush(struct udp *u);

@@ -171,6 +171,9 @@ int uring_open(struct uring *u, struct arena *arena, uint32_t stream_buffers,
         io_uring_queue_exit(&u->ring);
         return failed;
     }
+    /* So the kernel need not look it up for each call; without, it does. */
+    int ignored = io_uring_register_ring_fd(&u->ring);
+    (void)ignored;
     u->can_address = can_address(&u->ring);
     u->can_register = io_uring_register_files_sparse(&u->ring, FIXED_FILES) == 0;
     return 0;
@@ -322,6 +325,8 @@ bool uring_again(struct uring *u)
     return is_starved;
 }
 
+static const struct sockaddr_storage nobody;
+
 /* Picks a received datagram apart; false when the kernel's layout does not fit. */
 static bool read_datagram(struct uring *u, uint8_t *buffer, struct driver_event *out)
 {
@@ -331,10 +336,9 @@ static bool read_datagram(struct uring *u, uint8_t *buffer, struct driver_event 
         return false;
     }
     unsigned len = io_uring_recvmsg_payload_length(o, out->result, &u->datagram_form);
-    memset(&u->from, 0, NAME_BYTES);
-    memcpy(&u->from, io_uring_recvmsg_name(o), min_size(o->namelen, NAME_BYTES));
     out->data = io_uring_recvmsg_payload(o, &u->datagram_form);
-    out->from = &u->from;
+    /* It stays where the kernel has put it: there is room for the longest (datagram_form). */
+    out->from = o->namelen >= sizeof(struct sockaddr_in) ? io_uring_recvmsg_name(o) : &nobody;
     out->result = (int)len;
     out->segment =
         gso_read(io_uring_recvmsg_cmsg_firsthdr(o, &u->datagram_form), o->controllen, len);
@@ -349,25 +353,30 @@ HOT bool uring_next(struct uring *u, struct driver_event *out)
     if (io_uring_peek_cqe(&u->ring, &cqe) != 0 || cqe == NULL) {
         return false;
     }
-    *out = (struct driver_event){.kind = (enum driver_kind)(cqe->user_data >> 32),
-                                 .index = (uint32_t)cqe->user_data,
-                                 .result = cqe->res,
-                                 .is_last = (cqe->flags & IORING_CQE_F_MORE) == 0};
+    /* What is asked about below stays in registers: `out` is written in parts. */
+    enum driver_kind kind = (enum driver_kind)(cqe->user_data >> 32);
+    uint32_t index = (uint32_t)cqe->user_data;
+    int result = cqe->res;
+    bool is_last = (cqe->flags & IORING_CQE_F_MORE) == 0;
+    *out =
+        (struct driver_event){.kind = kind, .index = index, .result = result, .is_last = is_last};
     if ((cqe->flags & IORING_CQE_F_BUFFER) != 0) {
         u->lent = (uint16_t)(cqe->flags >> IORING_CQE_BUFFER_SHIFT);
-        u->lent_of = out->kind == DRIVER_DATAGRAM ? &u->datagram : &u->stream;
+        u->lent_of = kind == DRIVER_DATAGRAM ? &u->datagram : &u->stream;
         out->data = buffer_at(u->lent_of, u->lent);
     }
     io_uring_cqe_seen(&u->ring, cqe);
-    if (out->kind == DRIVER_DATAGRAM && out->result >= 0 &&
-        (out->data == NULL || !read_datagram(u, out->data, out))) {
-        out->result = -EIO;
+    if (kind == DRIVER_SEND_DATAGRAM) {
+        return true;
     }
-    u->is_starved = u->is_starved || (out->kind == DRIVER_DATAGRAM && out->result == -ENOBUFS);
-    if (out->kind == DRIVER_WAKE && out->index != UINT32_MAX && out->is_last) {
-        uring_watch(u, (int)out->index);
-    }
-    if (out->kind == DRIVER_NOTHING && out->index == 1 && out->result < 0) {
+    if (kind == DRIVER_DATAGRAM) {
+        if (result >= 0 && (out->data == NULL || !read_datagram(u, out->data, out))) {
+            out->result = -EIO;
+        }
+        u->is_starved = u->is_starved || result == -ENOBUFS;
+    } else if (kind == DRIVER_WAKE && index != UINT32_MAX && is_last) {
+        uring_watch(u, (int)index);
+    } else if (kind == DRIVER_NOTHING && index == 1 && result < 0) {
         u->can_wake = false; /* from now on the eventfd; no sleep is longer than a second anyway */
     }
     return true;

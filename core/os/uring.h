@@ -22,8 +22,7 @@ struct uring {
     struct io_uring ring;
     struct uring_buffers stream;
     struct uring_buffers datagram;
-    struct msghdr datagram_form; /* what a received datagram is laid out by */
-    struct sockaddr_storage from;
+    struct msghdr datagram_form;         /* what a received datagram is laid out by */
     const struct uring_buffers *lent_of; /* the buffer of the last event, NULL = none */
     uint16_t lent;
     bool is_starved;   /* a receive of datagrams has ended for want of buffers */

@@ -140,3 +140,14 @@ Test(address, ranges)
     struct address none = {0};
     cr_assert_eq(address_range_of(&none), ADDRESS_NEVER);
 }
+
+Test(address, each_bit_counts)
+{
+    struct address a = {.family = 4, .port = 6084, .ip = {192, 0, 2, 1}};
+    for (size_t i = 0; i < 8 * sizeof(a); i++) {
+        struct address b = a;
+        cr_assert(address_is_equal(&a, &b));
+        ((uint8_t *)&b)[i / 8] ^= (uint8_t)(1u << i % 8);
+        cr_assert(!address_is_equal(&a, &b));
+    }
+}

@@ -72,19 +72,28 @@ static uint64_t metric_of(const struct bed *b, enum metric which)
     return metric_read(&b->metrics, which);
 }
 
+static bool take(struct bed *b, struct io_event *out)
+{
+    const struct io_event *event = udp_next(&b->udp);
+    if (event != NULL) {
+        *out = *event;
+    }
+    return event != NULL;
+}
+
 /* Takes one datagram, or handles what else comes; false when nothing came in `timeout_us`. */
 static bool next(struct bed *b, uint64_t timeout_us, struct io_event *out)
 {
     struct driver_event e;
     for (uint64_t waited = 0;; waited += STEP_US) {
-        if (udp_next(&b->udp, out)) {
+        if (take(b, out)) {
             return true;
         }
         bool is_idle = true;
         while (driver_next(&b->driver, &e)) {
             is_idle = false;
             udp_complete(&b->udp, &e);
-            if (udp_next(&b->udp, out)) {
+            if (take(b, out)) {
                 return true;
             }
         }
