@@ -51,6 +51,13 @@ MODES = [
 # Only what the simulator needs, for `ninja sim-fingerprint`: the same run by each of these.
 FINGERPRINTS = [Mode(f'sim_{compiler}_{level}', compiler, f'{BASE} -{level}', LINK)
                 for compiler in ('gcc', 'clang') for level in ('O0', 'O3')]
+# The same for another processor, run by an emulator; `--deps=arm64` fetches what it is built from.
+ARM64 = 'build/arm64'
+ARM64_ANDROID = '/usr/lib/aarch64-linux-gnu/android'  # where Debian has BoringSSL
+ARM64_BORINGSSL = (f'{ARM64}{ARM64_ANDROID}/libssl.so {ARM64}{ARM64_ANDROID}/libcrypto.so'
+                   f' -Wl,-rpath,{ARM64_ANDROID}')
+FINGERPRINT_ARM64 = Mode('sim_arm64', f'aarch64-linux-gnu-gcc --sysroot={ARM64}', f'{BASE} -O2',
+                         LINK)
 FUZZ_MODES = ('fuzz', 'afl')
 CRITERION_MODES = ('debug', 'asan', 'coverage')
 STRESS_MODES = ('debug', 'tsan')  # Criterion does not start under TSan, these have their own main
@@ -147,6 +154,8 @@ def link(n, mode, out, objects, folder, extra=()):
     folders = below(folder)
     libraries = list(extra) + [name for f in folders for name in LIBRARIES.get(f, [])]
     libs = references(libraries, 'libs')
+    if mode == FINGERPRINT_ARM64.name:
+        libs = libs.replace('$boringssl_libs', ARM64_BORINGSSL)
     if 'jemalloc' in extra:  # with LTO the linker sees too late that malloc is wanted
         libs = libs.replace('$jemalloc_libs',
                             '-Wl,--push-state,--no-as-needed $jemalloc_libs -Wl,--pop-state')
@@ -206,7 +215,7 @@ def write_rules(n):
     n.rule('symlink', 'ln -sfn $in $out', description='ln $out')
     n.rule('run', '$command', pool='console', description='$out')
     n.lines += ['', 'pool lto', '  depth = 1']
-    for m in MODES + FINGERPRINTS:
+    for m in MODES + FINGERPRINTS + [FINGERPRINT_ARM64]:
         compiler = f'{m.compiler} $cflags_{m.name} $package_flags'
         lto = {'pool': 'lto'} if '-flto' in m.cflags else {}  # it compiles again, on all cores
         flags = f'$cflags_{m.name} $ldflags_{m.name}' if lto else f'$ldflags_{m.name}'
@@ -273,17 +282,20 @@ def write_bench_programs(n):
 
 
 def write_fingerprints(n):
-    """One program of each of FINGERPRINTS, and the target that compares their runs."""
+    """One program of each of FINGERPRINTS, and the targets that compare their runs."""
     programs = []
-    for mode in (m.name for m in FINGERPRINTS):
+    for mode in (m.name for m in FINGERPRINTS + [FINGERPRINT_ARM64]):
         for folder in below('sim'):
             objects = [compile_c(n, mode, folder + '/' + name) for name in archive_sources(folder)]
             n.build(archive(mode, folder), 'ar', objects)
         programs.append(link(n, mode, f'build/{mode}/fingerprint',
                              [compile_c(n, mode, source) for source in modules.FINGERPRINT],
                              'sim'))
+    arm64 = programs.pop()
     n.build('sim-fingerprint', 'run', [], programs,
             command='tools/sim_fingerprint.py ' + ' '.join(programs))
+    n.build('sim-fingerprint-arm64', 'run', [], [programs[-1], arm64],
+            command=f'tools/sim_fingerprint.py {programs[-1]} "qemu-aarch64 -L {ARM64} {arm64}"')
 
 
 def write_targets(n, product, criterion, stress, fuzz):
@@ -299,7 +311,8 @@ def write_targets(n, product, criterion, stress, fuzz):
     n.build('test', 'run', [], top + ['debug', 'asan', 'tests', 'asan-tests'] + bench + fuzz,
             command='tools/run_tests.py')
     n.build('style', 'run', [], top + ['debug'], command='tools/run_tests.py style')
-    n.build('live-check', 'run', [], top + ['asan'], command='tools/run_tests.py --full sim live')
+    n.build('live-check', 'run', [], top + ['asan'],
+            command='tools/run_tests.py --full sim live alone')
     if 'tests/live/crash_load' in modules.PROGRAMS:
         n.build('crash-check', 'run', [], top, command='tools/crash_check.py')
         n.build('crash-check-long', 'run', [], top,
@@ -359,10 +372,12 @@ def write_file(path, text):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--deps', nargs='?', const='build', choices=['build', 'bench', 'fuzz'],
+    parser.add_argument('--deps', nargs='?', const='build',
+                        choices=['build', 'bench', 'fuzz', 'arm64'],
                         help='first install from Debian 12 what build and tests need'
                         ' (--deps=bench: also the rivals that benchmarks compare with;'
-                        ' --deps=fuzz: also AFL++ for tools/fuzz_campaign.py)')
+                        ' --deps=fuzz: also AFL++ for tools/fuzz_campaign.py;'
+                        ' --deps=arm64: also what sim-fingerprint-arm64 is built from and run by)')
     parser.add_argument('--boringssl', metavar='PREFIX', help="another BoringSSL than Debian's")
     parser.add_argument('--check', action='store_true',
                         help='write nothing; fail when build.ninja is stale')
@@ -370,6 +385,8 @@ def main():
     if args.deps:
         import debian
         debian.install(args.deps)
+        if args.deps == 'arm64':
+            debian.unpack('arm64', ARM64)
     check_modules()
     text = generate()
     if args.check:

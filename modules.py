@@ -125,6 +125,7 @@ MODULES = {
         overlay_receive
         overlay_serve
         overlay_set
+        overlay_via
         parked
         replicate
         replicate_walk
@@ -142,6 +143,7 @@ MODULES = {
         transact
         value
         verified
+        via
     '''),
     'sip': names('''
         asked
@@ -328,6 +330,7 @@ MODULES = {
         load_ops
         load_overlay
         load_phone
+        load_queue
         load_record
         load_report
         load_schedule
@@ -438,6 +441,7 @@ UNIT_TESTS = {
         test_inbox
         test_overlay
         test_overlay_frag
+        test_overlay_via
         test_owner_first
         test_replicate
         test_replicate_disk
@@ -453,6 +457,7 @@ UNIT_TESTS = {
         test_upkeep
         test_value
         test_verified
+        test_via
     '''),
     'tests/unit/sip': names('''
         test_chaos
@@ -532,6 +537,8 @@ WIDE_TESTS = {
         test_bootstrap
         test_clocks
         test_documents
+        test_long
+        test_moves
         test_real
         test_restart
         test_rings
@@ -624,6 +631,30 @@ SCRIPT_TESTS = {
         vectors
         vectors_dissect
         watchers
+    '''),
+}
+
+# Of these some measure, or give a node as much as the machine can, and run one by one.  The
+# others mostly wait, and run two at a time, the longest of them first.
+ALONE_TESTS = {
+    'tests/live': names('''
+        calls
+        load
+        locks
+        overrun
+        spin
+    '''),
+}
+LONG_TESTS = {
+    'tests/live': names('''
+        command_line
+        hostile
+        kill
+        metrics
+        storm
+        strangers
+        transports
+        vectors
     '''),
 }
 

@@ -383,7 +383,9 @@ static enum err issue(struct issuing *i, ca_on_file *on_file, void *context)
 enum err ca_issue(const struct ca_issue *what, ca_on_file *on_file, void *context, char *why)
 {
     struct issuing i = {.what = *what, .why = why};
-    enum err e = ca_users_load(what->dir, &i.users, why);
+    int lock = -1;
+    enum err e = ca_users_lock(what->dir, &lock, why);
+    e = e == ERR_OK ? ca_users_load(what->dir, &i.users, why) : e;
     if (e == ERR_OK) {
         i.overlay = ca_users_text(i.users, "overlay");
         e = ca_holder_load_root(what->dir, &i.root, why);
@@ -393,5 +395,6 @@ enum err ca_issue(const struct ca_issue *what, ca_on_file *on_file, void *contex
     }
     ca_holder_free(&i.root);
     json_decref(i.users);
+    ca_users_unlock(lock);
     return e;
 }

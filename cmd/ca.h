@@ -2,8 +2,11 @@
 /* ca.h - the enrollment authority of an overlay: a folder with the root key, the signed overlay
  * configuration document and the user database (design.md section 6).
  *
- *   root.key root.crt    the overlay's root                signer.pem   keystore of the config
- * signer overlay.xml          the signed document, public       users.json   ca_users.h
+ *   root.key root.crt    the overlay's root
+ *   signer.pem           keystore of the config signer
+ *   overlay.xml          the signed document, public
+ *   users.json           ca_users.h
+ *   lock                 held by the one process that is changing any of them
  *
  * Everything but root.crt and overlay.xml has mode 0600.  Cold: used by commands only. */
 #pragma once

@@ -110,7 +110,9 @@ enum err ca_renew(const struct ca_renew *what, char *node_id_text, char *why)
     struct renewing r = {.what = what, .node_id = node_id_text, .why = why};
     const uint64_t period_ms[2] = {what->now_ms - CA_HOLDER_EARLIER_MS,
                                    what->now_ms + what->days * CA_HOLDER_DAY_MS};
-    enum err e = load(&r);
+    int lock = -1;
+    enum err e = ca_users_lock(what->dir, &lock, why);
+    e = e == ERR_OK ? load(&r) : e;
     if (e == ERR_OK) {
         e = find(&r, period_ms);
     }
@@ -123,5 +125,6 @@ enum err ca_renew(const struct ca_renew *what, char *node_id_text, char *why)
     keystore_free(&r.old);
     ca_holder_free(&r.root);
     json_decref(r.users);
+    ca_users_unlock(lock);
     return e;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cmd/ca_update.h"
 #include "cmd/ca_document.h"
+#include "cmd/ca_users.h"
 #include "cmd/keystore.h"
 #include "dht/config_sequence.h"
 #include "dht/kind.h"
@@ -200,7 +201,9 @@ enum err ca_update(const struct ca_update *what, uint16_t *before, uint16_t *seq
     }
     u->what = what;
     u->why = why;
-    enum err e = load(u);
+    int lock = -1;
+    enum err e = ca_users_lock(what->dir, &lock, why);
+    e = e == ERR_OK ? load(u) : e;
     e = e == ERR_OK ? check_whole(u) : e;
     e = e == ERR_OK ? choose_kinds(u) : e;
     e = e == ERR_OK ? choose_bad_nodes(u) : e;
@@ -215,5 +218,6 @@ enum err ca_update(const struct ca_update *what, uint16_t *before, uint16_t *seq
     free(u->arena_block);
     files_release(&u->xml);
     free(u);
+    ca_users_unlock(lock);
     return e;
 }

@@ -43,6 +43,26 @@ enum err ca_users_create(const char *dir, const char *overlay, const char *key, 
     return e;
 }
 
+enum err ca_users_lock(const char *dir, int *lock, char *why)
+{
+    char path[FILES_PATH_CAP];
+    *lock = -1;
+    if (files_join(dir, FILE_NAME, path) != ERR_OK || access(path, F_OK) != 0) {
+        return ERR_OK;
+    }
+    enum err e = files_lock(dir, true, lock);
+    return e == ERR_OK ? e
+                       : say_why(why, e, "cannot lock the authority: %s/lock: %s", dir,
+                                 e == ERR_TOO_LARGE ? err_text(e) : say_errno());
+}
+
+void ca_users_unlock(int lock)
+{
+    if (lock >= 0) {
+        close(lock);
+    }
+}
+
 enum err ca_users_load(const char *dir, json_t **out, char *why)
 {
     char path[FILES_PATH_CAP];

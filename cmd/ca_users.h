@@ -12,6 +12,11 @@
 
 enum err ca_users_create(const char *dir, const char *overlay, const char *key, const char *digest,
                          char *why) MUST_USE;
+/* Whoever reads the authority's files and then replaces them does so alone, from before it reads:
+ * waits for another process.  *lock is to be given to ca_users_unlock; -1 where there is no
+ * authority, of which ca_users_load has the word. */
+enum err ca_users_lock(const char *dir, int *lock, char *why) MUST_USE;
+void ca_users_unlock(int lock);
 /* To be given to json_decref. */
 enum err ca_users_load(const char *dir, json_t **out, char *why) MUST_USE;
 enum err ca_users_save(const char *dir, json_t *users, char *why) MUST_USE;

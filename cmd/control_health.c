@@ -20,7 +20,14 @@ bool control_health_tick(struct control_health *h, uint32_t shard, uint64_t turn
     }
     bool is_due = h->is_checked && now_us >= s->asked_us + CONTROL_HEALTH_EVERY_US;
     s->asked_us = is_due ? now_us : s->asked_us;
+    s->asked += is_due ? 1 : 0;
     return is_due;
+}
+
+bool control_health_asks_by_node(const struct control_health *h, uint32_t shard)
+{
+    CHECK(shard < h->count);
+    return h->shards[shard].asked % 2 == 1;
 }
 
 void control_health_on_joined(struct control_health *h, uint32_t shard, bool has_joined,

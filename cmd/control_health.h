@@ -5,7 +5,9 @@
  * Live: each shard has had a turn not long ago; those that have nothing to do are mailed something.
  * Ready: all peers have joined, and, where somebody watches (metrics-listen), each has found its
  * own certificate in the overlay not long ago: a node whose links all look well but that nobody
- * answers is not ready.
+ * answers is not ready.  A certificate stands in two places, by Node-ID and by user, and they are
+ * asked in turn: what the owner of one of them answers, or does not, is not the word of the
+ * overlay.
  *
  * Owner: the control thread.  Decisions only: times come in, what is to be mailed comes out. */
 #pragma once
@@ -21,6 +23,7 @@ enum {
 struct control_health_shard {
     uint64_t turns, moved_us;
     uint64_t asked_us;
+    uint32_t asked;   /* how often */
     uint64_t good_us; /* the last good self-check, or when the peer joined */
     uint64_t good_ms; /* wall clock; 0: none yet */
     bool has_joined;
@@ -37,6 +40,8 @@ void control_health_init(struct control_health *h, uint32_t count, bool is_check
                          uint64_t now_us);
 /* About once a second.  True: ask the shard to look up its own certificate now. */
 bool control_health_tick(struct control_health *h, uint32_t shard, uint64_t turns, uint64_t now_us);
+/* Which of the two then: that by Node-ID, else that by user. */
+bool control_health_asks_by_node(const struct control_health *h, uint32_t shard);
 void control_health_on_joined(struct control_health *h, uint32_t shard, bool has_joined,
                               uint64_t now_us);
 void control_health_on_check(struct control_health *h, uint32_t shard, bool is_good,

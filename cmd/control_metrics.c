@@ -145,10 +145,14 @@ void control_metrics_describe_health(struct control_metrics *cm, struct jot *j)
 static void ask(struct control_metrics *cm, uint32_t shard)
 {
     const struct ident *who = &cm->daemon->setup->peers[shard].ident;
+    bool by_node = control_health_asks_by_node(&cm->health, shard);
+    struct slice name = by_node ? slice_of(who->node_id.bytes, IDS_NODE_MIN)
+                                : slice_of((const uint8_t *)who->user, who->user_len);
     struct admin_request r = {.verb = ADMIN_FETCH,
-                              .kind = OVERLAY_KIND_CERTIFICATE_BY_USER,
-                              .name_len = (uint16_t)min_size(who->user_len, ADMIN_NAME_CAP)};
-    memcpy(r.name, who->user, r.name_len);
+                              .kind = by_node ? OVERLAY_KIND_CERTIFICATE_BY_NODE
+                                              : OVERLAY_KIND_CERTIFICATE_BY_USER,
+                              .name_len = (uint16_t)min_size(name.len, ADMIN_NAME_CAP)};
+    memcpy(r.name, name.data, r.name_len);
     cm->has_untold[shard] = shard_control_send(cm->daemon->group, shard, IO_MAIL_CONTROL, CHECK_TAG,
                                                slice_of(&r, sizeof(r))) != ERR_OK;
 }

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -211,4 +212,26 @@ enum err files_join(const char *folder, const char *name, char *out)
     int used = is_alone ? snprintf(out, FILES_PATH_CAP, "%s", name)
                         : snprintf(out, FILES_PATH_CAP, "%s/%s", folder, name);
     return used >= 0 && used < FILES_PATH_CAP ? ERR_OK : ERR_TOO_LARGE;
+}
+
+enum err files_lock(const char *folder, bool may_wait, int *fd)
+{
+    char path[FILES_PATH_CAP];
+    *fd = -1;
+    if (files_join(folder, "lock", path) != ERR_OK) {
+        return ERR_TOO_LARGE;
+    }
+    int opened = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (opened < 0) {
+        return error_of_errno();
+    }
+    while (flock(opened, may_wait ? LOCK_EX : LOCK_EX | LOCK_NB) != 0) {
+        if (errno != EINTR) {
+            enum err e = errno == EWOULDBLOCK ? ERR_EXISTS : ERR_IO;
+            close(opened);
+            return e;
+        }
+    }
+    *fd = opened;
+    return ERR_OK;
 }

@@ -19,6 +19,11 @@ enum err files_write(const char *path, struct slice bytes, mode_t mode, bool may
  */
 enum err files_folder(const char *path) MUST_USE;
 
+/* The folder for one process at a time, by a file `lock` in it that stays: *fd is to be closed, and
+ * a process that ends lets go too.  Where another has it: waits, or ERR_EXISTS.  ERR_TOO_LARGE;
+ * ERR_NOT_FOUND or ERR_IO, of which errno tells more. */
+enum err files_lock(const char *folder, bool may_wait, int *fd) MUST_USE;
+
 struct files_list {
     char **paths; /* "folder/name", in natural order of the names: x.2.pem before x.10.pem */
     size_t count;

@@ -115,7 +115,7 @@ static enum err take_digest(const struct header *h, const char *name, struct key
 /* ---- the credential
  * ------------------------------------------------------------------------------ */
 
-static enum err read_certificate(struct slice text, size_t index, struct slice *out)
+enum err keystore_certificate(struct slice text, size_t index, struct slice *out)
 {
     size_t len = 0;
     uint8_t *der = malloc(CRYPTO_BORING_CERTIFICATE_CAP);
@@ -136,13 +136,13 @@ static enum err read_certificate(struct slice text, size_t index, struct slice *
 static enum err read_credential(struct slice text, const char *name, struct keystore *out,
                                 char *why)
 {
-    enum err e = read_certificate(text, 0, &out->ident.certificate);
+    enum err e = keystore_certificate(text, 0, &out->ident.certificate);
     if (e != ERR_OK) {
         return say_why(why, ERR_MALFORMED, "no certificate in PEM: %s: " REISSUE, name);
     }
     while (out->intermediate_count < KEYSTORE_INTERMEDIATES_CAP &&
-           read_certificate(text, out->intermediate_count + 1,
-                            &out->intermediates[out->intermediate_count]) == ERR_OK) {
+           keystore_certificate(text, out->intermediate_count + 1,
+                                &out->intermediates[out->intermediate_count]) == ERR_OK) {
         out->intermediate_count++;
     }
     e = crypto_boring_key_load(text, &out->key);

@@ -43,6 +43,8 @@ enum err keystore_parse(struct slice text, const char *name, const struct keysto
 enum err keystore_load(const char *path, const struct keystore_rules *rules, struct keystore *out,
                        char *why) MUST_USE;
 void keystore_free(struct keystore *k);
+/* The index-th certificate of a PEM text as DER, to be given to free. */
+enum err keystore_certificate(struct slice text, size_t index, struct slice *out) MUST_USE;
 
 /* What keystore_write makes a text of. */
 struct keystore_fields {

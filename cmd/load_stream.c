@@ -5,15 +5,11 @@
 #include "cmd/say.h"
 #include "core/os/sock.h"
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
 enum {
-    RECORD_EXTRA = 1024, /* what TLS adds to a record, and the end of a handshake */
-    QUEUE_BYTES = LOAD_STREAM_QUEUE + TLS_RECORD_BYTES + RECORD_EXTRA,
     RECEIVES = 8,
-    STEP_MS = 20,
 };
 
 static void go_down(struct load_stream *k, const char *why)
@@ -29,47 +25,12 @@ static void go_down(struct load_stream *k, const char *why)
 
 /* ---- out ---- */
 
-static size_t queued(const struct load_stream *k)
-{
-    return k->queue_len - k->queue_from;
-}
-
-/* Room for a record behind what waits. */
-static void make_room(struct load_stream *k)
-{
-    if (k->queue_from > 0) {
-        memmove(k->queue, k->queue + k->queue_from, queued(k));
-        k->queue_len = queued(k);
-        k->queue_from = 0;
-    }
-}
-
-static void pull(struct load_stream *k)
-{
-    make_room(k);
-    k->queue_len +=
-        tls_boring_ops()->pull(k->tls, k->queue + k->queue_len, QUEUE_BYTES - k->queue_len);
-}
-
 static void hand_over(struct load_stream *k)
 {
-    while (k->why == NULL && queued(k) > 0) {
-        ssize_t sent = send(k->io.fd, k->queue + k->queue_from, queued(k), MSG_NOSIGNAL);
-        if (sent < 0 && errno == EAGAIN) {
-            break;
-        }
-        if (sent < 0 && errno != EINTR) {
-            go_down(k, "closed by the other side");
-            return;
-        }
-        k->queue_from += sent > 0 ? (size_t)sent : 0;
-    }
-    bool is_writing = queued(k) > 0;
-    if (k->is_up && is_writing != k->is_writing) {
-        k->is_writing = is_writing;
-        if (load_watch(k->load, &k->io, is_writing) != ERR_OK) {
-            go_down(k, "cannot be waited for");
-        }
+    const char *why =
+        k->why == NULL ? load_queue_hand_over(&k->queue, k->load, &k->io, k->is_up) : NULL;
+    if (why != NULL) {
+        go_down(k, why);
     }
 }
 
@@ -77,17 +38,15 @@ bool load_stream_send(struct load_stream *k, struct slice message)
 {
     CHECK(message.len <= TLS_RECORD_BYTES);
     errno = k->is_up ? EAGAIN : ENOTCONN;
-    if (!k->is_up || queued(k) + message.len > LOAD_STREAM_QUEUE) {
+    if (!k->is_up || load_queue_waiting(&k->queue) + message.len > LOAD_STREAM_QUEUE) {
         return false;
     }
     if (k->tls == NULL) {
-        make_room(k);
-        memcpy(k->queue + k->queue_len, message.data, message.len);
-        k->queue_len += message.len;
+        load_queue_add(&k->queue, message);
     } else if (tls_boring_ops()->write(k->tls, message) != ERR_OK) {
         go_down(k, "TLS refused to write");
     } else {
-        pull(k);
+        load_queue_pull(&k->queue, k->tls);
     }
     hand_over(k);
     errno = ENOTCONN;
@@ -179,44 +138,13 @@ static bool receive(struct load_stream *k)
 static void on_ready(struct load_io *io)
 {
     struct load_stream *k = CONTAINER_OF(io, struct load_stream, io);
-    if (k->is_writing) {
+    if (k->queue.is_writing) {
         hand_over(k);
     }
     for (uint32_t i = 0; i < RECEIVES && k->why == NULL && receive(k); i++) {}
 }
 
 /* ---- the beginning ---- */
-
-/* Sends and receives until TLS is through. */
-static enum err shake_hands(struct load_stream *k, uint64_t until_ns)
-{
-    static uint8_t bytes[TLS_RECORD_BYTES];
-    const struct tls_ops *ops = tls_boring_ops();
-    enum err e = ops->handshake(k->tls);
-    for (;;) {
-        pull(k);
-        hand_over(k);
-        if ((e == ERR_OK && queued(k) == 0) || (e != ERR_OK && e != ERR_MORE)) {
-            return e;
-        }
-        if (k->why != NULL) {
-            return ERR_CLOSED;
-        }
-        if (load_cpu_now_ns() >= until_ns || *k->load->s->stop != 0) {
-            return ERR_TIMEOUT;
-        }
-        struct pollfd on = {.fd = k->io.fd, .events = queued(k) > 0 ? POLLIN | POLLOUT : POLLIN};
-        (void)poll(&on, 1, STEP_MS);
-        ssize_t len = recv(k->io.fd, bytes, sizeof(bytes), 0);
-        if (len == 0 || (len < 0 && errno != EAGAIN && errno != EINTR)) {
-            return ERR_CLOSED;
-        }
-        if (len > 0) {
-            e = ops->feed(k->tls, slice_of(bytes, (size_t)len));
-            e = e == ERR_OK ? ops->handshake(k->tls) : e;
-        }
-    }
-}
 
 static enum err open_tls(struct load_stream *k, const struct load_stream_way *way,
                          uint64_t until_ns)
@@ -228,7 +156,7 @@ static enum err open_tls(struct load_stream *k, const struct load_stream_way *wa
     if (way->host[0] != '\0' && tls_boring_ops()->set_host != NULL) {
         tls_boring_ops()->set_host(k->tls, way->host);
     }
-    return shake_hands(k, until_ns);
+    return load_queue_shake_hands(&k->queue, k->tls, k->io.fd, until_ns, k->load->s->stop);
 }
 
 enum err load_stream_open(struct load_stream *k, struct load *l, const struct load_stream_way *way,
@@ -239,8 +167,7 @@ enum err load_stream_open(struct load_stream *k, struct load *l, const struct lo
     k->load = l;
     k->io = (struct load_io){.on_ready = on_ready, .fd = -1};
     k->in = malloc(LOAD_STREAM_IN);
-    k->queue = malloc(QUEUE_BYTES);
-    if (k->in == NULL || k->queue == NULL) {
+    if (!load_queue_init(&k->queue, LOAD_STREAM_QUEUE + LOAD_QUEUE_RECORD) || k->in == NULL) {
         return say_why(why, ERR_NO_MEMORY, "no memory: a connection: give fewer --connections");
     }
     sip_parser_init(&k->parser, true);
@@ -273,12 +200,12 @@ void load_stream_close(struct load_stream *k)
 {
     if (k->tls != NULL && k->is_up) {
         tls_boring_ops()->shutdown(k->tls);
-        pull(k);
+        load_queue_pull(&k->queue, k->tls);
         hand_over(k);
     }
     load_dial_end(&k->tls, &k->io.fd);
     free(k->in);
-    free(k->queue);
-    k->in = k->queue = NULL;
+    load_queue_free(&k->queue);
+    k->in = NULL;
     k->is_up = false;
 }

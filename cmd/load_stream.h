@@ -10,6 +10,7 @@
  * messages of at most LOAD_STREAM_IN bytes. */
 #pragma once
 #include "cmd/load.h"
+#include "cmd/load_queue.h"
 #include "codec/sip_parser.h"
 #include "core/address.h"
 #include "link/tls_boring.h"
@@ -21,12 +22,10 @@ struct load_stream {
     struct load *load;
     struct tls *tls; /* NULL: plain TCP */
     bool is_up;
-    bool is_writing; /* waits until the kernel takes more */
     const char *why; /* it is down; static */
     size_t in_len;
-    size_t queue_from, queue_len;
-    uint8_t *in;    /* LOAD_STREAM_IN of plaintext that is no whole message yet */
-    uint8_t *queue; /* on its way out, sealed */
+    uint8_t *in; /* LOAD_STREAM_IN of plaintext that is no whole message yet */
+    struct load_queue queue;
     struct sip_parser parser;
     uint64_t unreadable;
     /* Called for each sound message. */

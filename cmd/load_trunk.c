@@ -5,14 +5,11 @@
 #include "cmd/load_dial.h"
 #include "link/tls_boring.h"
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
 enum {
     ACK_EVERY = 32, /* an ACK covers its own frame and the 31 before it (RFC 6940 6.6.2) */
-    RECORD_EXTRA = 1024,
-    QUEUE_BYTES = 2 * LOAD_TRUNK_QUEUE,
     PLAIN_BYTES = 128 * 1024,
     MESSAGE_MAX = PLAIN_BYTES - TLS_RECORD_BYTES - FRAME_DATA_HEADER,
     SOCKET_BYTES = 1024 * 1024,
@@ -30,23 +27,6 @@ static void go_down(struct load_trunk *k, const char *why)
 
 /* ---- out ---- */
 
-static size_t queued(const struct load_trunk *k)
-{
-    return k->queue_len - k->queue_from;
-}
-
-/* Ciphertext into the queue, which has room for what one record makes. */
-static void pull(struct load_trunk *k)
-{
-    if (k->queue_from > 0 && k->queue_len > QUEUE_BYTES - TLS_RECORD_BYTES - RECORD_EXTRA) {
-        memmove(k->queue, k->queue + k->queue_from, queued(k));
-        k->queue_len = queued(k);
-        k->queue_from = 0;
-    }
-    k->queue_len +=
-        tls_boring_ops()->pull(k->tls, k->queue + k->queue_len, QUEUE_BYTES - k->queue_len);
-}
-
 static void seal(struct load_trunk *k)
 {
     if (k->record_len == 0 || k->why != NULL) {
@@ -57,37 +37,21 @@ static void seal(struct load_trunk *k)
     }
     k->records_out++;
     k->record_len = 0;
-    pull(k);
+    load_queue_pull(&k->queue, k->tls);
 }
 
 static void hand_over(struct load_trunk *k)
 {
-    while (k->why == NULL && queued(k) > 0) {
-        ssize_t sent = send(k->io.fd, k->queue + k->queue_from, queued(k), MSG_NOSIGNAL);
-        if (sent < 0 && errno == EAGAIN) {
-            break;
-        }
-        if (sent < 0 && errno != EINTR) {
-            go_down(k, "closed by the other side");
-            return;
-        }
-        k->queue_from += sent > 0 ? (size_t)sent : 0;
-    }
-    if (queued(k) == 0) {
-        k->queue_from = k->queue_len = 0;
-    }
-    bool is_writing = queued(k) > 0;
-    if (k->is_up && is_writing != k->is_writing) {
-        k->is_writing = is_writing;
-        if (load_watch(k->load, &k->io, is_writing) != ERR_OK) {
-            go_down(k, "cannot be waited for");
-        }
+    const char *why =
+        k->why == NULL ? load_queue_hand_over(&k->queue, k->load, &k->io, k->is_up) : NULL;
+    if (why != NULL) {
+        go_down(k, why);
     }
 }
 
 static uint8_t *claim(struct load_trunk *k, size_t len)
 {
-    if (k->why != NULL || queued(k) >= LOAD_TRUNK_QUEUE) {
+    if (k->why != NULL || load_queue_waiting(&k->queue) >= LOAD_TRUNK_QUEUE) {
         return NULL;
     }
     if (k->record_len + len > TLS_RECORD_BYTES) {
@@ -217,7 +181,7 @@ static bool receive(struct load_trunk *k)
 static void on_ready(struct load_io *io)
 {
     struct load_trunk *k = CONTAINER_OF(io, struct load_trunk, io);
-    if (k->is_writing) {
+    if (k->queue.is_writing) {
         hand_over(k);
     }
     for (uint32_t i = 0; i < RECEIVES && k->why == NULL && receive(k); i++) {}
@@ -250,41 +214,13 @@ enum err load_trunk_judge(struct load_trunk *k, const struct load_overlay *o, ch
     return ERR_OK;
 }
 
-/* Sends and receives until TLS is through. */
-static enum err shake_hands(struct load_trunk *k, uint64_t until_ns)
-{
-    const struct tls_ops *ops = tls_boring_ops();
-    enum err e = ops->handshake(k->tls);
-    for (;;) {
-        pull(k);
-        struct pollfd on = {.fd = k->io.fd, .events = queued(k) > 0 ? POLLIN | POLLOUT : POLLIN};
-        if ((e == ERR_OK && queued(k) == 0) || (e != ERR_OK && e != ERR_MORE)) {
-            return e;
-        }
-        if (load_cpu_now_ns() >= until_ns || *k->load->s->stop != 0) {
-            return ERR_TIMEOUT;
-        }
-        if (poll(&on, 1, 20) > 0 && (on.revents & POLLOUT) != 0) {
-            hand_over(k);
-        }
-        ssize_t len = recv(k->io.fd, k->receive, LOAD_TRUNK_RECEIVE, 0);
-        if (len == 0 || (len < 0 && errno != EAGAIN && errno != EINTR && errno != ENOTCONN)) {
-            return ERR_CLOSED;
-        }
-        if (len > 0) {
-            e = ops->feed(k->tls, slice_of(k->receive, (size_t)len));
-            e = e == ERR_OK ? ops->handshake(k->tls) : e;
-        }
-    }
-}
-
 static enum err make_buffers(struct load_trunk *k)
 {
     k->record = malloc(TLS_RECORD_BYTES);
-    k->queue = malloc(QUEUE_BYTES);
     k->plain = malloc(PLAIN_BYTES);
     k->receive = malloc(LOAD_TRUNK_RECEIVE);
-    bool all = k->record != NULL && k->queue != NULL && k->plain != NULL && k->receive != NULL;
+    bool all = load_queue_init(&k->queue, 2 * LOAD_TRUNK_QUEUE) && k->record != NULL &&
+               k->plain != NULL && k->receive != NULL;
     return all ? ERR_OK : ERR_NO_MEMORY;
 }
 
@@ -308,7 +244,8 @@ enum err load_trunk_open(struct load_trunk *k, struct load *l, const struct load
                        address_text(to, text), say_errno());
     }
     k->tls = tls_boring_ops()->open(who->context, TLS_CLIENT);
-    e = k->tls == NULL ? ERR_NO_MEMORY : shake_hands(k, until_ns);
+    e = k->tls == NULL ? ERR_NO_MEMORY
+                       : load_queue_shake_hands(&k->queue, k->tls, k->io.fd, until_ns, l->s->stop);
     if (e != ERR_OK) {
         return say_why(why, e, "no TLS with the node: %s: %s; is that its overlay-port?",
                        address_text(to, text), err_text(e));
@@ -335,13 +272,13 @@ void load_trunk_close(struct load_trunk *k)
     if (k->tls != NULL && k->is_up) {
         load_trunk_flush(k);
         tls_boring_ops()->shutdown(k->tls);
-        pull(k);
+        load_queue_pull(&k->queue, k->tls);
         hand_over(k);
     }
     load_dial_end(&k->tls, &k->io.fd);
     free(k->record);
-    free(k->queue);
+    load_queue_free(&k->queue);
     free(k->plain);
     free(k->receive);
-    k->record = k->queue = k->plain = k->receive = NULL;
+    k->record = k->plain = k->receive = NULL;
 }

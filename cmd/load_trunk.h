@@ -12,6 +12,7 @@
 #pragma once
 #include "cmd/load.h"
 #include "cmd/load_overlay.h"
+#include "cmd/load_queue.h"
 #include "codec/frame.h"
 #include "link/tls_boring.h"
 
@@ -26,7 +27,6 @@ struct load_trunk {
     struct load *load;
     struct tls *tls;
     bool is_up;
-    bool is_writing;                /* waits until the kernel takes more */
     const char *why;                /* it is down; static */
     struct node_id node_id;         /* of the node, once it is up */
     struct load_datagram *datagram; /* NULL: a stream, which all that follows the counters is for */
@@ -34,11 +34,10 @@ struct load_trunk {
     uint32_t owed; /* frames not acknowledged yet */
     struct frame_window window;
     uint64_t records_out, frames_out, frames_in, bytes_in;
-    size_t record_len; /* gathered in `record` */
-    size_t queue_from, queue_len;
+    size_t record_len;       /* gathered in `record` */
+    struct load_queue queue; /* ciphertext: LOAD_TRUNK_QUEUE and a few records more */
     size_t plain_from, plain_len;
     uint8_t *record;  /* TLS_RECORD_BYTES */
-    uint8_t *queue;   /* ciphertext: LOAD_TRUNK_QUEUE and a few records more */
     uint8_t *plain;   /* what was decrypted and not taken yet */
     uint8_t *receive; /* LOAD_TRUNK_RECEIVE */
     /* Called for each message that came. */

@@ -9,7 +9,6 @@
 #include <lmdb.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/file.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -229,19 +228,18 @@ static int create(const struct persist_lmdb *db)
 
 static enum err take_lock(struct persist_lmdb *db, char *why)
 {
-    char path[FILES_PATH_CAP];
-    if (files_join(db->dir, "lock", path) != ERR_OK) {
+    enum err e = files_lock(db->dir, false, &db->lock);
+    if (e == ERR_TOO_LARGE) {
         return say_why(why, ERR_CONFIG, "path too long: data-dir: %s", db->dir);
     }
-    db->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, FILE_MODE);
-    if (db->lock < 0) {
-        return say_why(why, ERR_IO, "cannot use data-dir: %s: %s", path, say_errno());
-    }
-    if (flock(db->lock, LOCK_EX | LOCK_NB) != 0) {
+    if (e == ERR_EXISTS) {
         return say_why(why, ERR_IO,
-                       "data-dir is in use: %s: another node runs on it; give each its own", path);
+                       "data-dir is in use: %s/lock: another node runs on it; give each its own",
+                       db->dir);
     }
-    return ERR_OK;
+    return e == ERR_OK
+               ? e
+               : say_why(why, ERR_IO, "cannot use data-dir: %s/lock: %s", db->dir, say_errno());
 }
 
 static enum err open_all(struct persist_lmdb *db, char *why)

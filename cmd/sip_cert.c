@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cmd/sip_cert.h"
 #include "cmd/files.h"
+#include "cmd/keystore.h"
 #include "link/crypto_boring.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,23 +9,6 @@
 bool sip_cert_is_wanted(const struct config *c)
 {
     return c->sip.family != 0 && c->sip_tls_cert[0] != '\0';
-}
-
-static enum err read_certificate(struct slice text, size_t index, struct slice *out)
-{
-    size_t len = 0;
-    uint8_t *der = malloc(CRYPTO_BORING_CERTIFICATE_CAP);
-    if (der == NULL) {
-        return ERR_NO_MEMORY;
-    }
-    enum err e = crypto_boring_pem_decode(text, "CERTIFICATE", index, der,
-                                          CRYPTO_BORING_CERTIFICATE_CAP, &len);
-    if (e == ERR_OK) {
-        *out = slice_of(der, len);
-    } else {
-        free(der);
-    }
-    return e;
 }
 
 static enum err read_chain(const char *path, struct sip_cert *out, char *why)
@@ -35,10 +19,10 @@ static enum err read_chain(const char *path, struct sip_cert *out, char *why)
         return say_why(why, e, "cannot read sip-tls-cert: %s: %s", path,
                        e == ERR_TOO_LARGE ? err_text(e) : say_errno());
     }
-    e = read_certificate(text, 0, &out->certificate);
+    e = keystore_certificate(text, 0, &out->certificate);
     while (e == ERR_OK && out->intermediate_count < SIP_CERT_INTERMEDIATES_CAP &&
-           read_certificate(text, out->intermediate_count + 1,
-                            &out->intermediates[out->intermediate_count]) == ERR_OK) {
+           keystore_certificate(text, out->intermediate_count + 1,
+                                &out->intermediates[out->intermediate_count]) == ERR_OK) {
         out->intermediate_count++;
     }
     files_release(&text);

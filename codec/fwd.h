@@ -177,10 +177,12 @@ void fwd_put_length(uint8_t *message, uint32_t length);
 
 /* What the next hop's header has other than the received one. */
 struct fwd_rewrite {
-    uint16_t strip_bytes;    /* off the front of the Destination List: first.wire.len, or 0 */
-    bool drop_via;           /* the received Via List goes (it is inside `via_append`) */
-    bool keep_ttl;           /* it has not been on its way yet */
-    struct slice via_append; /* encoded entries behind the Via List; may be empty */
+    uint16_t strip_bytes; /* off the front of the Destination List: first.wire.len, or 0 */
+    uint16_t
+        via_drop_bytes; /* whole entries off the end of the Via List; `via_append` covers them */
+    bool keep_ttl;      /* it has not been on its way yet */
+    uint32_t max_response_length;     /* 0: as it is */
+    struct slice via_append;          /* encoded entries behind the Via List; may be empty */
     struct slice destination_prepend; /* encoded entries in front of what is left; may be empty */
 };
 

@@ -50,6 +50,11 @@ void chord_clear(struct turn *t, struct chord *c)
     c->state = CHORD_LEFT;
 }
 
+void chord_will_leave(struct chord *c)
+{
+    c->is_going = true;
+}
+
 void chord_leave(struct turn *t, struct chord *c)
 {
     bool was_member = c->state == CHORD_MEMBER;
@@ -400,7 +405,8 @@ static void note_change(struct turn *t, struct chord *c)
     uint32_t neighbors = c->s.table->successor_count;
     if (neighbors >= 2) {
         c->crowded_us = t->now_us;
-    } else if (neighbors == 0 && c->crowded_us != 0 && t->now_us - c->crowded_us < CROWD_US) {
+    } else if (neighbors == 0 && !c->is_going && c->crowded_us != 0 &&
+               t->now_us - c->crowded_us < CROWD_US) {
         go_lost(t, c); /* CH-21; where there was but one other, we are the ring now */
     }
 }

@@ -99,6 +99,7 @@ struct chord {
     bool was_admitted; /* AWAITING: only neighbors still to be met */
     bool is_early;     /* while ASKING an Update came, and nobody named in it was met */
     bool was_member;   /* ever: may found again when all others are gone */
+    bool is_going;     /* chord_leave will be called: who is alone then is not lost */
     struct chord_joiner joiners[CHORD_JOINERS_CAP];
     /* stabilisation */
     struct wheel_timer update;
@@ -130,6 +131,8 @@ void chord_init(struct chord *c, const struct chord_settings *s);
 void chord_start(struct turn *t, struct chord *c);
 /* overlay_take_ring. */
 void chord_take_ring(struct turn *t, struct chord *c);
+/* Storage is being seen to: chord_leave will follow.  Whoever is alone by then has lost nothing. */
+void chord_will_leave(struct chord *c);
 /* Sends Leave to everybody, then CHORD_EVENT_LEFT; storage has been seen to before. */
 void chord_leave(struct turn *t, struct chord *c);
 /* Cancels timers, forgets everything under way. */

@@ -35,7 +35,7 @@ static size_t signature_bytes(const struct ident *who)
 }
 
 /* What is left of a message for the Destination List when everything else is in it; 0 when the
- * document does not even fit with the shortest. */
+ * document does not even fit with the shortest and an entry in the Via List. */
 static size_t room_of(const struct ident *self, size_t document_len, uint32_t max_message_bytes)
 {
     size_t used = FWD_FIXED_BYTES + CONTENTS_HEAD + BODY_HEAD + document_len + SECURITY_HEAD +
@@ -44,7 +44,7 @@ static size_t room_of(const struct ident *self, size_t document_len, uint32_t ma
         used += CERTIFICATE_HEAD + self->intermediates[i].len;
     }
     size_t left = max_message_bytes > used ? max_message_bytes - used : 0;
-    return document_len > 0 && left >= FWD_NODE_BYTES_MAX ? left : 0;
+    return document_len > 0 && left >= 2 * FWD_NODE_BYTES_MAX ? left : 0;
 }
 
 /* Who takes no other document needs no room for one. */

@@ -350,6 +350,13 @@ static bool make_room(struct turn *t, struct frag *fg, const struct wish *w)
 
 /* Complete */
 
+/* The Via List grows on the way, and nobody there knows how long the whole message is (A-53): it
+ * does not count, as long as the message can be held. */
+static bool is_more(const struct frag *fg, size_t len, size_t via_bytes)
+{
+    return len - via_bytes > fg->s.max_message_bytes || len > FRAG_HOLD_BYTES;
+}
+
 /* The message of `a`, and of `b` where `a` has not all of it. */
 static bool give(struct turn *t, struct frag *fg, const struct unfinished *a,
                  const struct unfinished *b)
@@ -357,7 +364,7 @@ static bool give(struct turn *t, struct frag *fg, const struct unfinished *a,
     const struct unfinished *head = b == NULL || a->hold.header_bytes != 0 ? a : b;
     size_t payload = b == NULL || a->hold.end != 0 ? a->hold.end : b->hold.end;
     size_t len = head->hold.header_bytes + payload;
-    if (len > fg->s.max_message_bytes) {
+    if (is_more(fg, len, head->hold.via_bytes)) {
         count(t, METRIC_dht_drop_fragment_large);
         return false;
     }
@@ -408,7 +415,7 @@ static bool is_short(const struct frag_hold_piece *p)
 
 static bool is_large(const struct frag *fg, const struct frag_hold_piece *p)
 {
-    return p->header.len + p->from + p->payload.len > fg->s.max_message_bytes;
+    return is_more(fg, p->header.len + p->from + p->payload.len, p->via_bytes);
 }
 
 /* Does it belong to what is here of its message?  If not, that was counted. */
@@ -459,6 +466,7 @@ void frag_push(struct turn *t, struct frag *fg, const struct frag_arrival *a)
     CHECK(fg->done.buf == NULL);
     struct frag_hold_piece p = {.header = slice_sub(a->message, 0, a->h->header_bytes),
                                 .payload = a->h->payload,
+                                .via_bytes = (uint32_t)a->h->via_list.len,
                                 .from = fwd_offset(a->h),
                                 .is_last = fwd_is_last(a->h)};
     struct unfinished *u = find(fg, a);

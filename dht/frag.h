@@ -18,7 +18,8 @@
  * A message that was given is remembered, without its bytes, for quiet_us: fragments that a link
  * delivers twice are no second message (A-33).  Later the sender may be repeating it.
  *
- * Limits: messages and bytes, in total and for each neighbor; FRAG_LIFE_US from the first fragment
+ * Limits: max_message_bytes without the Via List, which grows on the way; FRAG_HOLD_BYTES in all.
+ *         Messages and bytes, in total and for each neighbor; FRAG_LIFE_US from the first fragment
  *         to the last.  A neighbor that has its share loses a message that was given, or the one
  *         that nothing was heard of for longest if that is quiet_us or more, and is refused
  *         otherwise: the sender will repeat all of it.  Where the total is used up, the neighbor

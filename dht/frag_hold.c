@@ -153,6 +153,7 @@ bool frag_hold_put(struct frag_hold *hold, struct pool *blocks, const struct fra
             return false;
         }
         hold->header_bytes = (uint32_t)p->header.len;
+        hold->via_bytes = p->via_bytes;
     }
     if (!put(hold, blocks, hold->payload, p->from, p->payload)) {
         return false;

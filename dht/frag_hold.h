@@ -26,6 +26,7 @@ struct frag_hold_span {
 struct frag_hold {
     uint32_t end;          /* of the payload; 0: the last fragment has not come */
     uint32_t header_bytes; /* 0: the first fragment has not come */
+    uint32_t via_bytes;    /* of it: the Via List */
     uint16_t block_count;
     uint16_t span_count;
     struct frag_hold_span spans[FRAG_HOLD_SPANS]; /* in order, with gaps between them */
@@ -38,6 +39,7 @@ struct frag_hold {
 struct frag_hold_piece {
     struct slice header;
     struct slice payload;
+    uint32_t via_bytes; /* of the header */
     uint32_t from;
     bool is_last;
 };

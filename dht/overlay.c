@@ -189,10 +189,11 @@ size_t overlay_bytes(const struct overlay_settings *s)
     struct sign_limits signs = sign_limits_of(s);
     return sizeof(struct overlay) + chord_table_bytes(l->ring_nodes) +
            inbox_bytes(l->verify_queue) + answer_cache_bytes(l->answers_cached) +
-           attach_policy_bytes(l->attaches) + frag_bytes(&fs) + sign_bytes(&signs) +
-           transact_bytes(&ts) + attach_bytes(&as) + store_bytes(&ss) + replicate_bytes(&rs) +
-           store_client_bytes(&cs) + cert_usage_bytes(&us) + config_update_bytes(&ds) +
-           event_cap(s) * sizeof(struct overlay_event) + scratch_bytes(s) + 1024;
+           attach_policy_bytes(l->attaches) + frag_bytes(&fs) + via_bytes(l->via_lists) +
+           sign_bytes(&signs) + transact_bytes(&ts) + attach_bytes(&as) + store_bytes(&ss) +
+           replicate_bytes(&rs) + store_client_bytes(&cs) + cert_usage_bytes(&us) +
+           config_update_bytes(&ds) + event_cap(s) * sizeof(struct overlay_event) +
+           scratch_bytes(s) + 1024;
 }
 
 uint32_t overlay_hash_of(struct turn *t, struct slice name)
@@ -234,6 +235,8 @@ struct overlay *overlay_init(struct turn *t, struct arena *arena, const struct o
                               .accounts = s->publish,
                               .account_count = s->publish_count};
     parked_init(&o->parked);
+    via_init(&o->via, arena, l->via_lists, l->via_lists_per_source,
+             (uint64_t)s->config.reliability_timer_ms * 1000);
     struct frag_settings fs = frag_settings_of(s);
     o->frag = frag_init(t, arena, &fs);
     struct inbox_limits waiting = {.cap = l->verify_queue,
@@ -305,6 +308,7 @@ void overlay_leave(struct turn *t, struct overlay *o)
     o->phase = OVERLAY_IMPL_LEAVING;
     cert_usage_stop(t, o->cert_usage);
     if (o->is_ready) {
+        chord_will_leave(&o->chord);
         replicate_leave(t, o->replicate); /* then REPLICATE_LEFT, then Leave */
     } else {
         chord_leave(t, &o->chord);

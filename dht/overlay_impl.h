@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* overlay_impl.h - the inside of struct overlay, shared by overlay.c (state, requests from above),
- * overlay_receive.c (messages from links: route or queue) and overlay_serve.c (verified messages:
- * dispatch by method) only. */
+ * overlay_receive.c (messages from links: route or queue), overlay_via.c (their way back) and
+ * overlay_serve.c (verified messages: dispatch by method) only. */
 #pragma once
 #include "dht/answer_cache.h"
 #include "dht/appattach.h"
@@ -17,6 +17,7 @@
 #include "dht/sign.h"
 #include "dht/store.h"
 #include "dht/store_client.h"
+#include "dht/via.h"
 
 enum overlay_impl_phase { OVERLAY_IMPL_RUNNING, OVERLAY_IMPL_LEAVING, OVERLAY_IMPL_LEFT };
 
@@ -34,6 +35,7 @@ struct overlay {
     struct inbox inbox;
     struct outgoing out;
     struct parked parked;
+    struct via via;
     struct frag *frag;
     struct answer_cache answers;
     struct attach_policy policy;
@@ -90,3 +92,20 @@ void overlay_receive_parked(struct turn *t, struct overlay *o);
 /* overlay_serve.c: one message from the verification queue.  False: it has more signatures than
  * this turn has time for, its sender is proved, and it has to come again. */
 bool overlay_serve(struct turn *t, struct overlay *o, const struct inbox_item *item);
+
+/* overlay_via.c */
+struct overlay_via_long {
+    const struct fwd *h;
+    const struct node_id *from; /* the neighbor that the request came from */
+    uint16_t code;              /* 0: a fragment that does not tell */
+    size_t len;                 /* of the message with that neighbor's entry, how->via_append */
+};
+/* Keeps the end of the Via List here and puts an opaque id in its place, where that makes the
+ * message shorter by more than it costs, or short enough; else nothing changes.  `entry` has room
+ * for VIA_ENTRY_BYTES. */
+void overlay_via_shorten(struct turn *t, struct overlay *o, const struct overlay_via_long *what,
+                         struct fwd_rewrite *how, uint8_t *entry);
+/* A copy of `message` with `list`, reversed, in place of the first strip_bytes of its Destination
+ * List; NULL: counted. */
+struct msgbuf *overlay_via_restore(struct turn *t, const struct overlay *o, struct slice message,
+                                   const struct fwd *h, uint16_t strip_bytes, struct slice list);

@@ -9,12 +9,14 @@
 #include "dht/overlay_impl.h"
 
 enum { WAIT_TRIES = 3 }; /* so often for the tables to agree, then past who disagrees */
+enum { VIA_ROOM = 8 * (2 + IDS_NODE_MIN) }; /* left free below max-message-size */
 
 struct arrival {
     const struct link_event *event;
     struct fwd h;
-    uint16_t code;  /* 0 where a fragment does not tell */
-    uint32_t tries; /* how often it was parked */
+    uint16_t code;    /* 0 where a fragment does not tell */
+    uint32_t tries;   /* how often it was parked */
+    bool is_restored; /* an opaque id of ours has got its list again */
 };
 
 static void drop(struct turn *t, enum metric why)
@@ -66,6 +68,32 @@ static uint8_t *header_of(const struct overlay *o, const struct arrival *a)
     return header;
 }
 
+/* VL-2: the node that we have it from.  Answers need no way back.  `entry` has FWD_NODE_BYTES_MAX.
+ * Room is left for some more peers, who may be able to do nothing but append. */
+static void add_way_back(struct turn *t, struct overlay *o, const struct arrival *a,
+                         struct fwd_rewrite *how, uint8_t *entry)
+{
+    if (content_is_answer(a->code)) {
+        return;
+    }
+    struct wr w = wr_init(entry, FWD_NODE_BYTES_MAX);
+    fwd_wr_node(&w, &o->params, &a->event->node_id);
+    how->via_append = wr_slice(&w);
+    size_t len = a->h.length - how->strip_bytes + wr_len(&w);
+    if (UNLIKELY(len + VIA_ROOM > o->s.config.max_message_bytes ||
+                 a->h.via_list.len + wr_len(&w) > VIA_LIST_BYTES)) {
+        struct overlay_via_long what = {
+            .h = &a->h, .from = &a->event->node_id, .code = a->code, .len = len};
+        overlay_via_shorten(t, o, &what, how, entry);
+    }
+}
+
+static void too_large(struct turn *t, struct overlay *o, const struct arrival *a)
+{
+    drop(t, METRIC_dht_drop_too_large);
+    tell(t, o, a, CONTENT_ERROR_MESSAGE_TOO_LARGE);
+}
+
 static void pass_on(struct turn *t, struct overlay *o, const struct arrival *a,
                     const struct route_decision *d)
 {
@@ -80,22 +108,23 @@ static void pass_on(struct turn *t, struct overlay *o, const struct arrival *a,
         tell(t, o, a, CONTENT_ERROR_TTL_EXCEEDED);
         return;
     }
-    /* VL-2: the node that we have it from.  Answers need no way back. */
     uint8_t via[FWD_NODE_BYTES_MAX];
-    struct wr w = wr_init(via, sizeof(via));
-    if (!content_is_answer(a->code)) {
-        fwd_wr_node(&w, &o->params, &a->event->node_id);
-    }
-    struct fwd_rewrite how = {.strip_bytes = d->strip_bytes, .via_append = wr_slice(&w)};
+    struct fwd_rewrite how = {.strip_bytes = d->strip_bytes};
+    add_way_back(t, o, a, &how, via);
     uint8_t *header = header_of(o, a);
     size_t headroom = max_size(a->event->headroom, OVERLAY_IMPL_HEADROOM);
     size_t len = 0;
     if (header == NULL || fwd_rewrite(header, headroom, h, &how, &header, &len) != ERR_OK) {
-        drop(t, METRIC_dht_drop_too_large);
+        too_large(t, o, a);
         return;
     }
     struct slice head = slice_of(header, len - h->payload.len);
-    if (cut_send(t, o->links, &o->params, d->link, head, h->payload) != ERR_OK) {
+    enum err e = cut_send(t, o->links, &o->params, d->link, head, h->payload);
+    if (e == ERR_TOO_LARGE) {
+        too_large(t, o, a);
+        return;
+    }
+    if (e != ERR_OK) {
         drop(t, METRIC_dht_drop_link);
         return;
     }
@@ -147,6 +176,40 @@ static void wait_or_drop(struct turn *t, struct overlay *o, const struct arrival
     drop(t, why);
 }
 
+static void place(struct turn *t, struct overlay *o, const struct arrival *a);
+
+/* VL-5: where an id of ours stands first, or behind ourselves, its list is put in, and the message
+ * is looked at anew.  Once: what comes first then is the neighbor that the request came from. */
+static NOINLINE void on_opaque(struct turn *t, struct overlay *o, const struct arrival *a,
+                               uint16_t own_bytes)
+{
+    struct rd r = rd_init(slice_from(a->h.destination_list, own_bytes));
+    struct fwd_destination d;
+    struct slice list;
+    if (a->is_restored || !fwd_next(&r, &o->params, &d) || !via_find(t, &o->via, d.id, &list)) {
+        drop(t, METRIC_dht_drop_opaque);
+        return;
+    }
+    struct slice message = slice_of(a->event->message, a->event->message_len);
+    struct msgbuf *buf =
+        overlay_via_restore(t, o, message, &a->h, (uint16_t)(own_bytes + d.wire.len), list);
+    if (buf == NULL) {
+        return;
+    }
+    struct link_event event = *a->event;
+    struct arrival again = {.event = &event, .code = a->code, .is_restored = true};
+    event.message = msgbuf_data(buf);
+    event.message_len = buf->len;
+    event.headroom = buf->start;
+    if (fwd_decode(msgbuf_slice(buf), &o->params, &again.h) != ERR_OK) {
+        drop(t, METRIC_dht_drop_malformed);
+    } else {
+        metric_add(t->metrics, METRIC_via_restored, 1);
+        place(t, o, &again);
+    }
+    msgbuf_release(t->buffers, buf);
+}
+
 HOT static void place(struct turn *t, struct overlay *o, const struct arrival *a)
 {
     struct route_decision d;
@@ -168,6 +231,10 @@ HOT static void place(struct turn *t, struct overlay *o, const struct arrival *a
         pass_on(t, o, a, &d);
         break;
     case ROUTE_DROP:
+        if (UNLIKELY(d.why == METRIC_dht_drop_opaque)) {
+            on_opaque(t, o, a, d.strip_bytes);
+            break;
+        }
         wait_or_drop(t, o, a, d.why);
         break;
     }
@@ -218,6 +285,7 @@ HOT static void arrive(struct turn *t, struct overlay *o, const struct link_even
     struct arrival a; /* too large to be zeroed for each message */
     a.event = event;
     a.tries = 0;
+    a.is_restored = false;
     enum err e = fwd_decode(slice_of(event->message, event->message_len), &o->params, &a.h);
     if (e != ERR_OK) {
         drop(t, metric_of(e));

@@ -82,6 +82,7 @@ void overlay_set_config(struct turn *t, struct overlay *o, const struct overlay_
     set_bootstrap(o, c);
     transact_set_config(o->transact, &o->s.config);
     frag_set_config(o->frag, &o->s.config);
+    o->via.keep_us = (uint64_t)c->config.reliability_timer_ms * 1000;
     replicate_set_message_bytes(o->replicate, o->s.config.max_message_bytes);
     drop_kinds(t, o, c);
     if (c->is_trust_other) {

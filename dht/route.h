@@ -3,7 +3,8 @@
  * catalogue FW-1..FW-9, A-11, A-54).
  *
  * Looks at the Destination List only.  A plain function of the tables: no output, no state.
- * Opaque ids are never issued here, so every one that arrives is a stranger's (VL-5). */
+ * An opaque id leads nowhere here: who may have given it away (dht/via) puts in its place what it
+ * stands for, and asks again (VL-5). */
 #pragma once
 #include "codec/fwd.h"
 #include "core/metric.h"
@@ -25,7 +26,8 @@ struct route_decision {
     enum route_verdict verdict;
     handle link;             /* FORWARD */
     struct node_id next_hop; /* FORWARD: at the other end of link */
-    uint16_t strip_bytes;    /* entries naming ourselves, to be taken off the front (FW-2) */
+    uint16_t strip_bytes;    /* entries naming ourselves, to be taken off the front (FW-2); also
+                                where an opaque id stands behind them (DROP) */
     const struct ident *to;  /* LOCAL: who is addressed */
     bool to_resource;        /* LOCAL */
     struct ring_id resource; /* LOCAL and to_resource */

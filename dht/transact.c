@@ -93,6 +93,8 @@ struct build {
     struct slice body;
     const struct slice *certificates;
     size_t certificate_count;
+    size_t
+        via_room; /* left free below max-message-size: who passes it on appends to the Via List */
 };
 
 static size_t room_for(const struct build *b)
@@ -144,7 +146,7 @@ static enum err build_message(struct turn *t, struct transact *tr, struct build 
         };
         e = sign_seal(t, tr->s.sign, &w, &sealed);
     }
-    if (e == ERR_OK && wr_len(&w) > tr->s.max_message_bytes) {
+    if (e == ERR_OK && wr_len(&w) + b->via_room > tr->s.max_message_bytes) {
         e = ERR_TOO_LARGE;
     }
     if (e == ERR_OK) {
@@ -293,6 +295,9 @@ enum err transact_request(struct turn *t, struct transact *tr, const struct tran
                       .body = what->body,
                       .certificates = what->certificates,
                       .certificate_count = what->certificate_count};
+    /* One entry: the others take the place of those that are taken off a Destination List, or of
+     * a Via List that dht/via keeps. */
+    b.via_room = what->destinations.len > 0 ? 0 : 2u + tr->s.params->node_id_length;
     enum err e = build_message(t, tr, &b, &r->buf);
     if (e != ERR_OK) {
         pool_release(&tr->requests, r);

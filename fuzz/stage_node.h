@@ -24,6 +24,8 @@ static inline void stage_node_limits(struct limits *l)
     l->verify_queue_large = 4;
     l->verify_per_turn = 4;
     l->judged_per_turn = 2;
+    l->via_lists = 4;
+    l->via_lists_per_source = 2;
     l->reassemblies = 4;
     l->reassemblies_per_source = 3;
     l->reassembly_bytes = 8192;

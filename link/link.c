@@ -381,6 +381,11 @@ static bool is_sendable(const struct link *l)
     return l != NULL && (l->state == LINK_STATE_UP || l->state == LINK_STATE_SUSPECT);
 }
 
+bool link_is_up(const struct link_table *lt, handle link)
+{
+    return is_sendable(link_table_get(lt, link));
+}
+
 HOT enum err link_send(struct turn *t, struct link_table *lt, handle link, struct slice head,
                        struct slice body)
 {

@@ -143,6 +143,8 @@ void link_fetch_ahead(const struct link_table *lt, handle link);
 /* Sends what is queued, then closes; LINK_DOWN(ERR_CLOSED) follows. */
 void link_close(struct turn *t, struct link_table *lt, handle link);
 
+/* Has it come up, and not ended? */
+bool link_is_up(const struct link_table *lt, handle link);
 /* The link that is up to `node_id`, 0 when there is none. */
 handle link_find(const struct link_table *lt, const struct node_id *node_id);
 

@@ -5,7 +5,33 @@
 
 void home_init(struct home *h, const struct address *configured)
 {
-    *h = (struct home){.configured = *configured, .announced = *configured, .stay = 1};
+    *h = (struct home){.configured = *configured, .announced = *configured, .last = 1, .place = 1};
+    h->places[1] = *configured;
+}
+
+static bool is_known(const struct home *h, uint32_t place)
+{
+    return place != 0 && place <= h->last && h->last - place < HOME_PLACES_CAP;
+}
+
+uint32_t home_place(struct home *h, const struct address *local)
+{
+    if (home_is_at(h, local)) {
+        return h->place;
+    }
+    for (uint32_t place = h->last; is_known(h, place); place--) {
+        if (place != h->place && address_is_same_host(&h->places[place % HOME_PLACES_CAP], local)) {
+            return place;
+        }
+    }
+    h->last++;
+    h->places[h->last % HOME_PLACES_CAP] = *local;
+    return h->last;
+}
+
+const struct address *home_elsewhere(const struct home *h, uint32_t place)
+{
+    return place != h->place && is_known(h, place) ? &h->places[place % HOME_PLACES_CAP] : NULL;
 }
 
 static bool is_fit(const struct home *h, const struct address *local)
@@ -29,7 +55,7 @@ void home_move(struct turn *t, struct home *h, struct overlay *o, const struct a
     metric_add(t->metrics, METRIC_address_changes, 1);
     log_write(t->log, t->now_us, LOG_WARNING, "address_changed", "from=%s to=%s",
               address_host_text(&h->announced, from_text), address_host_text(to, to_text));
+    h->place = home_place(h, to);
     h->announced = *to;
     h->is_proved = true;
-    h->stay++;
 }

@@ -23,7 +23,7 @@ struct node_conn {
     handle conn;
     handle user; /* of link, node_peer, SIP flow or wrapped */
     enum node_owner owner;
-    uint32_t stay; /* node/home: it has the address that we announce; 0: not, or nobody cares */
+    uint32_t place; /* node/home: where it has begun, of a link; 0: nobody cares */
 };
 
 /* A TLS connection that carries SIP to or from another peer (AppAttach, RFC 7904 5.1). */

@@ -358,44 +358,48 @@ void path_on_deadline(struct turn *t, struct node *n, struct wheel_timer *timer)
 
 /* ---- io events ---- */
 
-static bool is_link_up(const struct node *n, handle link)
-{
-    struct link_info l;
-    for (uint32_t at = 0; link_walk(n->links, &at, &l);) {
-        if (l.link == link) {
-            return l.is_up;
-        }
-    }
-    return false;
-}
-
-/* Is there a link whose near end is where we say that we are?  The first that is up ends the
- * search, so it is short wherever there are many. */
+/* Is there a link whose near end is where we say that we are?  One step a connection, and the first
+ * that is up ends the search, so it is short wherever there are many. */
 static bool holds_announced(const struct node *n)
 {
     for (uint32_t i = 0; i < n->conn_used; i++) {
         const struct node_conn *c = &n->conns[i];
-        if (c->owner == NODE_OWNER_LINK && c->stay == n->home.stay && is_link_up(n, c->user)) {
+        if (c->owner == NODE_OWNER_LINK && c->place == n->home.place &&
+            link_is_up(n->links, c->user)) {
             return true;
         }
     }
     return false;
 }
 
-static void record_link(struct turn *t, struct node *n, const struct io_event *event, handle user)
+/* Anybody's TCP connection comes here: what it proves is that the address is ours. */
+static void record_link(struct node *n, const struct io_event *event, handle user)
 {
     path_record(n, event->conn, NODE_OWNER_LINK, user);
-    bool is_here = home_is_at(&n->home, &event->local);
-    /* Any stranger's TCP connection comes here: connections are looked at only where it matters, so
-     * not behind a NAT, where no link ever has what is announced. */
-    if (!is_here && home_has_moved(&n->home, &event->local, false) &&
-        home_has_moved(&n->home, &event->local, holds_announced(n))) {
-        home_move(t, &n->home, n->overlay, &event->local);
-        is_here = true;
+    n->conns[handle_index(event->conn)].place = home_place(&n->home, &event->local);
+    n->home.is_proved |= home_is_at(&n->home, &event->local);
+}
+
+static uint32_t place_of(const struct node *n, handle link)
+{
+    for (uint32_t i = 0; i < n->conn_used; i++) {
+        const struct node_conn *c = &n->conns[i];
+        if (c->owner == NODE_OWNER_LINK && c->user == link) {
+            return c->place;
+        }
     }
-    if (is_here) {
-        n->home.is_proved = true;
-        n->conns[handle_index(event->conn)].stay = n->home.stay;
+    return 0;
+}
+
+/* A peer of the overlay is at the other end.  Connections are looked at only where it matters, so
+ * not where all links begin at what is announced, nor behind a NAT, where none ever does. */
+static void link_is_proved(struct turn *t, struct node *n, handle link)
+{
+    bool is_elsewhere = n->home.last > 1 && n->home.is_proved;
+    const struct address *at = is_elsewhere ? home_elsewhere(&n->home, place_of(n, link)) : NULL;
+    if (at != NULL && home_has_moved(&n->home, at, false) &&
+        home_has_moved(&n->home, at, holds_announced(n))) {
+        home_move(t, &n->home, n->overlay, at);
     }
 }
 
@@ -405,7 +409,7 @@ static void on_accepted(struct turn *t, struct node *n, const struct io_event *e
     switch ((enum io_listener)io_listener_first(event->listener)) {
     case IO_LISTEN_OVERLAY:
         if (link_on_accepted(t, n->links, event->conn, &event->remote, &user) == ERR_OK) {
-            record_link(t, n, event, user);
+            record_link(n, event, user);
         }
         return;
     case IO_LISTEN_OVERLAY_SIP:
@@ -449,7 +453,7 @@ static void on_connected(struct turn *t, struct node *n, const struct io_event *
         return;
     }
     if (event->error == ERR_OK) {
-        record_link(t, n, event, event->tag);
+        record_link(n, event, event->tag);
     }
     link_on_connected(t, n->links, event->tag, event->conn, event->error);
 }
@@ -666,6 +670,9 @@ void path_pump(struct turn *t, struct node *n)
     while (moved) {
         moved = false;
         while (link_next(t, n->links, &link)) {
+            if (link.kind == LINK_UP && !link.is_local) {
+                link_is_proved(t, n, link.link);
+            }
             overlay_on_link(t, n->overlay, &link);
             moved = true;
         }

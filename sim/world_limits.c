@@ -27,6 +27,8 @@ void world_limits(const struct world_settings *s, struct limits *l)
     l->reassemblies_per_source = 0;
     l->reassembly_bytes = has_datagrams ? 65536 : is_tight ? 2048 : 8192;
     l->reassembly_bytes_per_source = 0;
+    l->via_lists = is_tight ? 2 : 16;
+    l->via_lists_per_source = 0;
     l->certificates = is_tight ? 16 : 48;
     l->certificate_bytes = world_crypto_certificate_bytes(s);
     l->values_verified = is_tight ? 16 : 64;

@@ -562,11 +562,21 @@ static void on_success(struct turn *t, struct sip *s, struct fork_branch *b,
     fork_settle(t, s, p);
 }
 
+/* A peer of ours says so, not its phone: then the phone has not seen the request. */
+static bool is_unproved(const struct fork_branch *b, const struct sip_msg *m)
+{
+    struct slice why = SLICE_LITERAL(LOCATION_UNPROVED);
+    struct slice warning = sip_msg_first(m, SIP_HDR_WARNING);
+    return m->status == 403 && flow_is_peer(&b->to) && warning.len > why.len &&
+           slice_is_equal(slice_sub(warning, warning.len - why.len - 1, why.len), why);
+}
+
 static void on_failure(struct turn *t, struct sip *s, struct fork_branch *b,
                        const struct sip_msg *m)
 {
     struct proxy *p = pool_get(&s->proxies, b->proxy);
     enter(t, s, b, FORK_OVER);
+    p->is_unproved = p->is_unproved || is_unproved(b, m);
     if (m->status == 487 && b->is_late && !b->is_last && !p->is_cancelled) {
         fork_note(t, s, p, 408, "Nobody has answered"); /* the caller has cancelled nothing */
         fork_settle(t, s, p);
@@ -701,7 +711,7 @@ static void on_way_lost(struct turn *t, struct sip *s, struct fork_branch *b, st
     b->is_lost = !dial_find(s, &node, &b->to);
     if (!b->is_lost) {
         tx_client_again(t, s, tx, &b->to);
-        if (b->is_cancelled && !b->is_late) {
+        if (b->is_cancelled && !b->is_late && !wheel_is_armed(&b->timer_c)) {
             arm_silence(t, p, b, tx);
         }
         return;

@@ -252,7 +252,7 @@ static struct location *judge_caller(struct turn *t, struct sip *s, struct locat
             return finish(l, 0, NULL);
         }
     }
-    return finish(l, 403, "This peer may not speak for the From of the request");
+    return finish(l, 403, LOCATION_UNPROVED);
 }
 
 static struct location *next_step(struct turn *t, struct sip *s, struct location *l)

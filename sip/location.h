@@ -25,6 +25,10 @@ enum {
     LOCATION_RIGHTS = 1024
 };
 
+/* Why a peer is refused (403), in a Warning: the caller's node knows by it that its record is not
+ * where it should be, see proxy_settle. */
+#define LOCATION_UNPROVED "This peer may not speak for the From of the request"
+
 enum location_purpose { LOCATION_CALLEE, LOCATION_CALLER };
 
 struct location_target {

@@ -232,6 +232,24 @@ void offline_on_timer(struct turn *t, struct sip *s, struct wheel_timer *timer)
     }
 }
 
+/* Will it not be taken later either?  Not there, busy and a node's own trouble pass; what another
+ * node does not know of the account may be news to it. */
+static bool is_refusal(const struct offline *x, unsigned status)
+{
+    switch (status) {
+    case 403:
+    case 404:
+        return !x->is_elsewhere;
+    case 408:
+    case 480:
+    case 486:
+    case 600: /* Busy Everywhere: "may succeed later" (RFC 3261 21.6.1) */
+        return false;
+    default:
+        return (status >= 400 && status < 500) || status >= 600;
+    }
+}
+
 void offline_on_answer(struct turn *t, struct sip *s, handle message, unsigned status)
 {
     struct offline *x = pool_get(&s->offline, message);
@@ -239,10 +257,8 @@ void offline_on_answer(struct turn *t, struct sip *s, handle message, unsigned s
         return;
     }
     x->proxy = 0;
-    bool is_refused = status >= 400 && status < 700 && status != 408 && status != 480 &&
-                      status != 486 && status < 500 &&
-                      !(x->is_elsewhere && (status == 403 || status == 404));
-    if ((status >= 200 && status < 300) || is_refused) { /* it will not be taken later either */
+    bool is_refused = is_refusal(x, status);
+    if ((status >= 200 && status < 300) || is_refused) {
         metric_add(t->metrics, METRIC_sip_offline_delivered, is_refused ? 0 : 1);
         drop(t, s, x);
         return;

@@ -495,6 +495,18 @@ void registrar_on_flow_gone(struct turn *t, struct sip *s, uint32_t account,
     arm(t, s, account);
 }
 
+bool registrar_put_back(struct turn *t, struct sip *s, uint32_t account)
+{
+    struct registrar_account *a = &s->accounts[account];
+    if (a->waiting == 0 && registrar_is_live(t, s, account) && a->put_back_us <= t->now_us) {
+        a->put_back_us = t->now_us + REGISTRAR_PUT_BACK_S * US_PER_S;
+        metric_add(t->metrics, METRIC_sip_records_put_back, 1);
+        refresh(t, s, account);
+        arm(t, s, account);
+    }
+    return a->waiting > 0;
+}
+
 void registrar_on_ready(struct turn *t, struct sip *s)
 {
     for (uint32_t i = 0; i < s->settings.account_count; i++) {

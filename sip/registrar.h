@@ -79,6 +79,7 @@ struct registrar_account {
     handle publications, subscriptions, offline; /* the first of each */
     uint32_t mark, mark_asked;                   /* of the value in it, and of the one under way */
     uint64_t refresh_us;
+    uint64_t put_back_us; /* not again before */
 };
 
 /* A REGISTER that waits for the overlay. */
@@ -92,6 +93,7 @@ struct registrar_wait {
 STATIC_CHECK(sizeof(struct registrar_wait) <= LIMITS_COST_sip_registers);
 
 enum registrar_timer { REGISTRAR_TIMER = 1 };
+enum { REGISTRAR_PUT_BACK_S = 10 };
 
 /* contact_prefs of a record where nobody is but who takes messages (sip/offline). */
 #define REGISTRAR_MAILBOX_PREFS SLICE_LITERAL("(&(sip.automata=TRUE)(sip.methods=MESSAGE))")
@@ -114,5 +116,8 @@ void registrar_on_timer(struct turn *t, struct sip *s, struct wheel_timer *timer
  * failed), since they are reached over it alone.  The overlay's record stays until its time. */
 void registrar_on_flow_gone(struct turn *t, struct sip *s, uint32_t account,
                             const struct flow_ref *flow);
+/* Somebody has looked for the account's record and not found it: it is stored anew, once in
+ * REGISTRAR_PUT_BACK_S.  False: nothing is on its way. */
+bool registrar_put_back(struct turn *t, struct sip *s, uint32_t account);
 /* The overlay is there (again): records are put back soon. */
 void registrar_on_ready(struct turn *t, struct sip *s);

@@ -171,7 +171,7 @@ struct tx *tx_client_start(struct turn *t, struct sip *s, enum sip_method method
 enum tx_does tx_client_recv(struct turn *t, struct sip *s, struct tx *tx, const struct sip_msg *m);
 /* Its connection was lost before the final response: sends the request, and the CANCEL that
  * followed it, once more over `peer`.  The branch is the same, so the other side takes it for a
- * retransmission (17.2.3), where it knows the first. */
+ * retransmission (17.2.3), where it knows the first.  What is cancelled lives no longer for it. */
 void tx_client_again(struct turn *t, struct sip *s, struct tx *tx, const struct flow_ref *peer);
 /* Sends CANCEL for the INVITE transaction `tx` (in TX_PROCEEDING). */
 void tx_client_cancel(struct turn *t, struct sip *s, struct tx *tx);

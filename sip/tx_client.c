@@ -196,17 +196,9 @@ enum tx_does tx_client_recv(struct turn *t, struct sip *s, struct tx *tx, const 
     return does;
 }
 
-void tx_client_cancel(struct turn *t, struct sip *s, struct tx *tx)
+static void send_cancel(struct turn *t, struct sip *s, struct tx *tx)
 {
     char branch[TX_BRANCH_CAP];
-    CHECK(tx->kind == TX_INVITE_CLIENT);
-    CHECK(tx->state == TX_PROCEEDING);
-    if (tx->is_cancelled) {
-        return;
-    }
-    tx->is_cancelled = true;
-    /* RFC 3261 9.1: without a final response within 64*T1 the INVITE counts as cancelled. */
-    tx_arm_end(t, tx, TX_TIMER_B, TX_64_T1_MS);
     struct msgbuf *cancel = hop_request(t, s, tx, SIP_METHOD_CANCEL, SLICE_EMPTY);
     if (cancel == NULL) {
         return;
@@ -221,6 +213,19 @@ void tx_client_cancel(struct turn *t, struct sip *s, struct tx *tx)
     msgbuf_release(t->buffers, cancel);
 }
 
+void tx_client_cancel(struct turn *t, struct sip *s, struct tx *tx)
+{
+    CHECK(tx->kind == TX_INVITE_CLIENT);
+    CHECK(tx->state == TX_PROCEEDING);
+    if (tx->is_cancelled) {
+        return;
+    }
+    tx->is_cancelled = true;
+    /* RFC 3261 9.1: without a final response within 64*T1 the INVITE counts as cancelled. */
+    tx_arm_end(t, tx, TX_TIMER_B, TX_64_T1_MS);
+    send_cancel(t, s, tx);
+}
+
 void tx_client_again(struct turn *t, struct sip *s, struct tx *tx, const struct flow_ref *peer)
 {
     CHECK(tx->state <= TX_PROCEEDING);
@@ -230,8 +235,8 @@ void tx_client_again(struct turn *t, struct sip *s, struct tx *tx, const struct 
     metric_add(t->metrics, METRIC_sip_sent_anew, 1);
     enum err e = flow_send(t, s, peer, tx->message);
     (void)e; /* counted; the end timer, or timer C, decides */
+    /* Its end stays where it was, however often its peer closes. */
     if (tx->is_cancelled) {
-        tx->is_cancelled = false;
-        tx_client_cancel(t, s, tx);
+        send_cancel(t, s, tx);
     }
 }

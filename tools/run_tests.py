@@ -6,7 +6,7 @@ usage: run_tests.py [--full] [--only TEXT] [GROUP...]
 
 --full hands --full to the Python tests (live, sim): the whole list at full length.
 --only runs what has TEXT in its name.  Prints one line per failing test with what it said, then
-minutes per group, and last `N passed, N failed`."""
+minutes per group and what of it took longest, and last `N passed, N failed`."""
 import argparse
 import os
 import re
@@ -27,6 +27,8 @@ CRITERION_TIMEOUT_S = 60  # of one test; its binary gets ten times as much
 SCRIPT_TIMEOUT_S = {False: 600, True: 3600}
 FUZZ_SECONDS = {False: 2, True: 30}  # of each target
 SAID_LINES = 80
+SLOWEST = 12  # jobs of a group that are named, where they took
+SLOW_S = 5
 
 # In any output, whatever the exit code: Criterion calls a leaking test passed.
 SANITIZER = re.compile(r'(Leak|Address|Thread|UndefinedBehavior)Sanitizer|: runtime error: ')
@@ -212,8 +214,11 @@ def group_jobs(modules, full):
         binaries = ['build/%s/%s' % (mode, p) for p in paths for mode in ('debug', 'asan')]
         return [(b, lambda b=b: run_criterion(b)) for b in binaries]
 
-    def scripts(directory):
-        paths = ['%s/%s.py' % (directory, name) for name in modules.SCRIPT_TESTS[directory]]
+    def scripts(directory, alone=False):
+        names = [name for name in modules.SCRIPT_TESTS[directory]
+                 if (name in modules.ALONE_TESTS.get(directory, [])) == alone]
+        names.sort(key=lambda name: name not in modules.LONG_TESTS.get(directory, []))
+        paths = ['%s/%s.py' % (directory, name) for name in names]
         return [(p, lambda p=p: run_script(p, full)) for p in paths]
 
     fuzz_tools = [('tools/test_fuzz.py', lambda: run_program(
@@ -231,8 +236,9 @@ def group_jobs(modules, full):
         'bench': (WORKERS, [(b, lambda b=b: run_program(b.split(), 300, must_count=True))
                             for b in bench]),
         'stress': (1, [(b, lambda b=b: run_program([b], 300)) for b in stress]),
-        'sim': (1, scripts('tests/sim')),
-        'live': (1, scripts('tests/live')),
+        'sim': (1 if full else WORKERS, scripts('tests/sim')),  # the full ones want all memory
+        'live': (WORKERS, scripts('tests/live')),
+        'alone': (1, scripts('tests/live', alone=True)),
         'fuzz': (WORKERS, [(name, lambda name=name: run_fuzz(name, FUZZ_SECONDS[full]))
                            for name in modules.FUZZ_TARGETS] + fuzz_tools),
     }
@@ -248,9 +254,15 @@ def show(failure):
 
 def run_group(name, workers, jobs):
     """Runs the jobs, prints failures as they come and the group's line at its end."""
-    total, start = Result(), time.monotonic()
+    total, start, took = Result(), time.monotonic(), {}
+
+    def timed(job):
+        began = time.monotonic()
+        result = job[1]()
+        took[job[0]] = time.monotonic() - began
+        return result
     with ThreadPoolExecutor(workers) as pool:
-        for result in pool.map(lambda job: job[1](), jobs):
+        for result in pool.map(timed, jobs):
             for failure in result.failures:
                 show(failure)
             total.add(result)
@@ -259,6 +271,10 @@ def run_group(name, workers, jobs):
     minutes = (time.monotonic() - start) / 60
     print('%-8s %5d passed, %d failed, %d skipped, %.1f minutes'
           % (name, total.passed, total.failed, len(total.skipped), minutes), flush=True)
+    slowest = sorted((-s, job) for job, s in took.items() if s >= SLOW_S)[:SLOWEST]
+    if slowest:
+        print('         ' + ', '.join('%s %.0f s' % (os.path.basename(job).removesuffix('.py'), -s)
+                                      for s, job in slowest), flush=True)
     return total
 
 

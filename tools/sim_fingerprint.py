@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """A seed is a run, whoever compiled it (issue 5): runs the same scenarios in each of the programs
-named and compares what they print.  Exit status 1: one of them had another run."""
+named (or commands, such as an emulator with a program) and compares what they print.  Exit status
+1: one of them had another run."""
+import shlex
 import subprocess
 import sys
 
@@ -25,7 +27,8 @@ SCENARIOS = [
 def main():
     runs = {}
     for program in sys.argv[1:]:
-        done = subprocess.run([program] + SCENARIOS, capture_output=True, text=True, check=False)
+        done = subprocess.run(shlex.split(program) + SCENARIOS, capture_output=True, text=True,
+                              check=False)
         runs[program] = done.stdout.splitlines()
         if done.returncode != 0:
             print(f'FAIL {program}: exit status {done.returncode}: {done.stderr[-500:]}')

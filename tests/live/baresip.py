@@ -10,10 +10,11 @@ import subprocess
 import time
 import wave
 
-from live import Demo, Failure, Folder, account_name, check, run, wait_for
+from live import Demo, Failure, Folder, account_name, check, phone_ports, run, wait_for
 
 RATE = 8000
 SECONDS = 6      # of a call
+PORTS = 14      # of a phone: two of SIP, its control port and ten for RTP, from an even one on
 TONES = (440, 1000)
 MODULES = '/usr/lib/baresip/modules'
 
@@ -56,12 +57,13 @@ def loud_part(path):
 class Phone:
     """One headless baresip; told what to do, and heard, over its ctrl_tcp."""
 
-    def __init__(self, folder, name, ports, hertz, account, proxy, transport='udp', more=()):
+    def __init__(self, folder, name, hertz, account, proxy, transport='udp', more=()):
         self.home = os.path.join(folder, name)
         os.mkdir(self.home)
         tone = os.path.join(self.home, 'tone.wav')
         write_tone(tone, hertz)
-        sip, control, rtp = ports
+        sip = phone_ports(PORTS)  # the one behind it is for TLS
+        control, rtp = sip + 2, sip + 4
         config = [f'sip_listen 127.0.0.1:{sip}', f'ctrl_tcp_listen 127.0.0.1:{control}',
                   f'audio_source aufile,{tone}',
                   'audio_alert aufile,/dev/null', f'rtp_ports {rtp}-{rtp + 9}',
@@ -164,8 +166,7 @@ def test_two_baresips_talk():
         phones = []
         try:
             for i, peer in enumerate((1, 4)):
-                phones.append(Phone(folder, account_name(demo.accounts[i]),
-                                    (15210 + 4 * i, 15230 + i, 15240 + 20 * i), TONES[i],
+                phones.append(Phone(folder, account_name(demo.accounts[i]), TONES[i],
                                     demo.accounts[i], demo.peers[peer]['sip']))
             caller, callee = phones
             for phone in phones:

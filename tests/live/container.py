@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """contrib/seccomp.json and contrib/Containerfile: the profile lists every system call that the
-daemon makes, from its start over joining and calls to its end, on both back ends; without io_uring
-in it the daemon runs on epoll and says so; the image has the libraries that the daemon loads."""
+daemon makes, from its start over joining, calls and scrapes of its metrics to its end, on both back
+ends; without io_uring in it the daemon runs on epoll and says so; the image has the libraries that
+the daemon loads."""
 import json
 import os
 import re
@@ -12,7 +13,9 @@ import sys
 
 import seccomp_exec
 from calls import call
-from live import CHORDIAL, HERE, Demo, Failure, Folder, check, register, run, wait_for
+from live import (CHORDIAL, HERE, Demo, Failure, Folder, check, free_ports, phone_ports, register,
+                  run, wait_for)
+from metrics import get
 
 TOP = os.path.dirname(os.path.dirname(HERE))
 PROFILE = os.path.join(TOP, 'contrib', 'seccomp.json')
@@ -33,11 +36,13 @@ class Confined:
                  lambda: not os.path.exists(f'/proc/{demo.peers[index]["pid"]}/exe'))
         self.demo, self.index, self.name = demo, index, name
         self.log = os.path.join(folder, name + '.confined')
+        self.metrics_port = free_ports(1, 29100, 29900)
         self.config = os.path.join(folder, name + '.confined.conf')
         with open(os.path.join(folder, name + '.conf'), encoding='utf-8') as f:
             text = f.read()
         with open(self.config, 'w', encoding='utf-8') as f:
-            f.write(f'{text}\ndata-dir = "{name}.data"\nstorage-ack = disk\n')
+            f.write(f'{text}\ndata-dir = "{name}.data"\nstorage-ack = disk\n'
+                    f'metrics-listen = "127.0.0.1:{self.metrics_port}"\n')
         with open(self.log, 'w', encoding='utf-8') as log:
             self.process = subprocess.Popen(
                 [sys.executable, seccomp_exec.__file__, *options, PROFILE,
@@ -67,6 +72,12 @@ class Confined:
     def wait_ready(self):
         wait_for(f'{self.name} is in the ring', 40, self.is_ready)
 
+    def scrape(self):
+        for path in '/metrics', '/livez', '/readyz':
+            status, _, text = get(self.metrics_port, path)
+            self.alive()
+            check(status == 200, f'{self.name}: {path}: {status}: {text[:200]}')
+
     def end(self):
         """SIGTERM: it drains, leaves and ends in peace, under the profile too."""
         self.alive()
@@ -90,7 +101,10 @@ def through_confined(backend, options, expected):
                 peer.wait_ready()
                 check(f'backend {expected}' in peer.text(), peer.text()[:1000])
             call(demo, folder, 1, 2, CALLS)
-            register(folder, demo, 1, demo.accounts[1], 15072, transport='t1')
+            register(folder, demo, 1, demo.accounts[1], phone_ports(1),
+                     transport='t1')
+            for peer in peers:
+                peer.scrape()
             for index in (1, 2):
                 metrics = demo.metrics(index)
                 check(metrics['persist_commits'] > 0 and metrics['persist_degraded'] == 0,

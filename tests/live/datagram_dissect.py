@@ -14,7 +14,6 @@ from capture import Capture, dissect, is_blind_spot, tshark, why_not
 from live import Demo, Folder, call_between, check, run, wait_for
 
 PEERS = 5
-PHONE_PORTS = (15280, 15281)
 DATA = 0x80
 DATAGRAM_BYTES = 1232  # link_datagram_bytes
 RECORD_HEADER = 13
@@ -42,7 +41,7 @@ def record_a_call(folder):
     facts = {}
     try:
         with Demo(peers=PEERS, extra=('--links', 'dtls')) as demo:
-            call_between(folder, demo, 1, 3, PHONE_PORTS)
+            call_between(folder, demo, 1, 3)
             facts['links'] = links_over(demo, 'dtls')
             for name in ('dht_cut', 'dht_reassembled', 'link_suspect', 'link_datagram_garbage',
                          'link_datagrams_stray'):

@@ -10,7 +10,7 @@ import time
 
 from baresip import Phone
 from live import (CHORDIAL, Demo, Failure, Folder, Sipp, account_name, check, credentials,
-                  register, run, wait_for)
+                  phone_ports, register, run, wait_for)
 
 TEXT = 'hello over the ring'
 
@@ -45,13 +45,14 @@ def answer_to(demo, account):
 def test_message_by_sipsak():
     with Folder() as folder, Demo() as demo:
         sender, reader = demo.accounts[0], demo.accounts[1]
-        register(folder, demo, 0, sender, 15300)
+        port = phone_ports(2)
+        register(folder, demo, 0, sender, port)
         # the certificates of accounts are published in the background
         wait_for('480', 10, lambda: answer_to(demo, reader) == 480)
         status, said = send_message(folder, demo, 0, sender, reader)
         check(status != 0 and ' 480 ' in said, f'nobody is there, and yet: {said[-800:]}')
-        register(folder, demo, 3, reader, 15301)
-        reading = Sipp(folder, 'reader', demo.peers[3]['sip'], 15301, 1, seconds=30)
+        register(folder, demo, 3, reader, port + 1)
+        reading = Sipp(folder, 'reader', demo.peers[3]['sip'], port + 1, 1, seconds=30)
         try:
             status, said = send_message(folder, demo, 0, sender, reader)
             check(status == 0, f'sipsak: {said[-1500:]}')
@@ -64,13 +65,14 @@ def test_message_by_sipsak():
 def test_presence_by_sipp():
     with Folder() as folder, Demo() as demo:
         watcher, watched = demo.accounts[0], demo.accounts[1]
-        register(folder, demo, 0, watcher, 15310)
-        register(folder, demo, 3, watched, 15311)
-        watching = Sipp(folder, 'watcher', demo.peers[0]['sip'], 15310, 1, seconds=60,
+        port = phone_ports(2)
+        register(folder, demo, 0, watcher, port)
+        register(folder, demo, 3, watched, port + 1)
+        watching = Sipp(folder, 'watcher', demo.peers[0]['sip'], port, 1, seconds=60,
                         fields=fields_of(demo, watcher, account_name(watched)))
         try:
             wait_for('a subscription', 10, lambda: demo.metrics(3)['sip_subscriptions'] == 1)
-            result = Sipp(folder, 'publisher', demo.peers[3]['sip'], 15311, 1, seconds=30,
+            result = Sipp(folder, 'publisher', demo.peers[3]['sip'], port + 1, 1, seconds=30,
                           fields=fields_of(demo, watched)).wait()
             check(result['ok'] == 1 and result['failed'] == 0, f'publisher: {result}')
             result = watching.wait()
@@ -86,8 +88,7 @@ class Friend(Phone):
 
     def __init__(self, folder, demo, number, peer, friend):
         self.friend = friend
-        super().__init__(folder, account_name(demo.accounts[number]),
-                         (15330 + 4 * number, 15340 + number, 15350 + 20 * number), 440,
+        super().__init__(folder, account_name(demo.accounts[number]), 440,
                          demo.accounts[number], demo.peers[peer]['sip'])
 
     def write(self, name, text):
@@ -143,16 +144,17 @@ def test_message_waits():
             own = subprocess.Popen(command, cwd=home, stdout=log, stderr=log)
             try:
                 wait_for('the peer is back', 30, lambda: is_back(demo, 3), every=0.5)
-                register(folder, demo, 0, sender, 15360)
-                result = Sipp(folder, 'unregister', demo.peers[3]['sip'], 15361, 1,
+                port = phone_ports(2)
+                register(folder, demo, 0, sender, port)
+                result = Sipp(folder, 'unregister', demo.peers[3]['sip'], port + 1, 1,
                               fields=fields_of(demo, reader), seconds=15).wait()
                 check(result['ok'] == 1, f'unregister: {result}')
                 time.sleep(3)  # past the caller's short cache
                 status, said = send_message(folder, demo, 0, sender, reader)
                 check(' 202 ' in said, f'sipsak: {said[-1500:]}')
                 check(demo.metrics(3)['sip_offline'] == 1, 'nothing is kept')
-                register(folder, demo, 3, reader, 15361)
-                reading = Sipp(folder, 'reader', demo.peers[3]['sip'], 15361, 1, seconds=30)
+                register(folder, demo, 3, reader, port + 1)
+                reading = Sipp(folder, 'reader', demo.peers[3]['sip'], port + 1, 1, seconds=30)
                 try:
                     result = reading.wait()
                     check(result['ok'] == 1, f'reader: {result}')

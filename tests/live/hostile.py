@@ -18,7 +18,7 @@ from attacker import (ATTACH, ERROR, PING_ANS, STORE, STORE_ANS, Credential, Mes
                       store_body, tls, tool)
 from devices import Two
 from live import (CHORDIAL, FULL, HERE, Demo, Failure, Folder, Sipp, account_name, check, chordial,
-                  credentials, register, run, wait_for)
+                  credentials, phone_ports, register, run, wait_for)
 from transports import NAME
 
 ASAN = os.environ.get('CHORDIAL_ASAN', '')
@@ -274,18 +274,13 @@ def raw_garbage(demo, ports):
             s.recv(1000)
 
 
-def free_udp_port():
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
-        s.bind(('127.0.0.1', 0))
-        return s.getsockname()[1]
-
-
 class Calls:
     """sipp phones at two peers."""
 
     def __init__(self, demo, folder, peers=(0, 2)):
         self.demo, self.folder, self.peers = demo, folder, peers
-        self.ports = [free_udp_port(), free_udp_port()]
+        first = phone_ports(2)
+        self.ports = [first, first + 1]
         for i in (0, 1):
             register(folder, demo, peers[i], demo.accounts[i], self.ports[i])
 
@@ -384,7 +379,7 @@ def register_over_tcp(demo, folder):
     """A phone that comes over TCP through the crowd; how many tries."""
     for tries in range(1, 6):
         with contextlib.suppress(Failure):
-            register(folder, demo, 0, demo.accounts[2], free_udp_port(), 't1')
+            register(folder, demo, 0, demo.accounts[2], phone_ports(1), 't1')
             return tries
     raise Failure('no phone can register over TCP during the attack')
 

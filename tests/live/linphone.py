@@ -10,7 +10,7 @@ import threading
 import time
 
 import baresip
-from live import Demo, Failure, Folder, account_name, check, run, wait_for
+from live import Demo, Failure, Folder, account_name, check, phone_ports, run, wait_for
 
 SECONDS = baresip.SECONDS = 4  # of a call
 TONES = baresip.TONES
@@ -20,13 +20,14 @@ class Linphone:
     """One headless linphonec; told what to do on its standard input, heard on its output.  Files
     stand in for its sound card."""
 
-    def __init__(self, folder, port, hertz, account, proxy):
+    def __init__(self, folder, hertz, account, proxy):
         self.home = os.path.join(folder, 'linphone')
         os.makedirs(os.path.join(self.home, '.local/share/linphone'))
         self.tone = os.path.join(self.home, 'tone.wav')
         self.heard = os.path.join(self.home, 'heard.wav')
         baresip.write_tone(self.tone, hertz)
         config = os.path.join(self.home, 'linphonerc')
+        port = phone_ports(4)
         with open(config, 'w', encoding='ascii') as f:
             f.write(f'''[sip]
 sip_port={port}
@@ -41,7 +42,7 @@ keepalive_period=30000
 [net]
 nat_policy_ref=
 [rtp]
-audio_rtp_port={port + 20}
+audio_rtp_port={port + 2}
 [auth_info_0]
 username={account_name(account)}
 passwd={account["password"]}
@@ -132,12 +133,11 @@ def judge(path, own, other):
 
 def converse(bare_calls):
     with Folder() as folder, Demo(peers=2) as demo:
-        first = 15310 if bare_calls else 15410  # baresip takes its SIP port + 1 too
         bare = linphone = None
         try:
-            bare = baresip.Phone(folder, 'bare', (first, first + 20, first + 30), TONES[0],
+            bare = baresip.Phone(folder, 'bare', TONES[0],
                                  demo.accounts[0], demo.peers[0]['sip'])
-            linphone = Linphone(folder, first + 50, TONES[1], demo.accounts[1],
+            linphone = Linphone(folder, TONES[1], demo.accounts[1],
                                 demo.peers[1]['sip'])
             wait_for('baresip registers', 20, lambda: '200 OK' in bare.said())
             linphone.wait('registered, identity', 20, again='status register')

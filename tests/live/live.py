@@ -77,6 +77,11 @@ def free_ports(count, first, last):
     raise Failure(f'no {count} free ports in a row')
 
 
+def phone_ports(count):
+    """As free_ports, for phones: below the ports among which `chordial demo` chooses."""
+    return free_ports(count, 5100, 9900)
+
+
 class Demo:
     """`chordial demo --hold --json`: peers, accounts, CA directory, key log."""
 
@@ -225,8 +230,10 @@ def register(folder, demo, peer, account, port, transport='u1'):
     check(result['ok'] == 1, f'{account["user"]} cannot register at peer {peer}: {result}')
 
 
-def call_between(folder, demo, caller_peer, callee_peer, ports, calls=1, rate=10):
+def call_between(folder, demo, caller_peer, callee_peer, calls=1, rate=10):
     """The first two accounts register at these peers and call: what both sides have counted."""
+    first = phone_ports(2)
+    ports = (first, first + 1)
     caller, callee = demo.accounts[0], demo.accounts[1]
     register(folder, demo, callee_peer, callee, ports[0])
     register(folder, demo, caller_peer, caller, ports[1])

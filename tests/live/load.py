@@ -5,6 +5,7 @@ import json
 import signal
 import subprocess
 import time
+from math import ceil
 
 from live import CHORDIAL, Demo, Folder, check, patience, run, wait_for
 from transports import One
@@ -62,6 +63,14 @@ def check_sums(result):
     check_tally(result)
     check(result['due'] == result['begun'] + result['unsent'], f'{result}')
     check(result['generator_limited'] == bool(result['generator_limited_why']), f'{result}')
+
+
+def check_offered(result, what):
+    """It goes on offering, whatever becomes of it.  Where others have the processor the last
+    moments are due and not begun any more; then it says itself that it was behind."""
+    unsent = result['unsent']
+    check(unsent == 0 or (result['generator_limited'] and unsent < 0.02 * result['due']),
+          f'{what}: {result}')
 
 
 def test_each_kind():
@@ -147,16 +156,18 @@ def test_a_dead_server_counts():
     for kind, name in (('options', 'sip_requests_in'), ('forward', 'dht_forwarded'),
                        ('fetch', 'fetches_answered')):
         with Demo(peers=1) as demo:
-            process = start(demo, '--kind', kind, '--rate', 200, '--seconds', 3, '--json',
+            seconds = ceil(3 * patience())  # where others have the processor the kill is late
+            process = start(demo, '--kind', kind, '--rate', 200, '--seconds', seconds, '--json',
                             '--timeout-ms', 500)
-            wait_for_load(demo, name, 100)
+            wait_for_load(demo, name, 50)
             demo.kill(0)
             began = time.monotonic()
             result = finish(process)
             check_sums(result)
-            check(time.monotonic() - began < 5 * patience(), 'it waits for the dead')
+            check(time.monotonic() - began < seconds + 2 * patience(), 'it waits for the dead')
             check(result['done'] > 0, f'{kind}: {result}')
-            check(result['failed'] > 100 and result['unsent'] == 0, f'{kind}: {result}')
+            check(result['failed'] > 100, f'{kind}: {result}')
+            check_offered(result, kind)
             print(f'  {kind}: {result["done"]} done, unsent {result["unsent"]}, '
                   f'errors {result["errors"]}')
 
@@ -247,7 +258,7 @@ def test_a_stream_that_ends():
         result = finish(process)
         check_sums(result)
         check(result['done'] > 0 and result['errors'].get('link_down', 0) > 100, f'{result}')
-        check(result['unsent'] == 0, f'{result}')
+        check_offered(result, 'TCP')
 
 
 def test_links_over_dtls():

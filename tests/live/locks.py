@@ -14,12 +14,11 @@ import sys
 import threading
 import time
 
-from live import (CHORDIAL, HERE, Demo, Folder, Sipp, account_name, check, credentials, register,
-                  run)
+from live import (CHORDIAL, HERE, Demo, Folder, Sipp, account_name, check, credentials,
+                  phone_ports, register, run)
 from phone import Phone
 
 RATE, WINDOW_S, CALLS = 50, 10, 700
-PHONE_PORTS = (15280, 15281)
 LINE = struct.Struct('120sQ')
 OURS = 'program'
 
@@ -148,11 +147,12 @@ def register_again(phone, stop):
 def load_and_count(folder, demo, preloaded):
     """Locks by peer and caller within 10 s of load, and what peer 0 did meanwhile."""
     caller, callee = demo.accounts[0], demo.accounts[1]
-    register(folder, demo, 2, callee, PHONE_PORTS[0])
-    register(folder, demo, 0, caller, PHONE_PORTS[1])
-    answering = Sipp(folder, 'callee', demo.peers[2]['sip'], PHONE_PORTS[0], CALLS)
+    port = phone_ports(2)
+    register(folder, demo, 2, callee, port)
+    register(folder, demo, 0, caller, port + 1)
+    answering = Sipp(folder, 'callee', demo.peers[2]['sip'], port, CALLS)
     fields = [(account_name(caller), credentials(caller), demo.domain, account_name(callee))]
-    calling = Sipp(folder, 'caller', demo.peers[0]['sip'], PHONE_PORTS[1], CALLS, rate=RATE,
+    calling = Sipp(folder, 'caller', demo.peers[0]['sip'], port + 1, CALLS, rate=RATE,
                    fields=fields, seconds=40)
     stop = threading.Event()
     phone = Phone(demo.accounts[5], demo.domain, demo.peers[0]['sip'])

@@ -65,7 +65,7 @@ class Phone:
         parameter = '' if transport == 'UDP' else f';transport={transport.lower()}'
         self.contact = f'{scheme}:{self.user}@{local}' + parameter
         self.answer_after = answer_after
-        self.waiting = {}  # branch -> [event, final response]
+        self.waiting = {}  # (branch, method) -> [event, final response] (RFC 3261 17.1.3)
         self.dialogs = {}  # call-id of a call that we take -> 200
         self.taken = 0
         self.rung = 0
@@ -107,8 +107,9 @@ class Phone:
 
     def on_response(self, status, headers):
         branch = re.search(r'branch=([^;]*)', first(headers, 'via'))
+        method = first(headers, 'cseq').split()[-1:]
         with self.lock:
-            wait = self.waiting.get(branch.group(1) if branch else '')
+            wait = self.waiting.get((branch.group(1), *method) if branch else None)
         if wait is not None:
             wait[2] = True  # something came
             if status >= 200:
@@ -169,7 +170,7 @@ class Phone:
                 f'{extra}Content-Length: {len(body)}\r\n\r\n{body}')
         wait = [threading.Event(), (408, []), False]
         with self.lock:
-            self.waiting[branch] = wait
+            self.waiting[branch, method] = wait
         pause = T1
         end = time.monotonic() + limit * patience()
         self.send(text)

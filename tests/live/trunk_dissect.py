@@ -22,7 +22,6 @@ ACK_BYTES, DATA_HEADER, FORWARDING_HEADER = 9, 8, 38
 RELOAD_PORT, FIRST_CLIENT_PORT = 6084, 40000
 LINKTYPE_RAW = 101
 ROUND_TRIP = 40  # hops and repetitions of one message that only a routing loop reaches
-PHONE_PORTS = (15270, 15271)
 
 # One transmission: type, its sequence number, and of data the transaction and the message code.
 Frame = collections.namedtuple('Frame', 'type sequence transaction code')
@@ -33,7 +32,7 @@ def record_a_call(folder):
     capture = Capture(os.path.join(folder, 'trunks.pcap'), 'tcp')
     try:
         with Demo() as demo:
-            call_between(folder, demo, 0, 3, PHONE_PORTS)
+            call_between(folder, demo, 0, 3)
             sent = sum(demo.metrics(i)['link_messages_out'] for i in range(len(demo.peers)))
             shutil.copy(demo.info['keylog'], os.path.join(folder, 'keylog'))
             ports = {n['overlay'].split(':')[1] for p in demo.peers for n in p['nodes']}

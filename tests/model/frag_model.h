@@ -24,7 +24,7 @@ struct frag_model_message {
     uint8_t bytes[FRAG_MODEL_BYTES];
     size_t highest, end; /* end: 0 as long as it is not known */
     uint8_t header[FRAG_MODEL_BYTES];
-    size_t header_len;
+    size_t header_len, via_len;
 };
 
 struct frag_model {
@@ -66,13 +66,18 @@ FRAG_MODEL_LOOP static bool frag_model_agree(const struct frag_model_message *a,
     return true;
 }
 
+static inline bool frag_model_is_more(const struct frag_model *m, size_t len, size_t via_len)
+{
+    return len - via_len > m->max || len > MSGBUF_LARGE_BYTES;
+}
+
 FRAG_MODEL_LOOP static bool frag_model_give(struct frag_model *m,
                                             const struct frag_model_message *a,
                                             const struct frag_model_message *b)
 {
     const struct frag_model_message *head = a->header_len != 0 ? a : b;
     size_t end = a->end != 0 ? a->end : b->end;
-    if (head->header_len + end > m->max) {
+    if (frag_model_is_more(m, head->header_len + end, head->via_len)) {
         return false;
     }
     memcpy(m->out, head->header, head->header_len);
@@ -187,7 +192,8 @@ static inline bool frag_model_push(struct frag_model *m, struct slice fragment, 
     if (len == 0 || (len < FRAG_MODEL_MIN && !fwd_is_last(h))) {
         return false;
     }
-    if (h->header_bytes + from + len > m->max || (u != NULL && frag_model_contradicts(u, h))) {
+    if (frag_model_is_more(m, h->header_bytes + from + len, h->via_list.len) ||
+        (u != NULL && frag_model_contradicts(u, h))) {
         if (u != NULL) {
             u->is_used = false;
         }
@@ -199,6 +205,7 @@ static inline bool frag_model_push(struct frag_model *m, struct slice fragment, 
     bool is_new = !frag_model_store(u, h);
     if (from == 0 && u->header_len == 0) {
         u->header_len = h->header_bytes;
+        u->via_len = h->via_list.len;
         memcpy(u->header, fragment.data, h->header_bytes);
     }
     u->highest = max_size(u->highest, from + len);

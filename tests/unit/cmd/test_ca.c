@@ -2,6 +2,7 @@
 /* The enrollment authority, keystores, and what a start makes of them (design.md section 6). */
 #include "cmd/ca.h"
 #include "cmd/ca_renew.h"
+#include "cmd/ca_users.h"
 #include "cmd/setup.h"
 #include "link/crypto_boring.h"
 #include "node/overlay_schema.h"
@@ -10,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define OVERLAY_NAME "voice.example"
@@ -410,4 +412,37 @@ Test(ca, accounts_from_a_list)
     cr_assert_eq(issue_listed("erin@other.example x\n", "more"), ERR_CONFIG);
     struct ca_issue what = {.dir = "ca", .list = "none", .nodes = 1, .days = 1, .out = "more"};
     cr_assert_eq(ca_issue(&what, NULL, NULL, why), ERR_NOT_FOUND);
+}
+
+/* Two at once: neither takes what the other has written off the record. */
+Test(ca, two_that_issue_wait_for_each_other)
+{
+    enum { AT_ONCE = 4, EACH = 8 };
+    enroll(1);
+    for (int n = 0; n < AT_ONCE; n++) {
+        if (fork() == 0) {
+            int bad = 0;
+            for (int i = 0; i < EACH; i++) {
+                char user[64];
+                snprintf(user, sizeof(user), "u%d-%d@" OVERLAY_NAME, n, i);
+                bad += issue(user, NULL, 1, "many") != ERR_OK;
+            }
+            _exit(bad);
+        }
+    }
+    int status = 0;
+    while (wait(&status) > 0) {
+        cr_assert_eq(status, 0);
+    }
+    json_t *users = NULL;
+    cr_assert_eq(ca_users_load("ca", &users, why), ERR_OK, "%s", why);
+    cr_assert_eq(json_object_size(json_object_get(users, "users")), 2 + AT_ONCE * EACH,
+                 "%zu users are on record", json_object_size(json_object_get(users, "users")));
+    json_decref(users);
+    int lock;
+    cr_assert_eq(files_lock("ca", false, &lock), ERR_OK, "nobody has it any more");
+    int other;
+    cr_assert_eq(files_lock("ca", false, &other), ERR_EXISTS);
+    close(lock);
+    cr_assert_eq(files_lock("nowhere", false, &lock), ERR_NOT_FOUND);
 }

@@ -145,6 +145,26 @@ Test(health, fresh_while_self_checks_go_well)
     cr_assert(control_health_is_fresh(&h, UINT64_C(1400) * S, &who, &for_us), "another question");
 }
 
+/* The owner of one of the two records answers nothing, for ever. */
+Test(health, one_bad_owner_does_not_make_a_node_unready)
+{
+    for (int owned = 0; owned < 2; owned++) {
+        struct control_health h;
+        uint32_t who = 0;
+        uint64_t for_us = 0;
+        control_health_init(&h, 1, true, 0);
+        control_health_on_joined(&h, 0, true, 0);
+        for (uint64_t now = 1; now < 1000; now++) {
+            if (control_health_tick(&h, 0, now, now * S)) {
+                bool is_good = control_health_asks_by_node(&h, 0) != (owned == 0);
+                control_health_on_check(&h, 0, is_good, now * S, now);
+            }
+            cr_assert(control_health_is_fresh(&h, now * S, &who, &for_us), "after %lu s",
+                      (unsigned long)now);
+        }
+    }
+}
+
 Test(health, nobody_is_asked_where_nobody_watches)
 {
     struct control_health h;

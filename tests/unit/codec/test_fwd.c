@@ -107,6 +107,15 @@ static struct slice random_list(struct rng *rng, uint8_t *out, size_t cap, unsig
     return wr_slice(&w);
 }
 
+/* So much of a Via List stays: all of it, or whole entries from its front. */
+static size_t kept_of(struct rng *rng, struct slice list)
+{
+    struct rd r = rd_init(list);
+    struct fwd_destination d;
+    for (uint64_t left = rng_below(rng, 8); left > 0 && fwd_next(&r, &params, &d); left--) {}
+    return list.len - (rng_below(rng, 3) == 0 ? rd_left(&r) : 0);
+}
+
 /* FW-13: in place, against a header built from nothing */
 Test(fwd, rewrite_equals_building_anew)
 {
@@ -131,11 +140,13 @@ Test(fwd, rewrite_equals_building_anew)
         struct fwd h;
         cr_assert_eq(fwd_decode(slice_of(message + room, len), &params, &h), ERR_OK);
         struct fwd_rewrite how = {.via_append = a, .destination_prepend = b};
-        how.drop_via = rng_below(&rng, 3) == 0;
+        size_t via_kept = kept_of(&rng, v);
+        how.via_drop_bytes = (uint16_t)(v.len - via_kept);
+        how.max_response_length = rng_below(&rng, 3) == 0 ? 3000 + round : 0;
         how.strip_bytes = rng_below(&rng, 2) == 0 ? 0 : (uint16_t)h.first.wire.len;
 
         struct wr w = wr_init(want_via, sizeof(want_via));
-        wr_bytes(&w, how.drop_via ? SLICE_EMPTY : v);
+        wr_bytes(&w, slice_sub(v, 0, via_kept));
         wr_bytes(&w, a);
         struct slice new_via = wr_slice(&w);
         w = wr_init(want_destinations, sizeof(want_destinations));
@@ -147,6 +158,9 @@ Test(fwd, rewrite_equals_building_anew)
         payload.data = saved;
         size_t want_len = build(want, sizeof(want), new_via, new_destinations, options, payload);
         want[11] = 8; /* ttl */
+        if (how.max_response_length != 0) {
+            (void)wr_at32(want + 28, how.max_response_length);
+        }
 
         uint8_t *start = NULL;
         size_t new_len = 0;
@@ -617,8 +631,8 @@ Test(fwd, too_much_to_write)
     uint8_t *start = NULL;
     size_t len = 0;
     cr_assert_eq(fwd_rewrite(out + 16, 16, &h, &how, &start, &len), ERR_TOO_LARGE);
-    how =
-        (struct fwd_rewrite){.drop_via = true, .destination_prepend = slice_of(large, UINT16_MAX)};
+    how = (struct fwd_rewrite){.via_drop_bytes = UINT16_MAX - 1,
+                               .destination_prepend = slice_of(large, UINT16_MAX)};
     cr_assert_eq(fwd_rewrite(out + 16, 16, &h, &how, &start, &len), ERR_TOO_LARGE);
     cr_assert_eq(out[16 + 11], 9, "the ttl has not changed");
 }

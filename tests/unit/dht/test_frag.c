@@ -364,19 +364,38 @@ Test(frag, fr6_larger_than_max_message_size)
         cr_assert_eq(count(s, METRIC_dht_drop_fragment_large), i + 1);
         cr_assert(frag_stage_is_empty(s), "and what there was of it");
     }
-    /* each fragment fits, but not the whole with the header of the first */
-    c = (struct frag_stage_cut){.transaction_id = ID,
-                                .payload = payload(MAX_BYTES),
-                                .from = 300,
-                                .len = MAX_BYTES - 56 - 300,
-                                .is_last = true};
-    c.payload.len = MAX_BYTES - 56;
+    frag_stage_end(s);
+}
+
+/* whoever has cut it did not know how many would add themselves to the Via List. */
+Test(frag, fr6_the_via_list_does_not_count)
+{
+    struct frag_stage *s = frag_stage_make(&roomy);
+    static uint8_t out[2 * MAX_BYTES];
+    struct frag_message got;
+    enum { ALONE = 56, VIAS = 40 };
+    struct frag_stage_cut c = {.transaction_id = ID,
+                               .payload = payload(MAX_BYTES),
+                               .from = 300,
+                               .len = MAX_BYTES - ALONE - 300,
+                               .is_last = true,
+                               .vias = VIAS};
+    c.payload.len = MAX_BYTES - ALONE;
     cr_assert_not(frag_stage_push(s, frag_stage_wr(s, &c, out, sizeof(out)), false, 0, &got));
-    c = (struct frag_stage_cut){
-        .transaction_id = ID, .payload = payload(MAX_BYTES), .len = 300, .vias = 1};
+    c.from = 0;
+    c.len = 300;
+    c.is_last = false;
+    cr_assert(frag_stage_push(s, frag_stage_wr(s, &c, out, sizeof(out)), false, 0, &got));
+    cr_assert_eq(got.buf->len, MAX_BYTES + VIAS * 18);
+    msgbuf_release(&s->buffers, got.buf);
+    /* one byte more of all else does */
+    c.payload.len = MAX_BYTES - ALONE + 1;
+    c.transaction_id = ID + 1;
+    c.from = 300;
+    c.len = MAX_BYTES - ALONE - 300 + 1;
+    c.is_last = true;
     cr_assert_not(frag_stage_push(s, frag_stage_wr(s, &c, out, sizeof(out)), false, 0, &got));
-    cr_assert_eq(count(s, METRIC_dht_drop_fragment_large), ARRAY_COUNT(places) + 1);
-    cr_assert(frag_stage_is_empty(s));
+    cr_assert_eq(count(s, METRIC_dht_drop_fragment_large), 1);
     frag_stage_end(s);
 }
 

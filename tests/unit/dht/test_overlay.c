@@ -50,6 +50,26 @@ Test(overlay, ch21_the_last_of_two_goes_on_alone, .timeout = 60)
     harness_free(h);
 }
 
+/* All of a machine end together: whoever is still handing over when the others are gone has lost
+ * nothing, and does not seek its way back. */
+Test(overlay, who_leaves_last_has_not_lost_the_ring, .timeout = 60)
+{
+    struct harness *h = harness_make(4, 8);
+    (void)harness_grow(h, 30000);
+    harness_run(h, 1000);
+    overlay_leave(harness_turn(h, 0), h->peers[0].overlay);
+    harness_end_turn(h, 0);
+    for (uint32_t i = 1; i < 4; i++) {
+        harness_kill(h, i);
+    }
+    harness_run(h, 30000);
+    cr_expect_eq(h->peers[0].lost, 0, "lost %u times", h->peers[0].lost);
+    cr_expect_eq(h->peers[0].left, 1);
+    h->has_killed = true;
+    harness_unlink(h, 0);
+    harness_free(h);
+}
+
 /* TX-1, TX-3 */
 
 struct loss {

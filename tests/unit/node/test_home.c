@@ -51,3 +51,27 @@ Test(home, who_announces_nothing_moves_nowhere)
     h.is_proved = true;
     cr_expect_not(moves(&h, "192.0.2.8", false));
 }
+
+/* A connection's record keeps a number; what is forgotten is nobody's new address. */
+Test(home, places_are_numbered)
+{
+    struct home h;
+    struct address configured = at("192.0.2.1");
+    struct address other = at("192.0.2.2");
+    home_init(&h, &configured);
+    cr_expect_eq(home_place(&h, &configured), h.place);
+    uint32_t place = home_place(&h, &other);
+    cr_expect_eq(home_place(&h, &other), place, "known already");
+    cr_assert_not_null(home_elsewhere(&h, place));
+    cr_expect(address_is_same_host(home_elsewhere(&h, place), &other));
+    cr_expect_null(home_elsewhere(&h, h.place), "that is here");
+    cr_expect_null(home_elsewhere(&h, 0));
+    cr_expect_null(home_elsewhere(&h, place + 1));
+    struct address more = at("192.0.2.100");
+    for (uint32_t i = 0; i < HOME_PLACES_CAP; i++) {
+        more.ip[3]++;
+        cr_expect_eq(home_place(&h, &more), place + 1 + i);
+    }
+    cr_expect_null(home_elsewhere(&h, place), "so many others have come since");
+    cr_expect_eq(home_place(&h, &configured), h.place, "what is announced is never forgotten");
+}

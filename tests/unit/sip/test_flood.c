@@ -413,6 +413,41 @@ Test(flood, buffers_of_cancelled_calls_are_shared)
     scarce_end(&c);
 }
 
+/* ... and the CANCEL that we send ourselves counts to the caller too. */
+Test(flood, a_cancel_of_ours_counts_to_the_caller)
+{
+    struct scarce c = scarce_begin();
+    char via[256], invite[PHONE_TEXT], cancel[PHONE_TEXT];
+    phone_call(c.w, c.a, "INVITE", "dave", "own");
+    world_run(c.w, 50000);
+    phone_expect(c.a, "SIP/2.0 100");
+    snprintf(invite, sizeof(invite), "%s", phone_expect(c.b, "INVITE sip:"));
+    phone_answer(c.w, c.b, invite, "180 Ringing");
+    phone_expect(c.a, "SIP/2.0 180");
+    phone_send(c.w, c.a,
+               "CANCEL sip:dave@example.org SIP/2.0\nVia: %s\nFrom: <sip:carol@example.org>;"
+               "tag=f-own\nTo: <sip:dave@example.org>\nCall-ID: own\nCSeq: 2 CANCEL\n"
+               "Max-Forwards: 70\n",
+               phone_via(c.a, "INVITE-own-2", via));
+    phone_expect(c.a, "SIP/2.0 200");
+    snprintf(cancel, sizeof(cancel), "%s", phone_expect(c.b, "CANCEL sip:"));
+    uint16_t account[2] = {0, 0};
+    uint32_t at = 0;
+    const struct tx *tx = NULL;
+    while ((tx = pool_next(&c.x->sip->txs, &at)) != NULL) {
+        if (tx->kind == TX_INVITE_CLIENT || tx->method == SIP_METHOD_CANCEL) {
+            account[tx->kind == TX_INVITE_CLIENT ? 0 : 1] =
+                tx->message == NULL ? 0 : tx->message->account;
+        }
+    }
+    cr_expect_neq(account[0], 0);
+    cr_expect_eq(account[1], account[0]);
+    phone_answer(c.w, c.b, cancel, "200 OK");
+    phone_answer(c.w, c.b, invite, "487 Request Terminated");
+    phone_expect(c.b, "ACK sip:");
+    scarce_end(&c);
+}
+
 /* Another peer's INVITEs are refused before anything is opened for them, and it acknowledges none:
  * the answers that wait for its ACKs count to it, and leave buffers to everybody else. */
 Test(flood, buffers_of_refusals_to_a_peer_are_shared)

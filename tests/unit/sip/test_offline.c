@@ -92,6 +92,41 @@ Test(offline, registration_ended)
     away_and_back(false);
 }
 
+/* What a phone says to a kept message, and whether it is asked again (RFC 3261 21.4, 21.6). */
+Test(offline, refused_or_not_now)
+{
+    static const struct {
+        const char *answer;
+        bool is_kept;
+    } cases[] = {
+        {"403 Forbidden", false}, {"404 Not Found", false},      {"488 Not Acceptable", false},
+        {"603 Decline", false},   {"606 Not Acceptable", false}, {"480 Not now", true},
+        {"486 Busy Here", true},  {"503 Not now", true},         {"600 Busy Everywhere", true},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        struct world *w = world_make();
+        world_add_node(w, 1);
+        struct phone *a = world_add_phone(w, "alice", 0), *b = world_add_phone(w, "bob", 0);
+        keep_for(w, 3600);
+        register_ok(w, a, "7200");
+        register_ok(w, b, "60");
+        register_ok(w, b, "0");
+        phone_ask(w, a, "MESSAGE", "sip:bob@example.org", "", "x");
+        phone_expect(a, "SIP/2.0 202");
+        register_ok(w, b, "7200");
+        world_run(w, 300000);
+        phone_answer(w, b, phone_expect(b, "MESSAGE"), cases[i].answer);
+        world_run(w, 1000000);
+        cr_assert_eq(world_metric(w, METRIC_sip_offline), cases[i].is_kept, "%s", cases[i].answer);
+        cr_assert_eq(world_metric(w, METRIC_sip_offline_delivered), 0);
+        if (cases[i].is_kept) {
+            world_run(w, 301000000);
+            phone_answer(w, b, phone_expect(b, "MESSAGE"), "200 OK");
+        }
+        done(w);
+    }
+}
+
 /* The next look, and what comes of it before the phone is asked again (timer E). */
 static void look(struct world *w, struct phone *p)
 {

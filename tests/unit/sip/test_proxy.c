@@ -82,6 +82,76 @@ static void register_ok(struct world *w, struct phone *p)
     cr_assert(strncmp(text, "SIP/2.0 200", 11) == 0, "%s:\n%s", p->name, text);
 }
 
+/* Those who kept what the overlay knew of `name` have died. */
+static void lose_record(struct world *w, const char *name)
+{
+    struct overlay_resource at;
+    char aor[64];
+    uint32_t lost = 0;
+    snprintf(aor, sizeof(aor), "%s@example.org", name);
+    overlay_resource_of(&w->instances[0]->turn, slice_text(aor), &at);
+    for (size_t i = 0; i < FAKE_RECORDS; i++) {
+        struct fake_record *r = &w->dht.records[i];
+        if (r->is_used && r->kind == OVERLAY_KIND_SIP_REGISTRATION &&
+            memcmp(&r->resource, &at, sizeof(at)) == 0) {
+            r->is_used = false;
+            lost++;
+        }
+    }
+    cr_assert_eq(lost, 1);
+}
+
+/* The callee's peer does not find that the caller's may speak for it; the caller's stores its
+ * record anew, and asks again. */
+Test(proxy, a_record_that_was_lost_is_put_back)
+{
+    struct world *w = world_make();
+    int one = world_add_node(w, 1), two = world_add_node(w, 1);
+    struct phone *a = world_add_phone(w, "alice", one), *b = world_add_phone(w, "bob", two);
+    char invite[PHONE_TEXT];
+    register_ok(w, a);
+    register_ok(w, b);
+    lose_record(w, "alice");
+    phone_call(w, a, "INVITE", "bob", "lost");
+    world_run(w, 100000);
+    phone_expect(a, "SIP/2.0 100");
+    snprintf(invite, sizeof(invite), "%s", phone_expect(b, "INVITE sip:"));
+    phone_expect_nothing(b);
+    cr_expect_eq(world_metric(w, METRIC_sip_records_put_back), 1);
+    cr_expect_eq(world_metric(w, METRIC_sip_refused_from), 1);
+    phone_answer(w, b, invite, "403 Forbidden"); /* bob's phone itself: that is not asked again */
+    phone_expect(a, "SIP/2.0 403");
+    phone_expect(b, "ACK sip:");
+    world_run(w, 100000);
+    phone_expect_nothing(b);
+    cr_expect_eq(world_metric(w, METRIC_sip_records_put_back), 1);
+    world_free(w);
+}
+
+/* A peer that never finds it makes us store it once in a while, not for each call. */
+Test(proxy, a_record_is_not_put_back_all_the_time)
+{
+    struct world *w = world_make();
+    int one = world_add_node(w, 1), two = world_add_node(w, 1);
+    struct phone *a = world_add_phone(w, "alice", one), *b = world_add_phone(w, "bob", two);
+    register_ok(w, a);
+    register_ok(w, b);
+    w->dht.store_error = ERR_REMOTE;
+    lose_record(w, "alice");
+    uint32_t stores = w->dht.stores;
+    phone_call(w, a, "MESSAGE", "bob", "one");
+    world_run(w, 500000);
+    phone_expect(a, "SIP/2.0 403");
+    cr_expect_eq(w->dht.stores, stores + 1);
+    phone_call(w, a, "MESSAGE", "bob", "two");
+    world_run(w, 500000);
+    phone_expect(a, "SIP/2.0 403");
+    phone_expect_nothing(b);
+    cr_expect_eq(w->dht.stores, stores + 1);
+    cr_expect_eq(world_metric(w, METRIC_sip_records_put_back), 1);
+    world_free(w);
+}
+
 /* An account's name whose home is `shard` of `shards`, not `other`. */
 static const char *name_at(uint16_t shard, uint16_t shards, const char *other, char *out)
 {

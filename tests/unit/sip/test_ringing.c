@@ -351,6 +351,48 @@ Test(ringing, is_cancelled_and_callees_node_is_gone)
     done(&x);
 }
 
+/* The callee's node opens a connection and closes the one before, again and again, and says
+ * nothing: `for_ms` after the CANCEL the branch is over all the same. */
+static void cancel_and_change(struct ringing *x, uint32_t for_ms)
+{
+    x->w->instances[1]->is_deaf = true;
+    cancel(x);
+    for (uint32_t ms = 0; ms < for_ms; ms += 500) {
+        int first = 1;
+        while (!x->w->conns[first].is_used || x->w->conns[first].phone >= 0) {
+            first++;
+        }
+        world_join_peers(x->w, 1, 0);
+        world_close_conn(x->w, first, true);
+        world_run(x->w, 500000);
+    }
+    phone_expect(x->a, "SIP/2.0 487");
+    cr_expect_eq(x->w->instances[0]->sip->branches.in_use, 0, "it holds a branch");
+    x->w->instances[1]->is_deaf = false;
+    world_free(x->w);
+}
+
+Test(ringing, a_cancelled_one_is_not_kept_by_new_connections)
+{
+    struct ringing x;
+    call(&x, true);
+    cancel_and_change(&x, TX_64_T1_MS + 1000);
+}
+
+Test(ringing, a_cancelled_silent_one_is_not_kept_either)
+{
+    struct ringing x;
+    struct dialog d;
+    set_up(&x);
+    phone_talk(x.w, x.a, x.b, "first", &d);
+    phone_hang_up(x.w, x.a, x.b, &d);
+    x.w->instances[1]->is_deaf = true;
+    phone_call(x.w, x.a, "INVITE", "bob", "ring");
+    world_run(x.w, 50000);
+    phone_expect(x.a, "SIP/2.0 100");
+    cancel_and_change(&x, 2 * FORK_SILENT_MS + 1000);
+}
+
 /* Who knows the branch (every hop behind has seen it) cannot take the responses away. */
 Test(ringing, another_peer_gets_no_responses)
 {
@@ -390,6 +432,23 @@ static void expect_elsewhere(const char *cancel)
 {
     static const char reason[] = "Reason: SIP;cause=200;text=\"Call completed elsewhere\"\r\n";
     cr_expect(strstr(cancel, reason) != NULL, "%s", cancel);
+}
+
+/* It rings, and is told to stop. */
+static void ring_to_be_cancelled(struct ringing *x, struct phone *silent, const char *invite,
+                                 char *cancel)
+{
+    phone_answer(x->w, silent, invite, "180 Ringing");
+    snprintf(cancel, PHONE_TEXT, "%s", phone_expect(silent, "CANCEL sip:"));
+    expect_elsewhere(cancel);
+}
+
+static void stop_ringing(struct ringing *x, struct phone *silent, const char *invite,
+                         const char *cancel)
+{
+    phone_answer(x->w, silent, cancel, "200 OK");
+    phone_answer(x->w, silent, invite, "487 Request Terminated");
+    phone_expect(silent, "ACK sip:");
 }
 
 /* Two phones of bob's at one node: one answers, the other has said nothing so far. */
@@ -437,14 +496,10 @@ Test(ringing, late_beside_one_that_answers)
     struct phone *silent = NULL;
     char invite[PHONE_TEXT], text[PHONE_TEXT];
     answered_beside_silence(&x, &silent, invite);
-    phone_answer(x.w, silent, invite, "180 Ringing");
-    snprintf(text, sizeof(text), "%s", phone_expect(silent, "CANCEL sip:"));
-    expect_elsewhere(text);
+    ring_to_be_cancelled(&x, silent, invite, text);
     phone_answer(x.w, silent, invite, "180 Ringing");
     phone_expect_nothing(silent);
-    phone_answer(x.w, silent, text, "200 OK");
-    phone_answer(x.w, silent, invite, "487 Request Terminated");
-    phone_expect(silent, "ACK sip:");
+    stop_ringing(&x, silent, invite, text);
     phone_expect_nothing(x.a);
     done(&x);
 }
@@ -533,12 +588,8 @@ Test(ringing, late_at_another_node)
     answered_elsewhere(&x, &silent, invite);
     world_run(x.w, (FORK_SILENT_MS + 100) * 1000);
     silent->first = silent->count = 0; /* INVITEs again */
-    phone_answer(x.w, silent, invite, "180 Ringing");
-    snprintf(text, sizeof(text), "%s", phone_expect(silent, "CANCEL sip:"));
-    expect_elsewhere(text);
-    phone_answer(x.w, silent, text, "200 OK");
-    phone_answer(x.w, silent, invite, "487 Request Terminated");
-    phone_expect(silent, "ACK sip:");
+    ring_to_be_cancelled(&x, silent, invite, text);
+    stop_ringing(&x, silent, invite, text);
     done(&x);
 }
 
@@ -549,16 +600,12 @@ Test(ringing, rings_at_another_node_after_the_cancel)
     struct phone *silent = NULL;
     char invite[PHONE_TEXT], text[PHONE_TEXT];
     answered_elsewhere(&x, &silent, invite);
-    phone_answer(x.w, silent, invite, "180 Ringing");
-    snprintf(text, sizeof(text), "%s", phone_expect(silent, "CANCEL sip:"));
-    expect_elsewhere(text);
+    ring_to_be_cancelled(&x, silent, invite, text);
     world_run(x.w, (2 * FORK_SILENT_MS + 100) * 1000);
     cr_expect_eq(x.w->instances[2]->sip->proxies.in_use, 1);
     cr_expect_eq(x.w->instances[0]->sip->proxies.in_use, 0, "the caller has been answered");
     silent->first = silent->count = 0; /* CANCELs again */
-    phone_answer(x.w, silent, text, "200 OK");
-    phone_answer(x.w, silent, invite, "487 Request Terminated");
-    phone_expect(silent, "ACK sip:");
+    stop_ringing(&x, silent, invite, text);
     cr_expect_eq(x.w->instances[2]->sip->proxies.in_use, 0);
     cr_expect_eq(world_metric(x.w, METRIC_sip_forks_silent), 1, "at the caller's node");
     done(&x);
