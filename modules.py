@@ -95,6 +95,7 @@ MODULES = {
         tls_boring
         tls_boring_datagram
         tls_boring_record
+        tls_boring_stream
         tls_pump
         trunk
         ws_conn
@@ -425,6 +426,7 @@ UNIT_TESTS = {
         test_stun_auth
         test_tls_boring
         test_tls_boring_datagram
+        test_tls_boring_stream
         test_trunk
         test_ws_conn
     '''),

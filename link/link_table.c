@@ -87,7 +87,7 @@ size_t link_table_bytes(const struct link_settings *s)
     size_t links = s->links;
     return sizeof(struct link_table) + links * (sizeof(struct link) + 16 + 2 * sizeof(uint32_t)) +
            2 * tags_bytes(s->links) + frame_io_flights_bytes(s->links) + LINK_HEADROOM +
-           TLS_RECORD_BYTES + s->links_datagram * (sizeof(struct dtls) + 2 * sizeof(uint32_t)) +
+           TLS_READ_BYTES + s->links_datagram * (sizeof(struct dtls) + 2 * sizeof(uint32_t)) +
            slots_of(s->links_datagram) * (sizeof(struct address) + sizeof(uint32_t)) +
            announced_bytes(s->announced, s->parked) + 16 * 64; /* alignment */
 }
@@ -99,7 +99,7 @@ struct link_table *link_table_init(struct arena *arena, const struct link_settin
     struct link_table *lt = ARENA_ARRAY(arena, struct link_table, 1);
     lt->settings = *s;
     lt->message_cap = (uint32_t)min_size(s->max_message_bytes, LINK_TABLE_MESSAGE_CAP);
-    lt->chunk = ARENA_SCRATCH(arena, uint8_t, LINK_HEADROOM + TLS_RECORD_BYTES) + LINK_HEADROOM;
+    lt->chunk = ARENA_SCRATCH(arena, uint8_t, LINK_HEADROOM + TLS_READ_BYTES) + LINK_HEADROOM;
     pool_init(&lt->pool, arena, "links", LINK_KIND, s->links, sizeof(struct link));
     /* Its keys are authenticated Node-IDs, at most one for each link: no seed is needed against
      * chosen collisions. */

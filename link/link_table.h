@@ -114,7 +114,7 @@ struct link_table {
     struct link *reading;
     size_t chunk_at;
     size_t chunk_len;
-    uint8_t *chunk;       /* TLS_RECORD_BYTES, LINK_HEADROOM before them */
+    uint8_t *chunk;       /* TLS_READ_BYTES, LINK_HEADROOM before them */
     struct msgbuf *spent; /* held the message handed out last */
     struct tls *lender;   /* has been lent bytes that it may not have read yet */
     struct link *mail_from;

@@ -15,9 +15,10 @@
 enum tls_role { TLS_CLIENT, TLS_SERVER };
 
 enum {
-    TLS_RECORD_BYTES = 16 * 1024, /* largest plaintext of one record */
-    TLS_CHAIN_CAP = 4,            /* certificates looked at in what the peer presents */
-    TLS_DATAGRAM_OVERHEAD = 80,   /* at most what a record adds to its plaintext in a datagram */
+    TLS_RECORD_BYTES = 16 * 1024,          /* largest plaintext of one record */
+    TLS_READ_BYTES = TLS_RECORD_BYTES + 1, /* room with which each is read without a copy */
+    TLS_CHAIN_CAP = 4,                     /* certificates looked at in what the peer presents */
+    TLS_DATAGRAM_OVERHEAD = 80, /* at most what a record adds to its plaintext in a datagram */
 };
 
 struct tls; /* one connection */

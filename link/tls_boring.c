@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tls_boring.c - one SSL object and two byte queues per connection.
  *
+ * Between peers BoringSSL's part ends with the handshake (tls_boring_stream.c).  What is said here
+ * of records is how it is with phones, and with TLS 1.2.
+ *
  * BoringSSL reads from `in` and writes to `out` through a BIO of our own.  Both queues take memory
  * when bytes wait in them and give it back when they are empty, so an idle link costs its SSL
  * object alone.  In steady state neither is used: BoringSSL copies a record once from the received
@@ -69,17 +72,36 @@ static bool make_room(struct tls *tls, struct tls_boring_queue *q, size_t len)
     return true;
 }
 
+bool tls_boring_reserve(struct tls *tls, struct tls_boring_queue *q, size_t len)
+{
+    return make_room(tls, q, len);
+}
+
+uint8_t *tls_boring_extend(struct tls *tls, struct tls_boring_queue *q, size_t len)
+{
+    if (!make_room(tls, q, len)) {
+        return NULL;
+    }
+    q->end += len;
+    return q->data + q->end - len;
+}
+
 bool tls_boring_push(struct tls *tls, struct tls_boring_queue *q, const void *bytes, size_t len)
 {
-    if (len == 0) {
-        return true;
+    uint8_t *at = len == 0 ? NULL : tls_boring_extend(tls, q, len);
+    if (at != NULL) {
+        memcpy(at, bytes, len);
     }
-    if (!make_room(tls, q, len)) {
-        return false;
+    return at != NULL || len == 0;
+}
+
+void tls_boring_drop(struct tls *tls, struct tls_boring_queue *q, size_t len)
+{
+    CHECK(len <= q->end - q->start);
+    q->start += len;
+    if (q->start == q->end) {
+        drop_queue(tls, q);
     }
-    memcpy(q->data + q->end, bytes, len);
-    q->end += len;
-    return true;
 }
 
 size_t tls_boring_shift(struct tls *tls, struct tls_boring_queue *q, uint8_t *out, size_t cap)
@@ -89,10 +111,7 @@ size_t tls_boring_shift(struct tls *tls, struct tls_boring_queue *q, uint8_t *ou
         return 0;
     }
     memcpy(out, q->data + q->start, len);
-    q->start += len;
-    if (q->start == q->end) {
-        drop_queue(tls, q);
-    }
+    tls_boring_drop(tls, q, len);
     return len;
 }
 
@@ -149,6 +168,9 @@ static void log_key(const SSL *ssl, const char *line)
 {
     struct tls *tls = SSL_get_app_data(ssl);
     struct tls_boring *context = tls->context;
+    if (context->is_mutual && !tls->is_datagram) {
+        tls_boring_stream_note(tls, line);
+    }
     if (context->sink != NULL) {
         context->sink(context->sink_user, line);
     }
@@ -214,6 +236,7 @@ static enum err make_context(struct slice certificate, const struct slice *inter
         return ERR_NO_MEMORY;
     }
     memset(made, 0, sizeof(*made));
+    made->is_mutual = key != NULL && !is_public;
     made->ssl = SSL_CTX_new(TLS_with_buffers_method());
     made->dtls = SSL_CTX_new(DTLS_with_buffers_method());
     made->bio = make_bio_method();
@@ -355,6 +378,7 @@ static void close_tls(struct tls *tls)
     }
     CHECK(tls->context->counters.open > 0);
     tls_boring_record_free(tls);
+    tls_boring_stream_free(tls);
     SSL_free(tls->ssl);
     drop_queue(tls, &tls->in);
     drop_queue(tls, &tls->out);
@@ -406,6 +430,9 @@ static enum err do_handshake(struct tls *tls)
     ERR_clear_error();
     int result = SSL_do_handshake(tls->ssl);
     enum err error = tls_boring_outcome(tls, result);
+    if (error == ERR_OK) {
+        tls_boring_stream_take_over(tls);
+    }
     /* A peer that says goodbye before it has introduced itself. */
     return error == ERR_CLOSED ? ERR_IO : error;
 }
@@ -440,6 +467,9 @@ static enum err read_tls(struct tls *tls, uint8_t *out, size_t cap, size_t *len)
         return ERR_IO;
     }
     CHECK(cap > 0);
+    if (tls_boring_stream_is_up(tls)) {
+        return tls_boring_stream_read(tls, out, cap, len);
+    }
     ERR_clear_error();
     int got = SSL_read(tls->ssl, out, (int)min_size(cap, INT32_MAX));
     if (got > 0) {
@@ -461,6 +491,9 @@ static enum err write_tls(struct tls *tls, struct slice plaintext)
     }
     if (plaintext.len == 0) {
         return ERR_OK;
+    }
+    if (tls_boring_stream_is_up(tls)) {
+        return tls_boring_stream_seal(tls, plaintext, tls->seal_to, tls->seal_cap, &tls->seal_len);
     }
     ERR_clear_error();
     int put = SSL_write(tls->ssl, plaintext.data, (int)plaintext.len);
@@ -486,7 +519,8 @@ static enum err seal_tls(struct tls *tls, struct slice plaintext, uint8_t *out, 
 
 static enum err lend_tls(struct tls *tls, struct slice received)
 {
-    if (SSL_in_init(tls->ssl) || tls->lent.len > 0 || tls->in.end > tls->in.start) {
+    bool is_behind = tls->in.end > tls->in.start && !tls_boring_stream_is_up(tls);
+    if (SSL_in_init(tls->ssl) || tls->lent.len > 0 || is_behind) {
         return feed_tls(tls, received);
     }
     if (tls->failed) {
@@ -524,6 +558,8 @@ static void shutdown_tls(struct tls *tls)
 {
     if (tls->is_datagram) {
         tls_boring_datagram_shutdown(tls);
+    } else if (tls_boring_stream_is_up(tls)) {
+        tls_boring_stream_shutdown(tls);
     } else if (!tls->failed && !SSL_in_init(tls->ssl)) {
         SSL_shutdown(tls->ssl);
     }

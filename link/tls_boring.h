@@ -6,7 +6,8 @@
  * Threads: a context and its connections belong to one shard.
  * Limits:  TLS_BORING_BUFFER_CAP bytes waiting in each direction, TLS_BORING_CHAIN_BYTES of
  *          certificates.  No tickets, no resumption, no renegotiation, no early data.
- * BoringSSL allocates per connection and per record; both are bounded by the number of links. */
+ * BoringSSL allocates per connection, and with phones and TLS 1.2 per record; both are bounded by
+ * the number of links. */
 #pragma once
 #include "link/crypto_boring.h"
 #include "link/tls.h"

@@ -21,6 +21,7 @@ struct tls_boring {
     tls_boring_keylog_sink sink;
     void *sink_user;
     struct tls_boring_counters counters;
+    bool is_mutual;  /* both sides have certificates: peers, few and busy, not phones */
     bool is_retired; /* goes with its last connection */
 };
 
@@ -36,6 +37,7 @@ struct tls {
     size_t seal_len;
     uint64_t now_us;                  /* of datagrams */
     struct tls_boring_record *record; /* of datagrams, once the handshake is done */
+    struct tls_boring_stream *stream; /* of streams, from the handshake's secrets on */
     bool is_datagram;
     bool is_left; /* of datagrams: records are left to BoringSSL, whatever the suite */
     bool failed;  /* the only thing left is to pull the alert */
@@ -45,6 +47,12 @@ struct tls {
 bool tls_boring_push(struct tls *tls, struct tls_boring_queue *q, const void *bytes, size_t len);
 /* Takes up to `cap` bytes off the front; the memory goes with the last. */
 size_t tls_boring_shift(struct tls *tls, struct tls_boring_queue *q, uint8_t *out, size_t cap);
+/* Room for `len` bytes at the end, for what will be pushed by and by. */
+bool tls_boring_reserve(struct tls *tls, struct tls_boring_queue *q, size_t len);
+/* The same, which count as there; NULL as with push. */
+uint8_t *tls_boring_extend(struct tls *tls, struct tls_boring_queue *q, size_t len);
+/* Takes `len` bytes off the front; the memory goes with the last. */
+void tls_boring_drop(struct tls *tls, struct tls_boring_queue *q, size_t len);
 /* Turns the outcome of an SSL call into an error; ERR_MORE: it waits for the other side. */
 enum err tls_boring_outcome(struct tls *tls, int result);
 /* A connection of `ssl` over a BIO of `method`; NULL when there is no memory. */
@@ -93,3 +101,19 @@ struct slice tls_boring_record_take(struct slice *rest);
 bool tls_boring_record_is_allowed(const struct tls *tls, struct slice record);
 /* The last record of this connection, into pull. */
 void tls_boring_record_alert(struct tls *tls, uint8_t description);
+
+/* tls_boring_stream.c: application data of streams between peers, once the handshake is done */
+enum { TLS_BORING_STREAM_OVERHEAD = 5 + 1 + 16 }; /* of a record */
+/* A line of the key log, of a connection whose handshake is under way. */
+void tls_boring_stream_note(struct tls *tls, const char *line);
+/* The handshake is done, and nothing behind it has been read or written.  Nothing happens where
+ * BoringSSL has to go on: with phones, another version, another cipher suite. */
+void tls_boring_stream_take_over(struct tls *tls);
+bool tls_boring_stream_is_up(const struct tls *tls);
+void tls_boring_stream_free(struct tls *tls);
+/* As tls_ops.seal; `out` may be NULL. */
+enum err tls_boring_stream_seal(struct tls *tls, struct slice plaintext, uint8_t *out, size_t cap,
+                                size_t *len);
+/* As tls_ops.read. */
+enum err tls_boring_stream_read(struct tls *tls, uint8_t *out, size_t cap, size_t *len);
+void tls_boring_stream_shutdown(struct tls *tls);

@@ -268,7 +268,7 @@ static bool fill_chunk(struct turn *t, struct link_table *lt, struct link *l)
     lt->reading = l;
     lt->chunk_at = 0;
     lt->chunk_len = 0;
-    enum err error = lt->settings.tls->read(l->tls, lt->chunk, TLS_RECORD_BYTES, &lt->chunk_len);
+    enum err error = lt->settings.tls->read(l->tls, lt->chunk, TLS_READ_BYTES, &lt->chunk_len);
     if (error == ERR_OK) {
         return true;
     }

@@ -68,7 +68,7 @@ size_t node_bytes(const struct node_settings *s)
     struct link_settings links = link_settings_of(s);
     struct stream_tls_settings streams = stream_settings_of(s);
     size_t sip =
-        has_sip(s) ? sip_bytes(&s->sip) + stream_tls_table_bytes(&streams) + TLS_RECORD_BYTES : 0;
+        has_sip(s) ? sip_bytes(&s->sip) + stream_tls_table_bytes(&streams) + TLS_READ_BYTES : 0;
     size_t wrapped = has_sip(s) ? wrapped_bytes(s) + outward_bytes(s) : 0;
     return own_bytes(s) + link_table_bytes(&links) + overlay_bytes(&s->overlay) + sip + wrapped;
 }
@@ -92,7 +92,7 @@ struct node *node_init(struct turn *t, struct arena *arena, const struct node_se
     if (has_sip(s)) {
         struct stream_tls_settings streams = stream_settings_of(s);
         n->streams = stream_tls_table_init(arena, &streams);
-        n->plain = ARENA_RAW(arena, uint8_t, TLS_RECORD_BYTES);
+        n->plain = ARENA_RAW(arena, uint8_t, TLS_READ_BYTES);
         n->sip = sip_init(t, arena, &s->sip, n->overlay);
         wrapped_init(n, arena, links.secret);
         outward_init(n, arena);

@@ -61,7 +61,7 @@ struct node {
     struct overlay *overlay;
     struct sip *sip; /* NULL: storage-only peer */
     struct stream_tls_table *streams;
-    uint8_t *plain;              /* TLS_RECORD_BYTES that a peer has sent */
+    uint8_t *plain;              /* TLS_READ_BYTES that a peer has sent */
     struct node_peer *gathering; /* the last that began to */
     struct node_conn *conns;
     uint32_t conn_cap;

@@ -265,7 +265,7 @@ static void peer_stream(struct turn *t, struct node *n, struct node_peer *p, str
         if (p->flow == 0 && !peer_up(t, n, p)) {
             break;
         }
-        e = stream_tls_read(t, p->tls, n->plain, TLS_RECORD_BYTES, &len);
+        e = stream_tls_read(t, p->tls, n->plain, TLS_READ_BYTES, &len);
         if (e == ERR_OK) {
             sip_on_stream(t, n->sip, p->flow, n->plain, len);
             path_pump(t, n); /* answers leave before the next read; sip/ may close the flow */

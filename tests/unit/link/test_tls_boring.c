@@ -202,8 +202,8 @@ Test(tls_boring, lends_and_seals_without_queues)
         }
         cr_assert_eq(total, sizeof(sent));
         cr_assert_eq(memcmp(got, sent, sizeof(got)), 0);
-        ops->keep(server.tls); /* all is read: nothing to copy */
-        cr_assert_eq(tls_boring_counters(server.context).buffer_bytes, 0);
+        ops->keep(server.tls); /* all is read but what waits for the rest of its record */
+        cr_assert_leq(tls_boring_counters(server.context).buffer_bytes, first + cut);
         free(exact);
         cr_assert_eq(ops->lend(server.tls, slice_of(sealed + first + cut, second - cut)), ERR_OK);
         cr_assert_eq(ops->read(server.tls, got, sizeof(got), &len), ERR_OK);
