@@ -508,14 +508,15 @@ static void note_post_dial(struct turn *t, struct proxy *p, unsigned status)
     }
 }
 
-static void pass_up(struct turn *t, struct sip *s, handle server, const struct sip_msg *m)
+static void pass_up(struct turn *t, struct sip *s, handle server, const struct flow_ref *from,
+                    const struct sip_msg *m)
 {
     struct tx *up = tx_get(s, server);
     if (up == NULL) {
         metric_add(t->metrics, METRIC_sip_drop_stray, 1);
         return;
     }
-    struct msgbuf *buf = relay_response(t, s, m);
+    struct msgbuf *buf = relay_response(t, s, m, from);
     if (buf != NULL) {
         tx_server_respond(t, s, up, m->status, buf);
         msgbuf_release(t->buffers, buf);
@@ -539,9 +540,10 @@ static void on_provisional(struct turn *t, struct sip *s, struct fork_branch *b,
     if (b->is_last) {
         wheel_arm(t->wheel, &b->timer_c, t->now_us + FORK_TIMER_C_S * US_PER_S);
     }
+    p->is_heard = p->is_heard || m->status > 100;
     if (m->status > 100 && !p->is_answered) {
         note_post_dial(t, p, m->status);
-        pass_up(t, s, p->tx, m);
+        pass_up(t, s, p->tx, &b->to, m);
     }
 }
 
@@ -554,7 +556,7 @@ static void on_success(struct turn *t, struct sip *s, struct fork_branch *b,
         note_post_dial(t, p, m->status);
     }
     if (!p->is_answered || p->method == SIP_METHOD_INVITE) {
-        pass_up(t, s, p->tx, m);
+        pass_up(t, s, p->tx, &b->to, m);
     }
     p->is_answered = true;
     enter(t, s, b, FORK_OVER);
@@ -562,13 +564,11 @@ static void on_success(struct turn *t, struct sip *s, struct fork_branch *b,
     fork_settle(t, s, p);
 }
 
-/* A peer of ours says so, not its phone: then the phone has not seen the request. */
+/* A peer of ours says so, not its phone (relay_response): then the phone has not seen the request.
+ */
 static bool is_unproved(const struct fork_branch *b, const struct sip_msg *m)
 {
-    struct slice why = SLICE_LITERAL(LOCATION_UNPROVED);
-    struct slice warning = sip_msg_first(m, SIP_HDR_WARNING);
-    return m->status == 403 && flow_is_peer(&b->to) && warning.len > why.len &&
-           slice_is_equal(slice_sub(warning, warning.len - why.len - 1, why.len), why);
+    return flow_is_peer(&b->to) && relay_is_unproved(m);
 }
 
 static void on_failure(struct turn *t, struct sip *s, struct fork_branch *b,
@@ -576,7 +576,11 @@ static void on_failure(struct turn *t, struct sip *s, struct fork_branch *b,
 {
     struct proxy *p = pool_get(&s->proxies, b->proxy);
     enter(t, s, b, FORK_OVER);
-    p->is_unproved = p->is_unproved || is_unproved(b, m);
+    if (is_unproved(b, m)) {
+        p->is_unproved = true;
+    } else {
+        p->is_heard = true;
+    }
     if (m->status == 487 && b->is_late && !b->is_last && !p->is_cancelled) {
         fork_note(t, s, p, 408, "Nobody has answered"); /* the caller has cancelled nothing */
         fork_settle(t, s, p);
@@ -592,7 +596,7 @@ static void on_failure(struct turn *t, struct sip *s, struct fork_branch *b,
             p->best_status = m->status;
         }
     } else if (!p->is_answered && is_better(p, m->status)) {
-        struct msgbuf *buf = relay_response(t, s, m);
+        struct msgbuf *buf = relay_response(t, s, m, &b->to);
         fork_note(t, s, p, m->status, "The callee's answer did not fit");
         p->best = buf;
     }
@@ -629,7 +633,7 @@ void fork_on_response(struct turn *t, struct sip *s, struct tx *tx, const struct
     if (b == NULL || b->state != FORK_SENT) {
         /* Later 2xx of an INVITE whose proxy is gone, and answers to our CANCELs. */
         if (tx->kind == TX_INVITE_CLIENT && m->status >= 200 && m->status < 300) {
-            pass_up(t, s, tx->server, m);
+            pass_up(t, s, tx->server, &tx->peer, m);
             stop_others(t, s, b);
         } else if (tx->kind == TX_INVITE_CLIENT && tx->state == TX_PROCEEDING) {
             tx_client_cancel(t, s, tx); /* nobody waits for it any more, so it need not ring */

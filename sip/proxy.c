@@ -226,7 +226,8 @@ void proxy_settle(struct turn *t, struct sip *s, struct proxy *p)
     bool is_full = p->best_status == 503; /* a flood does not ask the overlay for each refusal */
     /* Whoever has kept the caller's record may have died with it.  The callee's peer asks again. */
     bool is_put_back = p->is_unproved && p->best_status == 403 && p->account != REGISTRAR_NONE &&
-                       !p->is_refetched && registrar_put_back(t, s, p->account);
+                       !p->is_refetched && registrar_put_back(t, s, p->account) &&
+                       !p->is_heard; /* nobody's phone rings twice */
     bool is_stale = p->has_lost || is_put_back ||
                     (p->is_cached && (p->best_status == 404 || p->best_status == 480)) ||
                     (p->is_cached && is_full && !p->is_fresh);

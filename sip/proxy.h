@@ -42,6 +42,7 @@ struct proxy {
     bool has_lost;     /* a peer could not be reached */
     bool has_mailbox;  /* kept here, if nobody elsewhere is there (sip/offline) */
     bool is_unproved;  /* the callee's peer did not find that we may speak for the caller */
+    bool is_heard;     /* but another device has seen the request */
     bool is_handed;    /* asked whether the callee's own record names the peer */
     uint64_t begun_us; /* of an INVITE that still waits for its first 18x or 2xx */
     uint8_t loop[TX_LOOP_BYTES];

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* relay.c - see relay.h. */
 #include "sip/relay.h"
+#include "sip/location.h"
 
 enum { MAX_FORWARDS = 70, BREADTH_CAP = 4 };
 
@@ -140,7 +141,16 @@ struct msgbuf *relay_request(struct turn *t, struct sip *s, const struct sip_rx 
     return emit(t, s, &edit);
 }
 
-struct msgbuf *relay_response(struct turn *t, struct sip *s, const struct sip_msg *m)
+bool relay_is_unproved(const struct sip_msg *m)
+{
+    struct slice why = SLICE_LITERAL(LOCATION_UNPROVED);
+    struct slice warning = sip_msg_first(m, SIP_HDR_WARNING);
+    return m->status == 403 && warning.len > why.len &&
+           slice_is_equal(slice_sub(warning, warning.len - why.len - 1, why.len), why);
+}
+
+struct msgbuf *relay_response(struct turn *t, struct sip *s, const struct sip_msg *m,
+                              const struct flow_ref *from)
 {
     struct sip_edit edit;
     struct slice item;
@@ -151,5 +161,8 @@ struct msgbuf *relay_response(struct turn *t, struct sip *s, const struct sip_ms
     }
     sip_edit_init(&edit, m);
     sip_edit_pop(&edit, SIP_HDR_VIA, 1);
+    if (!flow_is_peer(from) && relay_is_unproved(m)) {
+        sip_edit_remove_all(&edit, SIP_HDR_WARNING);
+    }
     return emit(t, s, &edit);
 }

@@ -26,5 +26,10 @@ struct slice relay_via(const struct sip *s, const struct flow_ref *to, const cha
 /* NULL: it does not fit, or no buffer (counted). */
 struct msgbuf *relay_request(struct turn *t, struct sip *s, const struct sip_rx *rx,
                              const struct relay *how);
-/* NULL also when no Via is left: the response was for us alone. */
-struct msgbuf *relay_response(struct turn *t, struct sip *s, const struct sip_msg *m);
+/* Does it say LOCATION_UNPROVED? */
+bool relay_is_unproved(const struct sip_msg *m);
+
+/* NULL also when no Via is left: the response was for us alone.  What peers alone say in a Warning,
+ * LOCATION_UNPROVED, is not relayed for anybody else. */
+struct msgbuf *relay_response(struct turn *t, struct sip *s, const struct sip_msg *m,
+                              const struct flow_ref *from);

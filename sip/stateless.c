@@ -179,7 +179,7 @@ bool stateless_response(struct turn *t, struct sip *s, const struct sip_rx *rx)
     metric_add(t->metrics, METRIC_sip_responses_in, 1);
     metric_add(t->metrics, METRIC_sip_responses_out, 1);
     metric_add(t->metrics, METRIC_sip_stateless_responses, 1);
-    struct msgbuf *buf = relay_response(t, s, rx->m);
+    struct msgbuf *buf = relay_response(t, s, rx->m, &rx->from);
     if (buf != NULL) {
         enum err e = flow_send(t, s, &to, buf);
         (void)e; /* counted; it comes again */

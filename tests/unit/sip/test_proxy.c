@@ -128,6 +128,55 @@ Test(proxy, a_record_that_was_lost_is_put_back)
     world_free(w);
 }
 
+/* What a phone says in a peer's words is not passed on. */
+Test(proxy, a_phone_does_not_speak_for_its_peer)
+{
+    struct world *w = world_make();
+    int one = world_add_node(w, 1), two = world_add_node(w, 1);
+    struct phone *a = world_add_phone(w, "alice", one), *b = world_add_phone(w, "bob", two);
+    char invite[PHONE_TEXT];
+    register_ok(w, a);
+    register_ok(w, b);
+    phone_call(w, a, "INVITE", "bob", "forged");
+    world_run(w, 100000);
+    phone_expect(a, "SIP/2.0 100");
+    snprintf(invite, sizeof(invite), "%s", phone_expect(b, "INVITE sip:"));
+    phone_answer(w, b, invite, "403 Forbidden\nWarning: 399 b \"" LOCATION_UNPROVED "\"");
+    phone_expect(b, "ACK sip:");
+    world_run(w, 100000);
+    cr_expect(strstr(phone_expect(a, "SIP/2.0 403"), "Warning") == NULL);
+    phone_expect_nothing(b);
+    cr_expect_eq(world_metric(w, METRIC_sip_records_put_back), 0);
+    world_free(w);
+}
+
+/* One device is refused by its peer, another has rung: it does not ring again. */
+Test(proxy, a_record_is_put_back_and_nobody_rings_twice)
+{
+    struct world *w = world_make();
+    int one = world_add_node(w, 1), two = world_add_node(w, 1);
+    struct phone *a = world_add_phone(w, "alice", one), *near = world_add_phone(w, "bob", one),
+                 *far = world_add_phone(w, "bob", two);
+    char invite[PHONE_TEXT];
+    register_ok(w, a);
+    register_ok(w, near);
+    register_ok(w, far);
+    lose_record(w, "alice");
+    phone_call(w, a, "INVITE", "bob", "both");
+    world_run(w, 100000);
+    phone_expect(a, "SIP/2.0 100");
+    snprintf(invite, sizeof(invite), "%s", phone_expect(near, "INVITE sip:"));
+    phone_answer(w, near, invite, "486 Busy Here");
+    phone_expect(near, "ACK sip:");
+    world_run(w, 100000);
+    cr_expect_eq(world_metric(w, METRIC_sip_refused_from), 1);
+    phone_expect(a, "SIP/2.0 4");
+    phone_expect_nothing(near);
+    phone_expect_nothing(far);
+    cr_expect_eq(world_metric(w, METRIC_sip_records_put_back), 1);
+    world_free(w);
+}
+
 /* A peer that never finds it makes us store it once in a while, not for each call. */
 Test(proxy, a_record_is_not_put_back_all_the_time)
 {
