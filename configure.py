@@ -83,6 +83,7 @@ HEADERS = [
     ('tests/*', 'jansson'),
     ('tests/*_boring', 'boringssl'),
     ('tests/unit/node/*', 'xml2'),
+    ('tests/unit/link/bare_pair', 'boringssl'),
     ('tests/unit/link/test_crypto_*', 'boringssl'),
     ('tests/unit/link/test_tls_*', 'boringssl'),
 ]
