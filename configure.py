@@ -69,6 +69,7 @@ HEADERS = [
     ('core/os/*', 'liburing'),
     ('link/crypto_*', 'boringssl'),
     ('link/tls_*', 'boringssl'),
+    ('fuzz/fuzz_tls_*', 'boringssl'),
     ('node/*', 'xml2'),
     ('cmd/*', 'confuse'),
     ('cmd/*', 'jansson'),

@@ -690,6 +690,7 @@ FUZZ_TARGETS = names('''
     fuzz_store_parts
     fuzz_stored
     fuzz_stun
+    fuzz_tls_stream
     fuzz_ws
 ''')
 # C code that stands in for libFuzzer where coverage is measured.
