@@ -160,7 +160,7 @@ void config_update_send_back(struct turn *t, struct config_update *cu, const str
     uint8_t list[(FWD_ENTRIES_MAX + 1) * FWD_NODE_BYTES_MAX / 2];
     struct wr w = wr_init(list, sizeof(list));
     outgoing_wr_return(&w, cu->params, &cu->self->node_id, &m->previous_hop, m->via_list);
-    if (!m->is_own && wr_ok(&w)) {
+    if (!m->is_own && wr_ok(&w) && outgoing_has_return(cu->params, m->via_list)) {
         tell_and_count(t, cu, &m->signer, wr_slice(&w));
     }
 }

@@ -20,8 +20,11 @@ void outgoing_send(struct turn *t, struct outgoing *og, struct msgbuf *buf, hand
         return;
     }
     struct fwd h;
-    enum err e = fwd_decode(message, og->route->params, &h);
-    CHECK(e == ERR_OK);
+    /* The way back of an answer is made of what others wrote. */
+    if (fwd_decode(message, og->route->params, &h) != ERR_OK) {
+        metric_add(t->metrics, METRIC_dht_drop_malformed, 1);
+        return;
+    }
     struct route_from from = {.link = avoid, .is_own = true};
     struct route_decision d;
     route_decide(og->route, &h, &from, &d);
@@ -70,4 +73,19 @@ void outgoing_wr_return(struct wr *w, const struct rl_params *p, const struct no
         fwd_wr_node(w, p, previous_hop);
     }
     fwd_wr_reversed(w, p, via_list);
+}
+
+bool outgoing_has_return(const struct rl_params *p, struct slice via_list)
+{
+    enum { ENTRY_MIN = 2, ROOM = FWD_ENTRIES_MAX - 1 };
+    struct rd r = rd_init(via_list);
+    struct fwd_destination d;
+    uint32_t count = 0;
+    if (LIKELY(via_list.len <= ROOM * ENTRY_MIN)) {
+        return true;
+    }
+    while (fwd_next(&r, p, &d)) {
+        count++;
+    }
+    return rd_ok(&r) && count <= ROOM;
 }

@@ -31,3 +31,7 @@ void outgoing_send_again(struct turn *t, struct outgoing *og, struct slice messa
  * are left out where others follow. */
 void outgoing_wr_return(struct wr *w, const struct rl_params *p, const struct node_id *self,
                         const struct node_id *previous_hop, struct slice via_list);
+
+/* Is there a way back at all?  One entry more stands in the answer's Destination List than in the
+ * Via List, and that may be one too many. */
+bool outgoing_has_return(const struct rl_params *p, struct slice via_list);

@@ -9,7 +9,8 @@
 #include "dht/overlay_impl.h"
 
 enum { WAIT_TRIES = 3 }; /* so often for the tables to agree, then past who disagrees */
-enum { VIA_ROOM = 8 * (2 + IDS_NODE_MIN) }; /* left free below max-message-size */
+enum { LINK_SURE = MSGBUF_LARGE_BYTES - 1024 }; /* so much every link of records takes */
+enum { VIA_ROOM = 8 * (2 + IDS_NODE_MIN) };     /* left free below max-message-size */
 
 struct arrival {
     const struct link_event *event;
@@ -53,11 +54,21 @@ static enum metric metric_of(enum err e)
     return e == ERR_WRONG_OVERLAY ? METRIC_dht_drop_overlay : METRIC_dht_drop_malformed;
 }
 
-/* Where the header may be rewritten: in place, where there is room in front of the message (what
- * stood there has been passed on), else in a copy of it.  NULL: too long for that. */
-static uint8_t *header_of(const struct overlay *o, const struct arrival *a)
+/* May the link say no to its length?  Whoever asked is then told by the header as it came. */
+static bool may_be_refused(const struct overlay *o, const struct arrival *a,
+                           const struct fwd_rewrite *how, handle link)
 {
-    if (LIKELY(a->event->headroom >= OVERLAY_IMPL_HEADROOM)) {
+    size_t grown = how->via_append.len, shrunk = (size_t)how->strip_bytes + how->via_drop_bytes;
+    size_t sure = min_size(o->s.config.max_message_bytes, LINK_SURE);
+    return a->h.length + grown > sure + shrunk || link_room(o->links, link) != 0;
+}
+
+/* Where the header may be rewritten: in place, where there is room in front of the message (what
+ * stood there has been passed on) and it `may_go`, else in a copy of it.  NULL: too long for that.
+ */
+static uint8_t *header_of(const struct overlay *o, const struct arrival *a, bool may_go)
+{
+    if (LIKELY(may_go && a->event->headroom >= OVERLAY_IMPL_HEADROOM)) {
         return a->event->message;
     }
     if (a->h.header_bytes > o->scratch_bytes - OVERLAY_IMPL_HEADROOM) {
@@ -111,17 +122,17 @@ static void pass_on(struct turn *t, struct overlay *o, const struct arrival *a,
     uint8_t via[FWD_NODE_BYTES_MAX];
     struct fwd_rewrite how = {.strip_bytes = d->strip_bytes};
     add_way_back(t, o, a, &how, via);
-    uint8_t *header = header_of(o, a);
-    size_t headroom = max_size(a->event->headroom, OVERLAY_IMPL_HEADROOM);
+    uint8_t *header = header_of(o, a, !may_be_refused(o, a, &how, d->link));
     size_t len = 0;
-    if (header == NULL || fwd_rewrite(header, headroom, h, &how, &header, &len) != ERR_OK) {
+    if (header == NULL ||
+        fwd_rewrite(header, OVERLAY_IMPL_HEADROOM, h, &how, &header, &len) != ERR_OK) {
         too_large(t, o, a);
         return;
     }
     struct slice head = slice_of(header, len - h->payload.len);
     enum err e = cut_send(t, o->links, &o->params, d->link, head, h->payload);
     if (e == ERR_TOO_LARGE) {
-        too_large(t, o, a);
+        too_large(t, o, a); /* may_be_refused: the header is still there */
         return;
     }
     if (e != ERR_OK) {
@@ -186,7 +197,10 @@ static NOINLINE void on_opaque(struct turn *t, struct overlay *o, const struct a
     struct rd r = rd_init(slice_from(a->h.destination_list, own_bytes));
     struct fwd_destination d;
     struct slice list;
-    if (a->is_restored || !fwd_next(&r, &o->params, &d) || !via_find(t, &o->via, d.id, &list)) {
+    /* Answers, and the document for who asked by a configuration of before (CU-1). */
+    bool may_return = !content_is_request(a->code) || a->code == CONTENT_CONFIG_UPDATE_REQ;
+    if (a->is_restored || !may_return || !fwd_next(&r, &o->params, &d) ||
+        d.type != FWD_DESTINATION_OPAQUE || !via_find(t, &o->via, d.id, &list)) {
         drop(t, METRIC_dht_drop_opaque);
         return;
     }

@@ -25,9 +25,9 @@ void overlay_via_shorten(struct turn *t, struct overlay *o, const struct overlay
     struct slice end = rd_rest(&front);
     size_t replaced = end.len + own;
     size_t saved = replaced - VIA_ENTRY_BYTES;
-    bool is_needed = what->len > o->s.config.max_message_bytes;
-    if (saved < (is_needed ? 1 : SAVED_MIN)) {
-        return;
+    size_t max = o->s.config.max_message_bytes;
+    if (saved < (what->len > max ? 1 : SAVED_MIN) || what->len > max + saved) {
+        return; /* not worth it, or in vain */
     }
     uint8_t list[VIA_LIST_BYTES];
     uint8_t id[VIA_ID_BYTES];

@@ -503,6 +503,9 @@ static struct way_back way_back_of(const struct message *m)
 static enum err wr_way_back(const struct transact *tr, const struct way_back *back, struct wr *list,
                             struct fwd *h)
 {
+    if (!outgoing_has_return(tr->s.params, back->via_list)) {
+        return ERR_TOO_LARGE;
+    }
     outgoing_wr_return(list, tr->s.params, &tr->s.self->node_id, &back->previous_hop,
                        back->via_list);
     size_t destination_len = wr_len(list);
@@ -617,7 +620,8 @@ bool transact_begin_draft(struct turn *t, struct transact *tr, const struct mess
 {
     size_t cap = 0;
     size_t room = HEADER_ROOM + m->via_list.len + m->options.len + DRAFT_ROOM;
-    if (m->is_own || m->link == 0 || ids_node_is_equal(&m->previous_hop, &tr->s.self->node_id)) {
+    if (m->is_own || m->link == 0 || ids_node_is_equal(&m->previous_hop, &tr->s.self->node_id) ||
+        !outgoing_has_return(tr->s.params, m->via_list)) {
         return false;
     }
     CHECK(!answer_cache_is_for(m->code));

@@ -22,9 +22,11 @@ void via_init(struct via *v, struct arena *arena, uint32_t cap, uint32_t per_sou
     v->lists = ARENA_RAW(arena, uint8_t, (size_t)cap * VIA_LIST_BYTES);
 }
 
-static bool is_over(const struct turn *t, const struct via_kept *k)
+/* 6.1.2: no shorter than the overlay-reliability-timer. */
+static bool is_over(const struct turn *t, const struct via *v, const struct via_kept *k)
 {
-    return k->number == 0 || t->now_us - k->asked_us >= VIA_LIFE_US;
+    uint64_t life_us = v->keep_us > VIA_LIFE_US ? v->keep_us : VIA_LIFE_US;
+    return k->number == 0 || t->now_us - k->asked_us >= life_us;
 }
 
 static uint8_t *place_of(const struct via *v, const struct via_kept *k)
@@ -67,7 +69,7 @@ static struct search search(const struct turn *t, const struct via *v, uint64_t 
     struct search s = {0};
     for (uint32_t i = 0; i < v->cap; i++) {
         struct via_kept *k = &v->kept[(v->next + i) % v->cap];
-        if (is_over(t, k)) {
+        if (is_over(t, v, k)) {
             s.free = s.free == NULL ? k : s.free;
             continue;
         }
@@ -83,6 +85,60 @@ static struct search search(const struct turn *t, const struct via *v, uint64_t 
     return s;
 }
 
+struct source {
+    struct via_kept *oldest;
+    uint32_t count;
+};
+
+/* The lists of kept[first]'s neighbor, all of which come no earlier; marked. */
+static struct source source_at(const struct via *v, uint32_t first)
+{
+    struct source s = {0};
+    const struct node_id *from = &v->kept[first].from;
+    for (uint32_t i = first; i < v->cap; i++) {
+        struct via_kept *k = &v->kept[i];
+        if (!k->is_counted && ids_node_is_equal(&k->from, from)) {
+            k->is_counted = true;
+            older(&s.oldest, k);
+            s.count++;
+        }
+    }
+    return s;
+}
+
+/* The neighbor that holds most, all places being taken: one walk for each neighbor. */
+static struct source heaviest(const struct via *v)
+{
+    struct source most = {0};
+    for (uint32_t i = 0; i < v->cap; i++) {
+        v->kept[i].is_counted = false;
+    }
+    for (uint32_t i = 0; i < v->cap; i++) {
+        if (!v->kept[i].is_counted) {
+            struct source s = source_at(v, i);
+            most = s.count > most.count ? s : most;
+        }
+    }
+    return most;
+}
+
+/* Who gives way; NULL: nobody. */
+static struct via_kept *victim(const struct turn *t, const struct via *v, const struct search *s,
+                               bool has_share)
+{
+    struct via_kept *oldest = has_share ? s->own : s->first;
+    if (oldest == NULL) {
+        return NULL;
+    }
+    if (!has_share) {
+        struct source most = heaviest(v);
+        if (most.count > s->own_count + 1) {
+            return most.oldest;
+        }
+    }
+    return t->now_us - oldest->asked_us < v->keep_us ? NULL : oldest;
+}
+
 /* A place for one more; NULL: none that may be taken. */
 static struct via_kept *place_for(struct turn *t, const struct via *v, const struct search *s)
 {
@@ -90,13 +146,9 @@ static struct via_kept *place_for(struct turn *t, const struct via *v, const str
     if (!has_share && s->free != NULL) {
         return s->free;
     }
-    struct via_kept *victim = has_share ? s->own : s->first;
-    if (victim == NULL || t->now_us - victim->asked_us < v->keep_us) {
-        metric_add(t->metrics, METRIC_via_refused, 1);
-        return NULL;
-    }
-    metric_add(t->metrics, METRIC_via_evicted, 1);
-    return victim;
+    struct via_kept *k = victim(t, v, s, has_share);
+    metric_add(t->metrics, k == NULL ? METRIC_via_refused : METRIC_via_evicted, 1);
+    return k;
 }
 
 bool via_keep(struct turn *t, struct via *v, uint64_t transaction_id, const struct node_id *from,
@@ -132,7 +184,7 @@ bool via_find(const struct turn *t, const struct via *v, struct slice id, struct
         return false;
     }
     const struct via_kept *k = &v->kept[place];
-    if (is_over(t, k) || k->number != number) {
+    if (is_over(t, v, k) || k->number != number) {
         return false;
     }
     *list = list_of(v, k);
@@ -143,7 +195,7 @@ uint32_t via_count(const struct turn *t, const struct via *v)
 {
     uint32_t count = 0;
     for (uint32_t i = 0; i < v->cap; i++) {
-        count += is_over(t, &v->kept[i]) ? 0 : 1;
+        count += is_over(t, v, &v->kept[i]) ? 0 : 1;
     }
     return count;
 }

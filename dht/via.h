@@ -13,10 +13,13 @@
  *
  * Owner:  one for each overlay.
  * Limits: `cap` lists of at most VIA_LIST_BYTES, `per_source` of them for one neighbor (0: any
- *         number), VIA_LIFE_US after the request came last.  Before keep_us, the
- *         overlay-reliability-timer, nothing gives way (VL-7): a newcomer is refused, and its list
- *         goes on as it is.  After it the oldest does, of the neighbor that has its share or else
- *         of all. */
+ *         number), for VIA_LIFE_US after the request came last, or keep_us if that is longer.
+ *         Before keep_us, the overlay-reliability-timer, nothing gives way (VL-7): a newcomer is
+ *         refused, and its list goes on as it is.  After it the oldest does, of the neighbor that
+ *         has its share or else of all.  But where all places are taken, the oldest of the neighbor
+ *         that has most of them goes at any time, if the newcomer's has fewer even then: some few
+ *         cannot keep the others out.
+ */
 #pragma once
 #include "codec/fwd.h"
 #include "core/turn.h"
@@ -25,7 +28,7 @@ enum {
     VIA_LIST_BYTES = 512, /* more is left in the message, in front of the id */
     VIA_ID_BYTES = 10,
     VIA_ENTRY_BYTES = 3 + VIA_ID_BYTES, /* as it stands in a list */
-    VIA_LIFE_US = 15000000,             /* a request is given up by then */
+    VIA_LIFE_US = 15000000,             /* a request is given up by then, mostly */
 };
 
 struct via_kept {
@@ -33,7 +36,8 @@ struct via_kept {
     uint64_t transaction_id;
     uint64_t asked_us; /* when the request came last */
     struct node_id from;
-    uint16_t len; /* of its list */
+    uint16_t len;    /* of its list */
+    bool is_counted; /* while the heaviest neighbor is looked for */
 };
 
 struct via {

@@ -87,27 +87,51 @@ static struct slice strangers(uint8_t *out, size_t cap, unsigned count)
     return wr_slice(&w);
 }
 
-/* A message of `len` bytes reaches `to` over the link from `from`. */
-static void arrive(struct fixture *f, uint32_t from, uint32_t to, uint16_t code,
-                   struct slice via_list, struct slice destinations, size_t len)
+static void write_message(struct fixture *f, uint8_t bytes[8192], uint8_t ttl, uint16_t code,
+                          struct slice via_list, struct slice destinations, size_t len)
 {
-    static uint8_t bytes[8192];
     struct fwd h = {.overlay = params.overlay,
                     .configuration_sequence = 7,
-                    .ttl = 20,
+                    .ttl = ttl,
                     .fragment = FWD_FRAGMENT_WHOLE,
                     .length = (uint32_t)len,
                     .transaction_id = TID,
                     .via_list = via_list,
                     .destination_list = destinations};
-    struct wr w = wr_init(bytes, sizeof(bytes));
+    struct wr w = wr_init(bytes, 8192);
     fwd_wr(&w, &h);
     wr_u16(&w, code);
     cr_assert(wr_ok(&w) && wr_len(&w) <= len);
     memset(bytes + wr_len(&w), 0x5a, len - wr_len(&w));
     f->seen.count = 0;
+}
+
+/* A message of `len` bytes reaches `to` over the link from `from`. */
+static void arrive(struct fixture *f, uint32_t from, uint32_t to, uint16_t code,
+                   struct slice via_list, struct slice destinations, size_t len)
+{
+    static uint8_t bytes[8192];
+    write_message(f, bytes, 20, code, via_list, destinations, len);
     link_on_mail(harness_turn(f->h, to), f->h->peers[to].links, (uint16_t)from, bytes, len);
     harness_end_turn(f->h, to);
+}
+
+/* The same as out of a TLS record: with room in front, so that the header is rewritten in place. */
+static void arrive_in_record(struct fixture *f, uint8_t ttl, struct slice via_list,
+                             struct slice destinations, size_t len)
+{
+    static uint8_t record[LINK_HEADROOM + 8192];
+    struct harness_peer *p = &f->h->peers[X];
+    struct node_id a = f->h->peers[A].person->ident.node_id;
+    struct link_event event = {.kind = LINK_MESSAGE,
+                               .link = link_find(p->links, &a),
+                               .node_id = a,
+                               .message = record + LINK_HEADROOM,
+                               .message_len = len,
+                               .headroom = LINK_HEADROOM};
+    write_message(f, event.message, ttl, CONTENT_PING_REQ, via_list, destinations, len);
+    overlay_receive(harness_turn(f->h, X), p->overlay, &event);
+    harness_end_turn(f->h, X);
 }
 
 /* The header of what was caught, the only one. */
@@ -232,6 +256,128 @@ Test(overlay_via, what_is_too_long_is_said_so, .timeout = 60)
     cr_assert_eq(content_error_decode(c.body, &e), ERR_OK);
     cr_expect_eq(e.code, CONTENT_ERROR_MESSAGE_TOO_LARGE);
     cr_expect_eq(count_of(f, METRIC_dht_drop_too_large), 1);
+    end(f);
+}
+
+static void expect_error(const struct fixture *f, const struct fwd *h, uint16_t code)
+{
+    struct content c;
+    struct content_error e;
+    struct slice rest;
+    cr_expect_eq(f->seen.mails[0].code, CONTENT_ERROR);
+    cr_assert_eq(content_decode(h->payload, &c, &rest), ERR_OK);
+    cr_assert_eq(content_error_decode(c.body, &e), ERR_OK);
+    cr_expect_eq(e.code, code);
+}
+
+/* No id is free: the header is long, and rewritten where it came. */
+static void say_too_large(struct fixture *f, unsigned count)
+{
+    uint8_t via[4096], to[ENTRY];
+    struct node_id z = id_of(f, Z);
+    arrive_in_record(f, 20, strangers(via, sizeof(via), count),
+                     node_list(to, sizeof(to), &z, SLICE_EMPTY), MAX);
+    struct fwd h = caught(f, X, A);
+    expect_error(f, &h, CONTENT_ERROR_MESSAGE_TOO_LARGE);
+    cr_expect(is_whole_way(f, h.destination_list, count), "%u", count);
+}
+
+Test(overlay_via, what_is_too_long_is_said_to_who_asked, .timeout = 60)
+{
+    struct fixture *f = make(73);
+    struct overlay *o = f->h->peers[X].overlay;
+    uint8_t to[ENTRY];
+    struct node_id z = id_of(f, Z);
+    o->via.cap = 0; /* none is free */
+    say_too_large(f, 0);
+    say_too_large(f, 1);
+    say_too_large(f, 5);
+    cr_expect_eq(count_of(f, METRIC_dht_drop_too_large), 3);
+    /* shifted, the end of this one would be a compact id and a resource */
+    static const uint8_t entry[28] = "\x03\x1a\x19"
+                                     "012345678901234"
+                                     "\x80\x01\x02\x06\x05"
+                                     "abcde";
+    arrive_in_record(f, 20, slice_of(entry, sizeof(entry)),
+                     node_list(to, sizeof(to), &z, SLICE_EMPTY), MAX);
+    struct fwd h = caught(f, X, A);
+    expect_error(f, &h, CONTENT_ERROR_MESSAGE_TOO_LARGE);
+    cr_expect_eq(h.destination_list.len, ENTRY + sizeof(entry));
+    end(f);
+}
+
+Test(overlay_via, no_list_is_kept_in_vain, .timeout = 60)
+{
+    struct fixture *f = make(74);
+    uint8_t to[ENTRY];
+    struct node_id z = id_of(f, Z);
+    arrive(f, A, X, CONTENT_PING_REQ, SLICE_EMPTY, node_list(to, sizeof(to), &z, SLICE_EMPTY), MAX);
+    cr_expect_eq(count_of(f, METRIC_dht_drop_too_large), 1);
+    cr_expect_eq(via_count(&f->h->w->turn, &f->h->peers[X].overlay->via), 0);
+    end(f);
+}
+
+/* The answer's Destination List has one entry more than the Via List: 160 is one too many. */
+Test(overlay_via, a_way_back_that_is_too_long_is_none, .timeout = 60)
+{
+    struct fixture *f = make(75);
+    uint8_t via[2 * (FWD_ENTRIES_MAX + 1)], to[ENTRY];
+    struct node_id z = id_of(f, Z), x = id_of(f, X);
+    for (size_t i = 0; i < sizeof(via); i += 2) {
+        memcpy(via + i, "\x80\x01", 2);
+    }
+    for (size_t count = FWD_ENTRIES_MAX - 2; count <= FWD_ENTRIES_MAX + 1; count++) {
+        bool has_way = count < FWD_ENTRIES_MAX;
+        /* said by whoever sees it, of one that is on its way */
+        arrive_in_record(f, 255, slice_of(via, 2 * count),
+                         node_list(to, sizeof(to), &z, SLICE_EMPTY), 500);
+        cr_expect_eq(f->seen.count, has_way ? 1 : 0, "%zu", count);
+        if (has_way) {
+            struct fwd h = caught(f, X, A);
+            expect_error(f, &h, CONTENT_ERROR_TTL_EXCEEDED);
+            cr_expect_eq(h.destination_count, count + 1);
+        }
+        /* no hop sends it twice: on ours it is one more, and nobody falls over it */
+        arrive_in_record(f, 20, slice_of(via, 2 * count),
+                         node_list(to, sizeof(to), &x, SLICE_EMPTY), 500);
+    }
+    end(f);
+}
+
+/* Our own messages, whatever they are made of, are dropped where they cannot be read. */
+Test(overlay_via, what_cannot_be_read_does_not_leave, .timeout = 60)
+{
+    struct fixture *f = make(76);
+    static uint8_t bytes[8192];
+    uint8_t list[2 * (FWD_ENTRIES_MAX + 1)];
+    struct turn *t = harness_turn(f->h, X);
+    memset(list, 0x80, sizeof(list));
+    write_message(f, bytes, 20, CONTENT_PING_ANS, SLICE_EMPTY, slice_of(list, sizeof(list)), 500);
+    struct msgbuf *buf = msgbuf_acquire(t->buffers, 500);
+    cr_assert_eq(msgbuf_append(buf, slice_of(bytes, 500)), ERR_OK);
+    uint64_t before = count_of(f, METRIC_dht_drop_malformed);
+    outgoing_send(t, &f->h->peers[X].overlay->out, buf, 0, 0);
+    cr_expect_eq(count_of(f, METRIC_dht_drop_malformed), before + 1);
+    msgbuf_release(t->buffers, buf);
+    harness_end_turn(f->h, X);
+    end(f);
+}
+
+/* VL-5: ids are for answers, and for the document of who asked. */
+Test(overlay_via, vl5_requests_do_not_use_ids, .timeout = 60)
+{
+    struct fixture *f = make(77);
+    uint8_t id[VIA_ENTRY_BYTES], to[64];
+    struct node_id x = id_of(f, X);
+    struct fwd h = through(f, 5, MAX);
+    memcpy(id, h.via_list.data, sizeof(id));
+    struct slice back = node_list(to, sizeof(to), &x, slice_of(id, sizeof(id)));
+    arrive(f, Z, X, CONTENT_PING_REQ, SLICE_EMPTY, back, 300);
+    cr_expect_eq(f->seen.count, 0);
+    cr_expect_eq(count_of(f, METRIC_dht_drop_opaque), 1);
+    arrive(f, Z, X, CONTENT_CONFIG_UPDATE_REQ, SLICE_EMPTY, back, 300);
+    h = caught(f, X, A);
+    cr_expect_eq(h.destination_count, 6);
     end(f);
 }
 

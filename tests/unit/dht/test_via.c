@@ -113,6 +113,20 @@ Test(via, vl7_a_list_is_kept_for_15_s)
     end(f);
 }
 
+/* 6.1.2: an overlay-reliability-timer of up to a minute is served */
+Test(via, vl7_a_list_is_kept_as_long_as_the_reliability_timer)
+{
+    struct fixture *f = make();
+    uint8_t id[VIA_ID_BYTES];
+    f->via.keep_us = 60000000;
+    cr_assert(keep(f, 0, 1, id));
+    f->t->now_us += f->via.keep_us - 1;
+    cr_expect(finds(f, id, 1));
+    f->t->now_us += 1;
+    cr_expect_not(finds(f, id, 1));
+    end(f);
+}
+
 /* VL-6: its place is used again, last of all, and the old id leads nowhere. */
 Test(via, vl6_an_old_id_does_not_stand_for_a_new_list)
 {
@@ -165,6 +179,30 @@ Test(via, the_oldest_gives_way_when_all_places_are_taken)
     cr_assert(keep(f, CAP, CAP, id[CAP]));
     cr_expect(finds(f, id[0], 0));
     cr_expect_not(finds(f, id[1], 1));
+    cr_expect_eq(via_count(f->t, &f->via), CAP);
+    end(f);
+}
+
+/* Who comes with fewer is let in at once, at the cost of who has most, until they are even. */
+Test(via, some_few_cannot_keep_the_others_out)
+{
+    struct fixture *f = make();
+    uint8_t id[CAP][VIA_ID_BYTES], mine[3][VIA_ID_BYTES];
+    for (unsigned i = 0; i < CAP; i++) { /* 3, 3 and 2 */
+        cr_assert(keep(f, i / PER_SOURCE, i, id[i]));
+        f->t->now_us += 1000;
+    }
+    cr_assert(keep(f, 7, 20, mine[0]));
+    cr_expect_not(finds(f, id[0], 0), "the oldest of the first of the heaviest");
+    cr_assert(keep(f, 8, 21, mine[1]));
+    cr_expect_not(finds(f, id[PER_SOURCE], PER_SOURCE));
+    cr_expect_not(keep(f, 7, 22, mine[2]), "nobody has more than it would then have");
+    cr_expect_eq(metric_read(f->t->metrics, METRIC_via_refused), 1);
+    cr_expect_eq(metric_read(f->t->metrics, METRIC_via_evicted), 2);
+    cr_expect(finds(f, mine[0], 20));
+    cr_expect(finds(f, mine[1], 21));
+    cr_expect(finds(f, id[1], 1));
+    cr_expect(finds(f, id[CAP - 1], CAP - 1));
     cr_expect_eq(via_count(f->t, &f->via), CAP);
     end(f);
 }
