@@ -69,6 +69,7 @@ HEADERS = [
     ('core/os/*', 'liburing'),
     ('link/crypto_*', 'boringssl'),
     ('link/tls_*', 'boringssl'),
+    ('fuzz/fuzz_tls_*', 'boringssl'),
     ('node/*', 'xml2'),
     ('cmd/*', 'confuse'),
     ('cmd/*', 'jansson'),
@@ -83,6 +84,7 @@ HEADERS = [
     ('tests/*', 'jansson'),
     ('tests/*_boring', 'boringssl'),
     ('tests/unit/node/*', 'xml2'),
+    ('tests/unit/link/bare_pair', 'boringssl'),
     ('tests/unit/link/test_crypto_*', 'boringssl'),
     ('tests/unit/link/test_tls_*', 'boringssl'),
 ]

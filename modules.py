@@ -96,6 +96,7 @@ MODULES = {
         tls_boring_datagram
         tls_boring_record
         tls_boring_stream
+        tls_boring_stream_keys
         tls_pump
         trunk
         ws_conn
@@ -427,6 +428,7 @@ UNIT_TESTS = {
         test_tls_boring
         test_tls_boring_datagram
         test_tls_boring_stream
+        test_tls_boring_stream_edges
         test_trunk
         test_ws_conn
     '''),
@@ -688,6 +690,7 @@ FUZZ_TARGETS = names('''
     fuzz_store_parts
     fuzz_stored
     fuzz_stun
+    fuzz_tls_stream
     fuzz_ws
 ''')
 # C code that stands in for libFuzzer where coverage is measured.

@@ -243,7 +243,7 @@ static void take_plain(struct transit_peer *p, struct slice plain)
 
 void transit_peer_feed(struct transit_peer *p, struct slice bytes)
 {
-    static _Thread_local uint8_t plain[TLS_RECORD_BYTES];
+    static _Thread_local uint8_t plain[TLS_READ_BYTES];
     const struct tls_ops *ops = tls_boring_ops();
     size_t len = 0;
     transit_require(ops->feed(p->tls, bytes) == ERR_OK, "TLS bytes from the node");

@@ -11,7 +11,7 @@
 enum {
     ACK_EVERY = 32, /* an ACK covers its own frame and the 31 before it (RFC 6940 6.6.2) */
     PLAIN_BYTES = 128 * 1024,
-    MESSAGE_MAX = PLAIN_BYTES - TLS_RECORD_BYTES - FRAME_DATA_HEADER,
+    MESSAGE_MAX = PLAIN_BYTES - TLS_READ_BYTES - FRAME_DATA_HEADER,
     SOCKET_BYTES = 1024 * 1024,
     RECEIVES = 16,
 };
@@ -143,8 +143,8 @@ static HOT void take_records(struct load_trunk *k)
     enum err e = ERR_OK;
     while (k->why == NULL) {
         size_t len = 0;
-        CHECK(k->plain_len + TLS_RECORD_BYTES <= PLAIN_BYTES);
-        e = tls_boring_ops()->read(k->tls, k->plain + k->plain_len, TLS_RECORD_BYTES, &len);
+        CHECK(k->plain_len + TLS_READ_BYTES <= PLAIN_BYTES);
+        e = tls_boring_ops()->read(k->tls, k->plain + k->plain_len, TLS_READ_BYTES, &len);
         if (e != ERR_OK) {
             break;
         }

@@ -42,7 +42,25 @@ static void drop_queue(struct tls *tls, struct tls_boring_queue *q)
     *q = (struct tls_boring_queue){NULL, 0, 0, 0};
 }
 
-static bool make_room(struct tls *tls, struct tls_boring_queue *q, size_t len)
+/* What is in the queue, into memory of `cap` bytes. */
+static bool move_queue(struct tls *tls, struct tls_boring_queue *q, size_t cap)
+{
+    size_t used = q->end - q->start;
+    uint8_t *data = OPENSSL_malloc(cap);
+    if (data == NULL) {
+        return false;
+    }
+    if (used > 0) {
+        memcpy(data, q->data + q->start, used);
+    }
+    count_bytes(tls->context, cap, q->cap);
+    OPENSSL_free(q->data);
+    *q = (struct tls_boring_queue){.data = data, .cap = cap, .end = used};
+    return true;
+}
+
+/* Of memory that must grow no less than `least` is taken. */
+static bool make_room(struct tls *tls, struct tls_boring_queue *q, size_t len, size_t least)
 {
     size_t used = q->end - q->start;
     if (q->cap - q->end >= len) {
@@ -52,21 +70,9 @@ static bool make_room(struct tls *tls, struct tls_boring_queue *q, size_t len)
         return false;
     }
     if (used + len > q->cap) {
-        size_t cap = max_size(used + len, min_size(2 * q->cap, TLS_BORING_BUFFER_CAP));
-        uint8_t *data = OPENSSL_malloc(cap);
-        if (data == NULL) {
-            return false;
-        }
-        if (used > 0) {
-            memcpy(data, q->data + q->start, used);
-        }
-        count_bytes(tls->context, cap, q->cap);
-        OPENSSL_free(q->data);
-        q->data = data;
-        q->cap = cap;
-    } else {
-        memmove(q->data, q->data + q->start, used);
+        return move_queue(tls, q, max_size(used + len, min_size(least, TLS_BORING_BUFFER_CAP)));
     }
+    memmove(q->data, q->data + q->start, used);
     q->start = 0;
     q->end = used;
     return true;
@@ -74,12 +80,19 @@ static bool make_room(struct tls *tls, struct tls_boring_queue *q, size_t len)
 
 bool tls_boring_reserve(struct tls *tls, struct tls_boring_queue *q, size_t len)
 {
-    return make_room(tls, q, len);
+    return make_room(tls, q, len, 0);
+}
+
+void tls_boring_shrink(struct tls *tls, struct tls_boring_queue *q, size_t cap)
+{
+    CHECK(cap >= q->end - q->start && cap > 0);
+    bool is_moved = move_queue(tls, q, cap);
+    (void)is_moved; /* or it stays as it is */
 }
 
 uint8_t *tls_boring_extend(struct tls *tls, struct tls_boring_queue *q, size_t len)
 {
-    if (!make_room(tls, q, len)) {
+    if (!make_room(tls, q, len, 2 * q->cap)) {
         return NULL;
     }
     q->end += len;
@@ -169,7 +182,7 @@ static void log_key(const SSL *ssl, const char *line)
     struct tls *tls = SSL_get_app_data(ssl);
     struct tls_boring *context = tls->context;
     if (context->is_mutual && !tls->is_datagram) {
-        tls_boring_stream_note(tls, line);
+        tls_boring_stream_keys_note(tls, line);
     }
     if (context->sink != NULL) {
         context->sink(context->sink_user, line);
@@ -378,7 +391,7 @@ static void close_tls(struct tls *tls)
     }
     CHECK(tls->context->counters.open > 0);
     tls_boring_record_free(tls);
-    tls_boring_stream_free(tls);
+    tls_boring_stream_keys_free(tls);
     SSL_free(tls->ssl);
     drop_queue(tls, &tls->in);
     drop_queue(tls, &tls->out);
@@ -431,7 +444,7 @@ static enum err do_handshake(struct tls *tls)
     int result = SSL_do_handshake(tls->ssl);
     enum err error = tls_boring_outcome(tls, result);
     if (error == ERR_OK) {
-        tls_boring_stream_take_over(tls);
+        tls_boring_stream_keys_take_over(tls);
     }
     /* A peer that says goodbye before it has introduced itself. */
     return error == ERR_CLOSED ? ERR_IO : error;
@@ -469,6 +482,9 @@ static enum err read_tls(struct tls *tls, uint8_t *out, size_t cap, size_t *len)
     CHECK(cap > 0);
     if (tls_boring_stream_is_up(tls)) {
         return tls_boring_stream_read(tls, out, cap, len);
+    }
+    if (SSL_in_init(tls->ssl)) {
+        return ERR_MORE; /* SSL_read would go on with it, and past its end */
     }
     ERR_clear_error();
     int got = SSL_read(tls->ssl, out, (int)min_size(cap, INT32_MAX));

@@ -47,9 +47,11 @@ struct tls {
 bool tls_boring_push(struct tls *tls, struct tls_boring_queue *q, const void *bytes, size_t len);
 /* Takes up to `cap` bytes off the front; the memory goes with the last. */
 size_t tls_boring_shift(struct tls *tls, struct tls_boring_queue *q, uint8_t *out, size_t cap);
-/* Room for `len` bytes at the end, for what will be pushed by and by. */
+/* Room for `len` bytes at the end and no more, for what will be pushed by and by. */
 bool tls_boring_reserve(struct tls *tls, struct tls_boring_queue *q, size_t len);
-/* The same, which count as there; NULL as with push. */
+/* Gives back what memory there is above `cap`, which what is in it fits. */
+void tls_boring_shrink(struct tls *tls, struct tls_boring_queue *q, size_t cap);
+/* `len` bytes at the end, which count as there; NULL as with push. */
 uint8_t *tls_boring_extend(struct tls *tls, struct tls_boring_queue *q, size_t len);
 /* Takes `len` bytes off the front; the memory goes with the last. */
 void tls_boring_drop(struct tls *tls, struct tls_boring_queue *q, size_t len);
@@ -105,12 +107,12 @@ void tls_boring_record_alert(struct tls *tls, uint8_t description);
 /* tls_boring_stream.c: application data of streams between peers, once the handshake is done */
 enum { TLS_BORING_STREAM_OVERHEAD = 5 + 1 + 16 }; /* of a record */
 /* A line of the key log, of a connection whose handshake is under way. */
-void tls_boring_stream_note(struct tls *tls, const char *line);
+void tls_boring_stream_keys_note(struct tls *tls, const char *line);
 /* The handshake is done, and nothing behind it has been read or written.  Nothing happens where
  * BoringSSL has to go on: with phones, another version, another cipher suite. */
-void tls_boring_stream_take_over(struct tls *tls);
+void tls_boring_stream_keys_take_over(struct tls *tls);
 bool tls_boring_stream_is_up(const struct tls *tls);
-void tls_boring_stream_free(struct tls *tls);
+void tls_boring_stream_keys_free(struct tls *tls);
 /* As tls_ops.seal; `out` may be NULL. */
 enum err tls_boring_stream_seal(struct tls *tls, struct slice plaintext, uint8_t *out, size_t cap,
                                 size_t *len);

@@ -9,163 +9,35 @@
  * that the kernel reads.  From then on BoringSSL reads and writes nothing more on this connection,
  * so no nonce comes twice.
  *
- * What may come between the data is done here: alerts (6), a KeyUpdate, which is answered (4.6.3),
- * and tickets, which are skipped: nobody resumes.  Anything else ends the connection with an alert,
- * as it would in BoringSSL. */
-#include "codec/ids.h"
-#include "link/tls_boring_impl.h"
+ * What may come between the data is done here: alerts (6), a KeyUpdate, which is answered (4.6.3)
+ * before the next data, and tickets, which are skipped: nobody resumes.  Anything else ends the
+ * connection with an alert, as it would in BoringSSL. */
+#include "link/tls_boring_stream.h"
 
-#include <openssl/aead.h>
-#include <openssl/digest.h>
 #include <openssl/err.h>
-#include <openssl/hkdf.h>
 #include <openssl/mem.h>
 
 enum {
     HEAD = 5, /* type, version, length */
-    TAG_BYTES = 16,
-    NONCE_BYTES = 12,
-    KEY_BYTES = 16,
-    SECRET_BYTES = 32,                               /* of SHA-256 */
-    INNER_MOST = TLS_RECORD_BYTES + 256 - TAG_BYTES, /* 5.2: with type and padding */
-    LABEL_CAP = 2 + 1 + 6 + 12 + 1,
+    TAG_BYTES = TLS_BORING_STREAM_TAG,
+    NONCE_BYTES = TLS_BORING_STREAM_NONCE,
+    INNER_MOST = TLS_RECORD_BYTES + 1, /* 5.4: with type and padding */
+    RECORD_MOST = HEAD + INNER_MOST + TAG_BYTES,
     HANDSHAKE = 22,
     MESSAGE_HEAD = 4, /* type, length */
     NEW_SESSION_TICKET = 4,
     KEY_UPDATE = 24,
-    KEY_UPDATE_BYTES = MESSAGE_HEAD + 1,
-    IDLE_CAP = 32, /* records in a row that carry no data, as in BoringSSL */
+    KEY_UPDATE_BYTES = TLS_BORING_STREAM_MESSAGE,
+    IDLE_CAP = 32,                         /* in a row that carry no data, as in BoringSSL */
+    UPDATE_COST = 4,                       /* new keys cost us what some small records do */
+    UPDATES_MOST = IDLE_CAP * UPDATE_COST, /* so 32 at once, then one to four records of data */
     ALERT_WARNING = 1,
     ALERT_FATAL = 2,
 };
 
-struct half {
-    uint64_t number; /* of the next record */
-    uint8_t iv[NONCE_BYTES];
-    bool has_secret;
-    uint8_t secret[SECRET_BYTES];
-    EVP_AEAD_CTX keys;
-};
-
-struct tls_boring_stream {
-    bool is_up;                   /* BoringSSL has nothing more to do */
-    bool is_closed;               /* close_notify has come */
-    bool is_shut;                 /* or an alert has left */
-    unsigned idle;                /* records in a row without data */
-    size_t skip;                  /* of a ticket, still to come */
-    struct tls_boring_queue rest; /* opened, for a reader with little room */
-    struct half out;
-    struct half in;
-};
-
-/* ---- keys ---- */
-
-void tls_boring_stream_note(struct tls *tls, const char *line)
-{
-    static const char *const labels[] = {"CLIENT_TRAFFIC_SECRET_0 ", "SERVER_TRAFFIC_SECRET_0 "};
-    bool is_server = SSL_is_server(tls->ssl) == 1;
-    for (size_t i = 0; i < ARRAY_COUNT(labels); i++) {
-        const char *digits = strrchr(line, ' ');
-        if (strncmp(line, labels[i], strlen(labels[i])) != 0 || digits == NULL) {
-            continue;
-        }
-        if (tls->stream == NULL) {
-            tls->stream = OPENSSL_malloc(sizeof(*tls->stream));
-            if (tls->stream == NULL) {
-                return; /* then BoringSSL goes on */
-            }
-            memset(tls->stream, 0, sizeof(*tls->stream));
-        }
-        struct half *h = (i == 1) == is_server ? &tls->stream->out : &tls->stream->in;
-        size_t len = 0;
-        h->has_secret =
-            ids_unhex(slice_text(digits + 1), h->secret, SECRET_BYTES, &len) == ERR_OK &&
-            len == SECRET_BYTES;
-    }
-}
-
-/* RFC 8446 7.1: HKDF-Expand-Label without a context. */
-static bool expand(const uint8_t secret[SECRET_BYTES], const char *label, uint8_t *out, size_t len)
-{
-    uint8_t info[LABEL_CAP] = {(uint8_t)(len >> 8), (uint8_t)len, (uint8_t)(6 + strlen(label))};
-    size_t size = strlen(label);
-    CHECK(size <= 12);
-    memcpy(info + 3, "tls13 ", 6);
-    memcpy(info + 9, label, size);
-    return HKDF_expand(out, len, EVP_sha256(), secret, SECRET_BYTES, info, 9 + size + 1) == 1;
-}
-
-static bool make_keys(struct half *h)
-{
-    uint8_t key[KEY_BYTES];
-    EVP_AEAD_CTX_cleanup(&h->keys);
-    EVP_AEAD_CTX_zero(&h->keys);
-    bool is_made =
-        expand(h->secret, "key", key, sizeof(key)) && expand(h->secret, "iv", h->iv, NONCE_BYTES) &&
-        EVP_AEAD_CTX_init(&h->keys, EVP_aead_aes_128_gcm(), key, sizeof(key), TAG_BYTES, NULL) == 1;
-    OPENSSL_cleanse(key, sizeof(key));
-    return is_made;
-}
-
-/* 7.2: the next generation. */
-static bool update_keys(struct half *h)
-{
-    uint8_t next[SECRET_BYTES];
-    bool is_made = expand(h->secret, "traffic upd", next, sizeof(next));
-    memcpy(h->secret, next, sizeof(next));
-    OPENSSL_cleanse(next, sizeof(next));
-    h->number = 0;
-    return is_made && make_keys(h);
-}
-
-/* TLS_AES_128_GCM_SHA256, upon which two of us agree where processors have instructions for it. */
-static bool is_known(const SSL *ssl)
-{
-    return SSL_version(ssl) == TLS1_3_VERSION &&
-           SSL_CIPHER_get_protocol_id(SSL_get_current_cipher(ssl)) == 0x1301;
-}
-
-void tls_boring_stream_take_over(struct tls *tls)
-{
-    struct tls_boring_stream *r = tls->stream;
-    if (r == NULL || r->is_up) {
-        return;
-    }
-    r->is_up = is_known(tls->ssl) && r->in.has_secret && r->out.has_secret && make_keys(&r->in) &&
-               make_keys(&r->out);
-    r->in.number = SSL_get_read_sequence(tls->ssl);
-    r->out.number = SSL_get_write_sequence(tls->ssl);
-    if (!r->is_up) {
-        tls_boring_stream_free(tls);
-        ERR_clear_error();
-    }
-}
-
-void tls_boring_stream_free(struct tls *tls)
-{
-    struct tls_boring_stream *r = tls->stream;
-    if (r != NULL) {
-        tls_boring_drop(tls, &r->rest, r->rest.end - r->rest.start);
-        EVP_AEAD_CTX_cleanup(&r->out.keys);
-        EVP_AEAD_CTX_cleanup(&r->in.keys);
-        OPENSSL_free(r); /* wipes it */
-        tls->stream = NULL;
-    }
-}
-
 bool tls_boring_stream_is_up(const struct tls *tls)
 {
     return tls->stream != NULL && tls->stream->is_up;
-}
-
-/* 5.3 */
-static void make_nonce(const struct half *h, uint8_t nonce[NONCE_BYTES])
-{
-    uint64_t last;
-    memcpy(nonce, h->iv, NONCE_BYTES);
-    memcpy(&last, nonce + 4, sizeof(last));
-    last ^= __builtin_bswap64(h->number);
-    memcpy(nonce + 4, &last, sizeof(last));
 }
 
 /* ---- the way out ---- */
@@ -181,7 +53,7 @@ static HOT bool seal(struct tls_boring_stream *r, uint8_t type, struct slice pla
     out[2] = TLS1_2_VERSION & 0xff;
     out[3] = (uint8_t)(body >> 8);
     out[4] = (uint8_t)body;
-    make_nonce(&r->out, nonce);
+    tls_boring_stream_nonce(&r->out, nonce);
     r->out.number++; /* whatever happens, this number is spent */
     STATIC_CHECK(TLS_BORING_STREAM_OVERHEAD == HEAD + 1 + TAG_BYTES);
     return EVP_AEAD_CTX_seal_scatter(&r->out.keys, out + HEAD, out + HEAD + plaintext.len, &len,
@@ -203,6 +75,10 @@ static enum err put(struct tls *tls, uint8_t type, struct slice plaintext, uint8
     bool is_direct = out != NULL && total <= cap && tls->out.end == tls->out.start;
     uint8_t *at = is_direct ? out : tls_boring_extend(tls, &tls->out, total);
     if (at == NULL || !seal(r, type, plaintext, at)) {
+        if (at != NULL && !is_direct) {
+            tls->out.end -= total; /* no record */
+            tls_boring_drop(tls, &tls->out, 0);
+        }
         ERR_clear_error();
         tls->failed = true;
         return ERR_IO;
@@ -211,12 +87,38 @@ static enum err put(struct tls *tls, uint8_t type, struct slice plaintext, uint8
     return ERR_OK;
 }
 
+/* 4.6.3: new keys, either for the answer that is owed, one to however many requests, or because
+ * these have sealed enough. */
+static enum err update_out(struct tls *tls)
+{
+    struct tls_boring_stream *r = tls->stream;
+    static const uint8_t message[KEY_UPDATE_BYTES] = {KEY_UPDATE, 0, 0, 1, 0}; /* not_requested */
+    size_t none = 0;
+    enum err e = put(tls, HANDSHAKE, slice_of(message, sizeof(message)), NULL, 0, &none);
+    if (e == ERR_OK && !tls_boring_stream_keys_update(&r->out)) {
+        r->is_shut = true; /* without keys */
+        tls->failed = true;
+        e = ERR_IO;
+    }
+    r->update_at = r->limit;
+    return e;
+}
+
 HOT enum err tls_boring_stream_seal(struct tls *tls, struct slice plaintext, uint8_t *out,
                                     size_t cap, size_t *len)
 {
     CHECK(plaintext.len <= TLS_RECORD_BYTES);
     *len = 0;
-    return plaintext.len == 0 ? ERR_OK : put(tls, TLS_BORING_DATA, plaintext, out, cap, len);
+    if (plaintext.len == 0) {
+        return ERR_OK;
+    }
+    if (UNLIKELY(tls->stream->out.number >= tls->stream->update_at)) {
+        enum err e = update_out(tls); /* it waits, and the data behind it */
+        if (e != ERR_OK) {
+            return e;
+        }
+    }
+    return put(tls, TLS_BORING_DATA, plaintext, out, cap, len);
 }
 
 static void alert(struct tls *tls, uint8_t level, uint8_t description)
@@ -275,9 +177,12 @@ static HOT enum err next_record(struct tls *tls, struct slice *record)
         }
         size_t len = min_size(is_queued ? want - have.len : tls->lent.len, tls->lent.len);
         if (len == 0) {
+            if (UNLIKELY(q->cap > 2 * RECORD_MOST)) {
+                tls_boring_shrink(tls, q, want); /* he may never send the rest */
+            }
             return ERR_MORE;
         }
-        if (!tls_boring_reserve(tls, q, is_queued ? len : want) ||
+        if (!tls_boring_reserve(tls, q, is_queued ? want - have.len : want) ||
             !tls_boring_push(tls, q, tls->lent.data, len)) {
             tls->failed = true;
             return ERR_IO;
@@ -295,54 +200,85 @@ static void consume(struct tls *tls, size_t len)
     }
 }
 
-/* 4.6: messages behind the handshake. */
+/* A KeyUpdate, whole: the next record has the next keys, so nothing may follow in this one (5.1).
+ * The answer waits for the next data: who only asks is not answered. */
+static enum err on_key_update(struct tls *tls)
+{
+    struct tls_boring_stream *r = tls->stream;
+    uint8_t request = r->message[MESSAGE_HEAD];
+    r->updates += UPDATE_COST;
+    if (request > 1) {
+        return fail(tls, SSL_AD_ILLEGAL_PARAMETER);
+    }
+    if (r->updates > UPDATES_MOST) {
+        return fail(tls, SSL_AD_UNEXPECTED_MESSAGE);
+    }
+    if (!tls_boring_stream_keys_update(&r->in)) {
+        tls->failed = true;
+        return ERR_IO;
+    }
+    r->update_at = request == 1 ? 0 : r->update_at;
+    return ERR_OK;
+}
+
+/* The head of a message is there.  A ticket is skipped, a KeyUpdate goes on. */
+static enum err on_head(struct tls *tls)
+{
+    struct tls_boring_stream *r = tls->stream;
+    size_t body = (size_t)r->message[1] << 16 | (size_t)r->message[2] << 8 | (size_t)r->message[3];
+    if (r->message[0] == KEY_UPDATE && body == KEY_UPDATE_BYTES - MESSAGE_HEAD) {
+        return ERR_OK;
+    }
+    if (r->message[0] != NEW_SESSION_TICKET || SSL_is_server(tls->ssl) || body > TLS_RECORD_BYTES) {
+        return fail(tls, SSL_AD_UNEXPECTED_MESSAGE);
+    }
+    r->skip = body;
+    r->message_len = 0;
+    return ERR_OK;
+}
+
+/* 4.6: messages behind the handshake, which may be cut across records anywhere. */
 static enum err on_handshake(struct tls *tls, struct slice content)
 {
     struct tls_boring_stream *r = tls->stream;
-    static const uint8_t answer[KEY_UPDATE_BYTES] = {KEY_UPDATE, 0, 0, 1, 0};
-    size_t none = 0;
-    if (content.len == 0) {
-        return fail(tls, SSL_AD_UNEXPECTED_MESSAGE); /* 5.1 */
-    }
-    while (content.len > 0) {
-        size_t len = min_size(r->skip, content.len);
-        r->skip -= len;
+    enum err e = content.len == 0 ? fail(tls, SSL_AD_UNEXPECTED_MESSAGE) : ERR_OK; /* 5.1 */
+    while (e == ERR_OK && content.len > 0) {
+        size_t skipped = min_size(r->skip, content.len);
+        r->skip -= skipped;
+        content = slice_from(content, skipped);
+        size_t want = r->message_len < MESSAGE_HEAD ? MESSAGE_HEAD : KEY_UPDATE_BYTES;
+        size_t len = min_size(want - r->message_len, content.len);
+        if (len > 0) {
+            memcpy(r->message + r->message_len, content.data, len);
+        }
+        r->message_len += len;
         content = slice_from(content, len);
-        if (content.len == 0) {
-            return ERR_OK;
+        if (r->message_len == MESSAGE_HEAD && len > 0) {
+            e = on_head(tls);
+        } else if (r->message_len == KEY_UPDATE_BYTES) {
+            r->message_len = 0;
+            e = content.len > 0 ? fail(tls, SSL_AD_UNEXPECTED_MESSAGE) : on_key_update(tls);
         }
-        bool is_head = content.len >= MESSAGE_HEAD; /* a head that is cut in two: nobody does it */
-        size_t body = !is_head ? 0
-                               : (size_t)content.data[1] << 16 | (size_t)content.data[2] << 8 |
-                                     content.data[3];
-        if (is_head && content.data[0] == NEW_SESSION_TICKET && !SSL_is_server(tls->ssl) &&
-            body <= TLS_RECORD_BYTES) {
-            r->skip = MESSAGE_HEAD + body;
-            continue;
-        }
-        if (content.len != KEY_UPDATE_BYTES || content.data[0] != KEY_UPDATE || body != 1 ||
-            content.data[MESSAGE_HEAD] > 1) {
-            return fail(tls, SSL_AD_UNEXPECTED_MESSAGE);
-        }
-        bool is_asked = content.data[MESSAGE_HEAD] == 1 && !r->is_shut;
-        if (!update_keys(&r->in) ||
-            (is_asked &&
-             (put(tls, HANDSHAKE, slice_of(answer, sizeof(answer)), NULL, 0, &none) != ERR_OK ||
-              !update_keys(&r->out)))) {
-            tls->failed = true;
-            return ERR_IO;
-        }
-        return ERR_OK;
     }
-    return ERR_OK;
+    r->is_within = r->skip > 0 || r->message_len > 0;
+    return e;
+}
+
+/* What came behind a close_notify is nothing (6.1). */
+static void forget(struct tls *tls)
+{
+    tls->lent = SLICE_EMPTY;
+    tls_boring_drop(tls, &tls->in, tls->in.end - tls->in.start);
 }
 
 static enum err on_alert(struct tls *tls, struct slice content)
 {
     if (content.len != 2) {
-        return fail(tls, SSL_AD_DECODE_ERROR);
+        return fail(tls, content.len == 0 ? SSL_AD_UNEXPECTED_MESSAGE /* 5.1 */
+                                          : SSL_AD_DECODE_ERROR);
     }
     if (content.data[1] == SSL_AD_CLOSE_NOTIFY) {
+        forget(tls);
         tls->stream->is_closed = true;
         return ERR_CLOSED;
     }
@@ -358,10 +294,10 @@ static enum err on_alert(struct tls *tls, struct slice content)
 static HOT enum err open_record(struct tls *tls, struct slice record, uint8_t *inner,
                                 struct slice *content, uint8_t *type)
 {
-    struct half *h = &tls->stream->in;
+    struct tls_boring_half *h = &tls->stream->in;
     uint8_t nonce[NONCE_BYTES];
     size_t len = 0;
-    make_nonce(h, nonce);
+    tls_boring_stream_nonce(h, nonce);
     if (record.len < HEAD + 1 + TAG_BYTES ||
         EVP_AEAD_CTX_open(&h->keys, inner, &len, record.len - HEAD - TAG_BYTES, nonce,
                           sizeof(nonce), record.data + HEAD, record.len - HEAD, record.data,
@@ -377,14 +313,14 @@ static HOT enum err open_record(struct tls *tls, struct slice record, uint8_t *i
     }
     *type = inner[len - 1];
     *content = slice_of(inner, len - 1);
-    return len - 1 > TLS_RECORD_BYTES ? fail(tls, SSL_AD_RECORD_OVERFLOW) : ERR_OK;
+    return ERR_OK;
 }
 
 /* What is between the data. */
 static enum err on_other(struct tls *tls, uint8_t type, struct slice content)
 {
     struct tls_boring_stream *r = tls->stream;
-    bool is_split = r->skip > 0 && type != HANDSHAKE; /* 5.1: nothing comes within a message */
+    bool is_split = r->is_within && type != HANDSHAKE; /* 5.1: nothing comes within a message */
     if (++r->idle > IDLE_CAP || is_split) {
         return fail(tls, SSL_AD_UNEXPECTED_MESSAGE);
     }
@@ -405,6 +341,7 @@ HOT enum err tls_boring_stream_read(struct tls *tls, uint8_t *out, size_t cap, s
         struct slice record, content = SLICE_EMPTY;
         uint8_t type = 0;
         if (r->is_closed) {
+            forget(tls);
             return ERR_CLOSED;
         }
         enum err e = next_record(tls, &record);
@@ -420,9 +357,10 @@ HOT enum err tls_boring_stream_read(struct tls *tls, uint8_t *out, size_t cap, s
         }
         e = open_record(tls, record, inner, &content, &type);
         consume(tls, record.len);
-        bool is_data = e == ERR_OK && type == TLS_BORING_DATA && content.len > 0 && r->skip == 0;
+        bool is_data = e == ERR_OK && type == TLS_BORING_DATA && content.len > 0 && !r->is_within;
         e = e != ERR_OK || is_data ? e : on_other(tls, type, content);
         r->idle = is_data ? 0 : r->idle;
+        r->updates -= is_data && r->updates > 0;
         size_t kept = is_data ? content.len : 0;
         if (is_direct) {
             *len = kept;

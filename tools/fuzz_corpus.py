@@ -557,6 +557,24 @@ def record_seeds():
     yield sends + step('SHUTDOWN', 0) + step('DELIVER', 0) + step('SEND', 1, back=1)
 
 
+def tls_stream_seeds():
+    n = steps('fuzz/fuzz_tls_stream.c')
+
+    def step(name, how, more=b''):
+        return bytes([n[name], how]) + more
+
+    for first in (0, 1, 9):  # our role and how many records a key seals
+        first = bytes([first])
+        yield first + step('DATA', 9) + step('LARGE', 255) + step('FEED', 255) + step('READ', 0)
+        yield first + (step('DATA', 20) + step('LEND', 7) + step('READ', 201)) * 9
+        yield first + (step('KEY_UPDATE', 1) + step('LEND', 254)) * 9 + step('SAY', 9) * 9
+        yield first + step('SAY', 1) * 12 + step('PULL', 0) + step('SHUTDOWN', 0) + step('PULL', 0)
+        for inner in (b'\1\0\x15', b'\2\x28\x15', b'\x17', b'\0\0', b'\x18\0\0\x16',
+                      b'\4\0\0\2\1\2\x16', b'\4\0\x16'):
+            yield first + (step('MESSAGE', 0, bytes([len(inner)]) + inner) + step('LEND', 100)) * 2
+        yield first + step('RAW', 0, b'\5\x17\3\3\x40\x11') + step('LEND', 200) + step('READ', 0)
+
+
 def restore_seeds():
     n = steps('fuzz/fuzz_restore.c')
     yield b'\0'
@@ -574,6 +592,7 @@ def other_seeds():
     yield from (('sip_hdr', seed) for seed in sip_hdr_seeds())
     yield from (('sip_tx', seed) for seed in sip_tx_seeds())
     yield from (('record', seed) for seed in record_seeds())
+    yield from (('tls_stream', seed) for seed in tls_stream_seeds())
     yield from (('restore', seed) for seed in restore_seeds())
     yield from (('show_sip', seed) for seed in show_sip_seeds())
     yield from diagnostic_seeds()

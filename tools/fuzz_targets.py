@@ -37,6 +37,7 @@ SPECIAL = {
     'fuzz_sip_tx': STATEFUL._replace(max_len=1024),
     'fuzz_sip_uri': CODEC._replace(max_len=1024, is_fast=False),
     'fuzz_store_parts': CODEC._replace(is_fast=False),
+    'fuzz_tls_stream': STATEFUL._replace(max_len=1024),
     'fuzz_ws': CODEC._replace(max_len=8192, is_fast=False),
 }
 
