@@ -27,8 +27,9 @@ static bool is_listed(const struct subscription *x)
 }
 
 /* Watchers that have been seen, by subscription.source, which is a hash: two who share it are told
- * apart by nothing but where they stand in the list.  One step each, or with 128 subscriptions to
- * an account a document would cost 16,000. */
+ * apart by nothing but where they stand in the list.  A few steps each, where the hashes are
+ * spread; one for each of the others, and with 128 subscriptions to an account a document would
+ * cost 16,000. */
 enum { SEEN_SLOTS = 512, SEEN_MOST = SEEN_SLOTS / 2 };
 
 struct seen {
