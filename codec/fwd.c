@@ -500,11 +500,15 @@ void fwd_put_length(uint8_t *message, uint32_t length)
     (void)wr_at32(message + OFFSET_LENGTH, length);
 }
 
+void fwd_put_max_response_length(uint8_t *message, uint32_t length)
+{
+    (void)wr_at32(message + OFFSET_MAX_RESPONSE, length);
+}
+
 enum err fwd_rewrite(uint8_t *message, size_t headroom, const struct fwd *h,
                      const struct fwd_rewrite *how, uint8_t **new_message, size_t *new_len)
 {
-    CHECK(how->strip_bytes <= h->destination_list.len);
-    CHECK(how->via_drop_bytes <= h->via_list.len);
+    CHECK((how->strip_bytes <= h->destination_list.len) & (how->via_drop_bytes <= h->via_list.len));
     size_t via_kept = h->via_list.len - how->via_drop_bytes;
     size_t via_len = via_kept + how->via_append.len;
     size_t destination_len =
@@ -532,9 +536,6 @@ enum err fwd_rewrite(uint8_t *message, size_t headroom, const struct fwd *h,
     *new_len = h->length + grown - shrunk;
     start[OFFSET_TTL] = (uint8_t)(h->ttl - (how->keep_ttl ? 0 : 1));
     fwd_put_length(start, (uint32_t)*new_len);
-    if (UNLIKELY(how->max_response_length != 0)) {
-        (void)wr_at32(start + OFFSET_MAX_RESPONSE, how->max_response_length);
-    }
     w = wr_init(start + OFFSET_VIA_LENGTH, 4);
     wr_u16(&w, (uint16_t)via_len);
     wr_u16(&w, (uint16_t)destination_len);

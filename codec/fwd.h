@@ -174,6 +174,8 @@ size_t fwd_return_bytes(const struct rl_params *p, const struct fwd_return *in);
 
 /* Sets the length field of a message that begins at `message`. */
 void fwd_put_length(uint8_t *message, uint32_t length);
+/* The same for max_response_length; 0: no limit. */
+void fwd_put_max_response_length(uint8_t *message, uint32_t length);
 
 /* What the next hop's header has other than the received one. */
 struct fwd_rewrite {
@@ -181,7 +183,6 @@ struct fwd_rewrite {
     uint16_t
         via_drop_bytes; /* whole entries off the end of the Via List; `via_append` covers them */
     bool keep_ttl;      /* it has not been on its way yet */
-    uint32_t max_response_length;     /* 0: as it is */
     struct slice via_append;          /* encoded entries behind the Via List; may be empty */
     struct slice destination_prepend; /* encoded entries in front of what is left; may be empty */
 };

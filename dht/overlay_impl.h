@@ -102,9 +102,9 @@ struct overlay_via_long {
 };
 /* Keeps the end of the Via List here and puts an opaque id in its place, where that makes the
  * message shorter by more than it costs, or short enough; else nothing changes.  `entry` has room
- * for VIA_ENTRY_BYTES. */
-void overlay_via_shorten(struct turn *t, struct overlay *o, const struct overlay_via_long *what,
-                         struct fwd_rewrite *how, uint8_t *entry);
+ * for VIA_ENTRY_BYTES.  Returns the max_response_length that goes on: with room for the list. */
+uint32_t overlay_via_shorten(struct turn *t, struct overlay *o, const struct overlay_via_long *what,
+                             struct fwd_rewrite *how, uint8_t *entry);
 /* A copy of `message` with `list`, reversed, in place of the first strip_bytes of its Destination
  * List; NULL: counted. */
 struct msgbuf *overlay_via_restore(struct turn *t, const struct overlay *o, struct slice message,

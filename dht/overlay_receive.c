@@ -80,12 +80,13 @@ static uint8_t *header_of(const struct overlay *o, const struct arrival *a, bool
 }
 
 /* VL-2: the node that we have it from.  Answers need no way back.  `entry` has FWD_NODE_BYTES_MAX.
- * Room is left for some more peers, who may be able to do nothing but append. */
-static void add_way_back(struct turn *t, struct overlay *o, const struct arrival *a,
-                         struct fwd_rewrite *how, uint8_t *entry)
+ * Room is left for some more peers, who may be able to do nothing but append.  Returns the
+ * max_response_length that goes on. */
+static uint32_t add_way_back(struct turn *t, struct overlay *o, const struct arrival *a,
+                             struct fwd_rewrite *how, uint8_t *entry)
 {
     if (content_is_answer(a->code)) {
-        return;
+        return a->h.max_response_length;
     }
     struct wr w = wr_init(entry, FWD_NODE_BYTES_MAX);
     fwd_wr_node(&w, &o->params, &a->event->node_id);
@@ -95,8 +96,9 @@ static void add_way_back(struct turn *t, struct overlay *o, const struct arrival
                  a->h.via_list.len + wr_len(&w) > VIA_LIST_BYTES)) {
         struct overlay_via_long what = {
             .h = &a->h, .from = &a->event->node_id, .code = a->code, .len = len};
-        overlay_via_shorten(t, o, &what, how, entry);
+        return overlay_via_shorten(t, o, &what, how, entry);
     }
+    return a->h.max_response_length;
 }
 
 static void too_large(struct turn *t, struct overlay *o, const struct arrival *a)
@@ -121,13 +123,16 @@ static void pass_on(struct turn *t, struct overlay *o, const struct arrival *a,
     }
     uint8_t via[FWD_NODE_BYTES_MAX];
     struct fwd_rewrite how = {.strip_bytes = d->strip_bytes};
-    add_way_back(t, o, a, &how, via);
+    uint32_t max_response_length = add_way_back(t, o, a, &how, via);
     uint8_t *header = header_of(o, a, !may_be_refused(o, a, &how, d->link));
     size_t len = 0;
     if (header == NULL ||
         fwd_rewrite(header, OVERLAY_IMPL_HEADROOM, h, &how, &header, &len) != ERR_OK) {
         too_large(t, o, a);
         return;
+    }
+    if (UNLIKELY(max_response_length != h->max_response_length)) {
+        fwd_put_max_response_length(header, max_response_length);
     }
     struct slice head = slice_of(header, len - h->payload.len);
     enum err e = cut_send(t, o->links, &o->params, d->link, head, h->payload);

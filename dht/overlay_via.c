@@ -14,8 +14,8 @@ static uint32_t response_room(const struct overlay *o, const struct fwd *h, size
     return room > saved ? room - (uint32_t)saved : h->max_response_length;
 }
 
-void overlay_via_shorten(struct turn *t, struct overlay *o, const struct overlay_via_long *what,
-                         struct fwd_rewrite *how, uint8_t *entry)
+uint32_t overlay_via_shorten(struct turn *t, struct overlay *o, const struct overlay_via_long *what,
+                             struct fwd_rewrite *how, uint8_t *entry)
 {
     const struct fwd *h = what->h;
     size_t own = how->via_append.len; /* the neighbor's entry, the last of what is kept */
@@ -27,7 +27,7 @@ void overlay_via_shorten(struct turn *t, struct overlay *o, const struct overlay
     size_t saved = replaced - VIA_ENTRY_BYTES;
     size_t max = o->s.config.max_message_bytes;
     if (saved < (what->len > max ? 1 : SAVED_MIN) || what->len > max + saved) {
-        return; /* not worth it, or in vain */
+        return h->max_response_length; /* not worth it, or in vain */
     }
     uint8_t list[VIA_LIST_BYTES];
     uint8_t id[VIA_ID_BYTES];
@@ -35,14 +35,14 @@ void overlay_via_shorten(struct turn *t, struct overlay *o, const struct overlay
     wr_bytes(&w, end);
     wr_bytes(&w, how->via_append);
     if (!via_keep(t, &o->via, h->transaction_id, what->from, wr_slice(&w), id)) {
-        return;
+        return h->max_response_length;
     }
     w = wr_init(entry, VIA_ENTRY_BYTES);
     fwd_wr_opaque(&w, slice_of(id, sizeof(id)));
     how->via_drop_bytes = (uint16_t)end.len;
     how->via_append = wr_slice(&w);
-    how->max_response_length = content_is_request(what->code) ? response_room(o, h, saved) : 0;
     metric_add(t->metrics, METRIC_via_shortened, 1);
+    return content_is_request(what->code) ? response_room(o, h, saved) : h->max_response_length;
 }
 
 struct msgbuf *overlay_via_restore(struct turn *t, const struct overlay *o, struct slice message,

@@ -142,7 +142,7 @@ Test(fwd, rewrite_equals_building_anew)
         struct fwd_rewrite how = {.via_append = a, .destination_prepend = b};
         size_t via_kept = kept_of(&rng, v);
         how.via_drop_bytes = (uint16_t)(v.len - via_kept);
-        how.max_response_length = rng_below(&rng, 3) == 0 ? 3000 + round : 0;
+        uint32_t max_response = rng_below(&rng, 3) == 0 ? 3000 + round : 0;
         how.strip_bytes = rng_below(&rng, 2) == 0 ? 0 : (uint16_t)h.first.wire.len;
 
         struct wr w = wr_init(want_via, sizeof(want_via));
@@ -158,13 +158,16 @@ Test(fwd, rewrite_equals_building_anew)
         payload.data = saved;
         size_t want_len = build(want, sizeof(want), new_via, new_destinations, options, payload);
         want[11] = 8; /* ttl */
-        if (how.max_response_length != 0) {
-            (void)wr_at32(want + 28, how.max_response_length);
+        if (max_response != 0) {
+            (void)wr_at32(want + 28, max_response);
         }
 
         uint8_t *start = NULL;
         size_t new_len = 0;
         cr_assert_eq(fwd_rewrite(message + room, room, &h, &how, &start, &new_len), ERR_OK);
+        if (max_response != 0) {
+            fwd_put_max_response_length(start, max_response);
+        }
         cr_assert(slice_is_equal(slice_of(start, new_len), slice_of(want, want_len)));
     }
 }
