@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* transit_live.c - the whole way through the kernel: the engine (core/os) and the node on a thread
- * of their own on core 0, a generator and a sink on the last core, TLS over loopback TCP between
- * them.  The generator keeps WINDOW_BYTES of messages under way, so nothing may be lost; the figure
- * is CPU time of the shard's thread, whoever else may have the core meanwhile. */
+ * of their own on core 0, generator and sink in a thread on the last core, TLS over loopback TCP
+ * between them.  The generator keeps WINDOW_BYTES of messages under way, so nothing may be lost;
+ * the figure is CPU time of the shard's thread, whoever else may have the core meanwhile. */
 #include "bench/transit.h"
 #include "bench/transit_node.h"
 #include "core/os/host.h"
@@ -13,7 +13,6 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -30,7 +29,6 @@ struct live {
     clockid_t shard_clock;
     uint64_t first, last; /* what is sent: `last` messages; measured is from `first` on */
     uint64_t measured;
-    atomic_uint_fast64_t received;
     uint64_t cpu_ns[2], wall_ns[2], receives[2];
     uint64_t events; /* receives of the node */
 };
@@ -85,7 +83,7 @@ static int dial(const struct address *to)
 
 static void send_sealed(struct transit_peer *p, int fd)
 {
-    static _Thread_local uint8_t sealed[RECEIVE_BYTES];
+    static uint8_t sealed[RECEIVE_BYTES];
     size_t len = 0;
     while ((len = transit_peer_pull(p, sealed, sizeof(sealed))) > 0) {
         for (size_t at = 0; at < len;) {
@@ -99,7 +97,7 @@ static void send_sealed(struct transit_peer *p, int fd)
 /* True: something came. */
 static bool receive(struct transit_peer *p, int fd, int flags)
 {
-    static _Thread_local uint8_t bytes[RECEIVE_BYTES];
+    static uint8_t bytes[RECEIVE_BYTES];
     ssize_t got = recv(fd, bytes, sizeof(bytes), flags);
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
         return false;
@@ -118,28 +116,21 @@ static void shake(struct transit_peer *p, int fd)
     }
 }
 
-static void *run_generator(void *context)
+/* As many records as the window has room for; false: none. */
+static bool generate(struct live *l)
 {
-    struct live *l = context;
     uint32_t per_record = transit_load_per_record(l->load);
     uint64_t window = WINDOW_BYTES / l->load->len;
-    transit_require(host_pin(host_cpu_count() - 1) == ERR_OK, "a cpu for the generator");
-    while (l->generator.sent < l->last) {
-        uint64_t under_way = l->generator.sent - atomic_load(&l->received);
-        for (uint32_t i = 0;
-             i < BURST && l->generator.sent < l->last && under_way + per_record <= window; i++) {
-            transit_peer_push(&l->generator, l->load, &l->sink.ident.node_id, per_record);
-            under_way += per_record;
-        }
-        transit_peer_acknowledge(&l->generator);
-        send_sealed(&l->generator, l->generator_fd);
-        if (under_way + per_record > window) {
-            struct pollfd p = {.fd = l->generator_fd, .events = POLLIN};
-            (void)poll(&p, 1, 1); /* an ACK comes with each turn of the node */
-        }
-        while (receive(&l->generator, l->generator_fd, MSG_DONTWAIT)) {}
+    uint64_t under_way = l->generator.sent - l->sink.received;
+    uint64_t before = l->generator.sent;
+    for (uint32_t i = 0;
+         i < BURST && l->generator.sent < l->last && under_way + per_record <= window; i++) {
+        transit_peer_push(&l->generator, l->load, &l->sink.ident.node_id, per_record);
+        under_way += per_record;
     }
-    return NULL;
+    transit_peer_acknowledge(&l->generator);
+    send_sealed(&l->generator, l->generator_fd);
+    return l->generator.sent != before;
 }
 
 static uint64_t clock_ns(clockid_t clock)
@@ -157,18 +148,34 @@ static void note(struct live *l, size_t which)
     l->measured = l->sink.received - l->measured;
 }
 
-static void *run_sink(void *context)
+static bool drain(struct live *l)
+{
+    bool is_any = receive(&l->sink, l->sink_fd, MSG_DONTWAIT);
+    if (is_any) {
+        transit_peer_acknowledge(&l->sink);
+        send_sealed(&l->sink, l->sink_fd);
+    }
+    while (receive(&l->generator, l->generator_fd, MSG_DONTWAIT)) {
+        is_any = true;
+    }
+    return is_any;
+}
+
+/* Both far ends take turns and seldom sleep, as those of the floor do: to wake them would be the
+ * node's work, and is none where a network card sends. */
+static void *run_far_ends(void *context)
 {
     struct live *l = context;
     bool is_begun = false;
-    transit_require(host_pin(host_cpu_count() - 1) == ERR_OK, "a cpu for the sink");
+    transit_require(host_pin(host_cpu_count() - 1) == ERR_OK, "a cpu for the far ends");
     while (l->sink.received < l->last) {
-        struct pollfd p = {.fd = l->sink_fd, .events = POLLIN};
-        transit_require(poll(&p, 1, WAIT_MS) == 1, "messages that are not lost");
-        (void)receive(&l->sink, l->sink_fd, 0);
-        transit_peer_acknowledge(&l->sink);
-        send_sealed(&l->sink, l->sink_fd);
-        atomic_store(&l->received, l->sink.received);
+        bool has_worked = generate(l);
+        has_worked = drain(l) || has_worked;
+        if (!has_worked) {
+            struct pollfd p[] = {{.fd = l->generator_fd, .events = POLLIN},
+                                 {.fd = l->sink_fd, .events = POLLIN}};
+            transit_require(poll(p, ARRAY_COUNT(p), WAIT_MS) > 0, "messages that are not lost");
+        }
         if (!is_begun && l->sink.received >= l->first) {
             is_begun = true;
             note(l, 0);
@@ -182,14 +189,12 @@ static void *run_sink(void *context)
 
 static void measure(struct live *l, uint64_t messages)
 {
-    pthread_t generator, sink;
+    pthread_t far_ends;
     uint32_t per_record = transit_load_per_record(l->load);
     l->first = messages / 5;
     l->last = (l->first + messages) / per_record * per_record;
-    transit_require(pthread_create(&sink, NULL, run_sink, l) == 0, "a thread");
-    transit_require(pthread_create(&generator, NULL, run_generator, l) == 0, "a thread");
-    pthread_join(generator, NULL);
-    pthread_join(sink, NULL);
+    transit_require(pthread_create(&far_ends, NULL, run_far_ends, l) == 0, "a thread");
+    pthread_join(far_ends, NULL);
     if (l->sink.wrong != 0 || l->sink.received != l->generator.sent) {
         fprintf(stderr, "transit: sent %llu, received %llu, wrong %llu\n",
                 (unsigned long long)l->generator.sent, (unsigned long long)l->sink.received,
