@@ -53,24 +53,6 @@ enum err sock_err(int error)
     }
 }
 
-socklen_t sock_from_address(const struct address *a, struct sockaddr_storage *out)
-{
-    memset(out, 0, sizeof(*out));
-    if (a->family == 4) {
-        struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(a->port)};
-        memcpy(&in.sin_addr, a->ip, 4);
-        memcpy(out, &in, sizeof(in));
-        return sizeof(in);
-    }
-    if (a->family == 6) {
-        struct sockaddr_in6 in = {.sin6_family = AF_INET6, .sin6_port = htons(a->port)};
-        memcpy(&in.sin6_addr, a->ip, 16);
-        memcpy(out, &in, sizeof(in));
-        return sizeof(in);
-    }
-    return 0;
-}
-
 socklen_t sock_name(const struct address *a, struct sockaddr_in6 *out)
 {
     if (a->family == 4) {
@@ -87,6 +69,15 @@ socklen_t sock_name(const struct address *a, struct sockaddr_in6 *out)
     return 0;
 }
 
+socklen_t sock_from_address(const struct address *a, struct sockaddr_storage *out)
+{
+    struct sockaddr_in6 name = {0};
+    socklen_t len = sock_name(a, &name);
+    memset(out, 0, sizeof(*out));
+    memcpy(out, &name, len);
+    return len;
+}
+
 /* In one piece: each datagram's address is copied and hashed at once, and a processor waits where
  * it reads together what was written in parts. */
 static struct address v4_address(uint16_t port, const uint8_t ip[4])
@@ -94,6 +85,9 @@ static struct address v4_address(uint16_t port, const uint8_t ip[4])
     uint8_t bytes[sizeof(struct address)] = {0};
     struct address a;
     uint32_t host;
+    STATIC_CHECK(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__);
+    STATIC_CHECK(offsetof(struct address, family) == 0 && offsetof(struct address, port) == 2 &&
+                 offsetof(struct address, ip) == 4);
     memcpy(&host, ip, sizeof(host));
     uint64_t front = 4 | (uint64_t)port << 16 | (uint64_t)host << 32;
     memcpy(bytes, &front, sizeof(front));
