@@ -173,12 +173,26 @@ struct msgbuf *sip_state_buffer(struct turn *t, struct slice bytes)
     return buf;
 }
 
+/* What is made of a message, with names written out and more in it, keeps to the limits, too.
+ * Headers that we know no number of are only ever passed on. */
+static bool has_room(const struct sip_msg *m, size_t head)
+{
+    bool has = head <= SIP_MSG_HEAD_CAP - SIP_STATE_LINE_ROOM;
+    for (unsigned i = 0; i < m->header_count && has; i++) {
+        const struct sip_msg_header *h = &m->headers[i];
+        has = h->id == SIP_HDR_OTHER || h->end - h->start <= SIP_MSG_LINE_CAP - SIP_STATE_LINE_ROOM;
+    }
+    return has;
+}
+
 bool sip_state_is_readable(struct sip *s, const struct sip_edit *edit, struct slice text)
 {
     size_t head = text.len - edit->msg->body.len;
     unsigned headers = edit->msg->header_count + edit->count + 1u; /* Content-Length */
-    bool is_plain = head <= SIP_MSG_LINE_CAP && headers <= SIP_MSG_HEADERS_CAP;
-    return is_plain || sip_parser_datagram(&s->proof, text) == SIP_PARSE_OK;
+    bool is_plain =
+        head <= SIP_MSG_LINE_CAP - SIP_STATE_LINE_ROOM && headers <= SIP_MSG_HEADERS_CAP;
+    return is_plain ||
+           (sip_parser_datagram(&s->proof, text) == SIP_PARSE_OK && has_room(&s->proof.msg, head));
 }
 
 const struct sip_rx *sip_state_reread(struct sip *s, const struct msgbuf *buf,

@@ -10,7 +10,11 @@
 #include "sip/mac.h"
 #include "sip/tx.h"
 
-enum { SIP_STATE_HOST_CAP = 2 * IDS_RING_BYTES + 1 + SIP_DOMAIN_CAP, SIP_STATE_AOR_CAP = 320 };
+enum {
+    SIP_STATE_HOST_CAP = 2 * IDS_RING_BYTES + 1 + SIP_DOMAIN_CAP,
+    SIP_STATE_AOR_CAP = 320,
+    SIP_STATE_LINE_ROOM = 512, /* that sip_state_is_readable leaves below the limits */
+};
 
 /* One received message while it is handled. */
 struct sip_rx {
@@ -80,8 +84,10 @@ struct sip {
     struct sip_setup last_setup; /* location and dial */
 };
 
-/* Is `text`, written of `edit`, a message that sip_state_reread can read?  What came in keeps to
- * the limits of codec/sip_msg.h; with a Via and more in addition it need not. */
+/* Is `text`, written of `edit`, a message that sip_state_reread can read, and so is what will be
+ * made of it: CANCEL, ACK, responses, where "f:" becomes "From: " and To gets a tag?  What came in
+ * keeps to the limits of codec/sip_msg.h; with a Via and more in addition it need not, and a peer
+ * ends the connection, with all that waits on it, over one line that is too long. */
 bool sip_state_is_readable(struct sip *s, const struct sip_edit *edit, struct slice text);
 /* Reads a message of ours again, into s->again: valid until the next call (the copy of the request
  * that is just being handled is not read: it is the same).  CHECKs that it is

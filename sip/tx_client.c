@@ -198,16 +198,16 @@ enum tx_does tx_client_recv(struct turn *t, struct sip *s, struct tx *tx, const 
 
 static void send_cancel(struct turn *t, struct sip *s, struct tx *tx)
 {
-    char branch[TX_BRANCH_CAP];
+    char branch[TX_BRANCH_CAP]; /* the INVITE's (9.1) */
+    struct sip_rx room;
+    const struct sip_rx *invite = sip_state_reread(s, tx->message, &tx->peer, &room);
+    CHECK(invite->core.via.branch.len == TX_BRANCH_CAP);
+    memcpy(branch, invite->core.via.branch.data, TX_BRANCH_CAP);
     struct msgbuf *cancel = hop_request(t, s, tx, SIP_METHOD_CANCEL, SLICE_EMPTY);
     if (cancel == NULL) {
         return;
     }
     msgbuf_charge(t->buffers, cancel, tx->message->account); /* who pays for the INVITE */
-    struct sip_rx room;
-    const struct sip_rx *rx = sip_state_reread(s, cancel, &tx->peer, &room);
-    CHECK(rx->core.via.branch.len == TX_BRANCH_CAP);
-    memcpy(branch, rx->core.via.branch.data, TX_BRANCH_CAP);
     enum err error = ERR_OK;
     (void)tx_client_start(t, s, SIP_METHOD_CANCEL, &tx->peer, branch, cancel, &error);
     msgbuf_release(t->buffers, cancel);
