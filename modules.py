@@ -436,6 +436,7 @@ UNIT_TESTS = {
         test_access
         test_answer_cache
         test_attach
+        test_cert_usage
         test_config_sequence
         test_config_update
         test_domain
@@ -541,6 +542,7 @@ WIDE_TESTS = {
         test_documents
         test_long
         test_moves
+        test_publish
         test_real
         test_restart
         test_rings
