@@ -7,6 +7,7 @@
 #include "codec/msgs.h"
 #include "dht/access.h"
 #include "dht/store_inside.h"
+#include "dht/store_resources.h"
 #include "dht/store_restore.h"
 
 /* What the steps pass on. */
@@ -448,6 +449,9 @@ static void commit(struct job *j)
         }
         fill(j, v, p);
         store_inside_link(s, set, v);
+        if (set->count == 1 && replaced == NULL) {
+            store_resources_filled(s, set);
+        }
         uint64_t kept_us = v->expires_us + (uint64_t)p->lifetime_s * 1000000;
         set->keep_until_us = max_u64(set->keep_until_us, kept_us); /* */
         j->out->changed++;
