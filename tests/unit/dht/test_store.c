@@ -196,6 +196,31 @@ Test(store, refusals_leave_nothing_behind)
     finish(&f);
 }
 
+/* 7.4.1.1: who sends an original Store must be one who may write there, even when nothing would
+ * change. */
+Test(store, a_stranger_is_refused_though_nothing_would_change)
+{
+    struct fixture f = start();
+    const struct wish rows[] = {single("x", T0),
+                                entry(0xffffffff, "x", T0),
+                                {WORLD_KIND_DICTIONARY, 0, "key", "x", T0, 60}};
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        struct wish older = rows[i];
+        older.time_ms--;
+        cr_assert_eq(put_own(f.w, f.alice, &rows[i]).error, 0);
+        cr_expect_eq(put_as(f.w, f.alice, f.bob, &f.at, &rows[i], 0, 0).error,
+                     CONTENT_ERROR_FORBIDDEN, "row %zu: the same value", i);
+        cr_expect_eq(put_as(f.w, f.alice, f.bob, &f.at, &older, 0, 0).error,
+                     CONTENT_ERROR_FORBIDDEN, "row %zu: an older one", i);
+        cr_expect_eq(put_own(f.w, f.alice, &rows[i]).error, 0, "row %zu: A-06", i);
+        if (rows[i].index == 0) {
+            cr_expect_eq(put_as(f.w, f.alice, f.bob, &f.at, &rows[i], 1, 1).error, 0,
+                         "row %zu: a copy comes from anybody", i);
+        }
+    }
+    finish(&f);
+}
+
 static uint32_t resources_of(struct fixture *f)
 {
     struct store_totals totals;
