@@ -354,6 +354,45 @@ Test(overlay, tm7_probe_answers_in_the_order_asked, .timeout = 60)
     harness_free(h);
 }
 
+static struct node_id way_to(struct harness *h, const struct node_id *id)
+{
+    struct rl_params params = {.node_id_length = IDS_NODE_MIN};
+    uint8_t body[64];
+    struct wr w = wr_init(body, sizeof(body));
+    struct msgs_route_query_req req = {
+        .destination = {.type = FWD_DESTINATION_NODE, .id = slice_of(id->bytes, IDS_NODE_MIN)}};
+    struct msgs_route_query_ans ans;
+    msgs_route_query_req_wr(&w, &params, &req);
+    ask_raw(h, 1, CONTENT_ROUTE_QUERY_REQ, wr_slice(&w));
+    cr_assert_eq(msgs_route_query_ans_decode(slice_of(h->peers[1].body, h->peers[1].body_len),
+                                             &params, &ans),
+                 ERR_OK);
+    return ans.next_peer;
+}
+
+/* TM-6: what FW-6 and FW-3 would do; a node that is linked and no peer is a client. */
+Test(overlay, tm6_the_way_to_a_client_is_its_link, .timeout = 60)
+{
+    struct harness *h = harness_make(4, 17);
+    (void)harness_grow(h, 30000);
+    harness_run(h, 2000);
+    for (uint32_t i = 2; i < 4; i++) {
+        const struct node_id *client = &h->peers[i].person->ident.node_id;
+        (void)chord_table_set_state(&h->peers[0].overlay->table, client, CHORD_TABLE_ATTACHED);
+        struct node_id way = way_to(h, client);
+        cr_expect(ids_node_is_equal(&way, client), "peer %u", i);
+    }
+    struct node_id anybody;
+    memset(&anybody, 0, sizeof(anybody));
+    memset(anybody.bytes, 0xff, IDS_NODE_MIN);
+    struct node_id way = way_to(h, &anybody);
+    cr_expect(ids_node_is_equal(&way, &h->peers[0].person->ident.node_id));
+    way = way_to(h, &way);
+    cr_expect(ids_node_is_equal(&way, &h->peers[0].person->ident.node_id));
+    harness_end(h);
+    harness_free(h);
+}
+
 Test(overlay, aa2_appattach_makes_the_other_side_dial, .timeout = 60)
 {
     struct harness *h = harness_make(3, 13);
