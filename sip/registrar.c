@@ -9,6 +9,7 @@
 #include "sip/forward.h"
 #include "sip/grade.h"
 #include "sip/gruu.h"
+#include "sip/methods.h"
 #include "sip/offline.h"
 #include "sip/outbound.h"
 #include "sip/prefs.h"
@@ -740,37 +741,17 @@ static void commit_here(struct turn *t, struct sip *s, const struct asked *asked
     arm(t, s, account);
 }
 
-/* 8.2.2.3: what the phone requires of a registrar.  False: 420 was sent. */
-static bool is_understood(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx)
-{
-    static const char *const known[] = {"path", "gruu", "outbound"};
-    struct slice item;
-    struct sip_msg_items it = sip_msg_items(rx->m, SIP_HDR_REQUIRE);
-    while (sip_msg_items_next(&it, &item) == ERR_OK) {
-        bool is_known = false;
-        for (size_t i = 0; i < ARRAY_COUNT(known); i++) {
-            is_known = is_known || slice_is_equal_nocase(item, slice_text(known[i]));
-        }
-        if (!is_known) {
-            struct sip_writer w;
-            reply_begin(t, s, rx, 420, &w);
-            sip_write_header(&w, SIP_HDR_UNSUPPORTED, item);
-            reply_finish(t, s, rx, tx, 420, &w);
-            return false;
-        }
-    }
-    return true;
-}
-
 void registrar_on_request(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx)
 {
+    static const char *const known[] = {"path", "gruu", "outbound", NULL};
     struct plan p;
     if (flow_is_peer(&rx->from)) {
         reply_send(t, s, rx, tx, 403, "Phones register here, peers do not");
         return;
     }
     uint32_t account = authorise(t, s, rx, tx);
-    if (account == REGISTRAR_NONE || !is_understood(t, s, rx, tx)) {
+    if (account == REGISTRAR_NONE ||
+        !methods_require(t, s, rx, tx, SIP_HDR_REQUIRE, known)) {
         return;
     }
     asked_begin(s, rx, s->asked);
