@@ -184,6 +184,7 @@ MODULES = {
         sip
         sips
         stateless
+        strict
         subscribe
         targets
         tx

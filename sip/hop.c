@@ -243,6 +243,12 @@ static bool names_node(const struct sip_uri *uri, struct node_id *node)
            read_node(digits, node);
 }
 
+bool hop_is_sealed(struct turn *t, const struct sip *s, const struct sip_uri *uri)
+{
+    struct flow_ref flow;
+    return uri->has_user && read_token(t, s, uri->user, &flow);
+}
+
 void hop_read(struct turn *t, const struct sip *s, const struct sip_rx *rx, struct hop *out)
 {
     struct slice item;

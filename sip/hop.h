@@ -44,6 +44,8 @@ struct slice hop_record(struct turn *t, const struct sip *s, const struct flow_r
 struct slice hop_record_both(struct turn *t, const struct sip *s, const struct flow_ref *phone,
                              bool is_sips, char *out);
 void hop_read(struct turn *t, const struct sip *s, const struct sip_rx *rx, struct hop *out);
+/* Is it an entry that this node, whichever shard of it, has written? */
+bool hop_is_sealed(struct turn *t, const struct sip *s, const struct sip_uri *uri);
 /* The shard that the topmost Route entry names, if it is one of ours for phones. */
 bool hop_shard(const struct sip *s, const struct sip_rx *rx, uint16_t *shard);
 /* The URI parameter that says what `side` came over; may be empty. */
