@@ -14,8 +14,8 @@
 
 enum { STRICT_ROUTES_CAP = 2048, STRICT_TARGET_CAP = 1024 };
 
-/* Did a strict router send it?  Then the request as it should be, in a buffer of the caller's; NULL:
- * no, or there is no room for it. */
+/* Did a strict router send it?  Then the request as it should be, in a buffer of the caller's;
+ * NULL: no, or there is no room for it. */
 struct msgbuf *strict_undo(struct turn *t, struct sip *s, const struct sip_rx *rx);
 /* Where the first of the Route entries behind `ours` names a strict router: takes it, and ours, off
  * by way of `edit`, makes it the Request-URI, and puts `target` behind the others.  False: nothing

@@ -130,7 +130,8 @@ Test(devices, require_is_heeded)
     struct world *w = world_make();
     world_add_node(w, 1);
     struct phone *a = world_add_phone(w, "alice", 0);
-    const char *no = phone_register_as(w, a, contact(a, "", "Require: gruu, teleport\nRequire: Path,fly\n", more));
+    const char *no = phone_register_as(
+        w, a, contact(a, "", "Require: gruu, teleport\nRequire: Path,fly\n", more));
     cr_assert(strncmp(no, "SIP/2.0 420", 11) == 0, "%s", no);
     cr_assert_str_eq(value_of(no, "Unsupported", value), "teleport, fly");
     cr_assert_eq(w->instances[0]->sip->bindings.in_use, 0);
