@@ -675,6 +675,19 @@ static void commit(struct turn *t, struct sip *s, const struct asked *asked, str
     }
 }
 
+/* 10.3 step 1: does the Request-URI name our domain?  So does what may be a name of one of its
+ * nodes, and an address: it has led here, by whatever translation. */
+static bool is_for_us(const struct sip *s, const struct sip_uri *uri)
+{
+    size_t len = s->domain_text.len;
+    if (uri->scheme != SIP_URI_SIP && uri->scheme != SIP_URI_SIPS) {
+        return false;
+    }
+    bool is_below = uri->host.len > len && uri->host.data[uri->host.len - len - 1] == '.';
+    struct slice end = is_below ? slice_from(uri->host, uri->host.len - len) : uri->host;
+    return uri->host_kind != SIP_LEX_HOST_NAME || slice_is_equal_nocase(end, s->domain_text);
+}
+
 /* Whose registration it is and whether the sender may change it; REGISTRAR_NONE: was answered. */
 static uint32_t authorise(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx)
 {
@@ -686,7 +699,7 @@ static uint32_t authorise(struct turn *t, struct sip *s, const struct sip_rx *rx
         reply_stranger(t, s, rx, tx, 400, "To is no sip URI");
         return REGISTRAR_NONE;
     }
-    if (e != ERR_OK) {
+    if (e != ERR_OK || !is_for_us(s, &rx->core.uri)) { /* 10.3 steps 1 and 5 */
         reply_stranger(t, s, rx, tx, 404, "This domain is not served here");
         return REGISTRAR_NONE;
     }
@@ -750,8 +763,7 @@ void registrar_on_request(struct turn *t, struct sip *s, const struct sip_rx *rx
         return;
     }
     uint32_t account = authorise(t, s, rx, tx);
-    if (account == REGISTRAR_NONE ||
-        !methods_require(t, s, rx, tx, SIP_HDR_REQUIRE, known)) {
+    if (account == REGISTRAR_NONE || !methods_require(t, s, rx, tx, SIP_HDR_REQUIRE, known)) {
         return;
     }
     asked_begin(s, rx, s->asked);
