@@ -52,5 +52,7 @@ bool hop_shard(const struct sip *s, const struct sip_rx *rx, uint16_t *shard);
 const char *hop_transport(const struct flow_ref *side, bool is_sips);
 /* A peer's name in URIs and Vias, <32 hex digits>.<our domain>: its Node-ID. */
 bool hop_node(const struct sip *s, struct slice host, struct node_id *node);
+/* Does a parameter maddr say that the request is for somebody else (RFC 3261 16.5)? */
+bool hop_is_sent_elsewhere(const struct sip *s, const struct sip_uri *uri);
 /* Host of a URI: our phone address, our domain, or ourselves as a peer? */
 bool hop_is_us(const struct sip *s, const struct sip_uri *uri);

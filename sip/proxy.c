@@ -438,7 +438,8 @@ static bool read_callee(struct turn *t, struct sip *s, const struct sip_rx *rx, 
     }
     if (e == ERR_UNSUPPORTED) {
         reply_send(t, s, rx, tx, 416, "Only sip URIs are served here");
-    } else if (e != ERR_OK) {
+    } else if (e != ERR_OK ||
+               (!flow_is_peer(&rx->from) && hop_is_sent_elsewhere(s, &rx->core.uri))) {
         reply_send(t, s, rx, tx, 404, "This domain is not served here");
     } else if (*len > SIP_ACCOUNT_USER_CAP) {
         reply_send(t, s, rx, tx, 404, "Nobody by that name in this overlay");

@@ -300,3 +300,34 @@ Test(hop, a_strict_router_behind_us)
     phone_expect(c.a, "SIP/2.0 200");
     tear_down(&c);
 }
+
+/* RFC 3261 16.5: what a maddr names is the only target; this node forwards to none but peers and
+ * phones. */
+Test(hop, maddr_of_somebody_else)
+{
+    static const struct {
+        const char *uri;
+        bool is_ours;
+    } cases[] = {
+        {"sip:bob@example.org;maddr=192.0.2.7", false},
+        {"sip:bob@example.org;maddr=proxy.example.com", false},
+        {"sip:bob@example.org;maddr=10.0.0.2", false}, /* the node that bob is at */
+        {"sip:bob@example.org;maddr", false},
+        {"sip:bob@example.org;maddr=10.0.0.1", true},
+        {"sip:bob@example.org;maddr=Example.ORG", true},
+    };
+    struct call c;
+    set_up(&c);
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        phone_ask(c.w, c.a, "MESSAGE", cases[i].uri, "", NULL);
+        if (cases[i].is_ours) {
+            char got[PHONE_TEXT];
+            snprintf(got, sizeof(got), "%s", phone_expect(c.b, "MESSAGE sip:bob@"));
+            phone_answer(c.w, c.b, got, "200 OK");
+            world_run(c.w, 1000);
+        }
+        phone_expect(c.a, cases[i].is_ours ? "SIP/2.0 200" : "SIP/2.0 404");
+    }
+    expect_through(&c, c.a, &c.da, c.b, "BYE");
+    tear_down(&c);
+}
