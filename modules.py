@@ -185,6 +185,7 @@ MODULES = {
         sip
         sips
         stateless
+        strict
         subscribe
         targets
         tx
