@@ -516,6 +516,7 @@ UNIT_TESTS = {
         test_load
         test_load_target
         test_metrics
+        test_options
         test_persist
         test_wire_line
         test_wire_sip
