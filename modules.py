@@ -383,6 +383,7 @@ UNIT_TESTS = {
     '''),
     'tests/unit/core/os': names('''
         test_mailbox
+        test_mem
         test_shard
         test_spin
         test_udp
