@@ -773,6 +773,7 @@ BENCH_PROGRAMS = {
     'saturate': names('''
         ring
         saturate
+        steady
     '''),
     'signed': names('''
         bare_boring
