@@ -385,6 +385,7 @@ UNIT_TESTS = {
     '''),
     'tests/unit/core/os': names('''
         test_mailbox
+        test_mem
         test_shard
         test_spin
         test_udp
@@ -777,6 +778,7 @@ BENCH_PROGRAMS = {
     'saturate': names('''
         ring
         saturate
+        steady
     '''),
     'signed': names('''
         bare_boring
