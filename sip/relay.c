@@ -93,6 +93,15 @@ static void set_breadth(const struct sip_rx *rx, const struct relay *how, struct
     }
 }
 
+/* What a caller or callee says of itself beside From and To, as if somebody had proved it: nobody
+ * here has, no node takes another's word for it, and phones show it instead of From, whose right is
+ * checked.  RFC 3325 5; the second is its draft's form of it. */
+static void drop_assertions(struct sip_edit *edit)
+{
+    sip_edit_remove_all(edit, SIP_HDR_P_ASSERTED_IDENTITY);
+    sip_edit_remove_all(edit, SIP_HDR_REMOTE_PARTY_ID);
+}
+
 /* Ours, one entry or two (sip/hop). */
 static void push_records(struct turn *t, struct sip *s, const struct sip_rx *rx,
                          const struct flow_ref *to, struct sip_edit *edit, char *up, char *down)
@@ -143,6 +152,7 @@ struct msgbuf *relay_request(struct turn *t, struct sip *s, const struct sip_rx 
     if (how->drop_credentials) {
         drop_credentials(s, rx, &edit);
     }
+    drop_assertions(&edit);
     if (how->record_route) {
         push_records(t, s, rx, how->to, &edit, up, down);
     }
@@ -171,6 +181,7 @@ struct msgbuf *relay_response(struct turn *t, struct sip *s, const struct sip_ms
     }
     sip_edit_init(&edit, m);
     sip_edit_pop(&edit, SIP_HDR_VIA, 1);
+    drop_assertions(&edit);
     if (!flow_is_peer(from) && relay_is_unproved(m)) {
         sip_edit_remove_all(&edit, SIP_HDR_WARNING);
     }

@@ -2,8 +2,8 @@
 /* relay.h - the message that goes out for the one that came in (RFC 3261 16.6, 16.7).
  *
  * Requests: Request-URI, Max-Forwards, our Via, Record-Route, our Route entries off, our
- * challenge's credentials off, the received mark.  Responses: our Via off.  All else stays byte for
- * byte. */
+ * challenge's credentials off, the received mark.  Responses: our Via off.  Of both, what asserts
+ * an identity that nobody has proved (RFC 3325 5).  All else stays byte for byte. */
 #pragma once
 #include "sip/hop.h"
 

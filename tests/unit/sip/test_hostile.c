@@ -441,3 +441,40 @@ Test(hostile, nonce_that_was_pushed_out)
     phone_expect(alice, "SIP/2.0 200");
     world_free(w);
 }
+
+/* RFC 3325 5: whose identity somebody asserts beside From reaches no phone, in requests and
+ * responses, outside and inside of dialogs: nobody here has proved it. */
+Test(hostile, asserted_identities_are_dropped)
+{
+    struct phone *a = NULL, *b = NULL;
+    struct world *w = two_nodes(&a, &b);
+    static const char says[] = "P-Asserted-Identity: \"x, y\" <sip:dave@example.org>, <tel:+1>\n"
+                               "remote-party-id: <sip:dave@example.org>;party=calling\n"
+                               "P-asserted-identity: <sip:erin@example.org>\nPrivacy: id\n";
+    struct dialog d;
+    char got[PHONE_TEXT], answer[PHONE_TEXT];
+    snprintf(answer, sizeof(answer), "200 OK\n%.*s", (int)sizeof(says) - 2, says);
+    phone_request(w, a, "INVITE", "sip:bob@example.org", "assert", says, NULL);
+    world_run(w, 100000);
+    phone_expect(a, "SIP/2.0 100");
+    for (int i = 0; i < 2; i++) {
+        snprintf(got, sizeof(got), "%s", phone_expect(b, i == 0 ? "INVITE sip:" : "INFO sip:"));
+        cr_expect_null(strstr(got, "dave"), "%s", got);
+        cr_expect_null(strstr(got, "erin"), "%s", got);
+        cr_expect_not_null(strstr(got, "\r\nPrivacy: id\r\n"), "%s", got);
+        phone_answer(w, b, got, answer);
+        world_run(w, 1000);
+        const char *ok = phone_expect(a, "SIP/2.0 200");
+        cr_expect_null(strstr(ok, "dave"), "%s", ok);
+        cr_expect_null(strstr(ok, "erin"), "%s", ok);
+        if (i == 0) {
+            dialog_caller(&d, ok);
+            phone_in_dialog(w, a, &d, "ACK");
+            phone_expect(b, "ACK sip:");
+            snprintf(d.routes + strlen(d.routes), sizeof(d.routes) - strlen(d.routes), "%s", says);
+            phone_in_dialog(w, a, &d, "INFO");
+            world_run(w, 1000);
+        }
+    }
+    world_free(w);
+}
