@@ -428,7 +428,9 @@ UNIT_TESTS = {
         test_tls_boring
         test_tls_boring_datagram
         test_tls_boring_stream
+        test_tls_boring_stream_begin
         test_tls_boring_stream_edges
+        test_tls_boring_stream_memory
         test_trunk
         test_ws_conn
     '''),
