@@ -579,7 +579,7 @@ static void route_dialog(struct turn *t, struct sip *s, const struct sip_rx *rx,
         return;
     }
     p->is_in_dialog = true;
-    p->pop_routes = (uint8_t)hop->ours;
+    p->pop_routes = (uint16_t)hop->ours; /* of a head: SIP_MSG_HEAD_CAP */
     p->state = PROXY_FORKING;
     memcpy(p->loop, mark, TX_LOOP_BYTES);
     acknowledge(t, s, rx, tx);

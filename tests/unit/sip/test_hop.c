@@ -230,3 +230,35 @@ Test(hop, the_entry_for_both_is_read_again)
     }
     world_free(w);
 }
+
+/* Whoever names this node more often than a byte counts has all of it taken off, all the same. */
+Test(hop, more_entries_than_a_byte_counts)
+{
+    enum { MORE = 256 };
+    static const char ours[] = "<sip:10.0.0.1>";
+    struct call c;
+    char behind[PHONE_TEXT], answer[PHONE_TEXT];
+    set_up(&c);
+    char *second = strchr(c.da.routes, '\n') + 1; /* behind the entry of the first node */
+    snprintf(behind, sizeof(behind), "%s", second);
+    size_t len = (size_t)(second - c.da.routes);
+    for (int i = 0; i < MORE; i++) {
+        len += (size_t)snprintf(c.da.routes + len, sizeof(c.da.routes) - len, "%s%s",
+                                i == 0 ? "Route: " : ",", ours);
+    }
+    snprintf(c.da.routes + len, sizeof(c.da.routes) - len, "\n%s", behind);
+    phone_in_dialog(c.w, c.a, &c.da, "INVITE");
+    world_run(c.w, 1000);
+    phone_expect(c.a, "SIP/2.0 100");
+    snprintf(answer, sizeof(answer), "%s", phone_expect(c.b, "INVITE sip:"));
+    cr_expect_eq(count_of(answer, ours), 0, "%u are left", count_of(answer, ours));
+    phone_answer(c.w, c.b, answer, "488 Not Acceptable Here");
+    phone_expect(c.b, "ACK sip:");
+    world_run(c.w, 1000);
+    phone_expect(c.a, "SIP/2.0 488");
+    for (int i = 0; i < 2; i++) { /* it comes again, until the ACK that never does */
+        world_run(c.w, 20000000);
+        c.a->first = c.a->count = 0;
+    }
+    tear_down(&c);
+}
