@@ -397,20 +397,9 @@ static uint32_t caller_of(struct turn *t, struct sip *s, const struct sip_rx *rx
         reply_stranger(t, s, rx, tx, 403, "From is of no domain that is served here");
         return REGISTRAR_NONE;
     }
-    const struct sip_account *who = &s->settings.accounts[account];
     enum digest_result result = digest_check(t, s, rx, SIP_HDR_PROXY_AUTHORIZATION, account);
-    if (result == DIGEST_OTHER) {
-        metric_add(t->metrics, METRIC_sip_refused_auth, 1);
-        reply_stranger(t, s, rx, tx, 403, others);
-        return REGISTRAR_NONE;
-    }
-    if (result == DIGEST_LATER) {
-        digest_refuse(t, s, rx, tx);
-        return REGISTRAR_NONE;
-    }
     if (result != DIGEST_OK) {
-        metric_add(t->metrics, METRIC_sip_refused_auth, result == DIGEST_WRONG ? 1 : 0);
-        digest_challenge(t, s, rx, tx, who, result == DIGEST_STALE);
+        digest_answer(t, s, rx, tx, account, result, others);
         return REGISTRAR_NONE;
     }
     flow_prove(t, s, &rx->from, account);
