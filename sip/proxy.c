@@ -634,7 +634,8 @@ static void on_cancel(struct turn *t, struct sip *s, const struct sip_rx *rx)
         return;
     }
     p->is_cancelled = true;
-    p->is_elsewhere = is_answered_elsewhere(rx->m);
+    /* Of a phone's word nothing is known, and a caller could hide a missed call with it. */
+    p->is_elsewhere = flow_is_peer(&rx->from) && is_answered_elsewhere(rx->m);
     if (p->state == PROXY_FORKING) {
         fork_cancel(t, s, p);
         fork_settle(t, s, p);
