@@ -497,6 +497,7 @@ UNIT_TESTS = {
         test_draw
         test_fault_list
         test_handset
+        test_lone_node
         test_narrow
         test_net
         test_places
