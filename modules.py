@@ -139,6 +139,7 @@ MODULES = {
         store_log
         store_parts
         store_put
+        store_resources
         store_restore
         topo
         transact
@@ -184,6 +185,7 @@ MODULES = {
         sip
         sips
         stateless
+        strict
         subscribe
         targets
         tx
@@ -383,6 +385,7 @@ UNIT_TESTS = {
     '''),
     'tests/unit/core/os': names('''
         test_mailbox
+        test_mem
         test_shard
         test_spin
         test_udp
@@ -438,6 +441,7 @@ UNIT_TESTS = {
         test_access
         test_answer_cache
         test_attach
+        test_cert_usage
         test_config_sequence
         test_config_update
         test_domain
@@ -516,6 +520,7 @@ UNIT_TESTS = {
         test_load
         test_load_target
         test_metrics
+        test_options
         test_persist
         test_wire_line
         test_wire_sip
@@ -544,6 +549,7 @@ WIDE_TESTS = {
         test_documents
         test_long
         test_moves
+        test_publish
         test_real
         test_restart
         test_rings
@@ -775,6 +781,7 @@ BENCH_PROGRAMS = {
     'saturate': names('''
         ring
         saturate
+        steady
     '''),
     'signed': names('''
         bare_boring

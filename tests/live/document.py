@@ -247,15 +247,20 @@ def test_certificates_that_no_message_holds():
     with Folder() as folder, Overlay(folder, shards=shards, settings=settings) as overlay:
         nodes = overlay.nodes
 
-        def published():
-            return [n.ask(cmd='metrics')['certificates_published'] for n in nodes]
+        def count(metric):
+            return [n.ask(cmd='metrics')[metric] for n in nodes]
 
-        wait_for('all certificates stored', 60, lambda: min(published()) >= 2 * shards)
-        for asked, node in zip(nodes, (nodes[1], nodes[2], nodes[0])):
-            found = asked.ask(cmd='fetch', name=node.user, kind=16)['rows'][0]
-            # A known fault (sim/LEDGER.md, Open): of two peers that append to one array while
-            # the ring is being formed, at two owners, one is lost until it stores anew.
-            check(found['ok'] and found['value_total'] >= shards - 1, str(found)[:500])
+        def found():
+            answers = [asked.ask(cmd='fetch', name=node.user, kind=16)['rows'][0]
+                       for asked, node in zip(nodes, (nodes[1], nodes[2], nodes[0]))]
+            return [answer['value_total'] if answer['ok'] else 0 for answer in answers]
+
+        wait_for('all certificates stored', 60, lambda: min(count('certificates_published'))
+                 >= 2 * shards)
+        # Of two peers that append to one array while the ring is being formed, at two owners, one
+        # loses its element, and finds that 36 s later at the latest (dht/cert_usage).
+        took = wait_for('all certificates there', 45, lambda: found() == [shards] * 3, every=1)
+        print(f'    all after {took:.0f} s, {sum(count("certificates_gone"))} appended anew')
 
 
 if __name__ == '__main__':
