@@ -431,7 +431,9 @@ UNIT_TESTS = {
         test_tls_boring
         test_tls_boring_datagram
         test_tls_boring_stream
+        test_tls_boring_stream_begin
         test_tls_boring_stream_edges
+        test_tls_boring_stream_memory
         test_trunk
         test_ws_conn
     '''),
@@ -499,6 +501,7 @@ UNIT_TESTS = {
         test_draw
         test_fault_list
         test_handset
+        test_lone_node
         test_narrow
         test_net
         test_places

@@ -5,9 +5,7 @@
  * Input: steps of one byte and what each needs (enum step).
  * Properties: a record is delivered whole, once, as it was sent, or not at all; a stranger's bytes
  * deliver nothing and end nothing; after close_notify nothing more is delivered. */
-#include "fuzz/fuzz.h"
-#include "link/crypto_issue.h"
-#include "link/tls_boring.h"
+#include "fuzz/real_tls.h"
 
 enum {
     DATAGRAM = 1232,
@@ -50,24 +48,6 @@ struct side {
 
 static struct side sides[2];
 static const struct tls_ops *ops;
-
-static struct tls_boring *make_context(const char *name)
-{
-    static uint8_t certificate[CRYPTO_BORING_CERTIFICATE_CAP];
-    struct crypto_key *key = NULL;
-    struct tls_boring *context = NULL;
-    size_t len = 0;
-    CHECK(crypto_boring_key_make(CRYPTO_ED25519, &key) == ERR_OK);
-    struct crypto_issue what = {.issuer_key = key,
-                                .common_name = slice_text(name),
-                                .not_before_ms = 1700000000000,
-                                .not_after_ms = 2000000000000,
-                                .is_ca = true};
-    CHECK(crypto_issue_certificate(&what, certificate, sizeof(certificate), &len) == ERR_OK);
-    CHECK(tls_boring_context_new(slice_of(certificate, len), NULL, 0, key, &context) == ERR_OK);
-    crypto_boring_key_free(key);
-    return context;
-}
 
 /* ---- what comes out */
 
@@ -132,7 +112,7 @@ static void open_both(void)
     for (size_t i = 0; i < 2; i++) {
         struct side *s = &sides[i];
         if (s->context == NULL) {
-            s->context = make_context(i == 0 ? "client" : "server");
+            s->context = real_tls_context(i == 0 ? "client" : "server");
         }
         s->tls = ops->open_datagram(s->context, i == 0 ? TLS_CLIENT : TLS_SERVER, DATAGRAM, 0);
         CHECK(s->tls != NULL);

@@ -8,8 +8,7 @@
  * Properties: what he sends as data comes whole and in order until the connection ends, and nothing
  * after; what waits for him is bounded by what we say; a cut record holds no more than its size; he
  * can open all that we say, up to the alert. */
-#include "fuzz/fuzz.h"
-#include "link/crypto_issue.h"
+#include "fuzz/real_tls.h"
 #include "link/tls_boring_stream.h"
 
 enum {
@@ -49,24 +48,6 @@ static bool is_wild;        /* he has sent what may end it */
 static bool is_over;
 static unsigned said;
 
-static struct tls_boring *make_context(const char *name)
-{
-    static uint8_t certificate[CRYPTO_BORING_CERTIFICATE_CAP];
-    struct crypto_key *key = NULL;
-    struct tls_boring *context = NULL;
-    size_t len = 0;
-    CHECK(crypto_boring_key_make(CRYPTO_ED25519, &key) == ERR_OK);
-    struct crypto_issue what = {.issuer_key = key,
-                                .common_name = slice_text(name),
-                                .not_before_ms = 1700000000000,
-                                .not_after_ms = 2000000000000,
-                                .is_ca = true};
-    CHECK(crypto_issue_certificate(&what, certificate, sizeof(certificate), &len) == ERR_OK);
-    CHECK(tls_boring_context_new(slice_of(certificate, len), NULL, 0, key, &context) == ERR_OK);
-    crypto_boring_key_free(key);
-    return context;
-}
-
 /* ---- handshake */
 
 static void move(struct tls *from, struct tls *to)
@@ -81,7 +62,7 @@ static void move(struct tls *from, struct tls *to)
 static void open_both(enum tls_role ours)
 {
     for (size_t i = 0; i < 2; i++) {
-        contexts[i] = contexts[i] == NULL ? make_context(i == 0 ? "we" : "he") : contexts[i];
+        contexts[i] = contexts[i] == NULL ? real_tls_context(i == 0 ? "we" : "he") : contexts[i];
     }
     struct tls *him = ops->open(contexts[1], ours == TLS_CLIENT ? TLS_SERVER : TLS_CLIENT);
     us = ops->open(contexts[0], ours);

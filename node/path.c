@@ -189,8 +189,7 @@ static bool has_room_for_stranger(struct turn *t, struct node *n)
         return true;
     }
     struct node_peer *first = first_peer(n, NULL, &count);
-    CHECK(first != NULL);
-    if (t->now_us - first->since_us < PEER_PATIENCE_US) {
+    if (first == NULL || t->now_us - first->since_us < PEER_PATIENCE_US) { /* NULL: no place */
         metric_add(t->metrics, METRIC_sip_peers_refused, 1);
         return false;
     }

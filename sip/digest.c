@@ -260,13 +260,9 @@ static void challenge(const struct sip *s, struct sip_writer *w, enum sip_hdr_id
     sip_write_header_end(w);
 }
 
-void digest_refuse(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx)
-{
-    reply_stranger(t, s, rx, tx, 503, "Too many wrong passwords, wait a while");
-}
-
-void digest_challenge(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx,
-                      const struct sip_account *account, bool is_stale)
+/* 401 (REGISTER) or 407, with a challenge for each hash that the account's policy names. */
+static void send_challenge(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx,
+                           const struct sip_account *account, bool is_stale)
 {
     char nonce[2 * NONCE_BYTES + 1];
     struct sip_writer w;
@@ -284,6 +280,26 @@ void digest_challenge(struct turn *t, struct sip *s, const struct sip_rx *rx, st
     }
     reply_finish(t, s, rx, NULL, status, &w); /* as reply_stranger */
     tx_server_forget(t, s, tx);
+}
+
+static void answer(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx,
+                   const struct sip_account *account, enum digest_result result, const char *other)
+{
+    if (result == DIGEST_OTHER) {
+        reply_stranger(t, s, rx, tx, 403, other);
+    } else if (result == DIGEST_LATER) {
+        reply_stranger(t, s, rx, tx, 503, "Too many wrong passwords, wait a while");
+    } else {
+        send_challenge(t, s, rx, tx, account, result == DIGEST_STALE);
+    }
+}
+
+void digest_answer(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx,
+                   uint32_t account, enum digest_result result, const char *other)
+{
+    bool is_refused = result == DIGEST_OTHER || result == DIGEST_WRONG;
+    metric_add(t->metrics, METRIC_sip_refused_auth, is_refused ? 1 : 0);
+    answer(t, s, rx, tx, &s->settings.accounts[account], result, other);
 }
 
 /* An account for `aor` that nobody has a password of: always the same one, offering the hashes that
@@ -323,11 +339,5 @@ void digest_deny(struct turn *t, struct sip *s, const struct sip_rx *rx, struct 
         check(t, s, rx, is_register ? SIP_HDR_AUTHORIZATION : SIP_HDR_PROXY_AUTHORIZATION, &decoy,
               number);
     metric_add(t->metrics, METRIC_sip_refused_auth, 1);
-    if (result == DIGEST_OTHER) {
-        reply_stranger(t, s, rx, tx, 403, other);
-    } else if (result == DIGEST_LATER) {
-        digest_refuse(t, s, rx, tx);
-    } else {
-        digest_challenge(t, s, rx, tx, &decoy, result == DIGEST_STALE);
-    }
+    answer(t, s, rx, tx, &decoy, result, other);
 }

@@ -35,15 +35,14 @@ enum digest_result {
 /* Judges the credentials of a request in header `id` against the account of that index. */
 enum digest_result digest_check(struct turn *t, struct sip *s, const struct sip_rx *rx,
                                 enum sip_hdr_id id, uint32_t account);
-/* Answers DIGEST_LATER, in the same way for each request. */
-void digest_refuse(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx);
+/* Answers what is not DIGEST_OK, statelessly, so that `tx` is over: 403 with the warning `other`
+ * for credentials of another name, 503 after too many wrong ones, else a challenge (401 to
+ * REGISTER, or 407) for each hash that the account's policy names. */
+void digest_answer(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx,
+                   uint32_t account, enum digest_result result, const char *other);
 /* Answers a request in the name of `aor`, which is no account of this node, as it would be answered
  * if it were one and nobody knew the password: challenge, 403 with the warning `other` for
  * credentials of another name, 503 after too many.  So neither content nor time of the answers tell
  * who is served here. */
 void digest_deny(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx,
                  struct slice aor, const char *other);
-/* 401 (REGISTER) or 407, with a challenge for each hash that the account's policy names.
- * Sent statelessly; `tx` is over. */
-void digest_challenge(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx,
-                      const struct sip_account *account, bool is_stale);

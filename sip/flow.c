@@ -181,6 +181,19 @@ void flow_close(struct turn *t, struct sip *s, struct flow *f)
     flow_release(t, s, f);
 }
 
+/* The same of our own accord, whatever it carries. */
+static void end(struct turn *t, struct sip *s, struct flow *f, enum metric why)
+{
+    handle gone = f->ref.flow;
+    struct node_id node = f->ref.node;
+    bool is_peer = f->ref.kind == SIP_PEER;
+    metric_add(t->metrics, why, 1);
+    flow_close(t, s, f);
+    if (is_peer) {
+        dial_on_closed(t, s, &node, gone);
+    }
+}
+
 void flow_on_timer(struct turn *t, struct sip *s, struct flow *f)
 {
     uint64_t age = t->now_us - f->opened_us;
@@ -193,14 +206,7 @@ void flow_on_timer(struct turn *t, struct sip *s, struct flow *f)
         arm(t, f);
         return;
     }
-    metric_add(t->metrics, METRIC_sip_flows_closed_slow, 1);
-    handle gone = f->ref.flow;
-    struct node_id node = f->ref.node;
-    bool is_peer = f->ref.kind == SIP_PEER;
-    flow_close(t, s, f);
-    if (is_peer) {
-        dial_on_closed(t, s, &node, gone);
-    }
+    end(t, s, f, METRIC_sip_flows_closed_slow);
 }
 
 /* ---- reading */
@@ -239,22 +245,11 @@ void flow_begin(struct turn *t, struct sip *s, struct flow *f, struct slice data
                                    ? NULL
                                    : partial_buffer(t, f, had->len + data.len);
         if (large == NULL || msgbuf_append(large, msgbuf_slice(had)) != ERR_OK) {
-            metric_add(t->metrics, METRIC_sip_flows_closed_garbage, 1);
             if (large != NULL) {
                 msgbuf_release(t->buffers, large);
             }
-            f->heard_us = 0; /* flow_next closes it */
             r->bytes = SLICE_EMPTY;
-            r->flow = f->ref.flow;
-            f->has_message = false;
-            sip_parser_init(&f->parser, true);
-            handle gone = f->ref.flow;
-            struct node_id node = f->ref.node;
-            bool is_peer = f->ref.kind == SIP_PEER;
-            flow_close(t, s, f);
-            if (is_peer) {
-                dial_on_closed(t, s, &node, gone);
-            }
+            end(t, s, f, METRIC_sip_flows_closed_garbage);
             return;
         }
         msgbuf_release(t->buffers, had);
@@ -285,14 +280,7 @@ void flow_lose(struct turn *t, struct sip *s, struct flow_read *r)
     if (f == NULL) {
         return;
     }
-    handle gone = f->ref.flow;
-    struct node_id node = f->ref.node;
-    bool is_peer = f->ref.kind == SIP_PEER;
-    metric_add(t->metrics, METRIC_sip_flows_closed_garbage, 1);
-    flow_close(t, s, f);
-    if (is_peer) {
-        dial_on_closed(t, s, &node, gone);
-    }
+    end(t, s, f, METRIC_sip_flows_closed_garbage);
 }
 
 enum flow_got flow_next(struct turn *t, struct sip *s, struct flow_read *r)
@@ -342,14 +330,7 @@ void flow_end(struct turn *t, struct sip *s, struct flow_read *r)
             }
         }
         if (rest == NULL) { /* no room for the rest of this message: the stream is lost */
-            handle gone = f->ref.flow;
-            struct node_id node = f->ref.node;
-            bool is_peer = f->ref.kind == SIP_PEER;
-            metric_add(t->metrics, METRIC_sip_flows_closed_garbage, 1);
-            flow_close(t, s, f);
-            if (is_peer) {
-                dial_on_closed(t, s, &node, gone);
-            }
+            end(t, s, f, METRIC_sip_flows_closed_garbage);
         } else {
             f->partial = rest;
             arm(t, f);

@@ -397,20 +397,9 @@ static uint32_t caller_of(struct turn *t, struct sip *s, const struct sip_rx *rx
         reply_stranger(t, s, rx, tx, 403, "From is of no domain that is served here");
         return REGISTRAR_NONE;
     }
-    const struct sip_account *who = &s->settings.accounts[account];
     enum digest_result result = digest_check(t, s, rx, SIP_HDR_PROXY_AUTHORIZATION, account);
-    if (result == DIGEST_OTHER) {
-        metric_add(t->metrics, METRIC_sip_refused_auth, 1);
-        reply_stranger(t, s, rx, tx, 403, others);
-        return REGISTRAR_NONE;
-    }
-    if (result == DIGEST_LATER) {
-        digest_refuse(t, s, rx, tx);
-        return REGISTRAR_NONE;
-    }
     if (result != DIGEST_OK) {
-        metric_add(t->metrics, METRIC_sip_refused_auth, result == DIGEST_WRONG ? 1 : 0);
-        digest_challenge(t, s, rx, tx, who, result == DIGEST_STALE);
+        digest_answer(t, s, rx, tx, account, result, others);
         return REGISTRAR_NONE;
     }
     flow_prove(t, s, &rx->from, account);
@@ -580,7 +569,7 @@ static void route_dialog(struct turn *t, struct sip *s, const struct sip_rx *rx,
         return;
     }
     p->is_in_dialog = true;
-    p->pop_routes = (uint8_t)hop->ours;
+    p->pop_routes = (uint16_t)hop->ours; /* of a head: SIP_MSG_HEAD_CAP */
     p->state = PROXY_FORKING;
     memcpy(p->loop, mark, TX_LOOP_BYTES);
     acknowledge(t, s, rx, tx);
@@ -646,7 +635,8 @@ static void on_cancel(struct turn *t, struct sip *s, const struct sip_rx *rx)
         return;
     }
     p->is_cancelled = true;
-    p->is_elsewhere = is_answered_elsewhere(rx->m);
+    /* Of a phone's word nothing is known, and a caller could hide a missed call with it. */
+    p->is_elsewhere = flow_is_peer(&rx->from) && is_answered_elsewhere(rx->m);
     if (p->state == PROXY_FORKING) {
         fork_cancel(t, s, p);
         fork_settle(t, s, p);

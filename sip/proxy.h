@@ -47,7 +47,7 @@ struct proxy {
     uint64_t begun_us; /* of an INVITE that still waits for its first 18x or 2xx */
     uint8_t loop[TX_LOOP_BYTES];
     bool is_gruu; /* the Request-URI is one: one device, one peer */
-    uint8_t pop_routes;
+    uint16_t pop_routes;
     uint8_t aor_len; /* the callee */
     char aor[SIP_ACCOUNT_USER_CAP];
 };

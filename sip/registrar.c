@@ -708,22 +708,12 @@ static uint32_t authorise(struct turn *t, struct sip *s, const struct sip_rx *rx
         digest_deny(t, s, rx, tx, slice_of(to, to_len), others);
         return REGISTRAR_NONE;
     }
-    const struct sip_account *who = &s->settings.accounts[account];
     enum digest_result result = digest_check(t, s, rx, SIP_HDR_AUTHORIZATION, account);
     bool is_third_party = sip_state_aor(s, &rx->core.from_uri, true, from, &from_len) != ERR_OK ||
                           !slice_is_equal(slice_of(from, from_len), slice_of(to, to_len));
-    if (result == DIGEST_OTHER || (result == DIGEST_OK && is_third_party)) {
-        metric_add(t->metrics, METRIC_sip_refused_auth, 1);
-        reply_stranger(t, s, rx, tx, 403, others);
-        return REGISTRAR_NONE;
-    }
-    if (result == DIGEST_LATER) {
-        digest_refuse(t, s, rx, tx);
-        return REGISTRAR_NONE;
-    }
+    result = result == DIGEST_OK && is_third_party ? DIGEST_OTHER : result;
     if (result != DIGEST_OK) {
-        metric_add(t->metrics, METRIC_sip_refused_auth, result == DIGEST_WRONG ? 1 : 0);
-        digest_challenge(t, s, rx, tx, who, result == DIGEST_STALE);
+        digest_answer(t, s, rx, tx, account, result, others);
         return REGISTRAR_NONE;
     }
     flow_prove(t, s, &rx->from, account);

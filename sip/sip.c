@@ -318,20 +318,40 @@ static void on_fault(struct turn *t, struct sip *s, const struct sip_rx *rx,
     metric_add(t->metrics, METRIC_sip_drop_malformed, 1);
 }
 
-static void on_message(struct turn *t, struct sip *s, const struct sip_msg *m,
-                       const struct flow_ref *from, bool is_steered);
+/* To the home shard, or to the proxy. */
+static void on_request(struct turn *t, struct sip *s, const struct sip_rx *rx, bool is_steered)
+{
+    if (s->settings.shards > 1 && !flow_is_peer(&rx->from) && !is_steered) {
+        uint16_t home = home_of(s, rx);
+        if (home != s->settings.shard) {
+            (void)flow_steer(t, s, home, &rx->from, rx->m->bytes); /* counted */
+            return;
+        }
+    }
+    s->requests_in++;
+    metric_add(t->metrics, METRIC_sip_requests_in, 1);
+    proxy_on_request(t, s, rx);
+}
 
-/* A request of a strict router goes on as if a loose one had sent it.  The parser of datagrams is
- * free here: either nothing is in it, or what `rx` has been read from and is done with. */
+/* A request of a strict router goes on as if a loose one had sent it; undone once, whatever its
+ * entries say.  The parser of datagrams is free here: either nothing is in it, or what `rx` has
+ * been read from and is done with. */
 static bool on_strict(struct turn *t, struct sip *s, const struct sip_rx *rx, bool is_steered)
 {
-    const struct flow_ref from = rx->from;
+    struct sip_rx undone;
+    struct sip_fault fault;
+    undone.m = &s->parser.msg;
+    undone.from = rx->from;
     struct msgbuf *loose = strict_undo(t, s, rx);
     if (loose == NULL) {
         return false;
     }
     if (sip_parser_datagram(&s->parser, msgbuf_slice(loose)) == SIP_PARSE_OK) {
-        on_message(t, s, &s->parser.msg, &from, is_steered);
+        if (sip_msg_check(undone.m, &undone.core, &fault) != ERR_OK) {
+            on_fault(t, s, &undone, &fault);
+        } else {
+            on_request(t, s, &undone, is_steered);
+        }
     }
     msgbuf_release(t->buffers, loose);
     return true;
@@ -356,20 +376,10 @@ static void on_message(struct turn *t, struct sip *s, const struct sip_msg *m,
         on_response(t, s, &rx, is_steered);
         return;
     }
-    if (UNLIKELY(rx.core.uri.params.len > 0) && !flow_is_peer(from) &&
-        on_strict(t, s, &rx, is_steered)) {
-        return;
+    bool may_be_strict = UNLIKELY(rx.core.uri.params.len > 0) && !flow_is_peer(from) && !is_steered;
+    if (!may_be_strict || !on_strict(t, s, &rx, is_steered)) {
+        on_request(t, s, &rx, is_steered);
     }
-    if (s->settings.shards > 1 && !flow_is_peer(from) && !is_steered) {
-        uint16_t home = home_of(s, &rx);
-        if (home != s->settings.shard) {
-            (void)flow_steer(t, s, home, from, m->bytes); /* counted */
-            return;
-        }
-    }
-    s->requests_in++;
-    metric_add(t->metrics, METRIC_sip_requests_in, 1);
-    proxy_on_request(t, s, &rx);
 }
 
 /* True: a message. */

@@ -68,6 +68,7 @@ bool strict_next(const struct sip_rx *rx, unsigned ours, struct slice target, st
         e = sip_msg_items_next(&it, &item);
     }
     if (e != ERR_OK || read_entry(rx, item, &text, &uri) != ERR_OK ||
+        uri.has_headers || /* no Request-URI (19.1.1, table 1) */
         sip_uri_param(&uri, SLICE_LITERAL("lr"), &loose)) {
         return false;
     }

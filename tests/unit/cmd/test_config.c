@@ -137,6 +137,8 @@ Test(config, faults_come_with_line_and_suggestion)
         {NEEDED "zzzzzzzzzzzz = 1\n", "c.conf:4", "unknown key 'zzzzzzzzzzzz'"},
         {NEEDED "limits {\n  con = 1\n}\n", "c.conf:5", "did you mean 'conns'?"},
         {NEEDED "limits { conns = -1 }\n", "c.conf:4", "conns = -1"},
+        {NEEDED "limits { links = 0 }\n", "c.conf:4", "links = 0"},
+        {NEEDED "limits { link_datagram_bytes = 511 }\n", "c.conf:4", "link_datagram_bytes = 511"},
         {NEEDED "storage-ack = disk\n", "c.conf", "data-dir: set it to a folder"},
         {NEEDED "storage-ack = disc\n", "c.conf:4", "one of memory replica disk"},
         {NEEDED "presence = maybe\n", "c.conf:4", "one of no yes"},

@@ -5,6 +5,8 @@
 
 #include "codec/content.h"
 #include "dht/overlay_impl.h"
+#include "link/dtls.h"
+#include "link/link_table.h"
 
 enum { A = 1, X = 0, Z = 2, Y = 3, PEERS = 10, MAX = 5000, SEEN = 64, ENTRY = 18 };
 enum { TID = 77 };
@@ -303,6 +305,39 @@ Test(overlay_via, what_is_too_long_is_said_to_who_asked, .timeout = 60)
     struct fwd h = caught(f, X, A);
     expect_error(f, &h, CONTENT_ERROR_MESSAGE_TOO_LARGE);
     cr_expect_eq(h.destination_list.len, ENTRY + sizeof(entry));
+    end(f);
+}
+
+/* A datagram link says no to what cannot be cut: a header as long as a datagram.  By then it has
+ * been rewritten, in a copy. */
+Test(overlay_via, what_no_datagram_carries_is_said_to_who_asked, .timeout = 60)
+{
+    enum { STRANGERS = 70, ROOM = 1100 };
+    struct fixture *f = make(81);
+    static uint8_t record[LINK_HEADROOM + 8192];
+    uint8_t via[4096], to[ENTRY];
+    struct harness_peer *p = &f->h->peers[X];
+    struct node_id a = id_of(f, A), z = id_of(f, Z);
+    struct link *out = link_table_get(p->links, link_find(p->links, &z));
+    struct link_event event = {.kind = LINK_MESSAGE,
+                               .link = link_find(p->links, &a),
+                               .node_id = a,
+                               .message = record + LINK_HEADROOM,
+                               .message_len = 3000,
+                               .headroom = LINK_HEADROOM};
+    static struct dtls datagrams = {.room = ROOM};
+    p->overlay->via.cap = 0; /* no list is kept */
+    write_message(f, event.message, 20, CONTENT_PING_REQ, strangers(via, sizeof(via), STRANGERS),
+                  node_list(to, sizeof(to), &z, SLICE_EMPTY), event.message_len);
+    out->dtls = &datagrams; /* for the length of this message */
+    cr_assert_eq(link_room(p->links, link_find(p->links, &z)), ROOM);
+    overlay_receive(harness_turn(f->h, X), p->overlay, &event);
+    out->dtls = NULL;
+    harness_end_turn(f->h, X);
+    struct fwd h = caught(f, X, A);
+    expect_error(f, &h, CONTENT_ERROR_MESSAGE_TOO_LARGE);
+    cr_expect(is_whole_way(f, h.destination_list, STRANGERS));
+    cr_expect_eq(count_of(f, METRIC_dht_uncut), 1);
     end(f);
 }
 

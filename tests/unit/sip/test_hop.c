@@ -231,6 +231,38 @@ Test(hop, the_entry_for_both_is_read_again)
     world_free(w);
 }
 
+/* Whoever names this node more often than a byte counts has all of it taken off, all the same. */
+Test(hop, more_entries_than_a_byte_counts)
+{
+    enum { MORE = 256 };
+    static const char ours[] = "<sip:10.0.0.1>";
+    struct call c;
+    char behind[PHONE_TEXT], answer[PHONE_TEXT];
+    set_up(&c);
+    char *second = strchr(c.da.routes, '\n') + 1; /* behind the entry of the first node */
+    snprintf(behind, sizeof(behind), "%s", second);
+    size_t len = (size_t)(second - c.da.routes);
+    for (int i = 0; i < MORE; i++) {
+        len += (size_t)snprintf(c.da.routes + len, sizeof(c.da.routes) - len, "%s%s",
+                                i == 0 ? "Route: " : ",", ours);
+    }
+    snprintf(c.da.routes + len, sizeof(c.da.routes) - len, "\n%s", behind);
+    phone_in_dialog(c.w, c.a, &c.da, "INVITE");
+    world_run(c.w, 1000);
+    phone_expect(c.a, "SIP/2.0 100");
+    snprintf(answer, sizeof(answer), "%s", phone_expect(c.b, "INVITE sip:"));
+    cr_expect_eq(count_of(answer, ours), 0, "%u are left", count_of(answer, ours));
+    phone_answer(c.w, c.b, answer, "488 Not Acceptable Here");
+    phone_expect(c.b, "ACK sip:");
+    world_run(c.w, 1000);
+    phone_expect(c.a, "SIP/2.0 488");
+    for (int i = 0; i < 2; i++) { /* it comes again, until the ACK that never does */
+        world_run(c.w, 20000000);
+        c.a->first = c.a->count = 0;
+    }
+    tear_down(&c);
+}
+
 /* The route set of `d` as a strict router has it: the next hop in the Request-URI, the target
  * last. */
 static void make_strict(struct dialog *d)
@@ -330,4 +362,48 @@ Test(hop, maddr_of_somebody_else)
     }
     expect_through(&c, c.a, &c.da, c.b, "BYE");
     tear_down(&c);
+}
+
+/* An entry of ours as Request-URI, and the same once more as the last of Route: undone once, it is
+ * what it was. */
+Test(hop, a_strict_router_that_never_ends)
+{
+    struct call c;
+    set_up(&c);
+    const char *uri = strchr(c.da.routes, '<') + 1;
+    snprintf(c.da.target, sizeof(c.da.target), "%.*s", (int)strcspn(uri, ">"), uri);
+    snprintf(c.da.routes, sizeof(c.da.routes), "Route: <%.4000s>\n", c.da.target);
+    phone_in_dialog(c.w, c.a, &c.da, "INFO");
+    world_run(c.w, 1000);
+    cr_expect_leq(world_metric(c.w, METRIC_sip_strict_routes), 1);
+    c.a->first = c.a->count = 0; /* whatever is said to that */
+    c.b->first = c.b->count = 0;
+    world_expect_empty(c.w);
+    world_free(c.w);
+}
+
+/* What stands in Route need not be fit for a Request-URI, and what has been sent is read again when
+ * it is refused. */
+Test(hop, a_strict_router_that_is_no_request_uri)
+{
+    static const char *const entries[] = {"sip:10.1.0.77?Subject=x", "sip:10.1.0.77;x=y?a=b&c=d",
+                                          "mailto:bob@example.org"};
+    for (size_t i = 0; i < ARRAY_COUNT(entries); i++) {
+        struct call c;
+        char got[PHONE_TEXT];
+        set_up(&c);
+        size_t len = strlen(c.da.routes);
+        snprintf(c.da.routes + len, sizeof(c.da.routes) - len, "Route: <%s>\n", entries[i]);
+        phone_in_dialog(c.w, c.a, &c.da, "INVITE");
+        world_run(c.w, 1000);
+        if (c.b->count > 0) {
+            snprintf(got, sizeof(got), "%s", phone_expect(c.b, "INVITE "));
+            phone_answer(c.w, c.b, got, "488 Not Acceptable Here");
+            phone_expect(c.b, "ACK ");
+        }
+        world_run(c.w, 60000000);
+        c.a->first = c.a->count = 0;
+        world_expect_empty(c.w);
+        world_free(c.w);
+    }
 }

@@ -108,16 +108,21 @@ static void refuse_unheard(struct ringing *x)
     world_run(x->w, 50000);
 }
 
-/* CANCEL of x->a's last INVITE. */
-static void cancel(struct ringing *x)
+/* CANCEL of x->a's last INVITE, with more lines. */
+static void cancel_saying(struct ringing *x, const char *lines)
 {
     char via[256];
     phone_send(x->w, x->a,
                "CANCEL sip:bob@example.org SIP/2.0\nVia: %s\nFrom: <sip:alice@example.org>;"
                "tag=f-ring\nTo: <sip:bob@example.org>\nCall-ID: ring\nCSeq: 2 CANCEL\n"
-               "Max-Forwards: 70\n",
-               phone_via(x->a, "INVITE-ring-2", via));
+               "Max-Forwards: 70\n%s",
+               phone_via(x->a, "INVITE-ring-2", via), lines);
     phone_expect(x->a, "SIP/2.0 200");
+}
+
+static void cancel(struct ringing *x)
+{
+    cancel_saying(x, "");
 }
 
 static void expect_cancelled(struct ringing *x, const char *final)
@@ -158,6 +163,16 @@ Test(ringing, is_answered_after_two_losses)
         phone_expect(x.a, "SIP/2.0 180");
     }
     answer_and_end(&x);
+}
+
+/* A caller does not hide the call from the callee's list by saying that somebody has taken it: only
+ * our own nodes know that (RFC 3326). */
+Test(ringing, a_phone_is_not_believed_that_another_has_answered)
+{
+    struct ringing x;
+    call(&x, true);
+    cancel_saying(&x, "Reason: SIP;cause=200;text=\"Call completed elsewhere\"\n");
+    expect_cancelled(&x, "SIP/2.0 487");
 }
 
 /* Nothing came back before the loss: what the phone says goes over the new connection. */
