@@ -139,6 +139,7 @@ MODULES = {
         store_log
         store_parts
         store_put
+        store_resources
         store_restore
         topo
         transact
@@ -184,6 +185,7 @@ MODULES = {
         sip
         sips
         stateless
+        strict
         subscribe
         targets
         tx

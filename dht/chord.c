@@ -282,6 +282,21 @@ static void on_leave(struct turn *t, struct chord *c, const struct message *m)
     }
 }
 
+/* Where a message to that node, or, if `id` is NULL, to that place, would go from here (TM-6): over
+ * a link to the node itself, if there is one, as to a client (FW-6); to ourselves where it would
+ * end (A-47). */
+static struct node_id next_towards(const struct chord *c, const struct node_id *id,
+                                   struct ring_id k)
+{
+    const struct chord_table *ct = c->s.table;
+    bool is_anybody = id != NULL && ids_node_is_wildcard(id, c->s.params); /* FW-3 */
+    const struct chord_table_node *n = id == NULL ? NULL : chord_table_find(ct, id);
+    if (n == NULL && !is_anybody && !chord_table_is_responsible(ct, k)) {
+        n = chord_table_next_hop(ct, k, 0);
+    }
+    return n == NULL ? ct->self_id : n->id;
+}
+
 static void on_route_query(struct turn *t, struct chord *c, const struct message *m)
 {
     struct msgs_route_query_req body;
@@ -291,18 +306,15 @@ static void on_route_query(struct turn *t, struct chord *c, const struct message
         transact_error(t, c->s.transact, m, CONTENT_ERROR_INVALID_MESSAGE, SLICE_EMPTY);
         return;
     }
-    if (fwd_destination_node(&body.destination, c->s.params, &id) == ERR_OK) {
+    bool is_node = fwd_destination_node(&body.destination, c->s.params, &id) == ERR_OK;
+    if (is_node) {
         k = ids_ring_of_node(&id);
     } else if (body.destination.type != FWD_DESTINATION_RESOURCE ||
                ids_ring_of_resource(body.destination.id, &k) != ERR_OK) {
         transact_error(t, c->s.transact, m, CONTENT_ERROR_FORBIDDEN, SLICE_EMPTY); /* TM-6 */
         return;
     }
-    struct msgs_route_query_ans answer = {.next_peer = c->s.table->self_id}; /* */
-    const struct chord_table_node *n = chord_table_next_hop(c->s.table, k, 0);
-    if (!chord_table_is_responsible(c->s.table, k) && n != NULL) {
-        answer.next_peer = n->id;
-    }
+    struct msgs_route_query_ans answer = {.next_peer = next_towards(c, is_node ? &id : NULL, k)};
     uint8_t out[IDS_NODE_MAX];
     struct wr w = wr_init(out, sizeof(out));
     msgs_route_query_ans_wr(&w, c->s.params, &answer);

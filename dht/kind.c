@@ -65,6 +65,21 @@ bool kind_find(const struct overlay_config *config, uint32_t id, struct overlay_
     return true;
 }
 
+bool kind_next(const struct overlay_config *config, uint32_t *at, uint32_t *id)
+{
+    uint32_t i = (*at)++;
+    if (i < ARRAY_COUNT(built_in)) {
+        *id = built_in[i].id;
+        return true;
+    }
+    i -= (uint32_t)ARRAY_COUNT(built_in);
+    if (i < config->kind_count) {
+        *id = config->kinds[i].id;
+        return true;
+    }
+    return false;
+}
+
 enum stored_model kind_wire_model(enum overlay_data_model model)
 {
     switch (model) {

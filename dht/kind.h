@@ -14,5 +14,9 @@ bool kind_find(const struct overlay_config *config, uint32_t id, struct overlay_
 bool kind_named(struct slice name, struct overlay_kind *out);
 bool kind_registered(uint32_t id, struct overlay_kind *out);
 
+/* The Kinds that are supported, one after another: start with *at = 0, false at the end.  One that
+ * is built in and stands in the document, too, may come twice. */
+bool kind_next(const struct overlay_config *config, uint32_t *at, uint32_t *id);
+
 /* How values of this data model stand in messages (RFC 6940 7.2). */
 enum stored_model kind_wire_model(enum overlay_data_model model);

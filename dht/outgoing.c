@@ -41,21 +41,20 @@ void outgoing_send(struct turn *t, struct outgoing *og, struct msgbuf *buf, hand
     }
 }
 
-void outgoing_send_again(struct turn *t, struct outgoing *og, struct slice message,
+bool outgoing_send_again(struct turn *t, struct outgoing *og, struct slice message,
                          handle dead_link)
 {
     struct fwd h;
     if (fwd_decode(message, og->route->params, &h) != ERR_OK) {
         metric_add(t->metrics, METRIC_dht_drop_malformed, 1);
-        return;
+        return true;
     }
     struct route_from from = {.link = dead_link, .is_own = true};
     struct route_decision d;
     route_decide(og->route, &h, &from, &d);
     switch (d.verdict) {
-    case ROUTE_LOCAL: /* we have become responsible: the dead peer was our predecessor */
-        inbox_push(t, og->inbox, message, &h, &d, dead_link, &og->route->self->node_id);
-        break;
+    case ROUTE_LOCAL:
+        return false;
     case ROUTE_FORWARD:
         metric_add(t->metrics, METRIC_dht_rerouted, 1);
         hand_to_link(t, og, d.link, message);
@@ -64,6 +63,7 @@ void outgoing_send_again(struct turn *t, struct outgoing *og, struct slice messa
         metric_add(t->metrics, d.why, 1);
         break;
     }
+    return true;
 }
 
 void outgoing_wr_return(struct wr *w, const struct rl_params *p, const struct node_id *self,

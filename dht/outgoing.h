@@ -22,8 +22,9 @@ void outgoing_send(struct turn *t, struct outgoing *og, struct msgbuf *buf, hand
                    handle avoid);
 
 /* A message that was passed on or made here and never acknowledged by a link that is gone: once
- * more, by the next-best way (design.md 5). */
-void outgoing_send_again(struct turn *t, struct outgoing *og, struct slice message,
+ * more, by the next-best way (design.md 5).  False: nothing was done, since it is for ourselves by
+ * now (the dead peer was our predecessor), where it has to be received. */
+bool outgoing_send_again(struct turn *t, struct outgoing *og, struct slice message,
                          handle dead_link);
 
 /* The Destination List of an answer: who handed us the request, then its Via List from the last to

@@ -465,14 +465,6 @@ static void ask_whether_alive(struct turn *t, struct overlay *o, const struct li
     metric_add(t->metrics, e == ERR_OK ? METRIC_pings_of_silence : METRIC_requests_refused, 1);
 }
 
-static void on_unacked(struct turn *t, struct overlay *o, const struct link_event *event)
-{
-    struct slice message = slice_of(event->message, event->message_len);
-    if (!transact_on_unacked(t, o->transact, message, event->link)) {
-        outgoing_send_again(t, &o->out, message, event->link);
-    }
-}
-
 void overlay_on_link(struct turn *t, struct overlay *o, const struct link_event *event)
 {
     switch (event->kind) {
@@ -484,7 +476,7 @@ void overlay_on_link(struct turn *t, struct overlay *o, const struct link_event 
         overlay_receive(t, o, event);
         break;
     case LINK_UNACKED:
-        on_unacked(t, o, event);
+        overlay_receive_unacked(t, o, event);
         break;
     case LINK_QUIET:
         if (o->phase != OVERLAY_IMPL_LEFT) {

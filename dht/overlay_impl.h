@@ -86,6 +86,8 @@ void overlay_impl_on_result(struct turn *t, struct overlay *o,
 
 /* overlay_receive.c */
 void overlay_receive(struct turn *t, struct overlay *o, const struct link_event *event);
+/* LINK_UNACKED: the message goes another way, or is for us by now, as from ourselves. */
+void overlay_receive_unacked(struct turn *t, struct overlay *o, const struct link_event *event);
 /* Another try for what could not be passed on. */
 void overlay_receive_parked(struct turn *t, struct overlay *o);
 
@@ -105,6 +107,10 @@ struct overlay_via_long {
  * for VIA_ENTRY_BYTES.  Returns the max_response_length that goes on: with room for the list. */
 uint32_t overlay_via_shorten(struct turn *t, struct overlay *o, const struct overlay_via_long *what,
                              struct fwd_rewrite *how, uint8_t *entry);
+/* A copy of `message` with the list that we keep in place of the id of ours at the end of its Via
+ * List; NULL: there is no such id, or no buffer, which is counted. */
+struct msgbuf *overlay_via_open(struct turn *t, const struct overlay *o, struct slice message,
+                                const struct fwd *h);
 /* A copy of `message` with `list`, reversed, in place of the first strip_bytes of its Destination
  * List; NULL: counted. */
 struct msgbuf *overlay_via_restore(struct turn *t, const struct overlay *o, struct slice message,

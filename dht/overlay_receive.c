@@ -101,6 +101,23 @@ static uint32_t add_way_back(struct turn *t, struct overlay *o, const struct arr
     return a->h.max_response_length;
 }
 
+/* Whoever gets it has to have a way back to say anything, one entry longer than the Via List. */
+static bool has_no_return(const struct overlay *o, const struct arrival *a,
+                          const struct fwd_rewrite *how)
+{
+    struct slice kept = slice_sub(a->h.via_list, 0, a->h.via_list.len - how->via_drop_bytes);
+    struct rd r = rd_init(kept);
+    struct fwd_destination d;
+    uint32_t count = 1; /* the one that is appended */
+    if (LIKELY(a->h.via_count < FWD_ENTRIES_MAX - 1 || how->via_append.len == 0)) {
+        return false;
+    }
+    while (fwd_next(&r, &o->params, &d)) {
+        count++;
+    }
+    return count > FWD_ENTRIES_MAX - 1;
+}
+
 static void too_large(struct turn *t, struct overlay *o, const struct arrival *a)
 {
     drop(t, METRIC_dht_drop_too_large);
@@ -124,6 +141,10 @@ static void pass_on(struct turn *t, struct overlay *o, const struct arrival *a,
     uint8_t via[FWD_NODE_BYTES_MAX];
     struct fwd_rewrite how = {.strip_bytes = d->strip_bytes};
     uint32_t max_response_length = add_way_back(t, o, a, &how, via);
+    if (UNLIKELY(has_no_return(o, a, &how))) {
+        too_large(t, o, a);
+        return;
+    }
     uint8_t *header = header_of(o, a, !may_be_refused(o, a, &how, d->link));
     size_t len = 0;
     if (header == NULL ||
@@ -256,6 +277,45 @@ HOT static void place(struct turn *t, struct overlay *o, const struct arrival *a
         }
         wait_or_drop(t, o, a, d.why);
         break;
+    }
+}
+
+static void receive_back(struct turn *t, struct overlay *o, const struct link_event *unacked)
+{
+    struct slice message = slice_of(unacked->message, unacked->message_len);
+    struct link_event event = *unacked;
+    struct arrival a = {.event = &event};
+    struct route_from from = {.link = unacked->link, .is_own = true};
+    struct route_decision d;
+    event.node_id = o->s.self->node_id;
+    if (fwd_decode(message, &o->params, &a.h) != ERR_OK) {
+        drop(t, METRIC_dht_drop_malformed);
+        return;
+    }
+    /* What has gone on with an id of ours has its whole way back again: the answer is made here. */
+    struct msgbuf *buf = overlay_via_open(t, o, message, &a.h);
+    if (buf != NULL) {
+        event.message = msgbuf_data(buf);
+        event.message_len = buf->len;
+    }
+    if (buf == NULL || fwd_decode(msgbuf_slice(buf), &o->params, &a.h) == ERR_OK) {
+        a.code = inbox_code(&a.h);
+        route_decide(&o->route, &a.h, &from, &d);
+        if (d.verdict == ROUTE_LOCAL) {
+            keep(t, o, &a, &d);
+        }
+    }
+    if (buf != NULL) {
+        msgbuf_release(t->buffers, buf);
+    }
+}
+
+void overlay_receive_unacked(struct turn *t, struct overlay *o, const struct link_event *event)
+{
+    struct slice message = slice_of(event->message, event->message_len);
+    if (!transact_on_unacked(t, o->transact, message, event->link) &&
+        !outgoing_send_again(t, &o->out, message, event->link)) {
+        receive_back(t, o, event);
     }
 }
 

@@ -62,7 +62,7 @@ static NOINLINE void on_probe(struct turn *t, struct overlay *o, const struct me
         if (p.type == MSGS_PROBE_RESPONSIBLE_SET) {
             p.responsible_ppb = responsible_ppb(o);
         } else if (p.type == MSGS_PROBE_NUM_RESOURCES) {
-            p.num_resources = totals.sets;
+            p.num_resources = totals.resources;
         } else if (p.type == MSGS_PROBE_UPTIME) {
             p.uptime = (uint32_t)((t->now_us - o->started_us) / 1000000);
         } else {

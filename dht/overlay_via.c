@@ -45,6 +45,45 @@ uint32_t overlay_via_shorten(struct turn *t, struct overlay *o, const struct ove
     return content_is_request(what->code) ? response_room(o, h, saved) : h->max_response_length;
 }
 
+/* `message` with VIA_LIST_BYTES of room in front, rewritten; NULL: counted. */
+static struct msgbuf *rewritten(struct turn *t, struct slice message, const struct fwd *h,
+                                const struct fwd_rewrite *how)
+{
+    struct msgbuf *buf = msgbuf_acquire(t->buffers, VIA_LIST_BYTES + message.len);
+    if (buf == NULL) {
+        metric_add(t->metrics, METRIC_dht_drop_no_buffer, 1);
+        return NULL;
+    }
+    uint8_t *copy = msgbuf_data(buf) + VIA_LIST_BYTES;
+    uint8_t *start = NULL;
+    size_t len = 0;
+    memcpy(copy, message.data, message.len);
+    enum err e = fwd_rewrite(copy, VIA_LIST_BYTES, h, how, &start, &len);
+    if (e != ERR_OK) {
+        metric_add(t->metrics, METRIC_dht_drop_too_large, 1);
+        msgbuf_release(t->buffers, buf);
+        return NULL;
+    }
+    buf->start = (uint32_t)(start - buf->storage);
+    buf->len = (uint32_t)len;
+    return buf;
+}
+
+struct msgbuf *overlay_via_open(struct turn *t, const struct overlay *o, struct slice message,
+                                const struct fwd *h)
+{
+    struct rd r = rd_init(h->via_list);
+    struct fwd_destination d = {0};
+    struct slice list;
+    while (fwd_next(&r, &o->params, &d)) {}
+    if (d.type != FWD_DESTINATION_OPAQUE || !via_find(t, &o->via, d.id, &list)) {
+        return NULL;
+    }
+    const struct fwd_rewrite how = {
+        .via_drop_bytes = (uint16_t)d.wire.len, .via_append = list, .keep_ttl = true};
+    return rewritten(t, message, h, &how);
+}
+
 struct msgbuf *overlay_via_restore(struct turn *t, const struct overlay *o, struct slice message,
                                    const struct fwd *h, uint16_t strip_bytes, struct slice list)
 {
@@ -58,22 +97,5 @@ struct msgbuf *overlay_via_restore(struct turn *t, const struct overlay *o, stru
         metric_add(t->metrics, METRIC_dht_drop_too_large, 1);
         return NULL;
     }
-    struct msgbuf *buf = msgbuf_acquire(t->buffers, VIA_LIST_BYTES + message.len);
-    if (buf == NULL) {
-        metric_add(t->metrics, METRIC_dht_drop_no_buffer, 1);
-        return NULL;
-    }
-    uint8_t *copy = msgbuf_data(buf) + VIA_LIST_BYTES;
-    uint8_t *start = NULL;
-    size_t len = 0;
-    memcpy(copy, message.data, message.len);
-    enum err e = fwd_rewrite(copy, VIA_LIST_BYTES, h, &how, &start, &len);
-    if (e != ERR_OK) {
-        metric_add(t->metrics, METRIC_dht_drop_too_large, 1);
-        msgbuf_release(t->buffers, buf);
-        return NULL;
-    }
-    buf->start = (uint32_t)(start - buf->storage);
-    buf->len = (uint32_t)len;
-    return buf;
+    return rewritten(t, message, h, &how);
 }

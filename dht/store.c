@@ -6,6 +6,7 @@
 
 #include "dht/budget.h"
 #include "dht/store_inside.h"
+#include "dht/store_resources.h"
 
 /* What a pool and an index take for each object: generation and list of the free; a slot, of which
  * there are up to 8/3 of those in use. */
@@ -252,6 +253,9 @@ void store_inside_expire(struct turn *t, struct store *s, struct store_set *set)
         store_inside_value_release(s, v);
         metric_add(t->metrics, METRIC_values_expired, 1);
     }
+    if (set->count == 0) {
+        store_resources_emptied(s, set);
+    }
 }
 
 /* sets */
@@ -352,6 +356,7 @@ void store_set_drop(struct store *s, struct store_set *set)
 {
     store_inside_forget_ahead(s);
     store_log_remove_set(s, set);
+    store_resources_emptied(s, set);
     uint32_t at = set->first;
     while (at != 0) {
         struct store_value *v = store_inside_value(s, at);
@@ -414,6 +419,7 @@ void store_totals(const struct store *s, struct store_totals *out)
     *out = (struct store_totals){.sets = s->sets.in_use,
                                  .values = s->values.in_use,
                                  .certificates = s->certificates.in_use,
+                                 .resources = s->resources,
                                  .stored_bytes = s->heap.used_bytes};
 }
 

@@ -68,9 +68,10 @@ struct store_set {
     uint32_t vouched_by;       /* ... the owner that is known to have this set; 0: nobody */
     uint32_t when_s;           /* ... since then; or then it is offered to him, 0: not yet */
     enum overlay_data_model model : 8;
-    bool is_owned;    /* dht/replicate's: we were responsible when last looked at */
-    bool is_pushing;  /* ... to its owner, before it is dropped */
-    bool is_unproved; /* has values of an earlier life that nobody sees yet (dht/store_restore) */
+    bool is_owned;        /* dht/replicate's: we were responsible when last looked at */
+    bool is_pushing;      /* ... to its owner, before it is dropped */
+    bool is_unproved : 1; /* has values of an earlier life, not seen yet (dht/store_restore) */
+    bool is_counted : 1;  /* dht/store_resources's: stands for its Resource-ID */
 };
 
 struct store;
@@ -113,6 +114,7 @@ bool store_sweep(struct turn *t, struct store *s);
 
 struct store_totals {
     uint32_t sets, values, certificates;
+    uint32_t resources; /* that something is stored at, of whatever Kinds */
     uint32_t stored_bytes;
 };
 void store_totals(const struct store *s, struct store_totals *out);

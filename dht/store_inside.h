@@ -72,8 +72,9 @@ struct store {
     struct tags by_certificate; /* SHA-256 to the certificate's index */
     struct value_heap heap;
     struct store_log log;
-    uint32_t unproved; /* values */
-    uint32_t prove_at; /* the next set that is looked at for them */
+    uint32_t resources; /* dht/store_resources's */
+    uint32_t unproved;  /* values */
+    uint32_t prove_at;  /* the next set that is looked at for them */
     uint64_t stamp;
     uint32_t sweep_at;
     uint32_t plan_count;

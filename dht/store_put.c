@@ -7,6 +7,7 @@
 #include "codec/msgs.h"
 #include "dht/access.h"
 #include "dht/store_inside.h"
+#include "dht/store_resources.h"
 #include "dht/store_restore.h"
 
 /* What the steps pass on. */
@@ -198,19 +199,24 @@ static uint16_t check_form(const struct overlay_kind *kind, const struct stored_
     return 0;
 }
 
-/* Signature, certificate and policy of one value; then the policy for who sent the request. */
+/* May who sent an original Store write there?  Of a value that changes nothing, too (7.4.1.1). */
+static uint16_t check_sender(struct job *j, const struct overlay_kind *kind,
+                             const struct stored_data *d)
+{
+    uint8_t length = j->s->settings.params->node_id_length;
+    struct access_signer sender = {j->put->signer_user, slice_of(j->put->signer.bytes, length)};
+    bool may = j->put->replica_number != 0 ||
+               access_check(j->t, kind, j->put->resource, &sender, d->value.key) == ERR_OK;
+    return may ? 0 : CONTENT_ERROR_FORBIDDEN;
+}
+
+/* Signature, certificate and policy of one value. */
 static uint16_t check_signer(struct job *j, const struct overlay_kind *kind, struct store_plan *p)
 {
     const struct sign_certificate *c = NULL;
     struct node_id node_id;
     const struct stored_data *d = &p->data;
     uint8_t length = j->s->settings.params->node_id_length;
-    if (j->put->replica_number == 0) {
-        struct access_signer sender = {j->put->signer_user, slice_of(j->put->signer.bytes, length)};
-        if (access_check(j->t, kind, j->put->resource, &sender, d->value.key) != ERR_OK) {
-            return CONTENT_ERROR_FORBIDDEN;
-        }
-    }
     if (sign_signer(j->t, j->s->settings.sign, &d->signature.identity, j->put->bucket, &c,
                     &node_id) != ERR_OK) {
         return CONTENT_ERROR_FORBIDDEN;
@@ -272,6 +278,7 @@ static uint16_t judge_value(struct job *j, uint32_t at, struct store_plan *p, bo
     struct stored_data *d = &p->data;
     *is_needed = false;
     uint16_t error = check_form(&j->kinds[at], d);
+    error = error != 0 ? error : check_sender(j, &j->kinds[at], d);
     if (error != 0) {
         return error;
     }
@@ -448,6 +455,9 @@ static void commit(struct job *j)
         }
         fill(j, v, p);
         store_inside_link(s, set, v);
+        if (set->count == 1 && replaced == NULL) {
+            store_resources_filled(s, set);
+        }
         uint64_t kept_us = v->expires_us + (uint64_t)p->lifetime_s * 1000000;
         set->keep_until_us = max_u64(set->keep_until_us, kept_us); /* */
         j->out->changed++;

@@ -6,6 +6,7 @@
 #include "codec/msgs.h"
 #include "dht/store_inside.h"
 #include "dht/store_put.h"
+#include "dht/store_resources.h"
 
 enum { GENERIC_CERTIFICATE_BYTES = SIGN_DER_CAP + 8 };
 
@@ -167,6 +168,7 @@ static enum err take_value(struct turn *t, struct store *s, struct rd *key, stru
     s->unproved++;
     set->is_unproved = true;
     store_inside_link(s, set, v);
+    store_resources_filled(s, set);
     return ERR_OK;
 }
 
@@ -242,6 +244,9 @@ static void drop(struct turn *t, struct store *s, struct store_set *set, struct 
     log_write(t->log, t->now_us, LOG_WARNING, "restored_refused", "kind=%u", set->kind);
     store_log_remove_value(s, set, v);
     store_inside_unlink(s, set, v);
+    if (set->count == 0) {
+        store_resources_emptied(s, set);
+    }
     store_inside_value_release(s, v);
 }
 

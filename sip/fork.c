@@ -188,6 +188,7 @@ static struct msgbuf *write_request(struct turn *t, struct sip *s, const struct 
                         .request_uri = slice_of(b->uri, b->uri_len),
                         .pop_routes = p->pop_routes,
                         .drop_routes = !p->is_in_dialog,
+                        .is_beyond = p->is_in_dialog && !flow_is_peer(&b->to),
                         .record_route = !p->is_in_dialog && makes_dialog(p),
                         .drop_credentials = !flow_is_peer(&p->from),
                         .max_breadth = p->breadth_each};

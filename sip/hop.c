@@ -207,6 +207,20 @@ bool hop_is_us(const struct sip *s, const struct sip_uri *uri)
            slice_is_equal_nocase(uri->host, s->self_text);
 }
 
+bool hop_is_sent_elsewhere(const struct sip *s, const struct sip_uri *uri)
+{
+    struct slice maddr;
+    struct address a;
+    if (!sip_uri_param(uri, SLICE_LITERAL("maddr"), &maddr)) {
+        return false;
+    }
+    if (address_parse(maddr, SIP_PORT, &a) != ERR_OK) {
+        return !slice_is_equal_nocase(maddr, s->domain_text);
+    }
+    return !address_is_same_host(&a, &s->settings.advertised) &&
+           !address_is_same_host(&a, &s->settings.second);
+}
+
 static bool read_uri(const struct sip_rx *rx, struct slice item, struct sip_uri *uri)
 {
     struct sip_hdr_address address;
@@ -241,6 +255,12 @@ static bool names_node(const struct sip_uri *uri, struct node_id *node)
     struct slice digits;
     return uri->has_user && sip_uri_param(uri, SLICE_LITERAL("node"), &digits) &&
            read_node(digits, node);
+}
+
+bool hop_is_sealed(struct turn *t, const struct sip *s, const struct sip_uri *uri)
+{
+    struct flow_ref flow;
+    return uri->has_user && read_token(t, s, uri->user, &flow);
 }
 
 void hop_read(struct turn *t, const struct sip *s, const struct sip_rx *rx, struct hop *out)

@@ -44,11 +44,15 @@ struct slice hop_record(struct turn *t, const struct sip *s, const struct flow_r
 struct slice hop_record_both(struct turn *t, const struct sip *s, const struct flow_ref *phone,
                              bool is_sips, char *out);
 void hop_read(struct turn *t, const struct sip *s, const struct sip_rx *rx, struct hop *out);
+/* Is it an entry that this node, whichever shard of it, has written? */
+bool hop_is_sealed(struct turn *t, const struct sip *s, const struct sip_uri *uri);
 /* The shard that the topmost Route entry names, if it is one of ours for phones. */
 bool hop_shard(const struct sip *s, const struct sip_rx *rx, uint16_t *shard);
 /* The URI parameter that says what `side` came over; may be empty. */
 const char *hop_transport(const struct flow_ref *side, bool is_sips);
 /* A peer's name in URIs and Vias, <32 hex digits>.<our domain>: its Node-ID. */
 bool hop_node(const struct sip *s, struct slice host, struct node_id *node);
+/* Does a parameter maddr say that the request is for somebody else (RFC 3261 16.5)? */
+bool hop_is_sent_elsewhere(const struct sip *s, const struct sip_uri *uri);
 /* Host of a URI: our phone address, our domain, or ourselves as a peer? */
 bool hop_is_us(const struct sip *s, const struct sip_uri *uri);

@@ -24,13 +24,49 @@ void methods_say(struct turn *t, struct sip *s, const struct sip_rx *rx, unsigne
     reply_finish(t, s, rx, NULL, status, &w);
 }
 
-/* 420, statelessly: what the request requires of us and we do not know. */
-void methods_refuse(struct turn *t, struct sip *s, const struct sip_rx *rx, enum sip_hdr_id id)
+static bool is_known(struct slice tag, const char *const *known)
+{
+    while (*known != NULL && !slice_is_equal_nocase(tag, slice_text(*known))) {
+        known++;
+    }
+    return *known != NULL;
+}
+
+/* Counts the option tags in header `id` that are not among `known`, and writes them where `w` is
+ * not NULL.  A list that cannot be read counts as one of them. */
+static unsigned unknown(const struct sip_msg *m, enum sip_hdr_id id, const char *const *known,
+                        struct sip_writer *w)
+{
+    struct slice tag;
+    unsigned count = 0;
+    enum err e = ERR_OK;
+    struct sip_msg_items it = sip_msg_items(m, id);
+    while ((e = sip_msg_items_next(&it, &tag)) == ERR_OK) {
+        if (is_known(tag, known)) {
+            continue;
+        }
+        if (w != NULL && sip_write_is_line(tag)) {
+            sip_write_text(w, count == 0 ? "" : ", ");
+            sip_write_slice(w, tag);
+        }
+        count++;
+    }
+    return count + (e == ERR_NOT_FOUND ? 0 : 1);
+}
+
+bool methods_require(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx,
+                     enum sip_hdr_id id, const char *const *known)
 {
     struct sip_writer w;
+    if (!sip_msg_has(rx->m, id) || unknown(rx->m, id, known, NULL) == 0) {
+        return true;
+    }
     reply_begin(t, s, rx, 420, &w);
-    sip_write_header(&w, SIP_HDR_UNSUPPORTED, sip_msg_first(rx->m, id));
-    reply_finish(t, s, rx, NULL, 420, &w);
+    sip_write_header_begin(&w, SIP_HDR_UNSUPPORTED);
+    (void)unknown(rx->m, id, known, &w);
+    sip_write_header_end(&w);
+    reply_finish(t, s, rx, tx, 420, &w);
+    return false;
 }
 
 /* OPTIONS that asks this node what it takes. */
@@ -43,9 +79,8 @@ bool methods_is_asked(const struct sip *s, const struct sip_rx *rx)
 /* As a user agent server without state: no loop, no Max-Forwards to look at (11, 8.2.7, 16.3). */
 void methods_answer(struct turn *t, struct sip *s, const struct sip_rx *rx)
 {
-    if (sip_msg_has(rx->m, SIP_HDR_REQUIRE)) { /* 8.2.2.3: what is supported is for REGISTER */
-        methods_refuse(t, s, rx, SIP_HDR_REQUIRE);
-        return;
+    static const char *const known[] = {NULL}; /* what is supported is for REGISTER */
+    if (methods_require(t, s, rx, NULL, SIP_HDR_REQUIRE, known)) {
+        methods_say(t, s, rx, 200);
     }
-    methods_say(t, s, rx, 200);
 }

@@ -438,7 +438,8 @@ static bool read_callee(struct turn *t, struct sip *s, const struct sip_rx *rx, 
     }
     if (e == ERR_UNSUPPORTED) {
         reply_send(t, s, rx, tx, 416, "Only sip URIs are served here");
-    } else if (e != ERR_OK) {
+    } else if (e != ERR_OK ||
+               (!flow_is_peer(&rx->from) && hop_is_sent_elsewhere(s, &rx->core.uri))) {
         reply_send(t, s, rx, tx, 404, "This domain is not served here");
     } else if (*len > SIP_ACCOUNT_USER_CAP) {
         reply_send(t, s, rx, tx, 404, "Nobody by that name in this overlay");
@@ -661,22 +662,10 @@ static void forget(struct turn *t, struct sip *s, struct tx *tx)
     }
 }
 
-/* Proxy-Require: pref, which we have (RFC 3841 13.1). */
-static bool is_preferences_only(const struct sip_msg *m)
-{
-    struct slice item;
-    struct sip_msg_items it = sip_msg_items(m, SIP_HDR_PROXY_REQUIRE);
-    enum err e = sip_msg_items_next(&it, &item);
-    while (e == ERR_OK && slice_is_equal_nocase(item, SLICE_LITERAL("pref"))) {
-        e = sip_msg_items_next(&it, &item);
-    }
-    return e == ERR_NOT_FOUND;
-}
-
 bool proxy_is_sound(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx,
                     uint8_t mark[TX_LOOP_BYTES])
 {
-    struct sip_fault fault;
+    static const char *const known[] = {"pref", NULL}; /* RFC 3841 13.1 */
     if (rx->core.has_max_forwards && rx->core.max_forwards == 0 &&
         rx->m->method != SIP_METHOD_REGISTER) {
         metric_add(t->metrics, METRIC_sip_refused_loop, 1);
@@ -689,12 +678,12 @@ bool proxy_is_sound(struct turn *t, struct sip *s, const struct sip_rx *rx, stru
         reply_stranger(t, s, rx, tx, 482, "The request has been here before");
         return false;
     }
-    if (sip_msg_check_extensions(rx->m, &fault) != ERR_OK && !is_preferences_only(rx->m)) {
-        methods_refuse(t, s, rx, SIP_HDR_PROXY_REQUIRE);
-        forget(t, s, tx);
-        return false;
+    if (rx->m->method == SIP_METHOD_ACK ||
+        methods_require(t, s, rx, NULL, SIP_HDR_PROXY_REQUIRE, known)) {
+        return true;
     }
-    return true;
+    forget(t, s, tx);
+    return false;
 }
 
 /* Phones publish, and each for itself. */

@@ -9,6 +9,7 @@
 #include "sip/forward.h"
 #include "sip/grade.h"
 #include "sip/gruu.h"
+#include "sip/methods.h"
 #include "sip/offline.h"
 #include "sip/outbound.h"
 #include "sip/prefs.h"
@@ -674,6 +675,19 @@ static void commit(struct turn *t, struct sip *s, const struct asked *asked, str
     }
 }
 
+/* 10.3 step 1: does the Request-URI name our domain?  So does what may be a name of one of its
+ * nodes, and an address: it has led here, by whatever translation. */
+static bool is_for_us(const struct sip *s, const struct sip_uri *uri)
+{
+    size_t len = s->domain_text.len;
+    if (uri->scheme != SIP_URI_SIP && uri->scheme != SIP_URI_SIPS) {
+        return false;
+    }
+    bool is_below = uri->host.len > len && uri->host.data[uri->host.len - len - 1] == '.';
+    struct slice end = is_below ? slice_from(uri->host, uri->host.len - len) : uri->host;
+    return uri->host_kind != SIP_LEX_HOST_NAME || slice_is_equal_nocase(end, s->domain_text);
+}
+
 /* Whose registration it is and whether the sender may change it; REGISTRAR_NONE: was answered. */
 static uint32_t authorise(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx)
 {
@@ -685,7 +699,7 @@ static uint32_t authorise(struct turn *t, struct sip *s, const struct sip_rx *rx
         reply_stranger(t, s, rx, tx, 400, "To is no sip URI");
         return REGISTRAR_NONE;
     }
-    if (e != ERR_OK) {
+    if (e != ERR_OK || !is_for_us(s, &rx->core.uri)) { /* 10.3 steps 1 and 5 */
         reply_stranger(t, s, rx, tx, 404, "This domain is not served here");
         return REGISTRAR_NONE;
     }
@@ -740,37 +754,16 @@ static void commit_here(struct turn *t, struct sip *s, const struct asked *asked
     arm(t, s, account);
 }
 
-/* 8.2.2.3: what the phone requires of a registrar.  False: 420 was sent. */
-static bool is_understood(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx)
-{
-    static const char *const known[] = {"path", "gruu", "outbound"};
-    struct slice item;
-    struct sip_msg_items it = sip_msg_items(rx->m, SIP_HDR_REQUIRE);
-    while (sip_msg_items_next(&it, &item) == ERR_OK) {
-        bool is_known = false;
-        for (size_t i = 0; i < ARRAY_COUNT(known); i++) {
-            is_known = is_known || slice_is_equal_nocase(item, slice_text(known[i]));
-        }
-        if (!is_known) {
-            struct sip_writer w;
-            reply_begin(t, s, rx, 420, &w);
-            sip_write_header(&w, SIP_HDR_UNSUPPORTED, item);
-            reply_finish(t, s, rx, tx, 420, &w);
-            return false;
-        }
-    }
-    return true;
-}
-
 void registrar_on_request(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx)
 {
+    static const char *const known[] = {"path", "gruu", "outbound", NULL};
     struct plan p;
     if (flow_is_peer(&rx->from)) {
         reply_send(t, s, rx, tx, 403, "Phones register here, peers do not");
         return;
     }
     uint32_t account = authorise(t, s, rx, tx);
-    if (account == REGISTRAR_NONE || !is_understood(t, s, rx, tx)) {
+    if (account == REGISTRAR_NONE || !methods_require(t, s, rx, tx, SIP_HDR_REQUIRE, known)) {
         return;
     }
     asked_begin(s, rx, s->asked);

@@ -2,6 +2,7 @@
 /* relay.c - see relay.h. */
 #include "sip/relay.h"
 #include "sip/location.h"
+#include "sip/strict.h"
 
 enum { MAX_FORWARDS = 70, BREADTH_CAP = 4 };
 
@@ -106,12 +107,26 @@ static void push_records(struct turn *t, struct sip *s, const struct sip_rx *rx,
     sip_edit_push(edit, SIP_HDR_RECORD_ROUTE, hop_record(t, s, to, is_sips, down));
 }
 
+/* Request-URI and Route, for a loose router or the target itself. */
+static void set_next(const struct relay *how, struct sip_edit *edit)
+{
+    if (how->request_uri.len > 0) {
+        sip_edit_request_uri(edit, how->request_uri);
+    }
+    if (how->drop_routes) {
+        sip_edit_remove_all(edit, SIP_HDR_ROUTE);
+    } else if (how->pop_routes > 0) {
+        sip_edit_pop(edit, SIP_HDR_ROUTE, how->pop_routes);
+    }
+}
+
 struct msgbuf *relay_request(struct turn *t, struct sip *s, const struct sip_rx *rx,
                              const struct relay *how)
 {
     char via[RELAY_VIA_CAP], host[ADDRESS_TEXT_CAP], up[HOP_URI_CAP], down[HOP_URI_CAP];
-    char breadth[BREADTH_CAP];
+    char breadth[BREADTH_CAP], last[STRICT_TARGET_CAP];
     struct sip_edit edit;
+    struct slice target = how->request_uri.len > 0 ? how->request_uri : rx->m->request_uri;
     CHECK(!rx->core.has_max_forwards || rx->core.max_forwards > 0);
     sip_edit_init(&edit, rx->m);
     mark_received(rx, &edit, host);
@@ -122,13 +137,8 @@ struct msgbuf *relay_request(struct turn *t, struct sip *s, const struct sip_rx 
     if (how->path.len > 0) {
         sip_edit_append(&edit, SIP_HDR_ROUTE, how->path);
     }
-    if (how->request_uri.len > 0) {
-        sip_edit_request_uri(&edit, how->request_uri);
-    }
-    if (how->drop_routes) {
-        sip_edit_remove_all(&edit, SIP_HDR_ROUTE);
-    } else if (how->pop_routes > 0) {
-        sip_edit_pop(&edit, SIP_HDR_ROUTE, how->pop_routes);
+    if (!how->is_beyond || !strict_next(rx, how->pop_routes, target, &edit, last)) {
+        set_next(how, &edit);
     }
     if (how->drop_credentials) {
         drop_credentials(s, rx, &edit);

@@ -15,6 +15,7 @@ struct relay {
     uint8_t max_breadth;
     unsigned pop_routes;
     bool drop_routes; /* outside a dialog: all Route headers */
+    bool is_beyond;   /* what is left of Route is for others than our peers */
     bool record_route;
     bool drop_credentials;
 };

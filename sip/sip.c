@@ -20,6 +20,7 @@
 #include "sip/registrar.h"
 #include "sip/sip_state.h"
 #include "sip/stateless.h"
+#include "sip/strict.h"
 #include "sip/subscribe.h"
 
 enum { SLOP = 4096, TABLES = 3 };
@@ -318,6 +319,25 @@ static void on_fault(struct turn *t, struct sip *s, const struct sip_rx *rx,
 }
 
 static void on_message(struct turn *t, struct sip *s, const struct sip_msg *m,
+                       const struct flow_ref *from, bool is_steered);
+
+/* A request of a strict router goes on as if a loose one had sent it.  The parser of datagrams is
+ * free here: either nothing is in it, or what `rx` has been read from and is done with. */
+static bool on_strict(struct turn *t, struct sip *s, const struct sip_rx *rx, bool is_steered)
+{
+    const struct flow_ref from = rx->from;
+    struct msgbuf *loose = strict_undo(t, s, rx);
+    if (loose == NULL) {
+        return false;
+    }
+    if (sip_parser_datagram(&s->parser, msgbuf_slice(loose)) == SIP_PARSE_OK) {
+        on_message(t, s, &s->parser.msg, &from, is_steered);
+    }
+    msgbuf_release(t->buffers, loose);
+    return true;
+}
+
+static void on_message(struct turn *t, struct sip *s, const struct sip_msg *m,
                        const struct flow_ref *from, bool is_steered)
 {
     struct sip_rx rx; /* sip_msg_check fills the rest */
@@ -334,6 +354,10 @@ static void on_message(struct turn *t, struct sip *s, const struct sip_msg *m,
     }
     if (!m->is_request) {
         on_response(t, s, &rx, is_steered);
+        return;
+    }
+    if (UNLIKELY(rx.core.uri.params.len > 0) && !flow_is_peer(from) &&
+        on_strict(t, s, &rx, is_steered)) {
         return;
     }
     if (s->settings.shards > 1 && !flow_is_peer(from) && !is_steered) {

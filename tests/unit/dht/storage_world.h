@@ -385,6 +385,7 @@ static inline void world_is_empty(struct world *w)
     cr_assert_eq(totals.sets, 0);
     cr_assert_eq(totals.values, 0);
     cr_assert_eq(totals.certificates, 0);
+    cr_assert_eq(totals.resources, 0);
     cr_assert_eq(totals.stored_bytes, 0);
     cr_assert_eq(w->buffers.in_use[0], 0);
     cr_assert_eq(w->buffers.in_use[1], 0);

@@ -288,6 +288,111 @@ Test(overlay, ft7_ft8_tm6_people_ask, .timeout = 60)
     harness_free(h);
 }
 
+/* A request of a kind that nothing in the peer sends, to peer 0; the answer's body is in
+ * peers[at].body. */
+static void ask_raw(struct harness *h, uint32_t at, uint16_t code, struct slice body)
+{
+    struct harness_peer *p = &h->peers[at];
+    uint32_t before = p->asked;
+    struct transact_request request = {
+        .owner = TRANSACT_ASK,
+        .target = {.type = TRANSACT_NODE, .node = h->peers[0].person->ident.node_id},
+        .code = code,
+        .body = body};
+    cr_assert_eq(transact_request(harness_turn(h, at), p->overlay->transact, &request, NULL),
+                 ERR_OK);
+    harness_end_turn(h, at);
+    harness_run(h, 1000);
+    cr_assert_eq(p->asked, before + 1);
+    cr_assert_eq(p->last.error, ERR_OK);
+}
+
+/* What was asked for and is known, in that order; what stands at one Resource-ID counts once. */
+Test(overlay, tm7_probe_answers_in_the_order_asked, .timeout = 60)
+{
+    struct harness *h = harness_make(2, 16);
+    struct rl_params params = {.node_id_length = IDS_NODE_MIN};
+    static const uint8_t wanted[] = {MSGS_PROBE_UPTIME, 77, MSGS_PROBE_NUM_RESOURCES,
+                                     MSGS_PROBE_RESPONSIBLE_SET};
+    struct msgs_probe_req req = {.requested_info = slice_of(wanted, sizeof(wanted))};
+    struct person *alice = person_make(h->w, "alice", 1);
+    uint8_t body[16];
+    struct wr w = wr_init(body, sizeof(body));
+    (void)harness_grow(h, 30000);
+    harness_run(h, 2000);
+    struct store_totals totals;
+    store_totals(h->peers[0].overlay->store, &totals);
+    uint32_t before = totals.resources;
+    store_one(h, 1, alice, 1);
+    struct overlay_store more = {.resource = resource_of(h->w, SLICE_LITERAL("alice")),
+                                 .kind = WORLD_KIND_ARRAY,
+                                 .exists = true,
+                                 .value = SLICE_LITERAL("there, too"),
+                                 .lifetime_s = 600,
+                                 .signer = &alice->ident};
+    cr_assert_eq(overlay_store(harness_turn(h, 1), h->peers[1].overlay, &more, 2), ERR_OK);
+    harness_end_turn(h, 1);
+    harness_run(h, 3000);
+    msgs_probe_req_wr(&w, &params, &req);
+    ask_raw(h, 1, CONTENT_PROBE_REQ, wr_slice(&w));
+    struct msgs_probe_ans ans;
+    struct msgs_probe_information info;
+    struct slice answer = slice_of(h->peers[1].body, h->peers[1].body_len);
+    cr_assert_eq(msgs_probe_ans_decode(answer, &params, &ans), ERR_OK);
+    struct rd r = rd_init(ans.probe_info);
+    cr_assert(msgs_probe_information_next(&r, &params, &info));
+    cr_expect(info.type == MSGS_PROBE_UPTIME && info.uptime >= 5 && info.uptime < 60);
+    cr_assert(msgs_probe_information_next(&r, &params, &info));
+    cr_expect_eq(info.type, MSGS_PROBE_NUM_RESOURCES);
+    cr_expect_eq(info.num_resources, before + 1, "%u", info.num_resources);
+    cr_assert(msgs_probe_information_next(&r, &params, &info));
+    cr_expect_eq(info.type, MSGS_PROBE_RESPONSIBLE_SET);
+    cr_expect(info.responsible_ppb > 0 && info.responsible_ppb < 1000000000);
+    cr_expect(rd_is_done(&r));
+    harness_end(h);
+    free(alice);
+    harness_free(h);
+}
+
+static struct node_id way_to(struct harness *h, const struct node_id *id)
+{
+    struct rl_params params = {.node_id_length = IDS_NODE_MIN};
+    uint8_t body[64];
+    struct wr w = wr_init(body, sizeof(body));
+    struct msgs_route_query_req req = {
+        .destination = {.type = FWD_DESTINATION_NODE, .id = slice_of(id->bytes, IDS_NODE_MIN)}};
+    struct msgs_route_query_ans ans;
+    msgs_route_query_req_wr(&w, &params, &req);
+    ask_raw(h, 1, CONTENT_ROUTE_QUERY_REQ, wr_slice(&w));
+    cr_assert_eq(msgs_route_query_ans_decode(slice_of(h->peers[1].body, h->peers[1].body_len),
+                                             &params, &ans),
+                 ERR_OK);
+    return ans.next_peer;
+}
+
+/* TM-6: what FW-6 and FW-3 would do; a node that is linked and no peer is a client. */
+Test(overlay, tm6_the_way_to_a_client_is_its_link, .timeout = 60)
+{
+    struct harness *h = harness_make(4, 17);
+    (void)harness_grow(h, 30000);
+    harness_run(h, 2000);
+    for (uint32_t i = 2; i < 4; i++) {
+        const struct node_id *client = &h->peers[i].person->ident.node_id;
+        (void)chord_table_set_state(&h->peers[0].overlay->table, client, CHORD_TABLE_ATTACHED);
+        struct node_id way = way_to(h, client);
+        cr_expect(ids_node_is_equal(&way, client), "peer %u", i);
+    }
+    struct node_id anybody;
+    memset(&anybody, 0, sizeof(anybody));
+    memset(anybody.bytes, 0xff, IDS_NODE_MIN);
+    struct node_id way = way_to(h, &anybody);
+    cr_expect(ids_node_is_equal(&way, &h->peers[0].person->ident.node_id));
+    way = way_to(h, &way);
+    cr_expect(ids_node_is_equal(&way, &h->peers[0].person->ident.node_id));
+    harness_end(h);
+    harness_free(h);
+}
+
 Test(overlay, aa2_appattach_makes_the_other_side_dial, .timeout = 60)
 {
     struct harness *h = harness_make(3, 13);

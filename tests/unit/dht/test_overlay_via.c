@@ -344,6 +344,97 @@ Test(overlay_via, a_way_back_that_is_too_long_is_none, .timeout = 60)
     end(f);
 }
 
+/* Nor is a request passed on to where it could not be answered: who asked is told while that is
+ * possible. */
+Test(overlay_via, what_could_not_be_answered_is_not_passed_on, .timeout = 60)
+{
+    struct fixture *f = make(78);
+    uint8_t via[2 * FWD_ENTRIES_MAX], to[ENTRY];
+    struct node_id z = id_of(f, Z);
+    for (size_t i = 0; i < sizeof(via); i += 2) {
+        memcpy(via + i, "\x80\x01", 2);
+    }
+    for (size_t count = FWD_ENTRIES_MAX - 3; count <= FWD_ENTRIES_MAX; count++) {
+        uint64_t before = count_of(f, METRIC_dht_drop_too_large);
+        arrive_in_record(f, 20, slice_of(via, 2 * count),
+                         node_list(to, sizeof(to), &z, SLICE_EMPTY), 600);
+        bool is_passed_on = count + 1 < FWD_ENTRIES_MAX;
+        cr_expect_eq(count_of(f, METRIC_dht_drop_too_large), before + (is_passed_on ? 0 : 1));
+        if (is_passed_on) {
+            struct fwd h = caught(f, X, Z);
+            cr_expect_eq(h.via_count, count + 1);
+        } else if (count < FWD_ENTRIES_MAX) {
+            struct fwd h = caught(f, X, A);
+            expect_error(f, &h, CONTENT_ERROR_MESSAGE_TOO_LARGE);
+            cr_expect_eq(h.destination_count, FWD_ENTRIES_MAX);
+        } else {
+            cr_expect_eq(f->seen.count, 0, "there is no way back any more");
+        }
+    }
+    end(f);
+}
+
+/* The link to Z has gone before Z acknowledged `bytes`, and X is who they are for by now. */
+static void give_back(struct fixture *f, uint8_t *bytes, size_t len)
+{
+    struct link_event event = {
+        .kind = LINK_UNACKED, .node_id = id_of(f, Z), .message = bytes, .message_len = len};
+    overlay_on_link(harness_turn(f->h, X), f->h->peers[X].overlay, &event);
+}
+
+/* What X has passed on with an id of its own is answered by X itself: by the whole list. */
+Test(overlay_via, an_id_is_opened_where_the_request_comes_back, .timeout = 60)
+{
+    struct fixture *f = make(79);
+    static uint8_t bytes[8192];
+    uint8_t to[ENTRY], copy[64], via[6 * ENTRY], whole[6 * ENTRY];
+    struct overlay *o = f->h->peers[X].overlay;
+    struct node_id x = id_of(f, X), a = id_of(f, A);
+    struct fwd h = through(f, 5, MAX), back;
+    cr_assert_eq(h.via_list.len, VIA_ENTRY_BYTES);
+    memcpy(copy, h.via_list.data, h.via_list.len);
+    struct slice id = slice_of(copy, h.via_list.len);
+    write_message(f, bytes, 20, CONTENT_PING_REQ, id, node_list(to, sizeof(to), &x, SLICE_EMPTY),
+                  3000);
+    give_back(f, bytes, 3000);
+    struct inbox_item item;
+    struct turn *t = harness_turn(f->h, X);
+    cr_assert(inbox_pop(t, &o->inbox, &item));
+    cr_assert_eq(fwd_decode(msgbuf_slice(item.buf), &params, &back), ERR_OK);
+    struct wr w = wr_init(whole, sizeof(whole));
+    wr_bytes(&w, strangers(via, sizeof(via), 5));
+    fwd_wr_node(&w, &params, &a);
+    cr_expect(slice_is_equal(back.via_list, wr_slice(&w)));
+    cr_expect_eq(back.length, 3000 - VIA_ENTRY_BYTES + 6 * ENTRY);
+    cr_expect_eq(back.payload.data[back.payload.len - 1], 0x5a);
+    msgbuf_release(t->buffers, item.buf);
+    harness_end_turn(f->h, X);
+    end(f);
+}
+
+/* A fragment that comes back is put together with the others, like any that is for us. */
+Test(overlay_via, a_fragment_that_comes_back_is_one, .timeout = 60)
+{
+    struct fixture *f = make(80);
+    static uint8_t bytes[8192];
+    uint8_t to[ENTRY];
+    struct overlay *o = f->h->peers[X].overlay;
+    struct node_id x = id_of(f, X);
+    write_message(f, bytes, 20, CONTENT_PING_REQ, SLICE_EMPTY,
+                  node_list(to, sizeof(to), &x, SLICE_EMPTY), 1000);
+    struct fwd h;
+    cr_assert_eq(fwd_decode(slice_of(bytes, 1000), &params, &h), ERR_OK);
+    h.fragment = FWD_FRAGMENT_ALWAYS; /* the first, and not the last */
+    struct wr w = wr_init(bytes, sizeof(bytes));
+    fwd_wr(&w, &h);
+    uint64_t before = count_of(f, METRIC_dht_fragments);
+    give_back(f, bytes, 1000);
+    cr_expect_eq(inbox_count(&o->inbox), 0);
+    cr_expect_eq(count_of(f, METRIC_dht_fragments), before + 1);
+    harness_end_turn(f->h, X);
+    end(f);
+}
+
 /* Our own messages, whatever they are made of, are dropped where they cannot be read. */
 Test(overlay_via, what_cannot_be_read_does_not_leave, .timeout = 60)
 {

@@ -196,6 +196,69 @@ Test(store, refusals_leave_nothing_behind)
     finish(&f);
 }
 
+/* 7.4.1.1: who sends an original Store must be one who may write there, even when nothing would
+ * change. */
+Test(store, a_stranger_is_refused_though_nothing_would_change)
+{
+    struct fixture f = start();
+    const struct wish rows[] = {single("x", T0),
+                                entry(0xffffffff, "x", T0),
+                                {WORLD_KIND_DICTIONARY, 0, "key", "x", T0, 60}};
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        struct wish older = rows[i];
+        older.time_ms--;
+        cr_assert_eq(put_own(f.w, f.alice, &rows[i]).error, 0);
+        cr_expect_eq(put_as(f.w, f.alice, f.bob, &f.at, &rows[i], 0, 0).error,
+                     CONTENT_ERROR_FORBIDDEN, "row %zu: the same value", i);
+        cr_expect_eq(put_as(f.w, f.alice, f.bob, &f.at, &older, 0, 0).error,
+                     CONTENT_ERROR_FORBIDDEN, "row %zu: an older one", i);
+        cr_expect_eq(put_own(f.w, f.alice, &rows[i]).error, 0, "row %zu: A-06", i);
+        if (rows[i].index == 0) {
+            cr_expect_eq(put_as(f.w, f.alice, f.bob, &f.at, &rows[i], 1, 1).error, 0,
+                         "row %zu: a copy comes from anybody", i);
+        }
+    }
+    finish(&f);
+}
+
+static uint32_t resources_of(struct fixture *f)
+{
+    struct store_totals totals;
+    store_totals(f->w->store, &totals);
+    return totals.resources;
+}
+
+/* 6.4.2.5.1, num_resources: a Resource-ID counts once, whatever stands there, and as long. */
+Test(store, resources_are_counted_once)
+{
+    struct fixture f = start();
+    struct wish one = single("x", T0), two = entry(0, "x", T0), three = entry(1, "y", T0);
+    two.lifetime_s = three.lifetime_s = 600;
+    cr_expect_eq(resources_of(&f), 0);
+    cr_assert_eq(put_own(f.w, f.alice, &one).error, 0);
+    cr_assert_eq(put_own(f.w, f.alice, &two).error, 0);
+    cr_assert_eq(put_own(f.w, f.alice, &three).error, 0);
+    cr_expect_eq(resources_of(&f), 1, "two Kinds, three values");
+    cr_assert_eq(put_own(f.w, f.bob, &one).error, 0);
+    cr_expect_eq(resources_of(&f), 2);
+    one.time_ms++;
+    cr_assert_eq(put_own(f.w, f.alice, &one).error, 0);
+    cr_expect_eq(resources_of(&f), 2, "one value in another's place");
+    world_pass(f.w, 61000);
+    (void)store_sweep(&f.w->turn, f.w->store);
+    cr_expect_eq(resources_of(&f), 1, "bob's counter stands alone, alice has the array");
+    one.time_ms++;
+    cr_assert_eq(put_own(f.w, f.bob, &one).error, 0);
+    cr_assert_eq(put_own(f.w, f.alice, &one).error, 0);
+    cr_expect_eq(resources_of(&f), 2);
+    store_set_drop(f.w->store, store_set_find(f.w->store, resource_slice(&f.at), WORLD_KIND_ARRAY));
+    cr_expect_eq(resources_of(&f), 2, "the other Kind stands for it");
+    store_set_drop(f.w->store,
+                   store_set_find(f.w->store, resource_slice(&f.at), WORLD_KIND_SINGLE));
+    cr_expect_eq(resources_of(&f), 1);
+    finish(&f);
+}
+
 /* Every byte of a good request turned once: none is stored unless it is outside the signature. */
 Test(store, altered_values_are_refused)
 {

@@ -130,10 +130,37 @@ Test(devices, require_is_heeded)
     struct world *w = world_make();
     world_add_node(w, 1);
     struct phone *a = world_add_phone(w, "alice", 0);
-    const char *no = phone_register_as(w, a, contact(a, "", "Require: gruu, teleport\n", more));
+    const char *no = phone_register_as(
+        w, a, contact(a, "", "Require: gruu, teleport\nRequire: Path,fly\n", more));
     cr_assert(strncmp(no, "SIP/2.0 420", 11) == 0, "%s", no);
-    cr_assert_str_eq(value_of(no, "Unsupported", value), "teleport");
+    cr_assert_str_eq(value_of(no, "Unsupported", value), "teleport, fly");
     cr_assert_eq(w->instances[0]->sip->bindings.in_use, 0);
+    done(w);
+}
+
+/* RFC 3261 16.3, 8.2.2.3: Unsupported lists what is not understood, all of it and nothing else. */
+Test(devices, unsupported_is_listed)
+{
+    static const struct {
+        const char *line, *more, *unsupported;
+    } cases[] = {
+        {"MESSAGE sip:bob@example.org", "Proxy-Require: pref, magic\nProxy-Require: x,PREF\n",
+         "magic, x"},
+        {"OPTIONS sip:example.org", "Require: path, magic\nRequire: x\n", "path, magic, x"},
+    };
+    struct world *w = world_make();
+    world_add_node(w, 1);
+    struct phone *a = world_add_phone(w, "alice", 0);
+    for (int i = 0; i < (int)ARRAY_COUNT(cases); i++) {
+        char via[256], branch[32], value[PHONE_TEXT];
+        snprintf(branch, sizeof(branch), "u%d", i);
+        phone_send(w, a,
+                   "%s SIP/2.0\nVia: %s\nFrom: <sip:alice@example.org>;tag=1\n"
+                   "To: <sip:bob@example.org>\nCall-ID: u\nCSeq: %d %.7s\n%s",
+                   cases[i].line, phone_via(a, branch, via), i, cases[i].line, cases[i].more);
+        const char *no = phone_expect(a, "SIP/2.0 420");
+        cr_expect_str_eq(value_of(no, "Unsupported", value), cases[i].unsupported);
+    }
     done(w);
 }
 

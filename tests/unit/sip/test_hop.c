@@ -230,3 +230,104 @@ Test(hop, the_entry_for_both_is_read_again)
     }
     world_free(w);
 }
+
+/* The route set of `d` as a strict router has it: the next hop in the Request-URI, the target
+ * last. */
+static void make_strict(struct dialog *d)
+{
+    char target[PHONE_TEXT], routes[PHONE_TEXT];
+    size_t first = strcspn(d->routes, "\n") + 1;
+    snprintf(target, sizeof(target), "%s", d->target);
+    const char *uri = strchr(d->routes, '<') + 1;
+    snprintf(d->target, sizeof(d->target), "%.*s", (int)strcspn(uri, ">"), uri);
+    snprintf(routes, sizeof(routes), "%s", d->routes + first);
+    snprintf(d->routes, sizeof(d->routes), "%.4000sRoute: <%.1000s>\n", routes, target);
+}
+
+/* RFC 3261 16.4: a phone that is a strict router sends within a dialog to what we have recorded. */
+Test(hop, a_strict_router_before_us)
+{
+    struct call c;
+    char target[2][PHONE_TEXT];
+    set_up(&c);
+    snprintf(target[0], PHONE_TEXT, "INFO %.4000s SIP/2.0\r\n", c.da.target);
+    snprintf(target[1], PHONE_TEXT, "INFO %.4000s SIP/2.0\r\n", c.db.target);
+    make_strict(&c.da);
+    make_strict(&c.db);
+    for (int i = 0; i < 2; i++) {
+        struct phone *from = i == 0 ? c.a : c.b, *to = i == 0 ? c.b : c.a;
+        char got[PHONE_TEXT];
+        phone_in_dialog(c.w, from, i == 0 ? &c.da : &c.db, "INFO");
+        world_run(c.w, 1000);
+        snprintf(got, sizeof(got), "%s", phone_expect(to, target[i]));
+        cr_expect_null(strstr(got, "\r\nRoute:"), "%s", got);
+        phone_answer(c.w, to, got, "200 OK");
+        world_run(c.w, 1000);
+        phone_expect(from, "SIP/2.0 200");
+    }
+    expect_through(&c, c.a, &c.da, c.b, "BYE");
+    tear_down(&c);
+}
+
+/* It leads nowhere that the entries themselves do not lead to. */
+Test(hop, a_strict_router_needs_a_seal)
+{
+    struct call c;
+    set_up(&c);
+    make_strict(&c.da);
+    c.da.target[5] = c.da.target[5] == '0' ? '1' : '0'; /* "sip:TOKEN" */
+    expect_refused(&c, c.a, &c.da, c.b);
+    tear_down(&c);
+}
+
+/* 16.6 item 6: a strict router between us and the phone. */
+Test(hop, a_strict_router_behind_us)
+{
+    struct call c;
+    char got[PHONE_TEXT], value[PHONE_TEXT], target[PHONE_TEXT];
+    set_up(&c);
+    size_t len = strlen(c.da.routes);
+    snprintf(c.da.routes + len, sizeof(c.da.routes) - len,
+             "Route: <sip:10.1.0.77:5070;x=y>, <sip:10.1.0.78;lr>\n");
+    snprintf(target, sizeof(target), "Route: <sip:10.1.0.78;lr>\nRoute: <%.4000s>\n", c.da.target);
+    phone_in_dialog(c.w, c.a, &c.da, "INFO");
+    world_run(c.w, 1000);
+    snprintf(got, sizeof(got), "%s", phone_expect(c.b, "INFO sip:10.1.0.77:5070;x=y SIP/2.0\r\n"));
+    lines_of(got, "Route", value);
+    cr_expect_str_eq(value, target, "%s", got);
+    phone_answer(c.w, c.b, got, "200 OK");
+    world_run(c.w, 1000);
+    phone_expect(c.a, "SIP/2.0 200");
+    tear_down(&c);
+}
+
+/* RFC 3261 16.5: what a maddr names is the only target; this node forwards to none but peers and
+ * phones. */
+Test(hop, maddr_of_somebody_else)
+{
+    static const struct {
+        const char *uri;
+        bool is_ours;
+    } cases[] = {
+        {"sip:bob@example.org;maddr=192.0.2.7", false},
+        {"sip:bob@example.org;maddr=proxy.example.com", false},
+        {"sip:bob@example.org;maddr=10.0.0.2", false}, /* the node that bob is at */
+        {"sip:bob@example.org;maddr", false},
+        {"sip:bob@example.org;maddr=10.0.0.1", true},
+        {"sip:bob@example.org;maddr=Example.ORG", true},
+    };
+    struct call c;
+    set_up(&c);
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        phone_ask(c.w, c.a, "MESSAGE", cases[i].uri, "", NULL);
+        if (cases[i].is_ours) {
+            char got[PHONE_TEXT];
+            snprintf(got, sizeof(got), "%s", phone_expect(c.b, "MESSAGE sip:bob@"));
+            phone_answer(c.w, c.b, got, "200 OK");
+            world_run(c.w, 1000);
+        }
+        phone_expect(c.a, cases[i].is_ours ? "SIP/2.0 200" : "SIP/2.0 404");
+    }
+    expect_through(&c, c.a, &c.da, c.b, "BYE");
+    tear_down(&c);
+}

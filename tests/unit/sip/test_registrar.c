@@ -133,6 +133,40 @@ Test(registrar, others_aors)
     world_free(w);
 }
 
+/* RFC 3261 10.3 steps 1 and 5: an address of record is not valid for another domain. */
+Test(registrar, the_domain_that_is_asked)
+{
+    static const struct {
+        const char *uri, *status;
+    } cases[] = {
+        {"sip:example.com", "SIP/2.0 404"},
+        {"sip:fakeexample.org", "SIP/2.0 404"},
+        {"sip:org", "SIP/2.0 404"},
+        {"tel:+1", "SIP/2.0 4"},
+        {"sip:example.org.", "SIP/2.0 404"},
+        {"sip:EXAMPLE.org", "SIP/2.0 401"},
+        {"sip:node1.example.org:5070", "SIP/2.0 401"},
+        {"sip:192.0.2.1", "SIP/2.0 401"},
+        {"sip:[2001:db8::1]", "SIP/2.0 401"},
+    };
+    struct phone *p = NULL;
+    struct world *w = one_phone(&p, "alice");
+    for (int i = 0; i < (int)ARRAY_COUNT(cases); i++) {
+        char via[256], branch[32];
+        snprintf(branch, sizeof(branch), "d%d", i);
+        phone_send(w, p,
+                   "REGISTER %s SIP/2.0\nVia: %s\nFrom: <sip:alice@example.org>;tag=1\n"
+                   "To: <sip:alice@example.org>\nCall-ID: x\nCSeq: %d REGISTER\n"
+                   "Contact: <sip:a@10.1.0.1>\n",
+                   cases[i].uri, phone_via(p, branch, via), i);
+        const char *text = phone_get(p);
+        cr_expect(strncmp(text, cases[i].status, strlen(cases[i].status)) == 0, "%s got %s",
+                  cases[i].uri, text);
+    }
+    world_expect_empty(w);
+    world_free(w);
+}
+
 /* Registers with digest, whatever the lines; gives the final answer. */
 static const char *attempt(struct world *w, struct phone *p, const char *more)
 {
