@@ -385,6 +385,7 @@ UNIT_TESTS = {
     '''),
     'tests/unit/core/os': names('''
         test_mailbox
+        test_mem
         test_shard
         test_spin
         test_udp
@@ -516,6 +517,7 @@ UNIT_TESTS = {
         test_load
         test_load_target
         test_metrics
+        test_options
         test_persist
         test_wire_line
         test_wire_sip
@@ -776,6 +778,7 @@ BENCH_PROGRAMS = {
     'saturate': names('''
         ring
         saturate
+        steady
     '''),
     'signed': names('''
         bare_boring

@@ -330,7 +330,7 @@ struct lookup_world *lookup_world_make(uint32_t records)
                      (size_t)BUFFERS / 8 * (MSGBUF_HEADROOM + MSGBUF_LARGE_BYTES + 64);
     w->budget_bytes = budget_of(&w->limits);
     size_t bytes = overlay_bytes(&s) + link_table_bytes(&ls) + buffers + io_outbox_bytes(OUTBOX);
-    enum err e = mem_open(&in->mem, bytes + 65536, false);
+    enum err e = mem_open(&in->mem, bytes + 65536);
     CHECK(e == ERR_OK);
     struct arena *arena = &in->mem.arena;
     msgbuf_pool_init(&in->buffers, arena, BUFFERS, BUFFERS / 8);

@@ -154,7 +154,7 @@ static struct phones *make(uint32_t count)
     struct node_settings s = settings_of(p, &no_tls);
     size_t bytes = node_bytes(&s) + io_outbox_bytes(p->limits.outbox) + (size_t)BUFFERS * 2400 +
                    (size_t)BUFFERS / 8 * 19000;
-    bench_require(mem_open(&p->mem, bytes + 65536, false) == ERR_OK, "no memory");
+    bench_require(mem_open(&p->mem, bytes + 65536) == ERR_OK, "no memory");
     msgbuf_pool_init(&p->buffers, &p->mem.arena, BUFFERS, BUFFERS / 8);
     io_outbox_init(&p->out, &p->mem.arena, p->limits.outbox);
     p->turn = (struct turn){.now_us = 1000000,

@@ -157,11 +157,13 @@ static void open_node(struct ring *r, uint32_t i)
                  "a TLS context");
     fill_settings(r, i);
     size_t bytes = io_outbox_bytes(l->outbox) + (size_t)l->msgbuf_small * LIMITS_COST_msgbuf_small +
-                   (size_t)l->msgbuf_large * LIMITS_COST_msgbuf_large + node_bytes(&n->settings) +
-                   65536;
-    ring_require(mem_open(&n->mem, bytes, false) == ERR_OK, "memory for a node");
-    msgbuf_pool_init(&n->buffers, &n->mem.arena, l->msgbuf_small, l->msgbuf_large);
-    io_outbox_init(&n->out, &n->mem.arena, l->outbox);
+                   (size_t)l->msgbuf_large * LIMITS_COST_msgbuf_large + 65536;
+    ring_require(mem_open(&n->shard_mem, bytes) == ERR_OK, "memory for buffers");
+    msgbuf_pool_init(&n->buffers, &n->shard_mem.arena, l->msgbuf_small, l->msgbuf_large);
+    io_outbox_init(&n->out, &n->shard_mem.arena, l->outbox);
+    ring_require(mem_populate(&n->shard_mem) == ERR_OK, "pages of buffers");
+    ring_require(mem_open(&n->mem, node_bytes(&n->settings) + 65536) == ERR_OK,
+                 "memory for a node");
     rng_init(&n->rng, i + 1);
     log_init(&n->log, drop_log, NULL, LOG_ERROR, 0);
     wheel_init(&n->wheel, r->now_us);
@@ -214,7 +216,8 @@ static void open_sockets(struct ring *r, struct ring_conn *a, struct ring_conn *
 }
 
 static void open_end(struct ring_conn *c, uint32_t index, uint32_t other_node,
-                     const struct ring_conn *other, const struct ring_conn *first_of_other)
+                     const struct ring_conn *other, const struct ring_conn *first_of_other,
+                     bool is_loopback)
 {
     static uint32_t generation;
     c->self = handle_make(HANDLE_CONN, ++generation & 0xffffff, index);
@@ -228,6 +231,8 @@ static void open_end(struct ring_conn *c, uint32_t index, uint32_t other_node,
     if (c->bytes == NULL) {
         c->bytes = malloc(RING_BYTES_CAP);
         ring_require(c->bytes != NULL, "memory for a connection");
+        /* No node pays for the pages of this. */
+        memset(c->bytes, 0xff, is_loopback ? STREAM_BYTES : RING_BYTES_CAP);
     }
 }
 
@@ -240,8 +245,8 @@ static void connect_nodes(struct ring *r, uint32_t from, const struct io_op *op)
     struct ring_node *n = &r->nodes[to];
     struct ring_conn *a = free_conn(f);
     struct ring_conn *b = free_conn(n);
-    open_end(a, (uint32_t)(a - f->conns), to, b, n->conns);
-    open_end(b, (uint32_t)(b - n->conns), from, a, f->conns);
+    open_end(a, (uint32_t)(a - f->conns), to, b, n->conns, r->settings.is_loopback);
+    open_end(b, (uint32_t)(b - n->conns), from, a, f->conns, r->settings.is_loopback);
     a->is_dialled = true;
     b->is_dialled = false;
     a->tag = op->tag;
@@ -278,7 +283,11 @@ static void send_bytes(struct ring *r, struct ring_conn *c, const struct msgbuf 
         ssize_t sent = send(c->fd, msgbuf_data(buf), buf->len, MSG_DONTWAIT | MSG_NOSIGNAL);
         ring_require(sent == (ssize_t)buf->len, "loopback takes less than was given");
     } else {
-        ring_require(to->at + to->len + buf->len <= RING_BYTES_CAP, "too many bytes under way");
+        ring_require(to->len + buf->len <= RING_BYTES_CAP, "too many bytes under way");
+        if (to->at + to->len + buf->len > RING_BYTES_CAP) {
+            memmove(to->bytes, to->bytes + to->at, to->len);
+            to->at = 0;
+        }
         memcpy(to->bytes + to->at + to->len, msgbuf_data(buf), buf->len);
     }
     to->len += buf->len; /* over loopback: how many bytes are there */
@@ -376,6 +385,16 @@ struct turn *ring_begin(struct ring *r, uint32_t i)
     t->now_us = r->now_us;
     t->wall_ms = r->wall_ms + r->now_us / 1000;
     return t;
+}
+
+size_t ring_coming(const struct ring *r, uint32_t i, uint32_t from)
+{
+    size_t bytes = 0;
+    for (uint32_t c = 0; c < RING_CONNS; c++) {
+        const struct ring_conn *conn = &r->nodes[i].conns[c];
+        bytes += conn->self != 0 && conn->other_node == from ? conn->len : 0;
+    }
+    return bytes;
 }
 
 uint64_t ring_turn(struct ring *r, uint32_t i)
@@ -521,6 +540,7 @@ void ring_close(struct ring *r)
         tls_boring_context_free(n->tls); /* CHECKs that no connection is left */
         crypto_boring_key_free(n->identity.key);
         mem_close(&n->mem);
+        mem_close(&n->shard_mem);
     }
     for (uint32_t i = 0; i < r->settings.accounts; i++) {
         crypto_boring_key_free(r->accounts[i].key);

@@ -52,7 +52,7 @@ struct ring_node {
     struct io_outbox out;
     struct metrics metrics;
     struct log log;
-    struct mem mem;
+    struct mem shard_mem, mem; /* what is a shard's: buffers, outbox; and the node's */
     struct ring_conn conns[RING_CONNS];
     bool has_work;
     uint32_t short_turns; /* in a row, as in core/os/shard_turn.c */
@@ -94,6 +94,8 @@ struct turn *ring_begin(struct ring *r, uint32_t i);
 /* One turn of node i: what has arrived, as far as a shard's turn takes it, its timers, its queue,
  * its output.  Its CPU time in ns. */
 uint64_t ring_turn(struct ring *r, uint32_t i);
+/* Bytes that have come for node i from node `from` and that it has not taken. */
+size_t ring_coming(const struct ring *r, uint32_t i, uint32_t from);
 /* Has node i bytes, timers or work to see to? */
 bool ring_is_due(const struct ring *r, uint32_t i);
 /* Turns of all nodes until none has anything to do at this time. */

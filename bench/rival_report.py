@@ -55,6 +55,22 @@ def verdict(judged):
     return 'stretch' if reached else 'ok'
 
 
+def set_aside(samples):
+    """Sentences about runs that a program has set aside, since the machine stood still in them."""
+    joined = {k: v for sample in samples for k, v in sample.items()}
+    said = []
+    for name in sorted(k for k in joined if k.endswith(':set_aside')):
+        work = name.rpartition(':')[0]
+        count = {k: round(joined.get('%s:%s' % (work, k), 0)) for k in (
+            'set_aside', 'runs', 'long_turns', 'idle_jumps', 'paging_turns', 'uneven')}
+        said.append('%s: %d of %d runs set aside, with %d turns that took longer than what they did'
+                    ' (an idle loop has jumped %d times in as long); %d long turns that waited for'
+                    ' pages count; %d repeats at a changed speed done again' % (work, *(
+                        count[k] for k in ('set_aside', 'runs', 'long_turns', 'idle_jumps',
+                                           'paging_turns', 'uneven'))))
+    return said
+
+
 def text_table(judged):
     lines = ['%-24s %12s %12s %8s %8s  %s' % ('work', 'ours', 'rival', 'ratio', 'must', '')]
     for j in judged:
@@ -184,6 +200,11 @@ def render(run, facts, plots):
     if lacking:
         parts += ['Not measured, or found wrong by the program itself:', '']
         parts += ['- %s: %s' % (j['work'], j['why']) for j in lacking] + ['']
+    aside = set_aside(run.samples)
+    if aside:
+        parts += ['The machine stands still now and then, which bench/steady.h tells from the work'
+                  ' of a node:', '']
+        parts += ['- ' + line for line in aside] + ['']
     parts += ['## Floors and rivals', '', figure_table(rival_rows.FIGURES, run.samples), '']
     controls = control_table(rival_rows.CONTROLS, run.samples)
     if controls:

@@ -115,6 +115,7 @@ def main():
         print(json.dumps({'rows': judged}))
     else:
         print(rival_report.text_table(judged))
+        print(''.join(line + '\n' for line in rival_report.set_aside(samples)), end='')
     if is_full:
         run = rival_report.Run(rows, judged, samples, errors, ran, int(time.time() - begin))
         rival_report.write(TOP, run)

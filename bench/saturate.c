@@ -3,19 +3,26 @@
  * an empty verification queue and with a full one.
  *
  * The node is real, and so are its neighbors, their TLS and their signatures; the clock is the CPU
- * time of the node's own turns, so that other work of the machine is not in it.  Records of 16
+ * time of the node's own turns, so that other work of the machine is not in it; what is in it
+ * nevertheless, because the machine itself stands still, is dealt with in steady.h.  Records of 16
  * messages arrive by chance (Poisson).  A message has waited from its arrival to the end of the
- * turn that passed it on.  To fill the queue, another neighbor sends signed requests all the time,
- * more than can be answered; the bytes of these cost the node time as well.
+ * turn that passed it on; what a connection does not take because the node is behind waits in front
+ * of it.  To fill the queue, another neighbor sends signed requests all the time, more than can be
+ * answered; the bytes of these cost the node time as well.
  *
- * usage: build/release/bench/saturate [--json] [--quick] */
+ * Ends with 1 and says why when it cannot tell.
+ *
+ * usage: build/release/bench/saturate [--json] [--quick]
+ *        build/release/bench/saturate check          the rules of steady.h, nothing measured */
 #include "bench/ring.h"
+#include "bench/steady.h"
 
 #include "codec/content.h"
 #include "codec/fwd.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 enum {
     NODE,    /* under test */
@@ -29,6 +36,8 @@ enum {
     REQUESTS = 64,
     FULL = 512, /* requests that are kept waiting */
     FLOOD_BATCH = 8,
+    COST_TURNS = 400,
+    FLOOD_BYTES = 16384, /* under way, beyond which no more are sent */
 };
 
 struct stage {
@@ -41,6 +50,8 @@ struct stage {
     uint32_t next_request;
     double *waits; /* of records: all messages of one wait as long */
     uint32_t wait_count;
+    double record_us; /* what one costs the node when they follow each other */
+    struct steady steady;
 };
 
 /* A message for SINK by way of NODE, as a neighbor passes it on; nobody looks at its contents. */
@@ -135,10 +146,18 @@ static uint32_t waiting(const struct stage *s)
     return status.verify_queue;
 }
 
+/* True: more requests may be sent, since the queue has room and little is under way. */
+static bool wants_more(const struct stage *s)
+{
+    return waiting(s) + FLOOD_BATCH <= FULL && ring_coming(&s->r, NODE, FLOODER) < FLOOD_BYTES;
+}
+
 static void fill(struct stage *s)
 {
-    while (waiting(s) + REQUESTS <= FULL) {
-        send_requests(s, REQUESTS);
+    while (waiting(s) + FLOOD_BATCH <= FULL) {
+        if (wants_more(s)) {
+            send_requests(s, FLOOD_BATCH);
+        }
         (void)ring_turn(&s->r, NODE);
         (void)ring_turn(&s->r, FLOODER);
     }
@@ -157,17 +176,16 @@ static void others(struct stage *s)
 /* CPU time of the node for one record, in us, when they follow each other. */
 static double cost_of_record(struct stage *s)
 {
-    enum { ROUNDS = 400 };
     uint64_t ns = 0;
-    for (uint32_t i = 0; i < 2 * ROUNDS; i++) {
+    for (uint32_t i = 0; i < 2 * COST_TURNS; i++) {
         send_transit(s);
         uint64_t one = ring_turn(&s->r, NODE);
-        ns += i >= ROUNDS ? one : 0;
+        ns += i >= COST_TURNS ? one : 0;
         others(s);
         s->r.now_us += 50;
     }
     ring_settle(&s->r);
-    return (double)ns / 1000 / ROUNDS;
+    return (double)ns / 1000 / COST_TURNS;
 }
 
 /* An exponentially distributed time: -ln(u), by halving and a series, without a library. */
@@ -194,11 +212,32 @@ static uint32_t records_gone(const struct stage *s)
     return (uint32_t)(messages / BATCH);
 }
 
+static uint64_t page_faults(void)
+{
+    struct rusage used;
+    (void)getrusage(RUSAGE_THREAD, &used);
+    return (uint64_t)used.ru_minflt + (uint64_t)used.ru_majflt;
+}
+
+/* A turn of the node; its CPU time in us. */
+static double turn(struct stage *s)
+{
+    uint64_t faults = page_faults();
+    uint64_t us = ring_metric(&s->r, NODE, METRIC_dht_verify_us);
+    uint64_t messages = ring_metric(&s->r, NODE, METRIC_link_messages_in);
+    uint64_t ns = ring_turn(&s->r, NODE);
+    us = ring_metric(&s->r, NODE, METRIC_dht_verify_us) - us;
+    messages = ring_metric(&s->r, NODE, METRIC_link_messages_in) - messages;
+    double work_us = (double)us + s->record_us / BATCH * (double)messages;
+    steady_turn(&s->steady, ns, (uint64_t)(1000 * work_us), page_faults() - faults);
+    return (double)ns / 1000;
+}
+
 /* `records` arrivals at a mean distance of `mean_us`.  The node takes as many in a turn as it will,
  * in the order in which they came. */
 static void run(struct stage *s, double mean_us, uint32_t records, bool is_full)
 {
-    enum { UNDER_WAY = 4096 };
+    enum { UNDER_WAY = 96 }; /* fewer bytes than a link queues */
     static double arrived[UNDER_WAY];
     double now = (double)s->r.now_us;
     double next = now;
@@ -211,7 +250,7 @@ static void run(struct stage *s, double mean_us, uint32_t records, bool is_full)
             arrived[sent++ % UNDER_WAY] = next;
             next += until_next(s, mean_us);
         }
-        if (is_full && waiting(s) + FLOOD_BATCH <= FULL) {
+        if (is_full && wants_more(s)) {
             send_requests(s, FLOOD_BATCH); /* as many as have been answered */
         }
         s->r.now_us = (uint64_t)now;
@@ -219,7 +258,7 @@ static void run(struct stage *s, double mean_us, uint32_t records, bool is_full)
             now = next > now ? next : now;
             continue;
         }
-        now += (double)ring_turn(&s->r, NODE) / 1000;
+        now += turn(s);
         for (uint32_t gone = records_gone(s) - before; s->wait_count < gone;) {
             s->waits[s->wait_count] = now - arrived[s->wait_count % UNDER_WAY];
             s->wait_count++;
@@ -242,35 +281,60 @@ static double p99(struct stage *s)
     return s->waits[(size_t)s->wait_count * 99 / 100];
 }
 
-struct figures {
-    double record_us, calm_us, full_us, ratio; /* medians */
-    double answers;                            /* while it was full, for each record */
-};
-
-/* One repeat: costs into *cost, p99 into *calm and *full.  False: a record did not cost the same
- * before and after, or so much came that some was refused: the machine was another one meanwhile,
- * and the load not half of what it can carry. */
-static bool repeat(struct stage *s, uint32_t records, double *cost, double *calm, double *full)
+/* The same until the machine has left it alone; the p99. */
+static double run_steadily(struct stage *s, uint32_t records, bool is_full)
 {
-    uint64_t refused = ring_metric(&s->r, NODE, METRIC_dht_drop_link);
-    *cost = cost_of_record(s);
-    run(s, 2 * *cost, records, false);
-    *calm = p99(s);
-    fill(s);
-    run(s, 2 * *cost, records, true);
-    *full = p99(s);
-    ring_require(waiting(s) >= FULL / 4, "the queue was not kept full");
-    ring_settle(&s->r);
-    double after = cost_of_record(s);
-    return after < 1.25 * *cost && *cost < 1.25 * after &&
-           ring_metric(&s->r, NODE, METRIC_dht_drop_link) == refused;
+    enum { TRIES = 20 };
+    for (uint32_t tries = 0; tries < TRIES; tries++) {
+        steady_begin(&s->steady);
+        run(s, 2 * s->record_us, records, is_full);
+        ring_require(!is_full || waiting(s) >= FULL / 4, "the queue was not kept full");
+        if (steady_end(&s->steady)) {
+            return p99(s);
+        }
+    }
+    ring_require(false, "the machine stands still too often: no run of 20 was left alone");
+    return 0;
 }
 
-static void measure(enum crypto_algorithm algorithm, uint32_t records, struct figures *out)
+struct figures {
+    double record_us, calm_us, full_us, ratio;
+};
+
+struct result {
+    struct figures f; /* of the repeat whose ratio is the median */
+    double ratio_min, ratio_max;
+    double answers;  /* for each record that passed through */
+    uint32_t uneven; /* repeats that do not count: the machine's speed had changed */
+    struct steady steady;
+};
+
+/* False: a record did not cost the same before and after: the machine was another one meanwhile,
+ * and the load not half of what it can carry. */
+static bool repeat(struct stage *s, uint32_t records, struct figures *out)
 {
-    enum { REPEATS = 5, TRIES = 15 };
+    s->record_us = cost_of_record(s);
+    double calm = run_steadily(s, records, false);
+    fill(s);
+    double full = run_steadily(s, records, true);
+    ring_settle(&s->r);
+    double after = cost_of_record(s);
+    *out = (struct figures){s->record_us, calm, full, full / calm};
+    return after < 1.25 * s->record_us && s->record_us < 1.25 * after;
+}
+
+static int by_ratio(const void *a, const void *b)
+{
+    double x = ((const struct figures *)a)->ratio;
+    double y = ((const struct figures *)b)->ratio;
+    return (x > y) - (x < y);
+}
+
+static void measure(enum crypto_algorithm algorithm, uint32_t records, struct result *out)
+{
+    enum { REPEATS = 5, TRIES = 25 };
     static struct stage s;
-    double calm[REPEATS], full[REPEATS], ratio[REPEATS], cost[REPEATS];
+    struct figures f[REPEATS];
     open_stage(&s, algorithm, 11);
     s.waits = malloc(records * sizeof(s.waits[0]));
     ring_require(s.waits != NULL, "memory");
@@ -278,24 +342,45 @@ static void measure(enum crypto_algorithm algorithm, uint32_t records, struct fi
     uint64_t passed = ring_metric(&s.r, NODE, METRIC_dht_forwarded);
     uint32_t tries = 0;
     for (uint32_t k = 0; k < REPEATS; tries++) {
-        bool is_good = repeat(&s, records, &cost[k], &calm[k], &full[k]);
-        ratio[k] = full[k] / calm[k];
-        k += is_good || TRIES - tries <= REPEATS - k ? 1 : 0;
+        ring_require(tries < TRIES, "the machine's speed changes too often for half a load");
+        k += repeat(&s, records, &f[k]) ? 1 : 0;
     }
+    const char *fault = steady_fault(&s.steady);
+    ring_require(fault == NULL, fault);
     passed = ring_metric(&s.r, NODE, METRIC_dht_forwarded) - passed;
-    uint64_t sent = (uint64_t)tries * (2 * 800 + 2 * records) * BATCH;
-    uint64_t refused = ring_metric(&s.r, NODE, METRIC_dht_drop_link);
-    ring_require(passed + refused == sent, "a message was neither passed on nor refused");
+    uint64_t sent = ((uint64_t)tries * 4 * COST_TURNS + (uint64_t)s.steady.runs * records) * BATCH;
+    ring_require(passed == sent, "a message was not passed on");
     answers = ring_metric(&s.r, NODE, METRIC_answers_sent) - answers;
     ring_require(answers > 0, "signatures have no turn at all");
-    qsort(cost, REPEATS, sizeof(cost[0]), by_size);
-    qsort(calm, REPEATS, sizeof(calm[0]), by_size);
-    qsort(full, REPEATS, sizeof(full[0]), by_size);
-    qsort(ratio, REPEATS, sizeof(ratio[0]), by_size);
-    *out = (struct figures){cost[REPEATS / 2], calm[REPEATS / 2], full[REPEATS / 2],
-                            ratio[REPEATS / 2], (double)answers / tries / records};
+    qsort(f, REPEATS, sizeof(f[0]), by_ratio);
+    *out = (struct result){f[REPEATS / 2],       f[0].ratio,
+                           f[REPEATS - 1].ratio, (double)answers * BATCH / (double)passed,
+                           tries - REPEATS,      s.steady};
     free(s.waits);
     ring_close(&s.r);
+}
+
+static void print_json(const char *name, const struct result *r)
+{
+    const struct steady *w = &r->steady;
+    printf("{\"work\": \"saturate/calm_%s\", \"ns_per_op\": %.0f}\n", name, 1000 * r->f.calm_us);
+    printf("{\"work\": \"saturate/full_%s\", \"ns_per_op\": %.0f, \"ratio_min\": %.3f, "
+           "\"ratio_max\": %.3f, \"runs\": %u, \"set_aside\": %u, \"uneven\": %u, "
+           "\"long_turns\": %u, \"idle_jumps\": %u, \"paging_turns\": %u}\n",
+           name, 1000 * r->f.full_us, r->ratio_min, r->ratio_max, w->runs, w->set_aside, r->uneven,
+           w->long_turns, w->jumps, w->paging_turns);
+}
+
+static void print_text(const char *name, const struct result *r)
+{
+    const struct steady *w = &r->steady;
+    printf("%-10s %10.1f %12.1f %12.1f  %.2f (%.2f..%.2f)  %.3f\n", name, r->f.record_us,
+           r->f.calm_us, r->f.full_us, r->f.ratio, r->ratio_min, r->ratio_max, r->answers);
+    printf("           %u of %u runs set aside: %u turns too long for what they did, up to %.1f ms "
+           "(an idle loop: %u jumps, up to %.1f ms); %u long turns waited for pages; %u repeats "
+           "at a changed speed\n",
+           w->set_aside, w->runs, w->long_turns, (double)w->longest_ns / 1e6, w->jumps,
+           (double)w->jump_ns / 1e6, w->paging_turns, r->uneven);
 }
 
 int main(int argc, char **argv)
@@ -307,26 +392,22 @@ int main(int argc, char **argv)
         {CRYPTO_ED25519, "ed25519"}, {CRYPTO_ECDSA_SHA256, "p256"}, {CRYPTO_RSA_SHA256, "rsa2048"}};
     bool is_json = false;
     uint32_t records = 10000;
+    if (argc == 2 && strcmp(argv[1], "check") == 0) {
+        steady_check();
+        return 0;
+    }
     for (int i = 1; i < argc; i++) {
         is_json = is_json || strcmp(argv[i], "--json") == 0;
         records = strcmp(argv[i], "--quick") == 0 ? 2500 : records;
     }
     if (!is_json) {
         printf("%-10s %10s %12s %12s  %s\n", "", "record us", "p99 calm us", "p99 full us",
-               "ratio  answers each record");
+               "ratio (range)  answers each record");
     }
     for (size_t i = 0; i < ARRAY_COUNT(kinds); i++) {
-        struct figures f;
-        measure(kinds[i].algorithm, records, &f);
-        if (is_json) {
-            printf("{\"work\": \"saturate/calm_%s\", \"ns_per_op\": %.0f}\n", kinds[i].name,
-                   1000 * f.calm_us);
-            printf("{\"work\": \"saturate/full_%s\", \"ns_per_op\": %.0f}\n", kinds[i].name,
-                   1000 * f.full_us);
-        } else {
-            printf("%-10s %10.1f %12.1f %12.1f  %.2f   %.3f\n", kinds[i].name, f.record_us,
-                   f.calm_us, f.full_us, f.ratio, f.answers);
-        }
+        struct result r;
+        measure(kinds[i].algorithm, records, &r);
+        (is_json ? print_json : print_text)(kinds[i].name, &r);
         (void)fflush(stdout);
     }
     return 0;

@@ -76,8 +76,7 @@ void transit_node_open(struct transit_node *n, struct turn *t, const struct tran
                                            &n->tls) == ERR_OK,
                     "a TLS context");
     fill_settings(n, ca);
-    transit_require(mem_open(&n->mem, node_bytes(&n->settings), false) == ERR_OK,
-                    "memory for a node");
+    transit_require(mem_open(&n->mem, node_bytes(&n->settings)) == ERR_OK, "memory for a node");
     n->node = node_init(t, &n->mem.arena, &n->settings);
     node_start(t, n->node);
     (void)node_on_flush(t, n->node);
@@ -105,7 +104,7 @@ static void init_turn(struct transit_world *w, const struct limits *l)
 {
     size_t bytes = io_outbox_bytes(l->outbox) + (size_t)l->msgbuf_small * LIMITS_COST_msgbuf_small +
                    (size_t)l->msgbuf_large * LIMITS_COST_msgbuf_large + 65536;
-    transit_require(mem_open(&w->mem, bytes, false) == ERR_OK, "memory for buffers");
+    transit_require(mem_open(&w->mem, bytes) == ERR_OK, "memory for buffers");
     msgbuf_pool_init(&w->buffers, &w->mem.arena, l->msgbuf_small, l->msgbuf_large);
     io_outbox_init(&w->out, &w->mem.arena, l->outbox);
     rng_init(&w->rng, 1);
@@ -271,7 +270,7 @@ void transit_world_open(struct transit_world *w, const struct transit_ca *ca, ui
     w->ends = calloc(count, sizeof(*w->ends));
     w->active = calloc(count, sizeof(*w->active));
     transit_require(w->ends != NULL && w->active != NULL, "memory for far ends");
-    transit_require(mem_open(&w->bytes, (size_t)count * CIPHERTEXT_CAP, false) == ERR_OK,
+    transit_require(mem_open(&w->bytes, (size_t)count * CIPHERTEXT_CAP) == ERR_OK,
                     "memory for sealed bytes");
     for (uint32_t i = 0; i < count; i++) {
         attach(w, ca, i);

@@ -683,10 +683,9 @@ static enum err open_memory(const struct scenario *s, struct mem *mem, struct me
     size_t bytes = scenario_bytes(s);
     *sparse = (struct mem){0};
     if (s->nodes < WORLD_TIGHT_NODES) {
-        return bytes <= LARGE_PAGES_BYTES ? mem_open(mem, bytes, false)
-                                          : mem_open_sparse(mem, bytes);
+        return bytes <= LARGE_PAGES_BYTES ? mem_open(mem, bytes) : mem_open_sparse(mem, bytes);
     }
-    enum err e = mem_open(mem, bytes, false);
+    enum err e = mem_open(mem, bytes);
     if (e == ERR_OK) {
         e = mem_open_sparse(sparse, bytes);
         mem->arena.sparse = &sparse->arena;

@@ -299,7 +299,7 @@ static enum err open_node(struct daemon *d, uint32_t i, char *why)
         settings->persist_context =
             persist_thread_context(d->persist, i, &d->setup->peers[i].ident.node_id);
     }
-    e = mem_open(&s->mem, node_bytes(settings), false);
+    e = mem_open(&s->mem, node_bytes(settings));
     if (e == ERR_OK) {
         struct turn *t = shard_turn(s->shard);
         s->node = node_init(t, &s->mem.arena, settings);

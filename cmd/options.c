@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cmd/options.h"
 #include "cmd/say.h"
+#include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
@@ -32,10 +33,13 @@ static void print_help(const struct options *o)
 static bool take_number(const struct options_item *item, const char *text)
 {
     char *end = NULL;
+    bool is_hex = text[0] == '0' && (text[1] == 'x' || text[1] == 'X');
+    const char *digits = is_hex ? text + 2 : text; /* a leading 0 is no octal's */
     errno = 0;
-    unsigned long long value = strtoull(text, &end, 10);
-    if (errno != 0 || end == text || *end != '\0' || text[0] == '-') {
-        say_error("not a whole number: --%s %s: give digits only", item->name, text);
+    unsigned long long value = strtoull(digits, &end, is_hex ? 16 : 10);
+    if (errno != 0 || end == digits || *end != '\0' || !isxdigit((unsigned char)digits[0])) {
+        say_error("not a whole number: --%s %s: give digits only, or 0x and hexadecimal ones",
+                  item->name, text);
         return false;
     }
     *(uint64_t *)item->out = value;

@@ -221,9 +221,11 @@ void replicate_on_durable(struct turn *t, struct replicate *r, uint64_t sequence
     }
 }
 
-static void ack_result(struct turn *t, struct replicate *r, handle h, bool is_ok, uint64_t host)
+/* `op` has ended; it may be released already. */
+static void ack_result(struct turn *t, struct replicate *r, const struct replicate_op *op,
+                       bool is_ok, uint64_t host)
 {
-    struct replicate_ack *a = pool_get(&r->acks, h);
+    struct replicate_ack *a = pool_get(&r->acks, op->ack);
     if (a == NULL) {
         return;
     }
@@ -234,6 +236,9 @@ static void ack_result(struct turn *t, struct replicate *r, handle h, bool is_ok
     }
     bool is_elsewhere = host != r->s.topo->table->self_host;
     if (is_ok && (is_elsewhere || !a->needs_other_host)) {
+        a->kinds &= (uint16_t)~op->kinds;
+    }
+    if (a->kinds == 0) {
         ack_copied(t, r, a);
     } else if (a->waiting == 0) {
         ack_late(t, r, a);
@@ -249,16 +254,19 @@ void replicate_inside_cancel(struct turn *t, struct replicate *r, uint32_t membe
             continue;
         }
         transact_cancel(t, r->s.transact, op->request);
-        handle ack = op->ack;
+        struct replicate_op ended = *op;
         replicate_inside_op_end(r, op);
-        ack_result(t, r, ack, false, 0);
+        ack_result(t, r, &ended, false, 0);
     }
 }
 
-/* Sends the values of this put to every target; how many messages are on their way. */
+/* Sends the values of this put, of one of its Kinds, to every target; how many messages are on
+ * their way. */
 static uint32_t send_fresh(struct turn *t, struct replicate *r, const struct store_put_outcome *out,
-                           struct store_set *set, handle ack)
+                           uint32_t kind_at, struct replicate_ack *a)
 {
+    struct store_set *set = store_set_get(r->s.store, out->kinds[kind_at].set);
+    uint16_t kind_bit = (uint16_t)(1u << kind_at);
     uint32_t sent = 0;
     uint16_t placed = set->placed;
     struct store_stamps stamps = store_set_stamps(r->s.store, set);
@@ -274,7 +282,8 @@ static uint32_t send_fresh(struct turn *t, struct replicate *r, const struct sto
         /* Who has the rest, or needs none since this is all there is, has everything then. */
         op->was_placed = (placed & replicate_inside_bit(i)) != 0 || stamps.oldest >= out->stamp;
         op->since = out->stamp;
-        op->ack = ack;
+        op->ack = a == NULL ? 0 : pool_handle(&r->acks, a);
+        op->kinds = kind_bit;
         if (!replicate_inside_send(t, r, op, 0)) {
             replicate_inside_op_end(r, op);
             continue;
@@ -282,7 +291,19 @@ static uint32_t send_fresh(struct turn *t, struct replicate *r, const struct sto
         set->under_way |= op->was_placed ? replicate_inside_bit(i) : 0;
         sent++;
     }
+    if (a != NULL && sent > 0) {
+        a->kinds |= kind_bit;
+    }
     return sent;
+}
+
+/* Has this put changed anything of that Kind? */
+static bool is_fresh(const struct replicate *r, const struct store_put_outcome *out,
+                     uint32_t kind_at)
+{
+    const struct store_set *set = store_set_get(r->s.store, out->kinds[kind_at].set);
+    return set != NULL && out->changed > 0 &&
+           store_set_stamps(r->s.store, set).newest == out->stamp;
 }
 
 static size_t list_replicas(const struct replicate *r, uint8_t *out)
@@ -400,11 +421,10 @@ static void answer_original(struct turn *t, struct replicate *r, const struct me
     bool waits = r->s.ack != OVERLAY_ACK_MEMORY && out->changed > 0 && len > 0;
     struct replicate_ack *a = waits || waits_for_disk ? ack_new(t, r, m, wr_slice(&w)) : NULL;
     uint32_t sent = 0;
-    for (uint32_t i = 0; i < out->kind_count && out->changed > 0; i++) {
-        struct store_set *set = store_set_get(r->s.store, out->kinds[i].set);
-        if (set != NULL) {
-            set->is_owned = true;
-            sent += send_fresh(t, r, out, set, a == NULL ? 0 : pool_handle(&r->acks, a));
+    for (uint32_t i = 0; i < out->kind_count; i++) {
+        if (is_fresh(r, out, i)) {
+            store_set_get(r->s.store, out->kinds[i].set)->is_owned = true;
+            sent += send_fresh(t, r, out, i, a);
         }
     }
     if (out->changed > 0) {
@@ -738,7 +758,7 @@ void replicate_on_result(struct turn *t, struct replicate *r, const struct trans
     } else {
         on_failed(t, r, &ended, result);
     }
-    ack_result(t, r, ended.ack, is_ok, host);
+    ack_result(t, r, &ended, is_ok, host);
     replicate_walk(t, r);
 }
 

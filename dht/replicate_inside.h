@@ -51,6 +51,7 @@ struct replicate_op {
     uint64_t since;  /* stamp: values from here on are sent */
     uint64_t stamp;  /* of the store when sent: newer values are not in it */
     uint32_t from;   /* where the next message goes on, 0 = this is the last */
+    uint16_t kinds;  /* of ack's that it brings, as bits */
     bool was_placed; /* FRESH: the member had everything else */
     struct node_id to;
 };
@@ -61,10 +62,13 @@ struct replicate_ack {
     handle deferred;
     struct msgbuf *body;
     uint32_t waiting;  /* ops */
+    uint16_t kinds;    /* in the order of the request, as bits: of these no copy stands yet */
     uint64_t sequence; /* that the disk must have, 0 = none */
     bool needs_other_host;
     bool is_copied; /* no copy has to be waited for, or not any more */
 };
+
+STATIC_CHECK(STORE_KINDS_CAP <= 16);
 
 enum {
     REPLICATE_ANSWER_BYTES = STORE_KINDS_CAP * (4 + 8 + 2 + TOPO_REPLICAS_CAP * IDS_NODE_MAX) + 2,

@@ -398,7 +398,8 @@ static bool is_entitled(const struct transact *tr, const struct request *r,
     }
     switch (r->target.type) {
     case TRANSACT_NODE:
-        return ids_node_is_equal(&r->target.node, &answer->signer);
+        return ids_node_is_equal(&r->target.node, &answer->signer) ||
+               ids_node_is_wildcard(&r->target.node, tr->s.params); /* 6.3.4, A-61 */
     case TRANSACT_RESOURCE:
         return answer->is_own || is_closest(tr->s.table, r->target.resource, &answer->signer);
     }

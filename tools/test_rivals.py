@@ -198,6 +198,18 @@ class Report(unittest.TestCase):
             self.assertIn(part, text)
         self.assertIsNone(check_style.MACHINE_PATH.search(text))
 
+    def test_set_aside(self):
+        line = {'work': 'saturate/full_p256', 'ns_per_op': 9, 'runs': 12, 'set_aside': 2,
+                'long_turns': 3, 'idle_jumps': 4, 'paging_turns': 0, 'uneven': 1}
+        samples = [rival_rows.flatten('latency', [line])]
+        said = rival_report.set_aside(samples)
+        self.assertEqual(len(said), 1)
+        self.assertIn('latency.saturate/full_p256: 2 of 12 runs set aside, with 3 turns', said[0])
+        self.assertIn('jumped 4 times', said[0])
+        self.assertEqual(rival_report.set_aside([{'a.b': 1}]), [])
+        run = self.canned()._replace(samples=samples)
+        self.assertIn('- ' + said[0], rival_report.render(run, [('kernel', '6.1')], []))
+
     def test_numbers(self):
         for value, said in ((None, '-'), (0.12345, '0.123'), (3.456, '3.46'), (271.6, '272'),
                             (123456.7, '123,000'), (24576, '24,600'), (7.0, '7')):

@@ -106,7 +106,7 @@ static enum err open_shard(struct shard *s, const struct shard_config *config, u
                             .log = &s->log};
     log_init(&s->log, config->sink, config->sink_context, config->log_level, index);
     fit_limits(s, descriptors);
-    enum err e = mem_open(&s->mem, shard_bytes(&s->limits), false);
+    enum err e = mem_open(&s->mem, shard_bytes(&s->limits));
     if (e != ERR_OK) {
         return e;
     }
@@ -117,7 +117,7 @@ static enum err open_shard(struct shard *s, const struct shard_config *config, u
     io_outbox_init(&s->outbox, &s->mem.arena, s->limits.outbox);
     tcp_init(&s->tcp, &s->mem.arena, &s->limits, &s->driver, &s->turn, table_seed);
     udp_init(&s->udp, &s->mem.arena, &s->limits, &s->driver, &s->turn, table_seed);
-    return ERR_OK;
+    return mem_populate(&s->mem); /* buffers and what carries them: no message waits for a page */
 }
 
 /* A node that is started again at once may find its ports taken by itself: io_uring lets the
@@ -227,7 +227,7 @@ enum err shard_open(const struct shard_config *configs, uint32_t count, struct s
     size_t bytes = sizeof(struct shard_group) + count * sizeof(struct shard) +
                    mailbox_bytes(count, (uint32_t)mailbox_cap) +
                    buffers_bytes(CONTROL_SMALL, CONTROL_LARGE) + 4096;
-    if (mem_open(&mem, bytes, false) != ERR_OK) {
+    if (mem_open(&mem, bytes) != ERR_OK) {
         snprintf(problem, SHARD_PROBLEM_CAP, "no memory for %zu bytes of mailboxes", bytes);
         return ERR_NO_MEMORY;
     }

@@ -58,6 +58,9 @@ static void open_driver(struct shard *s)
     } else {
         mailbox_set_ring(s->mailbox, s->index, d->uring.ring.ring_fd);
     }
+    if (mem_populate(&s->mem) != ERR_OK) { /* then they come one by one */
+        log_write(&s->log, s->turn.now_us, LOG_WARNING, "pages_not_there", "reason=\"no memory\"");
+    }
 }
 
 void shard_turn_start(struct shard *s)

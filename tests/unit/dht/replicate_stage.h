@@ -420,8 +420,9 @@ static inline bool has_copy(int i, const struct overlay_resource *at)
     return store_set_find(peers[i].w->store, resource_slice(at), WORLD_KIND_SINGLE) != NULL;
 }
 
-/* A user stores a value; the call, which the caller watches. */
-static inline struct call *client_store(struct person *who, const struct wish *wish, int to)
+/* A user stores one value, or some of different Kinds; the call, which the caller watches. */
+static inline struct call *client_store_all(struct person *who, const struct wish *const *wishes,
+                                            size_t count, int to)
 {
     struct world *w = peers[0].w;
     struct overlay_resource at = resource_of(w, person_user(who));
@@ -435,15 +436,29 @@ static inline struct call *client_store(struct person *who, const struct wish *w
     wr_opaque8(&out, resource_slice(&at));
     wr_u8(&out, 0);
     size_t all = wr_begin(&out, 4);
-    size_t mark = stored_block_begin(&out, wish->kind, 0);
-    wr_wish(w, &out, wish, &at, who);
-    stored_block_end(&out, mark);
+    for (size_t i = 0; i < count; i++) {
+        size_t mark = stored_block_begin(&out, wishes[i]->kind, 0);
+        wr_wish(w, &out, wishes[i], &at, who);
+        stored_block_end(&out, mark);
+    }
     wr_end(&out, 4, all);
     c->body_len = wr_len(&out);
     struct wr bucket = wr_init(c->bucket, sizeof(c->bucket));
     secblock_wr_certificate(&bucket, SECBLOCK_CERTIFICATE_X509, who->ident.certificate);
     c->bucket_len = wr_len(&bucket);
     return c;
+}
+
+static inline struct call *client_store(struct person *who, const struct wish *wish, int to)
+{
+    return client_store_all(who, &wish, 1, to);
+}
+
+static inline struct call *client_store_both(struct person *who, const struct wish *one,
+                                             const struct wish *two)
+{
+    const struct wish *const wishes[] = {one, two};
+    return client_store_all(who, wishes, 2, -1);
 }
 
 static inline uint16_t store_and_wait(struct person *who, const struct wish *wish)

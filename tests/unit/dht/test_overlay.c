@@ -203,6 +203,14 @@ Test(overlay, tm8_ping_reaches_node_and_resource, .timeout = 60)
     harness_end_turn(h, 4);
     cr_expect_eq(p->pongs, 2, "to ourselves it never leaves the process");
     cr_expect_eq(p->last.hops, 0);
+    struct node_id anybody;
+    memset(&anybody, 0, sizeof(anybody));
+    memset(anybody.bytes, 0xff, IDS_NODE_MIN);
+    cr_assert_eq(overlay_ping_node(harness_turn(h, 4), p->overlay, &anybody, 3), ERR_OK);
+    harness_end_turn(h, 4);
+    cr_expect_eq(p->pongs, 3, "FW-3: the wildcard is we; TX-5: whoever answers may");
+    cr_expect_eq(p->last.error, ERR_OK);
+    cr_expect(ids_node_is_equal(&p->last.node_id, &h->peers[4].person->ident.node_id));
     harness_end(h);
     harness_free(h);
 }

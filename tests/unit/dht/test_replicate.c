@@ -77,6 +77,73 @@ Test(replicate, answer_waits_for_a_replica_or_half_a_second)
     ring_end();
 }
 
+/* One StoreReq of several Kinds: the copies of one say nothing of the other's. */
+Test(replicate, answer_waits_for_a_copy_of_each_kind)
+{
+    ring(apart, 4);
+    struct person *who = user(1);
+    struct overlay_resource at = resource_of(peers[0].w, person_user(who));
+    int owner = owner_of(ring_of(&at));
+    for (int is_lost = 0; is_lost < 2; is_lost++) {
+        struct wish one = value_at_now("one");
+        struct wish two = one;
+        two.kind = WORLD_KIND_ARRAY;
+        struct call *c = client_store_both(who, &one, &two);
+        for (int i = 0; i < 4; i++) {
+            peers[i].is_alive = i == owner;
+        }
+        step(); /* copies have left, and are still on their way */
+        uint32_t lost = 0;
+        for (size_t i = 0; i < CALLS; i++) {
+            bool is_array = calls[i].is_used && !calls[i].is_client && calls[i].body[25] == 2;
+            lost += is_array ? 1 : 0;
+            calls[i].to = is_array && is_lost ? -1 : calls[i].to;
+        }
+        cr_assert_eq(lost, 2);
+        for (int i = 0; i < 4; i++) {
+            peers[i].is_alive = true;
+        }
+        run(50);
+        cr_expect_eq(c->is_answered, !is_lost, "%s", is_lost ? "one Kind stands alone" : "both");
+        run(500);
+        cr_assert(c->is_answered);
+        cr_expect_eq(c->error, 0);
+        cr_expect_eq(metric_read(&peers[owner].w->metrics, METRIC_replica_acks_late),
+                     (uint64_t)is_lost);
+        c->is_used = false;
+    }
+    settle(20000);
+    cr_expect_eq(copies_of(&at, WORLD_KIND_ARRAY), 3);
+    free(who);
+    ring_end();
+}
+
+/* Of a Kind that a StoreReq names and does not change nothing is sent. */
+Test(replicate, what_has_not_changed_is_not_sent)
+{
+    ring(apart, 4);
+    struct person *who = user(1);
+    struct wish one = value_at_now("one");
+    struct wish two = one;
+    two.kind = WORLD_KIND_ARRAY;
+    stores_sent = 0;
+    struct call *c = client_store_both(who, &one, &two);
+    run(100);
+    cr_assert(c->is_answered && c->error == 0);
+    c->is_used = false;
+    cr_expect_eq(stores_sent, 4);
+    two.time_ms++;
+    c = client_store_both(who, &one, &two);
+    run(100);
+    cr_assert(c->is_answered && c->error == 0);
+    c->is_used = false;
+    cr_expect_eq(stores_sent, 6, "%u", stores_sent);
+    settle(30000);
+    cr_expect_eq(stores_sent, 6, "and later: %u", stores_sent);
+    free(who);
+    ring_end();
+}
+
 Test(replicate, alone_answers_at_once_and_fills_newcomers)
 {
     ring(apart, 1);

@@ -14,7 +14,7 @@ struct bed {
 
 static void open_bed(struct bed *b)
 {
-    cr_assert_eq(mem_open(&b->mem, 1u << 20, false), ERR_OK);
+    cr_assert_eq(mem_open(&b->mem, 1u << 20), ERR_OK);
     b->mailbox = mailbox_open(&b->mem.arena, 2, RING);
     cr_assert_not_null(b->mailbox);
     msgbuf_pool_init(&b->pool, &b->mem.arena, MANY, 0);

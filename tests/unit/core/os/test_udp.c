@@ -48,7 +48,7 @@ static void open_bed(struct bed *b, bool is_uring, const struct limits *l)
 {
     memset(b, 0, sizeof(*b));
     b->limits = *l;
-    cr_assert_eq(mem_open(&b->mem, 256u << 20, false), ERR_OK);
+    cr_assert_eq(mem_open(&b->mem, 256u << 20), ERR_OK);
     b->turn = (struct turn){
         .now_us = 1000000, .buffers = &b->buffers, .metrics = &b->metrics, .log = &b->log};
     log_init(&b->log, sink, b, LOG_WARNING, 0);
@@ -509,7 +509,7 @@ Test(udp, epoll_waits_for_a_full_socket)
     int fds[2];
     cr_assert_eq(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0, fds), 0);
     struct mem mem;
-    cr_assert_eq(mem_open(&mem, 64u << 20, false), ERR_OK);
+    cr_assert_eq(mem_open(&mem, 64u << 20), ERR_OK);
     struct driver d = {.is_uring = false};
     cr_assert_eq(epoll_open(&d.epoll, &mem.arena, 16, 32, COUNT), 0);
     driver_datagrams(&d, LISTENER, fds[0]);
