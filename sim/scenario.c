@@ -151,7 +151,8 @@ void scenario_world(const struct scenario *s, uint64_t seed, struct world_settin
     out->datagram_bytes = (uint32_t)s->datagram_bytes;
     /* Three copies of each, unevenly spread; a small ring holds everything everywhere. */
     uint64_t least = s->publish != 0 ? 256 : s->nodes >= WORLD_TIGHT_NODES ? 8 : 64;
-    uint64_t records = s->records + s->phones * s->phone_homes;
+    uint64_t credentials = s->phones * s->phone_homes; /* each published twice */
+    uint64_t records = s->records + credentials * (s->publish != 0 ? 3 : 1);
     uint64_t share = least + records * 48 / (s->nodes + 1);
     out->stored_values = (uint32_t)min_u64(share, records + least);
 }

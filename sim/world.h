@@ -62,7 +62,7 @@ struct world_settings {
     uint32_t disk_lost_percent; /* of deaths take the disk along */
     struct world_phone_settings phones;
     struct places_settings places;
-    bool is_publishing;        /* nodes publish their certificates (Kinds 0x3 and 0x10) */
+    bool is_publishing;        /* nodes publish certificates, their accounts' too (0x3, 0x10) */
     const struct node_id *ids; /* of the first nodes; the others draw theirs */
     uint32_t id_count;
     world_capture *capture; /* NULL: nobody looks */

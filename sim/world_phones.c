@@ -18,6 +18,8 @@ struct world_phones {
     struct world_ident *idents;   /* homes of them for each phone */
     struct sip_account *accounts; /* of one process after another */
     uint32_t *first;              /* of each process: in accounts; one more at the end */
+    const struct ident **publish; /* of one node after another */
+    uint32_t *publish_first;      /* of each node: in publish; one more at the end */
     struct rng rng;
     world_phones_sink *sink;
     void *context;
@@ -47,7 +49,8 @@ size_t world_phones_bytes(const struct world_settings *s)
     size_t credentials = (size_t)s->phones.count * homes_of(s);
     return sizeof(struct world_phones) +
            credentials * (sizeof(struct world_ident) + sizeof(struct sip_account) + 64) +
-           (s->nodes + 2) * sizeof(uint32_t) + 512;
+           (credentials + s->nodes) * sizeof(struct ident *) +
+           2 * (s->nodes + 2) * sizeof(uint32_t) + 512;
 }
 
 struct address world_phones_address(uint32_t phone)
@@ -107,6 +110,25 @@ static uint32_t fill_process(struct world *w, struct world_phones *p, uint32_t q
     return at;
 }
 
+/* As the daemon does: the node's own, and those of the accounts that are at home in its shard. */
+static void choose_published(struct world *w, struct world_phones *p)
+{
+    const struct world_settings *s = &w->settings;
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < s->nodes; i++) {
+        uint32_t process = i / s->shards;
+        p->publish_first[i] = count;
+        p->publish[count++] = &w->idents[i].ident;
+        for (uint32_t a = p->first[process]; a < p->first[process + 1]; a++) {
+            struct slice user = slice_text(p->accounts[a].user);
+            if (sip_home_shard(user, (uint16_t)s->shards) == i % s->shards) {
+                p->publish[count++] = p->accounts[a].ident;
+            }
+        }
+    }
+    p->publish_first[s->nodes] = count;
+}
+
 struct world_phones *world_phones_init(struct arena *arena, struct world *w)
 {
     const struct world_settings *s = &w->settings;
@@ -127,6 +149,9 @@ struct world_phones *world_phones_init(struct arena *arena, struct world *w)
     for (uint32_t q = 0; q < processes; q++) {
         p->first[q + 1] = q < processes_of(s) ? fill_process(w, p, q, p->first[q]) : p->first[q];
     }
+    p->publish = ARENA_ARRAY(arena, const struct ident *, credentials + s->nodes);
+    p->publish_first = ARENA_ARRAY(arena, uint32_t, s->nodes + 1);
+    choose_published(w, p);
     return p;
 }
 
@@ -162,6 +187,7 @@ void world_phones_room(const struct world_settings *s, const struct limits *l,
         out->sip.account_count = share_of(s);
         out->sip.advertised.family = 4;
         out->sip.limits = l;
+        out->overlay.publish_count = s->is_publishing ? share_of(s) + 1 : 0;
     }
 }
 
@@ -184,6 +210,10 @@ void world_phones_settings(struct world *w, uint32_t i, struct node_settings *ou
     memcpy(sip->siblings, out->overlay.siblings, sizeof(sip->siblings));
     sip->advertised = net_address(first);
     sip->advertised.port = PORT;
+    if (w->settings.is_publishing) {
+        out->overlay.publish = &p->publish[p->publish_first[i]];
+        out->overlay.publish_count = p->publish_first[i + 1] - p->publish_first[i];
+    }
     rng_init(&secret, w->settings.seed ^ (0x5ec2e7ULL + process));
     rng_fill(&secret, sip->secret, SECRET_BYTES);
     sip->default_expires_s = 3600;

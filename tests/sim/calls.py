@@ -47,6 +47,9 @@ if churned:
     share = 100 * (1 - calls['unreached'] / max(1, calls['placed']))
     print(f'   {share:.2f} % of calls between phones that were both there did not fail', flush=True)
     check(calls['unreached'] * 50 <= calls['placed'], f'unreached: {calls["unreached"]}')
+    # 480, but where all three holders of a phone's certificates have died (seed 1: once)
+    check(calls['failed_by'].get('404', 0) * 400 <= calls['placed'],
+          f'phones that nobody knows: {calls["failed_by"]}')
     check(calls['completed'] * 100 >= calls['placed'] * 80, f'completed: {calls["completed"]}')
     check(churned['registrations']['moved'] > 0, 'no phone went to another node')
 
