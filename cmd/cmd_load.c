@@ -156,6 +156,17 @@ static bool take_transport(struct asked *a)
     return is_within("size", a->s.size_bytes, LOAD_FORWARD_SIZE_MIN, LOAD_DATAGRAM_MESSAGE_CAP);
 }
 
+static bool take_warm(const struct asked *a)
+{
+    for (uint32_t k = 0; a->s.warm_s > 0 && k < LOAD_KINDS; k++) {
+        if (a->s.mix[k] > 0 && (ON_PHONES & 1u << k) == 0) {
+            say_error("not with --warm: --kind %s: register, options or invite", a->kind);
+            return false;
+        }
+    }
+    return a->s.warm_s == 0 || is_within("warm", a->s.warm_s, 1, SECONDS_MAX);
+}
+
 static bool check_asked(struct asked *a)
 {
     uint64_t cpu = 0;
@@ -166,7 +177,7 @@ static bool check_asked(struct asked *a)
     if (a->kind == NULL) {
         return usage("no kind: --kind: forward, fetch, store, register, options, invite or mixed");
     }
-    if (!take_kind(a) || !take_transport(a) ||
+    if (!take_kind(a) || !take_transport(a) || !take_warm(a) ||
         !is_within("seconds", a->s.seconds, 1, SECONDS_MAX) ||
         !is_within("connections", a->s.connections, 1, LOAD_IO_CAP) ||
         !is_within("timeout-ms", a->s.timeout_ms, 1, TIMEOUT_MS_MAX) ||
@@ -347,6 +358,10 @@ int cmd_load(int argc, char **argv)
         {"connections", 'c', OPTIONS_NUMBER, &a.s.connections, "C",
          "phones, clients, or pairs of generator and sink (1)"},
         {"seconds", 't', OPTIONS_NUMBER, &a.s.seconds, "T", "how long to begin operations (10)"},
+        {"warm", 0, OPTIONS_NUMBER, &a.s.warm_s, "T",
+         "so long before that, not measured; of phones (0)"},
+        {"awake", 0, OPTIONS_FLAG, &a.s.is_awake, NULL,
+         "look for answers without sleeping: the node need not wake it"},
         {"json", 0, OPTIONS_FLAG, &a.is_json, NULL, "print one JSON object"},
         {"demo", 'd', OPTIONS_TEXT, &a.target.demo, "FILE",
          "the target: the line of chordial demo --hold --json; - is stdin"},

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* load.c - the loop: begin what is due, let drivers send it, wait for the next one or an answer.
  *
- * It waits in the kernel, never by spinning, so its own processor time says how near it is to its
- * limit.  A wait is at least QUANTUM_NS: at high rates operations are begun in batches, and what
- * that costs them counts in their latency. */
+ * It waits in the kernel, so its own processor time says how near it is to its limit.  A wait is at
+ * least QUANTUM_NS: at high rates operations are begun in batches, and what that costs them counts
+ * in their latency.
+ *
+ * Whoever sleeps on the same machine is woken by the node, in the system call that sends: work that
+ * a node whose packets leave by a card has not.  With is_awake it looks again and again instead,
+ * and the time of looks that found nothing is taken off its own. */
 #include "cmd/load.h"
 #include "cmd/load_cpu.h"
 #include <stdio.h>
@@ -92,11 +96,16 @@ void load_unwatch(struct load *l, struct load_io *io)
 static void wait_ready(struct load *l, uint64_t wait_ns)
 {
     struct epoll_event events[EVENTS];
-    struct timespec span = {.tv_sec = (time_t)(wait_ns / NS_PER_S),
-                            .tv_nsec = (long)(wait_ns % NS_PER_S)};
+    uint64_t sleep_ns = l->s->is_awake ? 0 : wait_ns;
+    struct timespec span = {.tv_sec = (time_t)(sleep_ns / NS_PER_S),
+                            .tv_nsec = (long)(sleep_ns % NS_PER_S)};
+    uint64_t before_ns = l->now_ns;
     int count = epoll_pwait2(l->epoll, events, EVENTS, &span, NULL);
     l->now_ns = load_cpu_now_ns();
     l->wakeups++;
+    if (l->s->is_awake && count == 0) {
+        l->spun_ns += l->now_ns - before_ns;
+    }
     for (int i = 0; i < count; i++) {
         struct load_io *io = events[i].data.ptr;
         io->on_ready(io);
@@ -138,7 +147,7 @@ static bool begin_one(struct load *l, uint64_t intended_ns)
 /* What is due by now, at most a batch; true: more is due. */
 static bool begin_due(struct load *l)
 {
-    uint64_t until_ns = min_u64(l->now_ns, l->begin_ns + l->s->seconds * NS_PER_S - 1);
+    uint64_t until_ns = min_u64(l->now_ns, l->until_ns - 1);
     for (uint32_t i = 0; i < BEGIN_BATCH; i++) {
         uint64_t intended_ns = load_schedule_next(&l->schedule);
         if (intended_ns > until_ns) {
@@ -204,11 +213,16 @@ static void show_progress(struct load *l, uint64_t *shown_s)
                   (unsigned long long)sum.failed);
 }
 
-static void send_all(struct load *l)
+/* From now on. */
+static void send_all(struct load *l, uint64_t seconds)
 {
-    uint64_t until_ns = l->begin_ns + l->s->seconds * NS_PER_S;
     uint64_t shown_s = 0;
-    while (*l->s->stop == 0 && l->now_ns < until_ns) {
+    l->now_ns = l->begin_ns = load_cpu_now_ns();
+    l->until_ns = l->begin_ns + seconds * NS_PER_S;
+    if (!l->s->is_max) {
+        load_schedule_init(&l->schedule, l->s->arrivals, l->s->rate, l->begin_ns, l->s->seed);
+    }
+    while (*l->s->stop == 0 && l->now_ns < l->until_ns) {
         bool has_more = l->s->is_max ? begin_most(l) : begin_due(l);
         load_step(l, wait_of(l, has_more));
         expire(l);
@@ -216,7 +230,7 @@ static void send_all(struct load *l)
     }
     l->sending_ns = l->now_ns - l->begin_ns;
     if (!l->s->is_max && *l->s->stop == 0) { /* what was due and never begun */
-        while (load_schedule_next(&l->schedule) < until_ns) {
+        while (load_schedule_next(&l->schedule) < l->until_ns) {
             load_schedule_take(&l->schedule);
             l->unsent++;
         }
@@ -273,20 +287,32 @@ static bool read_server(const struct load *l, uint64_t *ns)
     return is_known;
 }
 
+/* Tables are touched for the first time, connections are made, records are fetched: once, and not
+ * by each operation. */
+static void warm_up(struct load *l)
+{
+    if (l->s->warm_s == 0) {
+        return;
+    }
+    send_all(l, l->s->warm_s);
+    drain(l);
+    load_ops_expire(&l->ops, UINT64_MAX);
+    load_ops_reset(&l->ops);
+    l->due = l->unsent = l->blocked_turns = l->wakeups = l->spun_ns = 0;
+    memset(&l->behind, 0, sizeof(l->behind));
+}
+
 void load_run(struct load *l)
 {
+    warm_up(l);
     uint64_t ran_ns = 0;
     uint64_t waited_ns = 0;
     uint64_t server_ns = 0;
     bool has_server = read_server(l, &server_ns);
     load_cpu_own(&ran_ns, &waited_ns);
-    l->now_ns = l->begin_ns = load_cpu_now_ns();
-    if (!l->s->is_max) {
-        load_schedule_init(&l->schedule, l->s->arrivals, l->s->rate, l->begin_ns, l->s->seed);
-    }
-    send_all(l);
+    send_all(l, l->s->seconds);
     load_cpu_own(&l->own_ran_ns, &l->own_waited_ns);
-    l->own_ran_ns -= ran_ns;
+    l->own_ran_ns -= min_u64(l->own_ran_ns, ran_ns + l->spun_ns);
     l->own_waited_ns -= waited_ns;
     drain(l);
     l->end_ns = l->now_ns;

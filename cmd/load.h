@@ -22,6 +22,7 @@ struct load_settings {
     uint64_t rate;
     uint64_t connections;
     uint64_t seconds;
+    uint64_t warm_s; /* of the same before, which does not count */
     uint64_t outstanding;
     uint64_t timeout_ms;
     uint64_t size_bytes; /* of a forwarded message */
@@ -34,6 +35,7 @@ struct load_settings {
     uint32_t callee_pid;      /* a second one to be charged; 0: none */
     const volatile int *stop; /* not 0: end now */
     bool has_progress;
+    bool is_awake; /* looks for answers without sleeping */
 };
 
 /* A socket that is being waited for. */
@@ -63,12 +65,14 @@ struct load {
     struct load_schedule schedule;
     /* results */
     uint64_t begin_ns, end_ns; /* of sending, and of the last answer waited for */
+    uint64_t until_ns;         /* begins nothing from then on */
     uint64_t sending_ns;
     uint64_t due;    /* operations that the schedule asked for */
     uint64_t unsent; /* of those, never begun */
     uint64_t blocked_turns;
     uint64_t wakeups;
-    uint64_t own_ran_ns, own_waited_ns; /* while sending */
+    uint64_t own_ran_ns, own_waited_ns; /* while sending; what was spun away is in neither */
+    uint64_t spun_ns;
     uint64_t server_ns;
     bool has_server_ns;
     bool is_interrupted;

@@ -10,7 +10,7 @@ enum options_kind {
     OPTIONS_LIST,   /* out: struct options_texts; may be given several times */
 };
 
-enum { OPTIONS_TEXTS_CAP = 32, OPTIONS_ITEMS_CAP = 24 };
+enum { OPTIONS_TEXTS_CAP = 32, OPTIONS_ITEMS_CAP = 32 };
 
 struct options_texts {
     const char *texts[OPTIONS_TEXTS_CAP];

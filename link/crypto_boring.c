@@ -124,11 +124,32 @@ static void mac_sha256(struct slice key, struct slice bytes, uint8_t out[CRYPTO_
     OPENSSL_cleanse(hashed, sizeof(hashed));
 }
 
-static void fill_random(const struct crypto *self, void *out, size_t len)
+static void draw(void *out, size_t len)
 {
-    (void)self;
     int filled = RAND_bytes(out, len);
     CHECK(filled == 1);
+}
+
+/* A draw of 12 bytes costs two thirds of one of a kilobyte, so what is short (branches, tags,
+ * transaction ids) comes from a stock of the thread, each byte once.  Keys and secrets are longer:
+ * they are drawn by themselves, since a stock would be the same in a process forked off. */
+static void fill_random(const struct crypto *self, void *out, size_t len)
+{
+    enum { SHORT_BYTES = 16, STOCK_BYTES = 1024 };
+    static _Thread_local uint8_t stock[STOCK_BYTES];
+    static _Thread_local size_t left;
+    (void)self;
+    if (len > SHORT_BYTES) {
+        draw(out, len);
+        return;
+    }
+    if (left < len) {
+        draw(stock, sizeof(stock));
+        left = sizeof(stock);
+    }
+    left -= len;
+    memcpy(out, stock + left, len);
+    OPENSSL_cleanse(stock + left, len);
 }
 
 /* ---- keys ---- */

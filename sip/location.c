@@ -17,19 +17,17 @@ static struct location *finish(struct location *l, unsigned status, const char *
     return l;
 }
 
-static void key_of(struct turn *t, struct slice aor, const struct node_id *node, uint8_t key[16])
+static void key_of(struct turn *t, const struct sip *s, struct slice aor,
+                   const struct node_id *node, uint8_t key[MAC_BYTES])
 {
-    uint8_t text[2 * CRYPTO_SHA256_BYTES] = {0};
-    t->crypto->sha256(aor, text);
-    if (node != NULL) {
-        memcpy(text + CRYPTO_SHA256_BYTES, node->bytes, sizeof(node->bytes));
-    }
-    uint8_t hash[CRYPTO_SHA256_BYTES];
-    t->crypto->sha256(slice_of(text, sizeof(text)), hash);
-    memcpy(key, hash, 16);
+    struct mac m;
+    mac_begin(&m, &s->keys, MAC_LOCATION);
+    mac_piece(t, &m, aor);
+    mac_piece(t, &m, node == NULL ? SLICE_EMPTY : slice_of(node->bytes, sizeof(node->bytes)));
+    mac_end(t, &m, key);
 }
 
-static uint32_t slot_of(const uint8_t key[16], uint32_t slots)
+static uint32_t slot_of(const uint8_t key[MAC_BYTES], uint32_t slots)
 {
     uint32_t number = 0;
     memcpy(&number, key, sizeof(number));
@@ -40,8 +38,8 @@ static uint32_t slot_of(const uint8_t key[16], uint32_t slots)
 
 static bool find_cached(struct turn *t, struct sip *s, struct location *l)
 {
-    uint8_t key[16];
-    key_of(t, location_aor(l, 0), NULL, key);
+    uint8_t key[MAC_BYTES];
+    key_of(t, s, location_aor(l, 0), NULL, key);
     const struct location_cached *c = &s->located[slot_of(key, LOCATION_CACHED)];
     if (memcmp(c->key, key, sizeof(key)) != 0 || c->until_us <= t->now_us) {
         return false;
@@ -59,11 +57,11 @@ static bool find_cached(struct turn *t, struct sip *s, struct location *l)
 
 static void remember(struct turn *t, struct sip *s, const struct location *l)
 {
-    uint8_t key[16];
+    uint8_t key[MAC_BYTES];
     if (l->aor_count != 1 || l->target_count > LOCATION_CACHED_NODES || l->is_filtered) {
         return;
     }
-    key_of(t, location_aor(l, 0), NULL, key);
+    key_of(t, s, location_aor(l, 0), NULL, key);
     struct location_cached *c = &s->located[slot_of(key, LOCATION_CACHED)];
     memcpy(c->key, key, sizeof(key));
     c->until_us = t->now_us + LOCATION_CACHE_MS * US_PER_MS;
@@ -76,8 +74,8 @@ static void remember(struct turn *t, struct sip *s, const struct location *l)
 
 static bool find_right(struct turn *t, const struct sip *s, const struct location *l)
 {
-    uint8_t key[16];
-    key_of(t, location_aor(l, 0), &l->speaker, key);
+    uint8_t key[MAC_BYTES];
+    key_of(t, s, location_aor(l, 0), &l->speaker, key);
     const struct speak_cached *c = &s->spoken[slot_of(key, LOCATION_RIGHTS)];
     return memcmp(c->key, key, sizeof(key)) == 0 && c->until_us > t->now_us;
 }
@@ -85,8 +83,8 @@ static bool find_right(struct turn *t, const struct sip *s, const struct locatio
 static void remember_right(struct turn *t, struct sip *s, const struct location *l,
                            uint32_t lifetime_s)
 {
-    uint8_t key[16];
-    key_of(t, location_aor(l, 0), &l->speaker, key);
+    uint8_t key[MAC_BYTES];
+    key_of(t, s, location_aor(l, 0), &l->speaker, key);
     struct speak_cached *c = &s->spoken[slot_of(key, LOCATION_RIGHTS)];
     memcpy(c->key, key, sizeof(key));
     c->until_us = t->now_us + min_u64(lifetime_s, LOCATION_RIGHT_S) * US_PER_S;

@@ -19,6 +19,21 @@ void loop_mark(struct turn *t, const struct sip *s, const struct sip_rx *rx,
     memcpy(mark, hash, TX_LOOP_BYTES);
 }
 
+/* Is it written there at all?  Mostly not, and then the value need not be read. */
+static bool is_within(struct slice mark, struct slice text)
+{
+    const uint8_t *at = text.data;
+    size_t left = text.len;
+    while (left >= mark.len && (at = memchr(at, mark.data[0], left - mark.len + 1)) != NULL) {
+        if (memcmp(at, mark.data, mark.len) == 0) {
+            return true;
+        }
+        at++;
+        left = (size_t)(text.data + text.len - at);
+    }
+    return false;
+}
+
 bool loop_is_found(const struct sip *s, const struct sip_rx *rx, const uint8_t mark[TX_LOOP_BYTES])
 {
     char hex[2 * TX_LOOP_BYTES + 1];
@@ -29,6 +44,9 @@ bool loop_is_found(const struct sip *s, const struct sip_rx *rx, const uint8_t m
         struct sip_hdr_via other;
         const struct sip_hdr_via *via = &rx->core.via; /* the first has been read */
         uint16_t shard = 0;
+        if (!is_within(text, item)) {
+            continue;
+        }
         if (item.data != via->text.data) {
             via = sip_hdr_via_within(rx->m->bytes, item, &other) == ERR_OK ? &other : NULL;
         }

@@ -18,6 +18,7 @@ enum mac_use {
     MAC_NONCE,
     MAC_STATELESS,
     MAC_DECOY,
+    MAC_LOCATION,
     MAC_USES
 };
 

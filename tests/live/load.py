@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`chordial load` against real nodes: every kind, sums that agree, dead and frozen servers."""
 import json
+import resource
 import signal
 import subprocess
 import time
@@ -125,6 +126,24 @@ def test_mixed_and_max():
             closed = load(demo, kind, '--rate', 'max', '--seconds', 1, '--connections', 2)
             check(closed['arrivals'] == 'closed' and closed['unsent'] == 0, f'{closed}')
             check(closed['done_per_s'] > 500, f'{closed}')
+
+
+def test_warm_and_awake():
+    """What came before is not counted, and who looks without sleeping is not therefore busy."""
+    with Demo(peers=1) as demo:
+        before = metric(demo.metrics(0), 'sip_requests_in')
+        spent = resource.getrusage(resource.RUSAGE_CHILDREN)
+        warm = load(demo, 'options', '--rate', 200, '--seconds', 1, '--warm', 2, '--awake')
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        asked = metric(demo.metrics(0), 'sip_requests_in') - before
+        check(100 < warm['due'] < 300, f'{warm}')
+        check(warm['elapsed_s'] < 2, f'{warm}')
+        check(asked > 1.8 * warm['begun'], f'the node was asked {asked} times: {warm}')
+        ran = after.ru_utime + after.ru_stime - spent.ru_utime - spent.ru_stime
+        check(ran > 0.6, f'it slept: ran {ran} s of 3')
+        check(warm['generator_cpu_share'] < 0.5, f'{warm}')
+        refused = finish(start(demo, '--kind', 'forward', '--warm', 1), status=2)
+        check('--warm' in refused, refused)
 
 
 def wait_for_load(demo, name, count):
@@ -336,6 +355,7 @@ def test_refuses():
 
 if __name__ == '__main__':
     run([test_refuses, test_each_kind, test_the_node_agrees, test_mixed_and_max,
+         test_warm_and_awake,
          test_a_frozen_server_shows, test_a_dead_server_counts, test_interrupted,
          test_says_when_it_is_the_limit, test_without_a_demo, test_phones_over_streams,
          test_a_stream_that_ends, test_links_over_dtls, test_a_dtls_link_that_ends])

@@ -137,6 +137,32 @@ Test(crypto_boring, keys_survive_pem)
     crypto_boring_key_free(NULL);
 }
 
+static int compare_draws(const void *a, const void *b)
+{
+    return memcmp(a, b, 8);
+}
+
+/* Of whatever lengths, and however often the stock is filled: no byte is given out twice. */
+Test(crypto_boring, short_draws_do_not_repeat)
+{
+    enum { DRAWS = 4000 };
+    static uint8_t drawn[DRAWS][8];
+    const struct crypto *c = crypto_boring();
+    uint8_t other[16];
+    for (size_t i = 0; i < DRAWS; i++) {
+        memset(other, 0, sizeof(other));
+        c->random(c, other, i % 17);
+        for (size_t at = i % 17; at < sizeof(other); at++) {
+            cr_assert_eq(other[at], 0, "no more than was asked for");
+        }
+        c->random(c, drawn[i], sizeof(drawn[i]));
+    }
+    qsort(drawn, DRAWS, sizeof(drawn[0]), compare_draws);
+    for (size_t i = 1; i < DRAWS; i++) {
+        cr_assert_neq(memcmp(drawn[i - 1], drawn[i], sizeof(drawn[0])), 0, "draw %zu", i);
+    }
+}
+
 Test(crypto_boring, hashes_known_answers)
 {
     const struct crypto *c = crypto_boring();
