@@ -374,12 +374,25 @@ def write_file(path, text):
     os.replace(scratch, path)
 
 
+def built_boringssl(is_needed):
+    """The prefix of a BoringSSL built for speed.  None: Debian's has to do."""
+    import boringssl
+    try:
+        return boringssl.build()
+    except boringssl.NotBuilt as why:
+        if is_needed:
+            die('--deps=boringssl: %s' % why)
+        print("--deps: BoringSSL is Debian's, whose P-256 is slow: %s" % why)
+        return None
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--deps', nargs='?', const='build',
-                        choices=['build', 'bench', 'fuzz', 'arm64'],
+                        choices=['build', 'bench', 'boringssl', 'fuzz', 'arm64'],
                         help='first install from Debian 12 what build and tests need'
-                        ' (--deps=bench: also the rivals that benchmarks compare with;'
+                        ' (--deps=boringssl: and build BoringSSL for speed, and take it;'
+                        ' --deps=bench: so, and also the rivals that benchmarks compare with;'
                         ' --deps=fuzz: also AFL++ for tools/fuzz_campaign.py;'
                         ' --deps=arm64: also what sim-fingerprint-arm64 is built from and run by)')
     parser.add_argument('--boringssl', metavar='PREFIX', help="another BoringSSL than Debian's")
@@ -391,6 +404,8 @@ def main():
         debian.install(args.deps)
         if args.deps == 'arm64':
             debian.unpack('arm64', ARM64)
+        if args.deps in ('bench', 'boringssl') and not args.boringssl:
+            args.boringssl = built_boringssl(is_needed=args.deps == 'boringssl')
     check_modules()
     text = generate()
     if args.check:

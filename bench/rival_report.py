@@ -106,6 +106,17 @@ def field(path, name):
     return match.group(1) if match else None
 
 
+def boringssl():
+    """Which one our programs were built with, as configure.py has noted it."""
+    with open('build/config.ninja', encoding='utf-8') as f:
+        libs = re.search(r'^boringssl_libs = (\S*)', f.read(), re.M).group(1)
+    if libs.startswith('/usr/lib/'):
+        return "Debian's package, compiled to be small"
+    if libs.startswith(os.path.abspath('build/boringssl/')):
+        return "Debian's source, compiled for speed (configure.py --deps=boringssl)"
+    return 'another'
+
+
 def machine():
     """[(what, which)] that a reader needs to judge the figures by; no names, no paths."""
     memory = field('/proc/meminfo', 'MemTotal')
@@ -116,6 +127,7 @@ def machine():
              ('load average before the report', '%.2f %.2f %.2f' % os.getloadavg()),
              ('compiler', first_line(['gcc', '--version'])),
              ('commit', first_line(['git', 'rev-parse', '--short', 'HEAD'])),
+             ('BoringSSL', boringssl()),
              ('Kamailio', first_line(['kamailio', '-v'])),
              ('redis', first_line(['redis-server', '--version'])),
              ('OpenDHT', first_line(['pkg-config', '--modversion', 'opendht']))]

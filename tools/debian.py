@@ -16,7 +16,7 @@ BENCH = '''gnuplot-nox kamailio libopendht-dev libosip2-dev libre-dev libsofia-s
     linux-perf redis-server redis-tools'''.split()
 FUZZ = '''afl++ gnuplot-nox'''.split()
 ARM64 = '''gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user'''.split()
-MORE = {'build': [], 'bench': BENCH, 'fuzz': FUZZ, 'arm64': ARM64}
+MORE = {'build': [], 'bench': BENCH, 'boringssl': [], 'fuzz': FUZZ, 'arm64': ARM64}
 # What the simulator links, for another architecture.
 FOREIGN = ['libc6-dev', packages.BORINGSSL_DEBIAN] + [
     p.debian for p in packages.PACKAGES if p.name in ('xml2', 'xxhash')]
@@ -48,8 +48,8 @@ def missing(wanted):
 
 
 def install(what):
-    """Installs what build and tests need (`what` is 'build'), and the rivals ('bench'), what a
-    campaign can use ('fuzz') or compilers for another processor ('arm64')."""
+    """Installs what build and tests need (`what` is 'build' or 'boringssl'), and the rivals
+    ('bench'), what a campaign can use ('fuzz') or compilers for another processor ('arm64')."""
     wanted = BUILD + TEST + MORE[what]
     if not shutil.which('dpkg-query') or not shutil.which('apt-get'):
         sys.exit('configure.py: --deps knows Debian only; install what stands for: '

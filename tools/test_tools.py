@@ -12,6 +12,7 @@ import unittest
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import tree  # noqa: E402
 sys.path[:0] = [tree.TOP, os.path.join(tree.TOP, 'bench')]
+import boringssl  # noqa: E402
 import check as bench_check  # noqa: E402
 import check_layers  # noqa: E402
 import check_style  # noqa: E402
@@ -446,6 +447,51 @@ class Build(Planted):
         code, during, after = self.install('exit 7')
         self.assertNotEqual(code, 0)
         self.assertEqual(('101', 'mine\n'), (during, after))
+
+
+class Boringssl(Planted):
+    """Building it, with a made-up apt-get and dpkg-query."""
+
+    INDEX = ('MetaKey: main/binary-amd64/Packages\nRepo-URI: http://%s/\nRelease: bookworm\n'
+             'Component: main\nOrigin: %s\nCreated-By: %s\n')
+
+    def built(self, apt):
+        """What it says: the prefix, or why not."""
+        for name, script in (('apt-get', apt), ('dpkg-query', 'printf 13-2')):
+            os.chmod(self.plant('bin/' + name, '#!/bin/sh\n%s\n' % script), 0o755)
+        path = os.path.join(self.top, 'bin') + ':' + os.environ['PATH']
+        ran = subprocess.run(
+            [sys.executable, os.path.join(tree.TOP, 'tools/boringssl.py')], capture_output=True,
+            text=True, cwd=self.top, env={**os.environ, 'PATH': path})
+        return ran.returncode, ran.stdout.strip(), ran.stderr
+
+    def test_sources_of_debian_alone(self):
+        index = [self.INDEX % (host, origin, kind) for host, origin, kind in (
+            ('a', 'Debian', 'Packages'), ('b', 'Other', 'Packages'), ('c', 'Debian', 'Sources'))]
+        self.assertEqual(['deb-src [signed-by=%s] http://a/ bookworm main' % boringssl.KEYS],
+                         boringssl.source_lines('\n'.join(index)))
+
+    def test_no_source_package(self):
+        index = self.INDEX % ('a', 'Debian', 'Packages')
+        code, _, said = self.built('case "$*" in indextargets) echo "%s" ;; *update*) ;; '
+                                   '*) echo no such package; exit 100 ;; esac' % index)
+        self.assertEqual(code, 1)
+        self.assertIn('the source package cannot be had', said)
+        self.assertIn('no such package', said)
+
+    def test_no_archive_of_debian(self):
+        code, _, said = self.built('exit 0')
+        self.assertEqual(code, 1)
+        self.assertIn("none of Debian's archives", said)
+
+    def test_built_once(self):
+        self.plant('build/boringssl/version', '13-2')
+        self.assertEqual((0, 'build/boringssl', ''), self.built('exit 1'))
+        self.plant('build/boringssl/version', '13-1')
+        self.assertEqual(self.built('exit 1')[0], 1)
+
+    def test_for_speed(self):
+        self.assertNotIn('OPENSSL_SMALL', ' '.join(boringssl.FLAGS.values()))
 
 
 def main():
