@@ -676,7 +676,7 @@ static void commit(struct turn *t, struct sip *s, const struct asked *asked, str
 }
 
 /* 10.3 step 1: does the Request-URI name our domain?  So does what may be a name of one of its
- * nodes, and an address: it has led here, by whatever translation. */
+ * nodes, and an address or the name of one: it has led here, by whatever translation. */
 static bool is_for_us(const struct sip *s, const struct sip_uri *uri)
 {
     size_t len = s->domain_text.len;
@@ -685,7 +685,8 @@ static bool is_for_us(const struct sip *s, const struct sip_uri *uri)
     }
     bool is_below = uri->host.len > len && uri->host.data[uri->host.len - len - 1] == '.';
     struct slice end = is_below ? slice_from(uri->host, uri->host.len - len) : uri->host;
-    return uri->host_kind != SIP_LEX_HOST_NAME || slice_is_equal_nocase(end, s->domain_text);
+    return uri->host_kind != SIP_LEX_HOST_NAME || slice_is_equal_nocase(end, s->domain_text) ||
+           slice_is_equal_nocase(uri->host, SLICE_LITERAL("localhost"));
 }
 
 /* Whose registration it is and whether the sender may change it; REGISTRAR_NONE: was answered. */

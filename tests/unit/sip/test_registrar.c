@@ -147,6 +147,8 @@ Test(registrar, the_domain_that_is_asked)
         {"sip:EXAMPLE.org", "SIP/2.0 401"},
         {"sip:node1.example.org:5070", "SIP/2.0 401"},
         {"sip:192.0.2.1", "SIP/2.0 401"},
+        {"sip:LocalHost:5070", "SIP/2.0 401"},
+        {"sip:localhost.example.com", "SIP/2.0 404"},
         {"sip:[2001:db8::1]", "SIP/2.0 401"},
     };
     struct phone *p = NULL;
