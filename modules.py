@@ -453,6 +453,7 @@ UNIT_TESTS = {
         test_owner_first
         test_replicate
         test_replicate_disk
+        test_replicate_leave
         test_replicate_return
         test_route
         test_sign

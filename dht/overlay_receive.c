@@ -310,34 +310,6 @@ static void receive_back(struct turn *t, struct overlay *o, const struct link_ev
     }
 }
 
-void overlay_receive_unacked(struct turn *t, struct overlay *o, const struct link_event *event)
-{
-    struct slice message = slice_of(event->message, event->message_len);
-    if (!transact_on_unacked(t, o->transact, message, event->link) &&
-        !outgoing_send_again(t, &o->out, message, event->link)) {
-        receive_back(t, o, event);
-    }
-}
-
-void overlay_receive_parked(struct turn *t, struct overlay *o)
-{
-    uint32_t left = o->parked.count;
-    struct parked_item item;
-    while (parked_take(&o->parked, &left, &item)) {
-        struct link_event event = {.kind = LINK_MESSAGE,
-                                   .link = item.link,
-                                   .node_id = item.previous_hop,
-                                   .message = msgbuf_data(item.buf),
-                                   .message_len = item.buf->len};
-        struct arrival a = {.event = &event, .tries = item.tries};
-        enum err e = fwd_decode(msgbuf_slice(item.buf), &o->params, &a.h);
-        CHECK(e == ERR_OK); /* it was before */
-        a.code = inbox_code(&a.h);
-        place(t, o, &a);
-        msgbuf_release(t->buffers, item.buf);
-    }
-}
-
 /* The Destination List without what we take off its front (FW-2): naming us twice there is not
  * going round in circles. */
 static struct slice behind_ourselves(const struct overlay *o, const struct fwd *h)
@@ -385,11 +357,10 @@ HOT static void arrive(struct turn *t, struct overlay *o, const struct link_even
     place(t, o, &a);
 }
 
-HOT void overlay_receive(struct turn *t, struct overlay *o, const struct link_event *event)
+/* What the last fragment has made whole, wherever that came from: frag_push has room for one. */
+HOT static void arrive_whole(struct turn *t, struct overlay *o)
 {
     struct frag_message whole;
-    metric_add(t->metrics, METRIC_dht_received, 1);
-    arrive(t, o, event);
     while (UNLIKELY(frag_next(o->frag, &whole))) {
         struct link_event again = {.kind = LINK_MESSAGE,
                                    .link = whole.link,
@@ -398,5 +369,43 @@ HOT void overlay_receive(struct turn *t, struct overlay *o, const struct link_ev
                                    .message_len = whole.buf->len};
         arrive(t, o, &again);
         msgbuf_release(t->buffers, whole.buf);
+    }
+}
+
+HOT void overlay_receive(struct turn *t, struct overlay *o, const struct link_event *event)
+{
+    metric_add(t->metrics, METRIC_dht_received, 1);
+    arrive(t, o, event);
+    arrive_whole(t, o);
+}
+
+/* What could not be passed on may be for us by now. */
+void overlay_receive_unacked(struct turn *t, struct overlay *o, const struct link_event *event)
+{
+    struct slice message = slice_of(event->message, event->message_len);
+    if (!transact_on_unacked(t, o->transact, message, event->link) &&
+        !outgoing_send_again(t, &o->out, message, event->link)) {
+        receive_back(t, o, event);
+        arrive_whole(t, o);
+    }
+}
+
+void overlay_receive_parked(struct turn *t, struct overlay *o)
+{
+    uint32_t left = o->parked.count;
+    struct parked_item item;
+    while (parked_take(&o->parked, &left, &item)) {
+        struct link_event event = {.kind = LINK_MESSAGE,
+                                   .link = item.link,
+                                   .node_id = item.previous_hop,
+                                   .message = msgbuf_data(item.buf),
+                                   .message_len = item.buf->len};
+        struct arrival a = {.event = &event, .tries = item.tries};
+        enum err e = fwd_decode(msgbuf_slice(item.buf), &o->params, &a.h);
+        CHECK(e == ERR_OK); /* it was before */
+        a.code = inbox_code(&a.h);
+        place(t, o, &a);
+        msgbuf_release(t->buffers, item.buf);
+        arrive_whole(t, o);
     }
 }

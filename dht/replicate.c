@@ -690,6 +690,16 @@ static void on_failed(struct turn *t, struct replicate *r, const struct replicat
     }
 }
 
+struct replicate_witness *replicate_inside_witness(struct replicate *r, struct ring_id at)
+{
+    for (uint32_t i = 0; i < r->witness_count; i++) {
+        if (ids_ring_is_equal(r->witnesses[i].at, at)) {
+            return &r->witnesses[i];
+        }
+    }
+    return NULL;
+}
+
 static void on_returned(struct turn *t, struct replicate *r, struct replicate_op *op,
                         const struct transact_result *result)
 {
@@ -711,8 +721,13 @@ static void on_returned(struct turn *t, struct replicate *r, struct replicate_op
     if (topo_is_responsible(r->s.topo, at)) {
         return;
     }
+    struct ring_id owner = ids_ring_of_node(&result->answer->signer);
+    struct replicate_witness *w = replicate_inside_witness(r, owner);
+    if (w != NULL) {
+        w->has_answered = true;
+    }
     set->is_owned = false;
-    replicate_inside_vouch(t, set, ids_ring_of_node(&result->answer->signer));
+    replicate_inside_vouch(t, set, owner);
     if (!topo_is_replica(r->s.topo, at) && set->unwanted_since_s != 0 &&
         replicate_inside_seconds(t) - set->unwanted_since_s >= REPLICATE_UNWANTED_S) {
         metric_add(t->metrics, METRIC_replicas_dropped, 1);
@@ -780,6 +795,7 @@ void replicate_on_timer(struct turn *t, struct replicate *r, struct wheel_timer 
 void replicate_on_change(struct turn *t, struct replicate *r, const struct topo_change *change)
 {
     (void)change;
+    r->witness_count = 0;
     replicate_walk_members(t, r);
     replicate_walk_dirty(t, r);
 }
@@ -799,6 +815,7 @@ void replicate_leave(struct turn *t, struct replicate *r)
     r->is_leaving = true;
     r->is_leave_pass = true;
     r->is_leave_missing = false;
+    r->witness_count = 0;
     r->leave_deadline_us = t->now_us + (uint64_t)REPLICATE_LEAVE_S * 1000000;
     r->walk_at = 0;
     replicate_walk_dirty(t, r);

@@ -10,7 +10,8 @@
  *   owner no more:   the new owner has them (ST-18)
  *   not even replica, for 60 s: offered to the owner once more, then dropped (CH-26)
  *   joiner (AP):     has all sets that it will own before it is told so (CH-12)
- *   leaving:         all copies of the sets that we own are where they belong
+ *   leaving:         all copies of the sets that we own are where they belong, and the owners of
+ *                    the others have answered since the ring last changed
  *
  * After a failure new members wait 30 s for their copies (CH-19); values stored meanwhile go there
  * at once.  A copy that is newer elsewhere (0x5, 0x9) is fetched (ST-16).
@@ -90,7 +91,7 @@ void replicate_on_change(struct turn *t, struct replicate *r, const struct topo_
  * many join at once. */
 enum err replicate_hand_over(struct turn *t, struct replicate *r,
                              const struct node_id *joiner) MUST_USE;
-/* Makes sure of our sets elsewhere, then REPLICATE_LEFT. */
+/* Makes sure of our sets elsewhere, then REPLICATE_LEFT, after REPLICATE_LEAVE_S at the latest. */
 void replicate_leave(struct turn *t, struct replicate *r);
 /* Another max-message-size; more than at first counts as that. */
 void replicate_set_message_bytes(struct replicate *r, uint32_t max_message_bytes);

@@ -11,6 +11,7 @@
 enum {
     REPLICATE_INSIDE_OVERHEAD = 1400, /* of a message around its values: headers, two signatures */
     REPLICATE_INSIDE_NO_MEMBER = STORE_MEMBERS_CAP,
+    REPLICATE_INSIDE_WITNESSES = 2 * CHORD_TABLE_NEIGHBORS, /* as many as topo_owner can name */
 };
 
 /* A peer that we place copies on; its number is a bit in store_set.placed. */
@@ -68,6 +69,13 @@ struct replicate_ack {
     bool is_copied; /* no copy has to be waited for, or not any more */
 };
 
+/* Leaving: an owner of whom some set of ours says that he has it.  Has he answered since? */
+struct replicate_witness {
+    struct ring_id at;
+    uint64_t asked_us;
+    bool has_answered;
+};
+
 STATIC_CHECK(STORE_KINDS_CAP <= 16);
 
 enum {
@@ -93,6 +101,8 @@ struct replicate {
     bool is_leave_pass; /* the pass began after we decided to leave */
     bool is_leave_missing;
     uint64_t leave_deadline_us;
+    uint32_t witness_count; /* since the ring last changed */
+    struct replicate_witness witnesses[REPLICATE_INSIDE_WITNESSES];
     bool may_tell;    /* some member may be handed over: replicate_next is asked in each turn */
     bool is_left;     /* for replicate_next */
     bool is_sweeping; /* the store is large: the next part of it soon */
@@ -113,11 +123,21 @@ static inline uint32_t replicate_inside_seconds(const struct turn *t)
     return (uint32_t)(t->now_us / 1000000);
 }
 
+static inline uint32_t replicate_inside_mark(struct ring_id owner)
+{
+    return (uint32_t)(owner.hi >> 32) | 1;
+}
+
+static inline bool replicate_inside_is_vouched_by(const struct store_set *set, struct ring_id owner)
+{
+    return set->vouched_by == replicate_inside_mark(owner);
+}
+
 /* The owner at this place has this set now. */
 static inline void replicate_inside_vouch(const struct turn *t, struct store_set *set,
                                           struct ring_id owner)
 {
-    set->vouched_by = (uint32_t)(owner.hi >> 32) | 1;
+    set->vouched_by = replicate_inside_mark(owner);
     set->when_s = replicate_inside_seconds(t);
 }
 
@@ -127,6 +147,8 @@ bool replicate_inside_send(struct turn *t, struct replicate *r, struct replicate
 struct replicate_op *replicate_inside_op(struct replicate *r, enum replicate_what what,
                                          uint32_t member, const struct store_set *set);
 void replicate_inside_op_end(struct replicate *r, struct replicate_op *op);
+/* The witness at this place, NULL when he has not been asked. */
+struct replicate_witness *replicate_inside_witness(struct replicate *r, struct ring_id at);
 /* The walk: looks at sets within a budget, sends what is missing. */
 void replicate_walk(struct turn *t, struct replicate *r);
 /* Who are members now? */

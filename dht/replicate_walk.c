@@ -13,6 +13,9 @@ enum {
     PASS_EVERY_US = 20000000, /* also when nothing is known to be missing */
     SEND_PAUSE_US = 500000,
     RETURN_PAUSE_US = 2000000,
+    WITNESS_PAUSE_US = 2000000, /* before an owner who has not answered is asked once more */
+    /* Those that we placed copies on as the owner may drop them when we no longer are (CH-26). */
+    FORGET_PLACED_S = REPLICATE_UNWANTED_S / 2,
     OFFER_WAIT_S = 12, /* so long a new owner has to show that it has what we have */
 };
 
@@ -273,17 +276,21 @@ static void give_back(struct turn *t, struct replicate *r, struct store_set *set
     set->is_pushing = true;
 }
 
-/* Is the owner of `at` known to have it?  He has sent it to us, or taken it from us. */
-static bool is_vouched_for(const struct replicate *r, const struct store_set *set,
+/* Is the owner known to have it?  He has sent it to us, or taken it from us; when, is kept. */
+static bool is_vouched_for(const struct turn *t, const struct replicate *r, struct store_set *set,
                            const struct topo_peer *owner)
 {
-    uint32_t i = member_find(r, &owner->id);
-    if (i != REPLICATE_INSIDE_NO_MEMBER && (set->placed & replicate_inside_bit(i)) != 0) {
+    const struct chord_table_node *n = chord_table_find(r->s.topo->table, &owner->id);
+    if (replicate_inside_is_vouched_by(set, owner->at) && n != NULL &&
+        set->when_s >= n->up_since_us / 1000000) {
         return true;
     }
-    const struct chord_table_node *n = chord_table_find(r->s.topo->table, &owner->id);
-    return set->vouched_by == ((uint32_t)(owner->at.hi >> 32) | 1) && n != NULL &&
-           set->when_s >= n->up_since_us / 1000000;
+    uint32_t i = member_find(r, &owner->id);
+    if (i == REPLICATE_INSIDE_NO_MEMBER || (set->placed & replicate_inside_bit(i)) == 0) {
+        return false;
+    }
+    replicate_inside_vouch(t, set, owner->at);
+    return true;
 }
 
 /* ST-18: an owner who is not known to have a set gets it from us, be it that we were the owner or
@@ -296,8 +303,10 @@ static bool is_to_be_offered(const struct turn *t, const struct replicate *r, st
     if (!topo_owner(r->s.topo, at, &owner)) {
         return false;
     }
-    if (is_vouched_for(r, set, &owner)) {
-        replicate_inside_vouch(t, set, owner.at);
+    if (is_vouched_for(t, r, set, &owner)) {
+        if (set->is_owned) { /* from now on others may drop it (FORGET_PLACED_S) */
+            replicate_inside_vouch(t, set, owner.at);
+        }
         set->is_owned = false;
         return false;
     }
@@ -308,12 +317,40 @@ static bool is_to_be_offered(const struct turn *t, const struct replicate *r, st
     return true;
 }
 
+/* Leaving: what an owner is known to have is as good as he is.  Who has died without a word shows
+ * it by not answering; one set, which he has, is question enough for all that he owns.  Then he is
+ * neighbor no more, and somebody else is the owner, perhaps ourselves. */
+static void ask_witness(struct turn *t, struct replicate *r, struct store_set *set,
+                        struct ring_id at)
+{
+    struct topo_peer owner;
+    if (!topo_owner(r->s.topo, at, &owner)) {
+        return;
+    }
+    struct replicate_witness *w = replicate_inside_witness(r, owner.at);
+    if (w != NULL && w->has_answered) {
+        return;
+    }
+    r->is_leave_missing = true;
+    if (w == NULL && r->witness_count < REPLICATE_INSIDE_WITNESSES) {
+        w = &r->witnesses[r->witness_count++];
+        *w = (struct replicate_witness){.at = owner.at};
+    }
+    if (w != NULL && (w->asked_us == 0 || w->asked_us + WITNESS_PAUSE_US <= t->now_us)) {
+        give_back(t, r, set);
+        w->asked_us = set->is_pushing ? t->now_us : w->asked_us;
+    }
+}
+
 static void visit_other(struct turn *t, struct replicate *r, struct store_set *set,
                         struct ring_id at)
 {
     uint32_t now_s = replicate_inside_seconds(t);
     bool is_due = is_to_be_offered(t, r, set, at);
     bool is_wanted = topo_is_replica(r->s.topo, at);
+    if (set->vouched_by != 0 && now_s - set->when_s >= FORGET_PLACED_S) {
+        set->placed = 0;
+    }
     if (is_wanted) {
         set->unwanted_since_s = 0;
     } else if (set->unwanted_since_s == 0) {
@@ -325,6 +362,8 @@ static void visit_other(struct turn *t, struct replicate *r, struct store_set *s
     if ((set->is_owned || is_unwanted || is_due) && may_offer) {
         r->is_leave_missing |= r->is_leaving;
         give_back(t, r, set);
+    } else if (r->is_leaving) {
+        ask_witness(t, r, set, at);
     }
 }
 

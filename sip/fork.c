@@ -587,6 +587,12 @@ static void on_failure(struct turn *t, struct sip *s, struct fork_branch *b,
         fork_settle(t, s, p);
         return;
     }
+    /* The phone has had it from its node, which has died meanwhile and is back (8.2.2.2). */
+    if (m->status == 482 && b->is_anew) {
+        fork_note(t, s, p, 480, "The callee's node has lost the call");
+        fork_settle(t, s, p);
+        return;
+    }
     bool is_challenge = (m->status == 401 || m->status == 407) && p->best != NULL &&
                         (p->best_status == 401 || p->best_status == 407);
     if (!p->is_answered && is_challenge) {
@@ -716,6 +722,7 @@ static void on_way_lost(struct turn *t, struct sip *s, struct fork_branch *b, st
     b->is_lost = !dial_find(s, &node, &b->to);
     if (!b->is_lost) {
         tx_client_again(t, s, tx, &b->to);
+        b->is_anew = true;
         if (b->is_cancelled && !b->is_late && !wheel_is_armed(&b->timer_c)) {
             arm_silence(t, p, b, tx);
         }

@@ -52,6 +52,7 @@ struct fork_branch {
     uint8_t steps;    /* groups that it has time for; 0 = one */
     bool is_counted;  /* by sip/peer_share */
     bool is_lost;     /* SENT, and waits for another connection to the same peer */
+    bool is_anew;     /* the same INVITE went over such a connection */
     uint8_t again;    /* so many were asked for: FORK_AGAIN at most */
     uint16_t q_milli; /* HELD */
     uint16_t uri_len;

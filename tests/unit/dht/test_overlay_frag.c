@@ -5,6 +5,7 @@
 
 #include "codec/content.h"
 #include "codec/fragment.h"
+#include "dht/overlay_impl.h"
 
 enum { NOBODY = 1000 };
 
@@ -108,6 +109,56 @@ Test(overlay_frag, a_fragmented_ping_is_answered, .timeout = 60)
     cr_expect_eq(h->peers[0].pongs, 1);
     cr_expect_eq(h->peers[0].last.error, ERR_OK);
     h->tap = NULL;
+    harness_end(h);
+    harness_free(h);
+}
+
+/* Pieces that were passed on come back from a link that has died, two messages one after the other,
+ * and are for us by now: each is put together, also the first. */
+static void bring_back(struct harness *h, uint32_t at)
+{
+    struct overlay *o = h->peers[at].overlay;
+    handle link = chord_table_find(&o->table, &h->peers[0].person->ident.node_id)->link;
+    while (h->queued > 0) {
+        struct harness_mail m = h->mails[h->head];
+        struct link_event event = {.kind = LINK_UNACKED,
+                                   .link = link,
+                                   .message = msgbuf_data(m.buf),
+                                   .message_len = m.buf->len};
+        h->head = (h->head + 1) % HARNESS_MAILS;
+        h->queued--;
+        overlay_on_link(harness_turn(h, at), o, &event);
+        msgbuf_release(&h->w->buffers, m.buf);
+    }
+}
+
+Test(overlay_frag, pieces_that_come_back_are_put_together, .timeout = 60)
+{
+    struct harness *h = harness_make(2, 31);
+    (void)harness_grow(h, 30000);
+    harness_run(h, 20000);
+    struct links l = {.is_odd = true, .only_from = 0};
+    put_links(h, &l);
+    struct overlay_resource r;
+    uint32_t tries = 0;
+    do {
+        char name[16];
+        (void)snprintf(name, sizeof(name), "name%u", tries++);
+        r = resource_of(h->w, slice_text(name));
+    } while (!overlay_is_responsible(h->peers[1].overlay, &r));
+    cr_assert_eq(h->queued, 0);
+    uint64_t judged = harness_metric(h, METRIC_signatures_checked);
+    for (uint32_t i = 1; i <= 2; i++) {
+        cr_assert_eq(overlay_ping_resource(harness_turn(h, 0), h->peers[0].overlay, &r, i), ERR_OK);
+        harness_end_turn(h, 0);
+    }
+    cr_assert_eq(l.cut, 2);
+    bring_back(h, 1);
+    cr_expect_eq(harness_metric(h, METRIC_dht_reassembled), 2);
+    h->tap = NULL;
+    harness_end_turn(h, 1);
+    cr_expect_eq(harness_metric(h, METRIC_signatures_checked), judged + 2);
+    harness_run(h, 20000);
     harness_end(h);
     harness_free(h);
 }

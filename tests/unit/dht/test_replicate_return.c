@@ -120,3 +120,31 @@ Test(replicate_return, who_was_away_is_filled_again)
     settle(20000);
     ring_end();
 }
+
+/* An owner that was away for a moment: who stood in for him placed a copy farther on, which is
+ * dropped there when it is wanted no more (CH-26).  It is placed anew when he is gone for good. */
+Test(replicate_return, ch26_a_copy_that_was_dropped_is_not_taken_to_be_there)
+{
+    ring(apart, 7);
+    struct person *who = user(7);
+    struct overlay_resource at = resource_of(peers[0].w, person_user(who));
+    struct wish wish = value_at_now("one");
+    cr_assert_eq(store_and_wait(who, &wish), 0);
+    settle(25000);
+    int owner = owner_of(ring_of(&at));
+    int third = (owner + 3) % 7;
+    cr_assert_not(has_copy(third, &at));
+    kill_peer(owner);
+    run(3000);
+    cr_assert(has_copy(third, &at));
+    peers[owner].is_alive = true;
+    meet_all();
+    run(100000);
+    cr_assert_not(has_copy(third, &at));
+    cr_assert_eq(copies_of(&at, WORLD_KIND_SINGLE), 3);
+    kill_peer(owner);
+    run(3000);
+    cr_assert_eq(copies_of(&at, WORLD_KIND_SINGLE), 3, "%d", copies_of(&at, WORLD_KIND_SINGLE));
+    free(who);
+    ring_end();
+}

@@ -221,6 +221,27 @@ Test(ringing, is_answered_during_the_loss)
     answer_and_end(&x);
 }
 
+/* The callee's node has died and come back, and knows nothing of the call: its phone, which does,
+ * refuses the same INVITE on another branch (8.2.2.2).  The caller has made no loop, the call is
+ * gone; a 482 to an INVITE that was sent once is somebody's loop. */
+Test(ringing, refused_as_merged_after_the_loss)
+{
+    struct ringing x;
+    for (int is_lost = 0; is_lost < 2; is_lost++) {
+        call(&x, true);
+        if (is_lost) {
+            cut(&x);
+            let_mend(&x);
+        }
+        phone_answer(x.w, x.b, x.invite, "482 Loop Detected");
+        phone_expect(x.b, "ACK sip:");
+        world_run(x.w, 50000);
+        phone_expect(x.a, is_lost ? "SIP/2.0 480" : "SIP/2.0 482");
+        phone_expect_nothing(x.b);
+        done(&x);
+    }
+}
+
 /* A refusal is not sent again by a phone that has its ACK: the node has kept it. */
 Test(ringing, is_refused_during_the_loss)
 {
