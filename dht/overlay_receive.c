@@ -357,18 +357,24 @@ HOT static void arrive(struct turn *t, struct overlay *o, const struct link_even
     place(t, o, &a);
 }
 
+static NOINLINE void arrive_again(struct turn *t, struct overlay *o,
+                                  const struct frag_message *whole)
+{
+    struct link_event event = {.kind = LINK_MESSAGE,
+                               .link = whole->link,
+                               .node_id = whole->previous_hop,
+                               .message = msgbuf_data(whole->buf),
+                               .message_len = whole->buf->len};
+    arrive(t, o, &event);
+    msgbuf_release(t->buffers, whole->buf);
+}
+
 /* What the last fragment has made whole, wherever that came from: frag_push has room for one. */
-HOT static void arrive_whole(struct turn *t, struct overlay *o)
+static inline void arrive_whole(struct turn *t, struct overlay *o)
 {
     struct frag_message whole;
     while (UNLIKELY(frag_next(o->frag, &whole))) {
-        struct link_event again = {.kind = LINK_MESSAGE,
-                                   .link = whole.link,
-                                   .node_id = whole.previous_hop,
-                                   .message = msgbuf_data(whole.buf),
-                                   .message_len = whole.buf->len};
-        arrive(t, o, &again);
-        msgbuf_release(t->buffers, whole.buf);
+        arrive_again(t, o, &whole);
     }
 }
 
