@@ -33,9 +33,9 @@ static const struct ident *account_of(const struct route *r, const struct node_i
 }
 
 /* Has the message been there?  Requests keep a list of where they were. */
-static bool was_at(const struct route *r, struct slice via_list, const struct node_id *id)
+static bool was_at(const struct route *r, const struct slice *via_list, const struct node_id *id)
 {
-    struct rd via = rd_init(via_list);
+    struct rd via = rd_init(via_list == NULL ? SLICE_EMPTY : *via_list);
     struct fwd_destination d;
     while (fwd_next(&via, r->params, &d)) {
         if (d.type == FWD_DESTINATION_NODE && slice_is_equal(d.id, ids_node_slice(id, r->params))) {

@@ -36,8 +36,8 @@ struct route_decision {
 
 struct route_from {
     handle link; /* it is not sent back there unless that is where its Node-ID lives; 0: none */
-    struct slice via_list; /* of a request: where it was */
-    bool is_own;           /* made by ourselves: may leave by way_in */
+    const struct slice *via_list; /* of a request: where it was; NULL: nowhere */
+    bool is_own;                  /* made by ourselves: may leave by way_in */
     /* Rather nowhere, for a moment, than past a peer that disagrees about whose the message is. */
     bool may_wait;
 };
