@@ -180,3 +180,18 @@ HOT void route_decide(const struct route *r, const struct fwd *h, const struct r
         out->strip_bytes = (uint16_t)(out->strip_bytes + d.wire.len); /* FW-2 */
     }
 }
+
+bool route_is_ours(const struct route *r, struct slice destination_list)
+{
+    struct route_from from = {.is_own = true};
+    struct route_decision d;
+    struct fwd h = {.destination_list = destination_list};
+    struct fwd_destination entry;
+    struct rd list = rd_init(destination_list);
+    while (fwd_next(&list, r->params, &entry)) {
+        h.first = h.destination_count == 0 ? entry : h.first;
+        h.destination_count++;
+    }
+    route_decide(r, &h, &from, &d);
+    return rd_ok(&list) && d.verdict == ROUTE_LOCAL;
+}

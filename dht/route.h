@@ -42,5 +42,8 @@ struct route_from {
     bool may_wait;
 };
 
+/* Would a message of ours with this Destination List come to ourselves? */
+bool route_is_ours(const struct route *r, struct slice destination_list);
+
 HOT void route_decide(const struct route *r, const struct fwd *h, const struct route_from *from,
                       struct route_decision *out);
