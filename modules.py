@@ -343,6 +343,7 @@ MODULES = {
         load_trunk
         lookup
         main
+        memory
         metrics_http
         metrics_text
         options
@@ -520,6 +521,7 @@ UNIT_TESTS = {
         test_config
         test_load
         test_load_target
+        test_memory
         test_metrics
         test_options
         test_persist
