@@ -343,6 +343,7 @@ MODULES = {
         load_trunk
         lookup
         main
+        memory
         metrics_http
         metrics_text
         options
@@ -521,6 +522,7 @@ UNIT_TESTS = {
         test_config
         test_load
         test_load_target
+        test_memory
         test_metrics
         test_options
         test_persist

@@ -85,7 +85,7 @@ static enum err choose_kinds(struct updating *u)
         struct overlay_kind *k = find_kind(u, u->what->dropped[i]);
         if (k == NULL) {
             return say_why(u->why, ERR_CONFIG,
-                           "no such private Kind: --drop-kind %u: see overlay.xml",
+                           "no such private Kind: --drop-kind 0x%x: see overlay.xml",
                            u->what->dropped[i]);
         }
         *k = u->kinds[--u->kind_count];
@@ -93,8 +93,15 @@ static enum err choose_kinds(struct updating *u)
     for (size_t i = 0; i < u->what->added_count; i++) {
         const struct overlay_kind *added = &u->what->added[i];
         struct overlay_kind *k = find_kind(u, added->id);
+        if (kind_registered(added->id, &registered)) {
+            return say_why(
+                u->why, ERR_CONFIG,
+                "a registered Kind: --add-kind 0x%x: its RFC says how it is stored; take "
+                "a number from 0xf0000001 to 0xfffffffe (RFC 6940 14.6)",
+                added->id);
+        }
         if (k == NULL && u->kind_count == OVERLAY_KINDS_CAP) {
-            return say_why(u->why, ERR_LIMIT, "too many Kinds: --add-kind %u: at most %d",
+            return say_why(u->why, ERR_LIMIT, "too many Kinds: --add-kind 0x%x: at most %d",
                            added->id, OVERLAY_KINDS_CAP);
         }
         *(k != NULL ? k : &u->kinds[u->kind_count++]) = *added;

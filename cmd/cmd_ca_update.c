@@ -7,6 +7,7 @@
 #include "cmd/options.h"
 #include "core/os/host.h"
 #include "dht/config_sequence.h"
+#include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -105,9 +106,14 @@ static bool fill_lists(const struct update_options *o, struct ca_update *what)
     return true;
 }
 
-static bool is_between(uint64_t given, uint64_t least, uint64_t most)
+static bool is_within(const char *option, uint64_t given, uint64_t least, uint64_t most)
 {
-    return given == KEEP || (given >= least && given <= most);
+    bool is = given == KEEP || (given >= least && given <= most);
+    if (!is) {
+        say_error("out of range: --%s %" PRIu64 ": give %" PRIu64 " to %" PRIu64, option, given,
+                  least, most);
+    }
+    return is;
 }
 
 /* 0: as in the document of before. */
@@ -118,17 +124,13 @@ static uint32_t kept(uint64_t given)
 
 static bool fill(const struct update_options *o, struct ca_update *what)
 {
-    bool is_in_range =
-        (o->sequence == CA_UPDATE_NEXT || o->sequence < UINT16_MAX) && o->days >= 1 &&
-        o->days <= CA_DAYS_ROOT && is_between(o->initial_ttl, 1, 255) &&
-        is_between(o->max_message_bytes, 1000, 65535) &&
-        is_between(o->update_interval_s, 1, 86400) && is_between(o->ping_interval_s, 1, 86400) &&
-        is_between(o->replica_min_hosts, 1, 8);
-    if (!is_in_range) {
-        say_error(
-            "out of range: --sequence 0..65534, --days 1..%d, --max-message-size 1000..65535, "
-            "--initial-ttl 1..255, intervals 1..86400, --replica-min-hosts 1..8: correct it",
-            CA_DAYS_ROOT);
+    if ((o->sequence != CA_UPDATE_NEXT && !is_within("sequence", o->sequence, 0, UINT16_MAX - 1)) ||
+        !is_within("days", o->days, 1, CA_DAYS_ROOT) ||
+        !is_within("initial-ttl", o->initial_ttl, 1, 255) ||
+        !is_within("max-message-size", o->max_message_bytes, 1000, 65535) ||
+        !is_within("update-interval", o->update_interval_s, 1, 86400) ||
+        !is_within("ping-interval", o->ping_interval_s, 1, 86400) ||
+        !is_within("replica-min-hosts", o->replica_min_hosts, 1, 8)) {
         return false;
     }
     what->sequence = (uint32_t)o->sequence;

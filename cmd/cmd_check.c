@@ -416,10 +416,13 @@ int cmd_check(int argc, char **argv)
     if (e == ERR_OK) {
         e = check_data_dir(&setup, why);
         e = e == ERR_OK ? check_ports(&setup, why) : e;
+        e = e == ERR_OK ? setup_memory(&setup, why) : e;
         if (e == ERR_OK && is_json) {
             print_json(&setup);
         } else if (e == ERR_OK) {
             print_text(&setup, with_limits);
+        } else if (with_limits) {
+            print_limits(&setup); /* what is too large shows there */
         }
         setup_free(&setup);
     }

@@ -45,6 +45,11 @@ static int run(const char *path)
         say_error("%s", why);
         return CMD_USAGE;
     }
+    if (setup_memory(&setup, why) != ERR_OK) {
+        say_error("%s", why);
+        setup_free(&setup);
+        return CMD_USAGE;
+    }
     control_block_signals();
     e = daemon_open(&daemon, &setup, why);
     if (e != ERR_OK) {

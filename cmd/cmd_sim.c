@@ -102,7 +102,12 @@ static const char *source_of(const char *key, const struct options_texts *sets, 
 {
     size_t len = strlen(key);
     for (size_t i = 0; i < sets->count; i++) {
-        if (strncmp(sets->texts[i], key, len) == 0 && sets->texts[i][len] == '=') {
+        size_t k = 0;
+        const char *given = sets->texts[i];
+        while (k < len && (given[k] == key[k] || (given[k] == '.' && key[k] == '_'))) {
+            k++;
+        }
+        if (k == len && given[k] == '=') {
             return "--set";
         }
     }
@@ -116,10 +121,17 @@ static enum err check(const struct scenario *s, const struct options_texts *sets
     uint64_t least = 0;
     uint64_t most = 0;
     enum err e = scenario_check(s, &key, &least, &most);
-    return e == ERR_OK
-               ? e
+    if (e == ERR_OK) {
+        return e;
+    }
+    const char *where = source_of(key, sets, path);
+    return least == most
+               ? say_why(why, ERR_CONFIG,
+                         "not with the other keys: %s: %s: only %" PRIu64
+                         " goes with them, see docs/simulator.md",
+                         where, key, most)
                : say_why(why, ERR_CONFIG, "out of range: %s: %s: from %" PRIu64 " to %" PRIu64,
-                         source_of(key, sets, path), key, least, most);
+                         where, key, least, most);
 }
 
 static enum err load(const char *word, const struct options_texts *sets, struct scenario *s,
@@ -732,6 +744,9 @@ static int simulate(struct outcome *o, bool is_json)
     if (o->faults != NULL || o->faults_out != NULL) {
         e = sim_files_faults(o->faults, &o->list, why);
         o->scenario.faults = &o->list;
+    }
+    if (e == ERR_OK && o->faults_out != NULL) {
+        e = sim_files_try(o->faults_out, why);
     }
     struct node_id *ids = NULL;
     if (e == ERR_OK && o->ids != NULL) {

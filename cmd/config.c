@@ -257,14 +257,15 @@ static int check_data_size(cfg_t *cfg, cfg_opt_t *opt)
     return check_range(cfg, opt, 0, DATA_SIZE_MAX_MIB);
 }
 
-/* 0 is a pool that is always exhausted.  A node without links is none, and a datagram in which no
- * handshake fits carries nothing. */
 static int check_limit(cfg_t *cfg, cfg_opt_t *opt)
 {
-    enum { DATAGRAM_LEAST = 512 };
-    bool is_datagram = strcmp(opt->name, "link_datagram_bytes") == 0;
-    long least = is_datagram ? DATAGRAM_LEAST : strcmp(opt->name, "links") == 0 ? 1 : 0;
-    return check_range(cfg, opt, least, UINT32_MAX);
+    for (unsigned i = 0; i < LIMIT_COUNT; i++) {
+        if (strcmp(opt->name, limits_name((enum limit)i)) == 0) {
+            struct limits_range r = limits_range((enum limit)i);
+            return check_range(cfg, opt, r.least, r.most);
+        }
+    }
+    UNREACHABLE("a limit without a name");
 }
 
 /* ---- from libconfuse to struct config

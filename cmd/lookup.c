@@ -8,7 +8,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-enum { NODE_DIGITS = 32, AOR_CAP = 255, ROUTE_STEPS = 64, REASON_CAP = 80 };
+enum { NODE_DIGITS = 32, AOR_CAP = 255, NAME_CAP = 255, ROUTE_STEPS = 64, REASON_CAP = 80 };
 
 bool lookup_kind(uint64_t kind)
 {
@@ -44,6 +44,11 @@ bool lookup_parse(const struct lookup_help *h, int argc, char **argv, struct loo
         return false;
     }
     if (!lookup_kind(kind)) {
+        *status = CMD_USAGE;
+        return false;
+    }
+    if (argv[rest][0] == '\0' || strlen(argv[rest]) > NAME_CAP) {
+        say_error("not a name: '%.40s': give 1 to %d bytes", argv[rest], NAME_CAP);
         *status = CMD_USAGE;
         return false;
     }
@@ -120,8 +125,9 @@ static int say_operation(const json_t *row, const char *what)
         : is_text(row, "error", "timeout")
             ? "nobody of that Node-ID may be in the overlay, or the overlay does not "
               "answer (chordial ctl ring)"
-        : is_text(row, "error", "limit")     ? "the node is busy, try again"
-        : is_text(row, "error", "not_found") ? "the overlay has no such Kind or peer"
+        : is_text(row, "error", "limit")       ? "the node is busy, try again"
+        : is_text(row, "error", "unsupported") ? "the overlay document has no such Kind"
+        : is_text(row, "error", "not_found")   ? "the overlay has no such Kind or peer"
         : number_of(row, "reload_error") == CONTENT_ERROR_FORBIDDEN
             ? "the node may not write there: see --help"
         : is_text(row, "error", "too_large") ? "the answer has no room: fetch the values"
@@ -393,7 +399,8 @@ static enum err canonical(const char *text, char *out, char *why)
     const char *from = text + (is_sip ? 4 : is_sips ? 5 : 0);
     size_t len = strcspn(from, ";?>");
     const char *at = memchr(from, '@', len);
-    if (at == NULL || at == from || len > AOR_CAP || at + 1 == from + len) {
+    if (at == NULL || at == from || len > AOR_CAP || at + 1 == from + len ||
+        strcspn(from, " <\"\t") < len) {
         return say_why(why, ERR_CONFIG, "not an address of record: %s: write sip:USER@DOMAIN",
                        text);
     }

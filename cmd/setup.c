@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cmd/setup.h"
+#include "cmd/memory.h"
 #include "dht/config_sequence.h"
 #include "link/crypto_boring.h"
 #include "link/crypto_roots_boring.h"
 #include "node/overlay_schema.h"
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -277,6 +279,26 @@ static enum err check_ports(const struct setup *s, char *why)
                        a, b, s->shards);
     }
     return ERR_OK;
+}
+
+/* What the pools may come to, against what there is: beyond, the kernel would end the process some
+ * day, or at once when it touches its buffers, and say nothing to whoever looks for the reason. */
+enum err setup_memory(const struct setup *s, char *why)
+{
+    enum { MIB = 1024 * 1024 };
+    char where[FILES_PATH_CAP];
+    size_t count = 0;
+    uint64_t wanted = limits_budget(&s->config.limits, NULL, 0, &count) * s->shards;
+    uint64_t allowed = memory_allowed("", where);
+    if (wanted <= allowed) {
+        return ERR_OK;
+    }
+    return say_why(why, ERR_CONFIG,
+                   "more memory than there is: limits: %u shards may take %" PRIu64
+                   " MiB, and %s allows %" PRIu64
+                   " MiB: lower limits (`chordial check --limits` lists them) or shards, or "
+                   "allow more",
+                   s->shards, wanted / MIB, where, allowed / MIB);
 }
 
 enum err setup_roots(const struct config *c, struct crypto_roots **out, char *why)

@@ -30,6 +30,8 @@ struct setup {
 /* The reason in `why` (SAY_WHY_CAP) when something is wrong; nothing is left to free then. */
 enum err setup_load(const char *path, uint64_t at_ms, uint32_t cores, struct setup *out,
                     char *why) MUST_USE;
+/* ERR_CONFIG when the pools of all shards may take more than there is (cmd/memory.h). */
+enum err setup_memory(const struct setup *s, char *why) MUST_USE;
 /* Where a node keeps the document that it has taken over while running. */
 enum { SETUP_RECEIVED_PATH_CAP = FILES_PATH_CAP + 16 };
 void setup_received_path(const struct config *c, char out[SETUP_RECEIVED_PATH_CAP]);

@@ -133,13 +133,21 @@ enum err sim_files_faults(const char *path, struct fault_list *l, char *why)
         return ERR_OK;
     }
     if (files_read(path, &text, NULL) != ERR_OK) {
-        return say_why(why, ERR_CONFIG, "cannot be read: --faults %s", path);
+        return say_why(why, ERR_CONFIG, "cannot be read: --faults %s: %s", path, say_errno());
     }
     enum err e = fault_list_parse(l, text, &line);
     files_release(&text);
     return e == ERR_OK ? e
                        : say_why(why, ERR_CONFIG,
                                  "not a fault that --faults-out has written: %s:%u", path, line);
+}
+
+enum err sim_files_try(const char *path, char *why)
+{
+    FILE *file = fopen(path, "ae");
+    return file != NULL && fclose(file) == 0
+               ? ERR_OK
+               : say_why(why, ERR_IO, "cannot be written: --faults-out %s: %s", path, say_errno());
 }
 
 enum err sim_files_write_faults(const char *path, const struct fault_list *l, char *why)
@@ -154,7 +162,8 @@ enum err sim_files_write_faults(const char *path, const struct fault_list *l, ch
     if (file != NULL) {
         good = fclose(file) == 0 && good;
     }
-    return good ? ERR_OK : say_why(why, ERR_IO, "cannot be written: --faults-out %s", path);
+    return good ? ERR_OK
+                : say_why(why, ERR_IO, "cannot be written: --faults-out %s: %s", path, say_errno());
 }
 
 void sim_files_release_faults(struct fault_list *l)
@@ -181,7 +190,7 @@ enum err sim_files_trace(const char *path, uint64_t peers, struct trace *t, char
     const char *wrong = NULL;
     *t = (struct trace){0};
     if (files_read(path, &text, NULL) != ERR_OK) {
-        return say_why(why, ERR_CONFIG, "cannot be read: --trace %s", path);
+        return say_why(why, ERR_CONFIG, "cannot be read: --trace %s: %s", path, say_errno());
     }
     t->cap = lines_of(text);
     t->items = calloc(t->cap, sizeof(struct trace_event));
@@ -215,7 +224,7 @@ enum err sim_files_ids(const char *path, struct node_id **ids, uint32_t *count, 
 {
     struct slice text = SLICE_EMPTY;
     if (files_read(path, &text, NULL) != ERR_OK) {
-        return say_why(why, ERR_CONFIG, "cannot be read: --ids %s", path);
+        return say_why(why, ERR_CONFIG, "cannot be read: --ids %s: %s", path, say_errno());
     }
     struct slice rest = text;
     *count = 0;

@@ -18,6 +18,8 @@ bool sim_files_close(struct sim_files_capture *c);
 
 /* Reads a list into `l`, with memory of its own; path NULL: an empty one, to be written down. */
 enum err sim_files_faults(const char *path, struct fault_list *l, char *why) MUST_USE;
+/* Whether that can be done: asked before the run, which may take hours. */
+enum err sim_files_try(const char *path, char *why) MUST_USE;
 enum err sim_files_write_faults(const char *path, const struct fault_list *l, char *why) MUST_USE;
 /* A file of Node-IDs, 32 hex digits a line; to be given to free. */
 enum err sim_files_ids(const char *path, struct node_id **ids, uint32_t *count, char *why) MUST_USE;

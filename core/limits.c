@@ -47,6 +47,23 @@ enum err limits_set(struct limits *l, struct slice name, uint64_t value)
     return ERR_NOT_FOUND;
 }
 
+static const uint64_t costs[LIMIT_COUNT] = {
+#define COST(name, cost, what) [LIMIT_##name] = (cost),
+#include "core/limits.def"
+};
+
+static const uint32_t leasts[LIMIT_COUNT] = {
+#define LEAST(name, least) [LIMIT_##name] = (least),
+#include "core/limits.def"
+};
+
+struct limits_range limits_range(enum limit which)
+{
+    CHECK((unsigned)which < LIMIT_COUNT);
+    return (struct limits_range){.least = leasts[which],
+                                 .most = costs[which] > 1 ? LIMITS_OBJECTS_MOST : UINT32_MAX};
+}
+
 uint32_t limits_get(const struct limits *l, enum limit which)
 {
     struct limits copy = *l;

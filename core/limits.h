@@ -31,9 +31,20 @@ struct limits_line {
     uint64_t bytes;
 };
 
+/* Objects of a pool at most: what modules compute from a count (twice as many, four times as many)
+ * fits 32 bits. */
+enum { LIMITS_OBJECTS_MOST = 1 << 26 };
+
+/* What a configuration may say. */
+struct limits_range {
+    uint32_t least;
+    uint32_t most;
+};
+
 void limits_default(struct limits *l);
 /* ERR_NOT_FOUND for an unknown name, ERR_TOO_LARGE for a value beyond 32 bits. */
 enum err limits_set(struct limits *l, struct slice name, uint64_t value) MUST_USE;
+struct limits_range limits_range(enum limit which); /* limits_set does not ask for it */
 uint32_t limits_get(const struct limits *l, enum limit which);
 const char *limits_name(enum limit which);
 const char *limits_help(enum limit which);

@@ -45,7 +45,7 @@ bool attach_policy_take(struct turn *t, struct attach_policy *ap, const struct n
     return bucket_take(&r->bucket, 1, t->now_us);
 }
 
-static bool is_allowed(const struct address *a, const struct attach_policy_ours *ours)
+bool attach_policy_allows(const struct attach_policy_ours *ours, const struct address *a)
 {
     enum address_range range = address_range_of(a);
     if (a->port < LOWEST_PORT || range == ADDRESS_NEVER) {
@@ -118,7 +118,7 @@ enum err attach_policy_pick(struct slice candidates, const struct attach_policy_
     for (int datagrams = 0; datagrams < 2; datagrams++) {
         for (size_t i = 0; i < *count; i++) {
             if (picks[i].dial.is_datagram == (datagrams == 1) &&
-                is_allowed(&picks[i].dial.address, ours)) {
+                attach_policy_allows(ours, &picks[i].dial.address)) {
                 out[kept++] = picks[i].dial;
             }
         }

@@ -44,6 +44,9 @@ void attach_policy_init(struct attach_policy *ap, struct arena *arena, uint32_t 
 /* Takes one dial off the requester's allowance; false when it is used up. */
 bool attach_policy_take(struct turn *t, struct attach_policy *ap, const struct node_id *requester);
 
+/* May this address be dialled because somebody else has named it? */
+bool attach_policy_allows(const struct attach_policy_ours *ours, const struct address *a);
+
 /* The addresses worth dialling in an encoded candidate list, best first; 0 when there is none.
  * ERR_MALFORMED also for candidates with ICE (AT-4). */
 enum err attach_policy_pick(struct slice candidates, const struct attach_policy_ours *ours,

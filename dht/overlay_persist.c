@@ -48,8 +48,15 @@ void overlay_persist_restored(struct turn *t, struct overlay *o)
     store_restore_end(t, o->store);
 }
 
+/* Whom this node has dialled on an Attach was allowed then, and is now, unless the node has moved
+ * or the file is not what it wrote; whom the configuration names needs no memory. */
 bool overlay_persist_bootstrap(struct overlay *o, const struct address *address)
 {
+    const struct attach_policy_ours ours = {.candidates = o->s.candidates,
+                                            .candidate_count = o->s.candidate_count};
+    if (!attach_policy_allows(&ours, address)) {
+        return false;
+    }
     for (size_t i = 0; i < o->s.bootstrap_count; i++) {
         if (address_is_equal(&o->s.bootstrap[i], address)) {
             return false;

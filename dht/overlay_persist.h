@@ -33,7 +33,7 @@ void overlay_persist_restore(struct turn *t, struct overlay *o, struct slice key
                              struct slice value);
 void overlay_persist_restored(struct turn *t, struct overlay *o);
 /* One more address to join through; what answers there has to prove who it is, as always.  False:
- * known, or no room. */
+ * known, no room, or an address that no Attach may make us dial either (attach_policy.h). */
 bool overlay_persist_bootstrap(struct overlay *o, const struct address *address);
 /* Values of an earlier life that are not proved yet. */
 uint32_t overlay_persist_unproved(const struct overlay *o);

@@ -88,18 +88,28 @@ def test_bad_usage_is_status_2():
                         (['sim', 'no-such'], 'no such scenario'),
                         (['sim', 'small', '--set', 'node=3'], 'nodes'),
                         (['sim', 'small', '--set', 'nodes=0'], '--set: nodes'),
+                        (['sim', 'small', '--set', 'nat.kind=9'], '--set: nat_kind'),
+                        (['sim', 'small', '--set', 'crypto=1', '--set', 'nodes=1000'],
+                         'not with the other keys: --set: crypto'),
+                        (['sim', 'small', '--trace', '/nowhere/x'], 'No such file'),
+                        (['sim', 'small', '--ids', '/nowhere/x'], 'No such file'),
+                        (['sim', 'small', '--faults', '/nowhere/x'], 'No such file'),
+                        (['sim', 'small', '--faults-out', '/nowhere/x'], 'No such file'),
                         (['sim', 'small', '--repeat', '0'], '--repeat 0'),
                         (LOAD + ['--outstanding', '0'], '--outstanding 0'),
                         (LOAD + ['--server-pid', '2147483647'], '2147483647'),
                         (['ca', 'issue', 'x', '--user', 'a@b', '--out', 'y', '--nodes', '0'],
                          '--nodes 0'),
                         (['resolve', 'alice'], 'sip:USER@DOMAIN'),
+                        (['resolve', '<sip:a@b.example>'], 'sip:USER@DOMAIN'),
                         (['check', '-c', 'missing.conf'], 'missing.conf'),
                         (['check', '-c', '.'], 'a folder'),
                         (['run', '-c', 'x', 'y'], 'too many: y'),
                         (['ca', 'renew', 'x'], 'DIR KEYSTORE...'), (['ping'], 'NODE-ID or NAME'),
-                        (['ca', 'update', 'x', '--initial-ttl', '0'], '--initial-ttl 1..255'),
+                        (['ca', 'update', 'x', '--initial-ttl', '0'],
+                         '--initial-ttl 0: give 1 to 255'),
                         (['fetch', 'x', '--kind', '0'], '--kind 0'),
+                        (['fetch', ''], "not a name: ''"), (['ping', 'a' * 256], 'not a name'),
                         (['store', 'x'], 'nothing was given'), (['store'], 'NAME'),
                         (['store', 'x', '--text', 'a', '--value', '61'], 'given twice'),
                         (['store', 'x', '--value', 'zz'], 'hex digits'),
@@ -111,6 +121,19 @@ def test_bad_usage_is_status_2():
                         (['sim'], 'SCENARIO'), (['demo', 'x'], 'too many: x')]:
         errors = chordial('.', *words, status=2)
         check(hint in errors, f'{words}: {errors}')
+
+
+def test_too_much_for_this_machine():
+    """Pools that would take more memory than there is: said at once, instead of a death later."""
+    with Folder() as folder:
+        make_node(folder, more='limits { links = 60000000 }\n')
+        for words in (['check', '-c', 'n.conf'], ['check', '-c', 'n.conf', '--json'],
+                      ['run', '-c', 'n.conf']):
+            errors = chordial(folder, *words, status=2)
+            check('more memory than there is: limits' in errors and 'MiB' in errors, errors)
+        done = subprocess.run([BINARY, 'check', '-c', 'n.conf', '--limits'], cwd=folder,
+                              capture_output=True, text=True, check=False, timeout=60)
+        check(done.returncode == 2 and ' 60000000 ' in done.stdout, f'what is too large: {done}')
 
 
 def test_no_node_is_status_1():
@@ -523,7 +546,8 @@ def test_no_openssl_in_the_daemon():
           'libssl' not in listed, listed)
 
 
-run([test_help_of_each_command, test_bad_usage_is_status_2, test_no_node_is_status_1, test_check,
+run([test_help_of_each_command, test_bad_usage_is_status_2, test_too_much_for_this_machine,
+     test_no_node_is_status_1, test_check,
      test_load_says_what_is_not_there, test_version, test_a_node_alone, test_operations,
      test_what_a_caller_would_see, test_nobody_of_that_node_id, test_a_client_judges_the_answer,
      test_whose_addresses_an_overlay_takes, test_the_authority_in_json,

@@ -118,6 +118,22 @@ static const struct overlay_kind private_kind = {.id = PRIVATE_KIND,
                                                  .max_count = 1,
                                                  .max_size_bytes = 1000};
 
+Test(ca_update, a_registered_kind_is_what_its_rfc_says)
+{
+    struct ca_update what = {.dir = "ca",
+                             .sequence = CA_UPDATE_NEXT,
+                             .days = 365,
+                             .now_ms = NOW_MS,
+                             .added = {private_kind},
+                             .added_count = 1};
+    uint16_t before = 0;
+    uint16_t after = 0;
+    what.added[0].id = 0x1; /* SIP-REGISTRATION is a dictionary, by RFC 7904 */
+    cr_assert_eq(ca_update(&what, &before, &after, why), ERR_CONFIG);
+    cr_expect(strstr(why, "--add-kind 0x1:") != NULL, "%s", why);
+    cr_assert_neq(judge("ca/overlay.xml", OVERLAY_DOC_KEEP_PEER), ERR_OK, "nothing was written");
+}
+
 Test(ca_update, kinds_come_change_and_go)
 {
     cr_assert_eq(update((struct ca_update){

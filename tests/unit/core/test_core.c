@@ -130,6 +130,21 @@ Test(metric, names)
     }
 }
 
+Test(limits, ranges)
+{
+    struct limits l;
+    limits_default(&l);
+    for (unsigned i = 0; i < LIMIT_COUNT; i++) { /* what stands there by itself may be said, too */
+        struct limits_range r = limits_range((enum limit)i);
+        cr_assert_leq(r.least, limits_get(&l, (enum limit)i), "%s", limits_name((enum limit)i));
+        cr_assert_geq(r.most, limits_get(&l, (enum limit)i), "%s", limits_name((enum limit)i));
+    }
+    cr_assert_eq(limits_range(LIMIT_certificates).least, 4);
+    cr_assert_eq(limits_range(LIMIT_outbox).most, LIMITS_OBJECTS_MOST);
+    cr_assert_eq(limits_range(LIMIT_accepted_per_host).least, 0);
+    cr_assert_eq(limits_range(LIMIT_stored_bytes).most, UINT32_MAX);
+}
+
 Test(limits, set_and_budget)
 {
     struct limits l;

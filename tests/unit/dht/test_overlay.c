@@ -5,6 +5,7 @@
 
 #include "codec/content.h"
 #include "dht/overlay_impl.h"
+#include "dht/overlay_persist.h"
 
 Test(overlay, ch8_to_ch15_peers_join_until_tables_match_the_oracle, .timeout = 60)
 {
@@ -46,6 +47,28 @@ Test(overlay, ch21_the_last_of_two_goes_on_alone, .timeout = 60)
     harness_run(h, 1000);
     cr_expect(overlay_is_ready(h->peers[1].overlay));
     cr_expect_eq(h->peers[1].lost, 0);
+    harness_end(h);
+    harness_free(h);
+}
+
+/* The file with neighbors of an earlier life is no more to be believed than an Attach of a
+ * stranger. */
+Test(overlay, what_is_remembered_makes_us_dial_nothing_that_an_attach_may_not)
+{
+    struct harness *h = harness_make(1, 7);
+    harness_start(h, 0);
+    struct overlay *o = h->peers[0].overlay;
+    struct address a = {.family = 4, .port = 6085, .ip = {127, 0, 0, 1}};
+    cr_expect(overlay_persist_bootstrap(o, &a));
+    cr_expect_not(overlay_persist_bootstrap(o, &a), "twice");
+    a.port = 80;
+    cr_expect_not(overlay_persist_bootstrap(o, &a), "a port of the system");
+    a = (struct address){.family = 4, .port = 6084, .ip = {224, 0, 0, 1}};
+    cr_expect_not(overlay_persist_bootstrap(o, &a), "multicast");
+    a = (struct address){.family = 4, .port = 6084, .ip = {169, 254, 169, 254}};
+    cr_expect_not(overlay_persist_bootstrap(o, &a), "link-local, and we are not");
+    a = (struct address){.family = 4, .port = 6084, .ip = {192, 0, 2, 9}};
+    cr_expect(overlay_persist_bootstrap(o, &a));
     harness_end(h);
     harness_free(h);
 }
