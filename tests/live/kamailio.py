@@ -3,11 +3,10 @@
 """Kamailio as a neighbour: phones behind a Kamailio that records its route reach their node through
 it, in front of a node (its phones call) and behind one (its phones are called)."""
 import os
-import socket
 import subprocess
 import time
 
-from live import Demo, Failure, Folder, check, run, wait_for
+from live import Demo, Failure, Folder, check, phone_ports, run, wait_for
 from phone import Phone
 
 CONFIG = '''#!KAMAILIO
@@ -36,15 +35,9 @@ request_route {{
 '''
 
 
-def free_udp_port():
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
-        s.bind(('127.0.0.1', 0))
-        return s.getsockname()[1]
-
-
 class Kamailio:
     def __init__(self, folder, demo, peer):
-        self.port = free_udp_port()
+        self.port = phone_ports(1)
         self.address = f'127.0.0.1:{self.port}'
         config = os.path.join(folder, f'kamailio{peer}.cfg')
         with open(config, 'w', encoding='ascii') as f:

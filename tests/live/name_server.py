@@ -39,6 +39,22 @@ def question(message):
     return '.'.join(labels).lower(), kind, message[12:at + 5]
 
 
+def bind_both(tries=100):
+    """A datagram socket at a port that the kernel chooses, and a stream socket at the same one: a
+    connection of somebody else may have that already, so another is tried."""
+    for left in reversed(range(tries)):
+        udp, tcp = socket.socket(type=socket.SOCK_DGRAM), socket.socket()
+        try:
+            udp.bind(('127.0.0.1', 0))
+            tcp.bind(udp.getsockname())
+            return udp, tcp
+        except OSError:
+            udp.close()
+            tcp.close()
+            if left == 0:
+                raise
+
+
 class NameServer:
     """`zone`: (name, type) -> [text]; `odd`: name -> one of silent, servfail, garbage, refused,
     other (an answer to another question), huge (400 records, by TCP only)."""
@@ -46,12 +62,8 @@ class NameServer:
     def __init__(self, zone, odd=None, ttl=30):
         self.zone, self.odd, self.ttl = zone, odd or {}, ttl
         self.asked = []
-        self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.udp.bind(('127.0.0.1', 0))
+        self.udp, self.tcp = bind_both()
         self.port = self.udp.getsockname()[1]
-        self.tcp = socket.socket()
-        self.tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.tcp.bind(('127.0.0.1', self.port))
         self.tcp.listen(16)
         self.running = True
         self.udp.settimeout(0.2)
