@@ -100,8 +100,8 @@ size_t world_bytes(const struct world_settings *s)
     struct limits limits;
     struct ident nobody = {0};
     world_limits(s, &limits);
-    size_t each = bytes_of_node(s, &limits, &nobody) + SPLIT_EXTRA_BYTES + 4096 +
-                  sizeof(struct world_node);
+    size_t each =
+        bytes_of_node(s, &limits, &nobody) + SPLIT_EXTRA_BYTES + 4096 + sizeof(struct world_node);
     size_t idents = (s->nodes + s->accounts) * (sizeof(struct world_ident) + 64);
     return (s->nodes + 1) * each + idents + sizeof(struct world) + net_bytes(s) +
            queue_bytes(events_cap(s)) + WORLD_OUTBOX * sizeof(struct world_sent) +
