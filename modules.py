@@ -738,6 +738,7 @@ BENCH_PROGRAMS = {
         dtls
         dtls_floor
         dtls_peer
+        slices
         transit_node
         transit_peer
     '''),
@@ -765,6 +766,7 @@ BENCH_PROGRAMS = {
         lookup_records
         lookup_tcp
         lookup_world
+        slices
     '''),
     'phones': names('''
         floor_run
@@ -790,6 +792,7 @@ BENCH_PROGRAMS = {
         signed
     '''),
     'transit': names('''
+        slices
         transit
         transit_alloc
         transit_floor_boring
@@ -798,5 +801,6 @@ BENCH_PROGRAMS = {
         transit_memory
         transit_node
         transit_peer
+        transit_shards
     '''),
 }
