@@ -740,6 +740,7 @@ BENCH_PROGRAMS = {
         dtls
         dtls_floor
         dtls_peer
+        slices
         transit_node
         transit_peer
     '''),
@@ -767,6 +768,7 @@ BENCH_PROGRAMS = {
         lookup_records
         lookup_tcp
         lookup_world
+        slices
     '''),
     'phones': names('''
         floor_run
@@ -792,6 +794,7 @@ BENCH_PROGRAMS = {
         signed
     '''),
     'transit': names('''
+        slices
         transit
         transit_alloc
         transit_floor_boring
@@ -800,5 +803,6 @@ BENCH_PROGRAMS = {
         transit_memory
         transit_node
         transit_peer
+        transit_shards
     '''),
 }
