@@ -448,6 +448,7 @@ UNIT_TESTS = {
         test_domain
         test_frag
         test_inbox
+        test_open
         test_overlay
         test_overlay_frag
         test_overlay_via

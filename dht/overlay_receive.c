@@ -253,7 +253,7 @@ static NOINLINE void on_opaque(struct turn *t, struct overlay *o, const struct a
 HOT static void place(struct turn *t, struct overlay *o, const struct arrival *a)
 {
     struct route_decision d;
-    struct route_from from = {.link = a->event->link, .via_list = a->h.via_list};
+    struct route_from from = {.link = a->event->link, .via_list = &a->h.via_list};
     from.may_wait = a->tries < WAIT_TRIES && content_is_request(a->code);
     route_decide(&o->route, &a->h, &from, &d);
     if (from.may_wait && d.verdict == ROUTE_DROP && d.why == METRIC_dht_drop_no_route) {

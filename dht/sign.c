@@ -692,11 +692,31 @@ static size_t bucket_of(const struct sign_sealed *what, struct slice bucket[SIGN
     return count;
 }
 
+static struct secblock_signature unsigned_of(const struct ident *who)
+{
+    return (struct secblock_signature){.algorithm = (uint16_t)who->algorithm,
+                                       .identity = sign_identity(who)};
+}
+
+static enum err wr_block(struct wr *w, const struct sign_sealed *what,
+                         const struct secblock_signature *signature)
+{
+    struct slice bucket[SIGN_BUCKET_CAP];
+    size_t count = bucket_of(what, bucket);
+    secblock_wr_x509(w, bucket, count, signature);
+    return wr_ok(w) ? ERR_OK : ERR_TOO_LARGE;
+}
+
+enum err sign_leave_open(struct wr *w, const struct sign_sealed *what)
+{
+    struct secblock_signature signature = unsigned_of(what->who);
+    return wr_block(w, what, &signature);
+}
+
 enum err sign_seal(struct turn *t, struct sign *s, struct wr *w, const struct sign_sealed *what)
 {
     const struct ident *who = what->who;
-    struct secblock_signature signature = {.algorithm = (uint16_t)who->algorithm,
-                                           .identity = sign_identity(who)};
+    struct secblock_signature signature = unsigned_of(who);
     struct slice input = secblock_put_message_input(w, what->contents_at, s->params->overlay,
                                                     what->transaction_id, &signature.identity);
     if (!wr_ok(w)) {
@@ -709,10 +729,7 @@ enum err sign_seal(struct turn *t, struct sign *s, struct wr *w, const struct si
         return e;
     }
     signature.value = slice_of(value, len);
-    struct slice bucket[SIGN_BUCKET_CAP];
-    size_t count = bucket_of(what, bucket);
-    secblock_wr_x509(w, bucket, count, &signature);
-    return wr_ok(w) ? ERR_OK : ERR_TOO_LARGE;
+    return wr_block(w, what, &signature);
 }
 
 uint32_t sign_count(const struct sign *s)
