@@ -784,6 +784,7 @@ BENCH_PROGRAMS = {
     'saturate': names('''
         ring
         saturate
+        slices
         steady
     '''),
     'signed': names('''
