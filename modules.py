@@ -787,6 +787,7 @@ BENCH_PROGRAMS = {
     'saturate': names('''
         ring
         saturate
+        slices
         steady
     '''),
     'signed': names('''

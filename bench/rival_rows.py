@@ -40,12 +40,10 @@ SOURCES = [
     Source('dtls-single', 'dtls --json --floor --repeats 16 single', rounds=False),
     Source('bare', 'floor_tls --json --sign --ms 60'),
     Source('redis', '@redis {ms}', text='redis-server, redis-benchmark -P 32'),
-    Source('opendht', '@opendht 2000', text='12 nodes in one process'),
-    # next to its rival in each round, on the same processor, with as many keys
-    Source('cluster', '@cluster 2000 get', text='12 nodes in one process'),
-    Source('cluster-known', '@cluster 2000 get_known', quick=False),
-    Source('opendht-400', '@opendht 400', quick=False),
-    Source('cluster-400', '@cluster 400 get', quick=False),
+    # on the same processor, with as many keys, ours between two runs of OpenDHT in each round
+    Source('gets', '@opendht 2000 get', text='12 nodes in one process, OpenDHT and ours'),
+    Source('gets-known', '@opendht 2000 get_known', quick=False),
+    Source('gets-400', '@opendht 400 get', quick=False),
     # Kamailio and a node of chordial demo --hold, alive at once and loaded in turn
     *(Source('sip-' + kind, '@kamailio %s {ms}' % kind) for kind in SIP_KINDS),
     *(Source('sip-%s-awake' % kind, '@kamailio %s {ms} awake' % kind, quick=False)
@@ -105,7 +103,7 @@ def signed_row(request, answer):
 def cluster_row(key, must, stretch):
     return row('cluster-get-' + key,
                'a signed get, CPU of all 12 nodes; 2,000 keys each put once and got once',
-               'cluster.cluster/get_' + key, 'opendht.opendht_get', must, stretch,
+               'gets.cluster/get_' + key, 'gets.opendht_get', must, stretch,
                by='OpenDHT, unsigned get')
 
 
@@ -140,11 +138,11 @@ ROWS = [
     *(cluster_row(key, must, stretch) for key, must, stretch in (
         ('ed25519', 0.30, 0.24), ('p256', 0.60, 0.52))),
     *(row('cluster-get-known-' + key, 'the same, the value verified before',
-          'cluster-known.cluster/get_known_' + key, 'opendht.opendht_get',
+          'gets-known.cluster/get_known_' + key, 'gets-known.opendht_get',
           by='OpenDHT, unsigned get')
       for key in ('ed25519', 'p256')),
-    *(row('cluster-get-400-' + key, 'the same with 400 keys each', 'cluster-400.cluster/get_' + key,
-          'opendht-400.opendht_get', by='OpenDHT, unsigned get')
+    *(row('cluster-get-400-' + key, 'the same with 400 keys each', 'gets-400.cluster/get_' + key,
+          'gets-400.opendht_get', by='OpenDHT, unsigned get')
       for key in ('ed25519', 'p256')),
     row('memory-link', 'an idle TLS link', 'link-memory.memory-idle-tls-link:bytes',
         24 * 1024, 1.0, 2 / 3, unit='bytes', by=LIMIT),
@@ -233,7 +231,7 @@ FIGURES = [
     ('batched, prefetched probe among 10^6', 'memory.probe_1e6'),
     ('redis GET, values of 100 bytes', 'redis.get_100'),
     ('redis GET, values of 1000 bytes', 'redis.get_1000'),
-    ('OpenDHT put', 'opendht.opendht_put'), ('OpenDHT get', 'opendht.opendht_get'),
+    ('OpenDHT put', 'gets.opendht_put'), ('OpenDHT get', 'gets.opendht_get'),
     *(('Kamailio ' + text, 'sip-%s.kamailio' % kind)
       for kind, text in (('options', 'OPTIONS'), ('register', 'REGISTER'),
                          ('forward', 'stateless, message in'), ('call', 'tm, call'))),
@@ -385,10 +383,6 @@ def judge(r, samples, errors):
               'spread': spread_of(ratios) if len(set(ratios)) > 1 else None}
     if turns:
         judged['spread'] = [round(x / ratio, 3) for x in rival_slices.quartiles(turns)]
-    own = {k: samples[0].get('%s:ratio_%s' % (r.ours, k)) for k in ('min', 'max')} \
-        if samples and isinstance(r.ours, str) else {}
-    if ratio and own.get('min') and own.get('max'):  # it has repeated by itself
-        judged['spread'] = [round(own['min'] / ratio, 3), round(own['max'] / ratio, 3)]
     there = {source_of(name) for sample in samples for name in sample}
     failed = sorted({errors[s] for s in sources_of([r]) & there if s in errors})
     if ratio is None:

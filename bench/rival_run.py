@@ -210,22 +210,24 @@ class Rig:
         libraries = sum(int(n) for n in re.findall(r' (\d+)(?:,|$)', ours.group(2)))
         return [{'work': 'transit', 'locks': int(ours.group(1)), 'of_libraries': libraries}]
 
-    def run_opendht(self, keys):
+    def run_opendht(self, keys, work):
+        """Nodes of ours, which sign, between two runs of OpenDHT: what the machine does steadily
+        meanwhile it does to both.  Whole runs, since a third of OpenDHT's work for a get is done
+        some time after the answer."""
         program = os.path.join(PROGRAMS, 'rival_opendht')
         full, text = os.path.join(self.top, program), 'bench/rival_opendht.cc'
         if not os.path.exists(full) or os.path.getmtime(full) < os.path.getmtime(
                 os.path.join(self.top, text)):
             self.say('compiling ' + text)
             self.run(['g++', '-std=c++17', '-O2', '-o', program, text, '-lopendht', '-pthread'])
-        return read_lines(self.run([program, '--keys', keys], SERVER_CPU))
-
-    def run_cluster(self, keys, work):
-        """The same with nodes of ours, signed."""
-        program = os.path.join(PROGRAMS, 'cluster')
-        if not os.path.exists(os.path.join(self.top, program)):
-            raise Failed('%s does not exist' % program)
-        return read_lines(self.run([program, '--json', '--keys', keys, '--repeats', '1', work],
-                                   SERVER_CPU))
+        ours = os.path.join(PROGRAMS, 'cluster')
+        if not os.path.exists(os.path.join(self.top, ours)):
+            raise Failed('%s does not exist' % ours)
+        theirs = [program, '--keys', keys]
+        before, between, after = (
+            read_lines(self.run(argv, SERVER_CPU))
+            for argv in (theirs, [ours, '--json', '--keys', keys, '--repeats', '1', work], theirs))
+        return rival_turns.in_one(before + between + between + after)
 
     def run_sip_parse(self, ms):
         program = os.path.join(PROGRAMS, 'rival_sip_parse')
@@ -285,8 +287,9 @@ class Rig:
 
     def generator(self, name, argv, pids):
         """A member of rival_turns: a generator that waits to be told, and what it loads."""
-        child = self.start(argv + ['--in-turn'], LOAD_CPU, stdin=subprocess.PIPE,
-                           stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        with open(os.path.join(self.scratch, 'generator.log'), 'a', encoding='utf-8') as f:
+            child = self.start(argv + ['--in-turn'], LOAD_CPU, stdin=subprocess.PIPE,
+                               stdout=subprocess.PIPE, stderr=f, text=True)
         return rival_turns.Member(name, child, lambda: sum(process_ns(pid) for pid in pids))
 
     def member_kamailio(self, kind, *how):
@@ -345,8 +348,10 @@ class Rig:
             return rival_turns.lines(rival_turns.run(
                 members, max(TURNS_MIN, int(ms) // MS_EACH_TURN), SLICE_MS, warm_ms,
                 rival_turns.softirq_reader(SERVER_CPU)))
-        except rival_turns.Wrong as wrong:
-            raise Failed(str(wrong)) from None
+        except (rival_turns.Wrong, BrokenPipeError) as wrong:
+            with open(os.path.join(self.scratch, 'generator.log'), encoding='utf-8') as f:
+                said = f.read().strip().splitlines()[-1:]
+            raise Failed(': '.join([str(wrong)] + said)) from None
         finally:
             os.sched_setaffinity(0, mine)
             for child in [c for c in self.children if c not in known][::-1]:

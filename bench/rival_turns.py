@@ -92,6 +92,15 @@ def lines(measured):
              'slices': {'ns_per_op': costs}} for name, (costs, ops) in measured.items()]
 
 
+def in_one(printed):
+    """The lines of programs that ran there and back: one for each work, with a slice of each."""
+    costs = {}
+    for line in printed:
+        costs.setdefault(line['work'], []).append(line['ns_per_op'])
+    return [{'work': work, 'ns_per_op': statistics.median(ns), 'slices': {'ns_per_op': ns}}
+            for work, ns in costs.items()]
+
+
 def softirq_reader(cpu):
     """A function that says what the kernel's thread for soft interrupts of a processor has used; 0
     where a container does not show it."""
