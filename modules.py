@@ -741,6 +741,7 @@ BENCH_PROGRAMS = {
         dtls
         dtls_floor
         dtls_peer
+        slices
         transit_node
         transit_peer
     '''),
@@ -768,6 +769,7 @@ BENCH_PROGRAMS = {
         lookup_records
         lookup_tcp
         lookup_world
+        slices
     '''),
     'phones': names('''
         floor_run
@@ -785,6 +787,7 @@ BENCH_PROGRAMS = {
     'saturate': names('''
         ring
         saturate
+        slices
         steady
     '''),
     'signed': names('''
@@ -793,6 +796,7 @@ BENCH_PROGRAMS = {
         signed
     '''),
     'transit': names('''
+        slices
         transit
         transit_alloc
         transit_floor_boring
@@ -801,5 +805,6 @@ BENCH_PROGRAMS = {
         transit_memory
         transit_node
         transit_peer
+        transit_shards
     '''),
 }

@@ -14,11 +14,18 @@ struct arena {
     uint8_t *scratch;
     size_t scratch_cap;
     size_t scratch_used;
+    /* What arena_take_raw gives comes from the end of the block, so that pages of which all is used
+     * and pages of which little is are not the same ones.  `cap` says where that begins. */
+    bool is_split;
     /* For large blocks of which pages here and there are touched; NULL: they stand here too. */
     struct arena *sparse;
 };
 
 void arena_init(struct arena *a, void *block, size_t cap);
+
+/* Of an arena that is split a raw block of a page or more begins with one: so much room more each
+ * of them may take. */
+enum { ARENA_PAGE_BYTES = 4096 };
 
 /* `count` * `size` zeroed bytes aligned to `align` (a power of two).  Too small an arena is our own
  * mistake (the budget in core/limits is a sum): CHECK. */

@@ -17,6 +17,7 @@ enum {
     EVENTS_PER_NODE = 256,
     EVENTS_EXTRA = 65536,
     EVENTS_PER_PHONE = 16,
+    SPLIT_EXTRA_BYTES = 32 * ARENA_PAGE_BYTES, /* more than a node has large tables */
 };
 
 /* ---- settings and memory ---- */
@@ -99,7 +100,8 @@ size_t world_bytes(const struct world_settings *s)
     struct limits limits;
     struct ident nobody = {0};
     world_limits(s, &limits);
-    size_t each = bytes_of_node(s, &limits, &nobody) + 4096 + sizeof(struct world_node);
+    size_t each =
+        bytes_of_node(s, &limits, &nobody) + SPLIT_EXTRA_BYTES + 4096 + sizeof(struct world_node);
     size_t idents = (s->nodes + s->accounts) * (sizeof(struct world_ident) + 64);
     return (s->nodes + 1) * each + idents + sizeof(struct world) + net_bytes(s) +
            queue_bytes(events_cap(s)) + WORLD_OUTBOX * sizeof(struct world_sent) +
@@ -182,16 +184,20 @@ static void drop_log(void *context, enum log_level level, const char *line, size
     (void)len;
 }
 
-static __attribute__((noinline)) void make_room(struct world *w, uint32_t i, struct arena *arena)
+/* Where pages are counted, those that a node uses throughout lie apart from its tables. */
+static __attribute__((noinline)) void make_room(struct world *w, uint32_t i, struct arena *world)
 {
     struct node_settings node;
+    struct arena *arena = world->sparse == NULL ? world : world->sparse;
     node_settings_of(w, i, &node);
-    size_t bytes = node_bytes(&node) + 1024;
+    size_t bytes = node_bytes(&node) + 1024 + (world->sparse == NULL ? 0 : SPLIT_EXTRA_BYTES);
     if (w->scratch == NULL) { /* none of them needs more than a whole node takes */
         w->scratch_bytes = bytes;
         w->scratch = arena_take_raw(arena, bytes, 1, 64);
     }
+    w->nodes[i].arena_bytes = bytes;
     arena_init(&w->nodes[i].arena, arena_take_raw(arena, bytes, 1, 64), bytes);
+    w->nodes[i].arena.is_split = world->sparse != NULL;
     w->nodes[i].arena.scratch = w->scratch;
     w->nodes[i].arena.scratch_cap = w->scratch_bytes;
     rng_init(&w->nodes[i].rng, w->settings.seed * 0x9e3779b97f4a7c15ULL + i);
@@ -221,7 +227,7 @@ struct world *world_init(struct arena *arena, const struct world_settings *s)
     w->phones = world_phones_init(arena, w);
     w->nodes = ARENA_ARRAY(arena, struct world_node, s->nodes);
     for (uint32_t i = 0; i < s->nodes; i++) {
-        make_room(w, i, arena->sparse == NULL ? arena : arena->sparse);
+        make_room(w, i, arena);
     }
     return w;
 }
@@ -348,6 +354,7 @@ void world_start(struct world *w, uint32_t i)
         }
     }
     n->arena.used = 0;
+    n->arena.cap = n->arena_bytes;
     n->arena.scratch_used = 0;
     n->incarnation++;
     n->wake_us = 0;

@@ -41,6 +41,7 @@ struct world_node {
     struct tls_fake_context tls;
     const struct ident *publish;
     struct arena arena;
+    size_t arena_bytes; /* its cap when nothing is taken yet */
 };
 
 struct world {

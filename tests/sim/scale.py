@@ -11,9 +11,11 @@ from simulated import CHORDIAL, FULL, check, finish, run_of, settings
 MODES = ('debug', 'asan')  # gcc -Og, clang -O1; release is gcc -O3
 LOAD = ('ready=1', 'records=0', 'measure_s=20', 'kbr_interval_s=10', 'lookup_interval_s=10')
 LONG_S = 1800  # for the largest rings
+NODE_KIB = 160  # where each node has tables of its own, at most
+SMALL_NODE_KIB = 130  # with the few links of a small ring
 
 
-def judge(run, nodes):
+def judge(run, nodes, most_kib=math.inf):
     name = f'{nodes} peers'
     if run is None:
         return
@@ -21,8 +23,8 @@ def judge(run, nodes):
     measured = run['measured']
     speed = measured['simulated_s'] / max(measured['cpu_s'], 0.001)
     upkeep = run['maintenance_bytes_per_s_per_node']
-    print(f"{name}: hops {hops:.2f}, upkeep {upkeep} bytes/s, "
-          f"{run['rss_bytes'] / nodes / 1024:.0f} KiB a peer, "
+    kib = run['rss_bytes'] / nodes / 1024
+    print(f"{name}: hops {hops:.2f}, upkeep {upkeep} bytes/s, {kib:.1f} KiB a peer, "
           f"{speed:.1f} x real time", flush=True)
     for kind in ('kbr', 'lookups'):
         got = run.get(kind, {'sent': 0, 'ok': 0})
@@ -30,6 +32,7 @@ def judge(run, nodes):
     check(run['lookups']['sent'] > 0, f'{name}: no look-ups')
     check(hops <= math.log2(nodes) / 2 + 0.5, f'{name}: {hops} hops')
     check(run['invariants']['broken'] == 0, f'{name}: {run["invariants"]}')
+    check(kib <= most_kib, f'{name}: {kib:.1f} KiB a peer')
     check(run['buffers_left'] == 0, f'{name}: buffers left')
 
 
@@ -38,6 +41,8 @@ thousand = run_of('baseline', 1, *settings('nodes=1000', 'idle_s=600', *LOAD), t
 judge(thousand, 1000)
 if thousand is not None:
     check(0 < thousand['maintenance_bytes_per_s_per_node'] <= 200, 'upkeep of 1,000 peers')
+judge(run_of('scale10k', 1, *settings('nodes=5000', 'idle_s=0', 'measure_s=5')), 5000,
+      SMALL_NODE_KIB)
 
 words = settings('nodes=20', 'records=20', 'measure_s=5', 'kbr_interval_s=1')
 wanted = run_of('baseline', 7, *words)
@@ -53,6 +58,6 @@ for mode in MODES:
     check(run is not None and wanted is not None and run['fingerprint'] == wanted['fingerprint'],
           f'{binary}: not the run that {CHORDIAL} makes of the same seed')
 if FULL:
-    judge(run_of('scale10k', 1, timeout=LONG_S), 10000)
-    judge(run_of('scale100k', 1, timeout=LONG_S), 100000)
+    judge(run_of('scale10k', 1, timeout=LONG_S), 10000, NODE_KIB)
+    judge(run_of('scale100k', 1, timeout=LONG_S), 100000, NODE_KIB)
 finish()

@@ -12,6 +12,39 @@
 #include <criterion/criterion.h>
 #include <signal.h>
 
+/* Texts are compared eight bytes at a time: each byte in each place, against one by one. */
+Test(slice, each_byte_counts)
+{
+    enum { LONGEST = 35 };
+    uint8_t a[LONGEST], b[LONGEST], lower[LONGEST + 1];
+    for (size_t len = 0; len <= LONGEST; len++) {
+        memset(a, 'k', sizeof(a));
+        memset(b, 'k', sizeof(b));
+        struct slice x = slice_of(a, len), y = slice_of(b, len);
+        cr_assert(slice_is_equal(x, y));
+        cr_assert(slice_is_equal_nocase(x, y));
+        for (size_t at = 0; at < len; at++) {
+            for (unsigned byte = 0; byte < 256; byte++) {
+                a[at] = (uint8_t)byte;
+                b[at] = slice_lower((uint8_t)byte);
+                memset(lower, 0xee, sizeof(lower));
+                slice_lower_to(x, lower);
+                cr_assert_eq(slice_is_equal(x, y), a[at] == b[at], "%u at %zu of %zu", byte, at,
+                             len);
+                cr_assert(slice_is_equal_nocase(x, y), "%u at %zu of %zu", byte, at, len);
+                cr_assert_eq(memcmp(lower, b, len), 0, "%u at %zu of %zu", byte, at, len);
+                cr_assert_eq(lower[len], 0xee);
+                b[at] ^= 1;
+                cr_assert_not(slice_is_equal_nocase(x, y), "%u at %zu of %zu", byte, at, len);
+                cr_assert_not(slice_is_equal(x, y), "%u at %zu of %zu", byte, at, len);
+            }
+            a[at] = b[at] = 'k';
+        }
+    }
+    cr_assert(slice_is_equal(SLICE_EMPTY, SLICE_LITERAL("")));
+    cr_assert_not(slice_is_equal(SLICE_LITERAL("ab"), SLICE_LITERAL("abc")));
+}
+
 Test(arena, aligns_and_zeroes)
 {
     static uint8_t block[512];
@@ -42,6 +75,41 @@ Test(arena, overflow, .signal = SIGABRT)
     struct arena a;
     arena_init(&a, block, sizeof(block));
     arena_take(&a, SIZE_MAX / 2, 4, 1);
+}
+
+Test(arena, split_keeps_raw_blocks_apart)
+{
+    enum { PAGES = 4 };
+    static _Alignas(ARENA_PAGE_BYTES) uint8_t block[(PAGES + 1) * ARENA_PAGE_BYTES];
+    uint8_t *end = block + 64 + PAGES * ARENA_PAGE_BYTES;
+    memset(block, 0xaa, sizeof(block));
+    struct arena a;
+    arena_init(&a, block + 64, PAGES * ARENA_PAGE_BYTES);
+    a.is_split = true;
+    uint8_t *used = arena_take(&a, 100, 1, 1);
+    cr_assert_eq(used, block + 64, "what is zeroed stands in front");
+    uint8_t *small = arena_take_raw(&a, 3, 8, 8);
+    cr_assert_eq(small + 24, end, "what is not, at the end");
+    uint8_t *table = arena_take_raw(&a, 1, ARENA_PAGE_BYTES, 16);
+    cr_assert_eq((uintptr_t)table % ARENA_PAGE_BYTES, 0, "a large one on pages of its own");
+    cr_assert_leq(table + ARENA_PAGE_BYTES, small);
+    uint8_t *more = arena_take(&a, 8, 8, 8);
+    cr_assert_geq(more, used + 100, "nothing in between");
+    cr_assert_leq(more, used + 108);
+    cr_assert_eq((size_t)(table - (block + 64)), a.cap, "all between is left");
+    uint8_t *rest = arena_take(&a, a.cap - a.used, 1, 1);
+    cr_assert_leq(rest, table);
+    cr_assert_eq(a.used, a.cap);
+}
+
+Test(arena, too_small_for_what_stands_at_the_end, .signal = SIGABRT)
+{
+    static uint8_t block[128];
+    struct arena a;
+    arena_init(&a, block, sizeof(block));
+    a.is_split = true;
+    arena_take(&a, 65, 1, 1);
+    arena_take_raw(&a, 64, 1, 1);
 }
 
 Test(err, texts_and_names)
