@@ -146,6 +146,10 @@ void load_report_json(const struct load *l, const struct load_report *r)
 static void print_latency(const char *name, const struct load_ops_tally *t)
 {
     printf("  %-10s %10llu done  latency", name, (unsigned long long)t->done);
+    if (t->done == 0) {
+        printf("  of nothing\n");
+        return;
+    }
     for (size_t i = 0; i < ARRAY_COUNT(quantiles); i++) {
         double us = (double)load_histogram_quantile(&t->latency, quantiles[i].per_million) / 1e3;
         printf("  %s %.0f", quantiles[i].name, us);

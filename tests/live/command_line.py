@@ -153,6 +153,10 @@ def test_load_says_what_is_not_there():
         for words in kinds:
             errors = chordial(folder, 'load', '--kind', *words, at, status=1)
             check(f'{at}: Connection refused; is the node running?' in errors, errors)
+        words = [BINARY, 'load', '--kind', 'options', '--sip', at, '--seconds', '1', '--rate', '20',
+                 '--timeout-ms', '200']
+        done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
+        check(done.returncode == 1 and '0 done  latency  of nothing' in done.stdout, f'{done}')
         other.listen()
         for words in kinds:
             errors = chordial(folder, 'load', '--timeout-ms', '500', '--kind', *words, at, status=1)
