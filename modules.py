@@ -448,6 +448,7 @@ UNIT_TESTS = {
         test_domain
         test_frag
         test_inbox
+        test_open
         test_overlay
         test_overlay_frag
         test_overlay_via
@@ -740,6 +741,7 @@ BENCH_PROGRAMS = {
         dtls
         dtls_floor
         dtls_peer
+        slices
         transit_node
         transit_peer
     '''),
@@ -767,6 +769,7 @@ BENCH_PROGRAMS = {
         lookup_records
         lookup_tcp
         lookup_world
+        slices
     '''),
     'phones': names('''
         floor_run
@@ -784,6 +787,7 @@ BENCH_PROGRAMS = {
     'saturate': names('''
         ring
         saturate
+        slices
         steady
     '''),
     'signed': names('''
@@ -792,6 +796,7 @@ BENCH_PROGRAMS = {
         signed
     '''),
     'transit': names('''
+        slices
         transit
         transit_alloc
         transit_floor_boring
@@ -800,5 +805,6 @@ BENCH_PROGRAMS = {
         transit_memory
         transit_node
         transit_peer
+        transit_shards
     '''),
 }

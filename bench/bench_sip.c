@@ -191,7 +191,8 @@ static struct registers *register_setup(bool is_sha256)
     r->sip = calloc(1, sizeof(*r->sip));
     bench_require(r->sip != NULL, "no memory");
     r->sip->seen = calloc(DIGEST_SEEN, sizeof(struct digest_seen));
-    bench_require(r->sip->seen != NULL, "no memory");
+    r->sip->last_a2 = calloc(1, sizeof(struct digest_a2));
+    bench_require(r->sip->seen != NULL && r->sip->last_a2 != NULL, "no memory");
     r->turn = (struct turn){.now_us = 1000000, .crypto = crypto_boring(), .metrics = &r->metrics};
     memcpy(r->sip->domain, "voice.example", sizeof("voice.example"));
     r->sip->domain_text = slice_text(r->sip->domain);

@@ -10,9 +10,9 @@
  * each ACK is a datagram by itself).  The node's shard has a thread of its own on core 0; all far
  * ends are on the last core.  The figure is CPU time of the shard's thread for one message, median
  * of the repeats, whoever else may have the core meanwhile.  With --floor each repeat comes right
- * after its floor (dtls_floor.h), and the ratio is the median of theirs: what a system call costs
- * here differs by a half from one second to the next.  Every message must come, once and with the
- * right bytes, or the exit code is 1. */
+ * beside its floor (dtls_floor.h), and they take turns, there and back, two repeats to a turn
+ * (slices.h): what a system call costs here differs by a half from one second to the next.  Every
+ * message must come, once and with the right bytes, or the exit code is 1. */
 #include "bench/dtls_floor.h"
 #include "bench/dtls_peer.h"
 #include "bench/transit_node.h"
@@ -67,7 +67,7 @@ static struct {
     uint64_t messages; /* 0: as the shape has it */
     size_t bytes;
     uint32_t buffers; /* that datagrams come into; 0: the default */
-} options = {.repeats = 5, .bytes = 500};
+} options = {.repeats = 6, .bytes = 500};
 
 struct bench {
     const struct shape *shape;
@@ -85,7 +85,7 @@ struct bench {
 };
 
 struct result {
-    double ns, floor_ns, cpu_share, per_turn;
+    double ns, cpu_share, per_turn;
 };
 
 /* ---- the node's thread ---- */
@@ -294,7 +294,6 @@ static void measure(struct bench *b, struct result *out)
     uint64_t messages = options.messages != 0 ? options.messages
                         : options.is_quick    ? s->quick_messages
                                               : s->messages;
-    out->floor_ns = options.has_floor ? dtls_floor_ns(options.program) : 0;
     run(b, messages / 5);
     uint64_t cpu = read_clock_ns(b->clock) - atomic_load(&b->gathering_ns);
     uint64_t wall = read_clock_ns(CLOCK_MONOTONIC);
@@ -313,49 +312,38 @@ static void measure(struct bench *b, struct result *out)
 
 /* ---- the program ---- */
 
-static int by_size(const void *a, const void *b)
+static void print(const struct bench *b, const struct result *results,
+                  const struct dtls_floor *floor)
 {
-    const double *x = a, *y = b;
-    return *x < *y ? -1 : *x > *y;
-}
-
-/* Sorts the values. */
-static double median(double *values, size_t n)
-{
-    qsort(values, n, sizeof(*values), by_size);
-    return n % 2 == 1 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
-}
-
-static void print(const struct bench *b, const struct result *results)
-{
-    double ns[REPEATS_CAP], floor_ns[REPEATS_CAP], ratio[REPEATS_CAP], share[REPEATS_CAP],
-        per_turn[REPEATS_CAP];
-    unsigned n = options.repeats;
-    for (unsigned i = 0; i < n; i++) {
-        const struct result *r = &results[i];
-        ns[i] = r->ns;
-        floor_ns[i] = r->floor_ns;
-        ratio[i] = options.has_floor ? r->ns / r->floor_ns : 0;
-        share[i] = r->cpu_share;
-        per_turn[i] = r->per_turn;
+    static struct slices ns, share, per_turn; /* too large for a frame */
+    ns.count = share.count = per_turn.count = 0;
+    ns.name = "ns_per_op";
+    for (unsigned i = 0; i < options.repeats; i++) {
+        slices_add(&ns, results[i].ns);
+        slices_add(&share, results[i].cpu_share);
+        slices_add(&per_turn, results[i].per_turn);
     }
-    double middle = median(ns, n); /* sorted from here on */
-    double floor_middle = median(floor_ns, n), ratio_middle = median(ratio, n);
     const char *format =
         options.is_json
-            ? "{\"work\": \"forward-dtls-%s\", \"bytes\": %zu, \"ns_per_op\": %.1f, \"ns_min\": "
-              "%.1f, \"ns_max\": %.1f, \"cpu_share\": %.2f, \"messages_per_turn\": %.1f, "
-              "\"resent\": %llu"
-            : "forward over DTLS, %s, %zu bytes: %.0f ns (%.0f..%.0f), core %.2f busy, %.1f "
-              "messages a turn, %llu resent";
+            ? "{\"work\": \"forward-dtls-%s\", \"bytes\": %zu, \"ns_per_op\": %.1f, "
+              "\"cpu_share\": %.2f, \"messages_per_turn\": %.1f, \"resent\": %llu"
+            : "forward over DTLS, %s, %zu bytes: %.0f ns, core %.2f busy, %.1f messages a turn, "
+              "%llu resent";
     unsigned long long resent = metric(b, METRIC_sr_resent_late) + metric(b, METRIC_sr_resent_gap);
-    printf(format, b->shape->name, options.bytes, middle, ns[0], ns[n - 1], median(share, n),
-           median(per_turn, n), resent);
+    printf(format, b->shape->name, options.bytes, slices_median(&ns), slices_median(&share),
+           slices_median(&per_turn), resent);
     if (options.has_floor) {
-        printf(options.is_json ? ", \"floor_ns\": %.1f, \"ratio\": %.3f, \"ratio_min\": %.3f, "
-                                 "\"ratio_max\": %.3f"
-                               : "; floor %.0f ns, ratio %.2f (%.2f..%.2f)",
-               floor_middle, ratio_middle, ratio[0], ratio[n - 1]);
+        struct slices best = dtls_floor_best(floor);
+        struct slices_ratio r = slices_ratio(&ns, &best);
+        best.name = "floor_ns";
+        printf(options.is_json ? ", \"floor_ns\": %.1f, \"ratio\": %.4f"
+                               : "; floor %.0f ns, ratio %.3f",
+               slices_median(&best), r.middle);
+        if (options.is_json) {
+            slices_print_json((const struct slices *const[]){&ns, &best}, 2);
+        } else {
+            printf(" (half of them %.3f..%.3f)", r.lower, r.upper);
+        }
     }
     printf(options.is_json ? "}\n" : "\n");
     fflush(stdout);
@@ -363,17 +351,25 @@ static void print(const struct bench *b, const struct result *results)
 
 static void work(const struct transit_ca *ca, const struct shape *shape)
 {
+    static struct dtls_floor floor; /* too large for a frame */
     struct result results[REPEATS_CAP];
     struct bench *b = calloc(1, sizeof(*b));
     transit_require(b != NULL, "memory");
     b->shape = shape;
     b->ca = ca;
+    memset(&floor, 0, sizeof(floor));
     transit_load_make(&b->load, ca, options.bytes);
     open_all(b);
     for (unsigned i = 0; i < options.repeats; i++) {
+        if (options.has_floor && i % 2 == 0) {
+            dtls_floor_slice(&floor, options.program);
+        }
         measure(b, &results[i]);
+        if (options.has_floor && i % 2 == 1) {
+            dtls_floor_slice(&floor, options.program);
+        }
     }
-    print(b, results);
+    print(b, results, &floor);
     close_all(b);
     free(b);
 }
@@ -407,6 +403,7 @@ int main(int argc, char **argv)
         }
     }
     transit_require(options.repeats > 0 && options.repeats <= REPEATS_CAP, "1 to 99 repeats");
+    transit_require(!options.has_floor || options.repeats % 2 == 0, "an even number of repeats");
     transit_require(host_pin(host_cpu_count() - 1) == ERR_OK, "a cpu for the far ends");
     transit_ca_open(&ca);
     for (size_t i = 0; i < ARRAY_COUNT(shapes); i++) {

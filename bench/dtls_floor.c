@@ -16,11 +16,11 @@ enum { PATH_CAP = 512, SAID_CAP = 2048, WORDS_CAP = 12 };
 
 /* The same engines as the rows of bench/rival_rows.py, for a moment each: what a datagram costs
  * differs by a half from one second to the next, and the figures are to be of the same moment. */
-static const char *const messages[][WORDS_CAP] = {
+static const char *const messages[DTLS_FLOOR_MESSAGES][WORDS_CAP] = {
     {"floor_udp", "--json", "--engine", "mmsg", "--batch", "32", "--ms", "50"},
     {"floor_udp", "--json", "--engine", "mmsg", "--batch", "64", "--ms", "50"},
     {"floor_udp", "--json", "--engine", "uring", "--ms", "50"}};
-static const char *const acks[][WORDS_CAP] = {
+static const char *const acks[DTLS_FLOOR_ACKS][WORDS_CAP] = {
     {"floor_udp", "--json", "--engine", "mmsg", "--batch", "64", "--bytes", "46", "--ms", "50"},
     {"floor_udp", "--json", "--engine", "uring", "--bytes", "46", "--ms", "50"}};
 static const char *const records[WORDS_CAP] = {"floor_tls", "--json", "--datagram", "--connections",
@@ -69,18 +69,31 @@ static double run(const char *program, const char *const *words)
     return sum;
 }
 
-static double best(const char *program, const char *const (*commands)[WORDS_CAP], size_t count)
+void dtls_floor_slice(struct dtls_floor *f, const char *program)
 {
-    double least = run(program, commands[0]);
+    for (size_t i = 0; i < ARRAY_COUNT(messages); i++) {
+        slices_add(&f->messages[i], run(program, messages[i]));
+    }
+    for (size_t i = 0; i < ARRAY_COUNT(acks); i++) {
+        slices_add(&f->acks[i], run(program, acks[i]));
+    }
+    slices_add(&f->records, run(program, records));
+}
+
+static const struct slices *best(const struct slices *ways, size_t count)
+{
+    const struct slices *least = ways;
     for (size_t i = 1; i < count; i++) {
-        double ns = run(program, commands[i]);
-        least = ns < least ? ns : least;
+        if (slices_median(&ways[i]) < slices_median(least)) {
+            least = &ways[i];
+        }
     }
     return least;
 }
 
-double dtls_floor_ns(const char *program)
+struct slices dtls_floor_best(const struct dtls_floor *f)
 {
-    return best(program, messages, ARRAY_COUNT(messages)) + best(program, acks, ARRAY_COUNT(acks)) +
-           run(program, records);
+    struct slices datagrams = slices_sum(best(f->messages, ARRAY_COUNT(f->messages)),
+                                         best(f->acks, ARRAY_COUNT(f->acks)));
+    return slices_sum(&datagrams, &f->records);
 }

@@ -9,21 +9,21 @@
  * process against the printed budget (with --memory nothing else), and what a look-up over TCP
  * without TLS costs the server.  --scaling: look-ups and Stores among 10^3 to 10^6 records.
  *
- * Repeats of all works are taken in turn, a slice of some milliseconds of each, since the memory of
- * a machine with neighbors changes from one moment to the next: the slice whose ratio of look-up to
- * floor is the median stands for all, with its parts; the other figures are medians.  Every answer
+ * Look-ups and floors take turns, there and back, a slice of some milliseconds of each, since the
+ * memory of a machine with neighbors changes from one moment to the next (slices.h).  Every answer
  * is checked, outside of what is timed: a wrong or missing one makes the exit code 1. */
 #include "bench/bench.h"
 #include "bench/lookup_floor.h"
 #include "bench/lookup_tcp.h"
 #include "bench/lookup_world.h"
+#include "bench/slices.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { REPEATS_CAP = 64, SLICES = 8, ROUND = 8 * 1024, FULL = 1000000 };
+enum { REPEATS_CAP = 64, TURNS_EACH = 8, WARM_TURNS = 4, ROUND = 8 * 1024, FULL = 1000000 };
 
 struct options {
     bool json;
@@ -34,42 +34,6 @@ struct options {
     bool memory; /* and nothing else */
     uint32_t tcp_ms;
 };
-
-struct series {
-    double ns[REPEATS_CAP * SLICES];
-    uint32_t count;
-};
-
-/* What was measured one after the other, so that it may be compared. */
-struct slice_of_time {
-    double ratio, fetch, probe, copy; /* ns */
-};
-
-static int compare(const void *a, const void *b)
-{
-    double x = *(const double *)a;
-    double y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double median(struct series *s)
-{
-    bench_require(s->count > 0, "nothing was measured");
-    qsort(s->ns, s->count, sizeof(s->ns[0]), compare);
-    return s->ns[s->count / 2];
-}
-
-static int compare_ratios(const void *a, const void *b)
-{
-    return compare(&((const struct slice_of_time *)a)->ratio,
-                   &((const struct slice_of_time *)b)->ratio);
-}
-
-static void note(struct series *s, double ns)
-{
-    bench_require(s->count < ARRAY_COUNT(s->ns), "too many repeats");
-    s->ns[s->count++] = ns;
-}
 
 /* What reading the clock adds to each thing that is timed. */
 static double clock_ns(void)
@@ -105,16 +69,32 @@ static double fetch_round(struct lookup_world *w, struct rng *rng, const struct 
     return spent / done;
 }
 
-static void print(const struct options *o, const char *work, double ns, double ratio)
+static void print(const struct options *o, const char *work, double ns)
 {
-    if (o->json) {
-        printf("{\"work\": \"%s\", \"ns_per_op\": %.1f, \"records\": %u, \"batch\": %u", work, ns,
-               o->records, o->batch);
-        printf(ratio > 0 ? ", \"ratio\": %.3f}\n" : "}\n", ratio);
+    printf(o->json ? "{\"work\": \"%s\", \"ns_per_op\": %.1f, \"records\": %u, \"batch\": %u}\n"
+                   : "%-28s %8.1f ns\n",
+           work, ns, o->records, o->batch);
+}
+
+/* What was measured in slices, by `floor` unless that is NULL. */
+static void print_slices(const struct options *o, const char *work, const struct slices *s,
+                         const struct slices *floor)
+{
+    struct slices_ratio r = {0};
+    if (floor != NULL) {
+        r = slices_ratio(s, floor);
+    }
+    if (!o->json) {
+        printf("%-28s %8.1f ns", work, slices_median(s));
+        printf(floor != NULL ? "   %.3f x floor (half of them %.3f to %.3f)\n" : "\n", r.middle,
+               r.lower, r.upper);
         return;
     }
-    printf("%-28s %8.1f ns", work, ns);
-    printf(ratio > 0 ? "   %.2f x floor\n" : "\n", ratio);
+    printf("{\"work\": \"%s\", \"ns_per_op\": %.1f, \"records\": %u, \"batch\": %u", work,
+           slices_median(s), o->records, o->batch);
+    printf(floor != NULL ? ", \"ratio\": %.4f" : "", r.middle);
+    slices_print_json(&s, 1);
+    printf("}\n");
 }
 
 /* Resident bytes of the process. */
@@ -191,11 +171,61 @@ static void read_options(int argc, char **argv, struct options *o)
     bench_require(o->repeats <= REPEATS_CAP, "--repeats");
 }
 
+/* Look-ups and the floors, which take turns. */
+struct turns {
+    struct slices fetch, floor, probe, copy, huge, stored;
+    struct lookup_floor *small, *large, *same;
+};
+
+static double floor_slice(struct lookup_floor *f, double *probe, double *copy)
+{
+    *probe = lookup_floor_probe(f, ROUND);
+    *copy = lookup_floor_copy(f, ROUND);
+    return *probe + 2 * *copy;
+}
+
+static void slice(struct turns *t, uint32_t which, struct lookup_world *w, struct rng *rng,
+                  const struct options *o)
+{
+    double probe, copy;
+    if (which == 0) {
+        slices_add(&t->fetch, fetch_round(w, rng, o));
+    } else if (which == 1) {
+        slices_add(&t->floor, floor_slice(t->small, &probe, &copy));
+        slices_add(&t->probe, probe);
+        slices_add(&t->copy, copy);
+    } else if (which == 2) {
+        slices_add(&t->huge, floor_slice(t->large, &probe, &copy));
+    } else {
+        slices_add(&t->stored, floor_slice(t->same, &probe, &copy));
+    }
+}
+
+/* There and back, so many times; false: a wrong answer. */
+static bool take_turns(struct turns *t, uint32_t count, struct lookup_world *w, struct rng *rng,
+                       const struct options *o)
+{
+    enum { MEMBERS = 4 };
+    t->fetch.count = t->floor.count = t->probe.count = t->copy.count = 0;
+    t->huge.count = t->stored.count = 0;
+    for (uint32_t i = 0; i < count && !w->is_wrong; i++) {
+        for (uint32_t k = 0; k < MEMBERS; k++) {
+            slice(t, k, w, rng, o);
+        }
+        for (uint32_t k = MEMBERS; k > 0; k--) {
+            slice(t, k - 1, w, rng, o);
+        }
+    }
+    return !w->is_wrong;
+}
+
 /* Everything at one size; false: a wrong answer, or too much memory. */
 static bool measure(const struct options *o)
 {
-    static struct slice_of_time slices[REPEATS_CAP * SLICES];
-    struct series huge = {0}, stored = {0};
+    static struct turns t = {.fetch.name = "ns_per_op",
+                             .floor.name = "ns_per_op",
+                             .huge.name = "ns_per_op",
+                             .stored.name = "ns_per_op"};
     struct rng rng;
     rng_init(&rng, 5);
     uint64_t before = resident();
@@ -207,43 +237,28 @@ static bool measure(const struct options *o)
         lookup_world_free(w);
         return was_right && fits;
     }
-    struct lookup_floor *floor = lookup_floor_make(o->records, LOOKUP_FLOOR_SMALL_PAGES);
-    struct lookup_floor *large = lookup_floor_make(o->records, LOOKUP_FLOOR_HUGE_PAGES);
-    struct lookup_floor *same = lookup_floor_make(o->records, LOOKUP_FLOOR_AS_STORED);
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < (o->repeats + 1) * SLICES && !w->is_wrong; i++) {
-        struct slice_of_time one = {.fetch = fetch_round(w, &rng, o),
-                                    .probe = lookup_floor_probe(floor, ROUND),
-                                    .copy = lookup_floor_copy(floor, ROUND)};
-        one.ratio = one.fetch / (one.probe + 2 * one.copy);
-        double on_large = lookup_floor_probe(large, ROUND) + 2 * lookup_floor_copy(large, ROUND);
-        double as_stored = lookup_floor_probe(same, ROUND) + 2 * lookup_floor_copy(same, ROUND);
-        if (i >= SLICES) { /* the first ones fill the caches */
-            slices[count++] = one;
-            note(&huge, on_large);
-            note(&stored, as_stored);
-        }
-    }
-    bool is_right = !w->is_wrong;
+    t.small = lookup_floor_make(o->records, LOOKUP_FLOOR_SMALL_PAGES);
+    t.large = lookup_floor_make(o->records, LOOKUP_FLOOR_HUGE_PAGES);
+    t.same = lookup_floor_make(o->records, LOOKUP_FLOOR_AS_STORED);
+    bool is_right = take_turns(&t, WARM_TURNS, w, &rng, o) && /* these fill the caches */
+                    take_turns(&t, o->repeats * TURNS_EACH, w, &rng, o);
     if (is_right) {
-        qsort(slices, count, sizeof(slices[0]), compare_ratios);
-        const struct slice_of_time *middle = &slices[count / 2];
-        print(o, "lookup/store", store, 0);
-        print(o, "lookup/floor_probe", middle->probe, 0);
-        print(o, "lookup/floor_copy", middle->copy, 0);
-        print(o, "lookup/floor", middle->probe + 2 * middle->copy, 0);
-        print(o, "lookup/floor_huge_pages", median(&huge), 0);
-        print(o, "lookup/floor_as_stored", median(&stored), 0);
-        print(o, "lookup/fetch", middle->fetch, middle->ratio);
+        print(o, "lookup/store", store);
+        print(o, "lookup/floor_probe", slices_median(&t.probe));
+        print(o, "lookup/floor_copy", slices_median(&t.copy));
+        print_slices(o, "lookup/floor", &t.floor, NULL);
+        print_slices(o, "lookup/floor_huge_pages", &t.huge, NULL);
+        print_slices(o, "lookup/floor_as_stored", &t.stored, NULL);
+        print_slices(o, "lookup/fetch", &t.fetch, &t.floor);
     }
     if (is_right && o->records >= 100000) {
         double tcp = lookup_tcp_run(w, o->records, o->tcp_ms);
         is_right = tcp > 0;
-        print(o, "lookup/tcp", tcp, 0);
+        print(o, "lookup/tcp", tcp);
     }
-    lookup_floor_free(floor);
-    lookup_floor_free(large);
-    lookup_floor_free(same);
+    lookup_floor_free(t.small);
+    lookup_floor_free(t.large);
+    lookup_floor_free(t.same);
     lookup_world_free(w);
     return is_right && fits;
 }

@@ -202,8 +202,10 @@ def render(run, facts, plots):
         % (rounds, round(run.seconds / 60)), '',
         'All figures are processor time by operations: of the measured thread, or of all the'
         ' processes of a server, never wall time. Server on one processor, generator on another.'
-        ' A ratio is the median of the ratios of the rounds, or of the repeats of a program that'
-        ' has its floor beside it; the spread is the least and the largest of them, by the median.'
+        ' What takes turns with what it is compared with, in short slices there and back, has the'
+        ' median of the turns as its ratio and their quartiles as the spread; else it is the median'
+        ' of the ratios of the rounds, and the spread the least and the largest of them, by the'
+        ' median.'
         ' Absolute figures of one machine differ by a quarter from hour to hour, and more beside'
         ' other work; ratios of one run do not.', '',
         '## The machine', '', markdown(['', ''], [list(f) for f in facts]), '',

@@ -9,12 +9,16 @@ import re
 import statistics
 from collections import namedtuple
 
+import rival_slices
+
 # `argv`: words in which {repeat}, {ms} and {quick} are replaced; the first is a program of
 # build/release/bench, or @NAME for a procedure of rival_run.py.
 # `rounds`: False for a program that repeats by itself, in turn with its own floor ({repeat}).
 # `quick`: whether --quick runs it too.  `series`: it gives costs by size for the report, no rows.
 Source = namedtuple('Source', 'name argv rounds quick text series',
                     defaults=(True, True, '', False))
+
+SIP_KINDS = ('options', 'register', 'forward', 'call')
 
 SOURCES = [
     Source('memory', 'floor_memory --json', text='cold copies; probes among 10^6'),
@@ -33,26 +37,20 @@ SOURCES = [
     Source('dtls-record-1', 'floor_tls --json --datagram --ms 50'),
     Source('dtls', 'dtls --json --quick --repeats 3 burst'),
     # its floors run before each repeat: what the kernel takes for a datagram differs by the second
-    Source('dtls-single', 'dtls --json --floor --repeats 15 single', rounds=False),
+    Source('dtls-single', 'dtls --json --floor --repeats 16 single', rounds=False),
     Source('bare', 'floor_tls --json --sign --ms 60'),
     Source('redis', '@redis {ms}', text='redis-server, redis-benchmark -P 32'),
-    Source('opendht', '@opendht 2000', text='12 nodes in one process'),
-    # next to its rival in each round, on the same processor, with as many keys
-    Source('cluster', '@cluster 2000 get', text='12 nodes in one process'),
-    Source('cluster-known', '@cluster 2000 get_known', quick=False),
-    Source('opendht-400', '@opendht 400', quick=False),
-    Source('cluster-400', '@cluster 400 get', quick=False),
-    Source('kamailio-options', '@kamailio options {ms}'),
-    Source('kamailio-register', '@kamailio register {ms}'),
-    Source('kamailio-forward', '@kamailio forward {ms}'),
-    Source('kamailio-call', '@kamailio call {ms}'),
+    # on the same processor, with as many keys, ours between two runs of OpenDHT in each round
+    Source('gets', '@opendht 2000 get', text='12 nodes in one process, OpenDHT and ours'),
+    Source('gets-known', '@opendht 2000 get_known', quick=False),
+    Source('gets-400', '@opendht 400 get', quick=False),
+    # Kamailio and a node of chordial demo --hold, alive at once and loaded in turn
+    *(Source('sip-' + kind, '@kamailio %s {ms}' % kind) for kind in SIP_KINDS),
+    *(Source('sip-%s-awake' % kind, '@kamailio %s {ms} awake' % kind, quick=False)
+      for kind in SIP_KINDS),
+    Source('calls', '@calls {ms}', text='phones at one node and at two, in turn'),
     Source('sip-parse', '@sip_parse {ms}', text='ours, sofia-sip, libosip2 and memchr in turn'),
-    Source('chordial-options', '@chordial options {ms}', text='a node of chordial demo --hold'),
-    Source('chordial-forward', '@chordial forward {ms}', text='INFO and 200 of a dialog'),
-    Source('load-register', '@load register {ms}', text='the same, under chordial load'),
-    Source('load-invite', '@load invite {ms}'),
-    Source('load-invite-two', '@load invite {ms} 2', text='callees at another node'),
-    Source('load-forward', '@load forward {ms}'),
+    Source('load-forward', '@load forward {ms}', text='a node under chordial load'),
     Source('delay', '@delay', rounds=False, text='callers and callees at five nodes'),
     Source('transit', 'transit --json --repeats {repeat} forward', rounds=False),
     Source('shards', 'transit --json --repeats {repeat} shards', rounds=False),
@@ -105,15 +103,13 @@ def signed_row(request, answer):
 def cluster_row(key, must, stretch):
     return row('cluster-get-' + key,
                'a signed get, CPU of all 12 nodes; 2,000 keys each put once and got once',
-               'cluster.cluster/get_' + key, 'opendht.opendht_get', must, stretch,
+               'gets.cluster/get_' + key, 'gets.opendht_get', must, stretch,
                by='OpenDHT, unsigned get')
 
 
-def sip_row(kind, text, rival, must, stretch):
-    ours = {'options': 'chordial-options.sip_options', 'register': 'load-register.load_register',
-            'call': 'load-invite.load_invite', 'forward': 'chordial-forward.sip_forward'}[kind]
-    return row('sip-' + kind, text, ours, rival, must, stretch, 'speed',
-               by='Kamailio -X fm -x fm')
+def sip_row(kind, text, must=None, stretch=None):
+    return row('sip-' + kind, text, 'sip-%s.chordial' % kind, 'sip-%s.kamailio' % kind, must,
+               stretch, 'speed', by='Kamailio -X fm -x fm')
 
 
 def parse_row(kind, text, rival, must, stretch):
@@ -142,11 +138,11 @@ ROWS = [
     *(cluster_row(key, must, stretch) for key, must, stretch in (
         ('ed25519', 0.30, 0.24), ('p256', 0.60, 0.52))),
     *(row('cluster-get-known-' + key, 'the same, the value verified before',
-          'cluster-known.cluster/get_known_' + key, 'opendht.opendht_get',
+          'gets-known.cluster/get_known_' + key, 'gets-known.opendht_get',
           by='OpenDHT, unsigned get')
       for key in ('ed25519', 'p256')),
-    *(row('cluster-get-400-' + key, 'the same with 400 keys each', 'cluster-400.cluster/get_' + key,
-          'opendht-400.opendht_get', by='OpenDHT, unsigned get')
+    *(row('cluster-get-400-' + key, 'the same with 400 keys each', 'gets-400.cluster/get_' + key,
+          'gets-400.opendht_get', by='OpenDHT, unsigned get')
       for key in ('ed25519', 'p256')),
     row('memory-link', 'an idle TLS link', 'link-memory.memory-idle-tls-link:bytes',
         24 * 1024, 1.0, 2 / 3, unit='bytes', by=LIMIT),
@@ -155,8 +151,12 @@ ROWS = [
     row('memory-rss', 'RSS after 10^6 stores, by the printed budget',
         'lookup.memory:rss_bytes', 'lookup.memory:budget_bytes', 0.1, sense='near', unit='bytes',
         by='the printed budget'),
-    row('shards-2', 'transit in process, two shards against one',
-        'shards.transit-two-shards:ratio', 1, 1.9, 1.98, 'least', 'times', 'one shard'),
+    row('shards-2', 'transit in process, two shards against one, messages for a second of CPU',
+        'shards.transit-two-shards:two', 'shards.transit-two-shards:one', 1.9, 1.98, 'least', '/s',
+        'one shard'),
+    row('shards-2-apart', 'what the machine allows: the same by two processes that share nothing',
+        'shards.transit-two-processes:two', 'shards.transit-two-processes:one', None, None, 'least',
+        '/s', 'one process'),
     *(row('latency-p99-' + key, 'p99 of forwarding at 50 % load, verification queue saturated',
           'latency.saturate/full_' + key, 'latency.saturate/calm_' + key,
           2.0 if key == 'ed25519' else None, 1.3, by='unsaturated p99')
@@ -175,15 +175,16 @@ ROWS = [
     parse_row('tortuous', 'a tortuous, folded INVITE of 1,006 bytes', 'sofia', 4.5, 6),
     *(parse_row(kind, text, 'osip', None, None) for kind, text in (
         ('register', 'a REGISTER'), ('ok', 'a 200 OK'), ('tortuous', 'a tortuous INVITE'))),
-    sip_row('options', 'OPTIONS answered over UDP', 'kamailio-options.sip_options', 1.7, 2.0),
+    sip_row('options', 'OPTIONS answered over UDP', 1.7, 2.0),
     sip_row('register', 'REGISTER again, digest checked, record in the overlay fresh, against bare '
-            'usrloc', 'kamailio-register.sip_register', 1.45, 1.6),
-    sip_row('call', 'stateful call over UDP, caller authenticated', 'kamailio-call.sip_call', 2.1,
-            2.5),
+            'usrloc', 1.45, 1.6),
+    sip_row('call', 'stateful call over UDP, caller authenticated', 2.1, 2.5),
     sip_row('forward', 'a message forwarded statelessly over UDP, requests inside a dialog and '
-            'their responses', 'kamailio-forward.sip_forward', 1.7, 1.95),
+            'their responses', 1.7, 1.95),
+    *(sip_row(kind + '-awake', 'the same (%s), by generators that never sleep' % kind)
+      for kind in SIP_KINDS),
     row('sip-call-tls', 'the same call between two nodes, CPU of each, against both phones at one',
-        ('times', 0.5, 'load-invite-two.load_invite'), 'load-invite.load_invite', 0.8, 0.7,
+        ('times', 0.5, 'calls.two'), 'calls.one', 0.8, 0.7,
         by='the call at one node, UDP on both sides'),
     *(row('sip-delay-' + name, 'INVITE to 180 through two nodes, p50, ' + text,
           'delay.delay_' + name, limit, 1.0, by=LIMIT)
@@ -230,8 +231,8 @@ FIGURES = [
     ('batched, prefetched probe among 10^6', 'memory.probe_1e6'),
     ('redis GET, values of 100 bytes', 'redis.get_100'),
     ('redis GET, values of 1000 bytes', 'redis.get_1000'),
-    ('OpenDHT put', 'opendht.opendht_put'), ('OpenDHT get', 'opendht.opendht_get'),
-    *(('Kamailio ' + text, 'kamailio-%s.sip_%s' % (kind, kind))
+    ('OpenDHT put', 'gets.opendht_put'), ('OpenDHT get', 'gets.opendht_get'),
+    *(('Kamailio ' + text, 'sip-%s.kamailio' % kind)
       for kind, text in (('options', 'OPTIONS'), ('register', 'REGISTER'),
                          ('forward', 'stateless, message in'), ('call', 'tm, call'))),
 ]
@@ -295,6 +296,8 @@ def flatten(source, lines):
     sample = {}
     for line in lines:
         name = '%s.%s' % (source, line['work'])
+        for field, costs in line.get('slices', {}).items():
+            sample[(name if field == 'ns_per_op' else name + ':' + field) + '[]'] = costs
         for field, value in line.items():
             if isinstance(value, (int, float)) and not isinstance(value, bool):
                 sample[name if field == 'ns_per_op' else name + ':' + field] = value
@@ -327,6 +330,33 @@ def holds(sense, ratio, must):
     return ratio <= must if sense == 'cost' else ratio >= must
 
 
+def slices_of(expression, sample):
+    """Its value in each slice; None when it was not measured in slices."""
+    if not isinstance(expression, tuple):
+        return sample.get('%s[]' % expression)
+    if len({source_of(name) for name in names(expression)}) != 1:
+        return None  # slices of two programs have nothing to do with each other
+    parts = {name: sample.get(name + '[]') for name in names(expression)}
+    if None in parts.values() or len({len(costs) for costs in parts.values()}) != 1:
+        return None
+    return [evaluate(expression, dict(zip(parts, at))) for at in zip(*parts.values())]
+
+
+def turns_of(r, samples):
+    """The ratio of each turn of all rounds, of a row whose sides were measured in slices."""
+    ratios, seen = [], set()
+    for sample in samples:
+        is_one = len({source_of(name) for name in names(r.ours) | names(r.rival)}) == 1
+        sides = [slices_of(side, sample) if is_one else None for side in (r.ours, r.rival)]
+        lists = tuple(id(sample.get(name + '[]')) for name in sorted(names(r.ours)))
+        if None in sides or lists in seen:  # what ran once stands in each sample
+            continue
+        seen.add(lists)
+        over, under = sides[::-1] if r.sense == 'speed' else sides
+        ratios += rival_slices.turn_ratios(over, under)
+    return ratios
+
+
 def spread_of(values):
     """(least, largest) by the median, as ratios."""
     middle = statistics.median(values)
@@ -334,23 +364,25 @@ def spread_of(values):
 
 
 def judge(r, samples, errors):
-    """What --json prints of a row.  The ratio is the median of the ratios of the rounds: ours and
-    its rival ran shortly after one another in each, so that a slow minute slows both."""
+    """What --json prints of a row.  The ratio is the median of the turns, where ours and its rival
+    took turns in slices (rival_slices.py), with the quartiles as its spread; else of the ratios of
+    the rounds: ours and its rival ran shortly after one another in each."""
     pairs = [(evaluate(r.ours, s), evaluate(r.rival, s)) for s in samples]
     ours = [a for a, _ in pairs if a is not None]
     rival = [b for _, b in pairs if b is not None]
     ratios = [ratio_of(r.sense, a, b) for a, b in pairs if a is not None and b is not None]
     ratios = [x for x in ratios if x is not None]
     ratio = statistics.median(ratios) if ratios else None
+    turns = turns_of(r, samples)
+    if turns:
+        ratios, ratio = turns, rival_slices.middle(turns)
     judged = {'work': r.work, 'ours': statistics.median(ours) if ours else None,
               'rival': statistics.median(rival) if rival else None, 'ratio': ratio, 'must': r.must,
               'ok': ratio is not None and (r.must is None or holds(r.sense, ratio, r.must)),
               'stretch': r.stretch, 'sense': r.sense, 'unit': r.unit, 'samples': len(ratios),
               'spread': spread_of(ratios) if len(set(ratios)) > 1 else None}
-    own = {k: samples[0].get('%s:ratio_%s' % (r.ours, k)) for k in ('min', 'max')} \
-        if samples and isinstance(r.ours, str) else {}
-    if ratio and own.get('min') and own.get('max'):  # it has repeated by itself
-        judged['spread'] = [round(own['min'] / ratio, 3), round(own['max'] / ratio, 3)]
+    if turns:
+        judged['spread'] = [round(x / ratio, 3) for x in rival_slices.quartiles(turns)]
     there = {source_of(name) for sample in samples for name in sample}
     failed = sorted({errors[s] for s in sources_of([r]) & there if s in errors})
     if ratio is None:

@@ -20,11 +20,14 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import configure  # noqa: E402
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import rival_calls  # noqa: E402
+import rival_turns  # noqa: E402
 
 SERVER_CPU, LOAD_CPU = 0, 1
 PROGRAMS = 'build/release/bench'
 RUN_TIMEOUT_S = 240
 READY_S = 10
+# Servers that take turns: slices are short beside what changes the speed of the machine.
+SLICE_MS, WARM_MS, CALL_WARM_MS, TURNS_MIN, MS_EACH_TURN = 50, 500, 3000, 12, 20
 PR_SET_PDEATHSIG = 1
 
 # What a rival needs: (program or file, Debian package).
@@ -125,8 +128,9 @@ class Rig:
             if cpu is not None and cpu < (os.cpu_count() or 1):
                 os.sched_setaffinity(0, {cpu})
         self.commands.append((['taskset', '-c', str(cpu)] if cpu is not None else []) + argv)
-        child = subprocess.Popen(argv, cwd=self.top, stdin=subprocess.DEVNULL,
-                                 start_new_session=True, preexec_fn=before_exec, **more)
+        more.setdefault('stdin', subprocess.DEVNULL)
+        child = subprocess.Popen(argv, cwd=self.top, start_new_session=True,
+                                 preexec_fn=before_exec, **more)
         self.children.append(child)
         return child
 
@@ -150,7 +154,7 @@ class Rig:
             except subprocess.TimeoutExpired:
                 continue
         child.wait()
-        for pipe in (child.stdout, child.stderr):
+        for pipe in (child.stdin, child.stdout, child.stderr):
             if pipe:
                 pipe.close()
 
@@ -206,22 +210,24 @@ class Rig:
         libraries = sum(int(n) for n in re.findall(r' (\d+)(?:,|$)', ours.group(2)))
         return [{'work': 'transit', 'locks': int(ours.group(1)), 'of_libraries': libraries}]
 
-    def run_opendht(self, keys):
+    def run_opendht(self, keys, work):
+        """Nodes of ours, which sign, between two runs of OpenDHT: what the machine does steadily
+        meanwhile it does to both.  Whole runs, since a third of OpenDHT's work for a get is done
+        some time after the answer."""
         program = os.path.join(PROGRAMS, 'rival_opendht')
         full, text = os.path.join(self.top, program), 'bench/rival_opendht.cc'
         if not os.path.exists(full) or os.path.getmtime(full) < os.path.getmtime(
                 os.path.join(self.top, text)):
             self.say('compiling ' + text)
             self.run(['g++', '-std=c++17', '-O2', '-o', program, text, '-lopendht', '-pthread'])
-        return read_lines(self.run([program, '--keys', keys], SERVER_CPU))
-
-    def run_cluster(self, keys, work):
-        """The same with nodes of ours, signed."""
-        program = os.path.join(PROGRAMS, 'cluster')
-        if not os.path.exists(os.path.join(self.top, program)):
-            raise Failed('%s does not exist' % program)
-        return read_lines(self.run([program, '--json', '--keys', keys, '--repeats', '1', work],
-                                   SERVER_CPU))
+        ours = os.path.join(PROGRAMS, 'cluster')
+        if not os.path.exists(os.path.join(self.top, ours)):
+            raise Failed('%s does not exist' % ours)
+        theirs = [program, '--keys', keys]
+        before, between, after = (
+            read_lines(self.run(argv, SERVER_CPU))
+            for argv in (theirs, [ours, '--json', '--keys', keys, '--repeats', '1', work], theirs))
+        return rival_turns.in_one(before + between + between + after)
 
     def run_sip_parse(self, ms):
         program = os.path.join(PROGRAMS, 'rival_sip_parse')
@@ -237,8 +243,9 @@ class Rig:
             self.run(['gcc', *flags, '-o', program, *texts[:2], *ours, *theirs.split()])
         return read_lines(self.run([program, '--json', '--ms', ms], SERVER_CPU))
 
-    def run_kamailio(self, kind, ms):
-        """Alone on its processor with one worker, as rival_sip loads it."""
+    def start_kamailio(self, kind):
+        """(child, port, its processes): one worker, alone on its processor with whom it is
+        compared."""
         defines = {'register': ['-A', 'WITH_USRLOC'], 'call': ['-A', 'WITH_TM']}.get(kind, [])
         port = free_port(socket.SOCK_DGRAM)
         log = os.path.join(self.scratch, 'kamailio.log')
@@ -248,14 +255,7 @@ class Rig:
                  'fm', '-DD', '-E', '-m', '1024', '-M', '32', '-Y', self.scratch, '-w',
                  self.scratch, '-P', os.path.join(self.scratch, 'kamailio.pid'), '-l',
                  'udp:127.0.0.1:%d' % port] + defines, SERVER_CPU, stdout=f, stderr=f)
-        try:
-            pids = self.wait_workers(server, log)
-            words = [w for pid in pids for w in ('--server-pid', str(pid))]
-            return read_lines(self.run(
-                [os.path.join(PROGRAMS, 'rival_sip'), '--json', '--kind', kind, '--port',
-                 str(port), '--ms', ms] + words))
-        finally:
-            self.end(server)
+        return server, port, self.wait_workers(server, log)
 
     def wait_workers(self, server, log):
         """Its processes, when there are no more to come."""
@@ -285,17 +285,77 @@ class Rig:
         hold(told['peers'][0])
         return demo, line, told['peers'][0]
 
-    def run_chordial(self, kind, ms):
-        """A node of ours, loaded as Kamailio is."""
-        demo, line, peer = self.start_demo()
+    def generator(self, name, argv, pids):
+        """A member of rival_turns: a generator that waits to be told, and what it loads."""
+        with open(os.path.join(self.scratch, 'generator.log'), 'a', encoding='utf-8') as f:
+            child = self.start(argv + ['--in-turn'], LOAD_CPU, stdin=subprocess.PIPE,
+                               stdout=subprocess.PIPE, stderr=f, text=True)
+        return rival_turns.Member(name, child, lambda: sum(process_ns(pid) for pid in pids))
+
+    def member_kamailio(self, kind, *how):
+        _, port, pids = self.start_kamailio(kind)
+        return self.generator('kamailio', [os.path.join(PROGRAMS, 'rival_sip'), '--kind', kind,
+                                           '--port', str(port), *how], pids)
+
+    def member_chordial(self, kind, *how):
+        """A node of ours, loaded by the same program."""
+        _, line, peer = self.start_demo()
+        told = json.loads(line)
+        more = rival_calls.dialog(told, peer['sip']) if kind == 'forward' else []
+        return self.generator('chordial', [
+            os.path.join(PROGRAMS, 'rival_sip'), '--kind', kind, '--port',
+            peer['sip'].rpartition(':')[2], '--host', told['domain'], *more, *how], [peer['pid']])
+
+    def member_load(self, name, kind, *how, callees=''):
+        """A node of ours under `chordial load`, whose phones have passwords; with callees at
+        another peer: both nodes, on one processor."""
+        _, line, peer = self.start_demo()
+        pids = [peer['pid']]
+        if callees:
+            other = json.loads(line)['peers'][int(callees) - 1]
+            hold(other)
+            pids.append(other['pid'])
+        path = os.path.join(self.scratch, name + '.json')
+        with open(path, 'w', encoding='utf-8') as f:
+            f.write(line)
+        return self.generator(name, [
+            'build/release/chordial', 'load', '--demo', path, '--kind', kind, '--rate', 'max',
+            '--outstanding', '64', *(['--callees', callees] if callees else []), *how], pids)
+
+    def run_kamailio(self, kind, ms, *how):
+        """Kamailio and a node of ours, loaded in turn: OPTIONS and messages of a dialog by the same
+        program, phones with passwords by `chordial load`.  Calls begin to be measured when the
+        tables of transactions are full: until then each new page of them is work of the first."""
+        awake = ['--awake'] if how else []
+        ours = {'register': lambda: self.member_load('chordial', 'register', *awake),
+                'call': lambda: self.member_load('chordial', 'invite', *awake)}.get(
+                    kind, lambda: self.member_chordial(kind, *awake))
+        return self.run_turns([lambda: self.member_kamailio(kind, *awake), ours], ms,
+                              CALL_WARM_MS if kind == 'call' else WARM_MS)
+
+    def run_calls(self, ms):
+        """Calls whose phones are at one node, and calls between two, loaded in turn."""
+        return self.run_turns(
+            [lambda: self.member_load('one', 'invite', '--awake'),
+             lambda: self.member_load('two', 'invite', '--awake', callees='2')], ms, CALL_WARM_MS)
+
+    def run_turns(self, makers, ms, warm_ms):
+        known = set(self.children)
+        mine = os.sched_getaffinity(0)
         try:
-            more = rival_calls.dialog(json.loads(line), peer['sip']) if kind == 'forward' else []
-            return read_lines(self.run(
-                [os.path.join(PROGRAMS, 'rival_sip'), '--json', '--kind', kind, '--port',
-                 peer['sip'].rpartition(':')[2], '--ms', ms, '--host',
-                 json.loads(line)['domain'], '--server-pid', str(peer['pid'])] + more))
+            members = [make() for make in makers]
+            os.sched_setaffinity(0, {LOAD_CPU} & mine or mine)
+            return rival_turns.lines(rival_turns.run(
+                members, max(TURNS_MIN, int(ms) // MS_EACH_TURN), SLICE_MS, warm_ms,
+                rival_turns.softirq_reader(SERVER_CPU)))
+        except (rival_turns.Wrong, BrokenPipeError) as wrong:
+            with open(os.path.join(self.scratch, 'generator.log'), encoding='utf-8') as f:
+                said = f.read().strip().splitlines()[-1:]
+            raise Failed(': '.join([str(wrong)] + said)) from None
         finally:
-            self.end(demo)
+            os.sched_setaffinity(0, mine)
+            for child in [c for c in self.children if c not in known][::-1]:
+                self.end(child)
 
     def run_delay(self):
         """The same between two of five nodes, one call at a time."""
@@ -305,24 +365,18 @@ class Rig:
         finally:
             self.end(demo)
 
-    def run_load(self, kind, ms, callees=''):
-        """A node of ours under `chordial load`, as fast as it goes with 64 outstanding; with
-        callees at another peer: both nodes, on one processor.  Calls are measured when the tables
-        of transactions are full: until then each new page of them is work of the first calls."""
-        seconds = max(2 if kind == 'invite' else 1, int(ms) // 1000)
+    def run_load(self, kind, ms):
+        """A node of ours under `chordial load`, as fast as it goes with 64 outstanding."""
+        seconds = max(1, int(ms) // 1000)
         demo, line, _ = self.start_demo()
-        more = ['--callees', callees] if callees else []
-        more += ['--warm', '3', '--awake'] if kind == 'invite' else []
         try:
-            if callees:
-                hold(json.loads(line)['peers'][int(callees) - 1])
             path = os.path.join(self.scratch, 'demo.json')
             with open(path, 'w', encoding='utf-8') as f:
                 f.write(line)
             said = json.loads(self.run(
                 ['build/release/chordial', 'load', '--json', '--demo', path, '--kind', kind,
                  '--rate', 'max', '--outstanding', '64', '--cpu', str(LOAD_CPU), '--seconds',
-                 str(seconds)] + more))
+                 str(seconds)]))
             if not said.get('server_cpu_ns_per_op'):
                 raise Failed('chordial load gives no cost of %s: %s' % (kind, said.get('errors')))
             return [{'work': 'load_' + kind, 'ns_per_op': said['server_cpu_ns_per_op']}]

@@ -3,7 +3,7 @@
  * processes have used of a processor by what they have done.
  *
  *     rival_sip --kind options|register|forward|call --port N --server-pid P [--server-pid P ...]
- *               [--outstanding N] [--users N] [--host DOMAIN] [--ms N]
+ *               [--outstanding N] [--users N] [--host DOMAIN] [--ms N | --in-turn] [--awake]
  *               [--route ENTRIES --target URI --to AOR --uac-port N --uas-port N]
  *
  * A caller (UAC) and a callee (UAS) share this thread, on a processor that is not the server's.
@@ -14,6 +14,12 @@
  *
  * options, register: one request, one 200.  forward: INVITE and its 200 through a stateless proxy;
  * an operation is a message into it.  call: INVITE 180 200 ACK BYE 200; an operation is a call.
+ *
+ * With --in-turn it sends while it is told to: a slice for each line of standard input, which is
+ * its length in milliseconds, and a line about it when nothing of it is under way any more, as
+ * `chordial load --in-turn` does; who asks reads what the server has used.  With --awake it looks
+ * for answers without sleeping: whoever sleeps is woken by the server, in the system call that
+ * sends.
  *
  * With --route the requests of `forward` are INFO of a dialog that somebody has set up from these
  * two ports (bench/rival_calls.py): a proxy of ours forwards nothing else statelessly. */
@@ -37,6 +43,7 @@ enum kind { KIND_OPTIONS, KIND_REGISTER, KIND_FORWARD, KIND_CALL };
 struct slot {
     uint64_t call; /* number of the transaction or call, 0 before the first */
     uint64_t since_ns;
+    bool is_busy; /* under way */
 };
 
 /* What one of the two sockets is about to send. */
@@ -68,6 +75,9 @@ struct load {
     uint64_t done;
     uint64_t lost;
     uint64_t heard; /* datagrams */
+    bool is_ending; /* begins nothing new */
+    bool is_awake;
+    bool is_in_turn;
 };
 
 static const char sdp[] = "v=0\r\no=alice 2890844526 2890844526 IN IP4 127.0.0.1\r\ns=-\r\n"
@@ -225,7 +235,7 @@ static void request(struct load *l, unsigned index, const char *method, unsigned
 static void begin(struct load *l, unsigned index, uint64_t now)
 {
     static const char *const methods[] = {"OPTIONS", "REGISTER", "INVITE", "INVITE"};
-    l->slots[index] = (struct slot){++l->calls, now};
+    l->slots[index] = (struct slot){++l->calls, now, true};
     request(l, index, l->route != NULL ? "INFO" : methods[l->kind], 1);
 }
 
@@ -265,7 +275,10 @@ static void on_response(struct load *l, const char *text, uint64_t now)
         return;
     }
     l->done++;
-    begin(l, index, now);
+    l->slots[index].is_busy = false;
+    if (!l->is_ending) {
+        begin(l, index, now);
+    }
 }
 
 /* ---- the callee ---- */
@@ -348,9 +361,12 @@ static bool receive(struct load *l, const struct outbox *from)
 static void give_up_late(struct load *l, uint64_t now)
 {
     for (unsigned i = 0; i < l->slot_count; i++) {
-        if (now - l->slots[i].since_ns > PATIENCE_NS) {
+        if (l->slots[i].is_busy && now - l->slots[i].since_ns > PATIENCE_NS) {
             l->lost++;
-            begin(l, i, now);
+            l->slots[i].is_busy = false;
+            if (!l->is_ending) {
+                begin(l, i, now);
+            }
         }
     }
     flush(&l->uac);
@@ -363,7 +379,7 @@ static void turn(struct load *l)
     if (!has_worked) {
         struct pollfd fds[] = {{.fd = l->uac.fd, .events = POLLIN},
                                {.fd = l->uas.fd, .events = POLLIN}};
-        (void)poll(fds, 2, 20);
+        (void)poll(fds, 2, l->is_awake ? 0 : 20);
         give_up_late(l, floor_run_wall_ns());
     }
 }
@@ -372,6 +388,47 @@ static void run_for(struct load *l, uint64_t ns)
 {
     for (uint64_t start = floor_run_wall_ns(); floor_run_wall_ns() - start < ns;) {
         turn(l);
+    }
+}
+
+static void begin_all(struct load *l)
+{
+    l->is_ending = false;
+    for (unsigned i = 0; i < l->slot_count; i++) {
+        begin(l, i, floor_run_wall_ns());
+        if (i % BATCH == BATCH - 1) {
+            flush(&l->uac);
+        }
+    }
+    flush(&l->uac);
+}
+
+static void end_all(struct load *l)
+{
+    l->is_ending = true;
+    for (unsigned i = 0; i < l->slot_count;) {
+        if (l->slots[i].is_busy) {
+            turn(l);
+        } else {
+            i++;
+        }
+    }
+}
+
+static void run_in_turn(struct load *l, unsigned ops_each)
+{
+    char line[32];
+    printf("{\"ready\": true}\n");
+    while (fflush(stdout) == 0 && fgets(line, sizeof(line), stdin) != NULL) {
+        uint64_t done = l->done;
+        uint64_t lost = l->lost;
+        line[strcspn(line, "\n")] = 0;
+        begin_all(l);
+        run_for(l, floor_run_number(line, 1, 60000) * 1000000);
+        end_all(l);
+        printf("{\"done\": %llu, \"failed\": %llu}\n",
+               (unsigned long long)(l->done - done) * ops_each,
+               (unsigned long long)(l->lost - lost));
     }
 }
 
@@ -448,6 +505,8 @@ static void parse(struct load *l, int argc, char **argv, uint64_t *ms)
         {"uac-port", required_argument, NULL, 'c'},
         {"uas-port", required_argument, NULL, 's'},
         {"json", no_argument, NULL, 'j'},
+        {"in-turn", no_argument, NULL, 'i'},
+        {"awake", no_argument, NULL, 'a'},
         {0},
     };
     for (int c = 0; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
@@ -467,6 +526,8 @@ static void parse(struct load *l, int argc, char **argv, uint64_t *ms)
             l->host = optarg;
         } else if (c == 'm') {
             *ms = floor_run_number(optarg, 10, 60000);
+        } else if (c == 'i' || c == 'a') {
+            *(c == 'i' ? &l->is_in_turn : &l->is_awake) = true;
         } else if (c == 'c' || c == 's') {
             *(c == 'c' ? &l->uac_port : &l->uas_port) =
                 (unsigned)floor_run_number(optarg, 1, 65535);
@@ -477,7 +538,8 @@ static void parse(struct load *l, int argc, char **argv, uint64_t *ms)
     floor_run_require((l->route != NULL) == (l->target != NULL && l->to != NULL) &&
                           (l->route == NULL || l->kind == KIND_FORWARD),
                       "--route goes with --target, --to and --kind forward");
-    floor_run_require(l->server.sin_port != 0 && l->pid_count > 0, "--port and --server-pid");
+    floor_run_require(l->server.sin_port != 0 && (l->pid_count > 0 || l->is_in_turn),
+                      "--port and --server-pid");
 }
 
 int main(int argc, char **argv)
@@ -495,10 +557,11 @@ int main(int argc, char **argv)
     l.uac.fd = open_socket(&l.uac_port);
     l.uas.fd = open_socket(&l.uas_port);
     wait_ready(&l);
-    for (unsigned i = 0; i < l.slot_count; i++) {
-        begin(&l, i, floor_run_wall_ns());
+    if (l.is_in_turn) {
+        run_in_turn(&l, ops_each[l.kind]);
+        return 0;
     }
-    flush(&l.uac);
+    begin_all(&l);
     run_for(&l, ms * 1000000 / 4);
     struct floor_run_result r = {.lost = l.lost};
     uint64_t done = l.done;

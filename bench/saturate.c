@@ -15,6 +15,7 @@
  * usage: build/release/bench/saturate [--json] [--quick]
  *        build/release/bench/saturate check          the rules of steady.h, nothing measured */
 #include "bench/ring.h"
+#include "bench/slices.h"
 #include "bench/steady.h"
 
 #include "codec/content.h"
@@ -297,44 +298,42 @@ static double run_steadily(struct stage *s, uint32_t records, bool is_full)
     return 0;
 }
 
-struct figures {
-    double record_us, calm_us, full_us, ratio;
-};
-
 struct result {
-    struct figures f; /* of the repeat whose ratio is the median */
-    double ratio_min, ratio_max;
-    double answers;  /* for each record that passed through */
+    struct slices record, calm, full; /* ns; of two repeats one is there and one back */
+    double answers;                   /* for each record that passed through */
     uint32_t uneven; /* repeats that do not count: the machine's speed had changed */
     struct steady steady;
 };
 
 /* False: a record did not cost the same before and after: the machine was another one meanwhile,
  * and the load not half of what it can carry. */
-static bool repeat(struct stage *s, uint32_t records, struct figures *out)
+static bool repeat(struct stage *s, uint32_t records, bool is_back, struct result *out)
 {
+    double us[2]; /* calm, full */
     s->record_us = cost_of_record(s);
-    double calm = run_steadily(s, records, false);
-    fill(s);
-    double full = run_steadily(s, records, true);
-    ring_settle(&s->r);
+    for (uint32_t i = 0; i < ARRAY_COUNT(us); i++) {
+        bool is_full = (i == 1) != is_back;
+        if (is_full) {
+            fill(s);
+        }
+        us[is_full] = run_steadily(s, records, is_full);
+        ring_settle(&s->r);
+    }
     double after = cost_of_record(s);
-    *out = (struct figures){s->record_us, calm, full, full / calm};
-    return after < 1.25 * s->record_us && s->record_us < 1.25 * after;
-}
-
-static int by_ratio(const void *a, const void *b)
-{
-    double x = ((const struct figures *)a)->ratio;
-    double y = ((const struct figures *)b)->ratio;
-    return (x > y) - (x < y);
+    if (after >= 1.25 * s->record_us || s->record_us >= 1.25 * after) {
+        return false;
+    }
+    slices_add(&out->record, 1000 * s->record_us);
+    slices_add(&out->calm, 1000 * us[0]);
+    slices_add(&out->full, 1000 * us[1]);
+    return true;
 }
 
 static void measure(enum crypto_algorithm algorithm, uint32_t records, struct result *out)
 {
-    enum { REPEATS = 5, TRIES = 25 };
+    enum { REPEATS = 16, TRIES = 80 };
     static struct stage s;
-    struct figures f[REPEATS];
+    *out = (struct result){.calm.name = "ns_per_op", .full.name = "ns_per_op"};
     open_stage(&s, algorithm, 11);
     s.waits = malloc(records * sizeof(s.waits[0]));
     ring_require(s.waits != NULL, "memory");
@@ -343,7 +342,7 @@ static void measure(enum crypto_algorithm algorithm, uint32_t records, struct re
     uint32_t tries = 0;
     for (uint32_t k = 0; k < REPEATS; tries++) {
         ring_require(tries < TRIES, "the machine's speed changes too often for half a load");
-        k += repeat(&s, records, &f[k]) ? 1 : 0;
+        k += repeat(&s, records, k % 2 == 1, out) ? 1 : 0;
     }
     const char *fault = steady_fault(&s.steady);
     ring_require(fault == NULL, fault);
@@ -352,30 +351,38 @@ static void measure(enum crypto_algorithm algorithm, uint32_t records, struct re
     ring_require(passed == sent, "a message was not passed on");
     answers = ring_metric(&s.r, NODE, METRIC_answers_sent) - answers;
     ring_require(answers > 0, "signatures have no turn at all");
-    qsort(f, REPEATS, sizeof(f[0]), by_ratio);
-    *out = (struct result){f[REPEATS / 2],       f[0].ratio,
-                           f[REPEATS - 1].ratio, (double)answers * BATCH / (double)passed,
-                           tries - REPEATS,      s.steady};
+    out->answers = (double)answers * BATCH / (double)passed;
+    out->uneven = tries - REPEATS;
+    out->steady = s.steady;
     free(s.waits);
     ring_close(&s.r);
+}
+
+static void print_slices(const char *work, const char *name, const struct slices *s)
+{
+    printf("{\"work\": \"saturate/%s_%s\", \"ns_per_op\": %.0f", work, name, slices_median(s));
+    slices_print_json(&s, 1);
 }
 
 static void print_json(const char *name, const struct result *r)
 {
     const struct steady *w = &r->steady;
-    printf("{\"work\": \"saturate/calm_%s\", \"ns_per_op\": %.0f}\n", name, 1000 * r->f.calm_us);
-    printf("{\"work\": \"saturate/full_%s\", \"ns_per_op\": %.0f, \"ratio_min\": %.3f, "
-           "\"ratio_max\": %.3f, \"runs\": %u, \"set_aside\": %u, \"uneven\": %u, "
+    print_slices("calm", name, &r->calm);
+    printf("}\n");
+    print_slices("full", name, &r->full);
+    printf(", \"ratio\": %.4f, \"runs\": %u, \"set_aside\": %u, \"uneven\": %u, "
            "\"long_turns\": %u, \"idle_jumps\": %u, \"paging_turns\": %u}\n",
-           name, 1000 * r->f.full_us, r->ratio_min, r->ratio_max, w->runs, w->set_aside, r->uneven,
-           w->long_turns, w->jumps, w->paging_turns);
+           slices_ratio(&r->full, &r->calm).middle, w->runs, w->set_aside, r->uneven, w->long_turns,
+           w->jumps, w->paging_turns);
 }
 
 static void print_text(const char *name, const struct result *r)
 {
     const struct steady *w = &r->steady;
-    printf("%-10s %10.1f %12.1f %12.1f  %.2f (%.2f..%.2f)  %.3f\n", name, r->f.record_us,
-           r->f.calm_us, r->f.full_us, r->f.ratio, r->ratio_min, r->ratio_max, r->answers);
+    struct slices_ratio ratio = slices_ratio(&r->full, &r->calm);
+    printf("%-10s %10.1f %12.1f %12.1f  %.2f (%.2f..%.2f)  %.3f\n", name,
+           slices_median(&r->record) / 1000, slices_median(&r->calm) / 1000,
+           slices_median(&r->full) / 1000, ratio.middle, ratio.lower, ratio.upper, r->answers);
     printf("           %u of %u runs set aside: %u turns too long for what they did, up to %.1f ms "
            "(an idle loop: %u jumps, up to %.1f ms); %u long turns waited for pages; %u repeats "
            "at a changed speed\n",
@@ -402,10 +409,10 @@ int main(int argc, char **argv)
     }
     if (!is_json) {
         printf("%-10s %10s %12s %12s  %s\n", "", "record us", "p99 calm us", "p99 full us",
-               "ratio (range)  answers each record");
+               "ratio (half of them)  answers each record");
     }
     for (size_t i = 0; i < ARRAY_COUNT(kinds); i++) {
-        struct result r;
+        static struct result r; /* too large for a frame */
         measure(kinds[i].algorithm, records, &r);
         (is_json ? print_json : print_text)(kinds[i].name, &r);
         (void)fflush(stdout);

@@ -3,18 +3,23 @@
  *
  *   build/release/bench/transit [--json] [--repeats N] [--messages N] [--links N] [WORK ...]
  *
- * Works (all but the last two when none is named): forward (over loopback TCP, with its floors in
- * the same run), links (in process, cost by number of links), shards (two against one, in process),
+ * Works (all but the last two when none is named): forward (over loopback TCP, in turn with its
+ * floors), links (in process, cost by number of links), shards (two against one, in process),
  * memory (an idle link), inside (in process: food for a profiler), check (nothing is timed: what is
  * allocated for each record, and that an idle link sends at once).  Each figure is the median of
  * the repeats.  Exit code 1 when a result is not as it must be. */
 #include "bench/transit.h"
+#include "bench/slices.h"
 #include "bench/transit_node.h"
 #include "core/os/host.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* Turns for each repeat, fewer of sizes that are for information, and messages of their slices:
+ * some 50 ms each. */
+enum { TURNS_EACH = 6, TURNS_MORE = 2, SLICE_SHARE = 4, FLOOR_SHARE = 2 };
 
 static struct transit_options options = {.repeats = 5, .messages = 200000, .links = 8};
 
@@ -32,44 +37,82 @@ double transit_median(double *values, size_t count)
 
 /* ---- forward ---- */
 
-static void forward(const struct transit_ca *ca, size_t len)
+struct forward {
+    struct transit_floor_tcp *floor_tcp;
+    struct transit_floor_tls *floor_tls;
+    struct transit_live *live;
+    struct slices ours, tcp, tls;
+    struct transit_live_result last;
+};
+
+static void forward_slice(struct forward *f, size_t which)
 {
-    double ours[TRANSIT_REPEATS_CAP], tcp[TRANSIT_REPEATS_CAP], tls[TRANSIT_REPEATS_CAP],
-        ratio[TRANSIT_REPEATS_CAP];
-    struct transit_live_result r = {0};
-    for (unsigned i = 0; i < options.repeats; i++) {
-        tcp[i] = transit_floor_tcp_ns(len, options.messages);
-        tls[i] = transit_floor_tls_ns(ca, len, options.messages);
-        transit_live_run(ca, len, options.messages, &r);
-        ours[i] = r.ns;
-        ratio[i] = r.ns / (tcp[i] + tls[i]);
-    }
-    double ns = transit_median(ours, options.repeats);
-    double middle = transit_median(ratio, options.repeats); /* sorted from here on */
-    double floor_tcp = transit_median(tcp, options.repeats),
-           floor_tls = transit_median(tls, options.repeats);
-    if (options.is_json) {
-        printf("{\"work\": \"forward-tls-%zu\", \"ns_per_op\": %.1f, \"floor_tcp_ns\": %.1f, "
-               "\"floor_tls_ns\": %.1f, \"ratio\": %.3f, \"ratio_min\": %.3f, \"ratio_max\": %.3f, "
-               "\"must\": 1.9, \"cpu_share\": %.2f, \"bytes_per_receive\": %.0f}\n",
-               len, ns, floor_tcp, floor_tls, middle, ratio[0], ratio[options.repeats - 1],
-               r.cpu_share, r.bytes_per_receive);
+    if (which == 0) {
+        slices_add(&f->tcp, transit_floor_tcp_ns(f->floor_tcp, options.messages / FLOOR_SHARE));
+    } else if (which == 1) {
+        slices_add(&f->tls, transit_floor_tls_ns(f->floor_tls, options.messages / FLOOR_SHARE));
     } else {
-        printf("forward %zu bytes: %.0f ns, floor TCP %.0f + TLS %.0f ns, ratio %.2f (%.2f..%.2f),"
-               " core %.0f %% busy, %.0f bytes a receive\n",
-               len, ns, floor_tcp, floor_tls, middle, ratio[0], ratio[options.repeats - 1],
-               r.cpu_share * 100, r.bytes_per_receive);
+        transit_live_run(f->live, options.messages / SLICE_SHARE, &f->last);
+        slices_add(&f->ours, f->last.ns);
+    }
+}
+
+static void forward_print(const struct forward *f, size_t len)
+{
+    struct slices sum = slices_sum(&f->tcp, &f->tls);
+    struct slices_ratio r = slices_ratio(&f->ours, &sum);
+    double ns = slices_median(&f->ours);
+    double floor_tcp = slices_median(&f->tcp), floor_tls = slices_median(&f->tls);
+    if (options.is_json) {
+        const struct slices *all[] = {&f->ours, &f->tcp, &f->tls};
+        printf("{\"work\": \"forward-tls-%zu\", \"ns_per_op\": %.1f, \"floor_tcp_ns\": %.1f, "
+               "\"floor_tls_ns\": %.1f, \"ratio\": %.4f, \"must\": 1.9, \"cpu_share\": %.2f, "
+               "\"bytes_per_receive\": %.0f",
+               len, ns, floor_tcp, floor_tls, r.middle, f->last.cpu_share,
+               f->last.bytes_per_receive);
+        slices_print_json(all, ARRAY_COUNT(all));
+        printf("}\n");
+    } else {
+        printf("forward %zu bytes: %.0f ns, floor TCP %.0f + TLS %.0f ns, ratio %.2f (half of them"
+               " %.2f..%.2f), core %.0f %% busy, %.0f bytes a receive\n",
+               len, ns, floor_tcp, floor_tls, r.middle, r.lower, r.upper, f->last.cpu_share * 100,
+               f->last.bytes_per_receive);
     }
     fflush(stdout);
+}
+
+/* Ours and both floors are open at once and take turns, there and back. */
+static void forward(const struct transit_ca *ca, size_t len, unsigned turns)
+{
+    enum { MEMBERS = 3 };
+    static struct forward f; /* too large for a frame */
+    f = (struct forward){.floor_tcp = transit_floor_tcp_open(len),
+                         .floor_tls = transit_floor_tls_open(ca, len),
+                         .live = transit_live_open(ca, len),
+                         .ours.name = "ns_per_op",
+                         .tcp.name = "floor_tcp_ns",
+                         .tls.name = "floor_tls_ns"};
+    for (unsigned i = 0; i < turns; i++) {
+        for (size_t k = 0; k < MEMBERS; k++) {
+            forward_slice(&f, k);
+        }
+        for (size_t k = MEMBERS; k > 0; k--) {
+            forward_slice(&f, k - 1);
+        }
+    }
+    forward_print(&f, len);
+    transit_live_close(f.live);
+    transit_floor_tls_close(f.floor_tls);
+    transit_floor_tcp_close(f.floor_tcp);
 }
 
 static void work_forward(const struct transit_ca *ca, const struct transit_options *o)
 {
     (void)o;
     transit_require(host_pin(0) == ERR_OK, "a cpu for the floors");
-    forward(ca, 500);
-    forward(ca, 700);
-    forward(ca, 1300);
+    forward(ca, 500, options.repeats * TURNS_EACH);
+    forward(ca, 700, options.repeats * TURNS_MORE);
+    forward(ca, 1300, options.repeats * TURNS_MORE);
 }
 
 /* ---- the program ---- */
@@ -79,9 +122,9 @@ static const struct work {
     void (*run)(const struct transit_ca *ca, const struct transit_options *o);
     bool is_asked_for;
 } works[] = {
-    {"forward", work_forward, false},         {"links", transit_inside_links, false},
-    {"shards", transit_inside_shards, false}, {"memory", transit_memory_run, false},
-    {"inside", transit_inside_run, true},     {"check", transit_inside_check, true},
+    {"forward", work_forward, false},      {"links", transit_inside_links, false},
+    {"shards", transit_shards_run, false}, {"memory", transit_memory_run, false},
+    {"inside", transit_inside_run, true},  {"check", transit_inside_check, true},
 };
 
 static void run_works(const struct transit_ca *ca, char **names, int count)
@@ -117,7 +160,7 @@ int main(int argc, char **argv)
         }
     }
     transit_require(options.repeats > 0 && options.repeats <= TRANSIT_REPEATS_CAP,
-                    "1 to 99 repeats");
+                    "1 to 64 repeats");
     transit_ca_open(&ca);
     run_works(&ca, argv + at, argc - at);
     return 0;

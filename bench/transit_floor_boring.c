@@ -21,8 +21,9 @@ enum { CONNS = 16, DEPTH = 32, ECHO_CAP = 64 * 1024 };
 
 /* ---- TCP ---- */
 
-struct echo {
-    int far[CONNS];
+struct transit_floor_tcp {
+    int near[CONNS], far[CONNS];
+    int poller;
     size_t bytes; /* of one round of one connection */
     uint64_t rounds;
 };
@@ -41,17 +42,17 @@ static void write_all(int fd, const uint8_t *bytes, size_t len)
 static void *run_client(void *context)
 {
     static uint8_t bytes[DEPTH * TRANSIT_MESSAGE_CAP];
-    struct echo *e = context;
+    struct transit_floor_tcp *f = context;
     struct pollfd polls[CONNS];
     size_t missing[CONNS];
     uint64_t left[CONNS];
     uint32_t open = CONNS;
     transit_require(host_pin(host_cpu_count() - 1) == ERR_OK, "a cpu for the client");
     for (size_t i = 0; i < CONNS; i++) {
-        polls[i] = (struct pollfd){.fd = e->far[i], .events = POLLIN};
-        left[i] = e->rounds;
-        missing[i] = e->bytes;
-        write_all(e->far[i], bytes, e->bytes);
+        polls[i] = (struct pollfd){.fd = f->far[i], .events = POLLIN};
+        left[i] = f->rounds;
+        missing[i] = f->bytes;
+        write_all(f->far[i], bytes, f->bytes);
     }
     while (open > 0) {
         transit_require(poll(polls, CONNS, 10000) > 0, "an echo that comes back");
@@ -59,14 +60,13 @@ static void *run_client(void *context)
             if (polls[i].revents == 0) {
                 continue;
             }
-            ssize_t got = recv(e->far[i], bytes, sizeof(bytes), 0);
+            ssize_t got = recv(f->far[i], bytes, sizeof(bytes), 0);
             transit_require(got > 0, "an echo that comes back");
             missing[i] -= (size_t)got;
             if (missing[i] == 0 && --left[i] > 0) {
-                missing[i] = e->bytes;
-                write_all(e->far[i], bytes, e->bytes);
+                missing[i] = f->bytes;
+                write_all(f->far[i], bytes, f->bytes);
             } else if (missing[i] == 0) {
-                close(e->far[i]);
                 polls[i].fd = -1;
                 open--;
             }
@@ -87,52 +87,69 @@ static void echo_pair(int listener, const struct sockaddr_in *at, int *near, int
     setsockopt(*far, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 }
 
-static uint64_t serve_echo(int poller, uint32_t open)
+/* Until so many bytes have been echoed in all. */
+static void serve_echo(const struct transit_floor_tcp *f, uint64_t *echoed, uint64_t until)
 {
     static uint8_t bytes[ECHO_CAP];
     struct epoll_event events[CONNS];
-    uint64_t before = transit_world_cpu_ns();
-    while (open > 0) {
-        int count = epoll_wait(poller, events, CONNS, 10000);
+    while (*echoed < until) {
+        int count = epoll_wait(f->poller, events, CONNS, 10000);
         transit_require(count > 0, "an echo client that speaks");
         for (int i = 0; i < count; i++) {
             ssize_t got = recv(events[i].data.fd, bytes, sizeof(bytes), 0);
-            if (got > 0) {
-                write_all(events[i].data.fd, bytes, (size_t)got);
-            } else {
-                close(events[i].data.fd);
-                open--;
-            }
+            transit_require(got > 0, "an echo client that stays");
+            write_all(events[i].data.fd, bytes, (size_t)got);
+            *echoed += (uint64_t)got;
         }
     }
-    return transit_world_cpu_ns() - before;
 }
 
-double transit_floor_tcp_ns(size_t message_len, uint64_t messages)
+struct transit_floor_tcp *transit_floor_tcp_open(size_t message_len)
 {
-    struct echo e = {.bytes = message_len * DEPTH, .rounds = messages / (CONNS * DEPTH)};
+    struct transit_floor_tcp *f = calloc(1, sizeof(*f));
     struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t len = sizeof(at);
     int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    int poller = epoll_create1(EPOLL_CLOEXEC);
-    pthread_t client;
-    transit_require(listener >= 0 && poller >= 0 &&
+    transit_require(f != NULL && listener >= 0 &&
                         bind(listener, (const struct sockaddr *)&at, sizeof(at)) == 0 &&
                         listen(listener, CONNS) == 0 &&
                         getsockname(listener, (struct sockaddr *)&at, &len) == 0,
                     "a listener on loopback");
+    f->bytes = message_len * DEPTH;
+    f->poller = epoll_create1(EPOLL_CLOEXEC);
     for (size_t i = 0; i < CONNS; i++) {
-        int near = -1;
-        echo_pair(listener, &at, &near, &e.far[i]);
-        struct epoll_event event = {.events = EPOLLIN, .data.fd = near};
-        transit_require(epoll_ctl(poller, EPOLL_CTL_ADD, near, &event) == 0, "epoll");
+        echo_pair(listener, &at, &f->near[i], &f->far[i]);
+        struct epoll_event event = {.events = EPOLLIN, .data.fd = f->near[i]};
+        transit_require(epoll_ctl(f->poller, EPOLL_CTL_ADD, f->near[i], &event) == 0, "epoll");
     }
-    transit_require(pthread_create(&client, NULL, run_client, &e) == 0, "a thread");
-    uint64_t ns = serve_echo(poller, CONNS);
-    pthread_join(client, NULL);
     close(listener);
-    close(poller);
-    return (double)ns / (double)(e.rounds * CONNS * DEPTH);
+    return f;
+}
+
+double transit_floor_tcp_ns(struct transit_floor_tcp *f, uint64_t messages)
+{
+    pthread_t client;
+    uint64_t echoed = 0;
+    f->rounds = (messages + messages / TRANSIT_WARM_SHARE) / (CONNS * DEPTH);
+    uint64_t all = f->rounds * CONNS * f->bytes, warm = all / (TRANSIT_WARM_SHARE + 1);
+    transit_require(pthread_create(&client, NULL, run_client, f) == 0, "a thread");
+    serve_echo(f, &echoed, warm);
+    uint64_t before = transit_world_cpu_ns();
+    warm = echoed;
+    serve_echo(f, &echoed, all);
+    uint64_t ns = transit_world_cpu_ns() - before;
+    pthread_join(client, NULL);
+    return (double)ns * (double)f->bytes / DEPTH / (double)(all - warm);
+}
+
+void transit_floor_tcp_close(struct transit_floor_tcp *f)
+{
+    for (size_t i = 0; i < CONNS; i++) {
+        close(f->near[i]);
+        close(f->far[i]);
+    }
+    close(f->poller);
+    free(f);
 }
 
 /* ---- TLS ---- */
@@ -162,39 +179,64 @@ static SSL_CTX *make_context(const struct transit_ca *ca)
     return context;
 }
 
-double transit_floor_tls_ns(const struct transit_ca *ca, size_t message_len, uint64_t messages)
-{
-    static uint8_t plain[TLS_RECORD_BYTES], got[TLS_RECORD_BYTES];
-    SSL_CTX *context = make_context(ca);
+struct transit_floor_tls {
+    SSL_CTX *context;
     SSL *ends[2];
+    size_t message_len;
+};
+
+struct transit_floor_tls *transit_floor_tls_open(const struct transit_ca *ca, size_t message_len)
+{
+    struct transit_floor_tls *f = calloc(1, sizeof(*f));
     BIO *one = NULL, *other = NULL;
-    transit_require(BIO_new_bio_pair(&one, 64 * 1024, &other, 64 * 1024) == 1, "a pair of BIOs");
+    transit_require(f != NULL && BIO_new_bio_pair(&one, 64 * 1024, &other, 64 * 1024) == 1,
+                    "a pair of BIOs");
+    f->message_len = message_len;
+    f->context = make_context(ca);
     for (size_t i = 0; i < 2; i++) {
         BIO *bio = i == 0 ? one : other;
-        ends[i] = SSL_new(context);
-        transit_require(ends[i] != NULL, "a TLS connection");
-        SSL_set_bio(ends[i], bio, bio);
+        f->ends[i] = SSL_new(f->context);
+        transit_require(f->ends[i] != NULL, "a TLS connection");
+        SSL_set_bio(f->ends[i], bio, bio);
     }
-    SSL_set_connect_state(ends[0]);
-    SSL_set_accept_state(ends[1]);
+    SSL_set_connect_state(f->ends[0]);
+    SSL_set_accept_state(f->ends[1]);
     for (size_t i = 0; i < 10; i++) {
-        SSL_do_handshake(ends[i % 2]);
+        SSL_do_handshake(f->ends[i % 2]);
     }
-    transit_require(!SSL_in_init(ends[0]) && !SSL_in_init(ends[1]), "a TLS handshake");
-    size_t per_record = TLS_RECORD_BYTES / message_len;
-    uint64_t records = messages / per_record;
+    transit_require(!SSL_in_init(f->ends[0]) && !SSL_in_init(f->ends[1]), "a TLS handshake");
+    return f;
+}
+
+static void pass_records(struct transit_floor_tls *f, uint64_t records)
+{
+    static uint8_t plain[TLS_RECORD_BYTES], got[TLS_RECORD_BYTES];
+    size_t len = TLS_RECORD_BYTES / f->message_len * f->message_len;
     uint64_t sum = 0;
-    uint64_t before = transit_world_cpu_ns();
     for (uint64_t i = 0; i < records; i++) {
         plain[0] = (uint8_t)i;
-        int put = SSL_write(ends[0], plain, (int)(per_record * message_len));
-        int had = SSL_read(ends[1], got, sizeof(got));
+        int put = SSL_write(f->ends[0], plain, (int)len);
+        int had = SSL_read(f->ends[1], got, sizeof(got));
         sum += put == had && got[0] == (uint8_t)i;
     }
-    uint64_t ns = transit_world_cpu_ns() - before;
     transit_require(sum == records, "records that come back");
-    SSL_free(ends[0]);
-    SSL_free(ends[1]);
-    SSL_CTX_free(context);
+}
+
+double transit_floor_tls_ns(struct transit_floor_tls *f, uint64_t messages)
+{
+    size_t per_record = TLS_RECORD_BYTES / f->message_len;
+    uint64_t records = messages / per_record;
+    pass_records(f, records / TRANSIT_WARM_SHARE);
+    uint64_t before = transit_world_cpu_ns();
+    pass_records(f, records);
+    uint64_t ns = transit_world_cpu_ns() - before;
     return (double)ns / (double)(records * per_record);
+}
+
+void transit_floor_tls_close(struct transit_floor_tls *f)
+{
+    SSL_free(f->ends[0]);
+    SSL_free(f->ends[1]);
+    SSL_CTX_free(f->context);
+    free(f);
 }

@@ -2,14 +2,11 @@
 /* transit_inside.c - transit work driven in process: only the node's own turns are timed. */
 #include "bench/transit.h"
 #include "bench/transit_node.h"
-#include "core/os/host.h"
 
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 
-enum { MESSAGE_BYTES = 500, LINKS_MAX = 10000, SHARDS = 2 };
+enum { MESSAGE_BYTES = TRANSIT_INSIDE_BYTES, LINKS_MAX = 10000 };
 
 /* Of `links` links a few speak in each turn, other ones each time. */
 static uint64_t feed(struct transit_world *w, const struct transit_load *load, uint32_t round)
@@ -26,7 +23,7 @@ static uint64_t feed(struct transit_world *w, const struct transit_load *load, u
     return (uint64_t)SPEAKERS * per_record;
 }
 
-static void check_world(struct transit_world *w, uint64_t sent)
+void transit_inside_verify(struct transit_world *w, uint64_t sent)
 {
     uint64_t received = 0, wrong = 0;
     transit_world_settle(w);
@@ -39,7 +36,8 @@ static void check_world(struct transit_world *w, uint64_t sent)
     transit_require(transit_world_metric(w, METRIC_dht_forwarded) == sent, "messages forwarded");
 }
 
-static uint64_t drive(struct transit_world *w, const struct transit_load *load, uint64_t messages)
+uint64_t transit_inside_drive(struct transit_world *w, const struct transit_load *load,
+                              uint64_t messages)
 {
     uint64_t sent = 0;
     for (uint32_t round = 0; sent < messages; round++) {
@@ -52,7 +50,7 @@ static uint64_t drive(struct transit_world *w, const struct transit_load *load, 
 static double inside_ns(struct transit_world *w, const struct transit_load *load, uint64_t messages)
 {
     w->busy_ns = 0;
-    uint64_t sent = drive(w, load, messages);
+    uint64_t sent = transit_inside_drive(w, load, messages);
     return (double)w->busy_ns / (double)sent;
 }
 
@@ -63,11 +61,11 @@ void transit_inside_run(const struct transit_ca *ca, const struct transit_option
     double ns[TRANSIT_REPEATS_CAP];
     transit_load_make(&load, ca, MESSAGE_BYTES);
     transit_world_open(&w, ca, o->links);
-    (void)drive(&w, &load, o->messages / 5);
+    (void)transit_inside_drive(&w, &load, o->messages / 5);
     for (unsigned i = 0; i < o->repeats; i++) {
         ns[i] = inside_ns(&w, &load, o->messages);
     }
-    check_world(&w, transit_world_metric(&w, METRIC_dht_forwarded));
+    transit_inside_verify(&w, transit_world_metric(&w, METRIC_dht_forwarded));
     transit_world_close(&w);
     double middle = transit_median(ns, o->repeats);
     printf(o->is_json ? "{\"work\": \"transit-inside-500\", \"ns_per_op\": %.1f}\n"
@@ -88,7 +86,7 @@ void transit_inside_links(const struct transit_ca *ca, const struct transit_opti
     transit_load_make(&load, ca, MESSAGE_BYTES);
     for (size_t i = 0; i < ARRAY_COUNT(counts); i++) {
         transit_world_open(&worlds[i], ca, counts[i]);
-        (void)drive(&worlds[i], &load, o->messages / 5);
+        (void)transit_inside_drive(&worlds[i], &load, o->messages / 5);
     }
     for (unsigned r = 0; r < o->repeats; r++) {
         for (size_t i = 0; i < ARRAY_COUNT(counts); i++) {
@@ -98,95 +96,13 @@ void transit_inside_links(const struct transit_ca *ca, const struct transit_opti
     double least = transit_median(ns[0], o->repeats);
     for (size_t i = 0; i < ARRAY_COUNT(counts); i++) {
         double middle = transit_median(ns[i], o->repeats);
-        check_world(&worlds[i], transit_world_metric(&worlds[i], METRIC_dht_forwarded));
+        transit_inside_verify(&worlds[i], transit_world_metric(&worlds[i], METRIC_dht_forwarded));
         printf(o->is_json
                    ? "{\"work\": \"transit-links-%u\", \"ns_per_op\": %.1f, \"ratio\": %.3f}\n"
                    : "%u links: %.0f ns, %.2f times that of 10\n",
                counts[i], middle, middle / least);
         transit_world_close(&worlds[i]);
     }
-    fflush(stdout);
-}
-
-/* ---- two shards ---- */
-
-struct shard_run {
-    const struct transit_load *load;
-    struct transit_world *world;
-    uint32_t cpu;
-    uint64_t messages;
-    pthread_barrier_t *start;
-    double rate;    /* messages for a second of the node's CPU time */
-    uint64_t slept; /* how often the thread gave up its core by itself: locks would show */
-};
-
-static void *run_alone(void *context)
-{
-    struct shard_run *s = context;
-    struct rusage before, after;
-    transit_require(host_pin(s->cpu) == ERR_OK, "a core for each shard");
-    (void)drive(s->world, s->load, s->messages / 5);
-    if (s->start != NULL) {
-        pthread_barrier_wait(s->start);
-    }
-    getrusage(RUSAGE_THREAD, &before);
-    s->rate = 1e9 / inside_ns(s->world, s->load, s->messages);
-    getrusage(RUSAGE_THREAD, &after);
-    s->slept = (uint64_t)(after.ru_nvcsw - before.ru_nvcsw);
-    return NULL;
-}
-
-/* How many messages two shards forward in the CPU time in which one, alone, forwards one: each with
- * a node, links and a core of its own.  What they share (caches, memory, the allocator, locks that
- * spin) lowers it; locks that sleep show as sleeps. */
-void transit_inside_shards(const struct transit_ca *ca, const struct transit_options *o)
-{
-    static struct transit_world worlds[SHARDS];
-    static struct transit_load load;
-    double ratio[TRANSIT_REPEATS_CAP], alone[TRANSIT_REPEATS_CAP];
-    uint64_t slept = 0;
-    transit_require(host_cpu_count() >= SHARDS, "two cores");
-    transit_load_make(&load, ca, MESSAGE_BYTES);
-    for (size_t i = 0; i < SHARDS; i++) {
-        transit_world_open(&worlds[i], ca, 8);
-    }
-    for (unsigned r = 0; r < o->repeats; r++) {
-        pthread_barrier_t start;
-        pthread_t threads[SHARDS];
-        struct shard_run runs[SHARDS], single[SHARDS];
-        pthread_barrier_init(&start, NULL, SHARDS);
-        for (uint32_t i = 0; i < SHARDS; i++) {
-            single[i] = (struct shard_run){
-                .load = &load, .world = &worlds[i], .cpu = i, .messages = o->messages};
-            transit_require(pthread_create(&threads[i], NULL, run_alone, &single[i]) == 0,
-                            "a thread");
-            pthread_join(threads[i], NULL);
-        }
-        for (uint32_t i = 0; i < SHARDS; i++) {
-            runs[i] = single[i];
-            runs[i].start = &start;
-            transit_require(pthread_create(&threads[i], NULL, run_alone, &runs[i]) == 0,
-                            "a thread");
-        }
-        for (uint32_t i = 0; i < SHARDS; i++) {
-            pthread_join(threads[i], NULL);
-            slept += runs[i].slept;
-        }
-        alone[r] = (single[0].rate + single[1].rate) / SHARDS;
-        ratio[r] = (runs[0].rate + runs[1].rate) / alone[r];
-        pthread_barrier_destroy(&start);
-    }
-    double middle = transit_median(ratio, o->repeats), rate = transit_median(alone, o->repeats);
-    for (size_t i = 0; i < SHARDS; i++) {
-        check_world(&worlds[i], transit_world_metric(&worlds[i], METRIC_dht_forwarded));
-        transit_world_close(&worlds[i]);
-    }
-    printf(o->is_json ? "{\"work\": \"transit-two-shards\", \"ns_per_op\": %.1f, \"ratio\": %.3f, "
-                        "\"must\": 1.9, \"ratio_min\": %.3f, \"ratio_max\": %.3f, \"slept\": "
-                        "%llu}\n"
-                      : "two shards: one alone %.0f ns, two against one %.2f (%.2f..%.2f), gave up "
-                        "their core %llu times\n",
-           1e9 / rate, middle, ratio[0], ratio[o->repeats - 1], (unsigned long long)slept);
     fflush(stdout);
 }
 
@@ -207,9 +123,9 @@ static void expect(bool is_right, const char *what)
  * that it seals; ours (link/tls_boring_stream.c) takes none, nor does anybody else. */
 static void check_allocations(struct transit_world *w, const struct transit_load *load)
 {
-    (void)drive(w, load, 4096);
+    (void)transit_inside_drive(w, load, 4096);
     w->allocations = w->records = 0;
-    uint64_t sent = drive(w, load, 16384);
+    uint64_t sent = transit_inside_drive(w, load, 16384);
     printf("%llu messages in transit, %llu records opened and sealed, allocations: "
            "%llu of ours\n",
            (unsigned long long)sent, (unsigned long long)w->records,
@@ -240,7 +156,7 @@ void transit_inside_check(const struct transit_ca *ca, const struct transit_opti
     transit_world_open(&w, ca, 8);
     check_allocations(&w, &load);
     check_latency(&w, &load);
-    check_world(&w, transit_world_metric(&w, METRIC_dht_forwarded));
+    transit_inside_verify(&w, transit_world_metric(&w, METRIC_dht_forwarded));
     expect(transit_world_metric(&w, METRIC_link_queue_full) == 0, "no queue is full");
     transit_world_close(&w);
     printf("%llu passed, %llu failed\n", (unsigned long long)passes, (unsigned long long)fails);

@@ -21,13 +21,22 @@
 
 enum { WINDOW_BYTES = 200 * 1024, BURST = 4, RECEIVE_BYTES = 256 * 1024, WAIT_MS = 10000 };
 
-struct live {
-    const struct transit_load *load;
+struct shard_thread {
+    struct shard *shard;
+    struct transit_live *live;
+};
+
+struct transit_live {
+    struct transit_load *load;
+    struct shard_group *group;
+    struct transit_node own;
+    struct shard_thread thread;
+    pthread_t id;
     struct node *node;
     struct transit_peer generator, sink;
     int generator_fd, sink_fd;
     clockid_t shard_clock;
-    uint64_t first, last; /* what is sent: `last` messages; measured is from `first` on */
+    uint64_t first, last; /* of a slice: until `last` are sent; measured is from `first` on */
     uint64_t measured;
     uint64_t cpu_ns[2], wall_ns[2], receives[2];
     uint64_t events; /* receives of the node */
@@ -37,27 +46,22 @@ struct live {
 
 static void on_event(void *context, struct turn *t, struct io_event *event)
 {
-    struct live *l = context;
+    struct transit_live *l = context;
     l->events += event->kind == IO_STREAM;
     node_on_event(t, l->node, event);
 }
 
 static void on_timers(void *context, struct turn *t)
 {
-    struct live *l = context;
+    struct transit_live *l = context;
     node_on_timers(t, l->node);
 }
 
 static bool on_flush(void *context, struct turn *t)
 {
-    struct live *l = context;
+    struct transit_live *l = context;
     return node_on_flush(t, l->node);
 }
-
-struct shard_thread {
-    struct shard *shard;
-    struct live *live;
-};
 
 static void *run_shard(void *context)
 {
@@ -117,7 +121,7 @@ static void shake(struct transit_peer *p, int fd)
 }
 
 /* As many records as the window has room for; false: none. */
-static bool generate(struct live *l)
+static bool generate(struct transit_live *l)
 {
     uint32_t per_record = transit_load_per_record(l->load);
     uint64_t window = WINDOW_BYTES / l->load->len;
@@ -140,7 +144,7 @@ static uint64_t clock_ns(clockid_t clock)
     return (uint64_t)at.tv_sec * 1000000000u + (uint64_t)at.tv_nsec;
 }
 
-static void note(struct live *l, size_t which)
+static void note(struct transit_live *l, size_t which)
 {
     l->cpu_ns[which] = clock_ns(l->shard_clock);
     l->wall_ns[which] = clock_ns(CLOCK_MONOTONIC);
@@ -148,7 +152,7 @@ static void note(struct live *l, size_t which)
     l->measured = l->sink.received - l->measured;
 }
 
-static bool drain(struct live *l)
+static bool drain(struct transit_live *l)
 {
     bool is_any = receive(&l->sink, l->sink_fd, MSG_DONTWAIT);
     if (is_any) {
@@ -165,7 +169,7 @@ static bool drain(struct live *l)
  * node's work, and is none where a network card sends. */
 static void *run_far_ends(void *context)
 {
-    struct live *l = context;
+    struct transit_live *l = context;
     bool is_begun = false;
     transit_require(host_pin(host_cpu_count() - 1) == ERR_OK, "a cpu for the far ends");
     while (l->sink.received < l->last) {
@@ -187,11 +191,12 @@ static void *run_far_ends(void *context)
 
 /* ---- all together ---- */
 
-static void measure(struct live *l, uint64_t messages)
+static void measure(struct transit_live *l, uint64_t messages)
 {
     pthread_t far_ends;
     uint32_t per_record = transit_load_per_record(l->load);
-    l->first = messages / 5;
+    l->measured = 0;
+    l->first = l->sink.received + messages / TRANSIT_WARM_SHARE;
     l->last = (l->first + messages) / per_record * per_record;
     transit_require(pthread_create(&far_ends, NULL, run_far_ends, l) == 0, "a thread");
     pthread_join(far_ends, NULL);
@@ -205,53 +210,61 @@ static void measure(struct live *l, uint64_t messages)
                     "a sink that gets all messages, each as it must be");
 }
 
-void transit_live_run(const struct transit_ca *ca, size_t message_len, uint64_t messages,
-                      struct transit_live_result *out)
+static void connect_far_ends(struct transit_live *l, const struct transit_ca *ca)
 {
-    char problem[SHARD_PROBLEM_CAP];
-    struct shard_group *group = NULL;
-    struct transit_node node;
-    struct transit_load *load = malloc(sizeof(*load));
-    struct live *l = calloc(1, sizeof(*l));
-    struct shard_config config = {
-        .cpu = 0, .crypto = crypto_boring(), .sink = transit_node_drop_log, .log_level = LOG_ERROR};
-    pthread_t thread;
-    transit_require(load != NULL && l != NULL, "memory");
-    transit_load_make(load, ca, message_len);
-    l->load = load;
-    transit_node_limits(&config.limits, 16);
-    config.listeners[IO_LISTEN_OVERLAY].address =
-        (struct address){.family = 4, .ip = {127, 0, 0, 1}};
-    transit_require(shard_open(&config, 1, &group, problem) == ERR_OK, problem);
-    struct shard_thread s = {.shard = shard_at(group, 0), .live = l};
-    transit_node_open(&node, shard_turn(s.shard), ca, shard_limits(s.shard));
-    l->node = node.node;
-    transit_require(pthread_create(&thread, NULL, run_shard, &s) == 0 &&
-                        pthread_getcpuclockid(thread, &l->shard_clock) == 0,
-                    "a thread");
-    struct address at = shard_address(s.shard, IO_LISTEN_OVERLAY);
+    struct address at = shard_address(l->thread.shard, IO_LISTEN_OVERLAY);
     transit_peer_open(&l->generator, ca, 1);
     transit_peer_open(&l->sink, ca, 2);
-    l->sink.expected = load;
+    l->sink.expected = l->load;
     l->generator_fd = dial(&at);
     l->sink_fd = dial(&at);
     shake(&l->generator, l->generator_fd);
     shake(&l->sink, l->sink_fd);
     usleep(20000); /* the node's end of the handshake */
+}
+
+struct transit_live *transit_live_open(const struct transit_ca *ca, size_t message_len)
+{
+    char problem[SHARD_PROBLEM_CAP];
+    struct transit_live *l = calloc(1, sizeof(*l));
+    struct shard_config config = {
+        .cpu = 0, .crypto = crypto_boring(), .sink = transit_node_drop_log, .log_level = LOG_ERROR};
+    transit_require(l != NULL && (l->load = malloc(sizeof(*l->load))) != NULL, "memory");
+    transit_load_make(l->load, ca, message_len);
+    transit_node_limits(&config.limits, 16);
+    config.listeners[IO_LISTEN_OVERLAY].address =
+        (struct address){.family = 4, .ip = {127, 0, 0, 1}};
+    transit_require(shard_open(&config, 1, &l->group, problem) == ERR_OK, problem);
+    l->thread = (struct shard_thread){.shard = shard_at(l->group, 0), .live = l};
+    transit_node_open(&l->own, shard_turn(l->thread.shard), ca, shard_limits(l->thread.shard));
+    l->node = l->own.node;
+    transit_require(pthread_create(&l->id, NULL, run_shard, &l->thread) == 0 &&
+                        pthread_getcpuclockid(l->id, &l->shard_clock) == 0,
+                    "a thread");
+    connect_far_ends(l, ca);
+    return l;
+}
+
+void transit_live_run(struct transit_live *l, uint64_t messages, struct transit_live_result *out)
+{
     measure(l, messages);
+    uint64_t cpu_ns = l->cpu_ns[1] - l->cpu_ns[0];
     out->messages = l->measured;
-    out->ns = (double)(l->cpu_ns[1] - l->cpu_ns[0]) / (double)out->messages;
-    out->cpu_share =
-        (double)(l->cpu_ns[1] - l->cpu_ns[0]) / (double)(l->wall_ns[1] - l->wall_ns[0]);
+    out->ns = (double)cpu_ns / (double)out->messages;
+    out->cpu_share = (double)cpu_ns / (double)(l->wall_ns[1] - l->wall_ns[0]);
     out->bytes_per_receive =
-        (double)out->messages * (double)message_len / (double)(l->receives[1] - l->receives[0]);
-    shard_stop(group);
-    pthread_join(thread, NULL);
+        (double)out->messages * (double)l->load->len / (double)(l->receives[1] - l->receives[0]);
+}
+
+void transit_live_close(struct transit_live *l)
+{
+    shard_stop(l->group);
+    pthread_join(l->id, NULL);
     close(l->generator_fd);
     close(l->sink_fd);
     transit_peer_close(&l->generator);
     transit_peer_close(&l->sink);
-    shard_close(group); /* node and its TLS stay: the process ends soon */
-    free(load);
+    shard_close(l->group); /* node and its TLS stay: the process ends soon */
+    free(l->load);
     free(l);
 }

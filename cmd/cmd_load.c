@@ -167,6 +167,18 @@ static bool take_warm(const struct asked *a)
     return a->s.warm_s == 0 || is_within("warm", a->s.warm_s, 1, SECONDS_MAX);
 }
 
+static bool take_in_turn(const struct asked *a)
+{
+    if (a->s.is_in_turn && !a->s.is_max) {
+        say_error("not with --in-turn: --rate %s: max", a->rate);
+        return false;
+    }
+    if (a->s.is_in_turn && a->target.demo != NULL && strcmp(a->target.demo, "-") == 0) {
+        return usage("not with --in-turn: --demo -: standard input says when to send");
+    }
+    return true;
+}
+
 static bool check_asked(struct asked *a)
 {
     uint64_t cpu = 0;
@@ -183,7 +195,7 @@ static bool check_asked(struct asked *a)
         !is_within("timeout-ms", a->s.timeout_ms, 1, TIMEOUT_MS_MAX) ||
         !is_within("size", a->s.size_bytes, LOAD_FORWARD_SIZE_MIN, LOAD_FORWARD_SIZE_MAX) ||
         !is_within("server-pid", a->target.pid, 0, INT32_MAX) || !take_rate(a) ||
-        (a->cpu != NULL && !take_count("cpu", a->cpu, &cpu))) {
+        !take_in_turn(a) || (a->cpu != NULL && !take_count("cpu", a->cpu, &cpu))) {
         return false;
     }
     if (a->cpu != NULL && (!is_within("cpu", cpu, 0, 4095) || host_pin((uint32_t)cpu) != ERR_OK)) {
@@ -337,19 +349,21 @@ static void catch_signals(void)
     CHECK(sigaction(SIGPIPE, &action, NULL) == 0);
 }
 
+static const struct asked defaults = {.rate = "1000",
+                                      .arrivals = "poisson",
+                                      .transport = "udp",
+                                      .target = {.peer = 1, .node = 1},
+                                      .s = {.connections = 1,
+                                            .seconds = 10,
+                                            .timeout_ms = 2000,
+                                            .size_bytes = 500,
+                                            .seed = SEED,
+                                            .outstanding = OUTSTANDING_UNSAID,
+                                            .links = LOAD_TLS}};
+
 int cmd_load(int argc, char **argv)
 {
-    struct asked a = {.rate = "1000",
-                      .arrivals = "poisson",
-                      .transport = "udp",
-                      .target = {.peer = 1, .node = 1},
-                      .s = {.connections = 1,
-                            .seconds = 10,
-                            .timeout_ms = 2000,
-                            .size_bytes = 500,
-                            .seed = SEED,
-                            .outstanding = OUTSTANDING_UNSAID,
-                            .links = LOAD_TLS}};
+    struct asked a = defaults;
     const struct options_item items[] = {
         {"kind", 'k', OPTIONS_TEXT, &a.kind, "KIND",
          "forward, fetch, store, register, options, invite or mixed"},
@@ -362,6 +376,8 @@ int cmd_load(int argc, char **argv)
          "so long before that, not measured; of phones (0)"},
         {"awake", 0, OPTIONS_FLAG, &a.s.is_awake, NULL,
          "look for answers without sleeping: the node need not wake it"},
+        {"in-turn", 0, OPTIONS_FLAG, &a.s.is_in_turn, NULL,
+         "instead of --seconds: a slice for each line of stdin, so many ms long; with --rate max"},
         {"json", 0, OPTIONS_FLAG, &a.is_json, NULL, "print one JSON object"},
         {"demo", 'd', OPTIONS_TEXT, &a.target.demo, "FILE",
          "the target: the line of chordial demo --hold --json; - is stdin"},

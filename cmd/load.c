@@ -11,6 +11,7 @@
 #include "cmd/load.h"
 #include "cmd/load_cpu.h"
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
@@ -24,6 +25,7 @@ enum {
     LATE_NS = 5 * 1000 * 1000,
     LATE_PER_MILLION = 990000,
     BUSY_PERCENT = 90,
+    SLICE_MS_CAP = 60000,
 };
 #define NS_PER_MS UINT64_C(1000000)
 #define NS_PER_S UINT64_C(1000000000)
@@ -214,11 +216,11 @@ static void show_progress(struct load *l, uint64_t *shown_s)
 }
 
 /* From now on. */
-static void send_all(struct load *l, uint64_t seconds)
+static void send_for(struct load *l, uint64_t span_ns)
 {
     uint64_t shown_s = 0;
     l->now_ns = l->begin_ns = load_cpu_now_ns();
-    l->until_ns = l->begin_ns + seconds * NS_PER_S;
+    l->until_ns = l->begin_ns + span_ns;
     if (!l->s->is_max) {
         load_schedule_init(&l->schedule, l->s->arrivals, l->s->rate, l->begin_ns, l->s->seed);
     }
@@ -246,6 +248,32 @@ static void drain(struct load *l)
         load_step(l, REST_NS);
         expire(l);
     }
+}
+
+/* One slice for each line of standard input, which is its length in milliseconds; says what was
+ * done in it when nothing of it is under way any more, so that whoever asked can let another
+ * generator have the next one.  As long as all slices together took is how long it has sent. */
+static void send_in_turn(struct load *l)
+{
+    static struct load_ops_tally before, after; /* too large for a frame */
+    char line[32];
+    uint64_t sending_ns = 0;
+    uint64_t begin_ns = load_cpu_now_ns();
+    load_ops_sum(&l->ops, &before);
+    printf("{\"ready\": true}\n");
+    while (fflush(stdout) == 0 && *l->s->stop == 0 && fgets(line, sizeof(line), stdin) != NULL) {
+        uint64_t ms = min_u64(strtoull(line, NULL, 10), SLICE_MS_CAP);
+        send_for(l, ms * NS_PER_MS);
+        sending_ns += l->sending_ns;
+        drain(l);
+        load_ops_sum(&l->ops, &after);
+        printf("{\"done\": %llu, \"failed\": %llu}\n",
+               (unsigned long long)(after.done - before.done),
+               (unsigned long long)(after.failed - before.failed));
+        before = after;
+    }
+    l->sending_ns = sending_ns;
+    l->begin_ns = begin_ns;
 }
 
 /* ---- who was the bottleneck ---- */
@@ -294,7 +322,7 @@ static void warm_up(struct load *l)
     if (l->s->warm_s == 0) {
         return;
     }
-    send_all(l, l->s->warm_s);
+    send_for(l, l->s->warm_s * NS_PER_S);
     drain(l);
     load_ops_expire(&l->ops, UINT64_MAX);
     load_ops_reset(&l->ops);
@@ -310,7 +338,11 @@ void load_run(struct load *l)
     uint64_t server_ns = 0;
     bool has_server = read_server(l, &server_ns);
     load_cpu_own(&ran_ns, &waited_ns);
-    send_all(l, l->s->seconds);
+    if (l->s->is_in_turn) {
+        send_in_turn(l);
+    } else {
+        send_for(l, l->s->seconds * NS_PER_S);
+    }
     load_cpu_own(&l->own_ran_ns, &l->own_waited_ns);
     l->own_ran_ns -= min_u64(l->own_ran_ns, ran_ns + l->spun_ns);
     l->own_waited_ns -= waited_ns;

@@ -35,7 +35,8 @@ struct load_settings {
     uint32_t callee_pid;      /* a second one to be charged; 0: none */
     const volatile int *stop; /* not 0: end now */
     bool has_progress;
-    bool is_awake; /* looks for answers without sleeping */
+    bool is_awake;   /* looks for answers without sleeping */
+    bool is_in_turn; /* sends while it is told to by standard input, in slices */
 };
 
 /* A socket that is being waited for. */

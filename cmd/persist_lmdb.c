@@ -23,6 +23,8 @@ enum {
     PROBLEM_CAP = 120,
     CHILD_OK = 0,
     CHILD_BROKEN = 3,
+    CHILD_NO_COPY = 4,
+    COPY_BATCH = 4096,
     CHILD_PATIENCE_S = 60,
 };
 static const char REWRITE_KEY[] = "e"; /* none of dht/store_log's */
@@ -123,30 +125,78 @@ static int open_env(const char *path, uint64_t map_bytes, unsigned flags, MDB_en
     return rc;
 }
 
-/* Reads all of it.  Whatever ends this child says that the file is not to be used. */
-static int read_all(const char *path, uint64_t map_bytes)
+struct copy {
+    MDB_env *env;
+    MDB_txn *txn;
+    MDB_dbi dbi;
+    unsigned left; /* of this transaction */
+};
+
+static int copy_one(struct copy *c, MDB_val *key, MDB_val *value)
+{
+    int rc = 0;
+    if (c->txn == NULL) {
+        rc = mdb_txn_begin(c->env, NULL, 0, &c->txn);
+        rc = rc == 0 ? mdb_dbi_open(c->txn, NULL, 0, &c->dbi) : rc;
+        c->left = COPY_BATCH;
+    }
+    rc = rc == 0 ? mdb_put(c->txn, c->dbi, key, value, MDB_APPEND) : rc;
+    if (rc == MDB_KEYEXIST) { /* a page that stands twice: what is behind it may still be good */
+        rc = mdb_put(c->txn, c->dbi, key, value, 0);
+    }
+    if (rc == MDB_BAD_VALSIZE) {
+        return 0; /* none of our keys: it could not be read back either */
+    }
+    if (rc == 0 && --c->left == 0) {
+        rc = mdb_txn_commit(c->txn);
+        c->txn = NULL;
+    }
+    return rc;
+}
+
+static int end_copy(struct copy *c)
+{
+    int rc = c->txn == NULL ? 0 : mdb_txn_commit(c->txn);
+    rc = rc == 0 ? mdb_env_sync(c->env, 1) : rc;
+    mdb_env_close(c->env);
+    return rc;
+}
+
+/* Reads all of it, and writes it anew.  LMDB believes its pages: one that nobody reads, as of the
+ * list of free ones, ends whoever writes, at each start again.  A file that was written from
+ * records has none that is broken.  Whatever ends this child says that the file is not to be used.
+ */
+static int read_all(const char *path, const char *fresh, uint64_t map_bytes)
 {
     MDB_env *env = NULL;
     MDB_txn *txn = NULL;
     MDB_cursor *cursor = NULL;
     MDB_dbi dbi = 0;
     MDB_val key, value;
+    struct copy copy = {0};
     volatile uint64_t sum = 0;
     if (open_env(path, map_bytes, MDB_RDONLY | MDB_NOLOCK, &env) != 0 ||
         mdb_txn_begin(env, NULL, MDB_RDONLY, &txn) != 0 || mdb_dbi_open(txn, NULL, 0, &dbi) != 0 ||
         mdb_cursor_open(txn, dbi, &cursor) != 0) {
         return CHILD_BROKEN;
     }
+    int copied = open_env(fresh, map_bytes, MDB_NOLOCK | MDB_NOSYNC, &copy.env);
     int rc = mdb_cursor_get(cursor, &key, &value, MDB_FIRST);
     while (rc == 0) {
         sum += hash_64(slice_val(&value), hash_64(slice_val(&key), 0));
+        copied = copied == 0 ? copy_one(&copy, &key, &value) : copied;
         rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
     }
     (void)sum;
-    return rc == MDB_NOTFOUND ? CHILD_OK : CHILD_BROKEN;
+    if (rc != MDB_NOTFOUND) {
+        return CHILD_BROKEN;
+    }
+    copied = copied == 0 ? end_copy(&copy) : copied;
+    return copied == 0 ? CHILD_OK : CHILD_NO_COPY;
 }
 
-static bool is_readable(const char *path, uint64_t map_bytes)
+/* CHILD_OK: `fresh` has it all, on the disk. */
+static int judge(const char *path, const char *fresh, uint64_t map_bytes)
 {
     int status = 0;
     pid_t child = fork();
@@ -154,13 +204,13 @@ static bool is_readable(const char *path, uint64_t map_bytes)
         alarm(CHILD_PATIENCE_S + (unsigned)(map_bytes >> 24)); /* broken pages may go in circles */
         int nothing = open("/dev/null", O_WRONLY | O_CLOEXEC);
         (void)dup2(nothing, STDERR_FILENO); /* a sanitizer need not tell of it */
-        _exit(read_all(path, map_bytes));
+        _exit(read_all(path, fresh, map_bytes));
     }
     if (child < 0) {
-        return true; /* no process to be had: what mdb_env_open says will have to do */
+        return CHILD_NO_COPY; /* no process to be had: what mdb_env_open says will have to do */
     }
     while (waitpid(child, &status, 0) < 0 && errno == EINTR) {}
-    return WIFEXITED(status) && WEXITSTATUS(status) == CHILD_OK;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : CHILD_BROKEN;
 }
 
 static enum err set_aside(struct persist_lmdb *db, char *why)
@@ -205,25 +255,50 @@ static int reopen(struct persist_lmdb *db)
     return rc == 0 ? open_dbi(db) : rc;
 }
 
-/* A file gets its name when its first pages are on the disk: so one that is there is whole. */
-static int create(const struct persist_lmdb *db)
+/* A file gets its name when its pages are on the disk: so one that is there is whole. */
+static int name_fresh(const struct persist_lmdb *db, const char *fresh)
 {
-    char fresh[FILES_PATH_CAP + 8];
     char lock[FILES_PATH_CAP + 16];
+    if (rename(fresh, db->path) != 0) {
+        return errno;
+    }
+    (void)snprintf(lock, sizeof(lock), "%s-lock", db->path);
+    (void)unlink(lock); /* it speaks of the file that was there before */
+    sync_folder(db->dir);
+    return 0;
+}
+
+static int create(const struct persist_lmdb *db, const char *fresh)
+{
     MDB_env *env = NULL;
-    (void)snprintf(fresh, sizeof(fresh), "%s.new", db->path);
-    (void)snprintf(lock, sizeof(lock), "%s-lock", fresh);
-    (void)unlink(fresh);
-    int rc = open_env(fresh, db->map_bytes, 0, &env);
+    int rc = open_env(fresh, db->map_bytes, MDB_NOLOCK, &env);
     if (rc == 0) {
         rc = mdb_env_sync(env, 1);
         mdb_env_close(env);
     }
-    (void)unlink(lock);
-    if (rc == 0 && rename(fresh, db->path) != 0) {
-        rc = errno;
+    return rc == 0 ? name_fresh(db, fresh) : rc;
+}
+
+/* What an earlier process has left. */
+static enum err take_over(struct persist_lmdb *db, const char *fresh, char *why)
+{
+    enum err e = ERR_OK;
+    int rc = 0;
+    switch (judge(db->path, fresh, db->map_bytes)) {
+    case CHILD_OK:
+        rc = name_fresh(db, fresh);
+        break;
+    case CHILD_NO_COPY: /* a full disk stops nobody, and its records have been read */
+        say_line("WARNING: data-dir: %s cannot be written anew and is used as it is", db->path);
+        break;
+    default:
+        e = set_aside(db, why);
+        break;
     }
-    return rc;
+    (void)unlink(fresh);
+    return rc == 0 ? e
+                   : say_why(why, ERR_IO, "cannot open the database: %s: %s", db->path,
+                             strerrordesc_np(rc));
 }
 
 static enum err take_lock(struct persist_lmdb *db, char *why)
@@ -250,16 +325,19 @@ static enum err open_all(struct persist_lmdb *db, char *why)
     if (files_join(db->dir, "store.mdb", db->path) != ERR_OK) {
         return say_why(why, ERR_CONFIG, "path too long: data-dir: %s", db->dir);
     }
+    char fresh[FILES_PATH_CAP + 8];
+    (void)snprintf(fresh, sizeof(fresh), "%s.new", db->path);
     enum err e = take_lock(db, why);
-    bool is_there = e == ERR_OK && access(db->path, F_OK) == 0;
-    if (is_there && !is_readable(db->path, db->map_bytes)) {
-        e = set_aside(db, why);
+    if (e == ERR_OK) {
+        (void)unlink(fresh); /* of a process that ended before it had a name */
+    }
+    if (e == ERR_OK && access(db->path, F_OK) == 0) {
+        e = take_over(db, fresh, why);
     }
     if (e != ERR_OK) {
         return e;
     }
-    int rc = access(db->path, F_OK) == 0 ? 0 : create(db);
-    sync_folder(db->dir);
+    int rc = access(db->path, F_OK) == 0 ? 0 : create(db, fresh);
     rc = rc == 0 ? reopen(db) : rc;
     if (rc != 0) {
         return say_why(why, ERR_IO, "cannot open the database: %s: %s", db->path, mdb_strerror(rc));

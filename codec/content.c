@@ -2,8 +2,6 @@
 /* content.c - see content.h. */
 #include "codec/content.h"
 
-enum { CODE_RESERVED_FIRST = 0x8000 };
-
 void content_rd_extension(struct rd *r, struct content_extension *out)
 {
     const uint8_t *start = r->at;
@@ -37,14 +35,14 @@ static bool check_extensions(struct rd *r, struct slice list)
     return has_critical;
 }
 
-/* content_rd, compiled into content_decode, where the cursor stays in registers. */
+/* content_rd, compiled into whoever decodes, where the cursor stays in registers. */
 static inline __attribute__((always_inline)) void read_content(struct rd *r, struct content *out)
 {
     const uint8_t *start = r->at;
     uint16_t code = rd_u16(r);
     if (UNLIKELY(code == 0)) {
         rd_reject_at(r, REJECT_ZERO_TYPE, start);
-    } else if (UNLIKELY(code >= CODE_RESERVED_FIRST && code != CONTENT_ERROR)) {
+    } else if (UNLIKELY(code >= CONTENT_RESERVED_FIRST && code != CONTENT_ERROR)) {
         rd_reject_at(r, REJECT_RESERVED_CODE, start);
     }
     out->code = code;
@@ -65,36 +63,8 @@ void content_rd(struct rd *r, struct content *out)
     read_content(r, out);
 }
 
-enum { OFFSET_BODY = 2 + 4, WITHOUT_BODY = OFFSET_BODY + 4 };
-
-/* The usual contents: without extensions.  False: anything else, right or wrong. */
-static inline bool read_usual(struct slice payload, struct content *out)
+enum err content_decode_unusual(struct slice payload, struct content *out, struct slice *rest)
 {
-    const uint8_t *p = payload.data;
-    if (UNLIKELY(payload.len < WITHOUT_BODY)) {
-        return false;
-    }
-    uint16_t code = rd_at16(p);
-    size_t body_len = rd_at32(p + 2);
-    if (UNLIKELY(code == 0 || (code >= CODE_RESERVED_FIRST && code != CONTENT_ERROR) ||
-                 payload.len - WITHOUT_BODY < body_len ||
-                 rd_at32(p + OFFSET_BODY + body_len) != 0)) {
-        return false;
-    }
-    out->code = code;
-    out->has_critical = false;
-    out->body = slice_of(p + OFFSET_BODY, body_len);
-    out->extensions = SLICE_EMPTY;
-    out->bytes = slice_of(p, WITHOUT_BODY + body_len);
-    return true;
-}
-
-enum err content_decode(struct slice payload, struct content *out, struct slice *rest)
-{
-    if (LIKELY(read_usual(payload, out))) {
-        *rest = slice_of(payload.data + out->bytes.len, payload.len - out->bytes.len);
-        return ERR_OK;
-    }
     struct rd r = rd_init(payload);
     read_content(&r, out);
     *rest = rd_rest(&r);

@@ -6,6 +6,8 @@
 #include "codec/rw.h"
 #include "core/err.h"
 
+enum { CONTENT_RESERVED_FIRST = 0x8000 }; /* message codes */
+
 enum content_code {
 #define CONTENT(name, code, text) CONTENT_##name = (code),
 #include "codec/content.def"
@@ -52,7 +54,8 @@ static inline bool content_is_answer(uint16_t code)
  * (ZERO_TYPE), a reserved one (RESERVED_CODE), and what content_rd_extension refuses. */
 void content_rd(struct rd *r, struct content *out);
 /* Decodes the front of a whole payload; `rest` is what follows: the SecurityBlock. */
-enum err content_decode(struct slice payload, struct content *out, struct slice *rest) MUST_USE;
+MUST_USE static inline enum err content_decode(struct slice payload, struct content *out,
+                                               struct slice *rest);
 
 /* Reads one MessageExtension; type 0 is malformed. */
 void content_rd_extension(struct rd *r, struct content_extension *out);
@@ -80,3 +83,33 @@ uint16_t content_error_code_of(enum err e);
 /* "ping_req"; "unknown" for codes not in the table. */
 const char *content_name(uint16_t code);
 const char *content_error_name(uint16_t error_code);
+
+/* ---- compiled into whoever decodes, so that slices need not be read back from memory ---- */
+
+/* Any contents, right or wrong. */
+enum err content_decode_unusual(struct slice payload, struct content *out,
+                                struct slice *rest) MUST_USE;
+
+/* The usual ones are without extensions. */
+static inline enum err content_decode(struct slice payload, struct content *out, struct slice *rest)
+{
+    enum { AT_BODY = 2 + 4, WITHOUT_BODY = AT_BODY + 4 };
+    const uint8_t *p = payload.data;
+    if (UNLIKELY(payload.len < WITHOUT_BODY)) {
+        return content_decode_unusual(payload, out, rest);
+    }
+    uint16_t code = rd_at16(p);
+    size_t body_len = rd_at32(p + 2);
+    if (UNLIKELY(code == 0 || (code >= CONTENT_RESERVED_FIRST && code != CONTENT_ERROR) ||
+                 payload.len - WITHOUT_BODY < body_len || rd_at32(p + AT_BODY + body_len) != 0)) {
+        return content_decode_unusual(payload, out, rest);
+    }
+    size_t len = WITHOUT_BODY + body_len;
+    out->code = code;
+    out->has_critical = false;
+    out->body = slice_of(p + AT_BODY, body_len);
+    out->extensions = SLICE_EMPTY;
+    out->bytes = slice_of(p, len);
+    *rest = slice_of(p + len, payload.len - len);
+    return ERR_OK;
+}

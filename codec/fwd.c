@@ -359,7 +359,7 @@ void fwd_wr_option(struct wr *w, uint8_t type, uint8_t flags, struct slice value
 }
 
 /* Usually all entries are nodes, and those have one length. */
-static bool reverse_nodes(uint8_t *out, struct slice list)
+static inline bool reverse_nodes(uint8_t *out, struct slice list)
 {
     enum { ENTRY = 2 + IDS_NODE_MIN, HEAD = FWD_DESTINATION_NODE << 8 | IDS_NODE_MIN };
     size_t at = 0;
@@ -372,22 +372,34 @@ static bool reverse_nodes(uint8_t *out, struct slice list)
     return at == list.len;
 }
 
-void fwd_wr_reversed(struct wr *w, const struct rl_params *p, struct slice list)
+static NOINLINE void reverse_any(struct wr *w, const struct rl_params *p, uint8_t *out,
+                                 struct slice list)
 {
-    uint8_t *out = wr_claim(w, list.len);
     struct rd r = rd_init(list);
     struct fwd_destination d;
     size_t left = list.len;
-    if (out != NULL && p->node_id_length == IDS_NODE_MIN && reverse_nodes(out, list)) {
-        return;
-    }
-    while (out != NULL && fwd_next(&r, p, &d)) {
+    while (fwd_next(&r, p, &d)) {
         left -= d.wire.len;
         memcpy(out + left, d.wire.data, d.wire.len);
     }
     if (!rd_ok(&r)) {
         wr_fail(w);
     }
+}
+
+/* fwd_wr_reversed, compiled into fwd_wr_return. */
+static inline __attribute__((always_inline)) void
+write_reversed(struct wr *w, const struct rl_params *p, struct slice list)
+{
+    uint8_t *out = wr_claim(w, list.len);
+    if (out != NULL && (p->node_id_length != IDS_NODE_MIN || !reverse_nodes(out, list))) {
+        reverse_any(w, p, out, list);
+    }
+}
+
+void fwd_wr_reversed(struct wr *w, const struct rl_params *p, struct slice list)
+{
+    write_reversed(w, p, list);
 }
 
 void fwd_wr_response_options(struct wr *w, struct slice options)
@@ -487,7 +499,7 @@ void fwd_wr_return(struct wr *w, const struct rl_params *p, const struct fwd_ret
             memcpy(lists, in->first->bytes, p->node_id_length);
         }
     }
-    fwd_wr_reversed(w, p, in->via_list);
+    write_reversed(w, p, in->via_list);
     if (UNLIKELY(in->options.len > 0)) {
         size_t before = wr_len(w);
         fwd_wr_response_options(w, in->options); /* no longer than what it is taken from */

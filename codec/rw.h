@@ -436,6 +436,10 @@ static inline void wr_end(struct wr *w, unsigned width, size_t mark)
         (void)wr_at32(w->start + mark, (uint32_t)len);
         return;
     }
+    if (width == 2) {
+        (void)wr_at16(w->start + mark, (uint16_t)len);
+        return;
+    }
     for (unsigned i = 0; i < width; i++) {
         w->start[mark + i] = (uint8_t)(len >> (8 * (width - 1 - i)));
     }

@@ -65,6 +65,18 @@ void secblock_rd_signature(struct rd *r, struct secblock_signature *out);
 void secblock_wr_identity(struct wr *w, const struct secblock_identity *in);
 void secblock_wr_signature(struct wr *w, const struct secblock_signature *in);
 void secblock_wr_certificate(struct wr *w, uint8_t type, struct slice der);
+/* An X.509 certificate, where the list is written one after the other. */
+static inline void secblock_wr_der(struct wr *w, struct slice der)
+{
+    uint8_t *p = der.len > UINT16_MAX ? NULL : wr_claim(w, 3 + der.len);
+    if (UNLIKELY(p == NULL)) {
+        wr_fail(w);
+        return;
+    }
+    *p++ = SECBLOCK_CERTIFICATE_X509;
+    p = wr_at16(p, (uint16_t)der.len);
+    (void)wr_at_bytes(p, der);
+}
 /* `certificates` is the encoded list (see secblock_wr_certificate), without its length. */
 void secblock_wr(struct wr *w, struct slice certificates, const struct secblock_signature *in);
 /* Usual case: X.509 certificates given as DER, `count` of them. */

@@ -13,19 +13,23 @@ struct field {
         {(const uint8_t *)(text), sizeof(text) - 1}, offsetof(struct sip_hdr_digest, member)       \
     }
 
+/* By the length of their names, which parts them better than anything else. */
 static const struct field fields[] = {
-    FIELD("username", username),
+    FIELD("nc", nc),
+    FIELD("uri", uri),
+    FIELD("qop", qop),
     FIELD("realm", realm),
     FIELD("nonce", nonce),
-    FIELD("uri", uri),
-    FIELD("response", response),
-    FIELD("algorithm", algorithm),
     FIELD("cnonce", cnonce),
     FIELD("opaque", opaque),
-    FIELD("qop", qop),
-    FIELD("nc", nc),
+    FIELD("username", username),
+    FIELD("response", response),
+    FIELD("algorithm", algorithm),
     FIELD("username*", username_star),
 };
+enum { LENGTHS = 10 };
+/* Where in `fields` the names of each length begin, and where the last of them end. */
+static const uint8_t begins[LENGTHS + 1] = {0, 0, 0, 1, 3, 3, 5, 7, 7, 9, ARRAY_COUNT(fields)};
 
 struct pair {
     struct slice name;
@@ -48,8 +52,25 @@ static size_t skip_class(struct slice s, size_t i, uint8_t classes)
     return i;
 }
 
+/* Where the string that begins with the quote at `start` ends, behind its last one; 0: nowhere.
+ * Escapes are looked for only where the header has any. */
+static size_t skip_quoted(struct slice s, size_t start, bool may_escape, bool *has_escapes)
+{
+    size_t len = 0;
+    if (!may_escape) {
+        const uint8_t *quote = memchr(s.data + start + 1, '"', s.len - start - 1);
+        return quote == NULL ? 0 : (size_t)(quote - s.data) + 1;
+    }
+    if (sip_lex_quoted(slice_from(s, start), &len) != ERR_OK) {
+        return 0;
+    }
+    *has_escapes = *has_escapes || (len > 2 && memchr(s.data + start + 1, '\\', len - 2) != NULL);
+    return start + len;
+}
+
 /* name EQUAL (token / quoted-string) at *at, and the comma behind it. */
-static enum err take_pair(struct slice s, size_t *at, struct pair *out, bool *has_escapes)
+static enum err take_pair(struct slice s, size_t *at, bool may_escape, struct pair *out,
+                          bool *has_escapes)
 {
     size_t start = skip_space(s, *at);
     size_t i = skip_class(s, start, SIP_LEX_TOKEN);
@@ -59,14 +80,12 @@ static enum err take_pair(struct slice s, size_t *at, struct pair *out, bool *ha
         return ERR_MALFORMED;
     }
     start = skip_space(s, i + 1);
-    size_t len;
     if (start < s.len && s.data[start] == '"') {
-        if (sip_lex_quoted(slice_from(s, start), &len) != ERR_OK) {
+        i = skip_quoted(s, start, may_escape, has_escapes);
+        if (i == 0) {
             return ERR_MALFORMED;
         }
-        out->value = slice_sub(s, start + 1, len - 2);
-        *has_escapes = *has_escapes || (len > 2 && memchr(out->value.data, '\\', len - 2) != NULL);
-        i = start + len;
+        out->value = slice_sub(s, start + 1, i - start - 2);
     } else {
         i = skip_class(s, start, SIP_LEX_WORD);
         while (i < s.len && s.data[i] == '=') { /* base64 without quotes */
@@ -87,8 +106,9 @@ static enum err take_pair(struct slice s, size_t *at, struct pair *out, bool *ha
 
 static enum err set_field(struct sip_hdr_digest *out, const struct pair *pair)
 {
-    for (size_t i = 0; i < ARRAY_COUNT(fields); i++) {
-        if (pair->name.len == fields[i].name.len && sip_lex_is_word(pair->name, fields[i].name)) {
+    size_t len = min_size(pair->name.len, LENGTHS);
+    for (size_t i = begins[len]; len < LENGTHS && i < begins[len + 1]; i++) {
+        if (sip_lex_is_word(pair->name, fields[i].name)) {
             struct slice *slot = (struct slice *)(void *)((char *)out + fields[i].offset);
             if (slot->data != NULL) {
                 return ERR_MALFORMED;
@@ -115,9 +135,10 @@ enum err sip_hdr_digest_decode(struct slice value, struct sip_hdr_digest *out)
     }
     out->is_digest = sip_lex_is_word(out->scheme, SLICE_LITERAL("digest"));
     bool is_open = out->is_digest;
+    bool may_escape = is_open && memchr(value.data, '\\', value.len) != NULL;
     while (is_open) {
         struct pair pair;
-        if (take_pair(value, &at, &pair, &out->has_escapes) != ERR_OK ||
+        if (take_pair(value, &at, may_escape, &pair, &out->has_escapes) != ERR_OK ||
             set_field(out, &pair) != ERR_OK) {
             return ERR_MALFORMED;
         }

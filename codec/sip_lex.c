@@ -48,6 +48,9 @@ bool sip_lex_is_word(struct slice a, struct slice lower)
     if (a.len != lower.len) {
         return false;
     }
+    if (slice_is_same(a.data, lower.data, a.len)) {
+        return true; /* nearly always in lower case */
+    }
     for (size_t i = 0; i < a.len; i++) {
         if (slice_lower(a.data[i]) != lower.data[i]) {
             return false;
@@ -98,28 +101,24 @@ enum err sip_lex_quoted(struct slice s, size_t *len)
 /* Where the item at the start of `s` ends: at a comma outside of quotes and <>, or with `s`. */
 static size_t item_len(struct slice s)
 {
-    bool in_brackets = false;
     for (size_t i = 0; i < s.len; i++) {
         size_t quoted;
+        const uint8_t *close;
         switch (s.data[i]) {
         case ',':
-            if (!in_brackets) {
-                return i;
+            return i;
+        case '<': /* most of an item: nothing counts in there */
+            close = memchr(s.data + i, '>', s.len - i);
+            if (close == NULL) {
+                return s.len;
             }
-            break;
-        case '<':
-            in_brackets = true;
-            break;
-        case '>':
-            in_brackets = false;
+            i = (size_t)(close - s.data);
             break;
         case '"':
-            if (!in_brackets) {
-                if (sip_lex_quoted(slice_from(s, i), &quoted) != ERR_OK) {
-                    return s.len;
-                }
-                i += quoted - 1;
+            if (sip_lex_quoted(slice_from(s, i), &quoted) != ERR_OK) {
+                return s.len;
             }
+            i += quoted - 1;
             break;
         default:
             break;

@@ -316,18 +316,20 @@ enum err sip_uri_aor(const struct sip_uri *uri, uint8_t *out, size_t cap, size_t
     if (!uri->has_user || (uri->scheme != SIP_URI_SIP && uri->scheme != SIP_URI_SIPS)) {
         return ERR_NOT_FOUND;
     }
-    size_t len = 0;
-    enum err e = sip_lex_unescape(uri->user, out, cap, &len);
-    if (e != ERR_OK) {
-        return e;
+    size_t len = uri->user.len;
+    if (len <= cap && (len == 0 || memchr(uri->user.data, '%', len) == NULL)) { /* nearly all */
+        memcpy(out, uri->user.data, len);
+    } else {
+        enum err e = sip_lex_unescape(uri->user, out, cap, &len);
+        if (e != ERR_OK) {
+            return e;
+        }
     }
     if (cap - len < uri->host.len + 1) {
         return ERR_TOO_LARGE;
     }
     out[len++] = '@';
-    for (size_t i = 0; i < uri->host.len; i++) {
-        out[len++] = slice_lower(uri->host.data[i]);
-    }
-    *out_len = len;
+    slice_lower_to(uri->host, out + len);
+    *out_len = len + uri->host.len;
     return ERR_OK;
 }

@@ -149,9 +149,36 @@ static bool read_port(struct cursor *c, uint16_t *port)
     return true;
 }
 
+/* An IPv4 address alone, which most are; false: a closer look says what it is. */
+static bool read_plain_v4(struct slice s, uint8_t ip[4])
+{
+    size_t i = 0;
+    for (size_t octet = 0; octet < 4; octet++) {
+        if (octet > 0 && (i == s.len || s.data[i++] != '.')) {
+            return false;
+        }
+        uint32_t value = 0;
+        size_t start = i;
+        for (; i < s.len && i < start + 3 && s.data[i] - (uint32_t)'0' <= 9; i++) {
+            value = value * 10 + s.data[i] - (uint32_t)'0';
+        }
+        if (i == start || value > 255 || (i > start + 1 && s.data[start] == '0')) {
+            return false;
+        }
+        ip[octet] = (uint8_t)value;
+    }
+    return i == s.len;
+}
+
 enum err address_parse(struct slice text, uint16_t default_port, struct address *out)
 {
     struct address made = {.port = default_port};
+    if (read_plain_v4(text, made.ip)) {
+        made.family = 4;
+        *out = made;
+        return ERR_OK;
+    }
+    memset(made.ip, 0, sizeof(made.ip));
     struct cursor c = {.text = text};
     bool is_good = false;
     bool is_bracketed = accept(&c, '[');

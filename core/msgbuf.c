@@ -149,6 +149,20 @@ void msgbuf_release(struct msgbuf_pool *p, struct msgbuf *b)
     p->first_free[large] = b;
 }
 
+void msgbuf_prefetch(const struct msgbuf_pool *p, const struct msgbuf *b)
+{
+    enum { LINES = 8 }; /* of payload: a response */
+    size_t i = ((uintptr_t)b - (uintptr_t)p->headers[0]) / sizeof(*b);
+    __builtin_prefetch(b, 1);
+    if (i < p->cap[0]) { /* a small one: where it lies is known without its header */
+        const uint8_t *payload =
+            p->storage[0] + i * (MSGBUF_HEADROOM + MSGBUF_SMALL_BYTES) + MSGBUF_HEADROOM;
+        for (size_t line = 0; line < LINES; line++) {
+            __builtin_prefetch(payload + line * LINE, 1);
+        }
+    }
+}
+
 enum err msgbuf_append(struct msgbuf *b, struct slice bytes)
 {
     if (bytes.len > msgbuf_tailroom(b)) {

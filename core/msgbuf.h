@@ -107,5 +107,7 @@ static inline size_t msgbuf_tailroom(const struct msgbuf *b)
 {
     return b->cap - b->start - b->len;
 }
+/* Sends for the lines of a buffer that will be released, and written to by who gets it next. */
+void msgbuf_prefetch(const struct msgbuf_pool *p, const struct msgbuf *b);
 /* Appends; ERR_TOO_LARGE, and nothing changed, when there is no room. */
 enum err msgbuf_append(struct msgbuf *b, struct slice bytes) MUST_USE;

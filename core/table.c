@@ -40,6 +40,13 @@ static uint32_t probe(const struct table *t, const void *key)
     return slot;
 }
 
+void table_prefetch(const struct table *t, const void *key)
+{
+    uint32_t slot = home_of(t, key);
+    __builtin_prefetch(&t->values[slot]);
+    __builtin_prefetch(key_at(t, slot));
+}
+
 enum err table_insert(struct table *t, const void *key, uint32_t value)
 {
     CHECK(value != UINT32_MAX);

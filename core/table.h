@@ -22,5 +22,7 @@ void table_init(struct table *t, struct arena *arena, uint32_t cap, size_t key_b
                 uint64_t seed);
 /* ERR_EXISTS leaves the old value; ERR_LIMIT when full. */
 enum err table_insert(struct table *t, const void *key, uint32_t value) MUST_USE;
+/* Sends for what a look-up of `key` will read. */
+void table_prefetch(const struct table *t, const void *key);
 bool table_find(const struct table *t, const void *key, uint32_t *value);
 bool table_remove(struct table *t, const void *key);

@@ -304,15 +304,20 @@ void inbox_keep(struct inbox_kept *kept, const struct fwd *h, const struct route
 }
 
 /* Out of the reserve, if need be, what calls itself upkeep: anybody may, so not all of it. */
-static struct msgbuf *acquire(struct turn *t, const struct inbox *in, size_t bytes, uint16_t code,
-                              const struct inbox_pile *pile)
+static inline struct msgbuf *acquire(struct turn *t, const struct inbox *in, size_t bytes,
+                                     uint16_t code, const struct inbox_pile *pile,
+                                     bool *is_reserved)
 {
     bool is_large = bytes > MSGBUF_SMALL_BYTES;
-    if (!upkeep_is(code) || pile->count >= INBOX_UPKEEP_EACH ||
+    *is_reserved = false;
+    if (LIKELY(!upkeep_is(code)) || pile->count >= INBOX_UPKEEP_EACH ||
         in->reserved[is_large] >= t->buffers->reserved[is_large] / 2) {
         return msgbuf_acquire(t->buffers, bytes);
     }
-    return msgbuf_acquire_reserved(t->buffers, bytes);
+    uint64_t taken = t->buffers->from_reserve;
+    struct msgbuf *buf = msgbuf_acquire_reserved(t->buffers, bytes);
+    *is_reserved = t->buffers->from_reserve != taken;
+    return buf;
 }
 
 struct inbox_kept *inbox_push(struct turn *t, struct inbox *in, struct slice message,
@@ -322,9 +327,8 @@ struct inbox_kept *inbox_push(struct turn *t, struct inbox *in, struct slice mes
     uint16_t code = inbox_code(h);
     struct arriving what = {.lane = (uint8_t)lane_of(code)};
     what.pile = &in->piles[what.lane][source_of(link, h)];
-    uint64_t taken = t->buffers->from_reserve;
-    struct msgbuf *buf = acquire(t, in, message.len, code, what.pile);
-    bool is_reserved = t->buffers->from_reserve != taken;
+    bool is_reserved;
+    struct msgbuf *buf = acquire(t, in, message.len, code, what.pile, &is_reserved);
     if (buf == NULL) {
         metric_add(t->metrics,
                    message.len > MSGBUF_LARGE_BYTES ? METRIC_dht_drop_too_large

@@ -2,6 +2,7 @@
 /* outgoing.c - see outgoing.h. */
 #include "dht/outgoing.h"
 
+#include "codec/content.h"
 #include "dht/cut.h"
 
 static void hand_to_link(struct turn *t, struct outgoing *og, handle link, struct slice message)
@@ -39,6 +40,38 @@ void outgoing_send(struct turn *t, struct outgoing *og, struct msgbuf *buf, hand
         metric_add(t->metrics, d.why, 1);
         break;
     }
+}
+
+struct msgbuf *outgoing_seal(struct turn *t, const struct outgoing *og, struct sign *sign,
+                             const struct ident *who, const struct msgbuf *open, size_t max_bytes)
+{
+    struct fwd h;
+    struct content content;
+    struct slice rest;
+    enum err e = fwd_decode(msgbuf_slice(open), og->route->params, &h);
+    CHECK(e == ERR_OK);
+    e = content_decode(h.payload, &content, &rest);
+    CHECK(e == ERR_OK);
+    struct msgbuf *buf = msgbuf_acquire(t->buffers, open->len + CRYPTO_SIGNATURE_CAP);
+    if (buf == NULL) {
+        metric_add(t->metrics, METRIC_dht_drop_no_buffer, 1);
+        return NULL;
+    }
+    struct slice head = slice_sub(msgbuf_slice(open), 0, h.header_bytes);
+    struct wr w = wr_init(msgbuf_data(buf), min_size(msgbuf_tailroom(buf), max_bytes));
+    wr_bytes(&w, head);
+    wr_bytes(&w, content.bytes);
+    struct sign_sealed sealed = {
+        .who = who, .transaction_id = h.transaction_id, .contents_at = head.len};
+    if (sign_seal(t, sign, &w, &sealed) != ERR_OK) {
+        metric_add(t->metrics, METRIC_dht_drop_too_large, 1);
+        msgbuf_release(t->buffers, buf);
+        return NULL;
+    }
+    buf->len = (uint32_t)wr_len(&w);
+    memcpy(msgbuf_data(buf), head.data, head.len); /* what was signed stood on its end */
+    fwd_put_length(msgbuf_data(buf), buf->len);
+    return buf;
 }
 
 bool outgoing_send_again(struct turn *t, struct outgoing *og, struct slice message,

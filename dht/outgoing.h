@@ -21,6 +21,12 @@ struct outgoing {
 void outgoing_send(struct turn *t, struct outgoing *og, struct msgbuf *buf, handle link,
                    handle avoid);
 
+/* The same message of `who`, signed, of `max_bytes` at most, for what was left open
+ * (sign_leave_open) since it was for ourselves and has to leave now.  In a buffer of its own, which
+ * is the caller's, since the open one may still wait to be read.  NULL, and counted: no room. */
+struct msgbuf *outgoing_seal(struct turn *t, const struct outgoing *og, struct sign *sign,
+                             const struct ident *who, const struct msgbuf *open, size_t max_bytes);
+
 /* A message that was passed on or made here and never acknowledged by a link that is gone: once
  * more, by the next-best way (design.md 5).  False: nothing was done, since it is for ourselves by
  * now (the dead peer was our predecessor), where it has to be received. */

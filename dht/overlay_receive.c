@@ -8,6 +8,9 @@
 #include "dht/cut.h"
 #include "dht/overlay_impl.h"
 
+/* Compiled into the way that each message takes: arrive. */
+#define INLINE static inline __attribute__((always_inline))
+
 enum { WAIT_TRIES = 3 }; /* so often for the tables to agree, then past who disagrees */
 enum { LINK_SURE = MSGBUF_LARGE_BYTES - 1024 }; /* so much every link of records takes */
 enum { VIA_ROOM = 8 * (2 + IDS_NODE_MIN) };     /* left free below max-message-size */
@@ -124,8 +127,8 @@ static void too_large(struct turn *t, struct overlay *o, const struct arrival *a
     tell(t, o, a, CONTENT_ERROR_MESSAGE_TOO_LARGE);
 }
 
-static void pass_on(struct turn *t, struct overlay *o, const struct arrival *a,
-                    const struct route_decision *d)
+static NOINLINE void pass_on(struct turn *t, struct overlay *o, const struct arrival *a,
+                             const struct route_decision *d)
 {
     const struct fwd *h = &a->h;
     if ((h->option_flags & FWD_OPTION_FORWARD_CRITICAL) != 0) {
@@ -170,17 +173,22 @@ static void pass_on(struct turn *t, struct overlay *o, const struct arrival *a,
     metric_add(t->metrics, METRIC_dht_forwarded, 1);
 }
 
-static void keep(struct turn *t, struct overlay *o, const struct arrival *a,
+static NOINLINE void keep_fragment(struct turn *t, struct overlay *o, const struct arrival *a)
+{
+    struct frag_arrival fragment = {.message = slice_of(a->event->message, a->event->message_len),
+                                    .h = &a->h,
+                                    .is_answer =
+                                        transact_is_expected(o->transact, a->h.transaction_id),
+                                    .link = a->event->link,
+                                    .previous_hop = &a->event->node_id};
+    frag_push(t, o->frag, &fragment);
+}
+
+INLINE void keep(struct turn *t, struct overlay *o, const struct arrival *a,
                  const struct route_decision *d)
 {
-    if (!fwd_is_whole(&a->h)) {
-        struct frag_arrival fragment = {
-            .message = slice_of(a->event->message, a->event->message_len),
-            .h = &a->h,
-            .is_answer = transact_is_expected(o->transact, a->h.transaction_id),
-            .link = a->event->link,
-            .previous_hop = &a->event->node_id};
-        frag_push(t, o->frag, &fragment);
+    if (UNLIKELY(!fwd_is_whole(&a->h))) {
+        keep_fragment(t, o, a);
         return;
     }
     if (content_is_answer(a->code) && !transact_is_expected(o->transact, a->h.transaction_id)) {
@@ -250,10 +258,10 @@ static NOINLINE void on_opaque(struct turn *t, struct overlay *o, const struct a
     msgbuf_release(t->buffers, buf);
 }
 
-HOT static void place(struct turn *t, struct overlay *o, const struct arrival *a)
+INLINE void place_inline(struct turn *t, struct overlay *o, const struct arrival *a)
 {
     struct route_decision d;
-    struct route_from from = {.link = a->event->link, .via_list = a->h.via_list};
+    struct route_from from = {.link = a->event->link, .via_list = &a->h.via_list};
     from.may_wait = a->tries < WAIT_TRIES && content_is_request(a->code);
     route_decide(&o->route, &a->h, &from, &d);
     if (from.may_wait && d.verdict == ROUTE_DROP && d.why == METRIC_dht_drop_no_route) {
@@ -278,6 +286,11 @@ HOT static void place(struct turn *t, struct overlay *o, const struct arrival *a
         wait_or_drop(t, o, a, d.why);
         break;
     }
+}
+
+static void place(struct turn *t, struct overlay *o, const struct arrival *a)
+{
+    place_inline(t, o, a);
 }
 
 static void receive_back(struct turn *t, struct overlay *o, const struct link_event *unacked)
@@ -354,7 +367,7 @@ HOT static void arrive(struct turn *t, struct overlay *o, const struct link_even
         tell(t, o, &a, CONTENT_ERROR_INVALID_MESSAGE);
         return;
     }
-    place(t, o, &a);
+    place_inline(t, o, &a);
 }
 
 static NOINLINE void arrive_again(struct turn *t, struct overlay *o,

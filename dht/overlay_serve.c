@@ -227,11 +227,10 @@ static bool open_message(struct turn *t, struct overlay *o, const struct inbox_i
     }
     out->payload = kept->payload;
     out->option_flags = kept->option_flags;
-    struct message *m = &kept->m; /* signer and certificate: is_proved */
+    struct message *m = &kept->m; /* signer and certificates: is_proved */
     m->code = out->content.code;
     m->body = out->content.body;
     m->contents = out->content.bytes;
-    m->certificates = out->security.certificates;
     out->m = m;
     return true;
 }
@@ -252,6 +251,7 @@ static inline bool is_proved(struct turn *t, struct overlay *o, struct opened *x
         drop(t, METRIC_dht_drop_signature);
         return false;
     }
+    m->certificates = x->security.certificates;
     return true;
 }
 

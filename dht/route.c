@@ -33,9 +33,9 @@ static const struct ident *account_of(const struct route *r, const struct node_i
 }
 
 /* Has the message been there?  Requests keep a list of where they were. */
-static bool was_at(const struct route *r, struct slice via_list, const struct node_id *id)
+static bool was_at(const struct route *r, const struct slice *via_list, const struct node_id *id)
 {
-    struct rd via = rd_init(via_list);
+    struct rd via = rd_init(via_list == NULL ? SLICE_EMPTY : *via_list);
     struct fwd_destination d;
     while (fwd_next(&via, r->params, &d)) {
         if (d.type == FWD_DESTINATION_NODE && slice_is_equal(d.id, ids_node_slice(id, r->params))) {
@@ -179,4 +179,19 @@ HOT void route_decide(const struct route *r, const struct fwd *h, const struct r
         }
         out->strip_bytes = (uint16_t)(out->strip_bytes + d.wire.len); /* FW-2 */
     }
+}
+
+bool route_is_ours(const struct route *r, struct slice destination_list)
+{
+    struct route_from from = {.is_own = true};
+    struct route_decision d;
+    struct fwd h = {.destination_list = destination_list};
+    struct fwd_destination entry;
+    struct rd list = rd_init(destination_list);
+    while (fwd_next(&list, r->params, &entry)) {
+        h.first = h.destination_count == 0 ? entry : h.first;
+        h.destination_count++;
+    }
+    route_decide(r, &h, &from, &d);
+    return rd_ok(&list) && d.verdict == ROUTE_LOCAL;
 }

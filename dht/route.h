@@ -36,11 +36,14 @@ struct route_decision {
 
 struct route_from {
     handle link; /* it is not sent back there unless that is where its Node-ID lives; 0: none */
-    struct slice via_list; /* of a request: where it was */
-    bool is_own;           /* made by ourselves: may leave by way_in */
+    const struct slice *via_list; /* of a request: where it was; NULL: nowhere */
+    bool is_own;                  /* made by ourselves: may leave by way_in */
     /* Rather nowhere, for a moment, than past a peer that disagrees about whose the message is. */
     bool may_wait;
 };
+
+/* Would a message of ours with this Destination List come to ourselves? */
+bool route_is_ours(const struct route *r, struct slice destination_list);
 
 HOT void route_decide(const struct route *r, const struct fwd *h, const struct route_from *from,
                       struct route_decision *out);

@@ -675,28 +675,45 @@ static inline bool is_same_der(struct slice a, struct slice b)
     return slice_is_equal(a, b);
 }
 
-/* The certificates that go along; how many. */
-static size_t bucket_of(const struct sign_sealed *what, struct slice bucket[SIGN_BUCKET_CAP])
+static struct secblock_signature unsigned_of(const struct ident *who)
+{
+    return (struct secblock_signature){.algorithm = (uint16_t)who->algorithm,
+                                       .identity = sign_identity(who)};
+}
+
+/* The SecurityBlock: the signer's certificate, its intermediates, then the others, of which one
+ * that is his was there already. */
+static inline enum err wr_block(struct wr *w, const struct sign_sealed *what,
+                                const struct secblock_signature *signature)
 {
     const struct ident *who = what->who;
-    size_t count = 0;
-    bucket[count++] = who->certificate;
-    for (size_t i = 0; i < who->intermediate_count && count < SIGN_BUCKET_CAP; i++) {
-        bucket[count++] = who->intermediates[i];
+    size_t mark = wr_begin(w, 2);
+    size_t count = 1;
+    secblock_wr_der(w, who->certificate);
+    for (size_t i = 0; i < who->intermediate_count && count < SIGN_BUCKET_CAP; i++, count++) {
+        secblock_wr_der(w, who->intermediates[i]);
     }
     for (size_t i = 0; i < what->certificate_count && count < SIGN_BUCKET_CAP; i++) {
         if (!is_same_der(what->certificates[i], who->certificate)) {
-            bucket[count++] = what->certificates[i];
+            secblock_wr_der(w, what->certificates[i]);
+            count++;
         }
     }
-    return count;
+    wr_end(w, 2, mark);
+    secblock_wr_signature(w, signature);
+    return wr_ok(w) ? ERR_OK : ERR_TOO_LARGE;
+}
+
+enum err sign_leave_open(struct wr *w, const struct sign_sealed *what)
+{
+    struct secblock_signature signature = unsigned_of(what->who);
+    return wr_block(w, what, &signature);
 }
 
 enum err sign_seal(struct turn *t, struct sign *s, struct wr *w, const struct sign_sealed *what)
 {
     const struct ident *who = what->who;
-    struct secblock_signature signature = {.algorithm = (uint16_t)who->algorithm,
-                                           .identity = sign_identity(who)};
+    struct secblock_signature signature = unsigned_of(who);
     struct slice input = secblock_put_message_input(w, what->contents_at, s->params->overlay,
                                                     what->transaction_id, &signature.identity);
     if (!wr_ok(w)) {
@@ -709,10 +726,7 @@ enum err sign_seal(struct turn *t, struct sign *s, struct wr *w, const struct si
         return e;
     }
     signature.value = slice_of(value, len);
-    struct slice bucket[SIGN_BUCKET_CAP];
-    size_t count = bucket_of(what, bucket);
-    secblock_wr_x509(w, bucket, count, &signature);
-    return wr_ok(w) ? ERR_OK : ERR_TOO_LARGE;
+    return wr_block(w, what, &signature);
 }
 
 uint32_t sign_count(const struct sign *s)

@@ -29,7 +29,8 @@ static void wr_value(const struct turn *t, const struct store *s, const struct s
 
 /* 7.4.3.2: the hash is over the value with its four length bytes, as they stand in the StoredData.
  */
-static void wr_stat(struct answer *a, enum overlay_data_model model, const struct store_value *v)
+static NOINLINE void wr_stat(struct answer *a, enum overlay_data_model model,
+                             const struct store_value *v)
 {
     struct stored_data d;
     uint8_t hash[CRYPTO_SHA256_BYTES];
@@ -52,9 +53,10 @@ static void wr_stat(struct answer *a, enum overlay_data_model model, const struc
     stored_wr_meta(a->w, &meta);
 }
 
-static void wr_item(struct answer *a, enum overlay_data_model model, const struct store_value *v)
+static inline void wr_item(struct answer *a, enum overlay_data_model model,
+                           const struct store_value *v)
 {
-    if (a->is_stat) {
+    if (UNLIKELY(a->is_stat)) {
         wr_stat(a, model, v);
         return;
     }
@@ -76,7 +78,7 @@ static void wr_absent(struct answer *a, enum overlay_data_model model, uint32_t 
 }
 
 /* The first living value of the set from `number` on. */
-static const struct store_value *living(const struct answer *a, uint32_t number)
+static inline const struct store_value *living(const struct answer *a, uint32_t number)
 {
     const struct store_value *v = store_inside_value(a->s, number);
     while (v != NULL && !store_inside_is_there(a->t, v)) {

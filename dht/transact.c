@@ -34,6 +34,7 @@ struct request {
     uint8_t allowed;
     uint8_t owner_bytes; /* of the entry in front that names the owner; 0: there is none */
     bool any_signer;
+    bool is_open; /* for ourselves, so not signed */
 };
 STATIC_CHECK(sizeof(struct request) <= LIMITS_COST_requests);
 
@@ -47,6 +48,7 @@ struct way_back {
     struct slice options;
     uint32_t max_response_length;
     uint16_t code; /* of the request; 0: of a message whose contents we have not looked at */
+    bool is_own;   /* we have asked ourselves */
 };
 
 struct deferred {
@@ -95,6 +97,7 @@ struct build {
     size_t certificate_count;
     size_t
         via_room; /* left free below max-message-size: who passes it on appends to the Via List */
+    bool is_open; /* it stays in this process: not signed */
 };
 
 static size_t room_for(const struct build *b)
@@ -144,7 +147,7 @@ static enum err build_message(struct turn *t, struct transact *tr, struct build 
             .certificates = b->certificates,
             .certificate_count = b->certificate_count,
         };
-        e = sign_seal(t, tr->s.sign, &w, &sealed);
+        e = b->is_open ? sign_leave_open(&w, &sealed) : sign_seal(t, tr->s.sign, &w, &sealed);
     }
     if (e == ERR_OK && wr_len(&w) + b->via_room > tr->s.max_message_bytes) {
         e = ERR_TOO_LARGE;
@@ -255,10 +258,42 @@ static void forget_owner(struct transact *tr, struct request *r)
     r->owner_bytes = 0;
 }
 
+/* What we ask ourselves is not signed where it is simply done again when it comes again: an answer
+ * that is kept (TX-3) may have to go out over a link later, to a repetition that came by one. */
+static bool may_be_open(uint16_t code)
+{
+    return !answer_cache_is_for(code);
+}
+
+/* Somebody else may be to get by now what was left open.  False: and it cannot be signed. */
+static bool is_fit_to_leave(struct turn *t, struct transact *tr, struct request *r)
+{
+    struct fwd h;
+    if (LIKELY(!r->is_open)) {
+        return true;
+    }
+    enum err e = fwd_decode(msgbuf_slice(r->buf), tr->s.params, &h);
+    CHECK(e == ERR_OK);
+    if (route_is_ours(tr->s.out->route, h.destination_list)) {
+        return true;
+    }
+    struct msgbuf *sealed =
+        outgoing_seal(t, tr->s.out, tr->s.sign, tr->s.self, r->buf, tr->s.max_message_bytes);
+    if (sealed == NULL) {
+        return false;
+    }
+    msgbuf_release(t->buffers, r->buf);
+    r->buf = sealed;
+    r->is_open = false;
+    return true;
+}
+
 static void send(struct turn *t, struct transact *tr, struct request *r, handle avoid)
 {
     bool before = upkeep_begin(t->buffers, r->code);
-    outgoing_send(t, tr->s.out, r->buf, r->link, avoid);
+    if (is_fit_to_leave(t, tr, r)) {
+        outgoing_send(t, tr->s.out, r->buf, r->link, avoid);
+    }
     msgbuf_open_reserve(t->buffers, before);
 }
 
@@ -298,6 +333,9 @@ enum err transact_request(struct turn *t, struct transact *tr, const struct tran
     /* One entry: the others take the place of those that are taken off a Destination List, or of
      * a Via List that dht/via keeps. */
     b.via_room = what->destinations.len > 0 ? 0 : 2u + tr->s.params->node_id_length;
+    b.is_open = what->link == 0 && b.signer == tr->s.self && b.certificate_count == 0 &&
+                may_be_open(what->code) &&
+                route_is_ours(tr->s.out->route, b.header.destination_list);
     enum err e = build_message(t, tr, &b, &r->buf);
     if (e != ERR_OK) {
         pool_release(&tr->requests, r);
@@ -310,6 +348,7 @@ enum err transact_request(struct turn *t, struct transact *tr, const struct tran
     r->link = what->link;
     r->code = what->code;
     r->any_signer = what->any_signer;
+    r->is_open = b.is_open;
     r->allowed = what->transmissions == 0 ? TRANSMISSIONS : what->transmissions;
     r->begun_us = t->now_us;
     trace_note(t->now_us, "request_begun", r->transaction_id, r->code);
@@ -497,7 +536,8 @@ static struct way_back way_back_of(const struct message *m)
                              .via_list = m->via_list,
                              .options = m->options,
                              .max_response_length = m->max_response_length,
-                             .code = m->code};
+                             .code = m->code,
+                             .is_own = m->is_own};
 }
 
 /* The header of an answer: `list` has room for its lists. */
@@ -533,6 +573,7 @@ static enum err answer(struct turn *t, struct transact *tr, const struct way_bac
         return e;
     }
     b->signer = back->by;
+    b->is_open = back->is_own && may_be_open(back->code);
     struct msgbuf *buf = NULL;
     e = build_message(t, tr, b, &buf);
     if (e != ERR_OK) {

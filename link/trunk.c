@@ -379,8 +379,9 @@ static bool seal(struct turn *t, struct link_table *lt, struct link *l)
     return true;
 }
 
-/* Makes room for `need` more bytes of plaintext; most turns fit a small buffer. */
-static enum err reserve_gather(struct turn *t, struct link_table *lt, struct link *l, size_t need)
+/* ... where that takes another buffer, or a record has to leave first. */
+static NOINLINE enum err make_room(struct turn *t, struct link_table *lt, struct link *l,
+                                   size_t need)
 {
     if (l->gather != NULL && l->gather->len > 0 && l->gather->len + need > TLS_RECORD_BYTES &&
         !seal(t, lt, l)) {
@@ -402,6 +403,18 @@ static enum err reserve_gather(struct turn *t, struct link_table *lt, struct lin
     }
     l->gather = larger;
     return ERR_OK;
+}
+
+/* Makes room for `need` more bytes of plaintext; most turns fit a small buffer. */
+static inline enum err reserve_gather(struct turn *t, struct link_table *lt, struct link *l,
+                                      size_t need)
+{
+    const struct msgbuf *gather = l->gather;
+    if (LIKELY(gather != NULL && gather->len + need <= TLS_RECORD_BYTES &&
+               msgbuf_tailroom(gather) >= need)) {
+        return ERR_OK;
+    }
+    return make_room(t, lt, l, need);
 }
 
 /* The other side does not take what we send.  Then an ACK does not leave alone: each would hold a

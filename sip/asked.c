@@ -152,8 +152,12 @@ struct flow_ref asked_flow(const struct sip_rx *rx, const struct asked_contact *
     struct address via, contact;
     enum { SIP_PORT = 5060 };
     if (rx->from.kind == SIP_UDP && !is_brought(rx) &&
-        address_parse(rx->core.via.host, SIP_PORT, &via) == ERR_OK &&
-        address_parse(c->uri.host, SIP_PORT, &contact) == ERR_OK) {
+        address_parse(rx->core.via.host, SIP_PORT, &via) == ERR_OK) {
+        contact = via; /* mostly written alike */
+        if (!slice_is_equal(c->uri.host, rx->core.via.host) &&
+            address_parse(c->uri.host, SIP_PORT, &contact) != ERR_OK) {
+            return flow;
+        }
         via.port = rx->core.via.port == 0 ? SIP_PORT : rx->core.via.port;
         contact.port = c->uri.port == 0 ? SIP_PORT : c->uri.port;
         if (address_is_equal(&via, &rx->from.remote) &&

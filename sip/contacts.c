@@ -80,8 +80,9 @@ struct flow_ref contacts_flow_now(struct turn *t, struct sip *s, const struct si
     uint32_t account = registrar_find(s, slice_of(aor, len));
     while (account != REGISTRAR_NONE && (b = registrar_next(t, s, account, &at)) != NULL) {
         struct sip_uri uri;
-        if (!b->is_forward && registrar_uri_decode(b, &uri) == ERR_OK &&
-            sip_uri_is_equal(&uri, &rx->core.uri)) {
+        bool is_same = slice_is_equal(registrar_uri(b), rx->m->request_uri); /* mostly */
+        if (!b->is_forward && (is_same || (registrar_uri_decode(b, &uri) == ERR_OK &&
+                                           sip_uri_is_equal(&uri, &rx->core.uri)))) {
             return b->flow;
         }
     }

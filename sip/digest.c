@@ -60,9 +60,10 @@ static void make_nonce(struct turn *t, const struct sip *s, const struct address
 static bool is_same(const void *a, const void *b, size_t len)
 {
     const uint8_t *x = a, *y = b;
-    uint8_t differs = 0;
-    for (size_t i = 0; i < len; i++) {
-        differs |= (uint8_t)(x[i] ^ y[i]);
+    uint64_t differs = 0;
+    CHECK(len % sizeof(differs) == 0);
+    for (size_t i = 0; i < len; i += sizeof(differs)) {
+        differs |= slice_eight(x + i) ^ slice_eight(y + i);
     }
     return differs == 0;
 }
@@ -129,50 +130,69 @@ static void colon(struct wr *w, struct slice text)
     wr_bytes(w, text);
 }
 
-/* KD(H(A1), nonce:nc:cnonce:qop:H(A2)), RFC 7616 3.4.1. */
-static bool is_right(struct turn *t, const struct sip_rx *rx, const struct sip_hdr_digest *d,
-                     const char *ha1, bool is_sha256)
+/* The hash of method and URI, no secret.  Most REGISTERs say the same here, whoever sends them, so
+ * the last one's is kept. */
+static bool hash_a2(struct turn *t, struct sip *s, const struct sip_rx *rx, struct slice uri,
+                    bool is_sha256, char out[HASH_HEX_CAP])
 {
     uint8_t text[TEXT_CAP];
-    char ha2[HASH_HEX_CAP], want[HASH_HEX_CAP];
+    struct digest_a2 *last = s->last_a2;
     struct wr w = wr_init(text, sizeof(text));
     wr_bytes(&w, rx->m->method_text);
-    colon(&w, d->uri);
+    colon(&w, uri);
     if (!wr_ok(&w)) {
         return false;
     }
-    ha1_hash(t->crypto, is_sha256, wr_slice(&w), ha2);
-    w = wr_init(text, sizeof(text));
-    wr_bytes(&w, slice_text(ha1));
+    struct slice a2 = wr_slice(&w);
+    bool is_last =
+        last->is_sha256 == is_sha256 && slice_is_equal(slice_of(last->text, last->len), a2);
+    if (is_last) {
+        memcpy(out, last->hex, sizeof(last->hex));
+        return true;
+    }
+    ha1_hash(t->crypto, is_sha256, a2, out);
+    if (rx->m->method == SIP_METHOD_REGISTER && a2.len <= sizeof(last->text)) {
+        memcpy(last->text, a2.data, a2.len);
+        memcpy(last->hex, out, sizeof(last->hex));
+        last->len = (uint8_t)a2.len;
+        last->is_sha256 = is_sha256;
+    }
+    return true;
+}
+
+/* KD(H(A1), nonce:nc:cnonce:qop:H(A2)), RFC 7616 3.4.1. */
+static bool is_right(struct turn *t, struct sip *s, const struct sip_rx *rx,
+                     const struct sip_hdr_digest *d, const char *ha1, bool is_sha256)
+{
+    uint8_t text[TEXT_CAP], got[HASH_HEX_CAP];
+    char ha2[HASH_HEX_CAP] = {0}, want[HASH_HEX_CAP];
+    size_t hex_len = is_sha256 ? 2 * CRYPTO_SHA256_BYTES : 2 * CRYPTO_MD5_BYTES;
+    if (d->response.len != hex_len || !hash_a2(t, s, rx, d->uri, is_sha256, ha2)) {
+        return false;
+    }
+    struct wr w = wr_init(text, sizeof(text));
+    wr_bytes(&w, slice_of(ha1, hex_len));
     colon(&w, d->nonce);
     colon(&w, d->nc);
     colon(&w, d->cnonce);
     colon(&w, d->qop);
-    colon(&w, slice_text(ha2));
+    colon(&w, slice_of(ha2, hex_len));
     if (!wr_ok(&w)) {
         return false;
     }
     ha1_hash(t->crypto, is_sha256, wr_slice(&w), want);
-    char got[HASH_HEX_CAP];
-    if (d->response.len != strlen(want)) {
-        return false;
-    }
-    for (size_t i = 0; i < d->response.len; i++) {
-        got[i] = (char)slice_lower(d->response.data[i]);
-    }
-    return is_same(got, want, d->response.len);
+    slice_lower_to(d->response, got);
+    return is_same(got, want, hex_len);
 }
 
 /* "alice" or "alice@example.org". */
 static bool is_user(const struct sip_account *account, struct slice name)
 {
     struct slice whole = slice_text(account->user);
-    size_t local = whole.len;
-    while (local > 0 && whole.data[local - 1] != '@') {
-        local--;
-    }
+    struct slice rest = slice_from(whole, name.len); /* "@example.org", and no other '@' */
     return slice_is_equal(name, whole) ||
-           (local > 0 && slice_is_equal(name, slice_of(whole.data, local - 1)));
+           (rest.len > 0 && rest.data[0] == '@' && slice_is_same(name.data, whole.data, name.len) &&
+            memchr(rest.data + 1, '@', rest.len - 1) == NULL);
 }
 
 static enum digest_result judge(struct turn *t, struct sip *s, const struct sip_rx *rx,
@@ -209,7 +229,7 @@ static enum digest_result judge(struct turn *t, struct sip *s, const struct sip_
     if (!guess_is_allowed(t, s, rx, index)) {
         return DIGEST_LATER;
     }
-    if (!is_right(t, rx, d, ha1, is_sha256)) {
+    if (!is_right(t, s, rx, d, ha1, is_sha256)) {
         guess_note(t, s, rx, index);
         return DIGEST_WRONG;
     }

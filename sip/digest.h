@@ -23,6 +23,14 @@ struct digest_seen {
     bool has_lost;
 };
 
+/* The hash of the last REGISTER's method and Request-URI. */
+struct digest_a2 {
+    char text[126];
+    uint8_t len; /* 0: none */
+    bool is_sha256;
+    char hex[2 * CRYPTO_SHA256_BYTES + 1]; /* and its NUL */
+};
+
 enum digest_result {
     DIGEST_OK,
     DIGEST_NONE,  /* no credentials for our realm */

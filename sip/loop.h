@@ -7,6 +7,5 @@
 #pragma once
 #include "sip/sip_state.h"
 
-void loop_mark(struct turn *t, const struct sip *s, const struct sip_rx *rx,
-               uint8_t mark[TX_LOOP_BYTES]);
+void loop_mark(const struct sip *s, const struct sip_rx *rx, uint8_t mark[TX_LOOP_BYTES]);
 bool loop_is_found(const struct sip *s, const struct sip_rx *rx, const uint8_t mark[TX_LOOP_BYTES]);

@@ -8,10 +8,14 @@
 
 enum { TERMS = 24, VALUES = 32, LEAVES = 48, NUMBER_MAX = 1000000000 };
 
-static const char *const base_tags[] = {
-    "audio",   "automata", "class",   "duplex",      "data",       "control",     "mobility",
-    "events",  "priority", "methods", "schemes",     "video",      "actor",       "language",
-    "isfocus", "type",     "text",    "application", "extensions", "description",
+static const struct slice base_tags[] = {
+    SLICE_LITERAL("actor"),    SLICE_LITERAL("application"), SLICE_LITERAL("audio"),
+    SLICE_LITERAL("automata"), SLICE_LITERAL("class"),       SLICE_LITERAL("control"),
+    SLICE_LITERAL("data"),     SLICE_LITERAL("description"), SLICE_LITERAL("duplex"),
+    SLICE_LITERAL("events"),   SLICE_LITERAL("extensions"),  SLICE_LITERAL("isfocus"),
+    SLICE_LITERAL("language"), SLICE_LITERAL("methods"),     SLICE_LITERAL("mobility"),
+    SLICE_LITERAL("priority"), SLICE_LITERAL("schemes"),     SLICE_LITERAL("text"),
+    SLICE_LITERAL("type"),     SLICE_LITERAL("video"),
 };
 
 /* The name without its plus, where it is a feature tag at all (7.2.3). */
@@ -23,7 +27,7 @@ static bool feature_of(struct slice name, struct slice *tag)
     }
     *tag = name;
     for (size_t i = 0; i < ARRAY_COUNT(base_tags); i++) {
-        if (slice_is_equal_nocase(name, slice_text(base_tags[i]))) {
+        if (name.len == base_tags[i].len && slice_is_equal_nocase(name, base_tags[i])) {
             return true;
         }
     }

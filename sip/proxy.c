@@ -652,6 +652,12 @@ static void forget(struct turn *t, struct sip *s, struct tx *tx)
     }
 }
 
+/* For this node itself, whatever it says. */
+static bool is_registration(const struct sip_rx *rx)
+{
+    return rx->m->method == SIP_METHOD_REGISTER && !rx->core.to.has_tag;
+}
+
 bool proxy_is_sound(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx,
                     uint8_t mark[TX_LOOP_BYTES])
 {
@@ -662,8 +668,12 @@ bool proxy_is_sound(struct turn *t, struct sip *s, const struct sip_rx *rx, stru
         reply_stranger(t, s, rx, tx, 483, "Too many hops");
         return false;
     }
-    loop_mark(t, s, rx, mark);
-    if (loop_is_found(s, rx, mark)) {
+    if (is_registration(rx)) {
+        memset(mark, 0, TX_LOOP_BYTES); /* it is for us and goes nowhere: nothing can loop */
+    } else {
+        loop_mark(s, rx, mark);
+    }
+    if (!is_registration(rx) && loop_is_found(s, rx, mark)) {
         metric_add(t->metrics, METRIC_sip_refused_loop, 1);
         reply_stranger(t, s, rx, tx, 482, "The request has been here before");
         return false;

@@ -2,6 +2,7 @@
 /* registrar.c - see registrar.h.  The way of a REGISTER: registrar_on_request (whose AOR, digest,
  * plan, overlay_store) ... registrar_on_stored (apply, 200). */
 #include "sip/registrar.h"
+#include "core/hash.h"
 #include "sip/asked.h"
 #include "sip/binding.h"
 #include "sip/digest.h"
@@ -689,6 +690,13 @@ static bool is_for_us(const struct sip *s, const struct sip_uri *uri)
            slice_is_equal_nocase(uri->host, SLICE_LITERAL("localhost"));
 }
 
+/* Two URIs of one AOR, seen at once: mostly they are the same text. */
+static bool is_plainly_same(const struct sip_uri *a, const struct sip_uri *b)
+{
+    return a->scheme == b->scheme && a->has_user == b->has_user &&
+           slice_is_equal(a->user, b->user) && slice_is_equal(a->host, b->host);
+}
+
 /* Whose registration it is and whether the sender may change it; REGISTRAR_NONE: was answered. */
 static uint32_t authorise(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx)
 {
@@ -710,8 +718,9 @@ static uint32_t authorise(struct turn *t, struct sip *s, const struct sip_rx *rx
         return REGISTRAR_NONE;
     }
     enum digest_result result = digest_check(t, s, rx, SIP_HDR_AUTHORIZATION, account);
-    bool is_third_party = sip_state_aor(s, &rx->core.from_uri, true, from, &from_len) != ERR_OK ||
-                          !slice_is_equal(slice_of(from, from_len), slice_of(to, to_len));
+    bool is_third_party = !is_plainly_same(&rx->core.from_uri, &rx->core.to_uri) &&
+                          (sip_state_aor(s, &rx->core.from_uri, true, from, &from_len) != ERR_OK ||
+                           !slice_is_equal(slice_of(from, from_len), slice_of(to, to_len)));
     result = result == DIGEST_OK && is_third_party ? DIGEST_OTHER : result;
     if (result != DIGEST_OK) {
         digest_answer(t, s, rx, tx, account, result, others);
@@ -721,16 +730,37 @@ static uint32_t authorise(struct turn *t, struct sip *s, const struct sip_rx *rx
     return account;
 }
 
+/* mark_of the value that there will be.  That of a lone contact follows from its parameters, and
+ * phones say the same ones with each REGISTER. */
+static uint32_t mark_wanted(struct sip *s, const struct asked *asked, uint32_t account,
+                            const struct plan *p)
+{
+    uint8_t value[VALUE_CAP];
+    struct registrar_account *a = &s->accounts[account];
+    const struct asked_contact *c = &asked->list[0];
+    bool is_only = asked->count == 1 && c->expires_s > 0 && !c->is_forward && a->count == 1 &&
+                   p->count == 1; /* that one, and not a new one beside it */
+    uint64_t only = is_only ? hash_64(c->address.params, s->source_seed) | 1 : 0;
+    if (is_only && only == a->only) {
+        return a->mark_only;
+    }
+    uint32_t mark = mark_of(value_of(s, account, asked, false, value));
+    if (is_only) {
+        a->only = only;
+        a->mark_only = mark;
+    }
+    return mark;
+}
+
 /* The overlay's record names this peer, not the contacts: a REGISTER that leaves some, none of them
  * ending before the record, changes nothing there.  The account's timer stores it again in time. */
 static bool is_record_fresh(struct turn *t, struct sip *s, const struct asked *asked,
                             uint32_t account, const struct plan *p)
 {
-    uint8_t value[VALUE_CAP];
     const struct registrar_account *a = &s->accounts[account];
     return p->count > 0 && a->waiting == 0 && a->refresh_us > t->now_us &&
            a->stored_until_us > t->now_us && p->longest_s >= remaining_s(t, a->stored_until_us) &&
-           a->mark == mark_of(value_of(s, account, asked, false, value));
+           a->mark == mark_wanted(s, asked, account, p);
 }
 
 /* Nothing to ask the overlay for. */

@@ -78,6 +78,8 @@ struct registrar_account {
     uint64_t stored_until_us;                    /* 0 = the overlay has no record of ours */
     handle publications, subscriptions, offline; /* the first of each */
     uint32_t mark, mark_asked;                   /* of the value in it, and of the one under way */
+    uint32_t mark_only; /* of the value for a lone contact whose parameters have this hash */
+    uint64_t only;      /* 0: none */
     uint64_t refresh_us;
     uint64_t put_back_us; /* not again before */
 };

@@ -58,8 +58,8 @@ size_t sip_bytes(const struct sip_settings *s)
            pool_bytes(l->sip_bindings_long, sizeof(struct binding_long)) + sizeof(struct asked) +
            LOCATION_CACHED * sizeof(struct location_cached) +
            LOCATION_RIGHTS * sizeof(struct speak_cached) +
-           DIGEST_SEEN * sizeof(struct digest_seen) + guess_bytes(l) + publish_bytes(l) +
-           subscribe_bytes(l) + offline_bytes(l) + peer_share_bytes() +
+           DIGEST_SEEN * sizeof(struct digest_seen) + sizeof(struct digest_a2) + guess_bytes(l) +
+           publish_bytes(l) + subscribe_bytes(l) + offline_bytes(l) + peer_share_bytes() +
            (s->foreign ? foreign_bytes(l) : 0) + PROXY_SOURCES * sizeof(struct proxy_source) +
            (s->account_count + 1) * sizeof(struct registrar_account) +
            table_bytes(s->account_count + 1, SIP_ACCOUNT_USER_CAP);
@@ -135,6 +135,7 @@ struct sip *sip_init(struct turn *t, struct arena *arena, const struct sip_setti
     pool_init(&s->longs, arena, "sip_bindings_long", HANDLE_SIP_REG, l->sip_bindings_long,
               sizeof(struct binding_long));
     s->seen = ARENA_ARRAY(arena, struct digest_seen, DIGEST_SEEN);
+    s->last_a2 = ARENA_ARRAY(arena, struct digest_a2, 1);
     s->sources = ARENA_ARRAY(arena, struct proxy_source, PROXY_SOURCES);
     s->source_seed = rng_next(t->rng);
     guess_init(t, s, arena);

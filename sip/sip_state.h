@@ -73,7 +73,8 @@ struct sip {
     struct pool offline;                 /* offline */
     uint32_t *senders;                   /* kept messages by sender */
     struct digest_seen *seen;            /* digest */
-    struct guess *guesses;               /* guess */
+    struct digest_a2 *last_a2;
+    struct guess *guesses; /* guess */
     uint32_t guess_sets;
     uint64_t guess_seed;
     struct proxy_source *sources; /* proxy */

@@ -13,7 +13,14 @@
 #include "core/trace.h"
 #include "sip/sip_state.h"
 
-enum { US_PER_MS = 1000, MAGIC_LEN = 7, SHARD_DIGITS = 4, RANDOM_BYTES = 12, EVICT_TRIES = 64 };
+enum {
+    US_PER_MS = 1000,
+    MAGIC_LEN = 7,
+    SHARD_DIGITS = 4,
+    RANDOM_BYTES = 12,
+    EVICT_TRIES = 64,
+    CACHE_LINE = 64
+};
 
 const uint8_t tx_edges[TX_KIND_COUNT][TX_STATE_COUNT] = {
     [TX_INVITE_CLIENT] = {[TX_TRYING] = 1u << TX_PROCEEDING | 1u << TX_COMPLETED |
@@ -99,10 +106,30 @@ static bool has_ended(const struct tx *tx)
            (tx->state == TX_COMPLETED && tx->kind != TX_INVITE_SERVER);
 }
 
+/* They go in the order in which they came, each when no cache has it any more.  So while one goes,
+ * the next is sent for: its buffer will hold the response after the next, and its place in the
+ * table is looked for then; and the one behind it, which says where those are. */
+static void foresee(const struct turn *t, const struct sip *s)
+{
+    const struct tx *next = at(s, s->tx_oldest);
+    const struct tx *second = next == NULL ? NULL : at(s, next->newer);
+    if (next == NULL) {
+        return;
+    }
+    table_prefetch(&s->tx_table, next->key);
+    if (next->message != NULL) {
+        msgbuf_prefetch(t->buffers, next->message);
+    }
+    for (size_t i = 0; second != NULL && i < sizeof(*second); i += CACHE_LINE) {
+        __builtin_prefetch((const uint8_t *)second + i, 1);
+    }
+}
+
 static void evict_oldest(struct turn *t, struct sip *s)
 {
     metric_add(t->metrics, METRIC_sip_transactions_evicted, 1);
     tx_release(t, s, at(s, s->tx_oldest));
+    foresee(t, s);
 }
 
 void tx_settle(struct turn *t, struct sip *s, struct tx *tx)

@@ -226,7 +226,7 @@ def group_jobs(modules, full):
     stress = ['build/%s/tests/stress/%s' % (mode, name) for name in modules.STRESS_TESTS
               for mode in ('debug', 'tsan')]
     bench = ['build/release/benchmarks --check', 'build/release/bench/transit check',
-             'tools/count_instructions.py', 'tools/test_rivals.py']
+             'tools/count_instructions.py', 'tools/test_rivals.py', 'tools/test_slices.py']
     return {
         'style': (WORKERS, style_jobs()),
         'unit': (WORKERS, criterion(modules.UNIT_TESTS, modules.UNIT_TESTS)),

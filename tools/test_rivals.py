@@ -79,10 +79,6 @@ class Arithmetic(unittest.TestCase):
             judged = rival_rows.judge(row(sense, must), samples(pair), {})
             self.assertEqual(judged['ok'], ok, (sense, must, pair))
 
-    def test_own_spread(self):
-        sample = {'a.x': 4.0, 'b.x': 2.0, 'a.x:ratio_min': 1.8, 'a.x:ratio_max': 2.4}
-        self.assertEqual(rival_rows.judge(row(), [sample], {})['spread'], [0.9, 1.2])
-
     def test_not_measured(self):
         """Never ok, never a number, and it says why."""
         for sample, errors, said in (({'a.x': 1.0}, {'b': 'b is not there'}, 'b is not there'),

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`chordial load` against real nodes: every kind, sums that agree, dead and frozen servers."""
 import json
+import os
 import resource
 import signal
 import subprocess
@@ -144,6 +145,36 @@ def test_warm_and_awake():
         check(warm['generator_cpu_share'] < 0.5, f'{warm}')
         refused = finish(start(demo, '--kind', 'forward', '--warm', 1), status=2)
         check('--warm' in refused, refused)
+
+
+def test_in_turn():
+    """A slice for each line, and silence between them: nothing of it is under way any more."""
+    with Demo(peers=1) as demo, Folder() as folder:
+        path = os.path.join(folder, 'demo.json')
+        with open(path, 'w', encoding='utf-8') as f:
+            f.write(json.dumps(demo.info) + '\n')
+        process = subprocess.Popen(
+            [CHORDIAL, 'load', '--demo', path, '--kind', 'options', '--rate', 'max',
+             '--outstanding', '8', '--in-turn', '--json'], stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        first = process.stdout.readline()
+        check(first == '{"ready": true}\n', f'{first or process.communicate()}')
+        done = 0
+        for ms in 50, 200:
+            process.stdin.write(f'{ms}\n')
+            process.stdin.flush()
+            said = json.loads(process.stdout.readline())
+            check(said['done'] > 0 and said['failed'] == 0, f'{said}')
+            done += said['done']
+            asked = metric(demo.metrics(0), 'sip_requests_in')
+            time.sleep(0.1)
+            check(metric(demo.metrics(0), 'sip_requests_in') == asked, 'it goes on')
+        out, errors = process.communicate(timeout=60)
+        check(process.returncode == 0, f'{errors}')
+        result = json.loads(out)
+        check_sums(result)
+        check((result['done'], result['outstanding']) == (done, 0), f'{done} done: {result}')
+        check(result['elapsed_s'] >= 0.25, f'{result}')
 
 
 def wait_for_load(demo, name, count):
@@ -337,6 +368,8 @@ def test_refuses():
         ('--kind', 'forward', '--sip', '127.0.0.1:5060'): 'no overlay',
         ('--kind', 'register', '--sip', '127.0.0.1:5060'): 'too few accounts',
         ('--kind', 'fetch', '--overlay', '127.0.0.1:1', '--ca', '/nowhere'): '/nowhere',
+        ('--kind', 'options', '--in-turn', '--sip', '127.0.0.1:9'): 'not with --in-turn',
+        ('--kind', 'options', '--in-turn', '--rate', 'max', '--demo', '-'): 'not with --in-turn',
         ('--kind', 'options', '--key', 'dsa'): 'ed25519, p256 or rsa2048',
     }
     for words, text in cases.items():
@@ -355,7 +388,7 @@ def test_refuses():
 
 if __name__ == '__main__':
     run([test_refuses, test_each_kind, test_the_node_agrees, test_mixed_and_max,
-         test_warm_and_awake,
+         test_warm_and_awake, test_in_turn,
          test_a_frozen_server_shows, test_a_dead_server_counts, test_interrupted,
          test_says_when_it_is_the_limit, test_without_a_demo, test_phones_over_streams,
          test_a_stream_that_ends, test_links_over_dtls, test_a_dtls_link_that_ends])

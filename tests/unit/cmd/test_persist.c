@@ -229,6 +229,47 @@ Test(persist, a_broken_file_is_set_aside_and_a_new_one_begun)
     }
 }
 
+/* Pages that nobody reads, and whoever writes believes: here the root of the list of free pages, in
+ * both meta pages.  Such a file would end the node, or its disk, at each start again. */
+Test(persist, what_only_a_writer_looks_at_harms_nobody)
+{
+    enum { FREE_ROOT = 16 + 24 + 40, META_BYTES = 4096 }; /* headers, and of MDB_db all but root */
+    fill(400);
+    fill(400); /* now pages of before are free */
+    harm(FREE_ROOT, 3, false);
+    harm(META_BYTES + FREE_ROOT, 3, false);
+    struct persist_lmdb *db = open_db(8 * MAP_BYTES);
+    loaded = 0;
+    cr_assert_eq(persist_lmdb_load(db, &a, count_one, NULL), ERR_OK);
+    cr_assert_eq(loaded, 400);
+    for (uint32_t i = 0; i < 20; i++) {
+        cr_assert_eq(persist_lmdb_apply(db, &a, put_of("k", "1")), ERR_OK);
+        cr_assert_eq(persist_lmdb_commit(db), ERR_OK, "%s", persist_lmdb_problem(db));
+    }
+    persist_lmdb_close(db);
+    db = open_db(8 * MAP_BYTES);
+    loaded = 0;
+    cr_assert_eq(persist_lmdb_load(db, &a, count_one, NULL), ERR_OK);
+    cr_assert_eq(loaded, 401);
+    persist_lmdb_close(db);
+}
+
+Test(persist, without_room_for_a_second_file_the_first_is_used)
+{
+    char in_the_way[sizeof(file) + 8];
+    snprintf(in_the_way, sizeof(in_the_way), "%s.new", file);
+    fill(40);
+    cr_assert_eq(mkdir(in_the_way, 0700), 0); /* no file can be made there, as on a full disk */
+    struct persist_lmdb *db = open_db(8 * MAP_BYTES);
+    loaded = 0;
+    cr_assert_eq(persist_lmdb_load(db, &a, count_one, NULL), ERR_OK);
+    cr_assert_eq(loaded, 40);
+    cr_assert_eq(persist_lmdb_apply(db, &a, put_of("k", "1")), ERR_OK);
+    cr_assert_eq(persist_lmdb_commit(db), ERR_OK);
+    persist_lmdb_close(db);
+    cr_assert_eq(rmdir(in_the_way), 0);
+}
+
 Test(persist, one_changed_byte_costs_one_record)
 {
     struct persist_lmdb *db = open_db(MAP_BYTES);

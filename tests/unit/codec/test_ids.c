@@ -3,6 +3,7 @@
 #include "codec/ids.h"
 
 #include <criterion/criterion.h>
+#include <stdio.h>
 
 static const struct rl_params p16 = {.overlay = 0x9aa32b8d, .node_id_length = 16};
 static const struct rl_params p20 = {.overlay = 0x9aa32b8d, .node_id_length = 20};
@@ -71,6 +72,28 @@ Test(ids, hex)
     cr_assert_eq(ids_unhex(SLICE_LITERAL("0011223344"), back, 4, &len), ERR_TOO_LARGE);
     struct node_id id = {{0xab}};
     cr_assert_str_eq(ids_node_text(&id, &p16, text), "ab000000000000000000000000000000");
+}
+
+/* Bytes are written four at a time: each in each place, against printf. */
+Test(ids, hex_of_each_byte)
+{
+    enum { BYTES = 11 };
+    for (size_t len = 0; len <= BYTES; len++) {
+        for (size_t at = 0; at < len; at++) {
+            for (unsigned byte = 0; byte < 256; byte++) {
+                uint8_t bytes[BYTES];
+                char expected[2 * BYTES + 1] = "", text[2 * BYTES + 2];
+                memset(bytes, 0xc3, sizeof(bytes));
+                bytes[at] = (uint8_t)byte;
+                for (size_t i = 0; i < len; i++) {
+                    snprintf(expected + 2 * i, 3, "%02x", bytes[i]);
+                }
+                memset(text, '!', sizeof(text));
+                cr_assert_str_eq(ids_hex(slice_of(bytes, len), text), expected);
+                cr_assert_eq(text[2 * len + 1], '!');
+            }
+        }
+    }
 }
 
 /* RFC 6940 10.1: arithmetic modulo 2^128 */

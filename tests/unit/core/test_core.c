@@ -12,6 +12,39 @@
 #include <criterion/criterion.h>
 #include <signal.h>
 
+/* Texts are compared eight bytes at a time: each byte in each place, against one by one. */
+Test(slice, each_byte_counts)
+{
+    enum { LONGEST = 35 };
+    uint8_t a[LONGEST], b[LONGEST], lower[LONGEST + 1];
+    for (size_t len = 0; len <= LONGEST; len++) {
+        memset(a, 'k', sizeof(a));
+        memset(b, 'k', sizeof(b));
+        struct slice x = slice_of(a, len), y = slice_of(b, len);
+        cr_assert(slice_is_equal(x, y));
+        cr_assert(slice_is_equal_nocase(x, y));
+        for (size_t at = 0; at < len; at++) {
+            for (unsigned byte = 0; byte < 256; byte++) {
+                a[at] = (uint8_t)byte;
+                b[at] = slice_lower((uint8_t)byte);
+                memset(lower, 0xee, sizeof(lower));
+                slice_lower_to(x, lower);
+                cr_assert_eq(slice_is_equal(x, y), a[at] == b[at], "%u at %zu of %zu", byte, at,
+                             len);
+                cr_assert(slice_is_equal_nocase(x, y), "%u at %zu of %zu", byte, at, len);
+                cr_assert_eq(memcmp(lower, b, len), 0, "%u at %zu of %zu", byte, at, len);
+                cr_assert_eq(lower[len], 0xee);
+                b[at] ^= 1;
+                cr_assert_not(slice_is_equal_nocase(x, y), "%u at %zu of %zu", byte, at, len);
+                cr_assert_not(slice_is_equal(x, y), "%u at %zu of %zu", byte, at, len);
+            }
+            a[at] = b[at] = 'k';
+        }
+    }
+    cr_assert(slice_is_equal(SLICE_EMPTY, SLICE_LITERAL("")));
+    cr_assert_not(slice_is_equal(SLICE_LITERAL("ab"), SLICE_LITERAL("abc")));
+}
+
 Test(arena, aligns_and_zeroes)
 {
     static uint8_t block[512];

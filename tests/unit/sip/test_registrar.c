@@ -103,6 +103,34 @@ Test(registrar, wrong_password_and_stale_nonce)
     world_free(w);
 }
 
+/* What is kept of the last REGISTER's digest is of use to no other URI, and no other hash. */
+Test(registrar, each_uri_has_its_hash)
+{
+    static const char *const uris[] = {"sip:example.org", "sip:example.net",
+                                       "sip:example.org:5060"};
+    struct phone *p = NULL;
+    struct world *w = one_phone(&p, "bob");
+    char auth[PHONE_TEXT], challenge[PHONE_TEXT];
+    for (unsigned i = 0; i < 24; i++) {
+        bool is_bad = (i & 1) != 0, is_md5 = i / 6 % 2 != 0;
+        unsigned which = i / 2 % 3;
+        phone_register_once(w, p, "Contact: <sip:bob@10.1.0.1>\n", "");
+        snprintf(challenge, sizeof(challenge), "%s", phone_expect(p, "SIP/2.0 401"));
+        char *algorithm = strstr(challenge, "SHA-256");
+        cr_assert_not_null(algorithm);
+        memcpy(algorithm, is_md5 ? "MD5    " : "SHA-256", strlen("SHA-256"));
+        credentials(challenge, "bob", "secret", "REGISTER", uris[which], "00000001", auth);
+        if (is_bad) { /* hashed with one, sent with another */
+            char *name = strstr(auth, "uri=\"sip:example.");
+            memcpy(name + strlen("uri=\"sip:example."), which == 1 ? "org" : "net", 3);
+        }
+        phone_register_once(w, p, "Contact: <sip:bob@10.1.0.1>\n", auth);
+        world_run(w, 20000);
+        phone_expect(p, is_bad ? "SIP/2.0 401" : "SIP/2.0 200");
+    }
+    world_free(w);
+}
+
 /* B.10 B5: somebody else's AOR; no credential here; a foreign domain. */
 Test(registrar, others_aors)
 {
@@ -318,6 +346,42 @@ Test(registrar, fresh_record_costs_no_store)
     phone_register(w, p, "0");
     cr_assert_not(record_of(w, "alice@example.org")->exists);
     world_expect_empty(w);
+    world_free(w);
+}
+
+/* A fresh record is stored again when it would say something else, and only then. */
+Test(registrar, what_a_device_says_anew_is_stored)
+{
+    static const struct {
+        const char *contact;
+        uint32_t stores;
+    } steps[] = {
+        {"<sip:alice@10.1.0.1>;audio", 1},
+        {"<sip:alice@10.1.0.1>;audio", 0},
+        {"<sip:alice@10.1.0.1>;video", 1},
+        {"<sip:alice@10.1.0.1>;video", 0},
+        {"<sip:alice@10.1.0.1>;video;q=0.5", 1},
+        {"<sip:alice@10.1.0.1>;video;q=0.5", 0},
+        {"<sip:alice@10.1.0.1>;audio", 1},
+        {"<sip:alice@10.1.0.1>;audio", 0},
+        {"<sip:alice@10.1.0.1:5070>", 1}, /* a second one, which says nothing of itself */
+        {"<sip:alice@10.1.0.1>;audio", 0},
+        {"<sip:alice@10.1.0.1:5070>;expires=0", 1},
+        {"<sip:alice@10.1.0.1>;audio", 0},
+        {"<sip:alice@10.1.0.1>", 1},
+        {"<sip:alice@10.1.0.1>", 0},
+    };
+    struct phone *p = NULL;
+    struct world *w = one_phone(&p, "alice");
+    char lines[256];
+    for (size_t i = 0; i < ARRAY_COUNT(steps); i++) {
+        uint32_t stores = w->dht.stores;
+        snprintf(lines, sizeof(lines), "Contact: %s\nExpires: 1000\n", steps[i].contact);
+        const char *text = phone_register_as(w, p, lines);
+        cr_assert(strncmp(text, "SIP/2.0 200", 11) == 0, "%s", text);
+        cr_expect_eq(w->dht.stores - stores, steps[i].stores, "step %zu: %u", i,
+                     w->dht.stores - stores);
+    }
     world_free(w);
 }
 

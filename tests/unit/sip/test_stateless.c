@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_stateless.c - requests inside a dialog that nothing is kept of (sip/stateless). */
+#include "sip/loop.h"
 #include "sip/stateless.h"
 #include "tests/unit/sip/phone_world.h"
 #include <criterion/criterion.h>
@@ -200,4 +201,51 @@ Test(stateless, a_token_that_nobody_has_sealed)
     cr_assert(c.a->count == 1);
     phone_expect(c.a, "SIP/2.0 4");
     tear_down(&c);
+}
+
+static void mark_of(struct world *w, const char *const piece[7], uint8_t mark[TX_LOOP_BYTES])
+{
+    char text[PHONE_TEXT];
+    struct sip_fault fault;
+    struct sip_parser parser;
+    struct sip_rx rx = {.m = &parser.msg};
+    int len =
+        snprintf(text, sizeof(text),
+                 "MESSAGE sip:%s@example.org SIP/2.0\r\nVia: SIP/2.0/UDP h;branch=z9hG4bKx\r\n"
+                 "From: <sip:a@example.org>;tag=%s\r\nTo: <sip:b@example.org>;tag=%s\r\n"
+                 "Call-ID: %s\r\nCSeq: %s MESSAGE\r\nMax-Forwards: 9\r\n"
+                 "Route: <sip:r%s;lr>\r\nProxy-Require: %s\r\n\r\n",
+                 piece[0], piece[1], piece[2], piece[3], piece[4], piece[5], piece[6]);
+    sip_parser_init(&parser, false);
+    cr_assert_eq(sip_parser_datagram(&parser, slice_of(text, (size_t)len)), SIP_PARSE_OK);
+    cr_assert_eq(sip_msg_check(rx.m, &rx.core, &fault), ERR_OK, "%s", fault.why);
+    loop_mark(w->instances[0]->sip, &rx, mark);
+}
+
+/* 16.3 item 4: what decides on the way, all of it and each for itself; and of no two nodes alike.
+ */
+Test(stateless, loop_mark_of_each_piece)
+{
+    static const char *const one[7] = {"bob", "12", "3", "call", "7", "r", "pref"};
+    struct world *w = world_make();
+    uint8_t mark[TX_LOOP_BYTES], other[TX_LOOP_BYTES];
+    world_add_node(w, 1);
+    mark_of(w, one, mark);
+    mark_of(w, one, other);
+    cr_expect_eq(memcmp(mark, other, sizeof(mark)), 0);
+    for (size_t i = 0; i < 7; i++) {
+        const char *changed[7];
+        memcpy(changed, one, sizeof(changed));
+        changed[i] = "9";
+        mark_of(w, changed, other);
+        cr_expect_neq(memcmp(mark, other, sizeof(mark)), 0, "piece %zu", i);
+    }
+    static const char *const moved[7] = {"bob", "1", "23", "call", "7", "r", "pref"};
+    mark_of(w, moved, other);
+    cr_expect_neq(memcmp(mark, other, sizeof(mark)), 0);
+    struct sip *s = w->instances[0]->sip;
+    s->keys.key[MAC_LOOP][0] ^= 1;
+    mark_of(w, one, other);
+    cr_expect_neq(memcmp(mark, other, sizeof(mark)), 0);
+    world_free(w);
 }
