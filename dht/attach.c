@@ -9,6 +9,8 @@
 
 /* How long the other side may take to dial and shake hands, for each of its candidates. */
 enum { AWAIT_US = 8000000, DIAL_US = 4000000 };
+/* Who refuses our connection may have room in a moment, and waits for us: it does not know. */
+enum { REDIALS = 3, REDIAL_US = 1000000 };
 
 enum exchange_state { ASKED, AWAITING, DIALLING, DONE };
 
@@ -28,6 +30,7 @@ struct exchange {
     bool wants_update;
     bool has_yielded; /* ours, AWAITING: they said In_Progress, so their own Attach is to come */
     bool is_retry;    /* ours: not known to be there at all */
+    uint8_t redials;  /* theirs */
 };
 STATIC_CHECK(sizeof(struct exchange) <= LIMITS_COST_attaches);
 
@@ -239,6 +242,14 @@ static void dial_next(struct turn *t, struct attach *a, struct exchange *x)
             return;
         }
     }
+    if (x->dial_count > 0 && x->redials < REDIALS) {
+        x->redials++;
+        x->dialled = 0;
+        x->link = 0;
+        x->state = DIALLING;
+        wheel_arm(t->wheel, &x->timer, t->now_us + REDIAL_US);
+        return;
+    }
     done(t, a, x, ERR_UNREACHABLE_PEER);
 }
 
@@ -397,7 +408,10 @@ void attach_on_timer(struct turn *t, struct attach *a, struct wheel_timer *timer
     CHECK(x != NULL);
     switch (x->state) {
     case DIALLING:
-        link_close(t, a->s.links, x->link); /* its end is of no interest: the tag moves on */
+        if (x->link != 0) {
+            link_close(t, a->s.links, x->link); /* its end is of no interest: the tag moves on */
+            x->redials = REDIALS;               /* silence is no refusal */
+        }
         dial_next(t, a, x);
         break;
     case AWAITING:

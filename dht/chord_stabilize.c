@@ -21,8 +21,9 @@ enum {
     CALM_FIRST_S = 4,
     CALM_FACTOR = 3,
     TRIM_AT_ONCE = 8,
+    TRIM_AT_ONCE_FULL = 64, /* when there is hardly room for those that we want */
     TRIM_AGE_US = 5000000,
-    TRIM_STRANGER_US = 1000000, /* before we are in the ring, and of use to nobody */
+    TRIM_STRANGER_US = 1000000, /* before we are in the ring, of use to nobody, and when full */
     PEER_LIST_CAP = CHORD_TABLE_NEIGHBORS * IDS_NODE_MAX,
     FINGER_LIST_CAP = 48 * IDS_NODE_MAX, /* named in a full Update */
 };
@@ -505,12 +506,23 @@ static bool is_of_use(const struct chord *c, const struct chord_table_node *n)
     return chord_table_is_responsible(c->s.table, first);
 }
 
+static uint32_t room(const struct chord *c)
+{
+    const struct limits *l = c->s.overlay->limits;
+    return c->s.table->cap < l->links ? c->s.table->cap : l->links;
+}
+
 /* More links than a table should be filled with. */
 static bool is_crowded(const struct chord *c)
 {
-    const struct limits *l = c->s.overlay->limits;
-    uint32_t cap = c->s.table->cap < l->links ? c->s.table->cap : l->links;
-    return c->s.table->count > 3 * cap / 8;
+    return c->s.table->count > 3 * room(c) / 8;
+}
+
+/* Near to where link/ refuses whoever dials us.  So it is when all neighbors on one side have died,
+ * and everybody named meanwhile was a better one than none. */
+static bool is_full(const struct chord *c)
+{
+    return c->s.table->count > 5 * room(c) / 8;
 }
 
 /* Nearest of all who are connected, peers or not yet: neighbors to be. */
@@ -522,10 +534,12 @@ static bool is_close(const struct chord_table *ct, uint32_t index)
 void chord_stabilize_trim(struct turn *t, struct chord *c)
 {
     const struct chord_table *ct = c->s.table;
-    uint64_t age_us = c->state == CHORD_MEMBER ? TRIM_AGE_US : TRIM_STRANGER_US;
+    bool is_hasty = c->state != CHORD_MEMBER || is_full(c);
+    uint64_t age_us = is_hasty ? TRIM_STRANGER_US : TRIM_AGE_US;
+    uint32_t most = is_full(c) ? TRIM_AT_ONCE_FULL : TRIM_AT_ONCE;
     uint32_t trimmed = 0;
     uint32_t start = (uint32_t)rng_below(t->rng, ct->count);
-    for (uint32_t k = 0; k < ct->count && trimmed < TRIM_AT_ONCE && is_crowded(c); k++) {
+    for (uint32_t k = 0; k < ct->count && trimmed < most && is_crowded(c); k++) {
         uint32_t i = (start + k) % ct->count;
         const struct chord_table_node *n = &ct->nodes[i];
         if (n->is_local || n->names_us || is_neighbor(ct, i) || is_close(ct, i) ||

@@ -119,7 +119,7 @@ static struct transact_target target_of(const struct replicate *r, struct replic
     CHECK(e == ERR_OK);
     if (topo_owner(r->s.topo, target.resource, &owner) &&
         !ids_node_is_equal(&owner.id, &r->s.self->node_id)) {
-        target.node = owner.id;
+        target.node = op->to = owner.id;
     } else {
         target.type = TRANSACT_RESOURCE;
     }
@@ -714,7 +714,7 @@ static void on_returned(struct turn *t, struct replicate *r, struct replicate_op
      * take for the owner may know better, or not yet. */
     if (result->error != ERR_OK && !is_elsewhere_newer(result->reload_error)) {
         set->vouched_by = 0;
-        set->when_s = replicate_inside_seconds(t) + REFUSED_S;
+        set->when_s = replicate_inside_seconds(t) + (r->is_leaving ? 1 : REFUSED_S);
         r->return_after_us = result->answer == NULL ? t->now_us + RETRY_US : r->return_after_us;
         return;
     }
@@ -792,10 +792,46 @@ void replicate_on_timer(struct turn *t, struct replicate *r, struct wheel_timer 
     replicate_walk(t, r);
 }
 
+/* What is on its way to who owns the set no more, perhaps since he is dead: whoever leaves does not
+ * wait for the end of that. */
+static void cancel_returns(struct turn *t, struct replicate *r)
+{
+    static const struct node_id nobody;
+    uint32_t index = 0;
+    struct replicate_op *op;
+    while ((op = pool_next(&r->ops, &index)) != NULL) {
+        const struct store_set *set = store_set_get(r->s.store, op->set);
+        struct ring_id at = {0, 0};
+        struct topo_peer owner;
+        if (op->what != REPLICATE_RETURN || set == NULL || ids_node_is_equal(&op->to, &nobody) ||
+            ids_ring_of_resource(slice_of(set->resource, sizeof(set->resource)), &at) != ERR_OK ||
+            (topo_owner(r->s.topo, at, &owner) && ids_node_is_equal(&owner.id, &op->to))) {
+            continue;
+        }
+        transact_cancel(t, r->s.transact, op->request);
+        replicate_inside_op_end(r, op);
+    }
+}
+
+/* What waits to be offered is offered now. */
+static void hurry(const struct turn *t, struct replicate *r)
+{
+    uint32_t now_s = replicate_inside_seconds(t);
+    uint32_t index = 0;
+    struct store_set *set;
+    while ((set = store_set_next(r->s.store, &index)) != NULL) {
+        set->when_s = set->vouched_by == 0 && set->when_s > now_s ? now_s : set->when_s;
+    }
+}
+
 void replicate_on_change(struct turn *t, struct replicate *r, const struct topo_change *change)
 {
     (void)change;
     r->witness_count = 0;
+    if (r->is_leaving) {
+        cancel_returns(t, r);
+        r->return_after_us = 0;
+    }
     replicate_walk_members(t, r);
     replicate_walk_dirty(t, r);
 }
@@ -817,6 +853,7 @@ void replicate_leave(struct turn *t, struct replicate *r)
     r->is_leave_missing = false;
     r->witness_count = 0;
     r->leave_deadline_us = t->now_us + (uint64_t)REPLICATE_LEAVE_S * 1000000;
+    hurry(t, r);
     r->walk_at = 0;
     replicate_walk_dirty(t, r);
     if (!r->s.topo->table->is_member) {

@@ -312,7 +312,8 @@ static bool is_to_be_offered(const struct turn *t, const struct replicate *r, st
     }
     if (set->vouched_by != 0 || set->when_s == 0) {
         set->vouched_by = 0;
-        set->when_s = replicate_inside_seconds(t) + (set->is_owned ? 0 : OFFER_WAIT_S);
+        bool is_at_once = set->is_owned || r->is_leaving;
+        set->when_s = replicate_inside_seconds(t) + (is_at_once ? 0 : OFFER_WAIT_S);
     }
     return true;
 }
@@ -358,12 +359,16 @@ static void visit_other(struct turn *t, struct replicate *r, struct store_set *s
     }
     bool is_unwanted = !is_wanted && now_s - set->unwanted_since_s >= REPLICATE_UNWANTED_S;
     r->is_missing |= is_due;
-    bool may_offer = set->vouched_by != 0 || set->when_s <= now_s || r->is_leaving;
-    if ((set->is_owned || is_unwanted || is_due) && may_offer) {
-        r->is_leave_missing |= r->is_leaving;
-        give_back(t, r, set);
-    } else if (r->is_leaving) {
+    bool is_to_go = set->is_owned || is_unwanted || is_due;
+    if (!is_to_go && r->is_leaving) {
         ask_witness(t, r, set, at);
+    }
+    if (!is_to_go) {
+        return;
+    }
+    r->is_leave_missing |= r->is_leaving;
+    if (set->vouched_by != 0 || set->when_s <= now_s) {
+        give_back(t, r, set);
     }
 }
 

@@ -32,4 +32,10 @@ check(first is not None and second is not None and first['fingerprint'] == secon
       'the same seed gave another run')
 for extra in range(2, 12) if FULL else ():
     judge(run_of('massfail10', extra), extra)
+if FULL:
+    # All eight neighbors of two peers die; each then dials, and is dialled by, so many that it is
+    # full when the one that matters comes.  8 s of it are keep-alives; it was 19.75.
+    run = run_of('massfail30', 11)
+    check(run is not None and run['repair_s'] is not None and run['repair_s'] <= 12,
+          f'massfail30, seed 11: ring right after {run and run["repair_s"]} s')
 finish()

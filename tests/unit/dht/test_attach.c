@@ -168,3 +168,64 @@ Test(attach, at5_both_refused_does_not_leave_both_waiting)
     cr_expect_eq(r.refused, 0);
     end(&f);
 }
+
+static uint32_t count_dials(const struct fixture *f)
+{
+    uint32_t dials = 0;
+    for (uint32_t i = 0; i < f->h->w->out.count; i++) {
+        dials += f->h->w->out.ops[i].kind == IO_OP_CONNECT ? 1 : 0;
+    }
+    return dials;
+}
+
+/* The connection that was asked for last is refused. */
+static void refuse_dial(struct fixture *f)
+{
+    struct link_event event;
+    handle link = 0;
+    for (uint32_t i = 0; i < f->h->w->out.count; i++) {
+        const struct io_op *op = &f->h->w->out.ops[i];
+        link = op->kind == IO_OP_CONNECT ? op->tag : link;
+    }
+    link_on_connected(f->t, f->h->peers[0].links, link, 0, ERR_REFUSED);
+    while (link_next(f->t, f->h->peers[0].links, &event)) {
+        overlay_on_link(f->t, f->o, &event);
+    }
+}
+
+static void pass(struct fixture *f, uint64_t us)
+{
+    f->h->w->turn.now_us += us;
+    f->t = harness_turn(f->h, 0);
+    struct wheel_timer *timer;
+    while ((timer = wheel_take(f->t->wheel, f->t->now_us)) != NULL) {
+        if (handle_kind(timer->tag) == HANDLE_ATTACH) {
+            attach_on_timer(f->t, f->o->attach, timer);
+        }
+    }
+}
+
+Test(attach, who_refuses_our_connection_is_dialled_again)
+{
+    enum { AGAIN = 3 };
+    struct fixture f;
+    struct attach_event event;
+    make(&f);
+    ask(&f, &f.larger, false); /* and it asks us, and is served: it waits for our connection */
+    cr_assert_eq(receive(&f, &f.larger, false, passive).dials, 1);
+    for (uint32_t i = 0; i < AGAIN; i++) {
+        uint32_t before = count_dials(&f);
+        refuse_dial(&f);
+        cr_assert_eq(count_dials(&f), before, "not at once: it is full");
+        cr_expect_not(attach_next(f.t, f.o->attach, &event));
+        pass(&f, 999000);
+        cr_assert_eq(count_dials(&f), before);
+        pass(&f, 2000);
+        cr_assert_eq(count_dials(&f), before + 1, "dial %u", i + 2);
+    }
+    refuse_dial(&f);
+    cr_assert(attach_next(f.t, f.o->attach, &event), "not for ever");
+    cr_expect_eq(event.why, ATTACH_ANSWERED);
+    cr_expect_eq(event.error, ERR_UNREACHABLE_PEER);
+    end(&f);
+}

@@ -55,6 +55,33 @@ Test(replicate_leave, the_last_copy_does_not_leave_on_a_dead_owners_word)
     ring_end();
 }
 
+/* What was on its way to him does not keep the next owner waiting: he is noticed to be dead before
+ * it has timed out. */
+Test(replicate_leave, what_goes_to_the_dead_goes_to_the_next_owner)
+{
+    ring(apart, 7);
+    struct person *who = user(7);
+    struct overlay_resource at = resource_of(peers[0].w, person_user(who));
+    struct wish wish = value_at_now("one");
+    cr_assert_eq(store_and_wait(who, &wish), 0);
+    settle(25000);
+    int owner = owner_of(ring_of(&at));
+    int next = (owner + 1) % 7;
+    int leaver = (owner + 2) % 7;
+    drop_copy(next, &at);
+    die_silently(owner);
+    replicate_leave(&peers[leaver].w->turn, peers[leaver].replicate);
+    run_until_left(leaver, 500);
+    kill_peer(owner);
+    cr_assert_eq(owner_of(ring_of(&at)), next);
+    run_until_left(leaver, 1000);
+    cr_assert_eq(peers[leaver].left, 1);
+    cr_assert_eq(peers[leaver].event_error, ERR_OK);
+    cr_assert(has_copy(next, &at));
+    free(who);
+    ring_end();
+}
+
 /* One question to each owner, however much is held; where all live, leaving takes no time. */
 Test(replicate_leave, owners_are_asked_once_each)
 {

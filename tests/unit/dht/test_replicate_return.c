@@ -148,3 +148,30 @@ Test(replicate_return, ch26_a_copy_that_was_dropped_is_not_taken_to_be_there)
     free(who);
     ring_end();
 }
+
+/* Who leaves has 10 s: it asks again each second, not with each answer. */
+Test(replicate_return, who_leaves_offers_what_was_refused_once_a_second)
+{
+    ring(apart, 6);
+    struct person *who = user(7);
+    struct overlay_resource at = resource_of(peers[0].w, person_user(who));
+    int owner = owner_of(ring_of(&at));
+    int holder = (owner + 2) % 6;
+    put_phantoms(owner, 1);
+    struct wish wish = value_at_now("kept");
+    struct store_put_outcome o = put_as(peers[holder].w, who, peers[owner].who, &at, &wish, 1, 9);
+    cr_assert_eq(o.error, 0);
+    replicate_leave(&peers[holder].w->turn, peers[holder].replicate);
+    run(5000);
+    cr_assert_eq(peers[holder].left, 0);
+    uint64_t refusals = metric_read(&peers[owner].w->metrics, METRIC_stores_forbidden);
+    cr_assert_geq(refusals, 3);
+    cr_assert_leq(refusals, 6);
+    take_phantoms(owner, 1);
+    run(1500);
+    cr_assert_eq(peers[holder].left, 1);
+    cr_assert_eq(peers[holder].event_error, ERR_OK);
+    cr_assert(has_copy(owner, &at));
+    free(who);
+    ring_end();
+}
