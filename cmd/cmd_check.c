@@ -34,6 +34,18 @@ static socklen_t to_sockaddr(const struct address *a, uint16_t port, struct sock
     return sizeof(in6);
 }
 
+/* What has been bound stays so until all is: two keys may name one port. */
+enum { HELD_CAP = 3 * OVERLAY_SHARDS_CAP + 16 };
+static int held[HELD_CAP];
+static size_t held_count;
+
+static void let_go(void)
+{
+    while (held_count > 0) {
+        close(held[--held_count]);
+    }
+}
+
 static bool can_bind(const struct address *a, uint16_t port, int type)
 {
     struct sockaddr_storage to;
@@ -43,10 +55,13 @@ static bool can_bind(const struct address *a, uint16_t port, int type)
     bool done =
         fd >= 0 &&
         (type != SOCK_STREAM || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes)) == 0) &&
+        (a->family == 4 || setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &yes, sizeof(yes)) == 0) &&
         bind(fd, (const struct sockaddr *)&to, len) == 0 &&
         (type != SOCK_STREAM || listen(fd, 1) == 0);
     int saved = errno;
-    if (fd >= 0) {
+    if (fd >= 0 && done && held_count < HELD_CAP) {
+        held[held_count++] = fd;
+    } else if (fd >= 0) {
         close(fd);
     }
     errno = saved;
@@ -63,7 +78,8 @@ static enum err check_port(const struct address *a, uint16_t port, int type, cha
     }
     return say_why(why, ERR_IO, "cannot listen: %s %s: %s%s", type == SOCK_STREAM ? "tcp" : "udp",
                    address_text(&with_port, text), say_errno(),
-                   errno == EADDRINUSE      ? "; is the node running already?"
+                   errno == EADDRINUSE
+                       ? "; is the node running already, or have two keys this port?"
                    : errno == EADDRNOTAVAIL ? "; give an address of this machine"
                    : errno == EACCES        ? "; ports below 1024 need CAP_NET_BIND_SERVICE"
                                             : "");
@@ -416,6 +432,7 @@ int cmd_check(int argc, char **argv)
     if (e == ERR_OK) {
         e = check_data_dir(&setup, why);
         e = e == ERR_OK ? check_ports(&setup, why) : e;
+        let_go();
         e = e == ERR_OK ? setup_memory(&setup, why) : e;
         if (e == ERR_OK && is_json) {
             print_json(&setup);

@@ -4,6 +4,7 @@
 import hashlib
 import json
 import os
+import re
 import signal
 import socket
 import ssl
@@ -121,6 +122,19 @@ def test_bad_usage_is_status_2():
                         (['sim'], 'SCENARIO'), (['demo', 'x'], 'too many: x')]:
         errors = chordial('.', *words, status=2)
         check(hint in errors, f'{words}: {errors}')
+
+
+def test_two_keys_of_one_port():
+    """`run` could not listen there, and says: see `chordial check`."""
+    with Folder() as folder:
+        make_node(folder)
+        with open(os.path.join(folder, 'n.conf'), encoding='utf-8') as f:
+            port = re.search(r'^overlay-port = (\d+)', f.read(), re.MULTILINE).group(1)
+        for more in (f'sip-port = {port}\n', f'metrics-listen = "127.0.0.1:{port}"\n'):
+            with open(os.path.join(folder, 'n.conf'), encoding='utf-8') as f:
+                write(folder, 'two.conf', f.read() + '\n' + more)
+            errors = chordial(folder, 'check', '-c', 'two.conf', status=2)
+            check(f'127.0.0.1:{port}' in errors and 'two keys' in errors, errors)
 
 
 def test_too_much_for_this_machine():
@@ -551,6 +565,7 @@ def test_no_openssl_in_the_daemon():
 
 
 run([test_help_of_each_command, test_bad_usage_is_status_2, test_too_much_for_this_machine,
+     test_two_keys_of_one_port,
      test_no_node_is_status_1, test_check,
      test_load_says_what_is_not_there, test_version, test_a_node_alone, test_operations,
      test_what_a_caller_would_see, test_nobody_of_that_node_id, test_a_client_judges_the_answer,
