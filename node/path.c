@@ -390,15 +390,34 @@ static uint32_t place_of(const struct node *n, handle link)
     return 0;
 }
 
-/* A peer of the overlay is at the other end.  Connections are looked at only where it matters, so
- * not where all links begin at what is announced, nor behind a NAT, where none ever does. */
-static void link_is_proved(struct turn *t, struct node *n, handle link)
+/* Addresses are looked at only where it matters, so not where all links begin at what is announced,
+ * nor behind a NAT, where none ever does. */
+static bool may_be_elsewhere(const struct node *n)
 {
-    bool is_elsewhere = n->home.last > 1 && n->home.is_proved;
-    const struct address *at = is_elsewhere ? home_elsewhere(&n->home, place_of(n, link)) : NULL;
+    return n->home.last > 1 && n->home.is_proved;
+}
+
+/* There is a link whose near end is at `place`, with a peer of the overlay at the other end. */
+static void place_is_proved(struct turn *t, struct node *n, uint32_t place)
+{
+    const struct address *at = home_elsewhere(&n->home, place);
     if (at != NULL && home_has_moved(&n->home, at, false) &&
         home_has_moved(&n->home, at, holds_announced(n))) {
         home_move(t, &n->home, n->overlay, at);
+    }
+}
+
+/* Links have ended.  The last of those at the announced address may have been among them, dead for
+ * long; what came up elsewhere meanwhile said nothing then, and may be all that there is. */
+static void links_have_ended(struct turn *t, struct node *n)
+{
+    uint32_t before = n->home.place;
+    bool is_lost = may_be_elsewhere(n) && !holds_announced(n);
+    for (uint32_t i = 0; is_lost && n->home.place == before && i < n->conn_used; i++) {
+        const struct node_conn *c = &n->conns[i];
+        if (c->owner == NODE_OWNER_LINK && c->place != before && link_is_up(n->links, c->user)) {
+            place_is_proved(t, n, c->place);
+        }
     }
 }
 
@@ -666,12 +685,14 @@ void path_pump(struct turn *t, struct node *n)
     struct overlay_event overlay;
     struct sip_event sip;
     bool moved = true;
+    bool has_ended = false;
     while (moved) {
         moved = false;
         while (link_next(t, n->links, &link)) {
-            if (link.kind == LINK_UP && !link.is_local) {
-                link_is_proved(t, n, link.link);
+            if (link.kind == LINK_UP && !link.is_local && may_be_elsewhere(n)) {
+                place_is_proved(t, n, place_of(n, link.link));
             }
+            has_ended |= link.kind == LINK_DOWN && link.was_up;
             overlay_on_link(t, n->overlay, &link);
             moved = true;
         }
@@ -683,6 +704,9 @@ void path_pump(struct turn *t, struct node *n)
             sip_output(t, n, &sip);
             moved = true;
         }
+    }
+    if (has_ended) {
+        links_have_ended(t, n);
     }
     persist_pump(t, n);
 }

@@ -137,7 +137,7 @@ Test(survive, product_code_takes_its_rare_ways, .timeout = 300)
  * on announcing the former one (node/home). */
 Test(survive, addresses_change_under_running_peers, .timeout = 300)
 {
-    for (uint64_t seed = 1; seed <= 3; seed++) {
+    for (uint64_t seed = 1; seed <= 12; seed++) {
         struct scenario s = small_scenario();
         s.nodes = 30;
         s.run_s = 300;

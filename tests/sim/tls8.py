@@ -40,8 +40,8 @@ for mode in MODES:
 
 stub = run_of('tls8', SEEDS[0], *settings(crypto=0))
 check(stub and wanted and stub['crypto'] == 'stub' and stub['fingerprint'] not in prints, 'stub')
-for words, said in ((settings(hostile_percent=20), 'crypto: from 0 to 0'),
-                    (settings(nodes=1000), 'crypto: from 0 to 0'),
+for words, said in ((settings(hostile_percent=20), 'crypto: only 0 goes with them'),
+                    (settings(nodes=1000), 'crypto: only 0 goes with them'),
                     (('--pcap', os.devnull), '--pcap')):
     _, wrong = simulate('tls8', 1, *words)
     check(wrong.returncode == 2 and said in wrong.stderr, wrong.stderr)

@@ -31,7 +31,7 @@ whole(run, 'churn with disks')
 died = run['survival']['churn']['killed'] + run['survival']['churn']['vanished']
 check(0 < run['survival']['disks_lost'] < died, f'{run["survival"]["disks_lost"]} of {died} disks')
 _, wrong = simulate('baseline', 1, *settings(blackout_s=5))
-check(wrong.returncode == 2 and 'blackout_s: from 0 to 0' in wrong.stderr, wrong.stderr)
+check(wrong.returncode == 2 and 'blackout_s: only 0 goes with them' in wrong.stderr, wrong.stderr)
 
 # Who comes and goes when stands in a file.
 TRACE = '''# TIME PEER ACTION
