@@ -180,6 +180,15 @@ class Charges(unittest.TestCase):
         for wrong in (Server(100, done=0), Server(100, done=1000, failed=2)):
             with self.assertRaisesRegex(rival_turns.Wrong, 'a: [0-9]+ done and [0-9] failed'):
                 loaded(1, a=wrong, b=Server(100))
+        unlucky = Server(100, done=700)
+        told = iter((0, 0, 1))  # while it grows, then in one slice of four
+        say = unlucky.readline
+
+        def readline():
+            unlucky.said['failed'] = next(told, 0) if unlucky.asked else 0
+            return say()
+        unlucky.readline = readline
+        self.assertEqual(loaded(2, a=unlucky, b=Server(100))['a'][1], 4 * 700)
         mute = Server(100)
         mute.readline = lambda: ''
         with self.assertRaisesRegex(rival_turns.Wrong, 'a has ended'):
