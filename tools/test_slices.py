@@ -177,8 +177,8 @@ class Charges(unittest.TestCase):
         self.assertEqual((sum(got['b'][0]), set(got['a'][0])), (8 * 200 + 15 * 50, {200.0}))
 
     def test_no_measurement(self):
-        for wrong in (Server(100, done=0), Server(100, done=1000, failed=2)):
-            with self.assertRaisesRegex(rival_turns.Wrong, 'a: [0-9]+ done and [0-9] failed'):
+        for wrong in (Server(100, done=0), Server(100, done=1000, failed=6)):
+            with self.assertRaisesRegex(rival_turns.Wrong, 'a: [0-9]+ done and [0-9]+ failed'):
                 loaded(1, a=wrong, b=Server(100))
         unlucky = Server(100, done=700)
         told = iter((0, 0, 1))  # while it grows, then in one slice of four
