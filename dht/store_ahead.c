@@ -31,7 +31,7 @@ static bool read_key(struct slice payload, struct store_inside_key *key)
 /* All lines but the first, by fours: to ask for some of another piece costs less than to count. */
 static void prefetch_rest(const uint8_t *bytes, size_t len)
 {
-    uintptr_t end = (uintptr_t)bytes + len; /* as a number: the last lines may lie behind the heap */
+    uintptr_t end = (uintptr_t)bytes + len; /* a number: it may go beyond the heap */
     for (uintptr_t at = (uintptr_t)bytes; at < end; at += 4 * LINE_BYTES) {
         __builtin_prefetch((const void *)(at + LINE_BYTES));
         __builtin_prefetch((const void *)(at + 2 * LINE_BYTES));
@@ -58,7 +58,7 @@ static uint32_t find_keys(struct store *s, const struct slice *payloads, size_t 
     return n;
 }
 
-/* The sets most likely meant: the first with this tag each; with the line behind it, where its first
+/* The sets most likely meant: the first with this tag each; and the line behind it, where its first
  * value mostly lies (pool_init_pair). */
 static void find_sets(struct store *s, uint32_t count, const uint32_t *tags)
 {
