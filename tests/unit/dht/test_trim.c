@@ -76,7 +76,8 @@ static uint32_t trim(struct harness *h, uint32_t peers, uint64_t age_us, uint32_
     for (uint32_t i = 0; i < peers; i++) {
         struct ring_id at = {rng_next(&h->w->rng), o->table.self.lo};
         struct chord_table_node n = {.id = ids_node_of_ring(at),
-                                     .link = handle_make(HANDLE_LINK, 1, 1000 + i), /* of no table */
+                                     .link =
+                                         handle_make(HANDLE_LINK, 1, 1000 + i), /* of no table */
                                      .host = 100 + i,
                                      .state = CHORD_TABLE_PEER,
                                      .up_since_us = t->now_us - age_us};
