@@ -465,6 +465,7 @@ UNIT_TESTS = {
         test_store_parts
         test_store_restore
         test_topo
+        test_trim
         test_upkeep
         test_value
         test_verified

@@ -30,6 +30,7 @@ struct exchange {
     bool wants_update;
     bool has_yielded; /* ours, AWAITING: they said In_Progress, so their own Attach is to come */
     bool is_retry;    /* ours: not known to be there at all */
+    bool is_unmet;    /* ours: they answered, and no link came */
     uint8_t redials;  /* theirs */
 };
 STATIC_CHECK(sizeof(struct exchange) <= LIMITS_COST_attaches);
@@ -206,8 +207,11 @@ bool attach_next(struct turn *t, struct attach *a, struct attach_event *event)
     for (struct exchange *x; a->done > 0 && (x = pool_next(&a->exchanges, &index)) != NULL;) {
         if (x->state == DONE) {
             a->done--;
-            *event = (struct attach_event){
-                .why = x->why, .tag = x->tag, .error = x->error, .node_id = x->node_id};
+            *event = (struct attach_event){.why = x->why,
+                                           .tag = x->tag,
+                                           .error = x->error,
+                                           .node_id = x->node_id,
+                                           .is_unmet = x->is_unmet};
             pool_release(&a->exchanges, x);
             return true;
         }
@@ -415,6 +419,7 @@ void attach_on_timer(struct turn *t, struct attach *a, struct wheel_timer *timer
         dial_next(t, a, x);
         break;
     case AWAITING:
+        x->is_unmet = true;
         done(t, a, x, ERR_TIMEOUT);
         break;
     case ASKED:

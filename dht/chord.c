@@ -230,6 +230,9 @@ void chord_on_result(struct turn *t, struct chord *c, const struct transact_resu
 
 void chord_on_attached(struct turn *t, struct chord *c, const struct attach_event *event)
 {
+    if (event->is_unmet) {
+        chord_join_note_unmet(t, c);
+    }
     switch (event->why) {
     case ATTACH_TO_JOIN:
         chord_join_on_attached(t, c, event);
