@@ -129,6 +129,9 @@ MODULES = {
         overlay_via
         parked
         replicate
+        replicate_ack
+        replicate_op
+        replicate_result
         replicate_walk
         route
         sign
