@@ -289,6 +289,7 @@ MODULES = {
         ca_users
         capture
         capture_stream
+        check_show
         client
         cmd_ca
         cmd_ca_renew

@@ -406,7 +406,7 @@ static void note_change(struct turn *t, struct chord *c)
     struct ring_id from = chord_table_range_from(c->s.table);
     bool range_changed = !ids_ring_is_equal(from, c->seen_from);
     metric_add(t->metrics, METRIC_ring_changes, 1);
-    trace_note(t->now_us, "ring_changed", range_changed ? 1 : 0, 0);
+    trace_note(t->now_us, TRACE_ring_changed, range_changed ? 1 : 0, 0);
     if (!c->has_change) {
         c->change.old_from = c->seen_from;
     }
