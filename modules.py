@@ -129,6 +129,9 @@ MODULES = {
         overlay_via
         parked
         replicate
+        replicate_ack
+        replicate_op
+        replicate_result
         replicate_walk
         route
         sign
@@ -286,6 +289,7 @@ MODULES = {
         ca_users
         capture
         capture_stream
+        check_show
         client
         cmd_ca
         cmd_ca_renew
@@ -465,6 +469,7 @@ UNIT_TESTS = {
         test_store_parts
         test_store_restore
         test_topo
+        test_trim
         test_upkeep
         test_value
         test_verified

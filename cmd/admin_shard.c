@@ -221,7 +221,8 @@ static bool trace_row(struct turn *t, struct admin_shard *a, uint32_t *cursor, s
     uint32_t newest = (uint32_t)trace_noted();
     uint32_t next = *cursor == 0 ? newest : *cursor - 1;
     const struct trace_event *e = next == 0 ? NULL : trace_back(newest - next);
-    while (e != NULL && a->wanted.len > 0 && !slice_is_equal(a->wanted, slice_text(e->name))) {
+    while (e != NULL && a->wanted.len > 0 &&
+           !slice_is_equal(a->wanted, slice_text(trace_name_text(e->name)))) {
         next--;
         e = next == 0 ? NULL : trace_back(newest - next);
     }
@@ -232,7 +233,8 @@ static bool trace_row(struct turn *t, struct admin_shard *a, uint32_t *cursor, s
     jot_add(j,
             "{\"shard\":%u,\"ago_us\":%" PRIu64 ",\"event\":\"%s\",\"a\":\"0x%" PRIx64
             "\",\"b\":\"0x%" PRIx64 "\"}",
-            a->index, t->now_us > e->now_us ? t->now_us - e->now_us : 0, e->name, e->a, e->b);
+            a->index, t->now_us > e->now_us ? t->now_us - e->now_us : 0, trace_name_text(e->name),
+            e->a, e->b);
     return true;
 }
 
@@ -707,7 +709,7 @@ void admin_shard_flush(struct turn *t, struct admin_shard *a)
     }
     bool is_ready = overlay_is_ready(node_overlay(a->node));
     if (is_ready != a->told_ready && send_news(t, is_ready ? ADMIN_READY : ADMIN_LOST)) {
-        trace_note(t->now_us, "overlay_ready", is_ready ? 1 : 0, 0);
+        trace_note(t->now_us, TRACE_overlay_ready, is_ready ? 1 : 0, 0);
         a->told_ready = is_ready;
     }
     if (!a->told_stopped && node_is_stopped(a->node) && send_news(t, ADMIN_STOPPED)) {

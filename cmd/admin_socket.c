@@ -4,6 +4,7 @@
  * but its own buffer. */
 #include "cmd/admin_socket.h"
 #include "codec/ids.h"
+#include "core/trace.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
@@ -165,13 +166,20 @@ static const char *read_store(const json_t *object, struct admin_request *r)
     return NULL;
 }
 
+static const char NO_SUCH_EVENT[] = "no such event: there are"
+#define TRACE(name) " " #name
+#include "core/trace.def"
+#undef TRACE
+                                    " (docs/operating.md)";
+
 /* Absent: all events. */
 static const char *read_event(const json_t *object, struct admin_request *r)
 {
     const char *name = json_string_value(json_object_get(object, "event"));
     size_t len = name == NULL ? 0 : strlen(name);
-    if (len > ADMIN_NAME_CAP) {
-        return "event: longer than 255 bytes";
+    enum trace_name which;
+    if (name != NULL && !trace_name_find(slice_of(name, len), &which)) {
+        return NO_SUCH_EVENT;
     }
     r->name_len = (uint16_t)len;
     memcpy(r->name, name == NULL ? "" : name, len);

@@ -1,20 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* chordial check: everything that can be known of a configuration without starting the node. */
+#include "cmd/check_show.h"
 #include "cmd/cmd.h"
 #include "cmd/options.h"
-#include "cmd/setup.h"
 #include "core/os/host.h"
 #include <arpa/inet.h>
 #include <errno.h>
-#include <inttypes.h>
-#include <jansson.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-enum { BUDGET_LINES = 64, SOON_MS = 14 * 24 * 3600 * 1000 };
 
 /* ---- ports
  * --------------------------------------------------------------------------------------- */
@@ -90,27 +86,17 @@ static bool has_datagrams(const struct setup *s)
     return s->doc.config.links != OVERLAY_LINKS_TRUNK;
 }
 
-/* What phones connect to: a port for each transport, 0 where there is none. */
-enum { PHONE_STREAMS = 4 };
-static void phone_streams(const struct config *c, uint16_t out[PHONE_STREAMS])
-{
-    out[0] = c->sip.port;
-    out[1] = c->sip_tls_port;
-    out[2] = c->sip_ws_port;
-    out[3] = c->sip_wss_port;
-}
-
 static enum err check_sip_ports(const struct config *c, char *why)
 {
     const struct address *at[] = {&c->sip, &c->sip6};
-    uint16_t ports[PHONE_STREAMS];
+    uint16_t ports[CONFIG_PHONE_PORTS];
     enum err e = ERR_OK;
-    phone_streams(c, ports);
+    config_phone_ports(c, ports);
     for (size_t i = 0; i < ARRAY_COUNT(at); i++) {
         if (e == ERR_OK && at[i]->family != 0) {
             e = check_port(at[i], ports[0], SOCK_DGRAM, why);
         }
-        for (size_t k = 0; e == ERR_OK && at[i]->family != 0 && k < PHONE_STREAMS; k++) {
+        for (size_t k = 0; e == ERR_OK && at[i]->family != 0 && k < CONFIG_PHONE_PORTS; k++) {
             e = ports[k] == 0 ? ERR_OK : check_port(at[i], ports[k], SOCK_STREAM, why);
         }
     }
@@ -181,222 +167,6 @@ static enum err check_data_dir(const struct setup *s, char *why)
                                          dir);
 }
 
-static const char *ack_text(const struct setup *s)
-{
-    switch (s->config.storage_ack) {
-    case OVERLAY_ACK_MEMORY:
-        return "memory";
-    case OVERLAY_ACK_REPLICA:
-        return "replica";
-    case OVERLAY_ACK_DISK:
-        break;
-    }
-    return "disk";
-}
-
-static void print_storage(const struct setup *s)
-{
-    const struct config *c = &s->config;
-    (void)printf("storage       acknowledged when in: %s; ", ack_text(s));
-    if (c->data_dir[0] == '\0') {
-        (void)printf("no data-dir: nothing outlives the process\n");
-        return;
-    }
-    (void)printf("kept in %s, at most %" PRIu64 " MiB\n", c->data_dir,
-                 config_data_bytes(c, s->shards) >> 20);
-}
-
-/* ---- what is printed
- * ----------------------------------------------------------------------------- */
-
-static void port_range(uint16_t first, uint32_t count, char *out, size_t cap)
-{
-    if (count == 1) {
-        (void)snprintf(out, cap, "%u", first);
-    } else {
-        (void)snprintf(out, cap, "%u-%u", first, first + count - 1);
-    }
-}
-
-static void firewall(const struct setup *s, char *out, size_t cap)
-{
-    char a[16];
-    char b[16];
-    port_range(s->config.overlay.port, s->shards, a, sizeof(a));
-    port_range(s->config.overlay_sip_port, s->shards, b, sizeof(b));
-    char tcp[80];
-    char udp[48] = "";
-    bool has_sip = s->config.sip.family != 0;
-    uint16_t ports[PHONE_STREAMS];
-    int used = snprintf(tcp, sizeof(tcp), "%s, %s", a, b);
-    phone_streams(&s->config, ports);
-    for (size_t i = 0; has_sip && i < PHONE_STREAMS; i++) {
-        if (ports[i] != 0 && used > 0 && (size_t)used < sizeof(tcp)) {
-            used += snprintf(tcp + used, sizeof(tcp) - (size_t)used, ", %u", ports[i]);
-        }
-    }
-    if (has_datagrams(s) && has_sip) {
-        (void)snprintf(udp, sizeof(udp), "'{ %s, %u }'", a, s->config.sip.port);
-    } else if (has_datagrams(s)) {
-        (void)snprintf(udp, sizeof(udp), "%s", a);
-    } else if (has_sip) {
-        (void)snprintf(udp, sizeof(udp), "%u", s->config.sip.port);
-    }
-    int len = snprintf(out, cap, "nft add rule inet filter input tcp dport '{ %s }' accept", tcp);
-    if (udp[0] != '\0' && len > 0 && (size_t)len < cap) {
-        (void)snprintf(out + len, cap - (size_t)len,
-                       "; nft add rule inet filter input udp dport %s accept", udp);
-    }
-}
-
-static uint64_t earliest_expiry_ms(const struct setup *s)
-{
-    uint64_t first = UINT64_MAX;
-    for (size_t i = 0; i < s->peer_count; i++) {
-        first = min_u64(first, s->peers[i].ident.not_after_ms);
-    }
-    for (size_t i = 0; i < s->account_count; i++) {
-        first = min_u64(first, s->accounts[i].ident.not_after_ms);
-    }
-    return first;
-}
-
-static void print_limits(const struct setup *s)
-{
-    struct limits_line lines[BUDGET_LINES];
-    size_t count = 0;
-    limits_budget(&s->config.limits, lines, BUDGET_LINES, &count);
-    (void)printf("\n%-28s %10s  %-9s %s\n", "limit", "value", "MiB/shard", "what");
-    for (unsigned i = 0; i < LIMIT_COUNT; i++) {
-        const char *name = limits_name((enum limit)i);
-        char mib[24] = "";
-        for (size_t j = 0; j < min_size(count, BUDGET_LINES); j++) {
-            if (strcmp(lines[j].name, name) == 0) {
-                (void)snprintf(mib, sizeof(mib), "%.1f", (double)lines[j].bytes / 1048576);
-            }
-        }
-        (void)printf("%-28s %10u  %-9s %s\n", name, limits_get(&s->config.limits, (enum limit)i),
-                     mib, limits_help((enum limit)i));
-    }
-}
-
-/* Kinds of the document that this node does without, and why. */
-static void print_kinds(const struct setup *s)
-{
-    (void)printf("Kinds         %zu of the document taken over\n", s->doc.config.kind_count);
-    for (size_t i = 0; i < s->doc.kind_count; i++) {
-        const struct overlay_doc_kind *k = &s->doc.kinds[i];
-        if (k->refusal != NULL && k->name.len > 0) {
-            (void)printf("              not %.*s: %s\n", (int)k->name.len,
-                         (const char *)k->name.data, k->refusal);
-        } else if (k->refusal != NULL) {
-            (void)printf("              not %u: %s\n", k->id, k->refusal);
-        }
-    }
-}
-
-static void print_phones(const struct setup *s)
-{
-    static const char *const names[PHONE_STREAMS] = {"UDP and TCP", "TLS", "WebSocket",
-                                                     "WebSocket in TLS"};
-    const struct config *c = &s->config;
-    const struct address *at[] = {&c->sip, &c->sip6};
-    const char *heading = "phones at     ";
-    char text[ADDRESS_TEXT_CAP];
-    char line[200];
-    uint16_t ports[PHONE_STREAMS];
-    phone_streams(c, ports);
-    for (size_t i = 0; i < ARRAY_COUNT(at) * PHONE_STREAMS; i++) {
-        struct address one = *at[i / PHONE_STREAMS];
-        one.port = ports[i % PHONE_STREAMS];
-        if (one.family != 0 && one.port != 0) {
-            (void)printf("%s%s, %s\n", heading, address_text(&one, text), names[i % PHONE_STREAMS]);
-            heading = "              ";
-        }
-    }
-    if (sip_cert_is_wanted(c)) {
-        sip_cert_names(&s->sip_cert, line, sizeof(line));
-        (void)printf("              their certificate is for %s, and ends in %" PRIu64 " days\n",
-                     line, (s->sip_cert.names.not_after_ms - s->at_ms) / 86400000);
-    }
-    if (sip_cert_is_wanted(c) && !s->sip_cert.is_for_domain) {
-        (void)printf("              WARNING: it does not name %s (RFC 5922 7.1): phones that look "
-                     "for it will not connect\n",
-                     s->doc.config.name);
-    }
-    if (c->sip.family != 0 && c->foreign) {
-        (void)printf("              may call other domains, by UDP, TCP%s\n",
-                     c->foreign_ca[0] == '\0' ? "; no TLS without foreign-ca" : " and TLS");
-    }
-    if (c->sip_ws_port != 0 || c->sip_wss_port != 0) {
-        (void)printf("              browsers from %s\n",
-                     c->sip_ws_origins[0] == '\0' ? "any site" : c->sip_ws_origins);
-    }
-}
-
-static void print_text(const struct setup *s, bool with_limits)
-{
-    char text[ADDRESS_TEXT_CAP];
-    char line[256];
-    size_t count = 0;
-    uint64_t budget = limits_budget(&s->config.limits, NULL, 0, &count);
-    uint64_t left_ms = earliest_expiry_ms(s) - s->at_ms;
-    firewall(s, line, sizeof(line));
-    (void)printf("overlay       %s, sequence %u, signature good\n", s->doc.config.name,
-                 s->doc.config.sequence);
-    print_kinds(s);
-    (void)printf("shards        %u of %zu credentials, host %s\n", s->shards, s->peer_count,
-                 s->peers[0].ident.user);
-    (void)printf("accounts      %zu\n", s->account_count);
-    (void)printf("overlay at    %s, advertised as ", address_text(&s->config.overlay, text));
-    (void)printf("%s\n", address_text(&s->config.overlay_advertise, text));
-    if (s->config.sip.family != 0) {
-        print_phones(s);
-    } else {
-        (void)printf("phones at     nowhere: a storage-only peer\n");
-    }
-    print_storage(s);
-    (void)printf("certificates  good, the first ends in %" PRIu64 " days%s\n", left_ms / 86400000,
-                 left_ms < SOON_MS ? ": RENEW" : "");
-    (void)printf("memory        %.0f MiB at most: %.1f MiB for each of %u shards\n",
-                 (double)(budget * s->shards) / 1048576, (double)budget / 1048576, s->shards);
-    (void)printf("ports         free\n");
-    (void)printf("firewall      %s\n", line);
-    if (with_limits) {
-        print_limits(s);
-    }
-}
-
-static void print_json(const struct setup *s)
-{
-    char line[256];
-    size_t count = 0;
-    uint64_t budget = limits_budget(&s->config.limits, NULL, 0, &count);
-    firewall(s, line, sizeof(line));
-    json_t *nodes = json_array();
-    const struct rl_params params = {.node_id_length = s->doc.config.node_id_length};
-    for (uint32_t i = 0; i < s->shards; i++) {
-        char id[IDS_NODE_TEXT_CAP];
-        json_array_append_new(nodes,
-                              json_string(ids_node_text(&s->peers[i].ident.node_id, &params, id)));
-    }
-    bool has_data = s->config.data_dir[0] != '\0';
-    json_t *all = json_pack(
-        "{s:b, s:s, s:s?, s:I, s:s, s:i, s:I, s:I, s:s, s:o, s:I, s:I, s:I, s:I, "
-        "s:s}",
-        "ok", 1, "storage_ack", ack_text(s), "data_dir", has_data ? s->config.data_dir : NULL,
-        "data_max_bytes", (json_int_t)(has_data ? config_data_bytes(&s->config, s->shards) : 0),
-        "overlay", s->doc.config.name, "sequence", (int)s->doc.config.sequence, "shards",
-        (json_int_t)s->shards, "credentials", (json_int_t)s->peer_count, "host",
-        s->peers[0].ident.user, "node_ids", nodes, "accounts", (json_int_t)s->account_count,
-        "certificate_not_after_ms", (json_int_t)earliest_expiry_ms(s), "memory_bytes",
-        (json_int_t)(budget * s->shards), "memory_per_shard_bytes", (json_int_t)budget, "firewall",
-        line);
-    json_dumpf(all, stdout, JSON_COMPACT);
-    (void)putchar('\n');
-    json_decref(all);
-}
-
 int cmd_check(int argc, char **argv)
 {
     static struct setup setup;
@@ -435,11 +205,11 @@ int cmd_check(int argc, char **argv)
         let_go();
         e = e == ERR_OK ? setup_memory(&setup, why) : e;
         if (e == ERR_OK && is_json) {
-            print_json(&setup);
+            check_show_json(&setup, with_limits);
         } else if (e == ERR_OK) {
-            print_text(&setup, with_limits);
+            check_show_text(&setup, with_limits);
         } else if (with_limits) {
-            print_limits(&setup); /* what is too large shows there */
+            check_show_limits(&setup); /* what is too large shows there */
         }
         setup_free(&setup);
     }

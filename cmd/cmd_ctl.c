@@ -6,6 +6,7 @@
 #include "cmd/options.h"
 #include <inttypes.h>
 #include <stdio.h>
+#include <time.h>
 
 static const struct ask_column status_columns[] = {
     {"shard", "shard"},        {"node_id", "node-id"},
@@ -89,14 +90,14 @@ static void print_persistence(const json_t *answer)
         return;
     }
     if (json_is_true(json_object_get(p, "well"))) {
-        (void)printf("records on disk: %lld, %lld of %lld MiB\n\n",
+        (void)printf("records on disk: %lld, %lld of %lld MiB\n",
                      (long long)json_integer_value(json_object_get(p, "records")),
                      (long long)json_integer_value(json_object_get(p, "bytes")) >> 20,
                      (long long)json_integer_value(json_object_get(p, "max_bytes")) >> 20);
         return;
     }
     const char *problem = json_string_value(json_object_get(p, "problem"));
-    (void)printf("ALARM: records are NOT kept on disk: %s\n\n", problem == NULL ? "?" : problem);
+    (void)printf("ALARM: records are NOT kept on disk: %s\n", problem == NULL ? "?" : problem);
 }
 
 static void print_document(const json_t *answer)
@@ -109,6 +110,18 @@ static void print_document(const json_t *answer)
                  from == NULL ? "-" : from, expires == NULL ? "-" : expires);
     if (restart != NULL && restart[0] != '\0') {
         (void)printf("RESTART needed for: %s\n", restart);
+    }
+}
+
+/* When the certificate ends that phones are shown over TLS; nothing where there is none. */
+static void print_phones_certificate(const json_t *answer)
+{
+    time_t ends_s = (time_t)(json_integer_value(json_object_get(answer, "sip_tls_ends_ms")) / 1000);
+    char text[32];
+    struct tm tm;
+    if (ends_s > 0 && gmtime_r(&ends_s, &tm) != NULL &&
+        strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm) > 0) {
+        (void)printf("certificate for phones ends %s\n", text);
     }
 }
 
@@ -128,6 +141,8 @@ static void print_status(const json_t *answer)
                  (int64_t)json_integer_value(json_object_get(answer, "pid")),
                  backend == NULL ? "-" : backend);
     print_document(answer);
+    print_phones_certificate(answer);
+    print_persistence(answer);
     (void)putchar('\n');
 }
 
@@ -173,7 +188,6 @@ static void print_answer(const struct question *q, json_t *answer, bool is_json)
     ask_make_plain(answer);
     if (strcmp(q->word, "status") == 0) {
         print_status(answer);
-        print_persistence(answer);
     }
     if (q->columns != NULL) {
         ask_print_table(rows, q->columns, q->column_count);
@@ -197,7 +211,8 @@ static int put_question(const char *socket, const struct question *q, const char
     enum err e =
         ask_node(socket, json_pack("{s:s, s:s*}", "cmd", q->word, "event", event), &answer, why);
     if (e != ERR_OK) {
-        say_error("%s", why);
+        say_error("%s%s%s%s", event == NULL ? "" : "--event ", event == NULL ? "" : event,
+                  event == NULL ? "" : ": ", why);
         return e == ERR_CONFIG ? CMD_USAGE : CMD_FAILED;
     }
     print_answer(q, answer, is_json);

@@ -170,7 +170,7 @@ static bool take_warm(const struct asked *a)
 static bool take_in_turn(const struct asked *a)
 {
     if (a->s.is_in_turn && !a->s.is_max) {
-        say_error("not with --in-turn: --rate %s: max", a->rate);
+        say_error("not with --in-turn: --rate %s: give --rate max", a->rate);
         return false;
     }
     if (a->s.is_in_turn && a->target.demo != NULL && strcmp(a->target.demo, "-") == 0) {

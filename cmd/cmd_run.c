@@ -7,6 +7,22 @@
 #include "core/os/host.h"
 #include <unistd.h>
 
+static void say_phones(const struct config *c)
+{
+    const struct address *at[] = {&c->sip, &c->sip6};
+    char text[ADDRESS_TEXT_CAP];
+    uint16_t ports[CONFIG_PHONE_PORTS];
+    config_phone_ports(c, ports);
+    for (unsigned i = 0; i < ARRAY_COUNT(at) * CONFIG_PHONE_PORTS; i++) {
+        struct address one = *at[i / CONFIG_PHONE_PORTS];
+        one.port = ports[i % CONFIG_PHONE_PORTS];
+        if (one.family != 0 && one.port != 0) {
+            say_line("phones at %s, %s", address_text(&one, text),
+                     config_phone_port_text(i % CONFIG_PHONE_PORTS));
+        }
+    }
+}
+
 static void say_facts(const struct daemon *d)
 {
     const struct setup *s = d->setup;
@@ -26,9 +42,7 @@ static void say_facts(const struct daemon *d)
                  ids_node_text(&s->peers[i].ident.node_id, &params, id), address_text(&a, text),
                  b.port);
     }
-    if (c->sip.family != 0) {
-        say_line("phones at %s udp and tcp", address_text(&c->sip, text));
-    }
+    say_phones(c);
     say_line("memory at most %llu MiB, shards %u", (unsigned long long)(bytes >> 20), d->count);
     if (c->control_socket[0] != '\0') {
         say_line("control socket %s", c->control_socket);

@@ -616,6 +616,21 @@ uint64_t config_data_bytes(const struct config *c, uint32_t shards)
     return (c->data_size_mib != 0 ? c->data_size_mib : mib) * MIB;
 }
 
+void config_phone_ports(const struct config *c, uint16_t out[CONFIG_PHONE_PORTS])
+{
+    out[0] = c->sip.port;
+    out[1] = c->sip_tls_port;
+    out[2] = c->sip_ws_port;
+    out[3] = c->sip_wss_port;
+}
+
+const char *config_phone_port_text(unsigned index)
+{
+    static const char *const texts[CONFIG_PHONE_PORTS] = {"UDP and TCP", "TLS", "WebSocket",
+                                                          "WebSocket in TLS"};
+    return texts[index];
+}
+
 enum err config_load(const char *path, struct config *out, char *why)
 {
     static cfg_opt_t limits[] = {

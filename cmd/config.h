@@ -67,5 +67,11 @@ struct config {
 enum err config_load(const char *path, struct config *out, char *why) MUST_USE;
 /* What the database may grow to, for `shards` shards. */
 uint64_t config_data_bytes(const struct config *c, uint32_t shards);
+/* What phones connect to, at `sip` and at `sip6`: UDP and TCP, TLS, WebSocket, WebSocket in TLS.  A
+ * port of 0: not there. */
+enum { CONFIG_PHONE_PORTS = 4 };
+void config_phone_ports(const struct config *c, uint16_t out[CONFIG_PHONE_PORTS]);
+/* "UDP and TCP" ... of the same index. */
+const char *config_phone_port_text(unsigned index);
 /* "sha-256 md5" or "md5". */
 enum err config_digest(const char *text, enum sip_digest *out) MUST_USE;

@@ -281,8 +281,9 @@ static void send_in_turn(struct load *l)
 static void add_limit(struct load *l, const char *what, double value, const char *unit)
 {
     CHECK(l->limit_count < LOAD_LIMITS_CAP);
-    (void)snprintf(l->limits[l->limit_count++], LOAD_LIMIT_TEXT_CAP, "%s %.1f %s", what, value,
-                   unit);
+    int decimals = value == (double)(uint64_t)value ? 0 : 1;
+    (void)snprintf(l->limits[l->limit_count++], LOAD_LIMIT_TEXT_CAP, "%s %.*f %s", what, decimals,
+                   value, unit);
 }
 
 static void judge(struct load *l)

@@ -468,7 +468,8 @@ static enum err register_all(struct load_sip *s, char *why)
         }
         if (is_registering(s, i) && !p->is_registered) {
             return say_why(why, ERR_REMOTE,
-                           "cannot register: %s at %s: %s %u; is that node its registrar?",
+                           "cannot register: %s at %s: %s %u; is the password right, and that node "
+                           "its registrar?",
                            p->account->user, s->server,
                            p->last_status == 0 ? "no answer" : "status", p->last_status);
         }

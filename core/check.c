@@ -18,8 +18,8 @@ void check_failed(const char *file, int line, const char *expression)
     for (uint32_t back = TRACE_LAST; back-- > 0;) {
         const struct trace_event *e = trace_back(back);
         if (e != NULL) {
-            fprintf(stderr, "  %" PRIu64 " us %s %" PRIu64 " %" PRIu64 "\n", e->now_us, e->name,
-                    e->a, e->b);
+            fprintf(stderr, "  %" PRIu64 " us %s %" PRIu64 " %" PRIu64 "\n", e->now_us,
+                    trace_name_text(e->name), e->a, e->b);
         }
     }
     fflush(stderr);

@@ -38,6 +38,7 @@ struct attach_event {
     uint64_t tag;
     enum err error;
     struct node_id node_id; /* who is at the other end; the target when that never became known */
+    bool is_unmet;          /* ours: they answered that they dial us, and no link came */
 };
 
 struct attach_settings {

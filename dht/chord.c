@@ -230,6 +230,9 @@ void chord_on_result(struct turn *t, struct chord *c, const struct transact_resu
 
 void chord_on_attached(struct turn *t, struct chord *c, const struct attach_event *event)
 {
+    if (event->is_unmet) {
+        chord_join_note_unmet(t, c);
+    }
     switch (event->why) {
     case ATTACH_TO_JOIN:
         chord_join_on_attached(t, c, event);
@@ -403,7 +406,7 @@ static void note_change(struct turn *t, struct chord *c)
     struct ring_id from = chord_table_range_from(c->s.table);
     bool range_changed = !ids_ring_is_equal(from, c->seen_from);
     metric_add(t->metrics, METRIC_ring_changes, 1);
-    trace_note(t->now_us, "ring_changed", range_changed ? 1 : 0, 0);
+    trace_note(t->now_us, TRACE_ring_changed, range_changed ? 1 : 0, 0);
     if (!c->has_change) {
         c->change.old_from = c->seen_from;
     }

@@ -99,6 +99,8 @@ struct chord {
     bool was_admitted; /* AWAITING: only neighbors still to be met */
     bool is_early;     /* while ASKING an Update came, and nobody named in it was met */
     bool was_member;   /* ever: may found again when all others are gone */
+    bool is_dialled;   /* by others, over the network: so we can be */
+    uint32_t unmet;    /* Attaches of ours after which nobody came, saturating */
     bool is_going;     /* chord_leave will be called: who is alone then is not lost */
     struct chord_joiner joiners[CHORD_JOINERS_CAP];
     /* stabilisation */

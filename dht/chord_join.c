@@ -14,6 +14,7 @@ enum {
     BACKOFF_FIRST_US = 300000,
     EAGER_ATTEMPTS = 5,
     BACKOFF_CAP_US = 5000000,
+    UNMET_CAP = 2, /* one may have been unlucky, or be an enemy */
 };
 
 static void enter(struct chord *c, enum chord_state next)
@@ -233,8 +234,25 @@ void chord_join_on_timer(struct turn *t, struct chord *c)
     }
 }
 
+static bool is_out_of_reach(const struct chord *c)
+{
+    return !c->is_dialled && c->unmet >= UNMET_CAP;
+}
+
+void chord_join_note_unmet(struct turn *t, struct chord *c)
+{
+    if (is_out_of_reach(c)) {
+        return;
+    }
+    c->unmet++;
+    if (is_out_of_reach(c)) {
+        log_write(t->log, t->now_us, LOG_WARNING, "not_dialled", "answered=%u", c->unmet);
+    }
+}
+
 void chord_join_on_link_up(struct turn *t, struct chord *c, const struct link_event *event)
 {
+    c->is_dialled |= event->tag == 0 && !event->is_local;
     if (event->tag == 0 || handle_kind(event->tag) != HANDLE_CHORD) {
         return;
     }
@@ -368,7 +386,12 @@ void chord_join_step(struct turn *t, struct chord *c)
     bool has_met = is_joining && attach_pending(c->s.attach, ATTACH_NEIGHBOR) == 0;
     if (c->state == CHORD_MEETING && has_met) {
         const struct chord_table_node *n = chord_table_find(c->s.table, &c->admitting);
-        if (n != NULL && n->state == CHORD_TABLE_PEER) {
+        if (n == NULL || n->state != CHORD_TABLE_PEER) {
+            return;
+        }
+        if (is_out_of_reach(c)) {
+            chord_join_again(t, c);
+        } else {
             send_join(t, c);
         }
     } else if (c->state == CHORD_AWAITING && c->was_admitted && has_met) {

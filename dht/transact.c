@@ -351,7 +351,7 @@ enum err transact_request(struct turn *t, struct transact *tr, const struct tran
     r->is_open = b.is_open;
     r->allowed = what->transmissions == 0 ? TRANSMISSIONS : what->transmissions;
     r->begun_us = t->now_us;
-    trace_note(t->now_us, "request_begun", r->transaction_id, r->code);
+    trace_note(t->now_us, TRACE_request_begun, r->transaction_id, r->code);
     r->timer.tag = pool_handle(&tr->requests, r);
     r->timer.what = TIMER_REQUEST;
     e = table_insert(&tr->by_id, &r->transaction_id, handle_index(r->timer.tag));
@@ -491,8 +491,8 @@ bool transact_on_answer(struct turn *t, struct transact *tr, const struct messag
         result->hops = 1u + tr->s.initial_ttl - answer->ttl;
     }
     metric_add(t->metrics, METRIC_requests_answered, 1);
-    trace_note(t->now_us, is_error ? "request_refused" : "request_answered", r->transaction_id,
-               is_error ? error.code : r->code);
+    trace_note(t->now_us, is_error ? TRACE_request_refused : TRACE_request_answered,
+               r->transaction_id, is_error ? error.code : r->code);
     metric_note(t->metrics, HISTOGRAM_request_us, result->elapsed_us);
     if (r->code == CONTENT_FETCH_REQ) {
         metric_note(t->metrics, HISTOGRAM_lookup_us, result->elapsed_us);
@@ -520,7 +520,7 @@ bool transact_on_timer(struct turn *t, struct transact *tr, struct wheel_timer *
     fill_result(t, r, result);
     result->error = ERR_TIMEOUT;
     metric_add(t->metrics, METRIC_requests_failed, 1);
-    trace_note(t->now_us, "request_failed", r->transaction_id, r->code);
+    trace_note(t->now_us, TRACE_request_failed, r->transaction_id, r->code);
     end_request(t, tr, r);
     return true;
 }
@@ -628,7 +628,7 @@ static void answer_badly(struct turn *t, struct transact *tr, const struct way_b
     struct build b = {.code = CONTENT_ERROR, .body = wr_slice(&w)};
     if (answer(t, tr, back, &b) == ERR_OK) {
         metric_add(t->metrics, METRIC_errors_sent, 1);
-        trace_note(t->now_us, "error_sent", back->transaction_id, error_code);
+        trace_note(t->now_us, TRACE_error_sent, back->transaction_id, error_code);
     }
 }
 
@@ -839,7 +839,7 @@ bool transact_abort(struct turn *t, struct transact *tr, struct transact_result 
     fill_result(t, r, result);
     result->error = ERR_CLOSED;
     metric_add(t->metrics, METRIC_requests_failed, 1);
-    trace_note(t->now_us, "request_failed", r->transaction_id, r->code);
+    trace_note(t->now_us, TRACE_request_failed, r->transaction_id, r->code);
     end_request(t, tr, r);
     return true;
 }

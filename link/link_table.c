@@ -285,7 +285,7 @@ void link_table_enter(struct turn *t, struct link_table *lt, struct link *l, enu
 {
     enum link_state from = l->state;
     CHECK((edges[from] & 1u << next) != 0);
-    trace_note(t->now_us, "link_state", link_table_handle(lt, l), (uint64_t)from << 8 | next);
+    trace_note(t->now_us, TRACE_link_state, link_table_handle(lt, l), (uint64_t)from << 8 | next);
     l->state = next;
     bool was_early = from == LINK_STATE_DIALLING || from == LINK_STATE_HANDSHAKE;
     if (was_early && next != LINK_STATE_HANDSHAKE) {

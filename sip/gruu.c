@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* gruu.c - see gruu.h.
  *
- * A token is 16 bytes of MAC over what follows, then account (4), device (8) and the beginning of
- * the Call-ID's hash (8), those under a stream that the MAC makes: two tokens of one device have
+ * A token is 16 bytes of MAC over what follows, then account (4), device (8) and epoch (4), those
+ * under a stream that the MAC makes: two tokens of one device have
  * nothing in common, since a random number goes into the MAC's place of the time. */
 #include "sip/gruu.h"
 #include "codec/base64.h"
@@ -11,7 +11,6 @@ enum {
     LIST_CAP = 2 + IDS_NODE_MAX + 3 + GRUU_INSTANCE_BYTES,
     SEAL_BYTES = 16,
     PLAIN_BYTES = GRUU_TOKEN_BYTES - SEAL_BYTES,
-    CALL_BYTES = 8,
     LIST_READ_CAP = GRUU_ENTRIES * (2 + IDS_NODE_MAX),
 };
 
@@ -118,13 +117,45 @@ void gruu_read(const struct sip *s, const struct sip_uri *uri, struct gruu *out)
     }
 }
 
+static bool is_of_device(const struct registrar_binding *b, const uint8_t *gruu)
+{
+    return b->has_instance && memcmp(b->gruu, gruu, sizeof(b->gruu)) == 0;
+}
+
+uint32_t gruu_epoch(struct sip *s, uint32_t account, const uint8_t gruu[GRUU_INSTANCE_BYTES],
+                    const uint8_t *flow, const uint8_t call_id[16])
+{
+    struct registrar_binding *b = NULL;
+    const struct registrar_binding *any = NULL, *former = NULL;
+    handle first = s->accounts[account].first;
+    for (handle at = first; (b = pool_get(&s->bindings, at)) != NULL; at = b->next) {
+        if (!is_of_device(b, gruu)) {
+            continue;
+        }
+        any = b;
+        if ((flow == NULL || memcmp(b->instance, flow, sizeof(b->instance)) == 0) &&
+            (former == NULL || b->at_us > former->at_us)) {
+            former = b;
+        }
+    }
+    if (any != NULL &&
+        (former == NULL || memcmp(former->call_id, call_id, sizeof(former->call_id)) == 0)) {
+        return any->gruu_epoch;
+    }
+    s->gruu_epoch++;
+    for (handle at = first; (b = pool_get(&s->bindings, at)) != NULL; at = b->next) {
+        b->gruu_epoch = is_of_device(b, gruu) ? s->gruu_epoch : b->gruu_epoch;
+    }
+    return s->gruu_epoch;
+}
+
 static const struct registrar_binding *find_public(const struct turn *t, const struct sip *s,
                                                    uint32_t account, const struct gruu *g)
 {
     handle at = 0;
     const struct registrar_binding *b = NULL;
     while ((b = registrar_next(t, s, account, &at)) != NULL) {
-        if (b->has_instance && memcmp(b->gruu, g->instance, sizeof(b->gruu)) == 0) {
+        if (is_of_device(b, g->instance)) {
             return b;
         }
     }
@@ -187,11 +218,12 @@ static const struct registrar_binding *find_temporary(struct turn *t, const stru
     if (differs != 0 || whose >= s->settings.account_count) {
         return NULL;
     }
-    *account = whose;
+    (void)rd_bytes(&r, GRUU_INSTANCE_BYTES);
+    uint32_t epoch = rd_u32(&r);
     const struct registrar_binding *b = NULL;
     while ((b = registrar_next(t, s, whose, &at)) != NULL) {
-        if (b->has_instance && memcmp(b->gruu, plain + 4, GRUU_INSTANCE_BYTES) == 0 &&
-            memcmp(b->call_id, plain + 4 + GRUU_INSTANCE_BYTES, CALL_BYTES) == 0) {
+        if (b->gruu_epoch == epoch && is_of_device(b, plain + sizeof(whose))) {
+            *account = whose;
             return b;
         }
     }
@@ -268,7 +300,7 @@ void gruu_write(struct turn *t, const struct sip *s, const struct registrar_bind
     struct wr p = wr_init(plain, sizeof(plain));
     wr_u32(&p, b->account);
     wr_bytes(&p, slice_of(b->gruu, GRUU_INSTANCE_BYTES));
-    wr_bytes(&p, slice_of(b->call_id, CALL_BYTES));
+    wr_u32(&p, b->gruu_epoch);
     CHECK(wr_ok(&p));
     t->crypto->random(t->crypto, random, sizeof(random));
     seal_of(t, s, random, plain, token);

@@ -7,15 +7,16 @@
  *
  * G is base64 (with ~ for =) of a Destination List, so every node of the overlay knows whom to ask
  * without a Fetch.  The opaque id is a hash over AOR and +sip.instance: a public GRUU outlives
- * registrations and restarts.  TOKEN is sealed with the node's key over account, device and the
- * Call-ID of its REGISTER: it shows the node, not the user, and ends with the registration (5627
- * 3.2) and with the process.  Nothing of either is stored anywhere.
+ * registrations and restarts.  TOKEN is sealed with the node's key over account, device and an
+ * epoch: it shows the node, not the user.  An epoch of a device ends when it registers with another
+ * Call-ID, when its last contact goes, and with the process (5627 5.1, 5.3); each contact carries
+ * it.
  *
  * Owner:  nobody.  Limits: GRUU_ENTRIES entries (usages B.7). */
 #pragma once
 #include "sip/registrar.h"
 
-enum { GRUU_INSTANCE_BYTES = 8, GRUU_ENTRIES = 8, GRUU_TOKEN_BYTES = 16 + 4 + 8 + 8 };
+enum { GRUU_INSTANCE_BYTES = 8, GRUU_ENTRIES = 8, GRUU_TOKEN_BYTES = 16 + 4 + 8 + 4 };
 
 enum gruu_kind { GRUU_NONE, GRUU_PUBLIC, GRUU_TEMPORARY, GRUU_ACCOUNT, GRUU_BAD };
 
@@ -30,10 +31,16 @@ struct gruu {
 /* The device's part of a public GRUU. */
 void gruu_instance(struct turn *t, struct slice aor, struct slice instance,
                    uint8_t out[GRUU_INSTANCE_BYTES]);
+/* The epoch of a device, `gruu`, one of whose contacts is about to be registered under `call_id`,
+ * anew or again: that of its other contacts; a new one, for all of them, if it has none or this one
+ * takes the place of one with another Call-ID (5.1).  `flow`: `instance` of a binding with reg-id;
+ * else NULL, and the contact registered last is the one whose place is taken. */
+uint32_t gruu_epoch(struct sip *s, uint32_t account, const uint8_t gruu[GRUU_INSTANCE_BYTES],
+                    const uint8_t *flow, const uint8_t call_id[16]);
 /* What a Request-URI is.  GRUU_BAD: ;gr is there and cannot be read. */
 void gruu_read(const struct sip *s, const struct sip_uri *uri, struct gruu *out);
 /* The contact that a GRUU of this peer stands for; NULL: none now.  *account: whose it is, or
- * REGISTRAR_NONE where that is nobody. */
+ * REGISTRAR_NONE where it is not valid (a public one of nobody, a temporary one that has ended). */
 const struct registrar_binding *gruu_find(struct turn *t, const struct sip *s,
                                           const struct sip_uri *uri, const struct gruu *g,
                                           uint32_t *account);

@@ -248,6 +248,21 @@ static bool make_plan(struct turn *t, struct sip *s, struct asked *a, uint32_t a
     return true;
 }
 
+/* Which device it is of; what is noted of it otherwise is still that of the REGISTER before. */
+static void enter_device(struct turn *t, struct sip *s, struct registrar_binding *b,
+                         const struct asked *asked, const struct asked_contact *c)
+{
+    if (c->has_instance) {
+        uint8_t gruu[GRUU_INSTANCE_BYTES];
+        gruu_instance(t, slice_text(s->settings.accounts[b->account].user), c->instance_text, gruu);
+        b->gruu_epoch =
+            gruu_epoch(s, b->account, gruu, c->has_reg_id ? c->instance : NULL, asked->call_id);
+        memcpy(b->gruu, gruu, sizeof(b->gruu));
+    }
+    b->has_instance = c->has_instance;
+    memcpy(b->instance, c->instance, sizeof(b->instance));
+}
+
 static bool apply_contact(struct turn *t, struct sip *s, const struct asked *asked,
                           uint32_t account, const struct asked_contact *c)
 {
@@ -276,6 +291,7 @@ static bool apply_contact(struct turn *t, struct sip *s, const struct asked *ask
             return false;
         }
         b->account = account;
+        b->has_instance = false;
         b->next = a->first;
         a->first = pool_handle(&s->bindings, b);
         a->count++;
@@ -283,18 +299,14 @@ static bool apply_contact(struct turn *t, struct sip *s, const struct asked *ask
     } else if (!binding_write(t, s, b, &c->address, rx)) {
         return false;
     }
+    enter_device(t, s, b, asked, c);
     b->flow = asked_flow(rx, c);
     b->expires_us = t->now_us + c->expires_s * US_PER_S;
     b->at_us = t->now_us;
     b->cseq = rx->core.cseq.number;
     b->q_milli = c->address.q_milli;
-    b->has_instance = c->has_instance;
     b->is_forward = c->is_forward;
-    memcpy(b->instance, c->instance, sizeof(b->instance));
     b->is_outbound = outbound_is_asked(rx, c->has_reg_id);
-    if (c->has_instance) {
-        gruu_instance(t, slice_text(s->settings.accounts[account].user), c->instance_text, b->gruu);
-    }
     memcpy(b->call_id, asked->call_id, sizeof(b->call_id));
     return true;
 }

@@ -32,6 +32,7 @@ struct registrar_binding {
     uint64_t at_us; /* of the last REGISTER */
     uint32_t account;
     uint32_t cseq;
+    uint32_t gruu_epoch; /* of its temporary GRUUs */
     uint16_t q_milli;
     uint16_t uri_len;
     uint16_t params_len;

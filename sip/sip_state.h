@@ -62,6 +62,7 @@ struct sip {
     struct pool longs;                  /* binding */
     struct asked *asked;                /* the REGISTER that is being handled */
     struct registrar_account *accounts; /* beside settings.accounts */
+    uint32_t gruu_epoch;                /* the last that was given: sip/gruu */
     struct table account_table;
     struct pool publications;  /* publish */
     struct pool subscriptions; /* subscribe */

@@ -246,7 +246,7 @@ void tx_enter(struct turn *t, struct tx *tx, enum tx_state next)
 #ifdef CHORDIAL_DEBUG
     tx_edges_taken[tx->kind][tx->state] |= (uint8_t)(1u << next);
 #endif
-    trace_note(t->now_us, "sip_transaction", tx->retry.tag,
+    trace_note(t->now_us, TRACE_sip_transaction, tx->retry.tag,
                (uint64_t)tx->kind << 16 | (uint64_t)tx->state << 8 | next);
     tx->state = (uint8_t)next;
 }

@@ -182,6 +182,17 @@ def test_version():
     check(text.startswith('chordial ') and len(text.splitlines()) == 1, text)
 
 
+def check_json_says_the_same(text, facts):
+    """Whatever the text says of a node has its key in the object."""
+    said = [facts['overlay'], facts['host'], facts['overlay_at'], facts['overlay_advertised'],
+            facts['storage_ack'], facts['firewall'], f'sequence {facts["sequence"]},',
+            f'{facts["kinds"]} of the document', f'accounts      {facts["accounts"]}']
+    said += [f'{row["address"]}, {row["by"]}' for row in facts['phones_at']]
+    check(facts['phones_at'] and all(word in text for word in said), f'{text}\n{facts}')
+    check(facts['kinds_refused'] == [] and facts['phones_certificate'] is None, str(facts))
+    check(facts['foreign_domains'] is False and facts['foreign_tls'] is False, str(facts))
+
+
 def test_check():
     with Folder() as folder:
         make_node(folder, shards=2)
@@ -190,7 +201,10 @@ def test_check():
             check(word in text, text)
         facts = json.loads(chordial(folder, 'check', '-c', 'n.conf', '--json'))
         check(facts['shards'] == 2 and len(facts['node_ids']) == 2, str(facts))
+        check_json_says_the_same(text, facts)
         check('msgbuf_small' in chordial(folder, 'check', '-c', 'n.conf', '--limits'), 'limits')
+        facts = json.loads(chordial(folder, 'check', '-c', 'n.conf', '--limits', '--json'))
+        check(facts['limits']['msgbuf_small'] > 0, str(facts))
         with open(os.path.join(folder, 'n.conf'), encoding='utf-8') as f:
             good = f.read()
         write(folder, 'n.conf', good.replace('sip-port =', 'sip-prot ='))

@@ -423,6 +423,9 @@ def test_the_certificate_is_read_anew():
         after = presented(node)
         ends = node.ask(cmd='status')['sip_tls_ends_ms']
         check(abs(ends / 1000 - time.time() - 30 * 86400) < 600, f'it ends at {ends}')
+        told = time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(ends / 1000))
+        said = chordial(folder, 'ctl', '-s', 's', 'status')
+        check(f'certificate for phones ends {told}' in said, said)
         for name, spoil, words in (
                 ('a key of another', lambda: certify(folder, 'other') or
                  shutil.copy(f'{folder}/other.key', f'{folder}/tls.key'), 'is not that of the'),

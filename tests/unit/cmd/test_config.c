@@ -63,6 +63,20 @@ Test(config, defaults_and_relative_paths)
     cr_assert_eq(config.metrics.family, 0, "nobody is served who was not asked for");
 }
 
+Test(config, phone_ports_are_those_that_are_there, .init = setup, .fini = teardown)
+{
+    uint16_t ports[CONFIG_PHONE_PORTS];
+    cr_assert_eq(load(NEEDED "sip-address = \"127.0.0.1\"\nsip-ws-port = 8080\n"), ERR_OK, "%s",
+                 why);
+    config_phone_ports(&config, ports);
+    cr_assert_eq(ports[0], 5060);
+    cr_assert_eq(ports[1], 0, "TLS needs a certificate");
+    cr_assert_eq(ports[2], 8080);
+    cr_assert_eq(ports[3], 0);
+    cr_assert_str_eq(config_phone_port_text(0), "UDP and TCP");
+    cr_assert_str_eq(config_phone_port_text(3), "WebSocket in TLS");
+}
+
 Test(config, where_metrics_are_served)
 {
     cr_assert_eq(load(NEEDED "metrics-listen = \"127.0.0.1\"\n"), ERR_OK, "%s", why);

@@ -246,20 +246,36 @@ Test(trace, keeps_the_last)
     cr_assert_null(trace_back(0));
     cr_assert_eq(trace_shard(), TRACE_NO_SHARD);
     for (uint64_t i = 0; i < TRACE_EVENTS + 36; i++) {
-        trace_note(i, "event", i, 2 * i);
+        trace_note(i, TRACE_link_state, i, 2 * i);
     }
     cr_assert_eq(trace_back(0)->a, TRACE_EVENTS + 35);
     cr_assert_eq(trace_back(TRACE_EVENTS - 1)->a, 36);
+    cr_assert_eq(trace_back(0)->name, TRACE_link_state);
     cr_assert_null(trace_back(TRACE_EVENTS));
     trace_where(3, 17);
     cr_assert_eq(trace_shard(), 3);
     cr_assert_eq(trace_turn(), 17);
 }
 
+Test(trace, finds_its_names_and_no_other)
+{
+    for (unsigned i = 0; i < TRACE_NAME_COUNT; i++) {
+        enum trace_name found = TRACE_NAME_COUNT;
+        cr_assert(trace_name_find(slice_text(trace_name_text((enum trace_name)i)), &found));
+        cr_assert_eq(found, i);
+    }
+    static const char *const others[] = {"", "link", "link_states", "LINK_STATE", "before"};
+    for (size_t i = 0; i < ARRAY_COUNT(others); i++) {
+        enum trace_name found = TRACE_NAME_COUNT;
+        cr_assert(!trace_name_find(slice_text(others[i]), &found), "%s", others[i]);
+        cr_assert_eq(found, TRACE_NAME_COUNT);
+    }
+}
+
 Test(check, says_what_it_knows, .signal = SIGABRT)
 {
     trace_where(3, 17);
-    trace_note(5, "before", 1, 2);
+    trace_note(5, TRACE_ring_changed, 1, 2);
     CHECK(1 + 1 == 3);
 }
 

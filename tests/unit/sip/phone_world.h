@@ -53,6 +53,7 @@ struct phone {
     size_t stream_len;
     int pongs;
     uint32_t cseq;
+    uint32_t call;                 /* of its REGISTERs: each number another Call-ID */
     char last_request[PHONE_TEXT]; /* as sent */
 };
 
@@ -486,10 +487,10 @@ static void phone_register_once(struct world *w, struct phone *p, const char *mo
     snprintf(branch, sizeof(branch), "reg-%s-%u", p->name, p->cseq);
     phone_send(w, p,
                "REGISTER sip:example.org SIP/2.0\nVia: %s\nFrom: <sip:%s@example.org>;tag=r\n"
-               "To: <sip:%s@example.org>\nCall-ID: reg-%s\nCSeq: %u REGISTER\n"
+               "To: <sip:%s@example.org>\nCall-ID: reg-%s%u\nCSeq: %u REGISTER\n"
                "Max-Forwards: 70\n%s%s",
                phone_via(p, branch, via), p->name, p->name, address_text(&p->address, address),
-               p->cseq, more, authorization);
+               p->call, p->cseq, more, authorization);
 }
 
 /* REGISTER with these lines (Contact, Expires, ...) and digest: the answer. */

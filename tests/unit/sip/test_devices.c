@@ -266,17 +266,46 @@ Test(devices, gruu_reaches_one_device)
     phone_ask(w, a, "MESSAGE", temp, "", NULL); /* same Call-ID: still good (3.2) */
     phone_answer(w, b, phone_expect(b, "MESSAGE sip:bob@10."), "200 OK");
     phone_expect(a, "SIP/2.0 200");
-    snprintf(b->name, sizeof(b->name), "bob"); /* another Call-ID: the old one ends */
-    struct registrar_binding *x = NULL;
-    uint32_t index = 0;
-    while ((x = pool_next(&w->instances[two]->sip->bindings, &index)) != NULL) {
-        x->call_id[0] ^= 1;
-    }
+    b->call = 1; /* another Call-ID: the old one ends (5.1) */
+    register_as(w, b, ";+sip.instance=\"<urn:uuid:1>\"", "Supported: gruu\n", ok);
     phone_ask(w, a, "MESSAGE", temp, "", NULL);
-    phone_expect(a, "SIP/2.0 480");
+    phone_expect(a, "SIP/2.0 404");
+    quoted(strstr(ok, "uuid:1>"), "temp-gruu", temp);
+    phone_ask(w, a, "MESSAGE", temp, "", NULL);
+    phone_answer(w, b, phone_expect(b, "MESSAGE sip:bob@10."), "200 OK");
+    phone_expect(a, "SIP/2.0 200");
     phone_ask(w, a, "MESSAGE", pub, "", NULL);
     phone_answer(w, b, phone_expect(b, "MESSAGE sip:bob@10."), "200 OK");
     phone_expect(a, "SIP/2.0 200");
+    done(w);
+}
+
+/* 5.3: it ends with the last contact of its device, and does not come back with the next, whatever
+ * the Call-ID; until then it outlives the flow that it was learnt over. */
+Test(devices, temporary_gruu_ends_with_the_last_contact)
+{
+    static const char *const flows[] = {";+sip.instance=\"<urn:uuid:1>\";reg-id=1",
+                                        ";+sip.instance=\"<urn:uuid:1>\";reg-id=2"};
+    char ok[PHONE_TEXT], temp[PHONE_TEXT];
+    struct world *w = world_make();
+    world_add_node(w, 1);
+    struct phone *a = world_add_phone(w, "alice", 0);
+    struct phone *b = world_add_phone(w, "bob", 0), *c = world_add_phone(w, "bob", 0);
+    register_as(w, a, "", "", ok);
+    register_as(w, b, flows[0], "Supported: gruu, outbound\n", ok);
+    quoted(ok, "temp-gruu", temp);
+    c->call = 2; /* flows may have Call-IDs of their own */
+    register_as(w, c, flows[1], "Supported: gruu, outbound\n", ok);
+    register_as(w, b, ";+sip.instance=\"<urn:uuid:1>\";reg-id=1;expires=0", "", ok);
+    phone_ask(w, a, "MESSAGE", temp, "", NULL);
+    phone_answer(w, c, phone_expect(c, "MESSAGE sip:bob@10."), "200 OK");
+    phone_expect(a, "SIP/2.0 200");
+    register_as(w, c, ";+sip.instance=\"<urn:uuid:1>\";reg-id=2;expires=0", "", ok);
+    phone_ask(w, a, "MESSAGE", temp, "", NULL);
+    phone_expect(a, "SIP/2.0 404");
+    register_as(w, b, flows[0], "Supported: gruu, outbound\n", ok);
+    phone_ask(w, a, "MESSAGE", temp, "", NULL);
+    phone_expect(a, "SIP/2.0 404");
     done(w);
 }
 
