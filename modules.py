@@ -152,6 +152,7 @@ MODULES = {
         binding
         challenge
         contacts
+        date
         dial
         digest
         elsewhere
@@ -474,6 +475,7 @@ UNIT_TESTS = {
     '''),
     'tests/unit/sip': names('''
         test_chaos
+        test_date
         test_devices
         test_elsewhere
         test_events
