@@ -10,16 +10,17 @@
  * What is to be said to a batch of messages leaves with one call, so that the server is what is
  * waited for.  Closed loop: each of `outstanding` slots begins anew when its transaction or call
  * has ended, so the server always has work and is never flooded.  A slot that hears nothing for
- * half a second is counted as lost and begins anew; more than one in a thousand are no measurement.
+ * half a second is counted as lost, one that is answered with something else than 200 as refused,
+ * and both begin anew; more than one in a thousand are no measurement.
  *
  * options, register: one request, one 200.  forward: INVITE and its 200 through a stateless proxy;
  * an operation is a message into it.  call: INVITE 180 200 ACK BYE 200; an operation is a call.
  *
  * With --in-turn it sends while it is told to: a slice for each line of standard input, which is
  * its length in milliseconds, and a line about it when nothing of it is under way any more, as
- * `chordial load --in-turn` does; who asks reads what the server has used.  With --awake it looks
- * for answers without sleeping: whoever sleeps is woken by the server, in the system call that
- * sends.
+ * `chordial load --in-turn` does; who asks reads what the server has used, and judges what failed.
+ * With --awake it looks for answers without sleeping: whoever sleeps is woken by the server, in the
+ * system call that sends.
  *
  * With --route the requests of `forward` are INFO of a dialog that somebody has set up from these
  * two ports (bench/rival_calls.py): a proxy of ours forwards nothing else statelessly. */
@@ -74,8 +75,10 @@ struct load {
     uint64_t calls; /* begun */
     uint64_t done;
     uint64_t lost;
-    uint64_t heard; /* datagrams */
-    bool is_ending; /* begins nothing new */
+    uint64_t refused;     /* answered with something else than 200 */
+    unsigned last_status; /* of what was refused; 0 if nothing was */
+    uint64_t heard;       /* datagrams */
+    bool is_ending;       /* begins nothing new */
     bool is_awake;
     bool is_in_turn;
 };
@@ -155,19 +158,18 @@ static void put_user(struct text *t, const struct load *l, uint64_t user)
     put(t, l->host);
 }
 
-static void put_call_id(struct text *t, unsigned index, uint64_t call)
-{
-    put_number(t, index);
-    put(t, ".");
-    put_number(t, call);
-    put(t, ".rival@127.0.0.1");
-}
+/* A call: the slot it has, or had, and its number. */
+struct which {
+    unsigned index;
+    uint64_t call;
+};
 
-/* The Request-URI, and the headers that all requests have. */
-static void put_head(struct text *t, const struct load *l, unsigned index, const char *method)
+/* The Request-URI, and the headers up to From.  `of` is the method of the request whose branch it
+ * is. */
+static void put_head(struct text *t, const struct load *l, struct which which, const char *method,
+                     const char *of)
 {
-    const struct slot *s = &l->slots[index];
-    uint64_t user = s->call % l->users;
+    uint64_t user = which.call % l->users;
     bool has_callee = l->kind == KIND_FORWARD || l->kind == KIND_CALL;
     put(t, method);
     put(t, l->route != NULL ? " " : has_callee ? " sip:callee@127.0.0.1:" : " sip:");
@@ -181,11 +183,11 @@ static void put_head(struct text *t, const struct load *l, unsigned index, const
     put(t, " SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:");
     put_number(t, l->uac_port);
     put(t, ";branch=z9hG4bK-");
-    put_number(t, index);
+    put_number(t, which.index);
     put(t, "-");
-    put_number(t, s->call);
+    put_number(t, which.call);
     put(t, "-");
-    put(t, method);
+    put(t, of);
     put(t, l->route != NULL ? ";rport\r\nRoute: " : ";rport");
     put(t, l->route != NULL ? l->route : "");
     put(t, "\r\nMax-Forwards: 70\r\nFrom: \"Caller ");
@@ -193,14 +195,30 @@ static void put_head(struct text *t, const struct load *l, unsigned index, const
     put(t, "\" <");
     put_user(t, l, user);
     put(t, ">;tag=f");
-    put_number(t, s->call);
+    put_number(t, which.call);
+}
+
+static void put_to(struct text *t, const struct load *l, uint64_t call)
+{
     put(t, "\r\nTo: <");
     if (l->route != NULL) {
         put(t, "sip:");
         put(t, l->to);
     } else {
-        put_user(t, l, user);
+        put_user(t, l, call % l->users);
     }
+}
+
+static void put_id(struct text *t, struct which which, unsigned cseq, const char *method)
+{
+    put(t, "\r\nCall-ID: ");
+    put_number(t, which.index);
+    put(t, ".");
+    put_number(t, which.call);
+    put(t, ".rival@127.0.0.1\r\nCSeq: ");
+    put_number(t, cseq);
+    put(t, " ");
+    put(t, method);
 }
 
 static void request(struct load *l, unsigned index, const char *method, unsigned cseq)
@@ -209,13 +227,10 @@ static void request(struct load *l, unsigned index, const char *method, unsigned
     bool is_invite = strcmp(method, "INVITE") == 0 || l->route != NULL;
     bool is_dialog = strcmp(method, "ACK") == 0 || strcmp(method, "BYE") == 0 || l->route != NULL;
     struct text t = begin_text(&l->uac);
-    put_head(&t, l, index, method);
-    put(&t, is_dialog ? ">;tag=t\r\nCall-ID: " : ">\r\nCall-ID: ");
-    put_call_id(&t, index, call);
-    put(&t, "\r\nCSeq: ");
-    put_number(&t, cseq);
-    put(&t, " ");
-    put(&t, method);
+    put_head(&t, l, (struct which){index, call}, method, method);
+    put_to(&t, l, call);
+    put(&t, is_dialog ? ">;tag=t" : ">");
+    put_id(&t, (struct which){index, call}, cseq, method);
     put(&t, "\r\nContact: <sip:u");
     put_number(&t, call % l->users);
     put(&t, "@127.0.0.1:");
@@ -245,40 +260,67 @@ static const char *find(const char *text, const char *what)
     return at != NULL ? at + strlen(what) : NULL;
 }
 
-/* The slot that a response is for; false for one that has been given up. */
-static bool slot_of(const struct load *l, const char *text, unsigned *index)
+/* The call that a response is for, which may have been given up. */
+static struct which call_of(const struct load *l, const char *text)
 {
     char *end = NULL;
     const char *id = find(text, "Call-ID: ");
     floor_run_require(id != NULL, "a message without our Call-ID");
     unsigned long number = strtoul(id, &end, 10);
     floor_run_require(*end == '.' && number < l->slot_count, "a message with a strange Call-ID");
-    *index = (unsigned)number;
-    return strtoull(end + 1, NULL, 10) == l->slots[number].call;
+    return (struct which){(unsigned)number, strtoull(end + 1, NULL, 10)};
 }
 
-static void on_response(struct load *l, const char *text, uint64_t now)
+/* The ACK for a final response to an INVITE that is no 2xx (RFC 3261 17.1.1.3): the branch is the
+ * INVITE's, the To the response's. */
+static void acknowledge(struct load *l, struct which which, const char *response)
 {
-    unsigned index;
-    unsigned long status = strtoul(text + strlen("SIP/2.0 "), NULL, 10);
-    const char *cseq = find(text, "CSeq: ");
-    if (status < 200 || cseq == NULL || !slot_of(l, text, &index)) {
-        return;
-    }
-    if (status != 200) {
-        (void)fprintf(stderr, "%.*s\n", (int)strcspn(text, "\r\n"), text);
-        floor_run_require(false, "the server answers with something else than 200");
-    }
-    if (l->kind == KIND_CALL && strncmp(cseq, "1 ", 2) == 0) {
-        request(l, index, "ACK", 1);
-        request(l, index, "BYE", 2);
-        return;
-    }
-    l->done++;
+    const char *to = find(response, "\r\nTo: ");
+    struct text t = begin_text(&l->uac);
+    put_head(&t, l, which, "ACK", "INVITE");
+    put(&t, "\r\nTo: ");
+    put_bytes(&t, to != NULL ? to : "", to != NULL ? strcspn(to, "\r") : 0);
+    put_id(&t, which, 1, "ACK");
+    put(&t, "\r\nContent-Length: 0\r\n\r\n");
+    end_text(l, &l->uac, &t);
+}
+
+static void end(struct load *l, unsigned index, uint64_t now)
+{
     l->slots[index].is_busy = false;
     if (!l->is_ending) {
         begin(l, index, now);
     }
+}
+
+/* One that comes again, and one of a call that has been given up, counts no more; but the server
+ * repeats a refusal until it has its ACK. */
+static void on_response(struct load *l, const char *text, uint64_t now)
+{
+    unsigned long status = strtoul(text + strlen("SIP/2.0 "), NULL, 10);
+    const char *cseq = find(text, "CSeq: ");
+    if (status < 200 || cseq == NULL) {
+        return;
+    }
+    struct which which = call_of(l, text);
+    const struct slot *s = &l->slots[which.index];
+    if (status >= 300 && strncmp(cseq, "1 INVITE", 8) == 0) {
+        acknowledge(l, which, text);
+    }
+    if (which.call != s->call || !s->is_busy) {
+        return;
+    }
+    if (status != 200) {
+        l->refused++;
+        l->last_status = (unsigned)status;
+    } else if (l->kind == KIND_CALL && strncmp(cseq, "1 ", 2) == 0) {
+        request(l, which.index, "ACK", 1);
+        request(l, which.index, "BYE", 2);
+        return;
+    } else {
+        l->done++;
+    }
+    end(l, which.index, now);
 }
 
 /* ---- the callee ---- */
@@ -363,10 +405,7 @@ static void give_up_late(struct load *l, uint64_t now)
     for (unsigned i = 0; i < l->slot_count; i++) {
         if (l->slots[i].is_busy && now - l->slots[i].since_ns > PATIENCE_NS) {
             l->lost++;
-            l->slots[i].is_busy = false;
-            if (!l->is_ending) {
-                begin(l, i, now);
-            }
+            end(l, i, now);
         }
     }
     flush(&l->uac);
@@ -422,13 +461,16 @@ static void run_in_turn(struct load *l, unsigned ops_each)
     while (fflush(stdout) == 0 && fgets(line, sizeof(line), stdin) != NULL) {
         uint64_t done = l->done;
         uint64_t lost = l->lost;
+        uint64_t refused = l->refused;
         line[strcspn(line, "\n")] = 0;
         begin_all(l);
         run_for(l, floor_run_number(line, 1, 60000) * 1000000);
         end_all(l);
-        printf("{\"done\": %llu, \"failed\": %llu}\n",
+        lost = l->lost - lost;
+        refused = l->refused - refused;
+        printf("{\"done\": %llu, \"failed\": %llu, \"refused\": %llu, \"last_status\": %u}\n",
                (unsigned long long)(l->done - done) * ops_each,
-               (unsigned long long)(l->lost - lost));
+               (unsigned long long)(lost + refused), (unsigned long long)refused, l->last_status);
     }
 }
 
@@ -550,6 +592,7 @@ int main(int argc, char **argv)
     l = (struct load){.host = "127.0.0.1",
                       .slot_count = 64,
                       .users = 10000,
+                      .is_ending = true,
                       .server = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)}};
     uint64_t ms = 1000;
     parse(&l, argc, argv, &ms);
@@ -563,7 +606,7 @@ int main(int argc, char **argv)
     }
     begin_all(&l);
     run_for(&l, ms * 1000000 / 4);
-    struct floor_run_result r = {.lost = l.lost};
+    struct floor_run_result r = {.lost = l.lost + l.refused};
     uint64_t done = l.done;
     uint64_t wall = floor_run_wall_ns();
     uint64_t softirq = floor_run_softirq_ns(FLOOR_RUN_SERVER_CPU);
@@ -572,9 +615,9 @@ int main(int argc, char **argv)
     r.cpu_ns = server_ns(&l) - cpu + floor_run_softirq_ns(FLOOR_RUN_SERVER_CPU) - softirq;
     r.wall_ns = floor_run_wall_ns() - wall;
     r.ops = (l.done - done) * ops_each[l.kind];
-    r.lost = l.lost - r.lost;
+    r.lost = l.lost + l.refused - r.lost;
     floor_run_require(r.cpu_ns > 0, "the server's processes are gone");
-    floor_run_require(r.lost <= r.ops / 1000, "more than one in a thousand was lost");
+    floor_run_require(r.lost <= r.ops / 1000, "more than one in a thousand was lost or refused");
     floor_run_print(works[l.kind], &r);
     return 0;
 }

@@ -17,7 +17,7 @@ from collections import namedtuple
 import rival_slices
 
 SETTLE_S, SETTLE_MAX_S = 0.002, 0.05
-LOST_PER_THOUSAND = 5  # Kamailio loses up to 2 calls in a thousand
+LOST_PER_THOUSAND = 5
 
 # `generator`: a child that has been told --in-turn, with pipes; `server_ns`: what its server has
 # used so far.
@@ -51,16 +51,18 @@ def settle(member):
         before = now
 
 
-def check(member, done, failed, ms):
+def check(member, done, failed, ms, status=0):
     """That somebody was served, and hardly anybody not.  What fails is counted over all slices: of
-    the calls of one, a single one is more than one in a thousand."""
+    the calls of one, a single one is more than one in a thousand.  `status`: of the last response
+    that was not 200, where the generator tells it; 0 when there was none."""
     if done == 0 or failed * 1000 > LOST_PER_THOUSAND * done:
-        raise Wrong('%s: %d done and %d failed in %d ms' % (member.name, done, failed, ms))
+        raise Wrong('%s: %d done and %d failed in %d ms%s' % (
+            member.name, done, failed, ms, ', the last with %d' % status if status else ''))
 
 
 def run(members, turns, ms, warm_ms, softirq_ns=lambda: 0):
-    """{name: ([ns for an operation in each slice], operations in all)}; after a slice of each that
-    does not count."""
+    """{name: ([ns for an operation in each slice], operations in all, how many failed besides)};
+    after a slice of each that does not count."""
     for m in members:
         ask(m, 0)
     for m in members:
@@ -68,6 +70,7 @@ def run(members, turns, ms, warm_ms, softirq_ns=lambda: 0):
         settle(m)
     done = [[] for _ in members]
     failed = [0 for _ in members]
+    statuses = [0 for _ in members]
     charged = [[] for _ in members]
     begun = [None for _ in members]  # what each server had used at the beginning of its last slice
     for which in rival_slices.order(len(members), turns):
@@ -79,21 +82,22 @@ def run(members, turns, ms, warm_ms, softirq_ns=lambda: 0):
         softirq = softirq_ns()
         said = ask(m, ms)
         settle(m)
-        check(m, said['done'], 0, ms)
+        check(m, said['done'], 0, ms, said.get('last_status', 0))
         done[which].append(said['done'])
         failed[which] += said['failed']
+        statuses[which] = said.get('last_status', 0)
         charged[which].append(softirq_ns() - softirq)
     for which, m in enumerate(members):
         charged[which][-1] += m.server_ns() - begun[which]
-        check(m, sum(done[which]), failed[which], ms * len(done[which]))
-    return {m.name: ([c / d for c, d in zip(charged[i], done[i])], sum(done[i]))
+        check(m, sum(done[which]), failed[which], ms * len(done[which]), statuses[which])
+    return {m.name: ([c / d for c, d in zip(charged[i], done[i])], sum(done[i]), failed[i])
             for i, m in enumerate(members)}
 
 
 def lines(measured):
     """What a source prints of them."""
-    return [{'work': name, 'ns_per_op': statistics.median(costs), 'ops': ops,
-             'slices': {'ns_per_op': costs}} for name, (costs, ops) in measured.items()]
+    return [{'work': name, 'ns_per_op': statistics.median(costs), 'ops': ops, 'failed': failed,
+             'slices': {'ns_per_op': costs}} for name, (costs, ops, failed) in measured.items()]
 
 
 def in_one(printed):

@@ -7,8 +7,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <lmdb.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -26,6 +28,8 @@ enum {
     CHILD_NO_COPY = 4,
     COPY_BATCH = 4096,
     CHILD_PATIENCE_S = 60,
+    LOCK_PATIENCE_MS = 2000,
+    LOCK_STEP_MS = 10,
 };
 static const char REWRITE_KEY[] = "e"; /* none of dht/store_log's */
 static const char PROBE_KEY[] = "chordial probe";
@@ -199,8 +203,13 @@ static int read_all(const char *path, const char *fresh, uint64_t map_bytes)
 static int judge(const char *path, const char *fresh, uint64_t map_bytes)
 {
     int status = 0;
+    pid_t parent = getpid();
     pid_t child = fork();
     if (child == 0) {
+        /* Who would write on when this node is dead holds its lock, and keeps the next one out. */
+        if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != parent) {
+            _exit(CHILD_NO_COPY);
+        }
         alarm(CHILD_PATIENCE_S + (unsigned)(map_bytes >> 24)); /* broken pages may go in circles */
         int nothing = open("/dev/null", O_WRONLY | O_CLOEXEC);
         (void)dup2(nothing, STDERR_FILENO); /* a sanitizer need not tell of it */
@@ -301,9 +310,14 @@ static enum err take_over(struct persist_lmdb *db, const char *fresh, char *why)
                              strerrordesc_np(rc));
 }
 
+/* A node that was killed has perhaps left a child, whose death takes as long as its last write. */
 static enum err take_lock(struct persist_lmdb *db, char *why)
 {
     enum err e = files_lock(db->dir, false, &db->lock);
+    for (unsigned ms = 0; e == ERR_EXISTS && ms < LOCK_PATIENCE_MS; ms += LOCK_STEP_MS) {
+        (void)usleep(LOCK_STEP_MS * 1000);
+        e = files_lock(db->dir, false, &db->lock);
+    }
     if (e == ERR_TOO_LARGE) {
         return say_why(why, ERR_CONFIG, "path too long: data-dir: %s", db->dir);
     }

@@ -152,7 +152,7 @@ enum err sip_hdr_call_id_check(struct slice value) MUST_USE;
  * quotes and keep backslashes (sip_lex_unquote before hashing when has_escapes); absent = empty. */
 struct sip_hdr_digest {
     bool is_digest;   /* the scheme is Digest, any case; else only `scheme` is filled */
-    bool has_escapes; /* a backslash stands in some quoted value */
+    bool has_escapes; /* a backslash stands somewhere, mostly in a quoted value */
     bool has_qop;
     bool is_stale;
     bool is_userhash; /* userhash=true */

@@ -54,23 +54,18 @@ static size_t skip_class(struct slice s, size_t i, uint8_t classes)
 
 /* Where the string that begins with the quote at `start` ends, behind its last one; 0: nowhere.
  * Escapes are looked for only where the header has any. */
-static size_t skip_quoted(struct slice s, size_t start, bool may_escape, bool *has_escapes)
+static size_t skip_quoted(struct slice s, size_t start, bool has_escapes)
 {
     size_t len = 0;
-    if (!may_escape) {
+    if (!has_escapes) {
         const uint8_t *quote = memchr(s.data + start + 1, '"', s.len - start - 1);
         return quote == NULL ? 0 : (size_t)(quote - s.data) + 1;
     }
-    if (sip_lex_quoted(slice_from(s, start), &len) != ERR_OK) {
-        return 0;
-    }
-    *has_escapes = *has_escapes || (len > 2 && memchr(s.data + start + 1, '\\', len - 2) != NULL);
-    return start + len;
+    return sip_lex_quoted(slice_from(s, start), &len) == ERR_OK ? start + len : 0;
 }
 
 /* name EQUAL (token / quoted-string) at *at, and the comma behind it. */
-static enum err take_pair(struct slice s, size_t *at, bool may_escape, struct pair *out,
-                          bool *has_escapes)
+static enum err take_pair(struct slice s, size_t *at, bool has_escapes, struct pair *out)
 {
     size_t start = skip_space(s, *at);
     size_t i = skip_class(s, start, SIP_LEX_TOKEN);
@@ -81,7 +76,7 @@ static enum err take_pair(struct slice s, size_t *at, bool may_escape, struct pa
     }
     start = skip_space(s, i + 1);
     if (start < s.len && s.data[start] == '"') {
-        i = skip_quoted(s, start, may_escape, has_escapes);
+        i = skip_quoted(s, start, has_escapes);
         if (i == 0) {
             return ERR_MALFORMED;
         }
@@ -135,10 +130,10 @@ enum err sip_hdr_digest_decode(struct slice value, struct sip_hdr_digest *out)
     }
     out->is_digest = sip_lex_is_word(out->scheme, SLICE_LITERAL("digest"));
     bool is_open = out->is_digest;
-    bool may_escape = is_open && memchr(value.data, '\\', value.len) != NULL;
+    out->has_escapes = is_open && memchr(value.data, '\\', value.len) != NULL;
     while (is_open) {
         struct pair pair;
-        if (take_pair(value, &at, may_escape, &pair, &out->has_escapes) != ERR_OK ||
+        if (take_pair(value, &at, out->has_escapes, &pair) != ERR_OK ||
             set_field(out, &pair) != ERR_OK) {
             return ERR_MALFORMED;
         }

@@ -21,9 +21,9 @@ struct exchange {
     enum err error;
     uint64_t tag;
     handle request;
-    struct transact_target target; /* ours */
-    struct node_id node_id;        /* zeros until it is known */
-    struct attach_policy_dial dials[ATTACH_POLICY_DIALS];
+    struct transact_target target;                        /* ours */
+    struct node_id node_id;                               /* zeros until it is known */
+    struct attach_policy_dial dials[ATTACH_POLICY_DIALS]; /* ours: where they could be dialled */
     size_t dial_count;
     size_t dialled;
     handle link; /* theirs: being dialled */
@@ -364,20 +364,35 @@ void attach_on_request(struct turn *t, struct attach *a, const struct message *m
 
 /* Ours */
 
+/* Where they could be dialled, of the links that `ours` has. */
+static size_t pick_theirs(const struct attach *a, const struct message *answer,
+                          const struct attach_policy_ours *ours,
+                          struct attach_policy_dial out[ATTACH_POLICY_DIALS])
+{
+    struct msgs_attach body;
+    size_t count = 0;
+    bool is_good = msgs_attach_decode(answer->body, a->s.params, &body) == ERR_OK &&
+                   attach_policy_pick(body.candidates, ours, out, &count) == ERR_OK;
+    return is_good ? count : 0;
+}
+
 /* They dial us from one of their candidates (design.md 6, "No reflector"). */
 static void announce(struct turn *t, struct attach *a, const struct message *answer)
 {
-    struct msgs_attach body;
     struct attach_policy_ours ours = a->s.ours;
     struct attach_policy_dial from[ATTACH_POLICY_DIALS];
-    size_t count = 0;
     ours.trunks = false;
-    if (!ours.datagrams || msgs_attach_decode(answer->body, a->s.params, &body) != ERR_OK ||
-        attach_policy_pick(body.candidates, &ours, from, &count) != ERR_OK) {
-        return;
-    }
+    size_t count = ours.datagrams ? pick_theirs(a, answer, &ours, from) : 0;
     for (size_t i = 0; i < count; i++) {
         link_announce(t, a->s.links, &answer->signer, &from[i].address, 1);
+    }
+}
+
+/* Ours, and the link is there: their first candidate is where to find them after a restart. */
+static void note_listens(struct attach *a, const struct exchange *x)
+{
+    if (x->dial_count > 0) {
+        link_note_listens(a->s.links, link_find(a->s.links, &x->node_id), &x->dials[0].address);
     }
 }
 
@@ -396,6 +411,12 @@ void attach_on_result(struct turn *t, struct attach *a, const struct transact_re
     }
     x->has_yielded = is_in_progress;
     x->node_id = result->answer->signer;
+    if (result->error == ERR_OK) {
+        x->dial_count = pick_theirs(a, result->answer, &a->s.ours, x->dials);
+    }
+    if (is_linked(a, &x->node_id)) {
+        note_listens(a, x);
+    }
     if (is_linked(a, &x->node_id) || ids_node_is_equal(&x->node_id, &a->s.self->node_id)) {
         done(t, a, x, ERR_OK);
         return;
@@ -434,6 +455,9 @@ void attach_on_link_up(struct turn *t, struct attach *a, const struct node_id *i
     for (struct exchange *x; (x = pool_next(&a->exchanges, &index)) != NULL;) {
         if (x->state == DONE || !ids_node_is_equal(&x->node_id, id)) {
             continue;
+        }
+        if (x->state == AWAITING) {
+            note_listens(a, x);
         }
         if (x->state != DIALLING || x->wants_update) {
             done(t, a, x, ERR_OK);

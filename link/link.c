@@ -493,6 +493,14 @@ uint32_t link_count_up(const struct link_table *lt)
     return lt->up_count;
 }
 
+void link_note_listens(struct link_table *lt, handle link, const struct address *at)
+{
+    struct link *l = link_table_get(lt, link);
+    if (l != NULL) {
+        l->listens = *at;
+    }
+}
+
 bool link_walk(const struct link_table *lt, uint32_t *index, struct link_info *out)
 {
     const struct link *l = pool_next(&lt->pool, index);
@@ -503,6 +511,7 @@ bool link_walk(const struct link_table *lt, uint32_t *index, struct link_info *o
         .link = link_table_handle(lt, l),
         .node_id = l->node_id,
         .remote = l->remote,
+        .listens = l->listens,
         .is_up = is_sendable(l),
         .is_local = l->is_local,
         .is_suspect = l->state == LINK_STATE_SUSPECT,

@@ -152,6 +152,7 @@ struct link_info {
     handle link;
     struct node_id node_id;
     struct address remote;
+    struct address listens; /* see link_note_listens; port 0: unknown */
     char user[CRYPTO_USER_CAP + 1];
     bool is_up, is_local, is_suspect, is_dialled, is_datagram;
     uint64_t up_since_us, srtt_us, rto_us;
@@ -159,6 +160,9 @@ struct link_info {
     uint32_t queued_bytes, unacked_frames;
     uint64_t certificate_not_after_ms;
 };
+/* Where the node at the other end can be dialled, by its own word, which nobody has tried.  Nothing
+ * happens where there is no such link. */
+void link_note_listens(struct link_table *lt, handle link, const struct address *at);
 /* Walks all links: start with *index = 0; false at the end. */
 bool link_walk(const struct link_table *lt, uint32_t *index, struct link_info *out);
 uint32_t link_count_up(const struct link_table *lt);

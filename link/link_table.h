@@ -89,6 +89,7 @@ struct link {
     uint64_t drain_bytes_in; /* DRAINING: bytes_in when the timer was armed */
     uint64_t not_after_ms;
     struct address remote;
+    struct address listens; /* what the other side says of itself; port 0: nothing yet */
     char user[CRYPTO_USER_CAP + 1];
 };
 

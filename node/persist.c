@@ -121,10 +121,12 @@ static void note_neighbors(struct turn *t, struct node *n)
     uint32_t index = 0;
     (void)t;
     while (link_walk(n->links, &index, &l) && wr_left(&w) >= NEIGHBOR_BYTES) {
-        if (l.is_up && !l.is_local && l.is_dialled && l.remote.port != 0) {
-            wr_u8(&w, l.remote.family);
-            wr_bytes(&w, slice_of(l.remote.ip, sizeof(l.remote.ip)));
-            wr_u16(&w, l.remote.port);
+        /* Who has dialled us came from a port where nobody listens. */
+        const struct address *at = l.is_dialled ? &l.remote : &l.listens;
+        if (l.is_up && !l.is_local && at->port != 0) {
+            wr_u8(&w, at->family);
+            wr_bytes(&w, slice_of(at->ip, sizeof(at->ip)));
+            wr_u16(&w, at->port);
             wr_bytes(&w, slice_of(l.node_id.bytes, IDS_RING_BYTES));
         }
     }

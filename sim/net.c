@@ -381,6 +381,9 @@ static void mail_to(struct world *w, uint32_t node, const struct io_op *op)
         }
         return;
     }
+    if (op->buf != NULL) {
+        op->buf->owner = 0; /* on its way, whatever becomes of the sender */
+    }
     struct io_event mail = {
         .kind = IO_MAIL, .tag = op->tag, .shard = (uint16_t)(node - first), .mail = op->mail};
     post(w, far, w->now_us + LOCAL_US, &mail, op->buf);

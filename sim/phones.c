@@ -38,6 +38,12 @@ bool phones_is_reachable(const struct phones *p, uint32_t k)
            !world_is_leaving(p->world, one->node);
 }
 
+/* What has changed when its node has died, although it is reachable by another, or again. */
+static uint64_t life_of(const struct phones *p, uint32_t k)
+{
+    return (uint64_t)p->all[k].node << 32 | p->all[k].incarnation;
+}
+
 uint32_t phones_reachable(const struct phones *p)
 {
     uint32_t count = 0;
@@ -94,7 +100,9 @@ static void note_failed(struct phones *p, struct phones_one *one, uint16_t statu
     struct phones_counts *c = &p->counts;
     c->failed++;
     bool is_excused = !one->is_reachable || !phones_is_reachable(p, one->handset.index) ||
-                      !phones_is_reachable(p, one->callee);
+                      !phones_is_reachable(p, one->callee) ||
+                      life_of(p, one->handset.index) != one->own_life ||
+                      life_of(p, one->callee) != one->callee_life;
     c->unreached += is_excused ? 0 : 1;
     for (uint32_t i = 0; i < PHONES_STATUSES; i++) {
         if (c->failed_by[i].status == 0 || c->failed_by[i].status == status) {
@@ -160,6 +168,8 @@ static void call(struct phones *p, struct phones_one *one, uint32_t callee)
     one->placed_us = now_us(p);
     one->is_reachable =
         phones_is_reachable(p, one->handset.index) && phones_is_reachable(p, callee);
+    one->own_life = life_of(p, one->handset.index);
+    one->callee_life = life_of(p, callee);
     p->counts.placed++;
     handset_call(&one->handset, now_us(p), other->handset.user);
 }

@@ -63,9 +63,10 @@ struct phones_one {
     /* a call of its own */
     uint64_t placed_us;
     uint32_t callee;
-    bool is_reachable; /* both were when it began */
-    bool is_engaged;   /* somebody calls it, or it calls */
-    bool is_asking;    /* the one call when all is quiet */
+    uint64_t own_life, callee_life; /* of the nodes of both, then */
+    bool is_reachable;              /* both were when it began */
+    bool is_engaged;                /* somebody calls it, or it calls */
+    bool is_asking;                 /* the one call when all is quiet */
 };
 
 struct phones {

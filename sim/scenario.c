@@ -208,7 +208,7 @@ static uint64_t run_until_copied(struct run *r, uint64_t start_us, uint64_t limi
 {
     for (;;) {
         r->out->copies_after = copies_of(r);
-        if (r->out->copies_after.under == 0) {
+        if (r->out->copies_after.under == 0 && r->out->copies_after.one_host == 0) {
             return world_now_us(r->world) - start_us;
         }
         if (world_now_us(r->world) >= start_us + limit_us) {

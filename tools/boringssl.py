@@ -2,10 +2,12 @@
 """Builds BoringSSL from Debian's source package, for speed.
 
 Debian compiles it with -DOPENSSL_SMALL, which leaves out the assembly of P-256 and the larger
-tables of Ed25519.  This builds the same sources, with the same compiler and hardening, without that
-flag: libraries of the same interface, in PREFIX.  apt checks what it downloads by the archive's
-signature, gets lists of its own and needs no root."""
+tables of Ed25519.  This builds the same sources, with the same hardening, without that flag:
+libraries of the same interface, in PREFIX.  The compiler is Debian's, but for Ed25519 and X25519,
+where there is no assembly and gcc is quicker than clang.  apt checks what it downloads by the
+archive's signature, gets lists of its own and needs no root."""
 import glob
+import hashlib
 import os
 import re
 import shutil
@@ -27,6 +29,10 @@ FLAGS = {
     'DEB_CXXFLAGS_MAINT_APPEND': '-fPIC -gdwarf-4',
     'DEB_LDFLAGS_MAINT_APPEND': '-fPIC',
 }
+# Objects that are not left to clang -O2: an Ed25519 signature costs 12 % less, to verify it 6 %.
+# `make` finds them there when it builds the rest.
+QUICKER = ['src/crypto/curve25519/curve25519.o']
+QUICKER_CC, QUICKER_CFLAGS = 'gcc', ' -O3'
 
 
 class NotBuilt(Exception):
@@ -80,18 +86,26 @@ def compile_libraries(source):
     for name in ('DEB_HOST_ARCH', 'DEB_HOST_MULTIARCH'):
         env[name] = run(['dpkg-architecture', '-q' + name], 'no architecture').strip()
     env['LDFLAGS'] += " -Wl,-rpath,'$$ORIGIN'"  # before Debian's own, of its slower libcrypto
+    run(['make', '-f', 'debian/libcrypto.mk', *QUICKER], 'Ed25519 cannot be compiled', cwd=source,
+        env={**env, 'CC': QUICKER_CC, 'CFLAGS': env['CFLAGS'] + QUICKER_CFLAGS})
     for library in ('libcrypto', 'libssl'):
         run(['make', '-j%d' % os.cpu_count(), '-f', f'debian/{library}.mk', 'build'],
             library + ' cannot be compiled', cwd=source, env=env)
 
 
+def made_of(version):
+    """What the stamp says: the version, and how it was compiled."""
+    how = [sorted(FLAGS.items()), QUICKER, QUICKER_CC, QUICKER_CFLAGS]
+    return '%s %s' % (version, hashlib.sha256(repr(how).encode()).hexdigest()[:16])
+
+
 def build():
-    """The prefix of the libraries, which are built when they are not there or of another version
-    than the package whose place they take.  Raises NotBuilt."""
+    """The prefix of the libraries, which are built when they are not there, of another version
+    than the package whose place they take, or compiled in another way.  Raises NotBuilt."""
     version = run(['dpkg-query', '-W', '-f', '${source:Version}', packages.BORINGSSL_DEBIAN],
                   'Debian\'s package is not installed')
     stamp = PREFIX + '/version'
-    if os.path.exists(stamp) and open(stamp, encoding='utf-8').read() == version:
+    if os.path.exists(stamp) and open(stamp, encoding='utf-8').read() == made_of(version):
         return PREFIX
     work = os.path.abspath(PREFIX + '/work')
     shutil.rmtree(PREFIX, ignore_errors=True)
@@ -105,7 +119,7 @@ def build():
     shutil.copytree(work + '/source/src/include', PREFIX + '/include')
     shutil.rmtree(work)
     with open(stamp, 'w', encoding='utf-8') as f:
-        f.write(version)
+        f.write(made_of(version))
     return PREFIX
 
 

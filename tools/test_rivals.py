@@ -6,9 +6,11 @@ check their own results."""
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import unittest
 
@@ -342,6 +344,77 @@ class Floors(unittest.TestCase):
                                  text=True, timeout=60)
             self.assertEqual((ran.returncode, ran.stdout), (1, ''), argv)
             self.assertIn(argv[0], ran.stderr)
+
+
+class Proxy(threading.Thread):
+    """A server for rival_sip that answers calls by itself, each third INVITE with 500 and each
+    fourth BYE with 481; it repeats each of these once, as if its ACK had been lost."""
+
+    def __init__(self):
+        super().__init__(daemon=True)
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind(('127.0.0.1', 0))
+        self.port = str(self.socket.getsockname()[1])
+        self.asked, self.refused, self.acks = {'INVITE': 0, 'BYE': 0}, {}, []
+
+    def run(self):
+        while True:
+            said, peer = self.socket.recvfrom(4096)
+            if not said:
+                return
+            lines = said.decode().partition('\r\n\r\n')[0].split('\r\n')
+            method = lines[0].split()[0]
+            headers = dict(line.split(': ', 1) for line in lines[1:])
+            if method == 'ACK':
+                self.acks.append(headers)
+                continue
+            self.asked[method] += 1
+            often, status = {'INVITE': (3, '500 Out of memory'), 'BYE': (4, '481 Gone')}[method]
+            bad = self.asked[method] % often == 0
+            if method == 'INVITE':
+                headers['To'] += ';tag=%s%d' % ('no' if bad else 't', self.asked[method])
+            if bad and method == 'INVITE':
+                self.refused[headers['Call-ID']] = headers
+            answer = ''.join(['SIP/2.0 %s\r\n' % (status if bad else '200 OK'), *(
+                '%s: %s\r\n' % (name, headers[name]) for name in ('Via', 'From', 'To', 'Call-ID',
+                                                                 'CSeq'))]) + '\r\n'
+            for _ in range(1 + bad):
+                self.socket.sendto(answer.encode(), peer)
+
+    def end(self):
+        """When all that it was sent has been read: datagrams stay in order."""
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+            s.sendto(b'', ('127.0.0.1', int(self.port)))
+        self.join()
+        self.socket.close()
+
+
+@unittest.skipUnless(os.path.exists(PROGRAMS + '/rival_sip'), 'rival_sip is not built')
+class Generator(unittest.TestCase):
+    def test_refused(self):
+        """What a server refuses is counted and acknowledged, and the load goes on."""
+        proxy = Proxy()
+        proxy.start()
+        ran = subprocess.run([PROGRAMS + '/rival_sip', '--kind', 'call', '--port', proxy.port,
+                              '--in-turn', '--outstanding', '4'], input='200\n50\n',
+                             capture_output=True, text=True, timeout=60)
+        proxy.end()
+        self.assertEqual((ran.returncode, ran.stderr), (0, ''))
+        slices = [json.loads(line) for line in ran.stdout.splitlines()[1:]]
+        self.assertEqual(len(slices), 2)
+        for said in slices:
+            self.assertGreater(said['done'], 0)
+            self.assertGreaterEqual(said['failed'], said['refused'])
+        self.assertGreater(slices[0]['refused'], 0)
+        self.assertIn(slices[0]['last_status'], (481, 500))
+        acks = [a for a in proxy.acks if a['Call-ID'] in proxy.refused]
+        self.assertGreater(len(acks), len(proxy.refused))
+        self.assertEqual({a['Call-ID'] for a in acks}, set(proxy.refused))
+        for ack in acks:
+            of = proxy.refused[ack['Call-ID']]
+            for name in ('Via', 'From', 'To'):
+                self.assertEqual(ack[name], of[name])
+            self.assertEqual(ack['CSeq'], '1 ACK')
 
 
 if __name__ == '__main__':

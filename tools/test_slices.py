@@ -157,10 +157,10 @@ def loaded(turns, **servers):
 class Charges(unittest.TestCase):
     def test_costs(self):
         got = loaded(3, a=Server(300), b=Server(200))
-        self.assertEqual(got, {'a': ([300.0] * 6, 6000), 'b': ([200.0] * 6, 6000)})
+        self.assertEqual(got, {'a': ([300.0] * 6, 6000, 0), 'b': ([200.0] * 6, 6000, 0)})
         line = rival_turns.lines(got)[0]
-        self.assertEqual((line['work'], line['ns_per_op'], line['slices']),
-                         ('a', 300.0, {'ns_per_op': [300.0] * 6}))
+        self.assertEqual((line['work'], line['ns_per_op'], line['failed'], line['slices']),
+                         ('a', 300.0, 0, {'ns_per_op': [300.0] * 6}))
 
     def test_late_work(self):
         """Half of the work done while the other has the load: the same ratio, both ways round."""
@@ -188,7 +188,11 @@ class Charges(unittest.TestCase):
             unlucky.said['failed'] = next(told, 0) if unlucky.asked else 0
             return say()
         unlucky.readline = readline
-        self.assertEqual(loaded(2, a=unlucky, b=Server(100))['a'][1], 4 * 700)
+        self.assertEqual(loaded(2, a=unlucky, b=Server(100))['a'][1:], (4 * 700, 1))
+        for wrong in (Server(100, done=0, failed=9), Server(100, done=1000, failed=6)):
+            wrong.said['last_status'] = 500
+            with self.assertRaisesRegex(rival_turns.Wrong, 'ms, the last with 500'):
+                loaded(1, a=wrong, b=Server(100))
         mute = Server(100)
         mute.readline = lambda: ''
         with self.assertRaisesRegex(rival_turns.Wrong, 'a has ended'):

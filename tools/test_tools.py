@@ -2,12 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Shows that each check of the house goes red: every test plants a fault and wants it named."""
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
 import types
 import unittest
+import unittest.mock
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import tree  # noqa: E402
@@ -485,10 +487,28 @@ class Boringssl(Planted):
         self.assertIn("none of Debian's archives", said)
 
     def test_built_once(self):
-        self.plant('build/boringssl/version', '13-2')
+        self.plant('build/boringssl/version', boringssl.made_of('13-2'))
         self.assertEqual((0, 'build/boringssl', ''), self.built('exit 1'))
-        self.plant('build/boringssl/version', '13-1')
-        self.assertEqual(self.built('exit 1')[0], 1)
+        for other in (boringssl.made_of('13-1'), '13-2'):  # or compiled in another way
+            self.plant('build/boringssl/version', other)
+            self.assertEqual(self.built('exit 1')[0], 1)
+
+    @unittest.skipUnless(shutil.which('make'), 'no make')
+    def test_compiled_in_two_ways(self):
+        """Ed25519 by one compiler, the rest by the other, as `make` is told; hardened alike."""
+        self.plant('debian/libcrypto.mk', 'CFLAGS += -here\nbuild: a.o %s\n\t@true\n%%.o:\n'
+                   '\tmkdir -p $(@D)\n\techo $(CC) $(CFLAGS) > $@\n' % boringssl.QUICKER[0])
+        self.plant('debian/libssl.mk', 'build:\n\t@true\n')
+        for name in ('dpkg-buildflags', 'dpkg-architecture'):
+            os.chmod(self.plant('bin/' + name, '#!/bin/sh\necho -O2 -hard\n'), 0o755)
+        path = os.path.join(self.top, 'bin') + ':' + os.environ['PATH']
+        with unittest.mock.patch.dict(os.environ, PATH=path):
+            boringssl.compile_libraries(self.top)
+        said = []
+        for name in ('a.o', boringssl.QUICKER[0]):
+            with open(os.path.join(self.top, name), encoding='utf-8') as f:
+                said.append(f.read().strip())
+        self.assertEqual(said, ['clang -O2 -hard -here', 'gcc -O2 -hard -O3 -here'])
 
     def test_for_speed(self):
         self.assertNotIn('OPENSSL_SMALL', ' '.join(boringssl.FLAGS.values()))

@@ -67,8 +67,12 @@ Test(real, calls_while_peers_come_and_go, .timeout = 120)
     s.run_s = 120;
     s.churn_lifetime_s = 150;
     s.load_lookups_per_s = 2;
-    run_unbroken(&s, 5, &r);
-    cr_expect_gt(r.phones.completed, 20);
-    cr_expect_eq(r.phones.unreached, 0);
-    cr_expect_gt(r.survival.churn.started, 0);
+    /* With 31 a node dies while a call is on its way, and its phone is at another node when that is
+     * over, 200 s later. */
+    for (uint64_t seed = 5; seed <= 31; seed += 26) {
+        run_unbroken(&s, seed, &r);
+        cr_expect_gt(r.phones.completed, 20);
+        cr_expect_eq(r.phones.unreached, 0, "seed %lu", (unsigned long)seed);
+        cr_expect_gt(r.survival.churn.started, 0);
+    }
 }

@@ -178,8 +178,12 @@ static bool is_ready(struct stage *g, uint32_t i, uint64_t limit_us)
 Test(restart, neighbors_are_remembered_as_addresses_to_join_through, .timeout = 300)
 {
     enum { BOOTSTRAPS = 4, RETURNS = 7 };
-    for (int remembers = 1; remembers >= 0; remembers--) {
-        struct stage g = open_stage(9);
+    /* Who has dialled nobody but bootstrap nodes remembers those who have dialled it: with 10, 37,
+     * 39, 40 and 44 it came back to nobody. */
+    static const uint64_t seeds[] = {9, 9, 10, 37, 39, 40, 44};
+    for (size_t k = 0; k < ARRAY_COUNT(seeds); k++) {
+        bool remembers = k != 0;
+        struct stage g = open_stage(seeds[k]);
         start_all(&g);
         pass(&g, 80 * (uint64_t)SECOND); /* neighbors are noted once a minute */
         world_vanish(g.world, RETURNS);
@@ -191,8 +195,8 @@ Test(restart, neighbors_are_remembered_as_addresses_to_join_through, .timeout = 
         }
         pass(&g, 60 * (uint64_t)SECOND);
         world_start(g.world, RETURNS);
-        cr_expect_eq(is_ready(&g, RETURNS, 60 * (uint64_t)SECOND), remembers != 0, "remembers: %d",
-                     remembers);
+        cr_expect_eq(is_ready(&g, RETURNS, 60 * (uint64_t)SECOND), remembers, "seed %lu: %d",
+                     (unsigned long)seeds[k], remembers);
         close_stage(&g);
     }
 }

@@ -38,8 +38,12 @@ Test(rings, design_1_copies_stand_on_two_hosts, .timeout = 120)
     struct scenario s = ring_scenario(8, 60);
     struct scenario_result r;
     s.shards = 4;
-    run_scenario(&s, 3, &r);
-    expect_whole(&r, "2 hosts of 4");
+    /* With 21 a peer of the other host refuses at first: it does not know yet that it is meant. */
+    static const uint64_t seeds[] = {3, 21, 24, 122};
+    for (size_t i = 0; i < ARRAY_COUNT(seeds); i++) {
+        run_scenario(&s, seeds[i], &r);
+        expect_whole(&r, "2 hosts of 4");
+    }
 }
 
 static uint64_t count(const struct scenario_result *r, enum metric which)
@@ -64,7 +68,7 @@ Test(rings, datagram_links, .timeout = 300)
         snprintf(name, sizeof(name), "datagrams %zu", i);
         run_scenario(&s, 5 + i, &r);
         expect_whole(&r, name);
-        cr_expect_gt(r.datagrams, 50 * s.nodes, "%s: %lu datagrams", name,
+        cr_expect_gt(r.datagrams, 5 * s.nodes, "%s: %lu datagrams", name,
                      (unsigned long)r.datagrams);
         cr_expect_eq(count(&r, METRIC_link_hello_crossed) > s.nodes, false);
         cr_expect_eq(count(&r, METRIC_dht_drop_malformed), 0);

@@ -10,9 +10,11 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 enum { MAP_BYTES = 1 << 20, RECORD_CAP = 40 * 1024 };
@@ -171,9 +173,9 @@ static void harm(off_t from, size_t len, bool is_cut)
     close(fd);
 }
 
-static void fill(uint32_t records)
+static void fill_map(uint32_t records, uint64_t map_bytes)
 {
-    struct persist_lmdb *db = open_db(8 * MAP_BYTES);
+    struct persist_lmdb *db = open_db(map_bytes);
     char key[16];
     static uint8_t value[700];
     for (uint32_t i = 0; i < records; i++) {
@@ -184,6 +186,11 @@ static void fill(uint32_t records)
     }
     cr_assert_eq(persist_lmdb_commit(db), ERR_OK);
     persist_lmdb_close(db);
+}
+
+static void fill(uint32_t records)
+{
+    fill_map(records, 8 * MAP_BYTES);
 }
 
 static uint32_t loaded;
@@ -252,6 +259,55 @@ Test(persist, what_only_a_writer_looks_at_harms_nobody)
     cr_assert_eq(persist_lmdb_load(db, &a, count_one, NULL), ERR_OK);
     cr_assert_eq(loaded, 401);
     persist_lmdb_close(db);
+}
+
+/* Killed when so much of the new file is there; false: it was done before. */
+static bool kill_start(uint64_t map_bytes, off_t at_bytes)
+{
+    char fresh[sizeof(file) + 8];
+    struct stat st;
+    struct persist_lmdb *db = NULL;
+    int status = 0;
+    snprintf(fresh, sizeof(fresh), "%s.new", file);
+    pid_t node = fork();
+    if (node == 0) {
+        _exit(persist_lmdb_open(data, map_bytes, &db, why) == ERR_OK ? 0 : 1);
+    }
+    cr_assert_gt(node, 0);
+    pid_t ended = 0;
+    while (ended == 0 && (stat(fresh, &st) != 0 || st.st_size < at_bytes)) {
+        (void)usleep(100);
+        ended = waitpid(node, &status, WNOHANG);
+    }
+    if (ended != 0) {
+        return false;
+    }
+    cr_assert_eq(kill(node, SIGKILL), 0);
+    cr_assert_eq(waitpid(node, &status, 0), node);
+    return WIFSIGNALED(status);
+}
+
+/* The old file has its name until the new one is on the disk, and whoever writes that ends with the
+ * node: the next one finds no lock, and all records. */
+Test(persist, a_start_that_is_killed_while_it_writes_anew_costs_nothing)
+{
+    enum { RECORDS = 20000, TIMES = 12, RECORD_BYTES = 700 };
+    uint32_t killed = 0;
+    fill_map(RECORDS, 64 * MAP_BYTES);
+    for (uint32_t i = 0; i < TIMES; i++) {
+        struct persist_lmdb_counts counts;
+        off_t at_bytes = i == 0 ? 0 : (off_t)RECORDS * RECORD_BYTES * i / TIMES;
+        killed += kill_start(64 * MAP_BYTES, at_bytes) ? 1 : 0;
+        struct persist_lmdb *db = open_db(64 * MAP_BYTES);
+        loaded = 0;
+        cr_assert_eq(persist_lmdb_load(db, &a, count_one, NULL), ERR_OK);
+        persist_lmdb_counts(db, &counts);
+        cr_assert_eq(loaded, RECORDS, "killed at %ld bytes: %u records", (long)at_bytes, loaded);
+        cr_assert_eq(counts.broken + counts.set_aside, 0);
+        persist_lmdb_close(db);
+    }
+    cr_log_info("%u of %u killed in time", killed, TIMES);
+    cr_assert_gt(killed, 0);
 }
 
 Test(persist, without_room_for_a_second_file_the_first_is_used)

@@ -140,3 +140,27 @@ Test(msgbuf, foreign_release, .signal = SIGABRT)
     struct msgbuf other = {.refs = 1};
     msgbuf_release(&p, &other);
 }
+
+/* Of any size, in use or not, even of another pool: what is asked of the memory changes nothing. */
+Test(msgbuf, asking_ahead_changes_nothing)
+{
+    struct msgbuf_pool p, other;
+    make(&p);
+    static uint8_t before[sizeof(block)];
+    struct msgbuf *own[] = {msgbuf_acquire(&p, 1), msgbuf_acquire(&p, MSGBUF_LARGE_BYTES)};
+    struct arena arena;
+    static uint8_t elsewhere[sizeof(block)];
+    arena_init(&arena, elsewhere, sizeof(elsewhere));
+    msgbuf_pool_init(&other, &arena, 3, 2);
+    struct msgbuf *foreign[] = {msgbuf_acquire(&other, 1), msgbuf_acquire(&other, 4000)};
+    msgbuf_release(&p, own[0]);
+    struct msgbuf_pool pool_before = p;
+    memcpy(before, block, sizeof(block));
+    for (size_t i = 0; i < ARRAY_COUNT(own); i++) {
+        msgbuf_prefetch(&p, own[i]);
+        msgbuf_prefetch(&p, foreign[i]);
+        msgbuf_prefetch(&other, own[i]);
+    }
+    cr_expect_eq(memcmp(&p, &pool_before, sizeof(p)), 0);
+    cr_expect_eq(memcmp(before, block, sizeof(block)), 0);
+}

@@ -514,3 +514,14 @@ static inline void ring_end(void)
 
 static const char *const apart[] = {"h0", "h1", "h2", "h3", "h4", "h5", "h6", "h7"};
 static const char *const paired[] = {"h0", "h0", "h0", "h0", "h1", "h1", "h1", "h1"};
+
+/* A ring of so many, each on a host of its own, and a user who has stored one value in it. */
+static inline struct person *put_one(int count, struct overlay_resource *at)
+{
+    ring(apart, count);
+    struct person *who = user(7);
+    struct wish wish = value_at_now("one");
+    *at = resource_of(peers[0].w, person_user(who));
+    cr_assert_eq(store_and_wait(who, &wish), 0);
+    return who;
+}

@@ -31,11 +31,8 @@ static void run_until_left(int i, uint32_t ms)
  * word that he has it is no reason to go, and the next owner gets it. */
 Test(replicate_leave, the_last_copy_does_not_leave_on_a_dead_owners_word)
 {
-    ring(apart, 7);
-    struct person *who = user(7);
-    struct overlay_resource at = resource_of(peers[0].w, person_user(who));
-    struct wish wish = value_at_now("one");
-    cr_assert_eq(store_and_wait(who, &wish), 0);
+    struct overlay_resource at;
+    struct person *who = put_one(7, &at);
     settle(25000);
     int owner = owner_of(ring_of(&at));
     int leaver = (owner + 1) % 7;
@@ -59,11 +56,8 @@ Test(replicate_leave, the_last_copy_does_not_leave_on_a_dead_owners_word)
  * it has timed out. */
 Test(replicate_leave, what_goes_to_the_dead_goes_to_the_next_owner)
 {
-    ring(apart, 7);
-    struct person *who = user(7);
-    struct overlay_resource at = resource_of(peers[0].w, person_user(who));
-    struct wish wish = value_at_now("one");
-    cr_assert_eq(store_and_wait(who, &wish), 0);
+    struct overlay_resource at;
+    struct person *who = put_one(7, &at);
     settle(25000);
     int owner = owner_of(ring_of(&at));
     int next = (owner + 1) % 7;
@@ -114,11 +108,8 @@ Test(replicate_leave, owners_are_asked_once_each)
 /* An owner who never answers, and whom all take for alive, holds nobody up for ever. */
 Test(replicate_leave, an_owner_who_is_silent_for_ever)
 {
-    ring(apart, 7);
-    struct person *who = user(7);
-    struct overlay_resource at = resource_of(peers[0].w, person_user(who));
-    struct wish wish = value_at_now("one");
-    cr_assert_eq(store_and_wait(who, &wish), 0);
+    struct overlay_resource at;
+    struct person *who = put_one(7, &at);
     settle(25000);
     int owner = owner_of(ring_of(&at));
     int leaver = (owner + 1) % 7;

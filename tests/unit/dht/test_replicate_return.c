@@ -93,13 +93,10 @@ Test(replicate_return, an_update_ends_the_wait_after_a_refusal)
 /* A link that is younger than what we remember of a peer leads to another life of it. */
 Test(replicate_return, who_was_away_is_filled_again)
 {
-    ring(apart, 6);
-    struct person *who = user(7);
-    struct overlay_resource at = resource_of(peers[0].w, person_user(who));
+    struct overlay_resource at;
+    struct person *who = put_one(6, &at);
     int owner = owner_of(ring_of(&at));
     int holder = (owner + 1) % 6;
-    struct wish wish = value_at_now("one");
-    cr_assert_eq(store_and_wait(who, &wish), 0);
     settle(5000);
     for (int is_new = 0; is_new < 2; is_new++) {
         struct store_set *set =
@@ -125,11 +122,8 @@ Test(replicate_return, who_was_away_is_filled_again)
  * dropped there when it is wanted no more (CH-26).  It is placed anew when he is gone for good. */
 Test(replicate_return, ch26_a_copy_that_was_dropped_is_not_taken_to_be_there)
 {
-    ring(apart, 7);
-    struct person *who = user(7);
-    struct overlay_resource at = resource_of(peers[0].w, person_user(who));
-    struct wish wish = value_at_now("one");
-    cr_assert_eq(store_and_wait(who, &wish), 0);
+    struct overlay_resource at;
+    struct person *who = put_one(7, &at);
     settle(25000);
     int owner = owner_of(ring_of(&at));
     int third = (owner + 3) % 7;

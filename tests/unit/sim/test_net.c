@@ -94,3 +94,22 @@ Test(net, a_place_that_is_taken_again)
     cr_expect_eq(closed, old_there);
     free(block);
 }
+
+/* Mail to a sibling is on its way when the sender ends, and its buffers are taken from it. */
+Test(net, mail_outlives_its_sender)
+{
+    void *block = NULL;
+    struct world *w = make(&block);
+    w->settings.shards = NODES;
+    w->buffers.owner = 0 + 1;
+    struct io_op op = {.kind = IO_OP_MAIL, .shard = 1, .buf = msgbuf_acquire(&w->buffers, 1)};
+    cr_assert_eq(msgbuf_append(op.buf, SLICE_LITERAL("x")), ERR_OK);
+    struct msgbuf *held = msgbuf_acquire(&w->buffers, 1);
+    ask(w, 0, &op);
+    msgbuf_release_owned(&w->buffers, 0 + 1);
+    cr_expect_eq(held->refs, 0);
+    cr_expect_eq(op.buf->refs, 1);
+    (void)next(w, 1, IO_MAIL);
+    cr_expect_eq(world_buffers_in_use(w), 0);
+    free(block);
+}

@@ -2,6 +2,7 @@
 /* test_proxy.c - calls between phones at one node, at sibling shards and at different nodes. */
 #include "sip/hop.h"
 #include "sip/location.h"
+#include "sip/loop.h"
 #include "sip/proxy.h"
 #include "sip/registrar.h"
 #include "sip/sips.h"
@@ -543,6 +544,47 @@ Test(proxy, loop_is_found)
     phone_raw(w, b, back, strlen(back));
     phone_expect(b, "SIP/2.0 482");
     cr_assert_eq(world_metric(w, METRIC_sip_refused_loop), 1);
+    world_expect_empty(w);
+    world_free(w);
+}
+
+/* A REGISTER goes nowhere, so it cannot come back: it has no mark, and a Via that would be that
+ * mark is nothing to it.  One with a tag in To is no registration, and is refused for the same Via.
+ */
+Test(proxy, a_registration_is_not_looked_at_for_loops)
+{
+    struct world *w = world_make();
+    world_add_node(w, 1);
+    struct phone *a = world_add_phone(w, "alice", 0);
+    struct sip *s = w->instances[0]->sip;
+    for (int has_tag = 0; has_tag <= 1; has_tag++) {
+        static struct sip_parser parser;
+        char branch[TX_BRANCH_CAP + 1], via[256], text[PHONE_TEXT];
+        uint8_t mark[TX_LOOP_BYTES];
+        struct sip_fault fault;
+        struct sip_rx rx = {.m = &parser.msg};
+        memset(branch, '0', TX_BRANCH_CAP);
+        branch[TX_BRANCH_CAP] = 0;
+        for (int round = 0; round < 2; round++) { /* the mark does not depend on the Vias */
+            int len = snprintf(text, sizeof(text),
+                               "REGISTER sip:example.org SIP/2.0\r\nVia: %s\r\n"
+                               "Via: SIP/2.0/UDP 10.0.0.1;branch=%s\r\n"
+                               "From: <sip:alice@example.org>;tag=1\r\n"
+                               "To: <sip:alice@example.org>%s\r\nCall-ID: l\r\n"
+                               "CSeq: 1 REGISTER\r\nMax-Forwards: 70\r\n\r\n",
+                               phone_via(a, has_tag ? "two" : "one", via), branch,
+                               has_tag ? ";tag=2" : "");
+            sip_parser_init(&parser, false);
+            cr_assert_eq(sip_parser_datagram(&parser, slice_of(text, (size_t)len)), SIP_PARSE_OK);
+            cr_assert_eq(sip_msg_check(rx.m, &rx.core, &fault), ERR_OK, "%s", fault.why);
+            loop_mark(s, &rx, mark);
+            cr_assert_eq(loop_is_found(s, &rx, mark), round == 1);
+            tx_branch_begin(s, mark, branch);
+        }
+        phone_raw(w, a, text, strlen(text));
+        phone_expect(a, has_tag ? "SIP/2.0 482" : "SIP/2.0 401");
+        cr_assert_eq(world_metric(w, METRIC_sip_refused_loop), (uint64_t)has_tag);
+    }
     world_expect_empty(w);
     world_free(w);
 }
