@@ -155,6 +155,7 @@ MODULES = {
         binding
         challenge
         contacts
+        date
         dial
         digest
         elsewhere
@@ -477,6 +478,7 @@ UNIT_TESTS = {
     '''),
     'tests/unit/sip': names('''
         test_chaos
+        test_date
         test_devices
         test_elsewhere
         test_events
