@@ -64,8 +64,8 @@ bool content_extension_next(struct rd *r, struct content_extension *out);
 
 /* A MessageContents without extensions, the body written in between:
  *     size_t mark = content_begin(&w, CONTENT_PING_REQ);  ...  content_end(&w, mark); */
-size_t content_begin(struct wr *w, uint16_t code);
-void content_end(struct wr *w, size_t mark);
+static inline size_t content_begin(struct wr *w, uint16_t code);
+static inline void content_end(struct wr *w, size_t mark);
 /* One with a ready body and encoded extensions. */
 void content_wr(struct wr *w, uint16_t code, struct slice body, struct slice extensions);
 void content_wr_extension(struct wr *w, const struct content_extension *e);
@@ -84,7 +84,30 @@ uint16_t content_error_code_of(enum err e);
 const char *content_name(uint16_t code);
 const char *content_error_name(uint16_t error_code);
 
-/* ---- compiled into whoever decodes, so that slices need not be read back from memory ---- */
+/* ---- compiled into whoever writes or decodes, so that cursors and slices stay in registers ----
+ */
+
+static inline size_t content_begin(struct wr *w, uint16_t code)
+{
+    size_t mark = wr_len(w) + 2;
+    uint8_t *p = wr_claim(w, 2 + 4);
+    if (LIKELY(p != NULL)) {
+        (void)wr_at16(p, code);
+    }
+    return mark;
+}
+
+static inline void content_end(struct wr *w, size_t mark)
+{
+    size_t body_len = wr_len(w) - mark - 4;
+    uint8_t *p = wr_claim(w, 4);
+    if (UNLIKELY(p == NULL || body_len > UINT32_MAX)) {
+        wr_fail(w);
+        return;
+    }
+    (void)wr_at32(w->start + mark, (uint32_t)body_len);
+    (void)wr_at32(p, 0); /* no extensions */
+}
 
 /* Any contents, right or wrong. */
 enum err content_decode_unusual(struct slice payload, struct content *out,

@@ -447,26 +447,9 @@ void fwd_wr(struct wr *w, const struct fwd *h)
     (void)wr_at_bytes(p, h->options);
 }
 
-static size_t response_options_bytes(struct slice options)
-{
-    struct rd r = rd_init(options);
-    struct fwd_option o;
-    size_t bytes = 0;
-    while (fwd_option_next(&r, &o)) {
-        bytes += (o.flags & FWD_OPTION_RESPONSE_COPY) != 0 ? o.wire.len : 0;
-    }
-    return bytes;
-}
-
 static inline size_t first_bytes(const struct rl_params *p, const struct fwd_return *in)
 {
     return in->first == NULL ? 0 : 2u + p->node_id_length;
-}
-
-size_t fwd_return_bytes(const struct rl_params *p, const struct fwd_return *in)
-{
-    size_t options = in->options.len == 0 ? 0 : response_options_bytes(in->options);
-    return FWD_FIXED_BYTES + first_bytes(p, in) + in->via_list.len + options;
 }
 
 void fwd_wr_return(struct wr *w, const struct rl_params *p, const struct fwd_return *in)

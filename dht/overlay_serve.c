@@ -94,6 +94,9 @@ static NOINLINE void on_appattach(struct turn *t, struct overlay *o, const struc
 
 static bool dispatch(struct turn *t, struct overlay *o, const struct message *m)
 {
+    if (LIKELY(m->code == CONTENT_FETCH_REQ)) { /* what most ask for */
+        return replicate_on_fetch(t, o->replicate, m);
+    }
     switch (m->code) {
     case CONTENT_PING_REQ:
         on_ping(t, o, m);
@@ -115,7 +118,6 @@ static bool dispatch(struct turn *t, struct overlay *o, const struct message *m)
         break;
     case CONTENT_STORE_REQ:
         return replicate_on_store(t, o->replicate, m);
-    case CONTENT_FETCH_REQ:
     case CONTENT_STAT_REQ:
         return replicate_on_fetch(t, o->replicate, m);
     case CONTENT_FIND_REQ:
