@@ -113,19 +113,23 @@ static inline void content_end(struct wr *w, size_t mark)
 enum err content_decode_unusual(struct slice payload, struct content *out,
                                 struct slice *rest) MUST_USE;
 
-/* The usual ones are without extensions. */
+/* The usual ones are without extensions.  No address of the caller's leaves this function: what has
+ * just been read stays in registers. */
 static inline enum err content_decode(struct slice payload, struct content *out, struct slice *rest)
 {
     enum { AT_BODY = 2 + 4, WITHOUT_BODY = AT_BODY + 4 };
     const uint8_t *p = payload.data;
-    if (UNLIKELY(payload.len < WITHOUT_BODY)) {
-        return content_decode_unusual(payload, out, rest);
-    }
-    uint16_t code = rd_at16(p);
-    size_t body_len = rd_at32(p + 2);
+    bool is_long = payload.len >= WITHOUT_BODY;
+    uint16_t code = is_long ? rd_at16(p) : 0;
+    size_t body_len = is_long ? rd_at32(p + 2) : 0;
     if (UNLIKELY(code == 0 || (code >= CONTENT_RESERVED_FIRST && code != CONTENT_ERROR) ||
                  payload.len - WITHOUT_BODY < body_len || rd_at32(p + AT_BODY + body_len) != 0)) {
-        return content_decode_unusual(payload, out, rest);
+        struct content unusual;
+        struct slice behind;
+        enum err e = content_decode_unusual(payload, &unusual, &behind);
+        *out = unusual;
+        *rest = behind;
+        return e;
     }
     size_t len = WITHOUT_BODY + body_len;
     out->code = code;

@@ -832,7 +832,8 @@ enum err sign_seal(struct turn *t, struct sign *s, struct wr *w, const struct si
         uint32_t b;
     } lent;
     STATIC_CHECK(sizeof(lent.a) + sizeof(lent.b) == SECBLOCK_INPUT_FRONT);
-    if (UNLIKELY(!wr_ok(w) || what->contents_at < SECBLOCK_INPUT_FRONT)) {
+    if (UNLIKELY(!wr_ok(w) || what->contents_at < SECBLOCK_INPUT_FRONT ||
+                 what->contents_at > wr_len(w))) {
         return ERR_TOO_LARGE;
     }
     uint8_t *front = w->start + what->contents_at - SECBLOCK_INPUT_FRONT;
