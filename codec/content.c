@@ -71,18 +71,6 @@ enum err content_decode_unusual(struct slice payload, struct content *out, struc
     return rd_finish(&r);
 }
 
-size_t content_begin(struct wr *w, uint16_t code)
-{
-    wr_u16(w, code);
-    return wr_begin(w, 4);
-}
-
-void content_end(struct wr *w, size_t mark)
-{
-    wr_end(w, 4, mark);
-    wr_u32(w, 0); /* no extensions */
-}
-
 void content_wr(struct wr *w, uint16_t code, struct slice body, struct slice extensions)
 {
     wr_u16(w, code);

@@ -64,8 +64,8 @@ bool content_extension_next(struct rd *r, struct content_extension *out);
 
 /* A MessageContents without extensions, the body written in between:
  *     size_t mark = content_begin(&w, CONTENT_PING_REQ);  ...  content_end(&w, mark); */
-size_t content_begin(struct wr *w, uint16_t code);
-void content_end(struct wr *w, size_t mark);
+static inline size_t content_begin(struct wr *w, uint16_t code);
+static inline void content_end(struct wr *w, size_t mark);
 /* One with a ready body and encoded extensions. */
 void content_wr(struct wr *w, uint16_t code, struct slice body, struct slice extensions);
 void content_wr_extension(struct wr *w, const struct content_extension *e);
@@ -84,25 +84,52 @@ uint16_t content_error_code_of(enum err e);
 const char *content_name(uint16_t code);
 const char *content_error_name(uint16_t error_code);
 
-/* ---- compiled into whoever decodes, so that slices need not be read back from memory ---- */
+/* ---- compiled into whoever writes or decodes, so that cursors and slices stay in registers ----
+ */
+
+static inline size_t content_begin(struct wr *w, uint16_t code)
+{
+    size_t mark = wr_len(w) + 2;
+    uint8_t *p = wr_claim(w, 2 + 4);
+    if (LIKELY(p != NULL)) {
+        (void)wr_at16(p, code);
+    }
+    return mark;
+}
+
+static inline void content_end(struct wr *w, size_t mark)
+{
+    size_t body_len = wr_len(w) - mark - 4;
+    uint8_t *p = wr_claim(w, 4);
+    if (UNLIKELY(p == NULL || body_len > UINT32_MAX)) {
+        wr_fail(w);
+        return;
+    }
+    (void)wr_at32(w->start + mark, (uint32_t)body_len);
+    (void)wr_at32(p, 0); /* no extensions */
+}
 
 /* Any contents, right or wrong. */
 enum err content_decode_unusual(struct slice payload, struct content *out,
                                 struct slice *rest) MUST_USE;
 
-/* The usual ones are without extensions. */
+/* The usual ones are without extensions.  No address of the caller's leaves this function: what has
+ * just been read stays in registers. */
 static inline enum err content_decode(struct slice payload, struct content *out, struct slice *rest)
 {
     enum { AT_BODY = 2 + 4, WITHOUT_BODY = AT_BODY + 4 };
     const uint8_t *p = payload.data;
-    if (UNLIKELY(payload.len < WITHOUT_BODY)) {
-        return content_decode_unusual(payload, out, rest);
-    }
-    uint16_t code = rd_at16(p);
-    size_t body_len = rd_at32(p + 2);
+    bool is_long = payload.len >= WITHOUT_BODY;
+    uint16_t code = is_long ? rd_at16(p) : 0;
+    size_t body_len = is_long ? rd_at32(p + 2) : 0;
     if (UNLIKELY(code == 0 || (code >= CONTENT_RESERVED_FIRST && code != CONTENT_ERROR) ||
                  payload.len - WITHOUT_BODY < body_len || rd_at32(p + AT_BODY + body_len) != 0)) {
-        return content_decode_unusual(payload, out, rest);
+        struct content unusual;
+        struct slice behind;
+        enum err e = content_decode_unusual(payload, &unusual, &behind);
+        *out = unusual;
+        *rest = behind;
+        return e;
     }
     size_t len = WITHOUT_BODY + body_len;
     out->code = code;

@@ -372,8 +372,7 @@ static inline bool reverse_nodes(uint8_t *out, struct slice list)
     return at == list.len;
 }
 
-static NOINLINE void reverse_any(struct wr *w, const struct rl_params *p, uint8_t *out,
-                                 struct slice list)
+static NOINLINE bool reverse_any(const struct rl_params *p, uint8_t *out, struct slice list)
 {
     struct rd r = rd_init(list);
     struct fwd_destination d;
@@ -382,24 +381,23 @@ static NOINLINE void reverse_any(struct wr *w, const struct rl_params *p, uint8_
         left -= d.wire.len;
         memcpy(out + left, d.wire.data, d.wire.len);
     }
-    if (!rd_ok(&r)) {
-        wr_fail(w);
-    }
+    return rd_ok(&r);
 }
 
-/* fwd_wr_reversed, compiled into fwd_wr_return. */
-static inline __attribute__((always_inline)) void
-write_reversed(struct wr *w, const struct rl_params *p, struct slice list)
+/* `list` to `out`, which has room for it; false when it is not a list. */
+static inline __attribute__((always_inline)) bool reverse(const struct rl_params *p, uint8_t *out,
+                                                          struct slice list)
 {
-    uint8_t *out = wr_claim(w, list.len);
-    if (out != NULL && (p->node_id_length != IDS_NODE_MIN || !reverse_nodes(out, list))) {
-        reverse_any(w, p, out, list);
-    }
+    return (p->node_id_length == IDS_NODE_MIN && LIKELY(reverse_nodes(out, list))) ||
+           reverse_any(p, out, list);
 }
 
 void fwd_wr_reversed(struct wr *w, const struct rl_params *p, struct slice list)
 {
-    write_reversed(w, p, list);
+    uint8_t *out = wr_claim(w, list.len);
+    if (out != NULL && !reverse(p, out, list)) {
+        wr_fail(w);
+    }
 }
 
 void fwd_wr_response_options(struct wr *w, struct slice options)
@@ -447,31 +445,14 @@ void fwd_wr(struct wr *w, const struct fwd *h)
     (void)wr_at_bytes(p, h->options);
 }
 
-static size_t response_options_bytes(struct slice options)
-{
-    struct rd r = rd_init(options);
-    struct fwd_option o;
-    size_t bytes = 0;
-    while (fwd_option_next(&r, &o)) {
-        bytes += (o.flags & FWD_OPTION_RESPONSE_COPY) != 0 ? o.wire.len : 0;
-    }
-    return bytes;
-}
-
 static inline size_t first_bytes(const struct rl_params *p, const struct fwd_return *in)
 {
     return in->first == NULL ? 0 : 2u + p->node_id_length;
 }
 
-size_t fwd_return_bytes(const struct rl_params *p, const struct fwd_return *in)
-{
-    size_t options = in->options.len == 0 ? 0 : response_options_bytes(in->options);
-    return FWD_FIXED_BYTES + first_bytes(p, in) + in->via_list.len + options;
-}
-
 void fwd_wr_return(struct wr *w, const struct rl_params *p, const struct fwd_return *in)
 {
-    size_t first_len = first_bytes(p, in);
+    size_t list_len = first_bytes(p, in) + in->via_list.len;
     struct fwd h; /* as much of it as is written */
     h.overlay = in->overlay;
     h.configuration_sequence = in->configuration_sequence;
@@ -481,29 +462,32 @@ void fwd_wr_return(struct wr *w, const struct rl_params *p, const struct fwd_ret
     h.transaction_id = in->transaction_id;
     h.max_response_length = 0;
     h.via_list.len = 0;
-    h.destination_list.len = first_len + in->via_list.len;
+    h.destination_list.len = list_len;
     h.options.len = 0;
-    bool is_too_long = h.destination_list.len > UINT16_MAX;
-    uint8_t *at = is_too_long ? NULL : wr_claim(w, FWD_FIXED_BYTES + first_len);
-    if (at == NULL) {
+    uint8_t *at = list_len > UINT16_MAX ? NULL : wr_claim(w, FWD_FIXED_BYTES + list_len);
+    if (UNLIKELY(at == NULL)) {
         wr_fail(w);
         return;
     }
-    uint8_t *lists = put_fields(at, &h);
+    uint8_t *list = put_fields(at, &h);
     if (in->first != NULL) {
-        *lists++ = FWD_DESTINATION_NODE;
-        *lists++ = p->node_id_length;
+        *list++ = FWD_DESTINATION_NODE;
+        *list++ = p->node_id_length;
         if (LIKELY(p->node_id_length == IDS_NODE_MIN)) { /* copying a constant number is quick */
-            memcpy(lists, in->first->bytes, IDS_NODE_MIN);
+            memcpy(list, in->first->bytes, IDS_NODE_MIN);
         } else {
-            memcpy(lists, in->first->bytes, p->node_id_length);
+            memcpy(list, in->first->bytes, p->node_id_length);
         }
+        list += p->node_id_length;
     }
-    write_reversed(w, p, in->via_list);
+    if (in->via_list.len > 0 && UNLIKELY(!reverse(p, list, in->via_list))) {
+        wr_fail(w);
+    }
     if (UNLIKELY(in->options.len > 0)) {
-        size_t before = wr_len(w);
-        fwd_wr_response_options(w, in->options); /* no longer than what it is taken from */
-        (void)wr_at16(at + OFFSET_OPTIONS_LENGTH, (uint16_t)(wr_len(w) - before));
+        struct wr options = *w;                         /* the caller's stays in registers */
+        fwd_wr_response_options(&options, in->options); /* no longer than what it is taken from */
+        (void)wr_at16(at + OFFSET_OPTIONS_LENGTH, (uint16_t)(wr_len(&options) - wr_len(w)));
+        *w = options;
     }
 }
 

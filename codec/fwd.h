@@ -160,7 +160,7 @@ void fwd_wr(struct wr *w, const struct fwd *h);
  * request's options those follow that must (fwd_wr_response_options). */
 struct fwd_return {
     uint32_t overlay;
-    uint32_t length; /* of the message */
+    uint32_t length; /* of the message; where it is not known yet: fwd_put_length */
     uint16_t configuration_sequence;
     uint8_t ttl;
     uint64_t transaction_id;
@@ -169,8 +169,6 @@ struct fwd_return {
     struct slice options;
 };
 HOT void fwd_wr_return(struct wr *w, const struct rl_params *p, const struct fwd_return *in);
-/* So long will it be. */
-size_t fwd_return_bytes(const struct rl_params *p, const struct fwd_return *in);
 
 /* Sets the length field of a message that begins at `message`. */
 void fwd_put_length(uint8_t *message, uint32_t length);

@@ -25,19 +25,26 @@ bool secblock_certificate_next(struct rd *r, struct secblock_certificate *out)
     return rd_ok(r);
 }
 
-enum { SHA256_BYTES = 32, SHA256_IDENTITY_BYTES = 1 + 2 + 2 + SHA256_BYTES };
-
-/* The usual identity, a hash of 32 bytes; anything else is left to whoever can say what is wrong
- * with it. */
-INLINE bool read_usual_identity(struct rd *r, struct secblock_identity *out)
+/* The usual identity in the SECBLOCK_USUAL_IDENTITY bytes at `p`; anything else is left to whoever
+ * can say what is wrong with it. */
+INLINE bool get_usual_identity(const uint8_t *p, struct secblock_identity *out)
 {
-    const uint8_t *p = r->at;
-    if (UNLIKELY(rd_left(r) < SHA256_IDENTITY_BYTES || p[0] != SECBLOCK_IDENTITY_CERT_HASH ||
-                 rd_at16(p + 1) != 2 + SHA256_BYTES || p[4] != SHA256_BYTES)) {
+    if (UNLIKELY(p[0] != SECBLOCK_IDENTITY_CERT_HASH || rd_at16(p + 1) != 2 + SECBLOCK_USUAL_HASH ||
+                 p[4] != SECBLOCK_USUAL_HASH)) {
         return false;
     }
-    *out = (struct secblock_identity){p[0], p[3], slice_of(p + 5, SHA256_BYTES)};
-    r->at = p + SHA256_IDENTITY_BYTES;
+    out->type = SECBLOCK_IDENTITY_CERT_HASH;
+    out->hash_algorithm = p[3];
+    out->hash = slice_of(p + 5, SECBLOCK_USUAL_HASH);
+    return true;
+}
+
+INLINE bool read_usual_identity(struct rd *r, struct secblock_identity *out)
+{
+    if (UNLIKELY(rd_left(r) < SECBLOCK_USUAL_IDENTITY || !get_usual_identity(r->at, out))) {
+        return false;
+    }
+    r->at += SECBLOCK_USUAL_IDENTITY;
     return true;
 }
 
@@ -107,8 +114,46 @@ void secblock_rd(struct rd *r, struct secblock *out)
     read_block(r, out);
 }
 
+/* The end of a message as nearly all have it: whole certificates, a signature of the usual identity
+ * and nothing behind it.  What is of fixed length is asked for once.  False: look closer. */
+INLINE bool decode_usual(struct slice in, struct secblock *out)
+{
+    enum { AT_VALUE = 2 + SECBLOCK_USUAL_IDENTITY + 2, FIXED = 2 + AT_VALUE };
+    if (in.len < FIXED) {
+        return false;
+    }
+    const uint8_t *list = in.data + 2;
+    size_t list_len = rd_at16(in.data);
+    if (in.len - FIXED < list_len) {
+        return false;
+    }
+    const uint8_t *signature = list + list_len;
+    size_t value_len = in.len - FIXED - list_len;
+    if (rd_at16(signature + AT_VALUE - 2) != value_len ||
+        !get_usual_identity(signature + 2, &out->signature.identity)) {
+        return false;
+    }
+    uint32_t count = 0;
+    size_t at = 0;
+    while (list_len - at >= 3 && list_len - at - 3 >= rd_at16(list + at + 1)) {
+        at += 3u + rd_at16(list + at + 1);
+        count++;
+    }
+    if (at != list_len) {
+        return false;
+    }
+    out->certificates = slice_of(list, list_len);
+    out->certificate_count = (uint16_t)count; /* three bytes each at least */
+    out->signature.algorithm = rd_at16(signature);
+    out->signature.value = slice_of(signature + AT_VALUE, value_len);
+    return true;
+}
+
 enum err secblock_decode(struct slice in, struct secblock *out)
 {
+    if (LIKELY(decode_usual(in, out))) {
+        return ERR_OK;
+    }
     struct rd r = rd_init(in);
     read_block(&r, out);
     return rd_finish(&r);
@@ -134,14 +179,10 @@ static inline bool is_identity_too_long(const struct secblock_identity *in)
 
 INLINE uint8_t *put_identity(uint8_t *p, const struct secblock_identity *in)
 {
-    *p++ = in->type;
-    if (LIKELY(in->hash.len == SHA256_BYTES && is_hash(in))) { /* constants need no call */
-        p = wr_at16(p, 2 + SHA256_BYTES);
-        *p++ = in->hash_algorithm;
-        *p++ = SHA256_BYTES;
-        memcpy(p, in->hash.data, SHA256_BYTES);
-        return p + SHA256_BYTES;
+    if (LIKELY(secblock_identity_is_usual(in))) {
+        return secblock_put_usual_identity(p, in->hash_algorithm, in->hash.data);
     }
+    *p++ = in->type;
     p = wr_at16(p, (uint16_t)(identity_bytes(in) - 3));
     if (is_hash(in)) {
         *p++ = in->hash_algorithm;

@@ -25,6 +25,10 @@ enum {
 
 enum { SECBLOCK_IDENTITY_BYTES_MAX = 3 + 2 + 255 };
 
+/* The usual identity, which all of ours are: cert_hash with a hash of 32 bytes.  Its length is
+ * known, so it is read and written without asking field by field. */
+enum { SECBLOCK_USUAL_HASH = 32, SECBLOCK_USUAL_IDENTITY = 1 + 2 + 2 + SECBLOCK_USUAL_HASH };
+
 struct secblock_identity {
     uint8_t type;           /* enum secblock_identity_type, or one that we do not know */
     uint8_t hash_algorithm; /* 0 for NONE and unknown types */
@@ -62,6 +66,22 @@ bool secblock_certificate_next(struct rd *r, struct secblock_certificate *out);
 void secblock_rd_identity(struct rd *r, struct secblock_identity *out);
 void secblock_rd_signature(struct rd *r, struct secblock_signature *out);
 
+static inline bool secblock_identity_is_usual(const struct secblock_identity *in)
+{
+    return in->type == SECBLOCK_IDENTITY_CERT_HASH && in->hash.len == SECBLOCK_USUAL_HASH;
+}
+/* To `p`, where the caller has claimed SECBLOCK_USUAL_IDENTITY bytes; gives what is behind them. */
+static inline uint8_t *secblock_put_usual_identity(uint8_t *p, uint8_t hash_algorithm,
+                                                   const uint8_t hash[SECBLOCK_USUAL_HASH])
+{
+    p[0] = SECBLOCK_IDENTITY_CERT_HASH;
+    p[1] = 0;
+    p[2] = 2 + SECBLOCK_USUAL_HASH;
+    p[3] = hash_algorithm;
+    p[4] = SECBLOCK_USUAL_HASH;
+    memcpy(p + 5, hash, SECBLOCK_USUAL_HASH);
+    return p + SECBLOCK_USUAL_IDENTITY;
+}
 void secblock_wr_identity(struct wr *w, const struct secblock_identity *in);
 void secblock_wr_signature(struct wr *w, const struct secblock_signature *in);
 void secblock_wr_certificate(struct wr *w, uint8_t type, struct slice der);

@@ -69,7 +69,6 @@ struct msgbuf *outgoing_seal(struct turn *t, const struct outgoing *og, struct s
         return NULL;
     }
     buf->len = (uint32_t)wr_len(&w);
-    memcpy(msgbuf_data(buf), head.data, head.len); /* what was signed stood on its end */
     fwd_put_length(msgbuf_data(buf), buf->len);
     return buf;
 }

@@ -94,6 +94,9 @@ static NOINLINE void on_appattach(struct turn *t, struct overlay *o, const struc
 
 static bool dispatch(struct turn *t, struct overlay *o, const struct message *m)
 {
+    if (LIKELY(m->code == CONTENT_FETCH_REQ)) { /* what most ask for */
+        return replicate_on_fetch(t, o->replicate, m);
+    }
     switch (m->code) {
     case CONTENT_PING_REQ:
         on_ping(t, o, m);
@@ -115,7 +118,6 @@ static bool dispatch(struct turn *t, struct overlay *o, const struct message *m)
         break;
     case CONTENT_STORE_REQ:
         return replicate_on_store(t, o->replicate, m);
-    case CONTENT_FETCH_REQ:
     case CONTENT_STAT_REQ:
         return replicate_on_fetch(t, o->replicate, m);
     case CONTENT_FIND_REQ:
@@ -172,7 +174,7 @@ struct opened {
     struct message *m;
     struct slice payload;
     uint8_t option_flags;
-    struct content content;
+    bool has_critical; /* extension */
     struct secblock security;
     struct inbox_kept own; /* where the inbox has kept nothing that still holds */
 };
@@ -211,6 +213,7 @@ static bool is_ours_still(const struct chord_table *ct, const struct inbox_kept 
 static bool open_message(struct turn *t, struct overlay *o, const struct inbox_item *item,
                          struct opened *out)
 {
+    struct content content; /* m has what is needed of it */
     struct slice rest;
     struct inbox_kept *kept = inbox_kept_of(item);
     bool is_placed = kept != NULL && (!kept->m.to_resource || is_ours_still(&o->table, kept));
@@ -220,17 +223,18 @@ static bool open_message(struct turn *t, struct overlay *o, const struct inbox_i
         }
         kept = &out->own;
     }
-    if (content_decode(kept->payload, &out->content, &rest) != ERR_OK ||
+    if (content_decode(kept->payload, &content, &rest) != ERR_OK ||
         secblock_decode(rest, &out->security) != ERR_OK) {
         drop(t, METRIC_dht_drop_contents);
         return false;
     }
     out->payload = kept->payload;
     out->option_flags = kept->option_flags;
+    out->has_critical = content.has_critical;
     struct message *m = &kept->m; /* signer and certificates: is_proved */
-    m->code = out->content.code;
-    m->body = out->content.body;
-    m->contents = out->content.bytes;
+    m->code = content.code;
+    m->body = content.body;
+    m->contents = content.bytes;
     out->m = m;
     return true;
 }
@@ -281,7 +285,7 @@ static bool serve_request(struct turn *t, struct overlay *o, struct opened *x)
     if (!is_proved(t, o, x)) {
         return true;
     }
-    uint16_t fault = fault_of(o, m, x->option_flags, x->content.has_critical);
+    uint16_t fault = fault_of(o, m, x->option_flags, x->has_critical);
     if (fault != 0) {
         transact_error(t, o->transact, m, fault, SLICE_EMPTY);
         if (fault == CONTENT_ERROR_CONFIG_TOO_OLD) {
@@ -309,7 +313,7 @@ static void serve_answer(struct turn *t, struct overlay *o, struct opened *x)
     if (!is_proved(t, o, x)) {
         return;
     }
-    if (x->content.has_critical) {
+    if (x->has_critical) {
         drop(t, METRIC_dht_drop_contents);
         return;
     }
@@ -325,9 +329,9 @@ static void serve_answer(struct turn *t, struct overlay *o, struct opened *x)
  * whatever has to do with values of an earlier life that must be proved first. */
 static bool can_wait(const struct overlay *o, const struct opened *x, const struct inbox_item *item)
 {
-    bool is_unproved = store_restore_left(o->store) > 0 && (x->content.code == CONTENT_FETCH_REQ ||
-                                                            x->content.code == CONTENT_STAT_REQ);
-    return (x->content.code == CONTENT_STORE_REQ || is_unproved) && item->tries < STORE_PLAN_CAP;
+    bool is_unproved = store_restore_left(o->store) > 0 &&
+                       (x->m->code == CONTENT_FETCH_REQ || x->m->code == CONTENT_STAT_REQ);
+    return (x->m->code == CONTENT_STORE_REQ || is_unproved) && item->tries < STORE_PLAN_CAP;
 }
 
 bool overlay_serve(struct turn *t, struct overlay *o, const struct inbox_item *item)
@@ -338,10 +342,10 @@ bool overlay_serve(struct turn *t, struct overlay *o, const struct inbox_item *i
         return true;
     }
     sign_begin_message(o->sign, can_wait(o, &x, item));
-    if (content_is_request(x.content.code)) {
+    if (content_is_request(x.m->code)) {
         return serve_request(t, o, &x);
     }
-    if (content_is_answer(x.content.code)) {
+    if (content_is_answer(x.m->code)) {
         serve_answer(t, o, &x);
     } else {
         drop(t, METRIC_dht_drop_contents);

@@ -148,6 +148,7 @@ enum {
     COST_SIGN_RSA_US = 650,
     COST_SIGN_ECDSA_US = 60,
     COST_SIGN_ED25519_US = 32,
+    COST_SIGN_MAX_US = COST_SIGN_RSA_US,
     COST_JUDGE_US = 50,        /* parsing and comparing, the issuer's signature apart */
     RSA_2048_SPKI_BYTES = 294, /* DER SubjectPublicKeyInfo of these keys */
     P256_SPKI_BYTES = 91,
@@ -188,7 +189,9 @@ uint64_t sign_turn_us(const struct sign *s)
 
 bool sign_fits(const struct sign *s, const struct ident *who)
 {
-    return s->turn_us == 0 || s->turn_us + sign_us(who->algorithm) <= s->turn_allowed_us;
+    bool fits_all = s->turn_us + COST_SIGN_MAX_US <= s->turn_allowed_us;
+    return fits_all || s->turn_us == 0 ||
+           s->turn_us + sign_us(who->algorithm) <= s->turn_allowed_us;
 }
 
 /* ---- certificates that are known ---- */
@@ -220,29 +223,47 @@ static void link_newest(struct sign *s, uint32_t index, bool is_kept)
     o->count++;
 }
 
-/* Who is met again is kept; strangers who are met once displace each other only. */
-static struct sign_certificate *touch(struct sign *s, const uint8_t *sha256)
+static NOINLINE void move_to_front(struct sign *s, uint32_t index)
 {
-    uint32_t *front = &s->front[rd_at16(sha256) & s->front_mask];
-    uint32_t index = *front - 1;
-    if (*front == 0 || memcmp(s->entries[index].sha256, sha256, CRYPTO_SHA256_BYTES) != 0) {
-        if (!table_find(&s->by_hash, sha256, &index)) {
+    bool is_kept = s->kept_cap > 0;
+    if (s->orders[is_kept].newest == index + 1) {
+        return;
+    }
+    unlink_entry(s, index);
+    link_newest(s, index, is_kept);
+    if (is_kept && s->orders[is_kept].count > s->kept_cap) {
+        uint32_t last = s->orders[is_kept].oldest - 1;
+        unlink_entry(s, last);
+        link_newest(s, last, false);
+    }
+}
+
+/* Index + 1 of a certificate that was not found a moment ago, 0: not known. */
+static NOINLINE uint32_t find_and_note(struct sign *s, const uint8_t *sha256)
+{
+    uint32_t index = 0;
+    if (!table_find(&s->by_hash, sha256, &index)) {
+        return 0;
+    }
+    s->front[rd_at16(sha256) & s->front_mask] = index + 1;
+    return index + 1;
+}
+
+/* Who is met again is kept; strangers who are met once displace each other only. */
+static inline struct sign_certificate *touch(struct sign *s, const uint8_t *sha256)
+{
+    uint32_t place = s->front[rd_at16(sha256) & s->front_mask];
+    if (UNLIKELY(place == 0 ||
+                 memcmp(s->entries[place - 1].sha256, sha256, CRYPTO_SHA256_BYTES) != 0)) {
+        place = find_and_note(s, sha256);
+        if (place == 0) {
             return NULL;
         }
-        *front = index + 1;
     }
-    struct sign_certificate *c = &s->entries[index];
-    bool is_kept = s->kept_cap > 0;
+    struct sign_certificate *c = &s->entries[place - 1];
     /* Among those moved last it is as safe as at the very front, and to move it touches three. */
-    bool is_recent = c->is_kept && s->moves - c->moved_at <= s->kept_cap / 2;
-    if (UNLIKELY(!is_recent) && s->orders[is_kept].newest != index + 1) {
-        unlink_entry(s, index);
-        link_newest(s, index, is_kept);
-        if (is_kept && s->orders[is_kept].count > s->kept_cap) {
-            uint32_t last = s->orders[is_kept].oldest - 1;
-            unlink_entry(s, last);
-            link_newest(s, last, false);
-        }
+    if (UNLIKELY(!c->is_kept || s->moves - c->moved_at > s->kept_cap / 2)) {
+        move_to_front(s, place - 1);
     }
     return c;
 }
@@ -544,26 +565,14 @@ static enum err signer_by_node_id(struct turn *t, struct sign *s,
     return ERR_UNAUTHENTICATED;
 }
 
-enum err sign_signer(struct turn *t, struct sign *s, const struct secblock_identity *identity,
-                     struct slice bucket, const struct sign_certificate **certificate,
-                     struct node_id *node_id)
+/* Whoever is not known yet, or is not named by the usual hash. */
+static NOINLINE enum err signer_in_bucket(struct turn *t, struct sign *s,
+                                          const struct secblock_identity *identity,
+                                          struct slice bucket,
+                                          const struct sign_certificate **certificate,
+                                          struct node_id *node_id)
 {
     struct candidates read;
-    *certificate = NULL;
-    s->why = "";
-    if (identity->type == SECBLOCK_IDENTITY_CERT_HASH &&
-        identity->hash_algorithm == SECBLOCK_HASH_SHA256 &&
-        identity->hash.len == CRYPTO_SHA256_BYTES) {
-        const struct sign_certificate *known = touch(s, identity->hash.data);
-        if (known != NULL) {
-            if (!known->is_of_one_node) {
-                return ERR_UNAUTHENTICATED; /* SG-3 */
-            }
-            *node_id = known->node_id;
-            metric_add(t->metrics, METRIC_certificates_known, 1);
-            return check_period(t, s, known, certificate);
-        }
-    }
     enum err e = read_bucket(bucket, &read);
     if (e != ERR_OK) {
         return e;
@@ -576,6 +585,29 @@ enum err sign_signer(struct turn *t, struct sign *s, const struct secblock_ident
     default:
         return ERR_UNAUTHENTICATED; /* SG-5 */
     }
+}
+
+enum err sign_signer(struct turn *t, struct sign *s, const struct secblock_identity *identity,
+                     struct slice bucket, const struct sign_certificate **certificate,
+                     struct node_id *node_id)
+{
+    STATIC_CHECK((int)SECBLOCK_USUAL_HASH == (int)CRYPTO_SHA256_BYTES);
+    const struct sign_certificate *known = NULL;
+    *certificate = NULL;
+    s->why = "";
+    if (LIKELY(secblock_identity_is_usual(identity) &&
+               identity->hash_algorithm == SECBLOCK_HASH_SHA256)) {
+        known = touch(s, identity->hash.data);
+    }
+    if (UNLIKELY(known == NULL)) {
+        return signer_in_bucket(t, s, identity, bucket, certificate, node_id);
+    }
+    if (UNLIKELY(!known->is_of_one_node)) {
+        return ERR_UNAUTHENTICATED; /* SG-3 */
+    }
+    *node_id = known->node_id;
+    metric_add(t->metrics, METRIC_certificates_known, 1);
+    return check_period(t, s, known, certificate);
 }
 
 enum err sign_verify(struct turn *t, struct sign *s, const struct sign_certificate *certificate,
@@ -621,9 +653,18 @@ enum err sign_verify_message(struct turn *t, struct sign *s, uint64_t transactio
                              struct slice contents, const struct sign_certificate *certificate,
                              const struct secblock_signature *signature)
 {
+    enum { AROUND = SECBLOCK_INPUT_FRONT + SECBLOCK_USUAL_IDENTITY };
+    const struct secblock_identity *signer = &signature->identity;
+    if (LIKELY(secblock_identity_is_usual(signer) && s->scratch_bytes - AROUND >= contents.len)) {
+        uint8_t *p = wr_at32(s->scratch, s->params->overlay);
+        p = wr_at64(p, transaction_id);
+        p = wr_at_bytes(p, contents);
+        (void)secblock_put_usual_identity(p, signer->hash_algorithm, signer->hash.data);
+        return sign_verify(t, s, certificate, signature,
+                           slice_of(s->scratch, AROUND + contents.len));
+    }
     struct wr w = wr_init(s->scratch, s->scratch_bytes);
-    secblock_wr_message_input(&w, s->params->overlay, transaction_id, contents,
-                              &signature->identity);
+    secblock_wr_message_input(&w, s->params->overlay, transaction_id, contents, signer);
     if (!wr_ok(&w)) {
         return ERR_TOO_LARGE;
     }
@@ -710,23 +751,106 @@ enum err sign_leave_open(struct wr *w, const struct sign_sealed *what)
     return wr_block(w, what, &signature);
 }
 
-enum err sign_seal(struct turn *t, struct sign *s, struct wr *w, const struct sign_sealed *what)
+/* The certificates of a SecurityBlock as they mostly are: the signer's and some of the others. */
+struct sealed_list {
+    size_t bytes;
+    uint32_t taken; /* of the others: bit i, unless that one is his */
+};
+STATIC_CHECK(SIGN_BUCKET_CAP <= 32);
+
+/* False where wr_block has to look at limits: with intermediates, with many others, with more than
+ * the list's length can say. */
+static inline bool choose_list(const struct sign_sealed *what, struct sealed_list *out)
 {
     const struct ident *who = what->who;
-    struct secblock_signature signature = unsigned_of(who);
-    struct slice input = secblock_put_message_input(w, what->contents_at, s->params->overlay,
-                                                    what->transaction_id, &signature.identity);
-    if (!wr_ok(w)) {
-        return ERR_TOO_LARGE;
+    out->bytes = 3 + who->certificate.len;
+    out->taken = 0;
+    if (UNLIKELY(what->certificate_count >= SIGN_BUCKET_CAP || who->intermediate_count > 0)) {
+        return false;
     }
-    uint8_t value[CRYPTO_SIGNATURE_CAP];
+    for (uint32_t i = 0; i < what->certificate_count; i++) {
+        if (!is_same_der(what->certificates[i], who->certificate)) {
+            out->bytes += 3 + what->certificates[i].len;
+            out->taken |= 1u << i;
+        }
+    }
+    return out->bytes <= UINT16_MAX;
+}
+
+static inline uint8_t *put_der(uint8_t *p, struct slice der)
+{
+    *p++ = SECBLOCK_CERTIFICATE_X509;
+    p = wr_at16(p, (uint16_t)der.len);
+    return wr_at_bytes(p, der);
+}
+
+/* Usually there is room for the longest signature there may be: then all of the block is asked for
+ * once, and the value is made where it leaves from, behind the input. */
+static inline enum err seal_with_room(struct turn *t, struct sign *s, struct wr *w,
+                                      const struct sign_sealed *what,
+                                      const struct sealed_list *list, struct slice input)
+{
+    const struct ident *who = what->who;
+    uint8_t *value = w->at + 2 + list->bytes + 2 + SECBLOCK_USUAL_IDENTITY + 2;
     size_t len = 0;
     enum err e = make(t, s, who, input, value, &len);
+    if (UNLIKELY(e != ERR_OK)) {
+        return e;
+    }
+    uint8_t *p = wr_at16(w->at, (uint16_t)list->bytes);
+    p = put_der(p, who->certificate);
+    for (uint32_t left = list->taken; left != 0; left &= left - 1) {
+        p = put_der(p, what->certificates[__builtin_ctz(left)]);
+    }
+    p = wr_at16(p, (uint16_t)who->algorithm);
+    p = secblock_put_usual_identity(p, SECBLOCK_HASH_SHA256, who->certificate_sha256);
+    (void)wr_at16(p, (uint16_t)len);
+    w->at = value + len;
+    return ERR_OK;
+}
+
+static NOINLINE enum err seal_tightly(struct turn *t, struct sign *s, struct wr *w,
+                                      const struct sign_sealed *what, struct slice input)
+{
+    struct secblock_signature signature = unsigned_of(what->who);
+    uint8_t value[CRYPTO_SIGNATURE_CAP];
+    size_t len = 0;
+    enum err e = make(t, s, what->who, input, value, &len);
     if (e != ERR_OK) {
         return e;
     }
     signature.value = slice_of(value, len);
     return wr_block(w, what, &signature);
+}
+
+enum err sign_seal(struct turn *t, struct sign *s, struct wr *w, const struct sign_sealed *what)
+{
+    enum { SIGNATURE_CAP = 2 + SECBLOCK_USUAL_IDENTITY + 2 + CRYPTO_SIGNATURE_CAP };
+    struct secblock_identity identity = sign_identity(what->who);
+    struct {
+        uint64_t a;
+        uint32_t b;
+    } lent;
+    STATIC_CHECK(sizeof(lent.a) + sizeof(lent.b) == SECBLOCK_INPUT_FRONT);
+    if (UNLIKELY(!wr_ok(w) || what->contents_at < SECBLOCK_INPUT_FRONT ||
+                 what->contents_at > wr_len(w))) {
+        return ERR_TOO_LARGE;
+    }
+    uint8_t *front = w->start + what->contents_at - SECBLOCK_INPUT_FRONT;
+    memcpy(&lent.a, front, sizeof(lent.a));
+    memcpy(&lent.b, front + sizeof(lent.a), sizeof(lent.b));
+    struct slice input = secblock_put_message_input(w, what->contents_at, s->params->overlay,
+                                                    what->transaction_id, &identity);
+    if (UNLIKELY(!wr_ok(w))) {
+        return ERR_TOO_LARGE;
+    }
+    struct sealed_list list;
+    bool has_room = choose_list(what, &list) && wr_left(w) >= 2 + list.bytes + SIGNATURE_CAP;
+    enum err e = LIKELY(has_room) ? seal_with_room(t, s, w, what, &list, input)
+                                  : seal_tightly(t, s, w, what, input);
+    memcpy(front, &lent.a, sizeof(lent.a));
+    memcpy(front + sizeof(lent.a), &lent.b, sizeof(lent.b));
+    return e;
 }
 
 uint32_t sign_count(const struct sign *s)

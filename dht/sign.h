@@ -115,8 +115,9 @@ enum err sign_make_value(struct turn *t, struct sign *s, const struct ident *who
                          struct slice resource, uint32_t kind, struct stored_data *value,
                          uint8_t *out) MUST_USE;
 /* Writes the SecurityBlock of a message of ours behind its contents: the signer's certificate, its
- * intermediates, and the others.  The header in front of them, at least SECBLOCK_INPUT_FRONT bytes,
- * is written afterwards: what is signed stands there for a while. */
+ * intermediates, and the others.  In front of the contents is the header, at least
+ * SECBLOCK_INPUT_FRONT bytes, written or not: what is signed stands on its end for a while, which
+ * is as before afterwards. */
 struct sign_sealed {
     const struct ident *who;
     uint64_t transaction_id;

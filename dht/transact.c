@@ -641,12 +641,10 @@ enum err transact_answer(struct turn *t, struct transact *tr, const struct messa
     return answer_well(t, tr, &back, body, certificates, certificate_count);
 }
 
-/* Not ourselves: the previous hop comes first. */
-static inline struct fwd_return header_of_draft(const struct transact *tr, const struct message *m,
-                                                size_t length)
+/* Not ourselves: the previous hop comes first.  The length is not known yet. */
+static inline struct fwd_return header_of_draft(const struct transact *tr, const struct message *m)
 {
     return (struct fwd_return){.overlay = tr->s.params->overlay,
-                               .length = (uint32_t)length,
                                .configuration_sequence = tr->s.configuration_sequence,
                                .ttl = tr->s.initial_ttl,
                                .transaction_id = m->transaction_id,
@@ -671,13 +669,14 @@ bool transact_begin_draft(struct turn *t, struct transact *tr, const struct mess
     if (at == NULL) {
         return false;
     }
-    struct fwd_return back = header_of_draft(tr, m, 0);
-    d->w = wr_init(at, min_size(cap, tr->s.max_message_bytes));
+    struct fwd_return back = header_of_draft(tr, m);
+    struct wr w = wr_init(at, min_size(cap, tr->s.max_message_bytes));
+    fwd_wr_return(&w, tr->s.params, &back);
+    d->contents = wr_len(&w);
+    d->mark = content_begin(&w, (uint16_t)(m->code + 1));
     d->link = m->link;
-    d->contents = fwd_return_bytes(tr->s.params, &back);
-    (void)wr_claim(&d->w, d->contents);
-    d->mark = content_begin(&d->w, (uint16_t)(m->code + 1));
-    return wr_ok(&d->w);
+    d->w = w;
+    return wr_ok(&w);
 }
 
 enum err transact_send_draft(struct turn *t, struct transact *tr, const struct message *m,
@@ -686,9 +685,6 @@ enum err transact_send_draft(struct turn *t, struct transact *tr, const struct m
 {
     struct wr *w = &d->w;
     content_end(w, d->mark);
-    if (!wr_ok(w)) {
-        return ERR_TOO_LARGE;
-    }
     struct sign_sealed sealed = {
         .who = m->to,
         .transaction_id = m->transaction_id,
@@ -696,21 +692,18 @@ enum err transact_send_draft(struct turn *t, struct transact *tr, const struct m
         .certificates = certificates,
         .certificate_count = certificate_count,
     };
-    enum err e = sign_seal(t, tr->s.sign, w, &sealed);
-    if (e == ERR_OK && m->max_response_length != 0 && wr_len(w) > m->max_response_length) {
-        e = ERR_TOO_LARGE; /* TX-9 */
+    enum err e = wr_ok(w) ? sign_seal(t, tr->s.sign, w, &sealed) : ERR_TOO_LARGE;
+    if (UNLIKELY(e != ERR_OK)) {
+        return e;
     }
-    if (e == ERR_OK) {
-        struct fwd_return back = header_of_draft(tr, m, wr_len(w));
-        struct wr head = wr_init(w->start, d->contents);
-        fwd_wr_return(&head, tr->s.params, &back);
-        e = wr_ok(&head) && wr_left(&head) == 0 ? ERR_OK : ERR_TOO_LARGE;
+    size_t len = wr_len(w);
+    if (UNLIKELY(m->max_response_length != 0 && len > m->max_response_length)) {
+        return ERR_TOO_LARGE; /* TX-9 */
     }
-    if (e == ERR_OK) {
-        link_commit(t, tr->s.out->links, d->link, wr_len(w));
-        metric_add(t->metrics, METRIC_answers_sent, 1);
-    }
-    return e;
+    fwd_put_length(w->start, (uint32_t)len);
+    link_commit(t, tr->s.out->links, d->link, len);
+    metric_add(t->metrics, METRIC_answers_sent, 1);
+    return ERR_OK;
 }
 
 void transact_error(struct turn *t, struct transact *tr, const struct message *m,

@@ -93,7 +93,7 @@ enum err transact_answer(struct turn *t, struct transact *tr, const struct messa
 struct transact_draft {
     struct wr w;
     handle link;
-    size_t contents; /* where MessageContents begin; the header in front of them comes last */
+    size_t contents; /* where MessageContents begin */
     size_t mark;
 };
 bool transact_begin_draft(struct turn *t, struct transact *tr, const struct message *m,

@@ -448,7 +448,7 @@ static bool append_ack(struct turn *t, struct link *l)
 }
 
 /* Puts the frame's header in front of a message of `len` bytes behind what was gathered. */
-static uint8_t *begin_frame(struct link *l, size_t len)
+static inline uint8_t *begin_frame(struct link *l, size_t len)
 {
     uint32_t sequence = frame_io_take_sequence(&l->frames);
     if (!l->gather_has_data) {
@@ -460,7 +460,7 @@ static uint8_t *begin_frame(struct link *l, size_t len)
     return at + FRAME_DATA_HEADER;
 }
 
-static void end_frame(struct turn *t, struct link_table *lt, struct link *l, size_t len)
+static inline void end_frame(struct turn *t, struct link_table *lt, struct link *l, size_t len)
 {
     l->gather->len += (uint32_t)(FRAME_DATA_HEADER + len);
     l->messages_out++;
@@ -477,9 +477,12 @@ HOT uint8_t *trunk_claim(struct turn *t, struct link_table *lt, struct link *l, 
         need > TLS_RECORD_BYTES || reserve_gather(t, lt, l, need) != ERR_OK) {
         return NULL;
     }
-    size_t left = min_size(msgbuf_tailroom(l->gather), lt->settings.queue_bytes - trunk_queued(l));
-    *cap = min_size(left, TLS_RECORD_BYTES - l->gather->len) - FRAME_DATA_HEADER;
-    return msgbuf_data(l->gather) + l->gather->len + FRAME_DATA_HEADER;
+    const struct msgbuf *gather = l->gather;
+    size_t gathered = gather->len;
+    size_t left =
+        min_size(msgbuf_tailroom(gather), lt->settings.queue_bytes - l->outstanding - gathered);
+    *cap = min_size(left, TLS_RECORD_BYTES - gathered) - FRAME_DATA_HEADER;
+    return msgbuf_data(gather) + gathered + FRAME_DATA_HEADER;
 }
 
 HOT void trunk_commit(struct turn *t, struct link_table *lt, struct link *l, size_t len)

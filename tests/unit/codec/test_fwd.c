@@ -558,7 +558,6 @@ Test(fwd, the_header_of_an_answer)
         fwd_wr_return(&g, &params, &in);
         cr_assert(wr_ok(&g));
         cr_assert(slice_is_equal(wr_slice(&g), wr_slice(&w)), "%u entries", count / 2);
-        cr_assert_eq(fwd_return_bytes(&params, &in), wr_len(&w));
         for (size_t cap = 0; cap < wr_len(&w); cap++) {
             g = wr_init(got, cap);
             fwd_wr_return(&g, &params, &in);

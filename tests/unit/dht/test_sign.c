@@ -301,3 +301,52 @@ Test(sign, says_why)
     cr_expect_str_eq(sign_why(b.w->sign, NULL), "not yet valid");
     end(&b);
 }
+
+/* What sign_seal shall write for a message of `p` that has `contents` and whose other certificates
+ * are `p`'s own and `other`'s, as written field by field. */
+static void wr_expected(struct world *w, struct wr *out, const struct person *p,
+                        const struct person *other, struct slice contents)
+{
+    uint8_t input[256], value[CRYPTO_SIGNATURE_CAP];
+    const struct slice ders[] = {p->ident.certificate, other->ident.certificate};
+    struct secblock_signature signature = {.algorithm = (uint16_t)p->ident.algorithm,
+                                           .identity = sign_identity(&p->ident)};
+    struct wr i = wr_init(input, sizeof(input));
+    secblock_wr_message_input(&i, w->params.overlay, 77, contents, &signature.identity);
+    size_t len = 0;
+    enum err e = w->crypto.sign(p->ident.key, wr_slice(&i), value, &len);
+    cr_assert(e == ERR_OK && wr_ok(&i));
+    signature.value = slice_of(value, len);
+    secblock_wr_x509(out, ders, ARRAY_COUNT(ders), &signature);
+}
+
+/* SG-1: with room for the longest signature or for this one alone, the same bytes; with less, none.
+ * The header in front is as it was. */
+Test(sign, seals_whatever_room_there_is)
+{
+    enum { FRONT = 20, CONTENTS = 12, AT = FRONT + CONTENTS };
+    static struct bench b;
+    static uint8_t whole[8192], out[8192];
+    make(&b);
+    struct wr e = wr_init(whole, sizeof(whole));
+    const struct slice contents = SLICE_LITERAL("\x00\x17\x00\x00\x00\x02\x00\x00\x00\x00\x00\x00");
+    memset(wr_claim(&e, FRONT), 0x55, FRONT);
+    wr_bytes(&e, contents);
+    wr_expected(b.w, &e, b.people[0], b.people[1], contents);
+    cr_assert(wr_ok(&e));
+    const struct slice others[] = {b.people[0]->ident.certificate, b.people[1]->ident.certificate};
+    const struct sign_sealed what = {.who = &b.people[0]->ident,
+                                     .transaction_id = 77,
+                                     .contents_at = FRONT,
+                                     .certificates = others,
+                                     .certificate_count = ARRAY_COUNT(others)};
+    for (size_t cap = AT; cap < wr_len(&e) + 2 * CRYPTO_SIGNATURE_CAP; cap++) {
+        struct wr w = wr_init(out, cap);
+        memcpy(wr_claim(&w, AT), whole, AT);
+        enum err error = sign_seal(&b.w->turn, b.w->sign, &w, &what);
+        cr_assert_eq(error, cap < wr_len(&e) ? ERR_TOO_LARGE : ERR_OK, "%zu", cap);
+        cr_assert(error != ERR_OK || slice_is_equal(wr_slice(&w), wr_slice(&e)), "%zu", cap);
+        cr_assert_eq(memcmp(out, whole, FRONT), 0, "%zu", cap);
+    }
+    end(&b);
+}
