@@ -5,8 +5,9 @@
  *
  * The work is that of bench/rival_opendht.cc, which signs nothing: each key is stored once, by one
  * node after the other, then got once, by another node, 64 under way, and what the nodes do for 2 s
- * afterwards counts.  A repeat has other nodes get them; --json says a line for each.  So a node has verified a value before only where it keeps it: one of 12 owns it, two have
- * copies.  In "get_known" every node that asks has got the value before.
+ * afterwards counts.  A repeat has other nodes get them; --json says a line for each.  So a node
+ * has verified a value before only where it keeps it: one of 12 owns it, two have copies.  In
+ * "get_known" every node that asks has got the value before.
  *
  * usage: build/release/bench/cluster [--json] [--keys N] [--repeats N] [--memory]
  *                                    [get | get_known] [ed25519 | p256] */
