@@ -129,6 +129,9 @@ MODULES = {
         overlay_via
         parked
         replicate
+        replicate_ack
+        replicate_op
+        replicate_result
         replicate_walk
         route
         sign
@@ -152,6 +155,7 @@ MODULES = {
         binding
         challenge
         contacts
+        date
         dial
         digest
         elsewhere
@@ -474,6 +478,7 @@ UNIT_TESTS = {
     '''),
     'tests/unit/sip': names('''
         test_chaos
+        test_date
         test_devices
         test_elsewhere
         test_events

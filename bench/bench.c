@@ -96,9 +96,12 @@ static int check_all(void)
 
 /* Each work `iterations` times for callgrind, one dump each, after a round that is not counted:
  * it resolves the symbols and fills the caches. */
-static int count_all(uint64_t iterations)
+static int count_all(uint64_t iterations, const char *only)
 {
     for (const struct bench *b = bench_list(); b->name != NULL; b++) {
+        if (only != NULL && strcmp(only, b->name) != 0) {
+            continue;
+        }
         void *state = b->setup();
         (void)bench_run(b, state, BENCH_SLOTS);
         CALLGRIND_ZERO_STATS;
@@ -118,11 +121,11 @@ int bench_main(int argc, char **argv)
     if (argc == 2 && strcmp(argv[1], "--check") == 0) {
         return check_all();
     }
-    if (argc == 3 && strcmp(argv[1], "--count") == 0) {
+    if ((argc == 3 || argc == 4) && strcmp(argv[1], "--count") == 0) {
         char *end = NULL;
         uint64_t iterations = strtoull(argv[2], &end, 10);
         bench_require(*end == 0 && iterations > 0, "--count wants a number");
-        return count_all(iterations);
+        return count_all(iterations, argc == 4 ? argv[3] : NULL);
     }
     return -1;
 }

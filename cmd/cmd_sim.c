@@ -627,6 +627,13 @@ static void print_table(const struct outcome *o)
         sim_phones_print(&r->phones, (uint32_t)o->scenario.phones);
     }
     (void)printf("%-16s %u checked, %u broken\n", "invariants", r->checked, r->broken);
+    for (unsigned i = 0; i < SCENARIO_INVARIANTS; i++) {
+        if (r->broken_by[i] != 0) {
+            (void)printf("BROKEN           %s (%u): %s\n",
+                         scenario_invariant_name((enum scenario_invariant)i), r->broken_by[i],
+                         scenario_invariant_text((enum scenario_invariant)i));
+        }
+    }
 }
 
 /* The one command that shows it again. */

@@ -73,7 +73,7 @@ void sim_phones_print(const struct phones_counts *c, uint32_t phones)
                  c->unreached);
     print_spread("setup", &c->setup_us);
     print_spread("post-dial", &c->post_dial_us);
-    (void)printf("\n%-16s", "calls failed by");
+    (void)printf("\n%-16s%s", "calls failed by", c->failed_by[0].status == 0 ? " none" : "");
     for (uint32_t i = 0; i < PHONES_STATUSES && c->failed_by[i].status != 0; i++) {
         (void)printf(" %u: %u", c->failed_by[i].status, c->failed_by[i].count);
     }

@@ -41,7 +41,7 @@ struct content_error {
 
 static inline bool content_is_request(uint16_t code)
 {
-    return code < 0x8000 && (code & 1) != 0;
+    return (code & 0x8001) == 1; /* odd, and below 0x8000 */
 }
 
 /* A positive answer (even code) or an error. */

@@ -301,11 +301,97 @@ enum err fwd_decode_header(struct slice message, const struct rl_params *p, stru
     return err_of(r.why);
 }
 
-enum err fwd_decode(struct slice message, const struct rl_params *p, struct fwd *out)
+/* How many entries a list of nodes alone has; more than FWD_ENTRIES_MAX: it is another list, or one
+ * with a fault. */
+static inline unsigned count_nodes(const uint8_t *at, size_t len, const struct rl_params *p)
+{
+    size_t entry = 2u + p->node_id_length;
+    unsigned head = (unsigned)FWD_DESTINATION_NODE << 8 | p->node_id_length;
+    unsigned count = 0;
+    while (len >= entry && count < FWD_ENTRIES_MAX && rd_at16(at) == head) {
+        at += entry;
+        len -= entry;
+        count++;
+    }
+    return len == 0 ? count : FWD_ENTRIES_MAX + 1;
+}
+
+/* A list of one resource, whose two lengths say so: type and outer length are compared as one. */
+static inline bool is_one_resource(const uint8_t *at, size_t len)
+{
+    return len - 3 <= UINT8_MAX - 1 && rd_at16(at) == (FWD_DESTINATION_RESOURCE << 8) + len - 2 &&
+           at[2] == len - 3;
+}
+
+/* The message that most are, right in every way: its Via List has nodes alone, its Destination List
+ * one resource or nodes alone, and there are no options.  Each field is looked at and written once,
+ * without a cursor.  False: it is another, or has a fault, and fwd_rd_message tells. */
+static inline bool decode_usual(struct slice message, const struct rl_params *p, struct fwd *out)
+{
+    const uint8_t *start = message.data;
+    if (message.len < FWD_FIXED_BYTES || rd_at32(start) != FWD_TOKEN ||
+        start[OFFSET_VERSION] != FWD_VERSION) {
+        return false;
+    }
+    uint32_t overlay = rd_at32(start + OFFSET_OVERLAY);
+    uint32_t fragment = rd_at32(start + OFFSET_FRAGMENT);
+    uint32_t length = rd_at32(start + OFFSET_LENGTH);
+    size_t via_len = rd_at16(start + OFFSET_VIA_LENGTH);
+    size_t destination_len = rd_at16(start + OFFSET_DESTINATION_LENGTH);
+    size_t header_len = FWD_FIXED_BYTES + via_len + destination_len;
+    if ((fragment & FWD_FRAGMENT_ALWAYS) == 0 || overlay != p->overlay || length != message.len ||
+        rd_at16(start + OFFSET_OPTIONS_LENGTH) != 0 || header_len > message.len) {
+        return false;
+    }
+    const uint8_t *via = start + FWD_FIXED_BYTES;
+    const uint8_t *destinations = via + via_len;
+    size_t first_len = 2u + p->node_id_length;
+    unsigned via_count = count_nodes(via, via_len, p);
+    unsigned destination_count = 1;
+    if (LIKELY(is_one_resource(destinations, destination_len))) {
+        first_len = destination_len;
+        out->first.type = FWD_DESTINATION_RESOURCE;
+        out->first.id = slice_of(destinations + 3, destination_len - 3);
+    } else {
+        destination_count = count_nodes(destinations, destination_len, p);
+        out->first.type = FWD_DESTINATION_NODE;
+        out->first.id = slice_of(destinations + 2, p->node_id_length);
+    }
+    if (via_count > FWD_ENTRIES_MAX || destination_count - 1 >= FWD_ENTRIES_MAX) {
+        return false; /* 0 of the latter too */
+    }
+    out->overlay = overlay;
+    out->configuration_sequence = rd_at16(start + OFFSET_SEQUENCE);
+    out->version = FWD_VERSION;
+    out->ttl = start[OFFSET_TTL];
+    out->fragment = fragment;
+    out->length = length;
+    out->transaction_id = rd_at64(start + OFFSET_TRANSACTION);
+    out->max_response_length = rd_at32(start + OFFSET_MAX_RESPONSE);
+    out->via_list = slice_of(via, via_len);
+    out->destination_list = slice_of(destinations, destination_len);
+    out->options = slice_of(start + header_len, 0);
+    out->first.is_compact = false;
+    out->first.wire = slice_of(destinations, first_len);
+    out->header_bytes = (uint32_t)header_len;
+    out->via_count = (uint16_t)via_count;
+    out->destination_count = (uint16_t)destination_count;
+    out->option_flags = 0;
+    out->payload = slice_of(start + header_len, message.len - header_len);
+    return true;
+}
+
+static NOINLINE enum err decode_any(struct slice message, const struct rl_params *p,
+                                    struct fwd *out)
 {
     struct rd r = rd_init(message);
     fwd_rd_message(&r, p, out);
     return err_of(r.why);
+}
+
+enum err fwd_decode(struct slice message, const struct rl_params *p, struct fwd *out)
+{
+    return LIKELY(decode_usual(message, p, out)) ? ERR_OK : decode_any(message, p, out);
 }
 
 void fwd_wr_node(struct wr *w, const struct rl_params *p, const struct node_id *id)

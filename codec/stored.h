@@ -106,6 +106,11 @@ enum err stored_specifier_check(const struct stored_specifier *s, enum stored_mo
  *     struct rd r = stored_specifier_items(&s, model);  while (stored_range_next(&r, &range)) ...
  * A dictionary without keys asks for all (7.4.2.1); a single value has no items. */
 struct rd stored_specifier_items(const struct stored_specifier *s, enum stored_model model);
+/* Is what it asks for an empty list?  So most do; then there is nothing to check or to walk. */
+static inline bool stored_specifier_is_empty_list(const struct stored_specifier *s)
+{
+    return s->what.len == 2 && rd_at16(s->what.data) == 0;
+}
 bool stored_range_next(struct rd *items, struct stored_range *out);
 bool stored_key_next(struct rd *items, struct slice *key);
 

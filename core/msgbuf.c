@@ -14,6 +14,7 @@ void msgbuf_pool_init(struct msgbuf_pool *p, struct arena *arena, uint32_t small
         uint32_t bytes = MSGBUF_HEADROOM + payload_caps[large];
         p->storage[large] = arena_take_raw(arena, p->cap[large], bytes, LINE);
         p->headers[large] = ARENA_RAW(arena, struct msgbuf, p->cap[large]);
+        p->header_bytes[large] = p->cap[large] * sizeof(struct msgbuf);
     }
 }
 
@@ -32,23 +33,42 @@ static struct msgbuf *take_new(struct msgbuf_pool *p, size_t large)
     return b;
 }
 
+/* Only the reserve is left, or nothing: may one be taken all the same? */
+static NOINLINE bool may_take_last(struct msgbuf_pool *p, uint32_t left)
+{
+    if (left == 0 || !p->is_reserve_open) {
+        p->refused++;
+        return false;
+    }
+    p->from_reserve++;
+    return true;
+}
+
+static bool is_to_fail(struct msgbuf_pool *p)
+{
+    if (p->fail_after == 0) {
+        return true;
+    }
+    p->fail_after--;
+    return false;
+}
+
 struct msgbuf *msgbuf_acquire(struct msgbuf_pool *p, size_t payload_bytes)
 {
-    size_t large = payload_bytes > MSGBUF_SMALL_BYTES;
-    if (payload_bytes > MSGBUF_LARGE_BYTES) {
-        return NULL;
-    }
-    bool is_last = p->cap[large] - p->in_use[large] <= p->reserved[large];
-    if (UNLIKELY(p->in_use[large] == p->cap[large] || (is_last && !p->is_reserve_open))) {
-        p->refused++;
-        return NULL;
-    }
-    p->from_reserve += is_last ? 1 : 0;
-    if (p->fail_after != UINT32_MAX) {
-        if (p->fail_after == 0) {
+    size_t large = 0;
+    if (UNLIKELY(payload_bytes > MSGBUF_SMALL_BYTES)) {
+        large = 1;
+        if (payload_bytes > MSGBUF_LARGE_BYTES) {
             return NULL;
         }
-        p->fail_after--;
+    }
+    uint32_t in_use = p->in_use[large];
+    uint32_t left = p->cap[large] - in_use;
+    if (UNLIKELY(left <= p->reserved[large]) && !may_take_last(p, left)) {
+        return NULL;
+    }
+    if (UNLIKELY(p->fail_after != UINT32_MAX) && is_to_fail(p)) {
+        return NULL;
     }
     struct msgbuf *b = p->first_free[large];
     if (LIKELY(b != NULL)) {
@@ -57,8 +77,11 @@ struct msgbuf *msgbuf_acquire(struct msgbuf_pool *p, size_t payload_bytes)
     } else {
         b = take_new(p, large);
     }
-    p->in_use[large]++;
-    p->peak[large] = p->in_use[large] > p->peak[large] ? p->in_use[large] : p->peak[large];
+    in_use++;
+    p->in_use[large] = in_use;
+    if (UNLIKELY(in_use > p->peak[large])) {
+        p->peak[large] = in_use;
+    }
     b->next = NULL;
     b->start = MSGBUF_HEADROOM;
     b->len = 0;
@@ -128,12 +151,12 @@ struct msgbuf *msgbuf_ref(struct msgbuf *b)
 void msgbuf_release(struct msgbuf_pool *p, struct msgbuf *b)
 {
     size_t large = b->is_large;
-    CHECK(b->refs > 0);
+    uint32_t refs = b->refs;
+    CHECK(refs > 0);
     /* A buffer of another shard must go home through the mailbox. */
-    CHECK((uintptr_t)b >= (uintptr_t)p->headers[large]);
-    CHECK((uintptr_t)b < (uintptr_t)(p->headers[large] + p->cap[large]));
-    b->refs--;
-    if (b->refs > 0) {
+    CHECK((uintptr_t)b - (uintptr_t)p->headers[large] < p->header_bytes[large]);
+    b->refs = (uint16_t)(refs - 1);
+    if (refs > 1) {
         return;
     }
 #ifdef CHORDIAL_DEBUG

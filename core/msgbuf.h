@@ -33,6 +33,7 @@ struct msgbuf {
 
 struct msgbuf_pool {
     struct msgbuf *headers[2]; /* small, large */
+    size_t header_bytes[2];
     struct msgbuf *first_free[2];
     uint8_t *storage[2];
     uint32_t never_used[2]; /* buffers from here on have never been taken */

@@ -17,6 +17,7 @@ void chord_table_init(struct chord_table *ct, struct arena *arena, uint32_t node
 {
     *ct = (struct chord_table){
         .self = ids_ring_of_node(self), .self_id = *self, .self_host = self_host, .cap = nodes};
+    ct->span = (struct ring_id){UINT64_MAX, UINT64_MAX};
     ct->nodes = ARENA_RAW(arena, struct chord_table_node, nodes);
     ct->memos = ARENA_ARRAY(arena, uint32_t, CHORD_TABLE_MEMOS);
     ct->generation = 1;
@@ -84,6 +85,13 @@ static bool is_routable(const struct chord_table_node *n)
     return n->state == CHORD_TABLE_PEER && !n->is_suspect;
 }
 
+/* Without a predecessor it wraps round: the whole ring. */
+static void derive_span(struct chord_table *ct)
+{
+    struct ring_id one = {0, 1};
+    ct->span = ids_ring_minus(ids_ring_minus(ct->self, chord_table_range_from(ct)), one);
+}
+
 static void derive(struct chord_table *ct)
 {
     ct->generation++;
@@ -99,6 +107,7 @@ static void derive(struct chord_table *ct)
             ct->predecessors[ct->predecessor_count++] = i - 1;
         }
     }
+    derive_span(ct);
 }
 
 /* Before and after a change the neighbors are compared by name, since indices shift. */
@@ -254,11 +263,6 @@ bool chord_table_is_wanted(const struct chord_table *ct, struct ring_id at)
         distance(ct, ct->nodes[ct->predecessors[CHORD_TABLE_NEIGHBORS - 1]].at);
     return ids_ring_is_less(clockwise, last_successor) ||
            ids_ring_is_less(last_predecessor, clockwise);
-}
-
-bool chord_table_is_responsible(const struct chord_table *ct, struct ring_id k)
-{
-    return ct->is_member && ids_ring_is_between(k, chord_table_range_from(ct), ct->self);
 }
 
 struct ring_id chord_table_range_from(const struct chord_table *ct)

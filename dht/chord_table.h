@@ -56,6 +56,7 @@ struct chord_table {
     uint32_t predecessors[CHORD_TABLE_NEIGHBORS];
     uint32_t successor_count;
     uint32_t predecessor_count;
+    struct ring_id span; /* from the first point that would be ours to ourselves (CH-2) */
     uint64_t version;    /* +1 whenever the neighbors changed */
     uint64_t generation; /* +1 whenever anything changed */
     /* Where a place on the ring has stood in the array, perhaps another than the one asked for: a
@@ -83,7 +84,10 @@ static inline const struct chord_table_node *chord_table_predecessor(const struc
 const struct chord_table_node *chord_table_find(const struct chord_table *ct,
                                                 const struct node_id *id);
 /* In the ring and pred < k <= own; the whole ring without a predecessor (CH-2). */
-bool chord_table_is_responsible(const struct chord_table *ct, struct ring_id k);
+static inline bool chord_table_is_responsible(const struct chord_table *ct, struct ring_id k)
+{
+    return ct->is_member && !ids_ring_is_less(ct->span, ids_ring_minus(ct->self, k));
+}
 /* (*from, own] is ours: our predecessor, or ourselves when alone. */
 struct ring_id chord_table_range_from(const struct chord_table *ct);
 /* Hosts among ourselves and the neighbors, each counted once. */

@@ -9,9 +9,13 @@
 #include "dht/budget.h"
 #include "dht/upkeep.h"
 
+STATIC_CHECK(INBOX_FIRST == 0 && INBOX_SECOND == 1 && INBOX_LANES == 2);
+STATIC_CHECK(sizeof(struct inbox_pile) == 32); /* found by a shift */
 STATIC_CHECK(sizeof(struct inbox_item) <= LIMITS_COST_verify_queue);
 
 enum { CAP_MIN = 4 };
+/* Of number 0: no age makes it old. */
+#define NEVER_US (UINT64_MAX / 2)
 enum { OWES_MAX_US = 128 * INBOX_QUANTUM_US }; /* nobody waits for more turns than that */
 
 /* Each lane can hold something, whatever the configuration says. */
@@ -22,7 +26,7 @@ static uint32_t cap_of(uint32_t cap)
 
 size_t inbox_bytes(uint32_t cap)
 {
-    return (size_t)cap_of(cap) * sizeof(struct inbox_item) +
+    return (1 + (size_t)cap_of(cap)) * sizeof(struct inbox_item) +
            (size_t)INBOX_LANES * INBOX_SOURCES * sizeof(struct inbox_pile) + BUDGET_SLACK;
 }
 
@@ -30,12 +34,13 @@ void inbox_init(struct inbox *in, struct arena *arena, const struct inbox_limits
 {
     *in = (struct inbox){.limits = *limits};
     in->limits.cap = cap_of(limits->cap);
-    in->items = ARENA_ARRAY(arena, struct inbox_item, in->limits.cap);
+    in->items = ARENA_ARRAY(arena, struct inbox_item, in->limits.cap + 1);
+    in->items[0].since_us = NEVER_US;
     for (uint32_t lane = 0; lane < INBOX_LANES; lane++) {
         in->piles[lane] = ARENA_ARRAY(arena, struct inbox_pile, INBOX_SOURCES);
     }
     for (uint32_t i = in->limits.cap; i > 0; i--) {
-        in->items[i - 1].after = in->free;
+        in->items[i].after = in->free;
         in->free = i;
     }
 }
@@ -58,11 +63,13 @@ static enum inbox_lane lane_of(uint16_t code)
     }
 }
 
-/* 0: ourselves.  A message without a Via List is of the neighbor itself. */
-static uint16_t source_of(handle link, const struct fwd *h)
+/* Of its source, in a lane; the pile 0 is our own.  A message without a Via List is of the neighbor
+ * itself. */
+static inline struct inbox_pile *pile_of(const struct inbox *in, uint32_t lane, handle link,
+                                         const struct fwd *h)
 {
     uint32_t passed_on = h->via_count > 0 ? 1 : 0;
-    return (uint16_t)(1 + 2 * (handle_index(link) % INBOX_LINKS) + passed_on);
+    return &in->piles[lane][1 + 2 * (handle_index(link) % INBOX_LINKS) + passed_on];
 }
 
 /* ---- lists ---- */
@@ -91,28 +98,28 @@ static void unqueue_pile(struct inbox *in, uint32_t lane, uint32_t index)
     }
 }
 
-static void link_youngest(struct inbox *in, struct inbox_item *item, uint32_t number)
+static inline void link_youngest(struct inbox *in, struct inbox_item *item, uint32_t number)
 {
-    uint32_t older = in->youngest;
+    uint32_t older = in->items[0].older;
     item->older = older;
     item->younger = 0;
-    *(older == 0 ? &in->oldest : &in->items[older - 1].younger) = number;
-    in->youngest = number;
+    in->items[older].younger = number;
+    in->items[0].older = number;
 }
 
-static void unlink_age(struct inbox *in, const struct inbox_item *item)
+static inline void unlink_age(struct inbox *in, const struct inbox_item *item)
 {
-    *(item->older == 0 ? &in->oldest : &in->items[item->older - 1].younger) = item->younger;
-    *(item->younger == 0 ? &in->youngest : &in->items[item->younger - 1].older) = item->older;
+    in->items[item->older].younger = item->younger;
+    in->items[item->younger].older = item->older;
 }
 
-/* A free item, which exists; whoever fills it lets it enter. */
-static struct inbox_item *claim(struct inbox *in)
+/* The number of a free item, which exists; whoever fills it lets it enter. */
+static inline uint32_t claim(struct inbox *in)
 {
-    CHECK(in->free != 0);
-    struct inbox_item *item = &in->items[in->free - 1];
-    in->free = item->after;
-    return item;
+    uint32_t number = in->free;
+    CHECK(number != 0);
+    in->free = in->items[number].after;
+    return number;
 }
 
 /* One more, or less, of what there is little of. */
@@ -125,16 +132,16 @@ static void count_scarce(struct inbox *in, const struct inbox_item *item, int by
 }
 
 /* Pile and lane are the item's, which was written a moment ago: to read it back would wait. */
-static inline void enter(struct inbox *in, struct inbox_item *item, struct inbox_pile *pile,
-                         uint32_t lane, bool is_in_front)
+static inline void enter(struct inbox *in, uint32_t number, struct inbox_pile *pile, uint32_t lane,
+                         bool is_in_front)
 {
-    uint32_t number = (uint32_t)(item - in->items) + 1;
+    struct inbox_item *item = &in->items[number];
     uint32_t before = is_in_front ? 0 : pile->newest;
     uint32_t after = is_in_front ? pile->oldest : 0;
     item->before = before;
     item->after = after;
-    *(before == 0 ? &pile->oldest : &in->items[before - 1].after) = number;
-    *(after == 0 ? &pile->newest : &in->items[after - 1].before) = number;
+    *(before == 0 ? &pile->oldest : &in->items[before].after) = number;
+    *(after == 0 ? &pile->newest : &in->items[after].before) = number;
     if (pile->count++ == 0) {
         queue_pile(in, lane, (uint32_t)(pile - in->piles[lane]));
     }
@@ -142,26 +149,28 @@ static inline void enter(struct inbox *in, struct inbox_item *item, struct inbox
 }
 
 /* ... behind its source's others. */
-static inline void enter_last(struct inbox *in, struct inbox_item *item, struct inbox_pile *pile,
+static inline void enter_last(struct inbox *in, uint32_t number, struct inbox_pile *pile,
                               uint32_t lane, bool is_request)
 {
-    uint32_t number = (uint32_t)(item - in->items) + 1;
-    enter(in, item, pile, lane, false);
-    pile->ahead = pile->ahead == 0 ? number : pile->ahead;
+    enter(in, number, pile, lane, false);
+    if (pile->ahead == 0) {
+        pile->ahead = number;
+    }
     if (is_request) {
-        link_youngest(in, item, number);
+        link_youngest(in, &in->items[number], number);
     }
 }
 
-static void leave(struct inbox *in, uint32_t number, struct inbox_item *out)
+static inline void leave(struct inbox *in, uint32_t number, struct inbox_item *out)
 {
-    struct inbox_item *item = &in->items[number - 1];
+    struct inbox_item *item = &in->items[number];
     struct inbox_pile *pile = item->pile;
+    uint32_t before = item->before, after = item->after;
     *out = *item;
-    *(item->before == 0 ? &pile->oldest : &in->items[item->before - 1].after) = item->after;
-    *(item->after == 0 ? &pile->newest : &in->items[item->after - 1].before) = item->before;
+    *(before == 0 ? &pile->oldest : &in->items[before].after) = after;
+    *(after == 0 ? &pile->newest : &in->items[after].before) = before;
     if (pile->ahead == number) {
-        pile->ahead = item->after;
+        pile->ahead = after;
     }
     if (item->is_request) {
         unlink_age(in, item);
@@ -182,23 +191,16 @@ static void leave(struct inbox *in, uint32_t number, struct inbox_item *out)
 /* What there may be too little of. */
 enum scarce { SCARCE_NOTHING, SCARCE_LANE, SCARCE_ALL, SCARCE_LARGE };
 
-/* What decides whether a message is let in. */
-struct arriving {
-    struct inbox_pile *pile; /* of its source in its lane */
-    uint8_t lane;
-    bool is_large;
-};
-
-static enum scarce scarcity(const struct inbox *in, const struct arriving *item)
+static inline enum scarce scarcity(const struct inbox *in, uint32_t lane, bool is_large)
 {
     uint32_t cap = in->limits.cap;
-    if (item->is_large && in->large == in->limits.large) {
+    if (UNLIKELY(is_large) && in->large == in->limits.large) {
         return SCARCE_LARGE;
     }
     if (inbox_count(in) == cap) {
         return SCARCE_ALL;
     }
-    return in->count[item->lane] >= cap - cap / 4 ? SCARCE_LANE : SCARCE_NOTHING;
+    return in->count[lane] >= cap - cap / 4 ? SCARCE_LANE : SCARCE_NOTHING;
 }
 
 static uint32_t held(const struct inbox_pile *pile, enum scarce what)
@@ -223,16 +225,17 @@ static const struct inbox_pile *largest(const struct inbox *in, enum scarce what
     return most;
 }
 
-static bool make_room(struct turn *t, struct inbox *in, const struct arriving *item,
-                      enum scarce what)
+/* ... for one of `pile`, which is in that lane. */
+static bool make_room(struct turn *t, struct inbox *in, const struct inbox_pile *pile,
+                      uint32_t lane, enum scarce what)
 {
-    const struct inbox_pile *most = largest(in, what, item->lane);
-    if (most == NULL || held(most, what) <= held(item->pile, what) + 1) {
+    const struct inbox_pile *most = largest(in, what, lane);
+    if (most == NULL || held(most, what) <= held(pile, what) + 1) {
         return false;
     }
     uint32_t number = most->newest;
-    while (what == SCARCE_LARGE && !in->items[number - 1].is_large) {
-        number = in->items[number - 1].before;
+    while (what == SCARCE_LARGE && !in->items[number].is_large) {
+        number = in->items[number].before;
     }
     struct inbox_item loser;
     leave(in, number, &loser);
@@ -241,31 +244,31 @@ static bool make_room(struct turn *t, struct inbox *in, const struct arriving *i
 }
 
 /* There is not enough of `what`: has room been made? */
-static bool has_made_room(struct turn *t, struct inbox *in, const struct arriving *item,
-                          enum scarce what)
+static NOINLINE bool has_made_room(struct turn *t, struct inbox *in, const struct inbox_pile *pile,
+                                   uint32_t lane, enum scarce what)
 {
     /* this one, or another */
     metric_add(t->metrics,
                what == SCARCE_LARGE ? METRIC_dht_drop_queue_large : METRIC_dht_drop_queue_full, 1);
-    bool has_room = make_room(t, in, item, what);
-    if (has_room && what == SCARCE_LARGE && scarcity(in, item) != SCARCE_NOTHING) {
+    bool has_room = make_room(t, in, pile, lane, what);
+    if (has_room && what == SCARCE_LARGE && scarcity(in, lane, true) != SCARCE_NOTHING) {
         metric_add(t->metrics, METRIC_dht_drop_queue_full, 1);
-        has_room = make_room(t, in, item, scarcity(in, item));
+        has_room = make_room(t, in, pile, lane, scarcity(in, lane, true));
     }
     return has_room;
 }
 
-/* An item for it, to be filled; NULL: it is not let in. */
-static inline struct inbox_item *let_in(struct turn *t, struct inbox *in,
-                                        const struct arriving *item)
+/* The number of an item for one of `pile`, to be filled; 0: it is not let in. */
+static inline uint32_t let_in(struct turn *t, struct inbox *in, const struct inbox_pile *pile,
+                              uint32_t lane, bool is_large)
 {
-    enum scarce what = scarcity(in, item);
-    bool has_room = what == SCARCE_NOTHING || has_made_room(t, in, item, what);
+    enum scarce what = scarcity(in, lane, is_large);
+    bool has_room = LIKELY(what == SCARCE_NOTHING) || has_made_room(t, in, pile, lane, what);
     if (buggify(t, BUGGIFY_inbox_full)) {
         has_room = false;
         metric_add(t->metrics, METRIC_dht_drop_queue_full, 1);
     }
-    return has_room ? claim(in) : NULL;
+    return LIKELY(has_room) ? claim(in) : 0;
 }
 
 /* By numbers, since an empty slice may point nowhere. */
@@ -274,9 +277,9 @@ static struct slice moved(struct slice s, uintptr_t by)
     return slice_of((const uint8_t *)((uintptr_t)s.data + by), s.len);
 }
 
-/* `by`: how far behind where `h` points the message stands now. */
-static inline void keep(struct inbox_kept *kept, const struct fwd *h,
-                        const struct route_decision *d, uintptr_t by)
+/* What the header says; `by`: how far behind where `h` points the message stands now. */
+static inline void keep(struct inbox_kept *kept, const struct fwd *h, handle link,
+                        const struct node_id *previous_hop, uintptr_t by)
 {
     struct message *m = &kept->m; /* contents and signer: overlay_serve */
     m->transaction_id = h->transaction_id;
@@ -285,32 +288,27 @@ static inline void keep(struct inbox_kept *kept, const struct fwd *h,
     m->ttl = h->ttl;
     m->is_own = false;
     m->is_adjacent = h->via_count == 0;
-    m->to_resource = d->to_resource;
-    m->resource = d->resource;
-    m->to = d->to;
     m->via_list = moved(h->via_list, by);
     m->options = moved(h->options, by);
+    m->link = link;
+    m->previous_hop = *previous_hop;
     kept->payload = moved(h->payload, by);
-    kept->generation = 0;
     kept->option_flags = h->option_flags;
 }
 
 void inbox_keep(struct inbox_kept *kept, const struct fwd *h, const struct route_decision *d,
                 handle link, const struct node_id *previous_hop)
 {
-    keep(kept, h, d, 0);
-    kept->m.link = link;
-    kept->m.previous_hop = *previous_hop;
+    keep(kept, h, link, previous_hop, 0);
+    inbox_kept_decided(kept, d->to, d->to_resource, d->resource, 0);
 }
 
 /* Out of the reserve, if need be, what calls itself upkeep: anybody may, so not all of it. */
-static inline struct msgbuf *acquire(struct turn *t, const struct inbox *in, size_t bytes,
-                                     uint16_t code, const struct inbox_pile *pile,
-                                     bool *is_reserved)
+static inline struct msgbuf *acquire_upkeep(struct turn *t, const struct inbox *in, size_t bytes,
+                                            const struct inbox_pile *pile, bool *is_reserved)
 {
     bool is_large = bytes > MSGBUF_SMALL_BYTES;
-    *is_reserved = false;
-    if (LIKELY(!upkeep_is(code)) || pile->count >= INBOX_UPKEEP_EACH ||
+    if (pile->count >= INBOX_UPKEEP_EACH ||
         in->reserved[is_large] >= t->buffers->reserved[is_large] / 2) {
         return msgbuf_acquire(t->buffers, bytes);
     }
@@ -320,81 +318,104 @@ static inline struct msgbuf *acquire(struct turn *t, const struct inbox *in, siz
     return buf;
 }
 
-struct inbox_kept *inbox_push(struct turn *t, struct inbox *in, struct slice message,
-                              const struct fwd *h, const struct route_decision *d, handle link,
-                              const struct node_id *previous_hop)
+static NOINLINE void count_no_buffer(struct turn *t, size_t bytes)
+{
+    metric_add(t->metrics,
+               bytes > MSGBUF_LARGE_BYTES ? METRIC_dht_drop_too_large : METRIC_dht_drop_no_buffer,
+               1);
+}
+
+struct inbox_kept *inbox_copy(struct turn *t, struct inbox *in, struct slice message,
+                              const struct fwd *h, handle link, const struct node_id *previous_hop)
 {
     uint16_t code = inbox_code(h);
-    struct arriving what = {.lane = (uint8_t)lane_of(code)};
-    what.pile = &in->piles[what.lane][source_of(link, h)];
-    bool is_reserved;
-    struct msgbuf *buf = acquire(t, in, message.len, code, what.pile, &is_reserved);
-    if (buf == NULL) {
-        metric_add(t->metrics,
-                   message.len > MSGBUF_LARGE_BYTES ? METRIC_dht_drop_too_large
-                                                    : METRIC_dht_drop_no_buffer,
-                   1);
+    bool is_reserved = false;
+    struct msgbuf *buf = NULL;
+    if (UNLIKELY(upkeep_is(code))) {
+        buf = acquire_upkeep(t, in, message.len, pile_of(in, lane_of(code), link, h), &is_reserved);
+    } else {
+        buf = msgbuf_acquire(t->buffers, message.len);
+    }
+    if (UNLIKELY(buf == NULL)) {
+        count_no_buffer(t, message.len);
         return NULL;
     }
-    enum err e = msgbuf_append(buf, message);
-    CHECK(e == ERR_OK && buf->start >= sizeof(struct inbox_kept));
-    struct inbox_kept *kept = (struct inbox_kept *)(void *)buf->storage;
-    keep(kept, h, d, (uintptr_t)msgbuf_data(buf) - (uintptr_t)message.data);
-    kept->m.link = link;
-    kept->m.previous_hop = *previous_hop;
-    what.is_large = buf->is_large != 0;
-    struct inbox_item *item = let_in(t, in, &what);
-    if (item == NULL) {
+    uint32_t lane = lane_of(code); /* after that call, which need not save it then */
+    struct inbox_pile *pile = pile_of(in, lane, link, h);
+    bool is_large = message.len > MSGBUF_SMALL_BYTES;
+    uint32_t number = let_in(t, in, pile, lane, is_large);
+    if (UNLIKELY(number == 0)) {
         msgbuf_release(t->buffers, buf);
         return NULL;
     }
+    struct inbox_item *item = &in->items[number];
+    bool is_request = content_is_request(code);
     item->buf = buf;
     item->link = link;
     item->since_us = t->now_us;
-    item->pile = what.pile;
+    item->pile = pile;
     item->code = code;
-    item->lane = what.lane;
-    item->is_own = false;
-    bool is_request = content_is_request(code);
+    item->lane = (uint8_t)lane;
     item->is_request = is_request;
-    item->is_large = what.is_large;
-    item->is_reserved = is_reserved;
+    item->is_own = item->is_large = item->is_reserved = false;
     item->tries = 0;
-    if (UNLIKELY(what.is_large || is_reserved)) {
+    if (UNLIKELY(is_large || is_reserved)) {
+        item->is_large = is_large;
+        item->is_reserved = is_reserved;
         count_scarce(in, item, 1);
     }
-    enter_last(in, item, what.pile, what.lane, is_request);
+    enter_last(in, number, pile, lane, is_request);
     metric_add(t->metrics, METRIC_dht_local, 1);
+
+    uint8_t *to = msgbuf_data(buf); /* room for all of it was asked for */
+    memcpy(to, message.data, message.len);
+    buf->len = (uint32_t)message.len;
+    struct inbox_kept *kept = (struct inbox_kept *)(void *)buf->storage;
+    keep(kept, h, link, previous_hop, (uintptr_t)to - (uintptr_t)message.data);
     return kept;
 }
 
 void inbox_push_own(struct turn *t, struct inbox *in, struct msgbuf *buf, const struct fwd *h)
 {
     uint16_t code = inbox_code(h);
-    struct arriving what = {.lane = (uint8_t)lane_of(code)};
-    what.pile = &in->piles[what.lane][0];
-    struct inbox_item *item = let_in(t, in, &what);
-    if (item != NULL) {
-        *item = (struct inbox_item){.buf = msgbuf_ref(buf),
-                                    .since_us = t->now_us,
-                                    .pile = what.pile,
-                                    .code = code,
-                                    .lane = what.lane,
-                                    .is_own = true,
-                                    .is_request = content_is_request(code)};
-        enter_last(in, item, what.pile, what.lane, content_is_request(code));
+    uint32_t lane = lane_of(code);
+    struct inbox_pile *pile = &in->piles[lane][0];
+    uint32_t number = let_in(t, in, pile, lane, false);
+    if (number != 0) {
+        in->items[number] = (struct inbox_item){.buf = msgbuf_ref(buf),
+                                                .since_us = t->now_us,
+                                                .pile = pile,
+                                                .code = code,
+                                                .lane = (uint8_t)lane,
+                                                .is_own = true,
+                                                .is_request = content_is_request(code)};
+        enter_last(in, number, pile, lane, content_is_request(code));
     }
 }
 
 /* ---- going out ---- */
 
-void inbox_shed(struct turn *t, struct inbox *in)
+/* The oldest request is too old. */
+static inline bool is_old(const struct turn *t, const struct inbox *in)
+{
+    const struct inbox_item *oldest = &in->items[in->items[0].younger];
+    return oldest->since_us + in->limits.age_us <= t->now_us;
+}
+
+static NOINLINE void shed(struct turn *t, struct inbox *in)
 {
     struct inbox_item item;
-    while (in->oldest != 0 && inbox_oldest_us(t, in) >= in->limits.age_us) {
-        leave(in, in->oldest, &item);
+    while (is_old(t, in)) {
+        leave(in, in->items[0].younger, &item);
         msgbuf_release(t->buffers, item.buf);
         metric_add(t->metrics, METRIC_dht_drop_queue_old, 1);
+    }
+}
+
+void inbox_shed(struct turn *t, struct inbox *in)
+{
+    if (UNLIKELY(is_old(t, in))) {
+        shed(t, in);
     }
 }
 
@@ -417,24 +438,35 @@ static struct inbox_pile *next_pile(struct inbox *in, uint32_t lane)
     }
 }
 
-static uint32_t next_lane(const struct inbox *in)
+/* ... of one source. */
+static inline size_t ahead_of(const struct inbox *in, struct inbox_pile *pile,
+                              const struct inbox_item **out, size_t cap)
 {
-    uint32_t lane = in->taken % 4 == 3 ? INBOX_SECOND : INBOX_FIRST;
-    return in->count[lane] > 0 ? lane : INBOX_LANES - 1 - lane;
+    size_t count = 0;
+    uint32_t at = pile->ahead;
+    while (at != 0 && count < cap) {
+        out[count++] = &in->items[at];
+        at = in->items[at].after;
+    }
+    pile->ahead = at;
+    return count;
 }
 
 size_t inbox_ahead(struct inbox *in, const struct inbox_item **out, size_t cap)
 {
     struct inbox_pile *piles = in->piles[INBOX_SECOND];
+    uint32_t first = in->first_pile[INBOX_SECOND];
+    if (first == in->last_pile[INBOX_SECOND]) {
+        return first == 0 ? 0 : ahead_of(in, &piles[first - 1], out, cap);
+    }
     size_t count = 0;
     bool goes_on = true;
     while (goes_on && count < cap) { /* a round of the sources, as if none of them owed */
         goes_on = false;
-        for (uint32_t at = in->first_pile[INBOX_SECOND]; at != 0 && count < cap;) {
+        for (uint32_t at = first; at != 0 && count < cap;) {
             struct inbox_pile *pile = &piles[at - 1];
             if (pile->ahead != 0) {
-                out[count] = &in->items[pile->ahead - 1];
-                pile->ahead = out[count++]->after;
+                count += ahead_of(in, pile, out + count, 1);
                 goes_on = true;
             }
             at = pile->next;
@@ -446,10 +478,13 @@ size_t inbox_ahead(struct inbox *in, const struct inbox_item **out, size_t cap)
 bool inbox_pop(struct turn *t, struct inbox *in, struct inbox_item *out)
 {
     inbox_shed(t, in);
-    if (inbox_count(in) == 0) {
-        return false;
+    uint32_t lane = in->taken % 4 == 3; /* INBOX_SECOND then */
+    if (in->count[lane] == 0) {
+        lane ^= 1;
+        if (in->count[lane] == 0) {
+            return false;
+        }
     }
-    uint32_t lane = next_lane(in);
     in->taken++;
     leave(in, next_pile(in, lane)->oldest, out);
     return true;
@@ -457,14 +492,15 @@ bool inbox_pop(struct turn *t, struct inbox *in, struct inbox_item *out)
 
 void inbox_put_back(struct inbox *in, const struct inbox_item *item)
 {
-    struct inbox_item *again = claim(in);
+    uint32_t number = claim(in);
+    struct inbox_item *again = &in->items[number];
     *again = *item;
     again->is_request = false;
     again->tries++;
     if (item->is_large || item->is_reserved) {
         count_scarce(in, again, 1);
     }
-    enter(in, again, item->pile, item->lane, true);
+    enter(in, number, item->pile, item->lane, true);
 }
 
 void inbox_charge(struct inbox *in, const struct inbox_item *item, uint64_t cost_us)
@@ -481,9 +517,10 @@ uint32_t inbox_count(const struct inbox *in)
 
 uint64_t inbox_oldest_us(const struct turn *t, const struct inbox *in)
 {
-    if (in->oldest == 0) {
+    uint32_t oldest = in->items[0].younger;
+    if (oldest == 0) {
         return 0;
     }
-    uint64_t since_us = in->items[in->oldest - 1].since_us; /* later than a turn that was kept */
+    uint64_t since_us = in->items[oldest].since_us; /* later than a turn that was kept */
     return t->now_us > since_us ? t->now_us - since_us : 0;
 }

@@ -37,13 +37,13 @@ struct inbox_item {
     uint64_t since_us;
     handle link;             /* 0: from ourselves */
     struct inbox_pile *pile; /* of its source in its lane */
-    /* indices + 1, 0 = none */
+    /* numbers, 0 = none */
     uint32_t before, after;  /* in its pile; `after` of a free one: the next free */
-    uint32_t older, younger; /* requests of all sources */
+    uint32_t older, younger; /* requests of all sources, in a circle through number 0 */
     uint16_t code;
     uint8_t lane; /* enum inbox_lane */
-    bool is_own;
     bool is_request;
+    bool is_own;
     bool is_large;    /* holds one of the large buffers that are counted here */
     bool is_reserved; /* ... of the reserve */
     uint8_t tries;    /* how often it was taken and put back: then its sender is proved */
@@ -53,19 +53,20 @@ struct inbox_item {
 struct inbox_kept {
     struct message m;     /* what header and routing decision say of it */
     struct slice payload; /* behind the header */
-    uint64_t generation;  /* of the table then, for who pushes to say; 0: not said */
+    uint64_t generation;  /* of the table then; 0: not said */
     uint8_t option_flags; /* as in struct fwd */
 };
 STATIC_CHECK(sizeof(struct inbox_kept) <= MSGBUF_HEADROOM);
 
 /* What one source has in one lane. */
 struct inbox_pile {
-    uint32_t oldest, newest; /* items, index + 1 */
+    uint32_t oldest, newest; /* items; 0 = none */
     uint32_t count;
     uint32_t large;
     uint32_t owes_us;
     uint32_t next;  /* that has its turn after this one, index + 1 */
-    uint32_t ahead; /* the oldest that inbox_ahead has not given, index + 1 */
+    uint32_t ahead; /* the oldest that inbox_ahead has not given; 0 = none */
+    uint32_t spare;
 };
 
 struct inbox_limits {
@@ -76,6 +77,8 @@ struct inbox_limits {
 
 struct inbox {
     struct inbox_limits limits;
+    /* By number, from 1 on.  Number 0 is in front of the oldest request and behind the youngest, so
+     * that neither is a case of its own. */
     struct inbox_item *items;
     struct inbox_pile *piles[INBOX_LANES];
     uint32_t first_pile[INBOX_LANES], last_pile[INBOX_LANES]; /* turns, index + 1 */
@@ -83,25 +86,33 @@ struct inbox {
     uint32_t large;
     uint32_t reserved[2]; /* items in buffers of the reserve, small and large */
     uint32_t free;
-    uint32_t oldest, youngest; /* requests */
-    uint32_t taken;            /* for taking turns between the lanes */
+    uint32_t taken; /* for taking turns between the lanes */
 };
 
 size_t inbox_bytes(uint32_t cap);
 void inbox_init(struct inbox *in, struct arena *arena, const struct inbox_limits *limits);
 
-/* Copies `message`, whose decoded header is `h`, and keeps what header and decision (LOCAL) say for
- * inbox_kept_of.  What is kept, until it is popped; NULL, and counted in a metric, when there is no
- * room. */
-struct inbox_kept *inbox_push(struct turn *t, struct inbox *in, struct slice message,
-                              const struct fwd *h, const struct route_decision *d, handle link,
-                              const struct node_id *previous_hop);
+/* Copies `message`, whose decoded header is `h`, and keeps what the header says for inbox_kept_of;
+ * what the routing decision says is for the caller to add: inbox_kept_decided.  What is kept, until
+ * it is popped; NULL, and counted in a metric, when there is no room. */
+struct inbox_kept *inbox_copy(struct turn *t, struct inbox *in, struct slice message,
+                              const struct fwd *h, handle link, const struct node_id *previous_hop);
+/* Whom of ours, or which resource, it is for; `generation` of the table then, 0: not said. */
+static inline void inbox_kept_decided(struct inbox_kept *kept, const struct ident *to,
+                                      bool to_resource, struct ring_id resource,
+                                      uint64_t generation)
+{
+    kept->m.to = to;
+    kept->m.to_resource = to_resource;
+    kept->m.resource = resource;
+    kept->generation = generation;
+}
 /* NULL for what we have sent ourselves.  Borrowed from the buffer. */
 static inline struct inbox_kept *inbox_kept_of(const struct inbox_item *item)
 {
     return item->is_own ? NULL : (struct inbox_kept *)(void *)item->buf->storage;
 }
-/* The same for a message that stands where `h` points into. */
+/* All of it, for a message that stands where `h` points into; the decision is LOCAL. */
 void inbox_keep(struct inbox_kept *kept, const struct fwd *h, const struct route_decision *d,
                 handle link, const struct node_id *previous_hop);
 /* A message of ours for ourselves; takes a reference to `buf`. */

@@ -465,15 +465,12 @@ static void ask_whether_alive(struct turn *t, struct overlay *o, const struct li
     metric_add(t->metrics, e == ERR_OK ? METRIC_pings_of_silence : METRIC_requests_refused, 1);
 }
 
-void overlay_on_link(struct turn *t, struct overlay *o, const struct link_event *event)
+static NOINLINE void on_link_change(struct turn *t, struct overlay *o,
+                                    const struct link_event *event)
 {
     switch (event->kind) {
     case LINK_MESSAGE:
-        if (o->phase == OVERLAY_IMPL_LEFT) {
-            metric_add(t->metrics, METRIC_dht_drop_not_member, 1);
-            break;
-        }
-        overlay_receive(t, o, event);
+        metric_add(t->metrics, METRIC_dht_drop_not_member, 1); /* we have left */
         break;
     case LINK_UNACKED:
         overlay_receive_unacked(t, o, event);
@@ -491,6 +488,15 @@ void overlay_on_link(struct turn *t, struct overlay *o, const struct link_event 
             chord_on_link(t, &o->chord, event, sign_host(t, event->user));
         }
         break;
+    }
+}
+
+void overlay_on_link(struct turn *t, struct overlay *o, const struct link_event *event)
+{
+    if (LIKELY(event->kind == LINK_MESSAGE && o->phase != OVERLAY_IMPL_LEFT)) {
+        overlay_receive(t, o, event);
+    } else {
+        on_link_change(t, o, event);
     }
 }
 
@@ -691,7 +697,7 @@ static void serve(struct turn *t, struct overlay *o)
         if (item.tries == 0) { /* of one that was put back it has been noted */
             inbox_note_wait(t, &item);
         }
-        ahead -= ahead > 0 && item.lane == INBOX_SECOND ? 1 : 0;
+        ahead -= (size_t)((ahead > 0) & (item.lane == INBOX_SECOND));
         bool is_served = overlay_serve(t, o, &item);
         last_us = sign_turn_us(o->sign) - before_us;
         inbox_charge(&o->inbox, &item, last_us);

@@ -184,6 +184,17 @@ static NOINLINE void keep_fragment(struct turn *t, struct overlay *o, const stru
     frag_push(t, o->frag, &fragment);
 }
 
+INLINE void queue(struct turn *t, struct overlay *o, const struct arrival *a,
+                  const struct ident *to, bool to_resource, struct ring_id resource)
+{
+    struct slice message = slice_of(a->event->message, a->event->message_len);
+    struct inbox_kept *kept =
+        inbox_copy(t, &o->inbox, message, &a->h, a->event->link, &a->event->node_id);
+    if (LIKELY(kept != NULL)) {
+        inbox_kept_decided(kept, to, to_resource, resource, o->table.generation);
+    }
+}
+
 INLINE void keep(struct turn *t, struct overlay *o, const struct arrival *a,
                  const struct route_decision *d)
 {
@@ -195,12 +206,7 @@ INLINE void keep(struct turn *t, struct overlay *o, const struct arrival *a,
         drop(t, METRIC_dht_drop_unexpected); /* RX-9, before it costs a signature */
         return;
     }
-    struct inbox_kept *kept =
-        inbox_push(t, &o->inbox, slice_of(a->event->message, a->event->message_len), &a->h, d,
-                   a->event->link, &a->event->node_id);
-    if (kept != NULL) {
-        kept->generation = o->table.generation;
-    }
+    queue(t, o, a, d->to, d->to_resource, d->resource);
 }
 
 static bool park(struct turn *t, struct overlay *o, const struct arrival *a)
@@ -365,6 +371,11 @@ HOT static void arrive(struct turn *t, struct overlay *o, const struct link_even
         fwd_has_duplicate(behind_ourselves(o, &a.h), &o->params)) {
         drop(t, METRIC_dht_drop_duplicate); /* TL-4 */
         tell(t, o, &a, CONTENT_ERROR_INVALID_MESSAGE);
+        return;
+    }
+    struct ring_id resource;
+    if (content_is_request(a.code) && route_is_for_us(&o->route, &a.h, &resource)) {
+        queue(t, o, &a, o->route.self, true, resource); /* it is whole, since it has a code */
         return;
     }
     place_inline(t, o, &a);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* replicate_inside.h - what replicate.c (requests, answers, events) and replicate_walk.c (who lacks
- * what) share. Nobody else includes it.
+/* replicate_inside.h - what replicate.c (requests, events), replicate_op.c (ours to others),
+ * replicate_ack.c (StoreAns that wait), replicate_result.c (what became of ours) and
+ * replicate_walk.c (who lacks what) share.  Nobody else includes it.
  *
  * Owner: the replicator. */
 #pragma once
@@ -141,12 +142,6 @@ static inline void replicate_inside_vouch(const struct turn *t, struct store_set
     set->when_s = replicate_inside_seconds(t);
 }
 
-/* Sends what `op` says, from op->from on.  False: not sent; nothing has changed. */
-bool replicate_inside_send(struct turn *t, struct replicate *r, struct replicate_op *op,
-                           uint32_t from);
-struct replicate_op *replicate_inside_op(struct replicate *r, enum replicate_what what,
-                                         uint32_t member, const struct store_set *set);
-void replicate_inside_op_end(struct replicate *r, struct replicate_op *op);
 /* The witness at this place, NULL when he has not been asked. */
 struct replicate_witness *replicate_inside_witness(struct replicate *r, struct ring_id at);
 /* The walk: looks at sets within a budget, sends what is missing. */
@@ -157,5 +152,34 @@ void replicate_walk_members(struct turn *t, struct replicate *r);
 uint32_t replicate_walk_joiner(struct turn *t, struct replicate *r, const struct node_id *joiner);
 /* Something may be missing: walk soon, and once more to the end. */
 void replicate_walk_dirty(struct turn *t, struct replicate *r);
+
+/* replicate_op.c */
+
+struct replicate_op *replicate_op_new(struct replicate *r, enum replicate_what what,
+                                      uint32_t member, const struct store_set *set);
+void replicate_op_end(struct replicate *r, struct replicate_op *op);
+/* Sends what `op` says, from op->from on.  False: not sent; nothing has changed. */
+bool replicate_op_send(struct turn *t, struct replicate *r, struct replicate_op *op, uint32_t from);
 /* Everything that was sent to this member is forgotten. */
-void replicate_inside_cancel(struct turn *t, struct replicate *r, uint32_t member);
+void replicate_op_cancel(struct turn *t, struct replicate *r, uint32_t member);
+
+/* replicate_ack.c */
+
+/* An original Store was carried out: copies leave first, the answer when one stands. */
+void replicate_ack_original(struct turn *t, struct replicate *r, const struct message *m,
+                            const struct store_put_outcome *out);
+/* A copy was stored for somebody else; `body` is the answer. */
+void replicate_ack_copy(struct turn *t, struct replicate *r, const struct message *m,
+                        struct slice body);
+/* `op` has ended, at a peer of `host`; it may be released already. */
+void replicate_ack_result(struct turn *t, struct replicate *r, const struct replicate_op *op,
+                          bool is_ok, uint64_t host);
+/* What the disk has, or promises, has changed. */
+void replicate_ack_durable(struct turn *t, struct replicate *r);
+/* All that waits leaves now, but for what may not be said. */
+void replicate_ack_clear(struct turn *t, struct replicate *r);
+void replicate_ack_on_timer(struct turn *t, struct replicate *r, const struct wheel_timer *timer);
+
+/* replicate_result.c: `op`, which is released already, has ended so; is_ok: all of its messages. */
+void replicate_result_take(struct turn *t, struct replicate *r, const struct replicate_op *op,
+                           const struct transact_result *result, bool is_ok);

@@ -43,7 +43,7 @@ static void forget_bit(struct replicate *r, uint32_t member)
 
 static void member_end(struct turn *t, struct replicate *r, uint32_t index)
 {
-    replicate_inside_cancel(t, r, index);
+    replicate_op_cancel(t, r, index);
     forget_bit(r, index);
     r->members[index] = (struct replicate_member){0};
 }
@@ -200,12 +200,12 @@ static bool send_copy(struct turn *t, struct replicate *r, struct store_set *set
     if ((is_held(t, r, m) && !r->is_leaving) || m->under_way >= REPLICATE_PER_MEMBER) {
         return false;
     }
-    struct replicate_op *op = replicate_inside_op(r, REPLICATE_COPY, member, set);
+    struct replicate_op *op = replicate_op_new(r, REPLICATE_COPY, member, set);
     if (op == NULL) {
         return false;
     }
-    if (!replicate_inside_send(t, r, op, 0)) {
-        replicate_inside_op_end(r, op);
+    if (!replicate_op_send(t, r, op, 0)) {
+        replicate_op_end(r, op);
         m->not_before_us = t->now_us + SEND_PAUSE_US; /* no link, or too much under way */
         return false;
     }
@@ -264,12 +264,12 @@ static void give_back(struct turn *t, struct replicate *r, struct store_set *set
         return;
     }
     struct replicate_op *op =
-        replicate_inside_op(r, REPLICATE_RETURN, REPLICATE_INSIDE_NO_MEMBER, set);
+        replicate_op_new(r, REPLICATE_RETURN, REPLICATE_INSIDE_NO_MEMBER, set);
     if (op == NULL) {
         return;
     }
-    if (!replicate_inside_send(t, r, op, 0)) {
-        replicate_inside_op_end(r, op);
+    if (!replicate_op_send(t, r, op, 0)) {
+        replicate_op_end(r, op);
         r->return_after_us = t->now_us + RETURN_PAUSE_US;
         return;
     }

@@ -45,5 +45,20 @@ struct route_from {
 /* Would a message of ours with this Destination List come to ourselves? */
 bool route_is_ours(const struct route *r, struct slice destination_list);
 
+/* What most messages that come in are, told quickly: to a Resource-ID alone that we are responsible
+ * for; then *resource is its place.  False: route_decide says. */
+static inline bool route_is_for_us(const struct route *r, const struct fwd *h,
+                                   struct ring_id *resource)
+{
+    const struct fwd_destination *d = &h->first;
+    if (h->destination_count != 1 || d->type != FWD_DESTINATION_RESOURCE ||
+        d->id.len != IDS_RING_BYTES) {
+        return false;
+    }
+    resource->hi = rd_at64(d->id.data);
+    resource->lo = rd_at64(d->id.data + sizeof(uint64_t));
+    return chord_table_is_responsible(r->table, *resource);
+}
+
 HOT void route_decide(const struct route *r, const struct fwd *h, const struct route_from *from,
                       struct route_decision *out);

@@ -230,9 +230,12 @@ static uint16_t answer_kind(struct answer *a, struct slice resource,
         return CONTENT_ERROR_UNKNOWN_KIND;
     }
     enum stored_model model = kind_wire_model(kind.data_model);
-    struct rd items = stored_specifier_items(what, model);
-    if (!rd_is_done(&items) && stored_specifier_check(what, model) != ERR_OK) {
-        return CONTENT_ERROR_INVALID_MESSAGE;
+    struct rd items = rd_init(SLICE_EMPTY);
+    if (model == STORED_SINGLE || !stored_specifier_is_empty_list(what)) {
+        items = stored_specifier_items(what, model);
+        if (!rd_is_done(&items) && stored_specifier_check(what, model) != ERR_OK) {
+            return CONTENT_ERROR_INVALID_MESSAGE;
+        }
     }
     const struct store_set *set = store_set_find(a->s, resource, what->kind);
     a->is_certificates = what->kind == OVERLAY_KIND_CERTIFICATE_BY_NODE ||
@@ -257,31 +260,58 @@ static uint16_t answer_kind(struct answer *a, struct slice resource,
     return error;
 }
 
-static uint16_t answer_request(struct answer *a, struct slice body, struct slice *info)
+/* What nearly all ask for: all that there is of one Kind, without keys or ranges. */
+static inline bool read_usual(struct slice body, struct stored_specifier *what)
 {
-    /* FetchReq and StatReq, whose specifiers are looked into below, once */
-    struct rd whole = rd_init(body);
-    struct slice resource = rd_opaque8(&whole);
-    struct slice specifiers = rd_opaque16(&whole);
-    *info = SLICE_EMPTY;
-    if (rd_finish(&whole) != ERR_OK || resource.len != OVERLAY_RESOURCE_BYTES) {
-        return CONTENT_ERROR_INVALID_MESSAGE;
+    enum { SPECIFIER_AT = 1 + OVERLAY_RESOURCE_BYTES + 2, WHAT_AT = SPECIFIER_AT + 4 + 8 + 2 };
+    const uint8_t *p = body.data;
+    bool is_usual = body.len == WHAT_AT + 2 && p[0] == OVERLAY_RESOURCE_BYTES &&
+                    rd_at16(p + SPECIFIER_AT - 2) == WHAT_AT + 2 - SPECIFIER_AT &&
+                    rd_at16(p + WHAT_AT - 2) == 2;
+    if (is_usual) {
+        what->kind = rd_at32(p + SPECIFIER_AT);
+        what->generation = rd_at64(p + SPECIFIER_AT + 4);
+        what->what = slice_of(p + WHAT_AT, 2);
     }
+    return is_usual;
+}
+
+/* An answer for each specifier, one after the other; the first error, but an unknown Kind before
+ * any other. */
+static uint16_t answer_all(struct answer *a, struct slice resource, struct slice specifiers)
+{
     uint16_t error = 0;
     uint32_t count = 0;
     struct rd r = rd_init(specifiers);
     struct stored_specifier what;
-    size_t mark = wr_begin(a->w, 4);
     while (count <= STORE_KINDS_CAP && stored_specifier_next(&r, &what)) {
         uint16_t one = answer_kind(a, resource, &what);
         error = error == 0 || one == CONTENT_ERROR_UNKNOWN_KIND ? one : error;
         count++;
     }
-    wr_end(a->w, 4, mark);
-    if (!rd_ok(&r) || count > STORE_KINDS_CAP) {
-        return CONTENT_ERROR_INVALID_MESSAGE;
+    return rd_ok(&r) && count <= STORE_KINDS_CAP ? error : CONTENT_ERROR_INVALID_MESSAGE;
+}
+
+static uint16_t answer_request(struct answer *a, struct slice body, struct slice *info)
+{
+    struct slice specifiers = SLICE_EMPTY;
+    struct stored_specifier usual;
+    uint16_t error;
+    *info = SLICE_EMPTY;
+    size_t mark = wr_begin(a->w, 4);
+    if (LIKELY(read_usual(body, &usual))) {
+        specifiers = slice_from(body, 1 + OVERLAY_RESOURCE_BYTES + 2);
+        error = answer_kind(a, slice_of(body.data + 1, OVERLAY_RESOURCE_BYTES), &usual);
+    } else {
+        /* FetchReq and StatReq, whose specifiers are looked into once, by answer_all */
+        struct rd whole = rd_init(body);
+        struct slice resource = rd_opaque8(&whole);
+        specifiers = rd_opaque16(&whole);
+        bool is_right = rd_finish(&whole) == ERR_OK && resource.len == OVERLAY_RESOURCE_BYTES;
+        error = is_right ? answer_all(a, resource, specifiers) : CONTENT_ERROR_INVALID_MESSAGE;
     }
-    if (error != 0) {
+    wr_end(a->w, 4, mark);
+    if (UNLIKELY(error != 0)) {
         return error == CONTENT_ERROR_UNKNOWN_KIND ? list_unknown(a->s, specifiers, info) : error;
     }
     return wr_ok(a->w) && !a->is_too_large ? 0 : CONTENT_ERROR_RESPONSE_TOO_LARGE; /* FT-10 */

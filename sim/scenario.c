@@ -235,6 +235,16 @@ const char *scenario_invariant_name(enum scenario_invariant which)
     return names[which];
 }
 
+const char *scenario_invariant_text(enum scenario_invariant which)
+{
+    static const char *const texts[SCENARIO_INVARIANTS] = {
+#define INVARIANT(name, text) [SCENARIO_##name] = text,
+#include "sim/invariant.def"
+#undef INVARIANT
+    };
+    return texts[which];
+}
+
 static void make_ready(struct run *r)
 {
     r->out->ready = ready_ring(r->world, r->order, (uint32_t)r->s->nodes);

@@ -130,6 +130,8 @@ struct scenario_result {
 };
 
 const char *scenario_invariant_name(enum scenario_invariant which);
+/* What holds where it holds. */
+const char *scenario_invariant_text(enum scenario_invariant which);
 
 /* The settings of the world that `s` asks for. */
 void scenario_world(const struct scenario *s, uint64_t seed, struct world_settings *out);

@@ -6,7 +6,7 @@
 #include "sip/subscribe.h"
 
 #define US_PER_S UINT64_C(1000000)
-enum { GAP_US = 200000, AGAIN_S = 300, DATE_CAP = 48 };
+enum { GAP_US = 200000, AGAIN_S = 300 };
 
 size_t offline_bytes(const struct limits *l)
 {
@@ -44,40 +44,6 @@ static void drop(struct turn *t, struct sip *s, struct offline *gone)
 }
 
 /* ---- keeping */
-
-static void put_number(char *out, unsigned number, unsigned digits)
-{
-    for (unsigned i = digits; i > 0; i--) {
-        out[i - 1] = (char)('0' + number % 10);
-        number /= 10;
-    }
-}
-
-/* "Date: Sun, 29 Nov 2026 21:54:36 GMT" (RFC 3261 20.17): when it was sent, not when it came. */
-static struct slice date_line(uint64_t wall_ms, char *out)
-{
-    static const char days[] = "ThuFriSatSunMonTueWed";
-    static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
-    uint64_t seconds = wall_ms / 1000, day = seconds / 86400;
-    unsigned second = (unsigned)(seconds % 86400);
-    /* the era of 400 years that begins on 1 March (days from civil, the other way) */
-    uint64_t z = day + 719468, era = z / 146097, of_era = z % 146097;
-    uint64_t year = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
-    uint64_t of_year = of_era - (365 * year + year / 4 - year / 100);
-    unsigned month = (unsigned)((5 * of_year + 2) / 153);
-    unsigned of_month = (unsigned)(of_year - (153 * month + 2) / 5 + 1);
-    unsigned civil = month < 10 ? month + 2 : month - 10; /* from 0 */
-    year += era * 400 + (civil < 2 ? 1 : 0);
-    memcpy(out, "Date: Thu, 00 Jan 0000 00:00:00 GMT", 35);
-    memcpy(out + 6, days + day % 7 * 3, 3);
-    put_number(out + 11, of_month, 2);
-    memcpy(out + 14, months + (size_t)civil * 3, 3);
-    put_number(out + 18, (unsigned)year, 4);
-    put_number(out + 23, second / 3600, 2);
-    put_number(out + 26, second / 60 % 60, 2);
-    put_number(out + 29, second % 60, 2);
-    return slice_of(out, 35);
-}
 
 static uint16_t source_of(const struct sip *s, const struct sip_rx *rx)
 {
@@ -130,7 +96,7 @@ static uint32_t lifetime_of(const struct sip *s, const struct sip_rx *rx)
 
 bool offline_keep(struct turn *t, struct sip *s, const struct sip_rx *rx, uint32_t account)
 {
-    char date[DATE_CAP];
+    char date[sizeof("Date: ") + DATE_TEXT_CAP] = "Date: "; /* when it was sent, not when it came */
     uint32_t seconds = lifetime_of(s, rx);
     struct sip_edit edit;
     size_t len = 0;
@@ -145,7 +111,8 @@ bool offline_keep(struct turn *t, struct sip *s, const struct sip_rx *rx, uint32
     }
     sip_edit_init(&edit, rx->m);
     if (!sip_msg_has(rx->m, SIP_HDR_DATE)) {
-        sip_edit_append_named(&edit, date_line(t->wall_ms, date));
+        date_text(t->wall_ms, date + strlen(date));
+        sip_edit_append_named(&edit, slice_text(date));
     }
     if (sip_edit_emit(&edit, x->message, sizeof(x->message), &len) != ERR_OK ||
         !sip_state_is_readable(s, &edit, slice_of(x->message, len))) {

@@ -573,6 +573,7 @@ static void begin_ok(struct turn *t, struct sip *s, const struct asked *asked, u
     if (is_outbound) {
         sip_write_header(w, SIP_HDR_REQUIRE, SLICE_LITERAL("outbound")); /* 5626 6 */
     }
+    sip_write_header(w, SIP_HDR_DATE, date_now(&s->date, t->wall_ms)); /* 3261 10.3 step 8 */
 }
 
 static void finish_ok(struct turn *t, struct sip *s, const struct sip_rx *rx, struct tx *tx,

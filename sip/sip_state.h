@@ -7,6 +7,7 @@
 #include "codec/sip_edit.h"
 #include "core/pool.h"
 #include "core/table.h"
+#include "sip/date.h"
 #include "sip/mac.h"
 #include "sip/tx.h"
 
@@ -63,6 +64,7 @@ struct sip {
     struct asked *asked;                /* the REGISTER that is being handled */
     struct registrar_account *accounts; /* beside settings.accounts */
     uint32_t gruu_epoch;                /* the last that was given: sip/gruu */
+    struct date_cache date;
     struct table account_table;
     struct pool publications;  /* publish */
     struct pool subscriptions; /* subscribe */

@@ -273,6 +273,30 @@ class Running(unittest.TestCase):
                 rig.run(['/bin/sleep', '60'], timeout_s=0.3)
             self.assertEqual(rig.children, [])
 
+    def test_gets_there_and_back(self):
+        """Two runs of ours between two of the rival, each a slice."""
+        says = """#!/bin/sh
+            echo "$0" >> said
+            for a in $(seq "${5:-1}"); do
+                printf '{"work": "%s", "ns_per_op": %d}\\n' "${0##*/}" "$(wc -l < said)$a"
+            done
+            """.replace('\n            ', '\n')
+        with tempfile.TemporaryDirectory() as top:
+            for name in ('bench/rival_opendht.cc', rival_run.PROGRAMS + '/rival_opendht',
+                         rival_run.PROGRAMS + '/cluster'):
+                path = os.path.join(top, name)
+                os.makedirs(os.path.dirname(path), exist_ok=True)
+                with open(path, 'w', encoding='utf-8') as f:
+                    f.write(says)
+                os.chmod(path, 0o755)
+            with rival_run.Rig(top) as rig:
+                said = rig.run_opendht('400', 'get')
+            with open(os.path.join(top, 'said'), encoding='utf-8') as f:
+                ran = [os.path.basename(line.split()[0]) for line in f]
+        self.assertEqual(ran, ['rival_opendht', 'cluster', 'rival_opendht'])
+        self.assertEqual({line['work']: line['slices']['ns_per_op'] for line in said},
+                         {'rival_opendht': [11, 31], 'cluster': [21, 22]})
+
     def test_accounting(self):
         before = rival_run.process_ns(os.getpid())
         end = time.process_time() + 0.05

@@ -47,8 +47,8 @@ static inline void run_unbroken(const struct scenario *s, uint64_t seed,
 {
     run_scenario(s, seed, out);
     for (unsigned i = 0; i < SCENARIO_INVARIANTS; i++) {
-        cr_expect_eq(out->broken_by[i], 0, "seed %lu: %s is broken", (unsigned long)seed,
-                     scenario_invariant_name(i));
+        cr_expect_eq(out->broken_by[i], 0, "seed %lu: %s is broken: %s", (unsigned long)seed,
+                     scenario_invariant_name(i), scenario_invariant_text(i));
     }
     cr_expect_gt(out->checked, 5);
 }

@@ -6,7 +6,7 @@ import os
 import subprocess
 import tempfile
 
-from simulated import check, finish, settings, simulate
+from simulated import CHORDIAL, check, finish, settings, simulate
 
 SETS = settings('nodes=10', 'records=10', 'run_s=150', 'mix_interval_s=12', 'quiet_s=1',
                 'settle_s=60')
@@ -36,6 +36,10 @@ with tempfile.TemporaryDirectory() as temporary:
               f'seed {failing}: its own faults given back: another run')
         check(f'--faults {all_path}' in done.stderr and f'--seed {failing}' in done.stderr,
               f'no command that does it again: {done.stderr!r}')
+        said = subprocess.run([CHORDIAL, 'sim', 'baseline', '--seed', str(failing), *SETS],
+                              capture_output=True, text=True, check=False, timeout=300)
+        check(said.returncode == 1 and 'one_owner (1): one owner of' in said.stdout,
+              f'not said which invariant: {said.stdout[-300:]}')
         out = os.path.join(temporary, 'left')
         shrunk = subprocess.run(['tools/shrink.py', 'baseline', '--seed', str(failing), *SETS,
                                  '--out', out],

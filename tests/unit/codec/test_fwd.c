@@ -427,6 +427,75 @@ Test(fwd, a_resource_stands_last_or_nowhere)
     }
 }
 
+/* fwd_decode has a quick way for what most messages are: what it says must not depend on that. */
+static void is_as_slow(const uint8_t *message, size_t len)
+{
+    static uint8_t fields[2][FWD_FIXED_BYTES + 1024];
+    struct fwd quick, slow;
+    struct rd r = rd_init(slice_of(message, len));
+    fwd_rd_message(&r, &params, &slow);
+    enum err e = fwd_decode(slice_of(message, len), &params, &quick);
+    cr_assert_eq(e == ERR_OK, rd_ok(&r), "%d, %s", e, reject_name(r.why));
+    struct wr a = wr_init(fields[0], sizeof(fields[0])), b = wr_init(fields[1], sizeof(fields[1]));
+    fwd_wr(&a, &quick);
+    fwd_wr(&b, &slow);
+    cr_assert(slice_is_equal(wr_slice(&a), wr_slice(&b)));
+    cr_assert(quick.version == slow.version && quick.header_bytes == slow.header_bytes);
+    cr_assert(quick.via_count == slow.via_count && quick.option_flags == slow.option_flags);
+    cr_assert_eq(quick.destination_count, slow.destination_count);
+    cr_assert(quick.payload.data == slow.payload.data && quick.payload.len == slow.payload.len);
+    const struct fwd_destination *f = &quick.first, *g = &slow.first;
+    cr_assert(f->type == g->type && f->is_compact == g->is_compact);
+    cr_assert(f->id.data == g->id.data && f->id.len == g->id.len);
+    cr_assert(f->wire.data == g->wire.data && f->wire.len == g->wire.len);
+}
+
+Test(fwd, the_quick_way_says_what_the_slow_one_says)
+{
+    enum { LISTS = 260, ROUNDS = 8 };
+    uint8_t via[LISTS] = {0}, to[2 * LISTS], message[1024], changed[1024];
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        struct wr w = wr_init(to, sizeof(to));
+        struct node_id id = {{(uint8_t)round}};
+        for (unsigned i = 0; i < round % 4; i++) {
+            fwd_wr_node(&w, &params, &id);
+        }
+        if (round % 4 == 0 || round > 4) {
+            fwd_wr_resource(&w, slice_of(via, 16));
+        }
+        struct slice destinations = wr_slice(&w);
+        w = wr_init(via, sizeof(via));
+        for (unsigned i = 0; i < round % 3; i++) {
+            fwd_wr_node(&w, &params, &id);
+        }
+        size_t len = build(message, sizeof(message), wr_slice(&w), destinations, SLICE_EMPTY,
+                           SLICE_LITERAL("payload"));
+        is_as_slow(message, len);
+        for (size_t at = 0; at < len; at++) { /* each byte, to each value */
+            for (unsigned value = 0; value < 256; value++) {
+                memcpy(changed, message, len);
+                changed[at] = (uint8_t)value;
+                is_as_slow(changed, len);
+            }
+        }
+        for (size_t cut = 0; cut < len; cut++) {
+            is_as_slow(message, cut);
+        }
+    }
+    /* The longest resource, one that would be longer, and a type that looks like its length. */
+    for (unsigned resource = 250; resource < 260; resource++) {
+        for (unsigned type = 1; type < 5; type++) {
+            memset(to, 0, sizeof(to));
+            to[0] = (uint8_t)type;
+            to[1] = (uint8_t)(resource + 1);
+            to[2] = (uint8_t)resource;
+            size_t len = build(message, sizeof(message), SLICE_EMPTY, slice_of(to, resource + 3),
+                               SLICE_EMPTY, SLICE_EMPTY);
+            is_as_slow(message, len);
+        }
+    }
+}
+
 /* T3.4 */
 Test(fwd, lists_are_capped)
 {

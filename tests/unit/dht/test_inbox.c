@@ -42,14 +42,12 @@ static void end(struct fixture *f)
 static void push_bytes(struct fixture *f, uint16_t code, uint32_t link, uint16_t vias, size_t len)
 {
     static const struct node_id nobody;
-    static const struct route_decision here = {.verdict = ROUTE_LOCAL};
     static uint8_t payload[MSGBUF_LARGE_BYTES];
     payload[0] = (uint8_t)(code >> 8);
     payload[1] = (uint8_t)code;
     struct fwd h = {
         .fragment = FWD_FRAGMENT_WHOLE, .via_count = vias, .payload = slice_of(payload, len)};
-    inbox_push(&f->turn, &f->inbox, h.payload, &h, &here, handle_make(HANDLE_LINK, 1, link),
-               &nobody);
+    inbox_copy(&f->turn, &f->inbox, h.payload, &h, handle_make(HANDLE_LINK, 1, link), &nobody);
 }
 
 static void push(struct fixture *f, uint16_t code, uint32_t link)
@@ -138,8 +136,8 @@ Test(inbox, a_cap_of_nothing_still_serves)
     }
     cr_expect_eq(f.buffers.in_use[1], 0);
     cr_expect_eq(drain(&f, 1), 4);
-    free(memory);
     end(&f);
+    free(memory);
 }
 
 /* No lane can shut the other out. */

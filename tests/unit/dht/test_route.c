@@ -91,6 +91,45 @@ static struct route_decision decide(const struct fixture *f, const char *destina
     return d;
 }
 
+/* CH-2, and what is told quickly of it: for each of the neighbors that we may have. */
+Test(route, responsible_is_from_the_predecessor_to_ourselves)
+{
+    static const uint8_t gone[] = {0, 0x20, 0xc0, 0x80, 0x60}; /* the last one leaves us alone */
+    struct fixture f;
+    make(&f);
+    for (size_t i = 0; i < ARRAY_COUNT(gone); i++) {
+        struct node_id id = id_of(gone[i]);
+        (void)chord_table_remove(&f.table, &id);
+        struct ring_id from = chord_table_range_from(&f.table), self = f.table.self;
+        for (unsigned k = 0; k < 3 * 256; k++) {
+            struct node_id at = id_of((uint8_t)(k / 3));
+            struct ring_id place = ids_ring_of_node(&at);
+            place = k % 3 == 0   ? ids_ring_minus(place, (struct ring_id){0, 1})
+                    : k % 3 == 1 ? place
+                                 : ids_ring_plus(place, (struct ring_id){0, 1});
+            bool is_ours = ids_ring_is_between(place, from, self);
+            uint8_t bytes[IDS_RING_BYTES];
+            struct fwd h = {.destination_count = 1, .first.type = FWD_DESTINATION_RESOURCE};
+            struct ring_id told;
+            ids_ring_bytes(place, bytes);
+            h.first.id = slice_of(bytes, sizeof(bytes));
+            cr_assert_eq(chord_table_is_responsible(&f.table, place), is_ours, "%zu %u", i, k);
+            cr_assert_eq(route_is_for_us(&f.route, &h, &told), is_ours);
+            cr_assert(ids_ring_is_equal(told, place));
+            h.first.type = FWD_DESTINATION_OPAQUE;
+            cr_assert(!route_is_for_us(&f.route, &h, &told));
+            h.first.type = FWD_DESTINATION_RESOURCE;
+            h.destination_count = 2;
+            cr_assert(!route_is_for_us(&f.route, &h, &told));
+            h.destination_count = 1;
+            h.first.id.len--;
+            cr_assert(!route_is_for_us(&f.route, &h, &told));
+        }
+    }
+    f.table.is_member = false;
+    cr_assert(!chord_table_is_responsible(&f.table, f.table.self));
+}
+
 Test(route, fw1_to_fw9_first_entry_decides)
 {
     enum { LOCAL = 1, DROP = 2 }; /* else: the Node-ID's first byte to forward to */

@@ -631,6 +631,67 @@ Test(store, hostile_fetches)
     finish(&f);
 }
 
+/* A body with one specifier of an empty list, 7.4.2.1; `kind` need not be right for that. */
+static struct slice empty_list(const struct fixture *f, uint32_t kind, bool is_twice)
+{
+    static uint8_t body[128];
+    struct wr w = wr_init(body, sizeof(body));
+    wr_opaque8(&w, resource_slice(&f->at));
+    size_t mark = wr_begin(&w, 2);
+    for (int i = 0; i < (is_twice ? 2 : 1); i++) {
+        stored_wr_specifier_dictionary(&w, kind, 0, NULL, 0);
+    }
+    wr_end(&w, 2, mark);
+    return wr_slice(&w);
+}
+
+/* One Kind and an empty list is read by itself: it is answered as one among several is, and only
+ * what looks exactly so is read so (7.4.2, FT-2, FT-3). */
+Test(store, the_usual_fetch_is_answered_as_any)
+{
+    struct fixture f = start();
+    struct store_certificates certificates;
+    struct slice info;
+    static uint8_t one[4096], two[4096];
+    struct wish wish = {WORLD_KIND_DICTIONARY, 0, "k", "v", T0, 60};
+    cr_assert_eq(put_own(f.w, f.alice, &wish).error, 0);
+    static const struct {
+        uint32_t kind;
+        uint16_t error;
+    } kinds[] = {{WORLD_KIND_DICTIONARY, 0},
+                 {WORLD_KIND_ARRAY, 0},
+                 {WORLD_KIND_SINGLE, CONTENT_ERROR_INVALID_MESSAGE},
+                 {0xf0000042, CONTENT_ERROR_UNKNOWN_KIND}};
+    for (size_t i = 0; i < ARRAY_COUNT(kinds); i++) {
+        struct wr a = wr_init(one, sizeof(one));
+        struct wr b = wr_init(two, sizeof(two));
+        struct slice body = empty_list(&f, kinds[i].kind, false);
+        cr_assert_eq(store_fetch(&f.w->turn, f.w->store, body, &a, &certificates, &info),
+                     kinds[i].error);
+        cr_assert_eq(info.len, kinds[i].error == CONTENT_ERROR_UNKNOWN_KIND ? 5 : 0);
+        body = empty_list(&f, kinds[i].kind, true);
+        cr_assert_eq(store_fetch(&f.w->turn, f.w->store, body, &b, &certificates, &info),
+                     kinds[i].error);
+        size_t len = wr_len(&a) - 4;
+        cr_assert(kinds[i].error != 0 || wr_len(&b) == 4 + 2 * len);
+        cr_assert(kinds[i].error != 0 || memcmp(one + 4, two + 4, len) == 0);
+    }
+    struct slice body = empty_list(&f, WORLD_KIND_DICTIONARY, false);
+    static uint8_t wrong[128];
+    const size_t lengths[] = {0, 1 + OVERLAY_RESOURCE_BYTES + 1, body.len - 3, body.len - 1};
+    for (size_t i = 0; i < ARRAY_COUNT(lengths); i++) {
+        for (int by = -1; by <= 1; by += 2) {
+            struct wr a = wr_init(one, sizeof(one));
+            memcpy(wrong, body.data, body.len);
+            wrong[lengths[i]] = (uint8_t)(wrong[lengths[i]] + by);
+            cr_assert_eq(store_fetch(&f.w->turn, f.w->store, slice_of(wrong, body.len), &a,
+                                     &certificates, &info),
+                         CONTENT_ERROR_INVALID_MESSAGE, "a length at %zu, %d off", lengths[i], by);
+        }
+    }
+    finish(&f);
+}
+
 /* Every pool of the store runs out in turn; it refuses, stays whole, and a refresh still works. */
 Test(store, flood_of_resources_hits_the_caps)
 {

@@ -38,6 +38,13 @@ Test(link, comes_up_on_both_sides)
         cr_assert(link_walk(b->links, &index, &info));
         cr_assert(info.is_up && !info.is_dialled && !info.is_suspect && !info.is_local);
         cr_assert_eq(info.certificate_not_after_ms, NOW_MS + DAY_MS);
+        cr_assert_eq(info.listens.port, 0, "it has not said");
+        const struct address at = {.family = 4, .port = 6084, .ip = {192, 0, 2, 1}};
+        link_note_listens(b->links, info.link, &at);
+        link_note_listens(b->links, info.link + 1, &(struct address){.port = 1}); /* no link */
+        index = 0;
+        cr_assert(link_walk(b->links, &index, &info));
+        cr_assert(address_is_equal(&info.listens, &at));
         cr_assert_eq(conn_of(a, a->conns[0].self)->proved, 1);
         cr_assert_eq(conn_of(b, b->conns[0].self)->proved, 1);
         world_fini();

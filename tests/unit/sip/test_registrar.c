@@ -34,8 +34,11 @@ Test(registrar, register_query_unregister)
     struct world *w = one_phone(&p, "alice");
     static const uint8_t head[9] = {0x02, 0x00, 0x16, 0x00, 0x00, 0x00, 0x12, 0x01, 0x10};
     char auth[PHONE_TEXT];
+    w->instances[0]->turn.wall_ms = UINT64_C(1795989276000);
     const char *text = phone_register(w, p, "600");
     cr_assert(strncmp(text, "SIP/2.0 200", 11) == 0, "%s", text);
+    cr_assert(strstr(text, "\r\nDate: Sun, 29 Nov 2026 21:54:36 GMT\r\n") != NULL, /* step 8 */
+              "%s", text);
     cr_assert(strstr(text, "Contact: <sip:alice@10.1.0.1:5060>;expires=600\r\n") != NULL, "%s",
               text);
     const struct fake_record *r = record_of(w, "alice@example.org");
