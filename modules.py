@@ -471,6 +471,7 @@ UNIT_TESTS = {
         test_store_restore
         test_topo
         test_trim
+        test_unmet
         test_upkeep
         test_value
         test_verified

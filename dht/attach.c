@@ -28,10 +28,11 @@ struct exchange {
     size_t dialled;
     handle link; /* theirs: being dialled */
     bool wants_update;
-    bool has_yielded; /* ours, AWAITING: they said In_Progress, so their own Attach is to come */
-    bool is_retry;    /* ours: not known to be there at all */
-    bool is_unmet;    /* ours: they answered, and no link came */
-    uint8_t redials;  /* theirs */
+    bool has_yielded;  /* ours, AWAITING: they said In_Progress, so their own Attach is to come */
+    bool is_retry;     /* ours: not known to be there at all */
+    bool has_answered; /* ours: they dial us */
+    bool is_unmet;     /* ... and no link came */
+    uint8_t redials;   /* theirs */
 };
 STATIC_CHECK(sizeof(struct exchange) <= LIMITS_COST_attaches);
 
@@ -388,11 +389,15 @@ static void announce(struct turn *t, struct attach *a, const struct message *ans
     }
 }
 
-/* Ours, and the link is there: their first candidate is where to find them after a restart. */
+/* Ours, and the link is there: their first candidate for a trunk is where to find them after a
+ * restart, since bootstrap nodes are dialled so. */
 static void note_listens(struct attach *a, const struct exchange *x)
 {
-    if (x->dial_count > 0) {
-        link_note_listens(a->s.links, link_find(a->s.links, &x->node_id), &x->dials[0].address);
+    for (size_t i = 0; i < x->dial_count; i++) {
+        if (!x->dials[i].is_datagram) {
+            link_note_listens(a->s.links, link_find(a->s.links, &x->node_id), &x->dials[i].address);
+            return;
+        }
     }
 }
 
@@ -412,6 +417,7 @@ void attach_on_result(struct turn *t, struct attach *a, const struct transact_re
     x->has_yielded = is_in_progress;
     x->node_id = result->answer->signer;
     if (result->error == ERR_OK) {
+        x->has_answered = true;
         x->dial_count = pick_theirs(a, result->answer, &a->s.ours, x->dials);
     }
     if (is_linked(a, &x->node_id)) {
@@ -440,7 +446,7 @@ void attach_on_timer(struct turn *t, struct attach *a, struct wheel_timer *timer
         dial_next(t, a, x);
         break;
     case AWAITING:
-        x->is_unmet = true;
+        x->is_unmet = x->has_answered;
         done(t, a, x, ERR_TIMEOUT);
         break;
     case ASKED:

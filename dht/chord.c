@@ -231,7 +231,7 @@ void chord_on_result(struct turn *t, struct chord *c, const struct transact_resu
 void chord_on_attached(struct turn *t, struct chord *c, const struct attach_event *event)
 {
     if (event->is_unmet) {
-        chord_join_note_unmet(t, c);
+        chord_join_note_unmet(t, c, &event->node_id);
     }
     switch (event->why) {
     case ATTACH_TO_JOIN:

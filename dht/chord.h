@@ -37,6 +37,7 @@ enum chord_state {
 
 enum {
     CHORD_LOST_CAP = 64,   /* nodes not to be attached to for a while (CH-20) */
+    CHORD_UNMET_CAP = 2,   /* others that did not come: then we cannot be dialled */
     CHORD_JOINERS_CAP = 8, /* admitted at the same time */
 };
 
@@ -76,6 +77,12 @@ struct chord_lost {
     bool has_left; /* in good order: it is not called back */
 };
 
+/* Who answered an Attach of ours, so dials us, and did not come. */
+struct chord_unmet {
+    struct node_id node_id;
+    uint64_t until_us; /* remembered so long */
+};
+
 struct chord_joiner {
     struct node_id id;
     bool is_used;
@@ -100,8 +107,8 @@ struct chord {
     bool is_early;     /* while ASKING an Update came, and nobody named in it was met */
     bool was_member;   /* ever: may found again when all others are gone */
     bool is_dialled;   /* by others, over the network: so we can be */
-    uint32_t unmet;    /* Attaches of ours after which nobody came, saturating */
-    bool is_going;     /* chord_leave will be called: who is alone then is not lost */
+    struct chord_unmet unmet[CHORD_UNMET_CAP];
+    bool is_going; /* chord_leave will be called: who is alone then is not lost */
     struct chord_joiner joiners[CHORD_JOINERS_CAP];
     /* stabilisation */
     struct wheel_timer update;

@@ -14,7 +14,7 @@ enum {
     BACKOFF_FIRST_US = 300000,
     EAGER_ATTEMPTS = 5,
     BACKOFF_CAP_US = 5000000,
-    UNMET_CAP = 2, /* one may have been unlucky, or be an enemy */
+    UNMET_US = 300000000,
 };
 
 static void enter(struct chord *c, enum chord_state next)
@@ -234,19 +234,30 @@ void chord_join_on_timer(struct turn *t, struct chord *c)
     }
 }
 
-static bool is_out_of_reach(const struct chord *c)
+/* One that did not come may have been unlucky, or be an enemy. */
+static bool is_out_of_reach(const struct turn *t, const struct chord *c)
 {
-    return !c->is_dialled && c->unmet >= UNMET_CAP;
+    for (size_t i = 0; i < CHORD_UNMET_CAP; i++) {
+        if (c->unmet[i].until_us <= t->now_us) {
+            return false;
+        }
+    }
+    return !c->is_dialled;
 }
 
-void chord_join_note_unmet(struct turn *t, struct chord *c)
+void chord_join_note_unmet(struct turn *t, struct chord *c, const struct node_id *id)
 {
-    if (is_out_of_reach(c)) {
-        return;
+    bool was_out_of_reach = is_out_of_reach(t, c);
+    struct chord_unmet *at = &c->unmet[0]; /* the same one again, else the oldest */
+    for (size_t i = 1; i < CHORD_UNMET_CAP && !ids_node_is_equal(&at->node_id, id); i++) {
+        struct chord_unmet *other = &c->unmet[i];
+        bool is_same = ids_node_is_equal(&other->node_id, id);
+        at = is_same || other->until_us < at->until_us ? other : at;
     }
-    c->unmet++;
-    if (is_out_of_reach(c)) {
-        log_write(t->log, t->now_us, LOG_WARNING, "not_dialled", "answered=%u", c->unmet);
+    *at = (struct chord_unmet){.node_id = *id, .until_us = t->now_us + UNMET_US};
+    if (!was_out_of_reach && is_out_of_reach(t, c)) {
+        log_write(t->log, t->now_us, LOG_WARNING, "not_dialled", "answered=%u",
+                  (unsigned)CHORD_UNMET_CAP);
     }
 }
 
@@ -389,7 +400,7 @@ void chord_join_step(struct turn *t, struct chord *c)
         if (n == NULL || n->state != CHORD_TABLE_PEER) {
             return;
         }
-        if (is_out_of_reach(c)) {
+        if (is_out_of_reach(t, c)) {
             chord_join_again(t, c);
         } else {
             send_join(t, c);

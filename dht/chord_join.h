@@ -13,10 +13,10 @@ void chord_join_on_timer(struct turn *t, struct chord *c);
 void chord_join_on_link_up(struct turn *t, struct chord *c, const struct link_event *event);
 void chord_join_on_link_down(struct turn *t, struct chord *c, const struct link_event *event);
 void chord_join_on_attached(struct turn *t, struct chord *c, const struct attach_event *event);
-/* Somebody answered our Attach, and did not come.  Who is dialled by nobody stays outside: two such
+/* `id` answered our Attach, and did not come.  Who is dialled by nobody stays outside: two such
  * neighbors never meet, and then the ring is not right (an overlay without ICE, RFC 6940 6.5.1.5).
- */
-void chord_join_note_unmet(struct turn *t, struct chord *c);
+ * Forgotten after five minutes, since it may be they who cannot dial. */
+void chord_join_note_unmet(struct turn *t, struct chord *c, const struct node_id *id);
 void chord_join_on_result(struct turn *t, struct chord *c, const struct transact_result *result);
 /* An Update from the admitting peer: are we among its predecessors? */
 void chord_join_on_update(struct turn *t, struct chord *c, const struct node_id *from,

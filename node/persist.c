@@ -113,23 +113,30 @@ void persist_flush(struct turn *t, struct node *n)
 
 /* neighbors */
 
+/* Those whom we have dialled, or those who have dialled us: they came from a port where nobody
+ * listens, and where they say that they do is unproved, so they get what places are left. */
+static void wr_neighbors(const struct node *n, bool is_dialled, struct wr *w)
+{
+    struct link_info l;
+    uint32_t index = 0;
+    while (link_walk(n->links, &index, &l) && wr_left(w) >= NEIGHBOR_BYTES) {
+        const struct address *at = is_dialled ? &l.remote : &l.listens;
+        if (l.is_up && !l.is_local && l.is_dialled == is_dialled && at->port != 0) {
+            wr_u8(w, at->family);
+            wr_bytes(w, slice_of(at->ip, sizeof(at->ip)));
+            wr_u16(w, at->port);
+            wr_bytes(w, slice_of(l.node_id.bytes, IDS_RING_BYTES));
+        }
+    }
+}
+
 static void note_neighbors(struct turn *t, struct node *n)
 {
     uint8_t bytes[NEIGHBORS_CAP * NEIGHBOR_BYTES];
     struct wr w = wr_init(bytes, sizeof(bytes));
-    struct link_info l;
-    uint32_t index = 0;
     (void)t;
-    while (link_walk(n->links, &index, &l) && wr_left(&w) >= NEIGHBOR_BYTES) {
-        /* Who has dialled us came from a port where nobody listens. */
-        const struct address *at = l.is_dialled ? &l.remote : &l.listens;
-        if (l.is_up && !l.is_local && at->port != 0) {
-            wr_u8(&w, at->family);
-            wr_bytes(&w, slice_of(at->ip, sizeof(at->ip)));
-            wr_u16(&w, at->port);
-            wr_bytes(&w, slice_of(l.node_id.bytes, IDS_RING_BYTES));
-        }
-    }
+    wr_neighbors(n, true, &w);
+    wr_neighbors(n, false, &w);
     if (wr_len(&w) > 0) { /* alone: those of before are as good as any */
         overlay_persist_note(n->overlay, STORE_LOG_NEIGHBORS, wr_slice(&w));
     }
