@@ -121,20 +121,14 @@ static void print_kinds(const struct setup *s)
 static void print_phones(const struct setup *s)
 {
     const struct config *c = &s->config;
-    const struct address *at[] = {&c->sip, &c->sip6};
     const char *heading = "phones at     ";
     char text[ADDRESS_TEXT_CAP];
     char line[200];
-    uint16_t ports[CONFIG_PHONE_PORTS];
-    config_phone_ports(c, ports);
-    for (size_t i = 0; i < ARRAY_COUNT(at) * CONFIG_PHONE_PORTS; i++) {
-        struct address one = *at[i / CONFIG_PHONE_PORTS];
-        one.port = ports[i % CONFIG_PHONE_PORTS];
-        if (one.family != 0 && one.port != 0) {
-            (void)printf("%s%s, %s\n", heading, address_text(&one, text),
-                         config_phone_port_text(i % CONFIG_PHONE_PORTS));
-            heading = "              ";
-        }
+    struct address at;
+    const char *by;
+    for (unsigned i = 0; config_next_phone_address(c, &i, &at, &by);) {
+        (void)printf("%s%s, %s\n", heading, address_text(&at, text), by);
+        heading = "              ";
     }
     if (sip_cert_is_wanted(c)) {
         sip_cert_names(&s->sip_cert, line, sizeof(line));
@@ -214,19 +208,13 @@ static json_t *json_kinds_refused(const struct setup *s)
 
 static json_t *json_phones_at(const struct config *c)
 {
-    const struct address *at[] = {&c->sip, &c->sip6};
     char text[ADDRESS_TEXT_CAP];
-    uint16_t ports[CONFIG_PHONE_PORTS];
+    struct address at;
+    const char *by;
     json_t *all = json_array();
-    config_phone_ports(c, ports);
-    for (unsigned i = 0; i < ARRAY_COUNT(at) * CONFIG_PHONE_PORTS; i++) {
-        struct address one = *at[i / CONFIG_PHONE_PORTS];
-        one.port = ports[i % CONFIG_PHONE_PORTS];
-        if (one.family != 0 && one.port != 0) {
-            json_array_append_new(all,
-                                  json_pack("{s:s, s:s}", "address", address_text(&one, text), "by",
-                                            config_phone_port_text(i % CONFIG_PHONE_PORTS)));
-        }
+    for (unsigned i = 0; config_next_phone_address(c, &i, &at, &by);) {
+        json_array_append_new(
+            all, json_pack("{s:s, s:s}", "address", address_text(&at, text), "by", by));
     }
     return all;
 }

@@ -9,17 +9,11 @@
 
 static void say_phones(const struct config *c)
 {
-    const struct address *at[] = {&c->sip, &c->sip6};
     char text[ADDRESS_TEXT_CAP];
-    uint16_t ports[CONFIG_PHONE_PORTS];
-    config_phone_ports(c, ports);
-    for (unsigned i = 0; i < ARRAY_COUNT(at) * CONFIG_PHONE_PORTS; i++) {
-        struct address one = *at[i / CONFIG_PHONE_PORTS];
-        one.port = ports[i % CONFIG_PHONE_PORTS];
-        if (one.family != 0 && one.port != 0) {
-            say_line("phones at %s, %s", address_text(&one, text),
-                     config_phone_port_text(i % CONFIG_PHONE_PORTS));
-        }
+    struct address at;
+    const char *by;
+    for (unsigned i = 0; config_next_phone_address(c, &i, &at, &by);) {
+        say_line("phones at %s, %s", address_text(&at, text), by);
     }
 }
 

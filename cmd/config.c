@@ -624,11 +624,24 @@ void config_phone_ports(const struct config *c, uint16_t out[CONFIG_PHONE_PORTS]
     out[3] = c->sip_wss_port;
 }
 
-const char *config_phone_port_text(unsigned index)
+bool config_next_phone_address(const struct config *c, unsigned *index, struct address *out,
+                               const char **by)
 {
     static const char *const texts[CONFIG_PHONE_PORTS] = {"UDP and TCP", "TLS", "WebSocket",
                                                           "WebSocket in TLS"};
-    return texts[index];
+    const struct address *at[] = {&c->sip, &c->sip6};
+    uint16_t ports[CONFIG_PHONE_PORTS];
+    config_phone_ports(c, ports);
+    while (*index < ARRAY_COUNT(at) * CONFIG_PHONE_PORTS) {
+        unsigned i = (*index)++;
+        *out = *at[i / CONFIG_PHONE_PORTS];
+        out->port = ports[i % CONFIG_PHONE_PORTS];
+        *by = texts[i % CONFIG_PHONE_PORTS];
+        if (out->family != 0 && out->port != 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
 enum err config_load(const char *path, struct config *out, char *why)

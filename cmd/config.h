@@ -71,7 +71,9 @@ uint64_t config_data_bytes(const struct config *c, uint32_t shards);
  * port of 0: not there. */
 enum { CONFIG_PHONE_PORTS = 4 };
 void config_phone_ports(const struct config *c, uint16_t out[CONFIG_PHONE_PORTS]);
-/* "UDP and TCP" ... of the same index. */
-const char *config_phone_port_text(unsigned index);
+/* Each of these in turn: start with *index = 0; false at the end.  `by`: "UDP and TCP" or the like.
+ */
+bool config_next_phone_address(const struct config *c, unsigned *index, struct address *out,
+                               const char **by);
 /* "sha-256 md5" or "md5". */
 enum err config_digest(const char *text, enum sip_digest *out) MUST_USE;

@@ -73,8 +73,16 @@ Test(config, phone_ports_are_those_that_are_there, .init = setup, .fini = teardo
     cr_assert_eq(ports[1], 0, "TLS needs a certificate");
     cr_assert_eq(ports[2], 8080);
     cr_assert_eq(ports[3], 0);
-    cr_assert_str_eq(config_phone_port_text(0), "UDP and TCP");
-    cr_assert_str_eq(config_phone_port_text(3), "WebSocket in TLS");
+    struct address at;
+    const char *by = NULL;
+    unsigned index = 0;
+    cr_assert(config_next_phone_address(&config, &index, &at, &by));
+    cr_assert_eq(at.port, 5060);
+    cr_assert_str_eq(by, "UDP and TCP");
+    cr_assert(config_next_phone_address(&config, &index, &at, &by));
+    cr_assert_eq(at.port, 8080);
+    cr_assert_str_eq(by, "WebSocket");
+    cr_assert_not(config_next_phone_address(&config, &index, &at, &by), "no IPv6 was asked for");
 }
 
 Test(config, where_metrics_are_served)
